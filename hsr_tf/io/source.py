@@ -1,0 +1,186 @@
+"""What every reader offers: the header of a cube and its bands on demand, so that a file is never held twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.checks import file_error, require
+from hsr_tf.scene import Scene
+
+BANDS_AT_ONCE = 16
+GIB = 1024**3
+AXES = ("band", "row", "col")
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """What the caller knows better than the file; None leaves it to the file.
+
+    Args:
+        key: the array to read where a file holds several.
+        layout: order of its axes, e.g. "band,row,col".
+        white_level: stored value that stands for 1.0.
+        max_gib: refuse cubes whose float32 form takes more than so many GiB.
+    """
+
+    key: str | None = None
+    layout: str | None = None
+    white_level: float | None = None
+    max_gib: float = 16.0
+
+
+@dataclass(frozen=True, eq=False)
+class BandSource:
+    """An open file that holds a cube.
+
+    Args:
+        path: the file or folder.
+        format: what it is, in words.
+        shape: (H, W, C).
+        dtype: type of the stored values.
+        read_bands: `read_bands(start, stop)` gives the stored values of these bands, (stop - start, H, W).
+        white_level: stored value that stands for 1.0 as the file tells it; None when it does not.
+        wavelengths_nm: centre of each band, (C,), or None.
+        metadata: everything else that the file tells.
+        name: name of the scene; the stem of the file when empty.
+        nodata_mask: (H, W), True where there is no data, or None.
+    """
+
+    path: Path
+    format: str
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    read_bands: Callable[[int, int], NDArray[Any]]
+    white_level: float | None = None
+    wavelengths_nm: NDArray[Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    nodata_mask: NDArray[Any] | None = None
+
+
+def to_scene(source: BandSource, request: ReadRequest) -> Scene:
+    """Read a cube band by band into one float32 array; stored values / white level, nothing clipped."""
+    require_real(source.path, source.dtype)
+    require_size(source.path, source.shape, request.max_gib)
+    level, origin = effective_white_level(source, request.white_level)
+    cube = np.empty(source.shape, dtype=np.float32)
+    for start, bands in each_block(source):
+        _scale_into(cube[..., start : start + bands.shape[0]], np.moveaxis(bands, 0, -1), level)
+    metadata = {"source": source.path.name, **source.metadata}
+    if level is not None:
+        metadata |= {"white_level": level, "white_level_origin": origin}
+    return Scene(
+        cube=cube,
+        wavelengths_nm=source.wavelengths_nm,
+        name=source.name or source.path.stem,
+        metadata=metadata,
+        nodata_mask=source.nodata_mask,
+    )
+
+
+def each_block(source: BandSource) -> Iterator[tuple[int, NDArray[Any]]]:
+    """The first band and the stored values (n, H, W) of each block of bands, in order."""
+    num_bands = source.shape[2]
+    for start in range(0, num_bands, BANDS_AT_ONCE):
+        with decoding(source.path, source.format):
+            bands = source.read_bands(start, min(start + BANDS_AT_ONCE, num_bands))
+        yield start, bands
+
+
+def effective_white_level(source: BandSource, given: float | None) -> tuple[float | None, str]:
+    """The number that stored values are divided by, or None, and where it comes from.
+
+    The caller's comes first. Floating-point values are taken as they are; integers are divided by the white
+    level in the file, or else by the largest value of their type.
+    """
+    if given is not None:
+        usable = bool(np.isfinite(given)) and given > 0
+        require(usable, "white_level", expected="a positive number", received=given, remedy="give e.g. 4095")
+        return float(given), "argument"
+    if source.dtype.kind == "f":
+        return None, ""
+    if source.white_level is not None:
+        return source.white_level, "file"
+    return float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}"
+
+
+def parse_layout(layout: str) -> tuple[int, int, int]:
+    """Positions of (band, row, col) in a layout such as "row,col,band".
+
+    Raises:
+        ValueError: when it does not name each of the three axes once.
+    """
+    words = tuple(word.strip().lower() for word in layout.split(","))
+    require(
+        sorted(words) == sorted(AXES),
+        "layout",
+        expected="the words band, row and col in the order of the axes",
+        received=repr(layout),
+        remedy='write e.g. "band,row,col" or "row,col,band"',
+    )
+    band, row, col = (words.index(axis) for axis in AXES)
+    return band, row, col
+
+
+def refuse_option(path: Path, name: str, value: object, format_name: str) -> None:
+    """Refuse an option that means nothing for a format."""
+    require(
+        value is None,
+        name,
+        expected=f"nothing for {format_name}",
+        received=repr(value),
+        remedy=f"leave it out to read {path.name}",
+    )
+
+
+def require_real(path: Path, dtype: np.dtype[Any]) -> None:
+    """Refuse complex, text, object and other arrays that are not of real numbers."""
+    if dtype.kind not in "uif":
+        raise file_error(path, f"holds values of type {dtype}, not real numbers", "convert them to float32 first")
+
+
+def require_size(path: Path, shape: tuple[int, ...], max_gib: float) -> None:
+    """Refuse an empty cube, and one whose float32 form is beyond the limit, before memory is taken for it."""
+    num_values = 1
+    for length in shape:
+        num_values *= int(length)
+    if num_values < 1:
+        raise file_error(path, f"its cube is empty (shape {tuple(shape)})", "give a file that holds data")
+    gib = num_values * 4 / GIB
+    if gib > max_gib:
+        size = "x".join(str(length) for length in shape)
+        problem = f"a cube of {size} takes {gib:.1f} GiB as float32, more than the limit of {max_gib:g} GiB"
+        raise file_error(path, problem, "crop it, or raise max_gib if the machine has the memory")
+
+
+@contextmanager
+def decoding(path: Path, format_name: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on a broken file into one clear line."""
+    try:
+        yield
+    except MemoryError:
+        raise file_error(path, "too large for the memory of this machine", "crop it first") from None
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except Exception as error:  # decoders raise about a dozen unrelated types on damaged files
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        problem = f"cannot be read as {format_name}, it is damaged, cut short or of another kind ({reason})"
+        raise file_error(path, problem, "fetch or write it again") from error
+
+
+def _scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:
+    """Write `values / level` as float32 into `out`; in double precision where float32 cannot hold the values."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if level is None:
+            out[...] = values
+        elif values.dtype.itemsize <= 2 or values.dtype == np.float32:
+            np.divide(values, np.float32(level), out=out, casting="same_kind")
+        else:
+            out[...] = values / level

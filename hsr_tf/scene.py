@@ -1,0 +1,173 @@
+"""A scene (a cube with what is known about it) and an observation (the pair of scenes that fusion starts from)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.checks import require, require_finite
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A hyperspectral or colour image, rows x columns x bands, and what is known about it.
+
+    Args:
+        cube: (H, W, C) real numbers, kept as C-contiguous float32; usually in [0, 1], never clipped here.
+        wavelengths_nm: (C,) centre of each band in nanometres, or None when unknown.
+        name: what to call the scene in tables and pictures.
+        metadata: anything else: white_level, source, units, instrument.
+        nodata_mask: (H, W) bool, True where the pixel holds no data; None when every pixel does.
+
+    Raises:
+        ValueError: a cube that is not 3-D, empty, not of real numbers, or not finite outside the mask;
+            wavelengths that do not match the bands or are not positive; a mask of another size.
+    """
+
+    cube: NDArray[np.float32]
+    wavelengths_nm: NDArray[np.float64] | None = None
+    name: str = ""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    nodata_mask: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cube", _as_cube(self.cube))
+        object.__setattr__(self, "metadata", dict(self.metadata))
+        height, width, bands = self.cube.shape
+        if self.nodata_mask is not None:
+            object.__setattr__(self, "nodata_mask", _as_mask(self.nodata_mask, (height, width)))
+        if self.wavelengths_nm is not None:
+            object.__setattr__(self, "wavelengths_nm", _as_wavelengths(self.wavelengths_nm, bands))
+        _require_finite_outside(self.cube, self.nodata_mask)
+
+    @property
+    def num_bands(self) -> int:
+        """Number of bands, C."""
+        return int(self.cube.shape[2])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        height, width, bands = self.cube.shape
+        return int(height), int(width), int(bands)
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One place seen twice: many bands at low resolution, few bands at high resolution.
+
+    Args:
+        lr_hsi: (h, w, C) low-resolution hyperspectral scene.
+        hr_msi: (s h, s w, c) high-resolution colour or multispectral scene.
+        scale: s, the ratio of their pixel sizes, a positive integer.
+
+    Raises:
+        ValueError: when the sizes of the two scenes do not differ by `scale` on both axes.
+    """
+
+    lr_hsi: Scene
+    hr_msi: Scene
+    scale: int
+
+    def __post_init__(self) -> None:
+        height, width, _ = self.lr_hsi.shape
+        expected = (height * self.scale, width * self.scale)
+        require(
+            self.scale >= 1 and self.hr_msi.shape[:2] == expected,
+            "hr_msi",
+            expected=f"{expected[0]}x{expected[1]} pixels ({self.scale} times the {height}x{width} of lr_hsi)",
+            received=_pixels(self.hr_msi),
+            remedy="check the scale, and crop both files to the same ground",
+        )
+
+    @classmethod
+    def from_pair(cls, lr_hsi: Scene, hr_msi: Scene) -> Observation:
+        """Pair two scenes; the scale is the ratio of their sizes.
+
+        Raises:
+            ValueError: when the sizes do not divide, or divide by another factor in rows than in columns.
+        """
+        (height, width, _), (hr_height, hr_width, _) = lr_hsi.shape, hr_msi.shape
+        divides = hr_height % height == 0 and hr_width % width == 0
+        require(
+            divides,
+            "hr_msi",
+            expected=f"a whole multiple of the {_pixels(lr_hsi)} of lr_hsi",
+            received=f"{_pixels(hr_msi)} (ratios {hr_height / height:g} and {hr_width / width:g})",
+            remedy="crop both files to the same ground, and check that they are not swapped",
+        )
+        rows, cols = hr_height // height, hr_width // width
+        require(
+            rows == cols,
+            "hr_msi",
+            expected=f"the same scale on both axes of the {_pixels(lr_hsi)} of lr_hsi",
+            received=f"{_pixels(hr_msi)}, which is {rows} times the rows and {cols} times the columns",
+            remedy="crop both files to the same ground, and check that neither is turned by 90 degrees",
+        )
+        return cls(lr_hsi=lr_hsi, hr_msi=hr_msi, scale=rows)
+
+
+def _pixels(scene: Scene) -> str:
+    return f"{scene.shape[0]}x{scene.shape[1]} pixels"
+
+
+def _as_cube(values: Any) -> NDArray[np.float32]:
+    array = np.asarray(values)
+    require(
+        array.dtype.kind in "uif",
+        "cube",
+        expected="real numbers",
+        received=f"an array of dtype {array.dtype}",
+        remedy="convert it to float32 first",
+    )
+    require(
+        array.ndim == 3 and array.size > 0,
+        "cube",
+        expected="a 3-D array (rows, columns, bands) that is not empty",
+        received=f"shape {array.shape}",
+        remedy="give one scene, with its bands on the last axis",
+    )
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def _as_wavelengths(values: Any, num_bands: int) -> NDArray[np.float64]:
+    wavelengths = np.array(values, dtype=np.float64)
+    require(
+        wavelengths.shape == (num_bands,),
+        "wavelengths_nm",
+        expected=f"one value for each of the {num_bands} bands",
+        received=f"shape {wavelengths.shape}",
+        remedy="give the centre of every band in nanometres, or None",
+    )
+    require(
+        bool(np.all(np.isfinite(wavelengths) & (wavelengths > 0))),
+        "wavelengths_nm",
+        expected="positive finite nanometres",
+        received=f"values between {wavelengths.min():g} and {wavelengths.max():g}",
+        remedy="repair them, or give None when they are unknown",
+    )
+    return wavelengths
+
+
+def _as_mask(values: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
+    mask = np.asarray(values)
+    require(
+        mask.shape == size and mask.dtype.kind in "bui",
+        "nodata_mask",
+        expected=f"a boolean array of shape {size}",
+        received=f"dtype {mask.dtype}, shape {mask.shape}",
+        remedy="give True where a pixel holds no data, one value a pixel",
+    )
+    return np.ascontiguousarray(mask, dtype=bool)
+
+
+def _require_finite_outside(cube: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
+    """Refuse NaN and infinity in the pixels that hold data."""
+    if np.isfinite(cube.sum(dtype=np.float64)):  # one NaN or infinity would make the sum so: no second pass
+        return
+    require_finite("cube", cube if mask is None else np.where(mask[..., None], np.float32(0), cube))
