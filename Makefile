@@ -1,0 +1,53 @@
+# Every target sets up what it needs: a virtual environment in .venv, the locked packages, this checkout.
+#   make test                     VENV=.venv312 PYTHON=python3.12 to choose where and with what
+# Nothing is installed again while requirements.lock, setup.cfg and pyproject.toml keep their content.
+
+VENV ?= .venv
+# Empty: the Python that VENV already has, else python3.
+PYTHON ?=
+WORKERS ?= 2
+UV ?= uv
+
+RUN = $(VENV)/bin/python
+PACKAGES = $(wildcard hsr_tf trainers export serving benchmarks)
+
+TF_CPP_MIN_LOG_LEVEL ?= 3
+export TF_CPP_MIN_LOG_LEVEL
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test test-all demo lint format bench lock clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+setup:  ## make .venv as the lock says, if it is not so already
+	@tools/venv.sh "$(VENV)" $(PYTHON)
+
+test: lint  ## lint, then every test that is not slow (TESTS=tests/test_x.py for some)
+	$(RUN) -m pytest -m "not slow" -n $(WORKERS) --dist loadfile $(TESTS)
+
+test-all: lint  ## lint, then every test
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+demo: setup  ## train on a small real scene, compare the methods, draw a picture sheet
+	$(RUN) -m trainers.demo $(ARGS)
+
+lint: setup  ## ruff's checks and format, mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy $(PACKAGES)
+
+format: setup  ## let ruff repair and format what it can
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+bench: setup  ## speed of the models and of the simulation
+	$(RUN) -m benchmarks.fusion $(ARGS)
+
+lock:  ## write requirements.lock anew from setup.cfg (needs uv; UPGRADE=--upgrade takes newer versions)
+	$(UV) pip compile setup.cfg --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock --quiet $(UPGRADE)
+
+clean:  ## remove caches and build folders; .venv and runs/ stay
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo_output
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
