@@ -1,7 +1,7 @@
 """HDF5: the project's own form, and any HDF5 file that holds a 3-D array.
 
 Read: dataset `cube` (or the key given, or the only 3-D array), order of axes in its attribute `layout` (band,row,col
-when absent), white level in an attribute `white_level`, `reflectance_scale` or `scale` of the dataset or the file,
+when absent), white level in an attribute `white_level`, `reflectance_scale` or `scale` (of 255 or more) of the dataset or the file,
 `wavelength_nm` (C,), optional `nodata_mask` (row, col). Other attributes become the metadata.
 Written: `cube` float32, band,row,col, one compressed chunk a band; the values are those of the scene, so no white level
 belongs to them, and the one of the original file is kept as `source_white_level`.
@@ -19,15 +19,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import file_error, require
+from hsr_tf.checks import require
+from hsr_tf.io.arrays import band_reader, choose_key, find_white_level
 from hsr_tf.io.atomic import replacing_file
-from hsr_tf.io.source import BandSource, ReadRequest, decoding, parse_layout
+from hsr_tf.io.guarded import created_hdf5
+from hsr_tf.io.source import BandSource, ReadRequest, decoding
 from hsr_tf.scene import Scene
 
 FORMAT = "HDF5"
 DEFAULT_LAYOUT = "band,row,col"
 WAVELENGTH_NAMES = ("wavelength_nm", "wavelengths_nm")
-WHITE_LEVEL_NAMES = ("white_level", "reflectance_scale", "scale")
 MAX_ATTRIBUTE_BYTES = 60_000
 
 
@@ -45,9 +46,9 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             attributes = {**_attributes(file), **_attributes(dataset)}
         layout = request.layout or str(attributes.pop("layout", DEFAULT_LAYOUT))
         shape, read_bands = band_reader(dataset, layout)
-        level = next((attributes[name] for name in WHITE_LEVEL_NAMES if name in attributes), None)
-        attributes.pop("layout", None)
-        attributes.pop("white_level", None)
+        level = find_white_level(path, attributes)
+        for name in ("layout", "white_level"):
+            attributes.pop(name, None)
         if "source_white_level" in attributes:
             attributes["white_level"] = attributes.pop("source_white_level")
         with decoding(path, FORMAT):
@@ -59,7 +60,7 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             shape=shape,
             dtype=dataset.dtype,
             read_bands=read_bands,
-            white_level=_positive(path, level),
+            white_level=level,
             wavelengths_nm=wavelengths,
             metadata=attributes,
             name=str(attributes.get("scene", "")),
@@ -75,21 +76,12 @@ def write_hdf5(scene: Scene, path: Path) -> None:
         ValueError: metadata too large for an HDF5 attribute.
     """
     attributes = _writable(scene.metadata)
-    with replacing_file(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_file(path) as temporary, created_hdf5(temporary) as (file, guarded):
         file.attrs.update({**attributes, "scene": scene.name})
-        height, width, num_bands = scene.shape
-        dataset = file.create_dataset(
-            "cube",
-            (num_bands, height, width),
-            np.float32,
-            chunks=_chunk(height, width),
-            compression="gzip",
-            compression_opts=1,
-            shuffle=True,
-        )
-        dataset.attrs["layout"] = DEFAULT_LAYOUT
-        for band in range(num_bands):
+        dataset = _create_cube(file, scene.shape)
+        for band in range(scene.num_bands):
             dataset[band] = scene.cube[..., band]
+            guarded.raise_failure()
         if scene.wavelengths_nm is not None:
             file.create_dataset("wavelength_nm", data=scene.wavelengths_nm)
         if scene.nodata_mask is not None:
@@ -117,48 +109,6 @@ def find_dataset(path: Path, file: h5py.File, key: str | None, *, preferred: tup
         datasets = _datasets(file)
     shapes = {name: dataset.shape for name, dataset in datasets.items()}
     return datasets[choose_key(path, shapes, key, preferred=preferred)]
-
-
-def choose_key(
-    path: Path, shapes: Mapping[str, tuple[int, ...]], key: str | None, *, preferred: tuple[str, ...]
-) -> str:
-    """Which of several named arrays is the cube: the key, a preferred 3-D one, or the only 3-D one.
-
-    Raises:
-        OSError: none fits; the message lists the names with their shapes.
-    """
-    held = ", ".join(f"{name} {tuple(shape)}" for name, shape in sorted(shapes.items())) or "no arrays"
-    cubes = [name for name, shape in shapes.items() if len(shape) == 3]
-    if key is not None:
-        if key not in shapes:
-            raise file_error(path, f"has no array {key!r}", f"give the key of one of these: {held}")
-        if len(shapes[key]) not in (2, 3):
-            problem = f"array {key!r} has {len(shapes[key])} dimensions, not 3"
-            raise file_error(path, problem, f"give the key of a cube; the file holds {held}")
-        return key
-    for name in preferred:
-        if name in cubes:
-            return name
-    if len(cubes) != 1:
-        problem = f"holds {len(cubes) or 'no'} 3-D arrays" if len(cubes) != 1 else ""
-        raise file_error(path, problem, f"give the key of the cube; the file holds {held}")
-    return cubes[0]
-
-
-def band_reader(dataset: h5py.Dataset, layout: str) -> tuple[tuple[int, int, int], Any]:
-    """(H, W, C) of a 2-D (one band) or 3-D dataset and a function that reads bands as (n, H, W)."""
-    if dataset.ndim == 2:
-        height, width = dataset.shape
-        return (height, width, 1), lambda start, stop: dataset[...][None][start:stop]
-    order = parse_layout(layout)
-    bands, height, width = (int(dataset.shape[axis]) for axis in order)
-
-    def read_bands(start: int, stop: int) -> NDArray[Any]:
-        window = [slice(None)] * 3
-        window[order[0]] = slice(start, stop)
-        return np.asarray(dataset[tuple(window)]).transpose(order)
-
-    return (height, width, bands), read_bands
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -194,13 +144,19 @@ def _companion(
     return None
 
 
-def _positive(path: Path, level: Any) -> float | None:
-    if level is None:
-        return None
-    value = float(level) if np.ndim(level) == 0 and not isinstance(level, str) else np.nan
-    if not (np.isfinite(value) and value > 0):
-        raise file_error(path, f"its white level is {level!r}, not a positive number", "give white_level")
-    return value
+def _create_cube(file: h5py.File, shape: tuple[int, int, int]) -> h5py.Dataset:
+    height, width, num_bands = shape
+    dataset = file.create_dataset(
+        "cube",
+        (num_bands, height, width),
+        np.float32,
+        chunks=_chunk(height, width),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+    )
+    dataset.attrs["layout"] = DEFAULT_LAYOUT
+    return dataset
 
 
 def _chunk(height: int, width: int) -> tuple[int, int, int]:

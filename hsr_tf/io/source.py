@@ -16,7 +16,6 @@ from hsr_tf.scene import Scene
 
 BANDS_AT_ONCE = 16
 GIB = 1024**3
-AXES = ("band", "row", "col")
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,13 @@ class BandSource:
 
 
 def to_scene(source: BandSource, request: ReadRequest) -> Scene:
-    """Read a cube band by band into one float32 array; stored values / white level, nothing clipped."""
+    """Read a cube block by block into one float32 array; stored values / white level, nothing clipped."""
     require_real(source.path, source.dtype)
     require_size(source.path, source.shape, request.max_gib)
     level, origin = effective_white_level(source, request.white_level)
     cube = np.empty(source.shape, dtype=np.float32)
     for start, bands in each_block(source):
-        _scale_into(cube[..., start : start + bands.shape[0]], np.moveaxis(bands, 0, -1), level)
+        scale_into(cube[..., start : start + bands.shape[0]], np.moveaxis(bands, 0, -1), level)
     metadata = {"source": source.path.name, **source.metadata}
     if level is not None:
         metadata |= {"white_level": level, "white_level_origin": origin}
@@ -111,22 +110,15 @@ def effective_white_level(source: BandSource, given: float | None) -> tuple[floa
     return float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}"
 
 
-def parse_layout(layout: str) -> tuple[int, int, int]:
-    """Positions of (band, row, col) in a layout such as "row,col,band".
-
-    Raises:
-        ValueError: when it does not name each of the three axes once.
-    """
-    words = tuple(word.strip().lower() for word in layout.split(","))
-    require(
-        sorted(words) == sorted(AXES),
-        "layout",
-        expected="the words band, row and col in the order of the axes",
-        received=repr(layout),
-        remedy='write e.g. "band,row,col" or "row,col,band"',
-    )
-    band, row, col = (words.index(axis) for axis in AXES)
-    return band, row, col
+def scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:
+    """Write `values / level` as float32 into `out`; in double precision where float32 cannot hold the values."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if level is None:
+            out[...] = values
+        elif values.dtype.itemsize <= 2 or values.dtype == np.float32:
+            np.divide(values, np.float32(level), out=out, casting="same_kind")
+        else:
+            out[...] = values / level
 
 
 def refuse_option(path: Path, name: str, value: object, format_name: str) -> None:
@@ -167,20 +159,7 @@ def decoding(path: Path, format_name: str) -> Iterator[None]:
         yield
     except MemoryError:
         raise file_error(path, "too large for the memory of this machine", "crop it first") from None
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
     except Exception as error:  # decoders raise about a dozen unrelated types on damaged files
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         problem = f"cannot be read as {format_name}, it is damaged, cut short or of another kind ({reason})"
         raise file_error(path, problem, "fetch or write it again") from error
-
-
-def _scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:
-    """Write `values / level` as float32 into `out`; in double precision where float32 cannot hold the values."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if level is None:
-            out[...] = values
-        elif values.dtype.itemsize <= 2 or values.dtype == np.float32:
-            np.divide(values, np.float32(level), out=out, casting="same_kind")
-        else:
-            out[...] = values / level
