@@ -1,4 +1,4 @@
-"""A scene (a cube with what is known about it) and an observation (the pair of scenes that fusion starts from)."""
+"""A scene (a cube and what is known about it) and an observation (the pair that fusion starts from)."""
 
 from __future__ import annotations
 
@@ -76,10 +76,11 @@ class Observation:
     def __post_init__(self) -> None:
         height, width, _ = self.lr_hsi.shape
         expected = (height * self.scale, width * self.scale)
+        ratio = f"{self.scale} times the {height}x{width} of lr_hsi"
         require(
             self.scale >= 1 and self.hr_msi.shape[:2] == expected,
             "hr_msi",
-            expected=f"{expected[0]}x{expected[1]} pixels ({self.scale} times the {height}x{width} of lr_hsi)",
+            expected=f"{expected[0]}x{expected[1]} pixels ({ratio})",
             received=_pixels(self.hr_msi),
             remedy="check the scale, and crop both files to the same ground",
         )

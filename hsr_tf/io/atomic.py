@@ -1,7 +1,8 @@
 """Files that appear whole or not at all: written under a temporary name beside the target, then renamed.
 
-A full disk, an interrupt or a killed process leaves the previous file as it was. Errors and interrupts also remove the
-temporary; a killed process leaves one behind, a hidden name that ends in `.tmp` and that no reader takes.
+A full disk, an interrupt or a killed process leaves the previous file as it was. Errors and interrupts also
+remove the temporary; a killed process leaves one behind, a hidden name that ends in `.tmp` and that no
+reader takes.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def _sync(path: Path) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn an operating system's error into one line that names the target and says that it was not touched."""
+    """Turn an operating system's error into one line that says that the target was not touched."""
     try:
         yield
     except OSError as error:

@@ -1,10 +1,11 @@
 """HDF5: the project's own form, and any HDF5 file that holds a 3-D array.
 
-Read: dataset `cube` (or the key given, or the only 3-D array), order of axes in its attribute `layout` (band,row,col
-when absent), white level in an attribute `white_level`, `reflectance_scale` or `scale` (of 255 or more) of the dataset or the file,
-`wavelength_nm` (C,), optional `nodata_mask` (row, col). Other attributes become the metadata.
-Written: `cube` float32, band,row,col, one compressed chunk a band; the values are those of the scene, so no white level
-belongs to them, and the one of the original file is kept as `source_white_level`.
+Read: dataset `cube` (or the key given, or the only 3-D array), order of axes in its attribute `layout`
+(band,row,col when absent), white level in an attribute `white_level`, `reflectance_scale` or `scale` (of
+255 or more) of the dataset or the file, `wavelength_nm` (C,), optional `nodata_mask` (row, col). Other
+attributes become the metadata.
+Written: `cube` float32, band,row,col, one compressed chunk a band; the values are those of the scene, so no
+white level belongs to them, and the one of the original file is kept as `source_white_level`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from hsr_tf.checks import require
 from hsr_tf.io.arrays import band_reader, choose_key, find_white_level
 from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.guarded import created_hdf5
-from hsr_tf.io.source import BandSource, ReadRequest, decoding
+from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding
 from hsr_tf.scene import Scene
 
 FORMAT = "HDF5"
@@ -59,7 +60,7 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             format=FORMAT,
             shape=shape,
             dtype=dataset.dtype,
-            read_bands=read_bands,
+            read_bands=decoded(path, FORMAT, read_bands),
             white_level=level,
             wavelengths_nm=wavelengths,
             metadata=attributes,

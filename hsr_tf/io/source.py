@@ -1,4 +1,4 @@
-"""What every reader offers: the header of a cube and its bands on demand, so that a file is never held twice."""
+"""What every reader offers: the header of a cube and its bands on demand, so that no file is held twice."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from hsr_tf.scene import Scene
 
 BANDS_AT_ONCE = 16
 GIB = 1024**3
+BandReader = Callable[[int, int], NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class BandSource:
     format: str
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
-    read_bands: Callable[[int, int], NDArray[Any]]
+    read_bands: BandReader
     white_level: float | None = None
     wavelengths_nm: NDArray[Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -75,22 +76,23 @@ def to_scene(source: BandSource, request: ReadRequest) -> Scene:
     metadata = {"source": source.path.name, **source.metadata}
     if level is not None:
         metadata |= {"white_level": level, "white_level_origin": origin}
-    return Scene(
-        cube=cube,
-        wavelengths_nm=source.wavelengths_nm,
-        name=source.name or source.path.stem,
-        metadata=metadata,
-        nodata_mask=source.nodata_mask,
-    )
+    try:
+        return Scene(
+            cube=cube,
+            wavelengths_nm=source.wavelengths_nm,
+            name=source.name or source.path.stem,
+            metadata=metadata,
+            nodata_mask=source.nodata_mask,
+        )
+    except ValueError as error:
+        raise ValueError(f"{source.path}: {error}") from error
 
 
 def each_block(source: BandSource) -> Iterator[tuple[int, NDArray[Any]]]:
     """The first band and the stored values (n, H, W) of each block of bands, in order."""
     num_bands = source.shape[2]
     for start in range(0, num_bands, BANDS_AT_ONCE):
-        with decoding(source.path, source.format):
-            bands = source.read_bands(start, min(start + BANDS_AT_ONCE, num_bands))
-        yield start, bands
+        yield start, source.read_bands(start, min(start + BANDS_AT_ONCE, num_bands))
 
 
 def effective_white_level(source: BandSource, given: float | None) -> tuple[float | None, str]:
@@ -111,7 +113,7 @@ def effective_white_level(source: BandSource, given: float | None) -> tuple[floa
 
 
 def scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:
-    """Write `values / level` as float32 into `out`; in double precision where float32 cannot hold the values."""
+    """Write `values / level` into `out` as float32; in double precision where float32 cannot hold them."""
     with np.errstate(over="ignore", invalid="ignore"):
         if level is None:
             out[...] = values
@@ -135,7 +137,9 @@ def refuse_option(path: Path, name: str, value: object, format_name: str) -> Non
 def require_real(path: Path, dtype: np.dtype[Any]) -> None:
     """Refuse complex, text, object and other arrays that are not of real numbers."""
     if dtype.kind not in "uif":
-        raise file_error(path, f"holds values of type {dtype}, not real numbers", "convert them to float32 first")
+        raise file_error(
+            path, f"holds values of type {dtype}, not real numbers", "convert them to float32 first"
+        )
 
 
 def require_size(path: Path, shape: tuple[int, ...], max_gib: float) -> None:
@@ -163,3 +167,13 @@ def decoding(path: Path, format_name: str) -> Iterator[None]:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         problem = f"cannot be read as {format_name}, it is damaged, cut short or of another kind ({reason})"
         raise file_error(path, problem, "fetch or write it again") from error
+
+
+def decoded(path: Path, format_name: str, read_bands: BandReader) -> BandReader:
+    """The same reader, with the errors of a broken file in one clear line."""
+
+    def read(start: int, stop: int) -> NDArray[Any]:
+        with decoding(path, format_name):
+            return read_bands(start, stop)
+
+    return read

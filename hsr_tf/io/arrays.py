@@ -1,0 +1,133 @@
+"""Files that hold several named arrays (HDF5, MATLAB, NumPy): which one is the cube, and how its axes lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.checks import file_error, require
+
+AXES = ("band", "row", "col")
+WHITE_LEVEL_NAMES = ("white_level", "reflectance_scale", "scale")
+SMALLEST_SCALE = 255
+
+
+def parse_layout(layout: str) -> tuple[int, int, int]:
+    """Positions of (band, row, col) in a layout such as "row,col,band".
+
+    Raises:
+        ValueError: when it does not name each of the three axes once.
+    """
+    words = tuple(word.strip().lower() for word in layout.split(","))
+    require(
+        sorted(words) == sorted(AXES),
+        "layout",
+        expected="the words band, row and col in the order of the axes",
+        received=repr(layout),
+        remedy='write e.g. "band,row,col" or "row,col,band"',
+    )
+    band, row, col = (words.index(axis) for axis in AXES)
+    return band, row, col
+
+
+def band_reader(array: Any, layout: str) -> tuple[tuple[int, int, int], Callable[[int, int], NDArray[Any]]]:
+    """(H, W, C) of an array or data set and a function that reads its bands start..stop as (n, H, W).
+
+    A 2-D one is a single band; its rows come first unless `layout` names the columns first.
+    """
+    band, row, col = parse_layout(layout)
+    if array.ndim == 2:
+        (height, width), turned = array.shape, col < row
+        shape = (width, height, 1) if turned else (height, width, 1)
+        return shape, lambda _start, _stop: (array[...].T if turned else array[...])[None]
+
+    def read_bands(start: int, stop: int) -> NDArray[Any]:
+        window = [slice(None)] * 3
+        window[band] = slice(start, stop)
+        return np.asarray(array[tuple(window)]).transpose(band, row, col)
+
+    bands, height, width = (int(array.shape[axis]) for axis in (band, row, col))
+    return (height, width, bands), read_bands
+
+
+def choose_key(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], key: str | None, *, preferred: tuple[str, ...]
+) -> str:
+    """Which of several named arrays is the cube: the key, else a preferred 3-D one, else the only 3-D one.
+
+    Raises:
+        OSError: none fits; the message lists the names with their shapes.
+    """
+    held = (
+        ", ".join(f"{name} {tuple(shape)}" for name, shape in sorted(shapes.items()))
+        or "no arrays of numbers"
+    )
+    if key is not None:
+        if key not in shapes:
+            raise file_error(path, f"has no array {key!r}", f"give the key of one of these: {held}")
+        if len(shapes[key]) not in (2, 3):
+            problem = f"array {key!r} has {len(shapes[key])} dimensions, not 3"
+            raise file_error(path, problem, f"give the key of a cube; the file holds {held}")
+        return key
+    cubes = [name for name, shape in shapes.items() if len(shape) == 3]
+    known = [name for name in preferred if name in cubes]
+    if not known and len(cubes) != 1:
+        problem = f"holds {len(cubes)} 3-D arrays" if cubes else "holds no 3-D array"
+        raise file_error(path, problem, f"give the key of the cube; the file holds {held}")
+    return (known or cubes)[0]
+
+
+def find_white_level(path: Path, values: Mapping[str, Any]) -> float | None:
+    """The stored value that stands for 1.0: `white_level`, `reflectance_scale`, or a `scale` of at least 255.
+
+    A smaller `scale` is a ratio of pixel sizes and no white level.
+
+    Raises:
+        OSError: it is there and is no positive number.
+    """
+    name = next((name for name in WHITE_LEVEL_NAMES if name in values), None)
+    if name is None:
+        return None
+    try:
+        level = float(np.asarray(values[name]).reshape(()))
+    except (TypeError, ValueError):
+        level = np.nan
+    if name == "scale" and not level >= SMALLEST_SCALE:
+        return None
+    if not (np.isfinite(level) and level > 0):
+        raise file_error(path, f"its {name} is {values[name]!r}, not a positive number", "give white_level")
+    return level
+
+
+def usable_wavelengths(values: NDArray[Any] | None, num_bands: int) -> NDArray[np.float64] | None:
+    """Wavelengths found under one of the names that files use, when they are one a band and in nanometres.
+
+    `bands` may hold indices and some files count in micrometres: what is below 100 is not in nanometres.
+    """
+    if values is None or values.dtype.kind not in "uif" or values.size != num_bands:
+        return None
+    wavelengths = values.astype(np.float64).ravel()
+    return wavelengths if bool(np.all(wavelengths >= 100)) else None
+
+
+def metadata_to_text(metadata: Mapping[str, Any]) -> str:
+    """Metadata as JSON text; what JSON does not know is written as its text."""
+    return json.dumps({str(name): _jsonable(value) for name, value in metadata.items()}, default=str)
+
+
+def metadata_from_text(text: Any) -> dict[str, Any]:
+    """Metadata from the text of `metadata_to_text`; empty for anything else."""
+    try:
+        found = json.loads(str(np.asarray(text).reshape(())))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _jsonable(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
