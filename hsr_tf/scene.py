@@ -169,6 +169,8 @@ def _as_mask(values: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 def _require_finite_outside(cube: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> None:
     """Refuse NaN and infinity in the pixels that hold data."""
-    if np.isfinite(cube.sum(dtype=np.float64)):  # one NaN or infinity would make the sum so: no second pass
+    with np.errstate(invalid="ignore"):
+        total = cube.sum(dtype=np.float64)
+    if np.isfinite(total):  # one NaN or infinity would have made the sum so: no second pass
         return
     require_finite("cube", cube if mask is None else np.where(mask[..., None], np.float32(0), cube))

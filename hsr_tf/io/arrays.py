@@ -82,16 +82,16 @@ def choose_key(
     return (known or cubes)[0]
 
 
-def find_white_level(path: Path, values: Mapping[str, Any]) -> float | None:
+def find_white_level(path: Path, values: Mapping[str, Any], *, given: float | None) -> float | None:
     """The stored value that stands for 1.0: `white_level`, `reflectance_scale`, or a `scale` of at least 255.
 
-    A smaller `scale` is a ratio of pixel sizes and no white level.
+    A smaller `scale` is a ratio of pixel sizes and no white level. None when the caller has given another.
 
     Raises:
         OSError: it is there and is no positive number.
     """
     name = next((name for name in WHITE_LEVEL_NAMES if name in values), None)
-    if name is None:
+    if name is None or given is not None:
         return None
     try:
         level = float(np.asarray(values[name]).reshape(()))

@@ -47,7 +47,7 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             attributes = {**_attributes(file), **_attributes(dataset)}
         layout = request.layout or str(attributes.pop("layout", DEFAULT_LAYOUT))
         shape, read_bands = band_reader(dataset, layout)
-        level = find_white_level(path, attributes)
+        level = find_white_level(path, attributes, given=request.white_level)
         for name in ("layout", "white_level"):
             attributes.pop(name, None)
         if "source_white_level" in attributes:
@@ -62,7 +62,7 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             dtype=dataset.dtype,
             read_bands=decoded(path, FORMAT, read_bands),
             white_level=level,
-            wavelengths_nm=wavelengths,
+            wavelengths_nm=None if wavelengths is None else wavelengths.ravel(),
             metadata=attributes,
             name=str(attributes.get("scene", "")),
             nodata_mask=mask,

@@ -105,7 +105,7 @@ def _open_73(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             shape=shape,
             dtype=dataset.dtype,
             read_bands=decoded(path, FORMAT_73, read_bands),
-            white_level=_white_level(path, small),
+            white_level=_white_level(path, small, request),
             wavelengths_nm=_wavelengths(small, shape[2]),
         )
 
@@ -129,7 +129,7 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         shape=shape,
         dtype=held[key].dtype.newbyteorder("="),
         read_bands=read_bands,
-        white_level=_white_level(path, held),
+        white_level=_white_level(path, held, request),
         wavelengths_nm=_wavelengths(held, shape[2]),
         metadata=metadata_from_text(_text(held, "metadata")),
         name=_text(held, "name"),
@@ -144,9 +144,9 @@ def _refuse_other_class(path: Path, kinds: dict[str, str], key: str | None) -> N
         raise file_error(path, f"{key!r} is a {kind}, not an array of numbers", f"the file holds {held}")
 
 
-def _white_level(path: Path, held: dict[str, Any]) -> float | None:
-    names = ("white_level", "reflectance_scale")
-    return find_white_level(path, {name: held[name] for name in names if name in held})
+def _white_level(path: Path, held: dict[str, Any], request: ReadRequest) -> float | None:
+    found: dict[str, Any] = {name: value for name, value in held.items() if name != "scale"}
+    return find_white_level(path, found, given=request.white_level)
 
 
 def _wavelengths(held: dict[str, NDArray[Any]], num_bands: int) -> NDArray[np.float64] | None:

@@ -78,7 +78,7 @@ def open_npz(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             shape=shape,
             dtype=cube.dtype,
             read_bands=read_bands,
-            white_level=find_white_level(path, held),
+            white_level=find_white_level(path, held, given=request.white_level),
             wavelengths_nm=next((wavelengths for wavelengths in found if wavelengths is not None), None),
             metadata=metadata_from_text(held.get("metadata", "")),
             name=str(held.get("name", "")),

@@ -115,7 +115,7 @@ def encode_png(values: NDArray[np.uint16]) -> bytes:
 
 
 def to_uint16(values: NDArray[np.float32], nodata_mask: NDArray[np.bool_] | None) -> NDArray[np.uint16]:
-    """Values clipped to [0, 1] (warns when any lay outside), times 65535, rounded; 0 where there is no data."""
+    """Values clipped to [0, 1] (warns when any lie outside) times 65535, rounded; 0 without data."""
     kept = values if nodata_mask is None else np.where(nodata_mask[..., None], np.float32(0), values)
     lowest, highest = float(kept.min()), float(kept.max())
     if lowest < 0 or highest > 1:
@@ -136,7 +136,7 @@ def require_picture(scene: Scene, path: Path) -> None:
 
 
 def gray_png(path: Path) -> NDArray[Any]:
-    """One band, (H, W), from a gray PNG or a colour one with equal channels (as in CAVE's watercolors).
+    """One band, (H, W), from a gray PNG or a colour one with equal channels (CAVE has some).
 
     Raises:
         OSError: a damaged file, or a picture with colours.
