@@ -1,6 +1,6 @@
 """Hyperspectral and image super-resolution with TensorFlow and Keras.
 
-The public names are loaded on first use, so that `import hsr_tf` and reading files need no deep-learning framework.
+The public names are loaded on first use: `import hsr_tf` and reading files need no deep-learning framework.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HOMES = {
     "simulate": "hsr_tf.fusion",
 }
 
-__all__ = ["Observation", "Scene", "fuse", "load", "methods", "save", "scorecard", "simulate"]  # noqa: F822
+__all__ = ["Observation", "Scene", "fuse", "load", "methods", "save", "scorecard", "simulate"]
 
 
 def __getattr__(name: str) -> Any:

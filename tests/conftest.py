@@ -1,4 +1,4 @@
-"""What every test shares: a quiet TensorFlow, one thread a worker, fixed seeds, and the way to the real data."""
+"""What every test shares: a quiet TensorFlow, one thread a worker, fixed seeds, the way to the real data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Each worker is one process a core; more threads would only take turns. Set before TensorFlow loads.
-    for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+    for _variable in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "TF_NUM_INTRAOP_THREADS",
+        "TF_NUM_INTEROP_THREADS",
+    ):
         os.environ.setdefault(_variable, "1")
 
 import random
@@ -24,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def fixed_seeds() -> None:
-    """Every test starts from the same random state, whatever ran before it; Keras is seeded once it is loaded."""
+    """Every test starts from the same random state, whatever ran before it; Keras too, once it is loaded."""
     random.seed(SEED)
     np.random.seed(SEED)
     if "keras" in sys.modules:
@@ -33,7 +38,7 @@ def fixed_seeds() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real scenes: `$HSR_DATA`, or `../shared/data` beside the checkout; skips where there is none."""
+    """The folder of real scenes, `$HSR_DATA` or `../shared/data` beside the checkout; skips without one."""
     folder = Path(os.environ.get("HSR_DATA") or REPOSITORY.parent / "shared" / "data")
     if not (folder / "hsi").is_dir():
         pytest.skip(f"no real scenes at {folder}: set HSR_DATA to their folder")
