@@ -1,0 +1,136 @@
+"""What a picture shows of a cube: display colours, a contrast stretch, pixels whose spectra are worth a look.
+
+Colours are those of single bands, so "true colour" is approximate. All is plain NumPy and deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+VISIBLE_NM = (640.0, 550.0, 460.0)
+VISIBLE_TOLERANCE_NM = 25.0
+FALSE_COLOUR_POSITIONS = (5 / 6, 3 / 6, 1 / 6)
+DISPLAY_GAMMA = 2.2
+CUT_PERCENT = 0.5
+
+
+@dataclass(frozen=True)
+class DisplayBands:
+    """The three bands shown as red, green and blue; `true_colour` when they are near 640, 550 and 460 nm."""
+
+    indices: tuple[int, int, int]
+    true_colour: bool
+
+    def pick(self, cube: np.ndarray) -> np.ndarray:
+        """The three bands of a cube (H, W, C): (H, W, 3)."""
+        return cube[..., list(self.indices)]
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A map of display bands to [0, 1]: `low` becomes black and `high` full, with gamma 2.2 between them."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, channels: np.ndarray, *, balanced: bool) -> Stretch:
+        """The stretch that cuts 0.5 % of the values at either end of (H, W, n).
+
+        With `balanced` every channel is cut by itself, which balances colours too; else all are cut alike.
+        """
+        axis = (0, 1) if balanced else None
+        low, high = np.percentile(channels, [CUT_PERCENT, 100 - CUT_PERCENT], axis=axis)
+        return cls(np.asarray(low), np.maximum(high, low + 1e-9))
+
+    def apply(self, channels: np.ndarray) -> np.ndarray:
+        """Display values in [0, 1], of the shape given."""
+        return np.clip((channels - self.low) / (self.high - self.low), 0.0, 1.0) ** (1.0 / DISPLAY_GAMMA)
+
+
+def display_bands(num_bands: int, wavelengths_nm: np.ndarray | None) -> DisplayBands:
+    """The bands nearest 640, 550 and 460 nm or, where one is over 25 nm off, three evenly spread."""
+    if wavelengths_nm is not None:
+        distance = np.abs(np.asarray(wavelengths_nm)[None, :] - np.asarray(VISIBLE_NM)[:, None])
+        if distance.min(axis=1).max() <= VISIBLE_TOLERANCE_NM:
+            red, green, blue = (int(i) for i in distance.argmin(axis=1))
+            return DisplayBands((red, green, blue), true_colour=True)
+    order = np.arange(num_bands) if wavelengths_nm is None else np.argsort(wavelengths_nm, kind="stable")
+    red, green, blue = (int(order[int(position * num_bands)]) for position in FALSE_COLOUR_POSITIONS)
+    return DisplayBands((red, green, blue), true_colour=False)
+
+
+def display_channels(image: np.ndarray, channels: tuple[int, int, int] | None) -> np.ndarray:
+    """The colour image's display channels (H, W, 3): those named, else by the number of channels it has.
+
+    One or two channels give grey; three are red, green and blue; of more, which satellites order from short
+    to long wavelengths, the first three are blue, green and red.
+    """
+    num_channels = image.shape[-1]
+    if channels is not None:
+        return image[..., list(channels)]
+    if num_channels < 3:
+        return np.repeat(image.mean(axis=-1, keepdims=True), 3, axis=-1)
+    return image[..., :3] if num_channels == 3 else image[..., [2, 1, 0]]
+
+
+def choose_points(
+    reference: np.ndarray, error_maps: Sequence[np.ndarray], *, count: int = 3
+) -> list[tuple[int, int]]:
+    """Pixels (row, column) where the estimates are off and whose true spectra differ, the worst one first.
+
+    The scene is cut into cells; candidates are the bright ones off the border among the worst third by mean
+    error, every estimate counting alike. After the worst cell comes, each time, the one whose spectrum has
+    the largest angle to those chosen, at least a sixth of the image's diagonal away if there is such a cell.
+    """
+    rows, columns = _cell_centres(reference.shape[0]), _cell_centres(reference.shape[1])
+    cell_error = np.mean(
+        [_cell_means(error / max(error.mean(), 1e-12)) for error in error_maps], axis=0
+    ).ravel()
+    spectra = reference[np.ix_(rows, columns)].reshape(cell_error.size, -1).astype(np.float64)
+    places = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    inside = _inside(len(rows))[:, None] & _inside(len(columns))[None, :]
+    candidates = _candidates(cell_error, np.linalg.norm(spectra, axis=-1), inside.ravel(), count)
+    unit = spectra / np.maximum(np.linalg.norm(spectra, axis=-1, keepdims=True), 1e-12)
+    apart = np.hypot(*reference.shape[:2]) / 6
+
+    chosen = [int(candidates[np.argmax(cell_error[candidates])])]
+    while len(chosen) < min(count, candidates.size):
+        angle = np.arccos(np.clip(unit[candidates] @ unit[chosen].T, -1, 1)).min(axis=1)
+        distance = np.linalg.norm(places[candidates, None] - places[chosen], axis=-1).min(axis=1)
+        merit = np.where(distance >= apart, 10.0, 0.0) + angle - np.where(distance == 0, 100.0, 0.0)
+        chosen.append(int(candidates[np.argmax(merit)]))
+    return [(int(places[i, 0]), int(places[i, 1])) for i in chosen]
+
+
+def _candidates(error: np.ndarray, brightness: np.ndarray, inside: np.ndarray, count: int) -> np.ndarray:
+    bright = inside & (brightness >= 0.2 * np.percentile(brightness[inside], 95))
+    found = np.flatnonzero(bright & (error >= np.percentile(error[bright], 67)))
+    return found if found.size >= count else np.flatnonzero(inside)
+
+
+def _inside(num_cells: int) -> np.ndarray:
+    """The cells that are not at the border, where there are enough of them."""
+    border = 2 if num_cells >= 8 else 0
+    position = np.arange(num_cells)
+    return (position >= border) & (position < num_cells - border)
+
+
+def _cell_edges(length: int) -> np.ndarray:
+    return np.unique(np.linspace(0, length, min(length, 32) + 1).astype(int))
+
+
+def _cell_centres(length: int) -> np.ndarray:
+    edges = _cell_edges(length)
+    return (edges[:-1] + edges[1:]) // 2
+
+
+def _cell_means(values: np.ndarray) -> np.ndarray:
+    rows, columns = _cell_edges(values.shape[0]), _cell_edges(values.shape[1])
+    sums = np.add.reduceat(
+        np.add.reduceat(values.astype(np.float64), rows[:-1], axis=0), columns[:-1], axis=1
+    )
+    return sums / (np.diff(rows)[:, None] * np.diff(columns)[None, :])

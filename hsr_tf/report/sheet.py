@@ -1,0 +1,331 @@
+"""The picture sheet of a scene: inputs, truth and estimates in colour, error and angle maps, PSNR, spectra.
+
+One PNG image a scene. The top row holds renderings; under each estimate lie its two maps, on scales that all
+estimates share; under the inputs lie one PSNR curve an estimate and the spectra of three marked pixels. It
+is built of matplotlib's objects alone: no pyplot, no state outside the call, the same pixels every time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator
+
+from hsr_tf.checks import require
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.report.content import Result, SheetData
+from hsr_tf.report.grid import Grid
+from hsr_tf.report.render import DisplayBands, Stretch, choose_points, display_bands, display_channels
+
+__all__ = ["SheetData", "draw_sheet", "picture_sheet"]
+
+DPI = 150
+# Okabe and Ito's colours, which stay apart for colour-blind readers; dashes keep them apart in grey.
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1.5)))
+POINT_COLOURS = ("#E69F00", "#F0E442", "#FFFFFF")
+NAME_POINTS, NOTE_POINTS = 9.0, 8.0
+QUIET = "#444444"
+TRUTH_WIDTH = 2.6
+
+
+@dataclass(frozen=True, eq=False)
+class _Sheet:
+    """The figure being drawn, its places, and what goes on it."""
+
+    figure: Figure
+    grid: Grid
+    data: SheetData
+    results: Sequence[Result]
+    points: Sequence[tuple[int, int]]
+    bands: DisplayBands
+
+
+def picture_sheet(path: str | os.PathLike[str], data: SheetData) -> Path:
+    """Draw the sheet of one scene as a PNG file, which appears whole or not at all.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ValueError: `path` does not end in .png.
+        OSError: the file cannot be written; what was there before stays.
+    """
+    target = Path(path)
+    require(
+        target.suffix.lower() == ".png",
+        "path",
+        expected="a name that ends in .png",
+        received=repr(str(target)),
+        remedy="change the suffix",
+    )
+    figure = draw_sheet(data)
+    with replacing_file(target) as temporary:
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+    return target
+
+
+def draw_sheet(data: SheetData) -> Figure:
+    """The sheet as a matplotlib figure, for callers who save it in another form."""
+    results = [Result.of(name, cube, data) for name, cube in data.estimates.items()]
+    height, width, num_bands = data.reference.shape
+    grid = Grid.of(height, width, len(results))
+    figure = Figure(figsize=(grid.width, grid.height), facecolor="white")
+    FigureCanvasAgg(figure)
+    points = choose_points(data.reference, [result.error for result in results])
+    bands = display_bands(num_bands, data.wavelengths_nm)
+    sheet = _Sheet(figure, grid, data, results, points, bands)
+    for draw in (_draw_headline, _draw_renderings, _draw_maps, _draw_legend, _draw_curves, _draw_spectra):
+        draw(sheet)
+    return figure
+
+
+def _draw_headline(sheet: _Sheet) -> None:
+    data, grid = sheet.data, sheet.grid
+    height, width, num_bands = data.reference.shape
+    span = ""
+    if data.wavelengths_nm is not None:
+        span = f", {min(data.wavelengths_nm):.0f} to {max(data.wavelengths_nm):.0f} nm"
+    note = (
+        f"×{data.scale}  ·  {height} × {width} pixels  ·  {num_bands} bands{span}  ·  {_colour_note(sheet)}"
+    )
+    left, top = grid.LEFT / grid.width, grid.height
+    style: dict[str, Any] = {"fontsize": 13, "fontweight": "bold", "parse_math": False}
+    _fit(sheet.figure.text(left, (top - 0.3) / top, data.title, **style), grid.width - grid.LEFT - grid.RIGHT)
+    sheet.figure.text(left, (top - 0.52) / top, note, fontsize=9, color=QUIET, parse_math=False)
+
+
+def _colour_note(sheet: _Sheet) -> str:
+    wavelengths, picked = sheet.data.wavelengths_nm, sheet.bands.indices
+    kind = "colours" if sheet.bands.true_colour else "false colours"
+    if wavelengths is None:
+        return f"{kind} from bands {', '.join(str(i + 1) for i in picked)}"
+    return f"{kind} from {', '.join(f'{wavelengths[i]:.0f}' for i in picked)} nm"
+
+
+def _draw_renderings(sheet: _Sheet) -> None:
+    data, bands = sheet.data, sheet.bands
+    height, width, _ = data.reference.shape
+    truth = bands.pick(data.reference)
+    shared = Stretch.of(truth, balanced=not bands.true_colour)
+    sharp = display_channels(data.hr_msi, data.msi_channels)
+    own = Stretch.of(sharp, balanced=not bands.true_colour)
+    low_size = " × ".join(str(side) for side in data.lr_hsi.shape[:2])
+    channels = data.hr_msi.shape[-1]
+    _show(
+        sheet,
+        0,
+        "LR cube",
+        f"{low_size}, {data.lr_hsi.shape[-1]} bands",
+        shared.apply(bands.pick(data.lr_hsi)),
+    )
+    _show(
+        sheet,
+        1,
+        "HR image",
+        f"{height} × {width}, {channels} channel{'s' * (channels > 1)}",
+        own.apply(sharp),
+    )
+    _mark_points(sheet, _show(sheet, 2, "Truth", f"{height} × {width}", shared.apply(truth)))
+    for column, result in enumerate(sheet.results, start=3):
+        score = f"PSNR {np.mean(result.psnr):.2f} dB"
+        _show(sheet, column, result.name, score, shared.apply(bands.pick(result.cube)))
+
+
+def _show(sheet: _Sheet, column: int, name: str, note: str, picture: np.ndarray) -> Axes:
+    height, width, _ = sheet.data.reference.shape
+    axes = _image_axes(sheet, 0, column)
+    axes.imshow(
+        picture,
+        extent=(0, width, height, 0),
+        interpolation="nearest" if picture.shape[0] < height else "antialiased",
+    )
+    _caption(sheet, axes, name, note)
+    return axes
+
+
+def _mark_points(sheet: _Sheet, axes: Axes) -> None:
+    for number, (row, column) in enumerate(sheet.points, start=1):
+        axes.text(column + 0.5, row + 0.5, str(number), **_badge(number))
+
+
+def _badge(number: int) -> dict[str, Any]:
+    box = {"boxstyle": "circle,pad=0.25", "facecolor": POINT_COLOURS[number - 1], "edgecolor": "black"}
+    return {
+        "fontsize": 7.5,
+        "fontweight": "bold",
+        "ha": "center",
+        "va": "center",
+        "bbox": box,
+        "color": "black",
+    }
+
+
+def _draw_maps(sheet: _Sheet) -> None:
+    errors = [result.error for result in sheet.results]
+    angles = [result.angle for result in sheet.results]
+    error_notes = [f"RMSE {result.rmse:.2f}" for result in sheet.results]
+    angle_notes = [f"SAM {result.sam:.2f}°" for result in sheet.results]
+    _draw_map_row(sheet, 1, errors, error_notes, "mean |error| × 255")
+    _draw_map_row(sheet, 2, angles, angle_notes, "spectral angle, degrees")
+
+
+def _draw_map_row(
+    sheet: _Sheet, row: int, maps: Sequence[np.ndarray], notes: Sequence[str], label: str
+) -> None:
+    """Maps on one scale; its colours follow the square root, so that good estimates do not all look alike."""
+    height, width, _ = sheet.data.reference.shape
+    values = np.concatenate([values[np.isfinite(values)] for values in maps])
+    top = max(float(np.percentile(values, 99.5)) if values.size else 0.0, 1e-6)
+    colours = colormaps["viridis" if row == 2 else "magma"].with_extremes(bad="#B0B0B0")
+    for column, (picture, note) in enumerate(zip(maps, notes, strict=True), start=3):
+        axes = _image_axes(sheet, row, column)
+        drawn = axes.imshow(
+            picture, cmap=colours, norm=PowerNorm(0.5, 0, top, clip=False), extent=(0, width, height, 0)
+        )
+        _caption(sheet, axes, "", note)
+    grid = sheet.grid
+    place = grid.axes(sheet.figure, grid.left(3 + len(maps)), grid.bottom(row), 0.12, grid.panel_height)
+    bar = sheet.figure.colorbar(drawn, cax=place, extend="max")
+    bar.set_ticks(_root_ticks(top))
+    bar.ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    bar.ax.tick_params(labelsize=NOTE_POINTS, length=2.5)
+    bar.set_label(label, fontsize=NOTE_POINTS)
+
+
+def _root_ticks(top: float) -> list[float]:
+    """Round numbers from 0 to `top` that lie about evenly on a square-root scale."""
+    step = 10.0 ** np.floor(np.log10(top))
+    ladder = np.concatenate([[0.0], np.outer(step * np.array([0.01, 0.1, 1.0]), [1, 2, 5]).ravel()])
+    kept = [0.0]
+    for tick in ladder:
+        if tick <= top and np.sqrt(tick / top) - np.sqrt(kept[-1] / top) >= 0.13:
+            kept.append(float(tick))
+    return kept
+
+
+def _draw_legend(sheet: _Sheet) -> None:
+    names = ["truth", *(result.name for result in sheet.results)]
+    styles: list[tuple[str, Any]] = [("black", "-"), *zip(LINE_COLOURS, LINE_DASHES, strict=True)]
+    handles = [Line2D([], [], color=colour, linestyle=dash, lw=1.6) for colour, dash in styles[: len(names)]]
+    handles[0].set_linewidth(TRUTH_WIDTH)
+    grid = sheet.grid
+    top = grid.bottom(0) - 0.1
+    legend = sheet.figure.legend(
+        handles,
+        [str(number) for number in range(len(names))],
+        loc="upper left",
+        bbox_to_anchor=(grid.left(0) / grid.width, top / grid.height),
+        ncols=3,
+        frameon=False,
+        fontsize=NOTE_POINTS,
+        borderpad=0,
+        borderaxespad=0,
+        handlelength=2.6,
+    )
+    for text, name in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+        _fit(text, grid.panel_width - 0.55)
+
+
+def _draw_curves(sheet: _Sheet) -> None:
+    grid = sheet.grid
+    left, right = grid.left(0) + 0.45, grid.left(2) + grid.panel_width - 0.1
+    axes = grid.axes(sheet.figure, left, grid.bottom(1) + 0.08, right - left, grid.panel_height - 0.2)
+    for number, result in enumerate(sheet.results):
+        _plot(
+            axes, sheet.data, result.psnr, color=LINE_COLOURS[number], linestyle=LINE_DASHES[number], lw=1.4
+        )
+    _dress(axes, sheet.data, "PSNR per band, dB")
+
+
+def _draw_spectra(sheet: _Sheet) -> None:
+    grid, data = sheet.grid, sheet.data
+    for number, (row, column) in enumerate(sheet.points, start=1):
+        left = grid.left(number - 1) + 0.45
+        width = grid.panel_width - 0.55
+        axes = grid.axes(sheet.figure, left, grid.bottom(2), width, grid.panel_height)
+        _plot(
+            axes, data, data.reference[row, column], color="black", linestyle="-", lw=TRUTH_WIDTH, alpha=0.85
+        )
+        for index, result in enumerate(sheet.results):
+            style = {"color": LINE_COLOURS[index], "linestyle": LINE_DASHES[index], "lw": 1.3}
+            _plot(axes, data, result.cube[row, column], **style)
+        _dress(axes, data, "value" if number == 1 else "")
+        top = 1 + 0.12 / grid.panel_height
+        axes.text(0.04, top, str(number), transform=axes.transAxes, **_badge(number))
+        place = f"row {row}, column {column}"
+        axes.text(0.14, top, place, transform=axes.transAxes, fontsize=NOTE_POINTS, va="center", color=QUIET)
+
+
+def _plot(axes: Axes, data: SheetData, values: np.ndarray, **style: Any) -> None:
+    """A curve over the wavelengths, or the band numbers from 1; it breaks where bands were taken out."""
+    if data.wavelengths_nm is None:
+        axes.plot(np.arange(1, len(values) + 1), values, **style)
+        return
+    order = np.argsort(data.wavelengths_nm, kind="stable")
+    position = np.asarray(data.wavelengths_nm, np.float64)[order]
+    steps = np.diff(position)
+    gaps = np.flatnonzero(steps > 4 * np.median(steps)) + 1
+    curve = np.insert(np.asarray(values, np.float64)[order], gaps, np.nan)
+    axes.plot(np.insert(position, gaps, np.nan), curve, **style)
+
+
+def _dress(axes: Axes, data: SheetData, label: str) -> None:
+    axes.set_xlabel(
+        "band" if data.wavelengths_nm is None else "wavelength, nm", fontsize=NOTE_POINTS, labelpad=2
+    )
+    axes.set_ylabel(label, fontsize=NOTE_POINTS, labelpad=3)
+    axes.tick_params(labelsize=NOTE_POINTS, length=2.5)
+    axes.xaxis.set_major_locator(
+        MaxNLocator(4 if axes.bbox.width < 300 else 9, integer=True, steps=[1, 2, 5, 10])
+    )
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.grid(True, color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.01)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _image_axes(sheet: _Sheet, row: int, column: int) -> Axes:
+    axes = sheet.grid.panel(sheet.figure, row, column)
+    axes.set_anchor("NW")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)
+    return axes
+
+
+def _caption(sheet: _Sheet, axes: Axes, name: str, note: str) -> None:
+    """A quiet line above a picture and, above that, a bold name."""
+    common: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "parse_math": False}
+    quiet = axes.annotate(note, (0, 1), xytext=(0, 5), fontsize=NOTE_POINTS, color=QUIET, **common)
+    bold = axes.annotate(name, (0, 1), xytext=(0, 16.5), fontsize=NAME_POINTS, fontweight="bold", **common)
+    for text in (quiet, bold):
+        _fit(text, sheet.grid.panel_width)
+
+
+def _fit(text: Text, width: float) -> None:
+    """Put the text on one line and cut it, with an ellipsis, until it is at most `width` inches wide."""
+    words = " ".join(text.get_text().split())
+    text.set_text(words)
+    figure = text.get_figure(root=True)
+    room = width * figure.dpi if figure is not None else float("inf")
+    while len(words) > 1 and (excess := text.get_window_extent().width / room) > 1:
+        words = words[: min(len(words) - 1, int(len(words) / excess) + 2)]
+        text.set_text(words.rstrip() + "…")
