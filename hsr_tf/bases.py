@@ -1,0 +1,247 @@
+"""Closed-form estimates of the sharp cube, on keras.ops: networks and solvers start from them.
+
+`bicubic` enlarges X. `spectral_ls` fits, for this scene alone, a linear map from quadratic features of the colour
+image to the spectra, where the coarse cube shows both, applies it to every sharp pixel, and adds what it leaves of
+X. Both can be made consistent with the two observations (`DataConsistency`), which costs one pass and gains about
+half a decibel.
+
+Departure: the features are formed at full resolution and then blurred as the hyperspectral camera blurs, so that the
+map is fitted to exactly what it will produce; features of the blurred image, the simpler reading, lose 0.1 dB at
+x8 and 0.9 dB at x32 on the mean of twelve training scenes.
+
+Everything is written in elementary operations (products, sums, divisions), with no matrix-solve operator, and works
+for unknown batch and image sizes: a base runs inside a model's call and is exported with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from hsr_tf.methods import register
+from hsr_tf.ops import correlate_axis
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.physics.spatial import SpatialDegradation
+
+Tensor = Any
+BASES = ("none", "bicubic", "spectral_ls")
+
+
+class DataConsistency:
+    """The nearest cube that agrees with both observations: Z R = Y and D Z = X.
+
+    First Z <- Z - (Z R - Y) R^+, then Z <- Z + D* (D D* + w)^-1 (X - D Z). The first acts along the spectrum, the
+    second over space, so the two projections commute; for noise-free observations of one scene their product is the
+    projection onto the intersection.
+
+    D D* is inverted exactly along each axis where it is a convolution (separable PSF, symmetric or with a circular
+    border) by a Chebyshev iteration on its known spectrum, else by conjugate gradients.
+
+    Args:
+        model: the two cameras, R and D.
+        damping: w >= 0 relative to the largest eigenvalue of D D*; a little keeps noise of X from being sharpened.
+        tolerance: relative accuracy of the inverse.
+    """
+
+    def __init__(self, model: ObservationModel, *, damping: float = 0.0, tolerance: float = 1e-5) -> None:
+        self.model = model
+        self._spectral_inverse = model.spectral.pseudo_inverse()
+        self._gram = model.spatial.gram_taps()
+        self._damping = damping
+        self._tolerance = tolerance
+
+    def __call__(self, estimate: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """Project (B, H, W, C) onto the cubes that explain `lr_hsi` and `hr_msi`."""
+        estimate = self.match_spectrum(estimate, hr_msi)
+        return self.explain(estimate, self.residual(estimate, lr_hsi))
+
+    def match_spectrum(self, estimate: Tensor, hr_msi: Tensor) -> Tensor:
+        """The nearest cube with Z R = Y."""
+        gap = hr_msi - self.model.spectral.forward(estimate)
+        return estimate + ops.matmul(gap, ops.convert_to_tensor(self._spectral_inverse, dtype=estimate.dtype))
+
+    def residual(self, estimate: Tensor, lr_hsi: Tensor) -> Tensor:
+        """X - D Z, what `estimate` leaves of the coarse cube."""
+        return lr_hsi - self.model.spatial.forward(estimate)
+
+    def explain(self, estimate: Tensor, residual: Tensor) -> Tensor:
+        """The nearest cube whose coarse image is larger by `residual`."""
+        return estimate + self.model.spatial.adjoint(self._solve(residual))
+
+    def _solve(self, residual: Tensor) -> Tensor:
+        if self._gram is None:
+            return _conjugate_gradients(self.model.spatial, residual, self._damping)
+        for axis, taps in zip((1, 2), self._gram, strict=True):
+            residual = _chebyshev_inverse(residual, axis, taps, self.model.spatial.border, self._damping, self._tolerance)
+        return residual
+
+
+@register(
+    "bicubic",
+    kind="closed_form",
+    summary="bicubic enlargement of the coarse cube; the colour image is not used",
+    source="Keys, IEEE TASSP 29(6), 1981",
+)
+class Bicubic:
+    """Bicubic enlargement of X.
+
+    Args:
+        model: the two cameras, of which only the scale is used.
+    """
+
+    def __init__(self, model: ObservationModel) -> None:
+        self.model = model
+
+    def __call__(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """(B, h, w, C) to (B, s h, s w, C)."""
+        del hr_msi
+        return bicubic_enlarge(lr_hsi, self.model.scale)
+
+
+@register(
+    "spectral_ls",
+    kind="closed_form",
+    summary="per-scene least squares from quadratic colour features to spectra, agreeing with both images",
+    source="the floor that a learnt method must beat",
+    needs=("psf", "srf"),
+)
+class SpectralLS:
+    """Per-scene least-squares map from quadratic features of the colour image to spectra.
+
+    Args:
+        model: the two cameras; D is used, R only by the consistency step.
+        consistent: project the result onto both observations.
+        damping: see `DataConsistency`.
+    """
+
+    def __init__(self, model: ObservationModel, *, consistent: bool = True, damping: float = 0.0) -> None:
+        self.model = model
+        self._consistency = DataConsistency(model, damping=damping) if consistent else None
+
+    def fit(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """The map of each scene.
+
+        Args:
+            lr_hsi: (B, h, w, C).
+            hr_msi: (B, s h, s w, c).
+
+        Returns:
+            (B, K, C) with K = 1 + c + c (c + 1) / 2 features.
+        """
+        blurred = self.model.spatial.forward(quadratic_features(hr_msi))
+        num_features, num_bands = blurred.shape[-1], lr_hsi.shape[-1]
+        features = ops.reshape(blurred, (-1, _pixels(blurred), num_features))
+        return least_squares(features, ops.reshape(lr_hsi, (-1, _pixels(lr_hsi), num_bands)))
+
+    def predict(self, spectral_map: Tensor, hr_msi: Tensor) -> Tensor:
+        """The map (B, K, C) applied to every sharp pixel, (B, H, W, C); no use is made of X here."""
+        features = quadratic_features(hr_msi)
+        height, width = _sizes(hr_msi)
+        flat = ops.matmul(ops.reshape(features, (-1, height * width, features.shape[-1])), spectral_map)
+        return ops.reshape(flat, (-1, height, width, spectral_map.shape[-1]))
+
+    def apply(self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """The estimate (B, s h, s w, C) of a map that `fit` gave."""
+        estimate = self.predict(spectral_map, hr_msi)
+        if self._consistency is not None:
+            return self._consistency(estimate, lr_hsi, hr_msi)
+        return estimate + bicubic_enlarge(lr_hsi - self.model.spatial.forward(estimate), self.model.scale)
+
+    def __call__(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """Fit and apply."""
+        return self.apply(self.fit(lr_hsi, hr_msi), lr_hsi, hr_msi)
+
+
+def quadratic_features(hr_msi: Tensor) -> Tensor:
+    """1, every channel, and every product of two channels: (..., c) -> (..., 1 + c + c (c + 1) / 2)."""
+    num_channels = hr_msi.shape[-1]
+    products = [hr_msi[..., i:] * hr_msi[..., i : i + 1] for i in range(num_channels)]
+    return ops.concatenate([ops.ones_like(hr_msi[..., :1]), hr_msi, *products], axis=-1)
+
+
+def least_squares(features: Tensor, targets: Tensor, *, damping: float = 1e-6) -> Tensor:
+    """Coefficients W of targets ~ features W, batched, in elementary operations.
+
+    Modified Gram-Schmidt on the columns, which loses only the features' condition number of the precision (normal
+    equations lose its square), with the same steps done on the identity so that W = T Q^T targets. A column that
+    the earlier ones explain to within `damping` of its length counts for little instead of being divided by zero.
+
+    Args:
+        features: (B, N, K).
+        targets: (B, N, C).
+        damping: relative length below which a column is dropped.
+
+    Returns:
+        (B, K, C).
+    """
+    num_columns = features.shape[-1]
+    length = ops.sqrt(ops.mean(ops.square(features), axis=1, keepdims=True)) + 1e-12
+    columns = features / length
+    identity = ops.convert_to_tensor(np.eye(num_columns)[None], dtype=features.dtype)
+    steps = identity / length
+    mean_weight = 1.0 / ops.cast(ops.shape(features)[1], features.dtype)
+    weights = 0.0
+    for j in range(num_columns):
+        column, step = columns[:, :, j : j + 1], steps[:, :, j : j + 1]
+        energy = ops.sum(ops.square(column), axis=1, keepdims=True) * mean_weight
+        unit = mean_weight / (energy + damping**2)
+        along = ops.matmul(ops.swapaxes(column, 1, 2), targets) * unit
+        targets = targets - ops.matmul(column, along)
+        weights = weights + ops.matmul(step, along)
+        if j + 1 < num_columns:
+            shares = ops.matmul(ops.swapaxes(column, 1, 2), columns) * unit
+            later = ops.convert_to_tensor((np.arange(num_columns) > j).astype("float32"), dtype=features.dtype)
+            columns = columns - ops.matmul(column, shares * later)
+            steps = steps - ops.matmul(step, shares * later)
+    return weights
+
+
+def _pixels(x: Tensor) -> Any:
+    height, width = _sizes(x)
+    return height * width
+
+
+def _sizes(x: Tensor) -> tuple[Any, Any]:
+    dynamic = ops.shape(x)
+    return x.shape[1] or dynamic[1], x.shape[2] or dynamic[2]
+
+
+def _chebyshev_inverse(
+    residual: Tensor, axis: int, taps: np.ndarray, border: str, damping: float, tolerance: float
+) -> Tensor:
+    """Solve (G + w) x = residual along one axis, G the convolution with symmetric `taps` (m,)."""
+    response = np.abs(np.fft.rfft(taps, 4096))
+    weight = damping * response.max()
+    high, low = response.max() + weight, max(response.min(), 1e-4 * response.max()) + weight
+    middle, radius = (high + low) / 2, max((high - low) / 2, 1e-9 * high)
+    rate = (np.sqrt(high) - np.sqrt(low)) / (np.sqrt(high) + np.sqrt(low)) + 1e-12
+    num_steps = int(np.ceil(np.log(tolerance / 2) / np.log(rate)))
+    solution = direction = residual / middle
+    rho = radius / middle
+    for _ in range(num_steps):
+        residual = residual - correlate_axis(direction, axis, taps, border) - weight * direction
+        rho, last = 1.0 / (2.0 * middle / radius - rho), rho
+        direction = (rho * last) * direction + (2.0 * rho / radius) * residual
+        solution = solution + direction
+    return solution
+
+
+def _conjugate_gradients(spatial: SpatialDegradation, residual: Tensor, damping: float, *, num_steps: int = 24) -> Tensor:
+    """Solve (D D* + w) x = residual, every image of the batch with its own step lengths."""
+    solution, direction = ops.zeros_like(residual), residual
+    weight = damping * float(np.square(spatial.psf.kernel).sum())
+    energy = _energy(residual)
+    for _ in range(num_steps):
+        image = spatial.forward(spatial.adjoint(direction)) + weight * direction
+        step = energy / (ops.sum(direction * image, axis=(1, 2, 3), keepdims=True) + 1e-30)
+        solution, residual = solution + step * direction, residual - step * image
+        energy, last = _energy(residual), energy
+        direction = residual + (energy / (last + 1e-30)) * direction
+    return solution
+
+
+def _energy(x: Tensor) -> Tensor:
+    return ops.sum(ops.square(x), axis=(1, 2, 3), keepdims=True)

@@ -1,0 +1,61 @@
+"""Losses of image estimates, on keras.ops; every one is a mean over what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from hsr_tf import checks
+from hsr_tf.physics.resize import bicubic_reduce
+
+Tensor = Any
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def mse(reference: Tensor, estimate: Tensor) -> Tensor:
+    """Mean squared error of (B, H, W, C), a scalar."""
+    return ops.mean(ops.square(estimate - reference))
+
+
+def l1(reference: Tensor, estimate: Tensor) -> Tensor:
+    """Mean absolute error of (B, H, W, C), a scalar."""
+    return ops.mean(ops.abs(estimate - reference))
+
+
+def log_mse(reference: Tensor, estimate: Tensor, *, floor: float = 1e-6) -> Tensor:
+    """Mean over images and bands of log(mse + floor), a scalar: the mean of the bands' PSNR, up to a factor.
+
+    Dark scenes and bands count as much as bright ones; the floor (60 dB) keeps black ones from ruling.
+    """
+    return ops.mean(ops.log(ops.mean(ops.square(estimate - reference), axis=(1, 2)) + floor))
+
+
+LOSSES: dict[str, Loss] = {"mse": mse, "l1": l1, "log_mse": log_mse}
+
+
+def multi_level(reference: Tensor, estimates: dict[str, Tensor], loss: Loss) -> Tensor:
+    """The plain sum of every level's loss (Han et al. 2019, eq. 10, with means in place of their sums).
+
+    Args:
+        reference: the sharp cube (B, H, W, C).
+        estimates: "estimate" of its size, and "estimate_<r>" of 1/r of it, compared with the reference reduced
+            by antialiased bicubic interpolation.
+        loss: the loss of one level.
+    """
+    total = 0.0
+    for name, estimate in estimates.items():
+        reduction = int(name.partition("_")[2] or 1)
+        total = total + loss(bicubic_reduce(reference, reduction), estimate)
+    return total
+
+
+def get(name: str) -> Loss:
+    """The loss of this name.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+    """
+    checks.require_choice("loss", name, LOSSES)
+    return LOSSES[name]

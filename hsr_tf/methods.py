@@ -1,0 +1,90 @@
+"""The registry of methods: one name for each, what it needs, and how it is built.
+
+A module registers its method where it defines it; `names` and `describe` import those modules on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hsr_tf import checks
+
+_PROVIDERS = ("hsr_tf.bases", "hsr_tf.networks")
+_REGISTRY: dict[str, Method] = {}
+
+
+@dataclass(frozen=True)
+class Method:
+    """What the project knows of a method.
+
+    Attributes:
+        name: as users type it.
+        kind: "closed_form" (no training), "network" (trained weights) or "solver" (iterates on one scene).
+        summary: one line.
+        source: the paper, or what it is.
+        needs: what must be given beside the two images, among "psf", "srf", "weights".
+        build: makes the callable: a network class for kind "network", else a factory that takes an ObservationModel.
+    """
+
+    name: str
+    kind: str
+    summary: str
+    source: str
+    needs: tuple[str, ...]
+    build: Callable[..., Any]
+
+
+def register(
+    name: str, *, kind: str, summary: str, source: str, needs: tuple[str, ...] = ()
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Class or function decorator that puts a method into the registry under `name`.
+
+    Raises:
+        ValueError: when the name is taken.
+    """
+
+    def add(build: Callable[..., Any]) -> Callable[..., Any]:
+        known = _REGISTRY.get(name)
+        checks.require(
+            known is None or known.build.__qualname__ == build.__qualname__,
+            "name",
+            expected="a name that is free",
+            received=repr(name),
+            remedy="choose another",
+        )
+        _REGISTRY[name] = Method(name, kind, summary, source, needs, build)
+        return build
+
+    return add
+
+
+def get(name: str) -> Method:
+    """The method of this name.
+
+    Raises:
+        ValueError: for an unknown name; the message lists the known ones.
+    """
+    _load()
+    checks.require_choice("method", name, _REGISTRY)
+    return _REGISTRY[name]
+
+
+def names(kind: str | None = None) -> list[str]:
+    """The known names, sorted; of one kind where it is given."""
+    _load()
+    return sorted(name for name, method in _REGISTRY.items() if kind in (None, method.kind))
+
+
+def describe() -> list[Method]:
+    """Every method, closed-form ones first."""
+    _load()
+    order = ["closed_form", "network", "solver"]
+    return sorted(_REGISTRY.values(), key=lambda method: (order.index(method.kind), method.name))
+
+
+def _load() -> None:
+    for provider in _PROVIDERS:
+        importlib.import_module(provider)

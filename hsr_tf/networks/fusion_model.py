@@ -1,0 +1,187 @@
+"""A fusion network with its base: what is trained, saved, exported and served.
+
+`FusionModel` wraps any network of the registry. Without a base it is the published form. With one the network
+learns the residual: estimate = base(X, Y) + network([X, r], [Y, base(X, Y)]), where r = X - D(LS map of Y) tells the
+coarse pathway where the closed-form map fails. The base runs inside the call, in float32; the
+network may run in mixed precision. Intermediate estimates are residuals over the reduced base likewise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from hsr_tf import checks, methods
+from hsr_tf.bases import BASES, DataConsistency, SpectralLS
+from hsr_tf.networks.layers import NetworkSpec
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """All that is needed to build a `FusionModel` again; every field is plain data.
+
+    Attributes:
+        method: name of the network in the registry.
+        scale: s.
+        num_bands: C.
+        num_channels: c, channels of the colour camera.
+        base: "none", "bicubic" or "spectral_ls".
+        consistent: project the final estimate onto both observations (needs the known cameras).
+        options: further arguments of the network, e.g. {"features": 64}.
+        init, seed, dtype: see `NetworkSpec`.
+    """
+
+    method: str
+    scale: int
+    num_bands: int
+    num_channels: int = 3
+    base: str = "none"
+    consistent: bool = False
+    options: tuple[tuple[str, Any], ...] = ()
+    init: str = "he"
+    seed: int = 0
+    dtype: str | None = None
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class FusionModel(keras.Model):
+    """A fusion network over a base.
+
+    Args:
+        config: what to build.
+        cameras: the two cameras; needed by the base "spectral_ls" and by `consistent`.
+
+    Input: {"lr_hsi": (B, h, w, C), "hr_msi": (B, s h, s w, c)} and, optional, "spectral_map" (B, K, C), a map
+    that `fit` gave for the whole scene when the images are a part of it.
+    Output: the estimate (B, s h, s w, C), float32; `levels` gives the intermediate ones as well.
+
+    Raises:
+        ValueError: for an unknown method or base, or cameras that are missing or of another scale.
+    """
+
+    def __init__(self, config: FusionConfig, cameras: ObservationModel | None = None) -> None:
+        super().__init__(dtype="float32", name=config.method)
+        checks.require_choice("base", config.base, BASES)
+        needed = config.consistent or config.base == "spectral_ls"
+        checks.require(
+            not needed or (cameras is not None and cameras.scale == config.scale),
+            "cameras",
+            expected=f"an ObservationModel of scale {config.scale} for the base {config.base}",
+            received="none" if cameras is None else f"scale {cameras.scale}",
+            remedy="give the PSF and the response",
+        )
+        self.config, self.cameras = config, cameras
+        self._least_squares = SpectralLS(cameras) if config.base == "spectral_ls" else None
+        self._consistency = DataConsistency(cameras) if needed else None
+        self.network = methods.get(config.method).build(_network_spec(config), **dict(config.options))
+        self.built = True
+
+    def fit(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor | None:
+        """The scene's spectral map (B, K, C) for the base "spectral_ls", None for the others."""
+        return None if self._least_squares is None else self._least_squares.fit(lr_hsi, hr_msi)
+
+    def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
+        """The estimate (B, s h, s w, C)."""
+        del training
+        return self.levels(inputs)["estimate"]
+
+    def levels(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Every level's estimate: "estimate" and, for networks that have them, "estimate_<reduction>"."""
+        lr_hsi, hr_msi = inputs["lr_hsi"], inputs["hr_msi"]
+        base, guide = self._base(lr_hsi, hr_msi, inputs.get("spectral_map"))
+        if base is None:
+            outputs = self.network({"lr_hsi": lr_hsi, "hr_msi": hr_msi})
+            estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
+        else:
+            outputs = self.network({"lr_hsi": guide, "hr_msi": ops.concatenate([hr_msi, base], -1)})
+            estimates = {name: ops.cast(y, "float32") + _reduced(base, name) for name, y in outputs.items()}
+        if self.config.consistent and self._consistency is not None:
+            estimates["estimate"] = self._consistency(estimates["estimate"], lr_hsi, hr_msi)
+        return estimates
+
+    def _base(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None) -> tuple[Tensor | None, Tensor]:
+        """The base and the coarse input of the network."""
+        if self.config.base == "none":
+            return None, lr_hsi
+        if self.config.base == "bicubic" or self._least_squares is None or self._consistency is None:
+            return bicubic_enlarge(lr_hsi, self.config.scale), lr_hsi
+        if spectral_map is None:
+            spectral_map = self._least_squares.fit(lr_hsi, hr_msi)
+        start = self._consistency.match_spectrum(self._least_squares.predict(spectral_map, hr_msi), hr_msi)
+        residual = self._consistency.residual(start, lr_hsi)
+        return self._consistency.explain(start, residual), ops.concatenate([lr_hsi, residual], -1)
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration and cameras as plain data."""
+        return {"config": config_to_dict(self.config), "cameras": cameras_to_dict(self.cameras)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FusionModel:
+        """The model of `get_config`, without its weights."""
+        del custom_objects
+        return cls(config_from_dict(config["config"]), cameras_from_dict(config["cameras"]))
+
+
+def _network_spec(config: FusionConfig) -> NetworkSpec:
+    with_base = config.base != "none"
+    return NetworkSpec(
+        scale=config.scale,
+        num_bands=config.num_bands,
+        lr_channels=config.num_bands * (2 if config.base == "spectral_ls" else 1),
+        hr_channels=config.num_channels + (config.num_bands if with_base else 0),
+        zero_head=with_base,
+        init=config.init,
+        seed=config.seed,
+        dtype=config.dtype,
+    )
+
+
+def _reduced(base: Tensor, name: str) -> Tensor:
+    reduction = int(name.partition("_")[2] or 1)
+    return base if reduction == 1 else bicubic_reduce(base, reduction)
+
+
+def config_to_dict(config: FusionConfig) -> dict[str, Any]:
+    """Plain data, for JSON."""
+    return {**{k: v for k, v in vars(config).items() if k != "options"}, "options": dict(config.options)}
+
+
+def config_from_dict(data: dict[str, Any]) -> FusionConfig:
+    """The inverse of `config_to_dict`."""
+    return FusionConfig(**{**data, "options": tuple(sorted(data.get("options", {}).items()))})
+
+
+def cameras_to_dict(cameras: ObservationModel | None) -> dict[str, Any] | None:
+    """PSF, response, scale and border as plain data; noise is no part of it."""
+    if cameras is None:
+        return None
+    spatial, spectral = cameras.spatial, cameras.spectral
+    return {
+        "psf": spatial.psf.kernel.tolist(),
+        "psf_name": spatial.psf.name,
+        "scale": spatial.scale,
+        "border": spatial.border,
+        "srf": spectral.matrix.tolist(),
+        "srf_name": spectral.name,
+        "channels": list(spectral.channels),
+    }
+
+
+def cameras_from_dict(data: dict[str, Any] | None) -> ObservationModel | None:
+    """The inverse of `cameras_to_dict`."""
+    if data is None:
+        return None
+    spatial = SpatialDegradation(Psf(np.array(data["psf"]), data["psf_name"]), data["scale"], border=data["border"])
+    srf = SpectralResponse(np.array(data["srf"]), channels=tuple(data["channels"]), name=data["srf_name"])
+    return ObservationModel(spatial, srf)

@@ -1,0 +1,153 @@
+"""What the fusion networks share: initialisation, blocks, inputs and reconstruction heads.
+
+Networks are functional Keras models on two inputs, `lr_hsi` (B, h, w, C) and `hr_msi` (B, s h, s w, c), of any
+size; they answer a dictionary whose entry "estimate" is the sharp cube.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+from keras import layers
+
+from hsr_tf import checks
+from hsr_tf.physics.resize import bicubic_enlarge
+
+Tensor = Any
+INITIALIZERS = ("he", "gaussian_0.001")
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """What every fusion network must be told.
+
+    Attributes:
+        scale: s, sharp pixels a coarse pixel along one side.
+        num_bands: C, bands of the estimate.
+        lr_channels: channels of the coarse input, C or more.
+        hr_channels: channels of the sharp input: 3 for RGB, 1 for panchromatic, more with a base.
+        zero_head: start the reconstruction at zero, for networks that add to a base.
+        init: "he" (normal, variance 2 / fan-in) or "gaussian_0.001" (as MS-SSFNet was published).
+        seed: seed of the weights.
+        dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
+    """
+
+    scale: int
+    num_bands: int
+    lr_channels: int
+    hr_channels: int = 3
+    zero_head: bool = False
+    init: str = "he"
+    seed: int = 0
+    dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        checks.require_choice("init", self.init, INITIALIZERS)
+        for name in ("scale", "num_bands", "lr_channels", "hr_channels"):
+            value = getattr(self, name)
+            checks.require(value >= 1, name, expected="a positive integer", received=str(value), remedy="correct it")
+
+
+class FusionNetwork(keras.Model):
+    """A functional network that is saved as its specification and options.
+
+    Args:
+        spec: the specification.
+        inputs, outputs: the graph.
+        options: the further arguments of the subclass, by name.
+    """
+
+    def __init__(self, spec: NetworkSpec, inputs: Any, outputs: Any, options: dict[str, Any]) -> None:
+        super().__init__(inputs=inputs, outputs=outputs)
+        self.spec = spec
+        self._options = options
+
+    def get_config(self) -> dict[str, Any]:
+        """Specification and options."""
+        return {"spec": asdict(self.spec), **self._options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FusionNetwork:
+        """The network of `get_config`."""
+        del custom_objects
+        config = dict(config)
+        return cls(NetworkSpec(**config.pop("spec")), **config)
+
+
+class LayerMaker:
+    """Makes the layers of one network: the same policy, and for each initialiser a seed of its own."""
+
+    def __init__(self, spec: NetworkSpec) -> None:
+        self._init, self._seed, self._zero_head = spec.init, 1000 * spec.seed, spec.zero_head
+        self.dtype = spec.dtype
+
+    def initializer(self) -> keras.initializers.Initializer:
+        """The next initialiser."""
+        self._seed += 1
+        if self._init == "he":
+            return keras.initializers.HeNormal(seed=self._seed)
+        return keras.initializers.RandomNormal(stddev=0.001, seed=self._seed)
+
+    def conv(self, features: int, size: int, name: str, *, activation: str | None = None) -> layers.Layer:
+        """A convolution that keeps the size."""
+        return layers.Conv2D(
+            features, size, padding="same", activation=activation, kernel_initializer=self.initializer(), dtype=self.dtype, name=name
+        )
+
+    def prelu(self, name: str) -> layers.Layer:
+        """A PReLU with one slope a channel, shared over space."""
+        return layers.PReLU(shared_axes=(1, 2), dtype=self.dtype, name=name)
+
+    def block(self, x: Tensor, features: int, name: str) -> Tensor:
+        """Convolution 3x3, PReLU, convolution 3x3, PReLU."""
+        for i in (1, 2):
+            x = self.prelu(f"{name}_prelu{i}")(self.conv(features, 3, f"{name}_conv{i}")(x))
+        return x
+
+    def residual_block(self, x: Tensor, name: str) -> Tensor:
+        """Convolution 3x3, ReLU, convolution 3x3, added to the input."""
+        features = x.shape[-1]
+        y = self.conv(features, 3, f"{name}_conv1", activation="relu")(x)
+        y = self.conv(features, 3, f"{name}_conv2")(y)
+        return layers.Add(dtype=self.dtype, name=f"{name}_add")([x, y])
+
+    def head(self, x: Tensor, num_bands: int, name: str, *, size: int = 3) -> Tensor:
+        """Linear reconstruction to `num_bands`, started at zero if the specification says so."""
+        initial = keras.initializers.Zeros() if self._zero_head else self.initializer()
+        return layers.Conv2D(num_bands, size, padding="same", kernel_initializer=initial, dtype=self.dtype, name=name)(x)
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class BicubicEnlarge(layers.Layer):
+    """Bicubic enlargement by an integer factor, (B, h, w, C) -> (B, s h, s w, C)."""
+
+    def __init__(self, scale: int, **keras_arguments: Any) -> None:
+        super().__init__(**keras_arguments)
+        self.scale = scale
+
+    def call(self, x: Tensor) -> Tensor:
+        """Enlarge."""
+        return bicubic_enlarge(x, self.scale)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        batch, height, width, bands = input_shape
+        return (batch, height and height * self.scale, width and width * self.scale, bands)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "scale": self.scale}
+
+
+def image_inputs(spec: NetworkSpec) -> dict[str, Tensor]:
+    """The two inputs of every fusion network, of any size."""
+    return {
+        "lr_hsi": keras.Input((None, None, spec.lr_channels), name="lr_hsi"),
+        "hr_msi": keras.Input((None, None, spec.hr_channels), name="hr_msi"),
+    }
+
+
+def joined_inputs(make: LayerMaker, inputs: dict[str, Tensor], scale: int) -> Tensor:
+    """The coarse input enlarged (bicubic) to the sharp one's size, and joined with it."""
+    enlarged = BicubicEnlarge(scale, dtype=make.dtype, name="enlarge")(inputs["lr_hsi"])
+    return layers.Concatenate(dtype=make.dtype, name="join")([enlarged, inputs["hr_msi"]])

@@ -1,0 +1,132 @@
+"""MS-SSFNet: multi-level and multi-scale spatial and spectral fusion network.
+
+X.-H. Han, Y. Zheng, Y.-W. Chen, "Multi-level and Multi-scale Spatial and Spectral Fusion CNN for Hyperspectral Image
+Super-resolution", ICCV Workshops 2019, section 3.
+
+Two pathways. The spectral one starts at the coarse cube X and doubles its size S times by stride-2 transposed
+convolutions (eq. 3, 4); the spatial one starts at the sharp image Y and halves its size by 2x2 max-pooling (eq. 5, 6).
+After each enlargement the spectral features are stacked with the spatial features of the same size (eq. 7). Every
+block is conv 3x3, PReLU, conv 3x3, PReLU; a linear 3x3 convolution ends in C bands. In training, heads at
+intermediate sizes are compared with the reduced truth (eq. 8-10).
+
+Departures. The text counts S blocks and S - 1 stacks for a factor 2^S, but its equations close only with S + 1
+sizes: S enlargements, S stacks, S + 1 spectral and S spatial blocks are built. Widths are not given in the text:
+`features` sets them for every size. The transposed convolution's size is not given: 4x4, so that every sample is
+covered equally often (2x2 is cheaper). Sizes are 8 -> 128 rather than 8 -> 127, an artefact of the
+original framework's padding. "he" initialisation is offered beside the published Gaussian of deviation 0.001, from
+which training is very slow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from hsr_tf import checks
+from hsr_tf.methods import register
+from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
+
+Tensor = Any
+
+
+@register(
+    "ms_ssfnet",
+    kind="network",
+    summary="multi-scale fusion of a spectral and a spatial pathway, multi-level loss",
+    source="Han, Zheng, Chen, ICCV Workshops 2019",
+    needs=("weights",),
+)
+@keras.saving.register_keras_serializable("hsr_tf")
+class MSSSFNet(FusionNetwork):
+    """MS-SSFNet for a scale 2^S.
+
+    Args:
+        spec: sizes, initialisation and precision; the scale must be 2, 4, 8, 16, ...
+        features: width of the blocks, one number, or S + 1 of them from the coarsest size to the finest.
+        num_levels: L, levels of the loss; L - 1 intermediate heads are built.
+        upsampling_kernel: 4 or 2, size of the transposed convolutions.
+
+    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
+    Output: {"estimate": (B, s h, s w, C), "estimate_<r>": (B, s h / r, s w / r, C) for each intermediate level}.
+
+    Raises:
+        ValueError: for a scale that is not a power of two, or widths and levels that do not fit it.
+    """
+
+    def __init__(
+        self, spec: NetworkSpec, *, features: int | list[int] = 64, num_levels: int = 2, upsampling_kernel: int = 4
+    ) -> None:
+        num_scales = _num_scales(spec.scale)
+        widths = _widths(features, num_scales)
+        heads = head_positions(num_scales, num_levels)
+        make, inputs, outputs = LayerMaker(spec), image_inputs(spec), {}
+        spatial = _spatial_pathway(make, inputs["hr_msi"], widths)
+        spectral = make.block(inputs["lr_hsi"], widths[0], "spectral_0")
+        for i in range(1, num_scales + 1):
+            spectral = _fuse(make, spectral, spatial[i - 1], i, (widths[i], upsampling_kernel))
+            if i in heads:
+                reduction = 2 ** (num_scales - i)
+                outputs[f"estimate_{reduction}"] = make.head(spectral, spec.num_bands, f"head_{reduction}")
+        outputs["estimate"] = make.head(spectral, spec.num_bands, "head")
+        options = {"features": features, "num_levels": num_levels, "upsampling_kernel": upsampling_kernel}
+        super().__init__(spec, inputs, outputs, options)
+
+
+def head_positions(num_scales: int, num_levels: int) -> list[int]:
+    """After which enlargements the intermediate heads stand: the S scales split into L levels, as even as can be."""
+    checks.require(
+        1 <= num_levels <= num_scales,
+        "num_levels",
+        expected=f"1 to {num_scales}, one a doubling at most",
+        received=str(num_levels),
+        remedy="use fewer levels",
+    )
+    parts = [len(part) for part in np.array_split(np.arange(num_scales), num_levels)]
+    return [int(n) for n in np.cumsum(parts)[:-1]]
+
+
+def _num_scales(scale: int) -> int:
+    num_scales = int(scale).bit_length() - 1
+    checks.require(
+        scale >= 2 and 2**num_scales == scale,
+        "scale",
+        expected="a power of two from 2 up, as MS-SSFNet doubles the size step by step",
+        received=str(scale),
+        remedy="use ssf_resnet, or the closed-form spectral_ls, for other scales",
+    )
+    return num_scales
+
+
+def _widths(features: int | list[int], num_scales: int) -> list[int]:
+    widths = [features] * (num_scales + 1) if isinstance(features, int) else list(features)
+    checks.require(
+        len(widths) == num_scales + 1,
+        "features",
+        expected=f"one width or {num_scales + 1}, from the coarsest size to the finest",
+        received=str(widths),
+        remedy="give one a size",
+    )
+    return widths
+
+
+def _spatial_pathway(make: LayerMaker, y: Tensor, widths: list[int]) -> list[Tensor]:
+    """Features of Y at every size but the coarsest, coarse to fine."""
+    num_scales = len(widths) - 1
+    pyramid = [make.block(y, widths[num_scales], f"spatial_{num_scales}")]
+    for i in range(num_scales - 1, 0, -1):
+        pooled = layers.MaxPooling2D(2, dtype=make.dtype, name=f"pool_{i}")(pyramid[0])
+        pyramid.insert(0, make.block(pooled, widths[i], f"spatial_{i}"))
+    return pyramid
+
+
+def _fuse(make: LayerMaker, spectral: Tensor, spatial: Tensor, i: int, sizes: tuple[int, int]) -> Tensor:
+    """Enlarge the spectral features, stack them with the spatial ones, and apply the block of size i."""
+    width, kernel = sizes
+    enlarged = layers.Conv2DTranspose(
+        width, kernel, strides=2, padding="same", kernel_initializer=make.initializer(), dtype=make.dtype, name=f"enlarge_{i}"
+    )(spectral)
+    stacked = layers.Concatenate(dtype=make.dtype, name=f"stack_{i}")([enlarged, spatial])
+    return make.block(stacked, width, f"spectral_{i}")

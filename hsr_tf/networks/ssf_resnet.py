@@ -1,0 +1,75 @@
+"""SSF-ResNet and Spectral-ResNet: five residual blocks of two convolutions.
+
+The networks of equal depth that MS-SSFNet is compared with (Han, Zheng, Chen, ICCV Workshops 2019, section 4.3): the
+first sees the enlarged coarse cube joined with the sharp image, the second the sharp image alone. Widths are not
+given in the text; 64 features, with an entry convolution in front and a linear reconstruction behind the blocks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from hsr_tf.methods import register
+from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs, joined_inputs
+
+Tensor = Any
+
+
+@register(
+    "ssf_resnet",
+    kind="network",
+    summary="five residual blocks on the enlarged cube joined with the sharp image",
+    source="Han, Zheng, Chen, ICCV Workshops 2019, section 4.3",
+    needs=("weights",),
+)
+@keras.saving.register_keras_serializable("hsr_tf")
+class SSFResNet(FusionNetwork):
+    """SSF-ResNet for any integer scale.
+
+    Args:
+        spec: sizes, initialisation and precision.
+        features: width of the blocks.
+        num_blocks: number of residual blocks.
+
+    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels). Output: {"estimate": (B, s h, s w, C)}.
+    """
+
+    def __init__(self, spec: NetworkSpec, *, features: int = 64, num_blocks: int = 5) -> None:
+        make, inputs = LayerMaker(spec), image_inputs(spec)
+        outputs = _trunk(make, joined_inputs(make, inputs, spec.scale), (features, num_blocks), spec.num_bands)
+        super().__init__(spec, inputs, outputs, {"features": features, "num_blocks": num_blocks})
+
+
+@register(
+    "spectral_resnet",
+    kind="network",
+    summary="five residual blocks on the sharp image alone (spectral recovery)",
+    source="Han, Zheng, Chen, ICCV Workshops 2019, section 4.3",
+    needs=("weights",),
+)
+@keras.saving.register_keras_serializable("hsr_tf")
+class SpectralResNet(FusionNetwork):
+    """Spectral-ResNet: it takes both inputs, as all fusion networks do, and does not look at the coarse one.
+
+    Args:
+        spec: sizes, initialisation and precision.
+        features: width of the blocks.
+        num_blocks: number of residual blocks.
+
+    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels). Output: {"estimate": (B, s h, s w, C)}.
+    """
+
+    def __init__(self, spec: NetworkSpec, *, features: int = 64, num_blocks: int = 5) -> None:
+        make, inputs = LayerMaker(spec), image_inputs(spec)
+        outputs = _trunk(make, inputs["hr_msi"], (features, num_blocks), spec.num_bands)
+        super().__init__(spec, inputs, outputs, {"features": features, "num_blocks": num_blocks})
+
+
+def _trunk(make: LayerMaker, x: Tensor, sizes: tuple[int, int], num_bands: int) -> dict[str, Tensor]:
+    features, num_blocks = sizes
+    x = make.conv(features, 3, "entry", activation="relu")(x)
+    for i in range(num_blocks):
+        x = make.residual_block(x, f"block_{i + 1}")
+    return {"estimate": make.head(x, num_bands, "head")}
