@@ -9,7 +9,7 @@ WORKERS ?= 2
 UV ?= uv
 
 RUN = $(VENV)/bin/python
-PACKAGES = $(wildcard hsr_tf trainers export serving benchmarks)
+PACKAGES = $(foreach name,hsr_tf trainers export serving benchmarks,$(if $(wildcard $(name)/*.py),$(name)))
 
 TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
