@@ -75,7 +75,9 @@ class DataConsistency:
         if self._gram is None:
             return _conjugate_gradients(self.model.spatial, residual, self._damping)
         for axis, taps in zip((1, 2), self._gram, strict=True):
-            residual = _chebyshev_inverse(residual, axis, taps, self.model.spatial.border, self._damping, self._tolerance)
+            residual = _chebyshev_inverse(
+                residual, axis, taps, self.model.spatial.border, self._damping, self._tolerance
+            )
         return residual
 
 
@@ -193,7 +195,9 @@ def least_squares(features: Tensor, targets: Tensor, *, damping: float = 1e-6) -
         weights = weights + ops.matmul(step, along)
         if j + 1 < num_columns:
             shares = ops.matmul(ops.swapaxes(column, 1, 2), columns) * unit
-            later = ops.convert_to_tensor((np.arange(num_columns) > j).astype("float32"), dtype=features.dtype)
+            later = ops.convert_to_tensor(
+                (np.arange(num_columns) > j).astype("float32"), dtype=features.dtype
+            )
             columns = columns - ops.matmul(column, shares * later)
             steps = steps - ops.matmul(step, shares * later)
     return weights
@@ -229,7 +233,9 @@ def _chebyshev_inverse(
     return solution
 
 
-def _conjugate_gradients(spatial: SpatialDegradation, residual: Tensor, damping: float, *, num_steps: int = 24) -> Tensor:
+def _conjugate_gradients(
+    spatial: SpatialDegradation, residual: Tensor, damping: float, *, num_steps: int = 24
+) -> Tensor:
     """Solve (D D* + w) x = residual, every image of the batch with its own step lengths."""
     solution, direction = ops.zeros_like(residual), residual
     weight = damping * float(np.square(spatial.psf.kernel).sum())

@@ -33,7 +33,9 @@ def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
     if value not in known:
         near = get_close_matches(str(value), known, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else "choose one of these"
-        require(False, name, expected=f"one of {', '.join(sorted(known))}", received=repr(value), remedy=remedy)
+        require(
+            False, name, expected=f"one of {', '.join(sorted(known))}", received=repr(value), remedy=remedy
+        )
 
 
 def require_finite(name: str, array: Any) -> None:

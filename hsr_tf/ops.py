@@ -30,7 +30,10 @@ def _take(x: Tensor, axis: int, start: int | None, stop: int | None) -> Tensor:
 
 def _shape(x: Tensor) -> list[Any]:
     """Static sizes where they are known, tensors where they are not."""
-    return [static if static is not None else dynamic for static, dynamic in zip(x.shape, ops.shape(x), strict=True)]
+    return [
+        static if static is not None else dynamic
+        for static, dynamic in zip(x.shape, ops.shape(x), strict=True)
+    ]
 
 
 def pad_axis(x: Tensor, axis: int, before: int, after: int, border: str) -> Tensor:
@@ -151,7 +154,9 @@ def spread_axis(y: Tensor, axis: int, phases: np.ndarray, before: int, border: s
 def _shifted_sum_source(y: Tensor, axis: int, num_cells: int) -> Tensor:
     """Copies of `y`, the j-th delayed by j samples along `axis`, stacked behind that axis; rows flattened."""
     zeros = ops.zeros_like(_take(y, axis, None, 1))
-    copies = [ops.concatenate([zeros] * j + [y] + [zeros] * (num_cells - 1 - j), axis) for j in range(num_cells)]
+    copies = [
+        ops.concatenate([zeros] * j + [y] + [zeros] * (num_cells - 1 - j), axis) for j in range(num_cells)
+    ]
     stacked = ops.stack(copies, axis + 1)
     shape = _shape(stacked)
     if axis == 1:

@@ -95,7 +95,9 @@ class PatchSource:
     def _offsets(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Row and column offsets (B, p, p) within a patch, turned and flipped."""
         size, batch = self.plan.patch_size, self.plan.batch_size
-        down, right = tf.meshgrid(tf.range(size, dtype=tf.int64), tf.range(size, dtype=tf.int64), indexing="ij")
+        down, right = tf.meshgrid(
+            tf.range(size, dtype=tf.int64), tf.range(size, dtype=tf.int64), indexing="ij"
+        )
         down, right = tf.tile(down[None], (batch, 1, 1)), tf.tile(right[None], (batch, 1, 1))
         if not self.plan.augment:
             return down, right
@@ -107,10 +109,20 @@ class PatchSource:
 
 
 def _check(cubes: Sequence[np.ndarray], plan: PatchPlan) -> None:
-    checks.require(len(cubes) > 0, "cubes", expected="at least one scene", received="none", remedy="check the data folder")
+    checks.require(
+        len(cubes) > 0,
+        "cubes",
+        expected="at least one scene",
+        received="none",
+        remedy="check the data folder",
+    )
     bands = sorted({cube.shape[-1] for cube in cubes})
     checks.require(
-        len(bands) == 1, "cubes", expected="the same number of bands in every scene", received=str(bands), remedy="train on one sensor at a time"
+        len(bands) == 1,
+        "cubes",
+        expected="the same number of bands in every scene",
+        received=str(bands),
+        remedy="train on one sensor at a time",
     )
     smallest = min(min(cube.shape[:2]) for cube in cubes)
     checks.require(

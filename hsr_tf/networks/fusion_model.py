@@ -110,7 +110,9 @@ class FusionModel(keras.Model):
             estimates["estimate"] = self._consistency(estimates["estimate"], lr_hsi, hr_msi)
         return estimates
 
-    def _base(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None) -> tuple[Tensor | None, Tensor]:
+    def _base(
+        self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None
+    ) -> tuple[Tensor | None, Tensor]:
         """The base and the coarse input of the network."""
         if self.config.base == "none":
             return None, lr_hsi
@@ -182,6 +184,8 @@ def cameras_from_dict(data: dict[str, Any] | None) -> ObservationModel | None:
     """The inverse of `cameras_to_dict`."""
     if data is None:
         return None
-    spatial = SpatialDegradation(Psf(np.array(data["psf"]), data["psf_name"]), data["scale"], border=data["border"])
+    spatial = SpatialDegradation(
+        Psf(np.array(data["psf"]), data["psf_name"]), data["scale"], border=data["border"]
+    )
     srf = SpectralResponse(np.array(data["srf"]), channels=tuple(data["channels"]), name=data["srf_name"])
     return ObservationModel(spatial, srf)

@@ -47,7 +47,9 @@ class NetworkSpec:
         checks.require_choice("init", self.init, INITIALIZERS)
         for name in ("scale", "num_bands", "lr_channels", "hr_channels"):
             value = getattr(self, name)
-            checks.require(value >= 1, name, expected="a positive integer", received=str(value), remedy="correct it")
+            checks.require(
+                value >= 1, name, expected="a positive integer", received=str(value), remedy="correct it"
+            )
 
 
 class FusionNetwork(keras.Model):
@@ -93,7 +95,13 @@ class LayerMaker:
     def conv(self, features: int, size: int, name: str, *, activation: str | None = None) -> layers.Layer:
         """A convolution that keeps the size."""
         return layers.Conv2D(
-            features, size, padding="same", activation=activation, kernel_initializer=self.initializer(), dtype=self.dtype, name=name
+            features,
+            size,
+            padding="same",
+            activation=activation,
+            kernel_initializer=self.initializer(),
+            dtype=self.dtype,
+            name=name,
         )
 
     def prelu(self, name: str) -> layers.Layer:
@@ -116,7 +124,9 @@ class LayerMaker:
     def head(self, x: Tensor, num_bands: int, name: str, *, size: int = 3) -> Tensor:
         """Linear reconstruction to `num_bands`, started at zero if the specification says so."""
         initial = keras.initializers.Zeros() if self._zero_head else self.initializer()
-        return layers.Conv2D(num_bands, size, padding="same", kernel_initializer=initial, dtype=self.dtype, name=name)(x)
+        return layers.Conv2D(
+            num_bands, size, padding="same", kernel_initializer=initial, dtype=self.dtype, name=name
+        )(x)
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

@@ -57,7 +57,12 @@ class MSSSFNet(FusionNetwork):
     """
 
     def __init__(
-        self, spec: NetworkSpec, *, features: int | list[int] = 64, num_levels: int = 2, upsampling_kernel: int = 4
+        self,
+        spec: NetworkSpec,
+        *,
+        features: int | list[int] = 64,
+        num_levels: int = 2,
+        upsampling_kernel: int = 4,
     ) -> None:
         num_scales = _num_scales(spec.scale)
         widths = _widths(features, num_scales)
@@ -126,7 +131,13 @@ def _fuse(make: LayerMaker, spectral: Tensor, spatial: Tensor, i: int, sizes: tu
     """Enlarge the spectral features, stack them with the spatial ones, and apply the block of size i."""
     width, kernel = sizes
     enlarged = layers.Conv2DTranspose(
-        width, kernel, strides=2, padding="same", kernel_initializer=make.initializer(), dtype=make.dtype, name=f"enlarge_{i}"
+        width,
+        kernel,
+        strides=2,
+        padding="same",
+        kernel_initializer=make.initializer(),
+        dtype=make.dtype,
+        name=f"enlarge_{i}",
     )(spectral)
     stacked = layers.Concatenate(dtype=make.dtype, name=f"stack_{i}")([enlarged, spatial])
     return make.block(stacked, width, f"spectral_{i}")

@@ -38,7 +38,9 @@ class SSFResNet(FusionNetwork):
 
     def __init__(self, spec: NetworkSpec, *, features: int = 64, num_blocks: int = 5) -> None:
         make, inputs = LayerMaker(spec), image_inputs(spec)
-        outputs = _trunk(make, joined_inputs(make, inputs, spec.scale), (features, num_blocks), spec.num_bands)
+        outputs = _trunk(
+            make, joined_inputs(make, inputs, spec.scale), (features, num_blocks), spec.num_bands
+        )
         super().__init__(spec, inputs, outputs, {"features": features, "num_blocks": num_blocks})
 
 

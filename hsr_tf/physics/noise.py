@@ -53,7 +53,11 @@ class PoissonNoise:
 
     def __post_init__(self) -> None:
         checks.require(
-            0 < self.photons <= 2**20, "photons", expected="a number in (0, 2^20]", received=str(self.photons), remedy="use Gaussian noise for more"
+            0 < self.photons <= 2**20,
+            "photons",
+            expected="a number in (0, 2^20]",
+            received=str(self.photons),
+            remedy="use Gaussian noise for more",
         )
 
     def __call__(self, x: Tensor, seed: Seed) -> Tensor:

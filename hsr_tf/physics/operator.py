@@ -26,7 +26,9 @@ class LinearOperator(ABC):
         return self.forward(x)
 
 
-def adjoint_error(operator: LinearOperator, shape: tuple[int, ...], *, seed: int = 0, dtype: str = "float64") -> float:
+def adjoint_error(
+    operator: LinearOperator, shape: tuple[int, ...], *, seed: int = 0, dtype: str = "float64"
+) -> float:
     """Relative violation of <A x, y> = <x, A* y> for random x and y.
 
     Args:

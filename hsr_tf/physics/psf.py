@@ -35,7 +35,11 @@ class Psf:
         kernel = np.asarray(self.kernel, dtype=np.float64)
         shape = "x".join(str(n) for n in kernel.shape)
         checks.require(
-            kernel.ndim == 2 and kernel.size > 0, "psf", expected="a 2-D kernel", received=f"shape {shape}", remedy="give rows and columns"
+            kernel.ndim == 2 and kernel.size > 0,
+            "psf",
+            expected="a 2-D kernel",
+            received=f"shape {shape}",
+            remedy="give rows and columns",
         )
         checks.require_finite("psf", kernel)
         checks.require(
@@ -60,7 +64,9 @@ def default_support(scale: int) -> int:
     return 2 * scale + scale % 2
 
 
-def gaussian_psf(scale: int, *, fwhm: float | None = None, sigma: float | None = None, support: int | None = None) -> Psf:
+def gaussian_psf(
+    scale: int, *, fwhm: float | None = None, sigma: float | None = None, support: int | None = None
+) -> Psf:
     """Isotropic Gaussian, sampled at pixel centres and normalised.
 
     Args:
@@ -72,7 +78,13 @@ def gaussian_psf(scale: int, *, fwhm: float | None = None, sigma: float | None =
     Raises:
         ValueError: when both or no positive widths are given.
     """
-    checks.require(fwhm is None or sigma is None, "fwhm, sigma", expected="one of them", received="both", remedy="drop one")
+    checks.require(
+        fwhm is None or sigma is None,
+        "fwhm, sigma",
+        expected="one of them",
+        received="both",
+        remedy="drop one",
+    )
     width = sigma if sigma is not None else (fwhm if fwhm is not None else float(scale)) / FWHM_PER_SIGMA
     return anisotropic_gaussian_psf(scale, sigmas=(width, width), support=support)
 
@@ -88,7 +100,13 @@ def anisotropic_gaussian_psf(
         angle_degrees: direction of the first axis, clockwise on the screen (rows grow downwards).
         support: taps a side; by default the larger of 2 s and six times the larger sigma, in the parity of s.
     """
-    checks.require(min(sigmas) > 0, "sigma", expected="positive widths", received=str(sigmas), remedy="use `identity` for no blur")
+    checks.require(
+        min(sigmas) > 0,
+        "sigma",
+        expected="positive widths",
+        received=str(sigmas),
+        remedy="use `identity` for no blur",
+    )
     size = _support(scale, support, at_least=0 if max(sigmas) <= scale / 2 else 6 * max(sigmas))
     rows, columns = _grid(size)
     angle = np.deg2rad(angle_degrees)
@@ -100,7 +118,9 @@ def anisotropic_gaussian_psf(
 
 def box_psf(size: int) -> Psf:
     """Mean over `size` x `size` pixels (with size = s, ideal detector elements that touch)."""
-    checks.require(size >= 1, "size", expected="a positive integer", received=str(size), remedy="use the scale")
+    checks.require(
+        size >= 1, "size", expected="a positive integer", received=str(size), remedy="use the scale"
+    )
     return Psf(np.ones((size, size)), f"box, {size} taps")
 
 
@@ -118,7 +138,13 @@ def motion_psf(scale: int, *, length: float, angle_degrees: float = 0.0, support
         angle_degrees: direction of the path, clockwise on the screen.
         support: taps a side; by default what the path needs.
     """
-    checks.require(length > 0, "length", expected="a positive length in pixels", received=str(length), remedy="use `identity` for no blur")
+    checks.require(
+        length > 0,
+        "length",
+        expected="a positive length in pixels",
+        received=str(length),
+        remedy="use `identity` for no blur",
+    )
     rows, columns = _grid(_support(scale, support, at_least=length + 2))
     angle = np.deg2rad(angle_degrees)
     along = np.abs(columns * np.cos(angle) + rows * np.sin(angle))
@@ -142,7 +168,11 @@ def load_psf(path: str | os.PathLike[str], *, key: str | None = None) -> Psf:
         checks.require_choice("key", key, arrays)
         arrays = {key: arrays[key]}
     checks.require(
-        len(arrays) == 1, "psf", expected=f"one 2-D array in {path.name}", received=", ".join(arrays) or "none", remedy="name one with key"
+        len(arrays) == 1,
+        "psf",
+        expected=f"one 2-D array in {path.name}",
+        received=", ".join(arrays) or "none",
+        remedy="name one with key",
     )
     return Psf(next(iter(arrays.values())), path.name)
 
@@ -163,14 +193,32 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         else:
             arrays = {"kernel": np.loadtxt(path, delimiter="," if suffix == ".csv" else None, ndmin=2)}
     except (ValueError, OSError, EOFError, NotImplementedError) as error:
-        raise checks.file_error(path, f"cannot be read as {suffix} ({error})", "check that the file is whole") from error
-    return {name: a for name, a in arrays.items() if isinstance(a, np.ndarray) and a.ndim == 2 and a.dtype.kind in "fiu"}
+        raise checks.file_error(
+            path, f"cannot be read as {suffix} ({error})", "check that the file is whole"
+        ) from error
+    return {
+        name: a
+        for name, a in arrays.items()
+        if isinstance(a, np.ndarray) and a.ndim == 2 and a.dtype.kind in "fiu"
+    }
 
 
 def _support(scale: int, support: int | None, *, at_least: float) -> int:
-    checks.require(int(scale) >= 1, "scale", expected="a positive integer", received=str(scale), remedy="give sharp pixels a coarse pixel")
+    checks.require(
+        int(scale) >= 1,
+        "scale",
+        expected="a positive integer",
+        received=str(scale),
+        remedy="give sharp pixels a coarse pixel",
+    )
     if support is not None:
-        checks.require(support >= 1, "support", expected="a positive number of taps", received=str(support), remedy="leave it out")
+        checks.require(
+            support >= 1,
+            "support",
+            expected="a positive number of taps",
+            received=str(support),
+            remedy="leave it out",
+        )
         return int(support)
     size = max(default_support(scale), int(np.ceil(at_least)))
     return size + (size - scale) % 2

@@ -53,11 +53,19 @@ class BicubicResize(LinearOperator):
         )
         if factor is not None:
             checks.require(
-                math.isfinite(factor) and factor > 0, "factor", expected="a positive number", received=str(factor), remedy="use 1 to keep the size"
+                math.isfinite(factor) and factor > 0,
+                "factor",
+                expected="a positive number",
+                received=str(factor),
+                remedy="use 1 to keep the size",
             )
             output_size = tuple(math.ceil(n * factor - 1e-9) for n in size)
         checks.require(
-            min(*size, *output_size) >= 1, "size", expected="positive sizes", received=f"{size} to {output_size}", remedy="give rows and columns"
+            min(*size, *output_size) >= 1,
+            "size",
+            expected="positive sizes",
+            received=f"{size} to {output_size}",
+            remedy="give rows and columns",
         )
         self.size, self.output_size = tuple(size), tuple(output_size)
         scales = [factor or m / n for n, m in zip(size, output_size, strict=True)]

@@ -34,7 +34,11 @@ class SpatialDegradation(LinearOperator):
 
     def __init__(self, psf: Psf, scale: int, *, border: str = "mirrored") -> None:
         checks.require(
-            int(scale) == scale and scale >= 1, "scale", expected="a positive integer", received=str(scale), remedy="round it"
+            int(scale) == scale and scale >= 1,
+            "scale",
+            expected="a positive integer",
+            received=str(scale),
+            remedy="round it",
         )
         checks.require_choice("border", border, ops.BORDERS)
         self.psf = psf
@@ -44,9 +48,14 @@ class SpatialDegradation(LinearOperator):
         self.offsets = tuple((self.scale - n) // 2 for n in taps)
         self.centre_error = tuple(((n - self.scale) % 2) * 0.5 for n in taps)
         factors = psf.factors
-        self._phases = None if factors is None else [
-            ops.phase_matrix(k[::-1], self.scale, offset) for k, offset in zip(factors, self.offsets, strict=True)
-        ]
+        self._phases = (
+            None
+            if factors is None
+            else [
+                ops.phase_matrix(k[::-1], self.scale, offset)
+                for k, offset in zip(factors, self.offsets, strict=True)
+            ]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Blur and decimate.
@@ -84,7 +93,9 @@ class SpatialDegradation(LinearOperator):
         factors = self.psf.factors
         if factors is None:
             return None
-        symmetric = not any(self.centre_error) and all(np.allclose(k, k[::-1], rtol=0, atol=1e-12) for k in factors)
+        symmetric = not any(self.centre_error) and all(
+            np.allclose(k, k[::-1], rtol=0, atol=1e-12) for k in factors
+        )
         if self.border == "mirrored" and not symmetric:
             return None
         return [_autocorrelation(k, self.scale) for k in factors]

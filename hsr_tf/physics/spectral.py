@@ -56,7 +56,13 @@ class SpectralResponse(LinearOperator):
 
     def __init__(self, matrix: np.ndarray, *, channels: tuple[str, ...] = (), name: str = "response") -> None:
         matrix = np.asarray(matrix, dtype=np.float64)
-        checks.require(matrix.ndim == 2, "srf", expected="a (bands, channels) matrix", received=f"shape {matrix.shape}", remedy="reshape it")
+        checks.require(
+            matrix.ndim == 2,
+            "srf",
+            expected="a (bands, channels) matrix",
+            received=f"shape {matrix.shape}",
+            remedy="reshape it",
+        )
         checks.require_finite("srf", matrix)
         self.matrix = matrix
         self.name = name
@@ -130,10 +136,14 @@ def load_srf(
         received=f"{table.channels[int(np.argmin(sums))]} of {table.name} sums to {sums.min():.3g}",
         remedy="use a response that covers the cube",
     )
-    return SpectralResponse(matrix / sums if normalise == "column_sum" else matrix, channels=table.channels, name=table.name)
+    return SpectralResponse(
+        matrix / sums if normalise == "column_sum" else matrix, channels=table.channels, name=table.name
+    )
 
 
-def resample_response(table: ResponseTable, wavelengths_nm: np.ndarray, *, outside: str = "error") -> np.ndarray:
+def resample_response(
+    table: ResponseTable, wavelengths_nm: np.ndarray, *, outside: str = "error"
+) -> np.ndarray:
     """The table on other band centres, (C, c), not normalised.
 
     Where the table's step is finer than a band is wide, the mean over the band (halfway to each neighbour);
@@ -178,9 +188,18 @@ def read_response_csv(path: str | os.PathLike[str]) -> ResponseTable:
             rows = [row for row in csv.reader(file) if row and not row[0].lstrip().startswith("#")]
         header, values = [c.strip() for c in rows[0]], np.array([[float(v) for v in row] for row in rows[1:]])
     except (ValueError, IndexError, UnicodeDecodeError) as error:
-        raise checks.file_error(path, f"is no response table ({error})", "give a header wavelength_nm,name,... and numbers") from error
-    if values.ndim != 2 or values.shape[1] != len(header) or values.shape[1] < 2 or not np.isfinite(values).all():
-        raise checks.file_error(path, "is no response table", "give a header wavelength_nm,name,... and finite numbers")
+        raise checks.file_error(
+            path, f"is no response table ({error})", "give a header wavelength_nm,name,... and numbers"
+        ) from error
+    if (
+        values.ndim != 2
+        or values.shape[1] != len(header)
+        or values.shape[1] < 2
+        or not np.isfinite(values).all()
+    ):
+        raise checks.file_error(
+            path, "is no response table", "give a header wavelength_nm,name,... and finite numbers"
+        )
     values = values[np.argsort(values[:, 0])]
     return ResponseTable(values[:, 0], values[:, 1:], tuple(header[1:]), path.stem)
 
@@ -197,7 +216,9 @@ def _find_table(name: str | os.PathLike[str]) -> ResponseTable:
     from colour import MSDS_CAMERA_SENSITIVITIES
 
     table = MSDS_CAMERA_SENSITIVITIES[cameras[text]]
-    return ResponseTable(table.wavelengths.astype(float), np.asarray(table.values, float), tuple(table.labels), cameras[text])
+    return ResponseTable(
+        table.wavelengths.astype(float), np.asarray(table.values, float), tuple(table.labels), cameras[text]
+    )
 
 
 @lru_cache
@@ -205,4 +226,7 @@ def _colour_cameras() -> dict[str, str]:
     """Our spelling of each camera name of colour-science, e.g. nikon_5100_npl, and theirs."""
     from colour import MSDS_CAMERA_SENSITIVITIES
 
-    return {name.lower().replace(" ", "_").replace("(", "").replace(")", ""): name for name in MSDS_CAMERA_SENSITIVITIES}
+    return {
+        name.lower().replace(" ", "_").replace("(", "").replace(")", ""): name
+        for name in MSDS_CAMERA_SENSITIVITIES
+    }

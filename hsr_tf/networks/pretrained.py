@@ -1,0 +1,123 @@
+"""Trained models on disk: a folder with `model.json` (what it is, for which sensors, its scores) and the weights.
+
+    model.json         FusionConfig, cameras and the training record, plain JSON
+    model.weights.h5   the weights, Keras' HDF5 form, float32
+
+Nothing in it is code: the network is built from the registry by name, so a folder from elsewhere cannot run any.
+The package ships such folders in hsr_tf/weights; `find_shipped` looks one up by method, scale and sensors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from hsr_tf import checks
+from hsr_tf.io.atomic import replacing_folder
+from hsr_tf.networks.fusion_model import (
+    FusionModel,
+    cameras_from_dict,
+    cameras_to_dict,
+    config_from_dict,
+    config_to_dict,
+)
+
+CARD, WEIGHTS = "model.json", "model.weights.h5"
+SHIPPED = Path(__file__).resolve().parent.parent / "weights"
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCard:
+    """What `model.json` says.
+
+    Attributes:
+        folder: where it lies.
+        config: the model's configuration, see `FusionConfig`.
+        cameras: PSF and response it was trained for, as plain data, or None.
+        record: how it was trained and what it scores.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    cameras: Mapping[str, Any] | None
+    record: Mapping[str, Any]
+
+
+def save_model(model: FusionModel, folder: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
+    """Write a model's folder, all or nothing; an older one of the same name is replaced.
+
+    Args:
+        model: the trained model.
+        folder: where to.
+        record: training record for the card: configuration, seed, time, scores; JSON data.
+    """
+    card = {
+        "config": config_to_dict(model.config),
+        "cameras": cameras_to_dict(model.cameras),
+        "record": dict(record),
+    }
+    with replacing_folder(Path(folder)) as draft:
+        (draft / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        model.network.save_weights(draft / WEIGHTS)
+    return Path(folder)
+
+
+def read_card(folder: str | os.PathLike[str]) -> ModelCard:
+    """Read `model.json`.
+
+    Raises:
+        OSError: when the folder is no model's, or the card is damaged.
+    """
+    folder = Path(folder)
+    path = folder / CARD
+    if not path.is_file():
+        raise checks.file_error(
+            folder, f"no trained model here ({CARD} is missing)", "give the folder that a trainer wrote"
+        )
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+        return ModelCard(folder, card["config"], card["cameras"], card["record"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise checks.file_error(path, f"is no model card ({error})", "take an undamaged copy") from error
+
+
+def load_model(folder: str | os.PathLike[str]) -> FusionModel:
+    """Build the model of a folder and read its weights; it runs in float32 whatever it was trained in.
+
+    Raises:
+        OSError: when the folder is no model's, or a file is damaged.
+        ValueError: for weights that do not fit the configuration.
+    """
+    card = read_card(folder)
+    config = config_from_dict({**card.config, "dtype": "float32"})
+    model = FusionModel(config, cameras_from_dict(card.cameras))
+    path = card.folder / WEIGHTS
+    if not path.is_file() or not h5py.is_hdf5(path):
+        raise checks.file_error(
+            path, "is missing or no HDF5 file", "take an undamaged copy of the model's folder"
+        )
+    try:
+        model.network.load_weights(path)
+    except (OSError, KeyError) as error:
+        raise checks.file_error(path, f"cannot be read ({error})", "take an undamaged copy") from error
+    return model
+
+
+def shipped_models() -> list[ModelCard]:
+    """The cards of all models that come with the package."""
+    return [read_card(path.parent) for path in sorted(SHIPPED.glob(f"*/{CARD}"))]
+
+
+def find_shipped(method: str, *, scale: int, num_bands: int, num_channels: int) -> ModelCard | None:
+    """The shipped model of this method for these sizes, or None."""
+    wanted = {"method": method, "scale": scale, "num_bands": num_bands, "num_channels": num_channels}
+    for card in shipped_models():
+        if all(card.config[name] == value for name, value in wanted.items()):
+            return card
+    return None
