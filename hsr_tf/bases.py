@@ -58,6 +58,23 @@ class DataConsistency:
         estimate = self.match_spectrum(estimate, hr_msi)
         return self.explain(estimate, self.residual(estimate, lr_hsi))
 
+    def project(self, estimate: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """The same, for training: its gradient in `estimate` is one more projection instead of a backward pass.
+
+        The linear part of an orthogonal projection is its own adjoint, so the gradient is that part applied to
+        what comes from above. None is passed on to the observations.
+        """
+
+        @ops.custom_gradient
+        def projection(free: Tensor) -> tuple[Tensor, Any]:
+            def gradient(*upstreams: Tensor, upstream: Tensor | None = None) -> Tensor:
+                above = upstreams[0] if upstream is None else upstream
+                return self(above, ops.zeros_like(lr_hsi), ops.zeros_like(hr_msi))
+
+            return self(free, lr_hsi, hr_msi), gradient
+
+        return projection(estimate)
+
     def match_spectrum(self, estimate: Tensor, hr_msi: Tensor) -> Tensor:
         """The nearest cube with Z R = Y."""
         gap = hr_msi - self.model.spectral.forward(estimate)

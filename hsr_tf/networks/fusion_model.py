@@ -107,7 +107,7 @@ class FusionModel(keras.Model):
             outputs = self.network({"lr_hsi": guide, "hr_msi": ops.concatenate([hr_msi, base], -1)})
             estimates = {name: ops.cast(y, "float32") + _reduced(base, name) for name, y in outputs.items()}
         if self.config.consistent and self._consistency is not None:
-            estimates["estimate"] = self._consistency(estimates["estimate"], lr_hsi, hr_msi)
+            estimates["estimate"] = self._consistency.project(estimates["estimate"], lr_hsi, hr_msi)
         return estimates
 
     def _base(

@@ -19,6 +19,8 @@ which training is very slow.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -30,6 +32,7 @@ from hsr_tf.methods import register
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
 
 Tensor = Any
+Block = Callable[[Tensor, int, str], Tensor]
 
 
 @register(
@@ -48,6 +51,7 @@ class MSSSFNet(FusionNetwork):
         features: width of the blocks, one number, or S + 1 of them from the coarsest size to the finest.
         num_levels: L, levels of the loss; L - 1 intermediate heads are built.
         upsampling_kernel: 4 or 2, size of the transposed convolutions.
+        activation: "prelu" as published, or "leaky_relu", which is faster; see `LayerMaker.block`.
 
     Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
     Output: {"estimate": (B, s h, s w, C), "estimate_<r>": (B, s h / r, s w / r, C) for each intermediate level}.
@@ -63,20 +67,29 @@ class MSSSFNet(FusionNetwork):
         features: int | list[int] = 64,
         num_levels: int = 2,
         upsampling_kernel: int = 4,
+        activation: str = "prelu",
     ) -> None:
         num_scales = _num_scales(spec.scale)
         widths = _widths(features, num_scales)
         heads = head_positions(num_scales, num_levels)
         make, inputs, outputs = LayerMaker(spec), image_inputs(spec), {}
-        spatial = _spatial_pathway(make, inputs["hr_msi"], widths)
-        spectral = make.block(inputs["lr_hsi"], widths[0], "spectral_0")
+        block = partial(make.block, activation=activation)
+        spatial = _spatial_pathway(block, inputs["hr_msi"], widths)
+        spectral = block(inputs["lr_hsi"], widths[0], "spectral_0")
         for i in range(1, num_scales + 1):
-            spectral = _fuse(make, spectral, spatial[i - 1], i, (widths[i], upsampling_kernel))
+            enlarged = make.enlarge(spectral, widths[i], upsampling_kernel, f"enlarge_{i}")
+            stacked = layers.Concatenate(dtype=make.dtype, name=f"stack_{i}")([enlarged, spatial[i - 1]])
+            spectral = block(stacked, widths[i], f"spectral_{i}")
             if i in heads:
                 reduction = 2 ** (num_scales - i)
                 outputs[f"estimate_{reduction}"] = make.head(spectral, spec.num_bands, f"head_{reduction}")
         outputs["estimate"] = make.head(spectral, spec.num_bands, "head")
-        options = {"features": features, "num_levels": num_levels, "upsampling_kernel": upsampling_kernel}
+        options = {
+            "features": features,
+            "num_levels": num_levels,
+            "upsampling_kernel": upsampling_kernel,
+            "activation": activation,
+        }
         super().__init__(spec, inputs, outputs, options)
 
 
@@ -117,27 +130,11 @@ def _widths(features: int | list[int], num_scales: int) -> list[int]:
     return widths
 
 
-def _spatial_pathway(make: LayerMaker, y: Tensor, widths: list[int]) -> list[Tensor]:
+def _spatial_pathway(block: Block, y: Tensor, widths: list[int]) -> list[Tensor]:
     """Features of Y at every size but the coarsest, coarse to fine."""
     num_scales = len(widths) - 1
-    pyramid = [make.block(y, widths[num_scales], f"spatial_{num_scales}")]
+    pyramid = [block(y, widths[num_scales], f"spatial_{num_scales}")]
     for i in range(num_scales - 1, 0, -1):
-        pooled = layers.MaxPooling2D(2, dtype=make.dtype, name=f"pool_{i}")(pyramid[0])
-        pyramid.insert(0, make.block(pooled, widths[i], f"spatial_{i}"))
+        pooled = layers.MaxPooling2D(2, dtype=pyramid[0].dtype, name=f"pool_{i}")(pyramid[0])
+        pyramid.insert(0, block(pooled, widths[i], f"spatial_{i}"))
     return pyramid
-
-
-def _fuse(make: LayerMaker, spectral: Tensor, spatial: Tensor, i: int, sizes: tuple[int, int]) -> Tensor:
-    """Enlarge the spectral features, stack them with the spatial ones, and apply the block of size i."""
-    width, kernel = sizes
-    enlarged = layers.Conv2DTranspose(
-        width,
-        kernel,
-        strides=2,
-        padding="same",
-        kernel_initializer=make.initializer(),
-        dtype=make.dtype,
-        name=f"enlarge_{i}",
-    )(spectral)
-    stacked = layers.Concatenate(dtype=make.dtype, name=f"stack_{i}")([enlarged, spatial])
-    return make.block(stacked, width, f"spectral_{i}")

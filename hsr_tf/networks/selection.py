@@ -1,0 +1,130 @@
+"""Which trained weights fit an observation, and in what the observation differs from their training."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from hsr_tf import checks
+from hsr_tf.networks.fusion_model import cameras_from_dict
+from hsr_tf.networks.pretrained import ModelCard, find_shipped, read_card, shipped_models
+from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.scene import Observation
+
+AS_TRAINED = "as trained"
+TOLERANCE = 1e-3
+
+
+def select_weights(
+    method: str, observation: Observation, weights: str | os.PathLike[str] | None
+) -> ModelCard:
+    """The card of the weights given, else of the shipped ones for these sizes.
+
+    Raises:
+        ValueError: weights of another method or for other sizes; none given and none shipped that fit.
+        OSError: a folder that holds no trained model.
+    """
+    sizes = {
+        "scale": observation.scale,
+        "num_bands": observation.lr_hsi.num_bands,
+        "num_channels": observation.hr_msi.num_bands,
+    }
+    if weights is not None:
+        card = read_card(weights)
+        _require_fit(card, {"method": method, **sizes})
+        return card
+    shipped = find_shipped(method, **sizes)
+    if shipped is None:
+        known = "; ".join(f"{card.folder.name}: {describe_fit(card.config)}" for card in shipped_models())
+        raise ValueError(
+            f"weights: expected trained weights for {describe_fit({'method': method, **sizes})}, got none, and the"
+            f" shipped ones are for others ({known or 'there are none'}); give the folder of a trained model"
+            " (weights), or use spectral_ls, which needs none"
+        )
+    return shipped
+
+
+def describe_fit(config: Any) -> str:
+    """What a model fits, in words: `ms_ssfnet, 31 bands + 3 channels, x8`."""
+    return "{method}, {num_bands} bands + {num_channels} channels, x{scale}".format_map(config)
+
+
+def training_differences(card: ModelCard, observation: Observation, choice: CameraChoice) -> list[str]:
+    """One line for each camera or band position that is not what the weights were trained for."""
+    name, lines = card.folder.name, []
+    trained_nm, found_nm = card.record.get("wavelengths_nm"), observation.lr_hsi.wavelengths_nm
+    if trained_nm is not None and found_nm is not None:
+        expected_nm = np.asarray(trained_nm, dtype=float)
+        if not np.allclose(expected_nm, found_nm, rtol=0, atol=0.5):
+            lines.append(
+                f"the weights {name} were trained for bands at {_span(expected_nm)} nm, lr_hsi has {_span(found_nm)} nm"
+            )
+    trained = _trained_cameras(card)
+    if trained is None:
+        return lines
+    psf, srf = choice.model.spatial.psf, choice.model.spectral
+    if choice.psf_origin in (GIVEN, TOLD) and not _same_kernel(trained.spatial.psf.kernel, psf.kernel):
+        lines.append(
+            f"the weights {name} were trained for the PSF {trained.spatial.psf.name}, "
+            f"the images have {psf.name} ({choice.psf_origin})"
+        )
+    if choice.srf_origin in (GIVEN, TOLD) and not _close(trained.spectral.matrix, srf.matrix):
+        lines.append(
+            f"the weights {name} were trained for the response {trained.spectral.name}, "
+            f"the images have {srf.name} ({choice.srf_origin}), on these bands another matrix"
+        )
+    return lines
+
+
+def cameras_with(card: ModelCard, choice: CameraChoice) -> CameraChoice:
+    """The same choice, with the cameras that the weights were trained for where nothing better is known."""
+    trained = _trained_cameras(card)
+    if trained is None:
+        return choice
+    keep_psf, keep_srf = (origin in (GIVEN, TOLD) for origin in (choice.psf_origin, choice.srf_origin))
+    model = ObservationModel(
+        choice.model.spatial if keep_psf else trained.spatial,
+        choice.model.spectral if keep_srf else trained.spectral,
+    )
+    return CameraChoice(
+        model,
+        choice.psf_origin if keep_psf else AS_TRAINED,
+        choice.srf_origin if keep_srf else AS_TRAINED,
+    )
+
+
+def _trained_cameras(card: ModelCard) -> ObservationModel | None:
+    return cameras_from_dict(None if card.cameras is None else dict(card.cameras))
+
+
+def _require_fit(card: ModelCard, wanted: dict[str, Any]) -> None:
+    checks.require(
+        all(card.config[name] == value for name, value in wanted.items()),
+        "weights",
+        expected=f"weights for {describe_fit(wanted)}",
+        received=f"{card.folder} for {describe_fit(card.config)}",
+        remedy="give those trained for these sizes, or use spectral_ls, which needs none",
+    )
+
+
+def _same_kernel(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal but for zeros around them; kernels of different parity sit differently and are never the same."""
+    size = [max(pair) for pair in zip(a.shape, b.shape, strict=True)]
+    grown = []
+    for kernel in (a, b):
+        margins = [total - n for total, n in zip(size, kernel.shape, strict=True)]
+        if any(margin % 2 for margin in margins):
+            return False
+        grown.append(np.pad(kernel, [(margin // 2, margin // 2) for margin in margins]))
+    return _close(grown[0], grown[1])
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    return a.shape == b.shape and bool(np.abs(a - b).max() <= TOLERANCE * np.abs(a).max())
+
+
+def _span(wavelengths_nm: np.ndarray) -> str:
+    return f"{wavelengths_nm.min():g}-{wavelengths_nm.max():g}"

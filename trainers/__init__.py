@@ -1,0 +1,5 @@
+"""Command-line trainers: `python -m trainers.fusion --flagfile=configs/...` and their siblings."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,127 @@
+"""Flags that every trainer has: one definition each, and one resolved copy beside the checkpoints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags
+
+from hsr_tf import checks
+from hsr_tf.io.atomic import replacing_file
+from trainers._run import RunPlan
+
+FLAGS = flags.FLAGS
+
+
+def define_run_flags() -> None:
+    """Optimiser, schedule, precision, checkpoints: the same names in every trainer."""
+    flags.DEFINE_string(
+        "run_dir", None, "Folder for checkpoints, logs and the resolved flags.", required=True
+    )
+    flags.DEFINE_string("output_dir", None, "Folder for the trained model (default: RUN_DIR/model).")
+    flags.DEFINE_integer("num_steps", 20_000, "Training steps.", lower_bound=1)
+    flags.DEFINE_integer("batch_size", 16, "Patches a step.", lower_bound=1)
+    flags.DEFINE_enum("optimizer", "adamw", ["adam", "adamw"], "Optimiser.")
+    flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate.", lower_bound=0.0)
+    flags.DEFINE_enum("schedule", "cosine", ["constant", "cosine"], "Learning rate after the warm-up.")
+    flags.DEFINE_integer(
+        "warmup_steps", 200, "Steps in which the learning rate rises from zero.", lower_bound=0
+    )
+    flags.DEFINE_float("weight_decay", 0.0, "Decoupled weight decay (adamw).", lower_bound=0.0)
+    flags.DEFINE_float(
+        "clip_norm", 1.0, "Largest norm of the whole gradient; 0 for no clipping.", lower_bound=0.0
+    )
+    flags.DEFINE_float("ema", 0.998, "Momentum of the averaged weights that are kept; 0 for none.")
+    precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
+    flags.DEFINE_enum("dtype", "float32", precisions, "Precision of the network.")
+    flags.DEFINE_bool("jit_compile", False, "Compile the step with XLA (pays on accelerators, not on CPUs).")
+    flags.DEFINE_integer("seed", 0, "Seed of weights, patches and noise.")
+    flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
+    flags.DEFINE_integer("validate_every", 1000, "Steps between validations.", lower_bound=1)
+
+
+def run_plan() -> RunPlan:
+    """The flags of `define_run_flags` as plain arguments."""
+    names = RunPlan.__dataclass_fields__
+    values = {name: getattr(FLAGS, name) for name in names if name != "run_dir"}
+    return RunPlan(run_dir=Path(FLAGS.run_dir), **values)
+
+
+def save_resolved_flags(run_dir: Path) -> dict[str, Any]:
+    """Write every flag of the application to RUN_DIR/flags.txt, a flag file that repeats the run.
+
+    Raises:
+        ValueError: when the folder holds a run of other flags.
+    """
+    run_dir.mkdir(parents=True, exist_ok=True)
+    values = resolved_flags()
+    text = "".join(f"--{name}={_plain(value)}\n" for name, value in values.items() if value is not None)
+    path = run_dir / "flags.txt"
+    if path.is_file() and path.read_text(encoding="utf-8") != text:
+        old, new = set(path.read_text(encoding="utf-8").splitlines()), set(text.splitlines())
+        checks.require(
+            False,
+            "run_dir",
+            expected=f"the flags of the run in {run_dir} ({' '.join(sorted(old - new)) or 'and no more'})",
+            received=" ".join(sorted(new - old)) or "fewer",
+            remedy="give another run_dir for a new run, or the old flags to go on",
+        )
+    with replacing_file(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return values
+
+
+def resolved_flags() -> dict[str, Any]:
+    """Name and value of every flag that the application's own modules define."""
+    known = FLAGS.flags_by_module_dict()
+    own = [flag for module, found in known.items() if _is_ours(module) for flag in found]
+    return {flag.name: flag.value for flag in sorted(own, key=lambda flag: flag.name)}
+
+
+def run_app(main: Callable[[], None]) -> None:
+    """Parse flags and run; an expected error is one line and exit code 2, Ctrl-C is exit code 130."""
+
+    def guarded(arguments: list[str]) -> None:
+        if len(arguments) > 1:
+            _fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
+        try:
+            main()
+        except (ValueError, OSError) as error:
+            if os.environ.get("HSR_DEBUG"):
+                raise
+            _fail(str(error))
+        except KeyboardInterrupt:
+            sys.stderr.write("\ninterrupted; the same command goes on from the last checkpoint\n")
+            sys.exit(130)
+
+    app.run(guarded, flags_parser=_parse)
+
+
+def _parse(arguments: list[str]) -> list[str]:
+    """Flags from the command line, one line and exit code 2 for a mistyped one."""
+    try:
+        return FLAGS(arguments)
+    except (flags.Error, OSError) as error:
+        _fail(str(error).replace("\n", " "))
+        raise
+
+
+def _fail(message: str) -> None:
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    sys.exit(2)
+
+
+def _is_ours(module: str) -> bool:
+    return (
+        module.startswith("trainers")
+        or module == "__main__"
+        or (module.endswith(".py") and "trainers" in module)
+    )
+
+
+def _plain(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

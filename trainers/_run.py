@@ -1,0 +1,212 @@
+"""What every training run has: optimiser, schedule, averaged weights, checkpoints, progress, TensorBoard.
+
+A run is a function of its flags. The batch of step n depends on the seed and n alone, so a checkpoint of
+weights, optimiser, random state and step is all that a resumed run needs to end as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tqdm import tqdm
+
+Validation = Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """How a run goes; the fields are the flags of the same names."""
+
+    run_dir: Path
+    num_steps: int
+    batch_size: int
+    optimizer: str
+    learning_rate: float
+    schedule: str
+    warmup_steps: int
+    weight_decay: float
+    clip_norm: float
+    ema: float
+    dtype: str
+    jit_compile: bool
+    seed: int
+    checkpoint_every: int
+    validate_every: int
+
+
+def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
+    """Adam or AdamW with warm-up, a cosine or constant rate, clipping and averaged weights."""
+    decay_steps = plan.num_steps if plan.schedule == "cosine" else 0
+    shared = {
+        "learning_rate": WarmUp(plan.learning_rate, plan.warmup_steps, decay_steps),
+        "global_clipnorm": plan.clip_norm or None,
+        "use_ema": plan.ema > 0,
+        "ema_momentum": plan.ema or 0.99,
+    }
+    if plan.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(**shared)
+    else:
+        optimizer = keras.optimizers.AdamW(weight_decay=plan.weight_decay, **shared)
+    return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
+
+
+class Run:
+    """One training run in its folder.
+
+    Args:
+        plan: how it goes.
+        model: what is trained; its weights exist.
+        optimizer: built here for the model's weights.
+        states: further Keras variables to keep, such as those of random generators.
+    """
+
+    def __init__(
+        self,
+        plan: RunPlan,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        states: Sequence[Any] = (),
+    ) -> None:
+        self.plan, self.model, self.optimizer = plan, model, optimizer
+        optimizer.build(model.trainable_variables)
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        kept = [*model.variables, *optimizer.variables, *states]
+        checkpoint = tf.train.Checkpoint(step=self.step, variables=[variable.value for variable in kept])
+        self._manager = tf.train.CheckpointManager(checkpoint, plan.run_dir / "checkpoints", max_to_keep=2)
+        self._checkpoint = checkpoint
+        self.writer = tf.summary.create_file_writer(str(plan.run_dir / "tensorboard"))
+
+    def restore(self) -> int:
+        """Go back to the last checkpoint, if there is one; the step to go on from."""
+        if self._manager.latest_checkpoint:
+            self._checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
+        return int(self.step.numpy())
+
+    def save(self) -> None:
+        """Write a checkpoint of the step just done."""
+        self._manager.save(checkpoint_number=int(self.step.numpy()))
+
+    def loop(
+        self, batches: Iterator[Any], train_step: Callable[..., Any], validate: Validation
+    ) -> dict[str, float]:
+        """Train to the last step, with progress, checkpoints and validation.
+
+        Args:
+            batches: one a step, from the current step on.
+            train_step: takes what a batch holds, updates the weights, answers the loss.
+            validate: scores of the averaged weights, by name.
+
+        Returns:
+            The last validation's scores.
+
+        Raises:
+            ValueError: when the loss is no longer finite; the last good checkpoint stays.
+            KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
+        """
+        scores: dict[str, float] = {}
+        start, mean_loss = int(self.step.numpy()), 0.0
+        with (
+            _terminating(),
+            tqdm(total=self.plan.num_steps, initial=start, unit="step", dynamic_ncols=True) as bar,
+        ):
+            try:
+                for step in range(start, self.plan.num_steps):
+                    loss = float(train_step(*next(batches)))
+                    self._require_finite(loss, step)
+                    self.step.assign(step + 1)
+                    mean_loss = loss if step == start else 0.98 * mean_loss + 0.02 * loss
+                    bar.update()
+                    if (step + 1) % 20 == 0:
+                        self._log({"loss": loss}, step)
+                        bar.set_postfix_str(_status(mean_loss, scores))
+                    if self._due(step, self.plan.validate_every):
+                        with self.averaged_weights():
+                            scores = dict(validate())
+                        self._log({f"validation/{name}": score for name, score in scores.items()}, step)
+                        bar.write(f"step {step + 1}: {_status(mean_loss, scores)}")
+                    if self._due(step, self.plan.checkpoint_every):
+                        self.save()
+            except KeyboardInterrupt:
+                self.save()
+                raise
+        return scores
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within the block the model has the averaged weights, if the plan keeps any."""
+        if self.plan.ema <= 0:
+            yield
+            return
+        current = [variable.numpy() for variable in self.model.trainable_variables]
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.model.trainable_variables, current, strict=True):
+                variable.assign(value)
+
+    def _due(self, step: int, every: int) -> bool:
+        return (step + 1) % every == 0 or step + 1 == self.plan.num_steps
+
+    def _require_finite(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"loss: expected a finite number, got {loss} at step {step + 1}; start again with a lower "
+                "--learning_rate, a longer --warmup_steps, --clip_norm=1 or --dtype=float32 "
+                f"(the checkpoint of step {self._last_saved()} is kept)"
+            )
+
+    def _last_saved(self) -> str:
+        latest = self._manager.latest_checkpoint
+        return latest.rpartition("-")[2] if latest else "0, the start,"
+
+    def _log(self, scalars: Mapping[str, float], step: int) -> None:
+        with self.writer.as_default(step=step + 1):
+            for name, value in scalars.items():
+                tf.summary.scalar(name, value)
+            tf.summary.scalar("learning_rate", float(self.optimizer.learning_rate))
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise, then constant, or half a cosine down to a thousandth of the peak at `decay_steps`."""
+
+    def __init__(self, peak: float, warmup_steps: int, decay_steps: int) -> None:
+        self.peak, self.warmup_steps, self.decay_steps = peak, warmup_steps, decay_steps
+
+    def __call__(self, step: Any) -> Any:
+        step = keras.ops.cast(step, "float32")
+        rise = keras.ops.minimum(1.0, (step + 1.0) / max(1, self.warmup_steps))
+        if self.decay_steps == 0:
+            return self.peak * rise
+        done = keras.ops.clip(step / self.decay_steps, 0.0, 1.0)
+        return self.peak * rise * (0.001 + 0.999 * 0.5 * (1.0 + keras.ops.cos(math.pi * done)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup_steps": self.warmup_steps, "decay_steps": self.decay_steps}
+
+
+@contextmanager
+def _terminating() -> Iterator[None]:
+    """SIGTERM counts as Ctrl-C within the block."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _status(loss: float, scores: Mapping[str, float]) -> str:
+    return ", ".join([f"loss {loss:.3e}", *(f"{name} {score:.2f}" for name, score in scores.items())])

@@ -1,0 +1,260 @@
+"""Train a fusion network: `python -m trainers.fusion --flagfile=configs/ms_ssfnet_x8.flags`.
+
+Sharp cubes are cut into patches; both observations are simulated on the device in the compiled step, by the
+`ObservationModel` that evaluation uses too; the loss is summed over the network's levels. With the base
+"spectral_ls" each patch gets the spectral map of its whole scene, as it will at inference.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags, logging
+
+from hsr_tf import checks, losses, metrics
+from hsr_tf.data.patches import PatchPlan, PatchSource
+from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
+from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
+from hsr_tf.networks.pretrained import save_model
+from hsr_tf.physics.cameras import make_cameras
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.scene import Scene
+from trainers import _flags
+from trainers._run import Run, RunPlan, make_optimizer
+
+FLAGS = flags.FLAGS
+Tensor = Any
+
+
+def define_flags() -> None:
+    """Data, cameras, network and loss."""
+    flags.DEFINE_string(
+        "data_dir", None, "Folder of sharp training cubes (default: $HSR_DATA/hsi/cave_train)."
+    )
+    flags.DEFINE_list("validation_scenes", [], "Names of training scenes held back (default: the last one).")
+    flags.DEFINE_string("method", "ms_ssfnet", "Network: ms_ssfnet, ssf_cnn, ssf_resnet or spectral_resnet.")
+    flags.DEFINE_integer("scale", 8, "Sharp pixels a coarse pixel along one side.", lower_bound=1)
+    flags.DEFINE_string(
+        "psf", "gaussian", "Point-spread function, e.g. gaussian, gaussian:sigma=2.5, box, or a file."
+    )
+    flags.DEFINE_string("srf", "nikon_d700", "Spectral response: a name, or a CSV file.")
+    flags.DEFINE_float(
+        "hsi_snr_db", None, "Gaussian noise of the hyperspectral camera in training (default: none)."
+    )
+    flags.DEFINE_float("msi_snr_db", None, "Gaussian noise of the colour camera in training (default: none).")
+    flags.DEFINE_float("noise_probability", 1.0, "Share of the patches that get the noise.", 0.0, 1.0)
+    flags.DEFINE_enum(
+        "base", "none", ["none", "bicubic", "spectral_ls"], "What the network adds its residual to."
+    )
+    flags.DEFINE_bool(
+        "consistent", False, "Project the estimate onto both observations, in training and after."
+    )
+    flags.DEFINE_list("features", None, "Width of the blocks: one number, or one a size from coarse to fine.")
+    flags.DEFINE_integer("num_levels", None, "Levels of the multi-level loss (ms_ssfnet).")
+    flags.DEFINE_integer(
+        "upsampling_kernel", None, "Size of the transposed convolutions, 4 or 2 (ms_ssfnet)."
+    )
+    flags.DEFINE_string("activation", None, "prelu or leaky_relu (ms_ssfnet).")
+    flags.DEFINE_enum("init", "he", ["he", "gaussian_0.001"], "Initial weights.")
+    flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss of each level.")
+    flags.DEFINE_integer("patch_size", 64, "Side of a patch in sharp pixels.", lower_bound=1)
+    flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", lower_bound=1)
+    flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
+
+
+@dataclass(frozen=True, eq=False)
+class FusionTask:
+    """What is trained on what.
+
+    Attributes:
+        training: sharp cubes (H, W, C).
+        validation: (name, cube) of the scenes held back.
+        cameras: what simulates the observations, without noise in validation.
+        config: the model.
+        patches: size, stride, augmentation.
+        loss: name in `losses.LOSSES`.
+        noise_probability: share of the patches that get the cameras' noise.
+    """
+
+    training: Sequence[Scene]
+    validation: Sequence[Scene]
+    cameras: ObservationModel
+    config: FusionConfig
+    patches: PatchPlan
+    loss: str = "mse"
+    noise_probability: float = 1.0
+
+
+class FusionTrainer:
+    """The model of a task and its compiled training step.
+
+    Args:
+        task: what is trained on what.
+        plan: how.
+    """
+
+    def __init__(self, task: FusionTask, plan: RunPlan) -> None:
+        self.task, self.plan = task, plan
+        self.clean = ObservationModel(task.cameras.spatial, task.cameras.spectral)
+        self.strategy = _strategy()
+        with self.strategy.scope():
+            self.model = FusionModel(task.config, self.clean)
+            self.optimizer = make_optimizer(plan)
+            self.noise_seed = keras.random.SeedGenerator(plan.seed)
+            self.run = Run(plan, self.model, self.optimizer, [self.noise_seed.state])
+        self.source = PatchSource([scene.cube for scene in task.training], task.patches)
+        self._loss = losses.get(task.loss)
+        self._maps = self._spectral_maps()
+        self.train_step = tf.function(self._distributed_step, jit_compile=plan.jit_compile)
+        self._infer = tf.function(lambda lr_hsi, hr_msi: self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi}))
+
+    def train(self) -> dict[str, float]:
+        """Train, or go on, to the last step; the averaged weights end up in the model.
+
+        Returns:
+            The scores of the last validation.
+        """
+        start = self.run.restore()
+        dataset = self.source.dataset(start, self.plan.num_steps)
+        if self.strategy.num_replicas_in_sync > 1:
+            dataset = self.strategy.experimental_distribute_dataset(dataset)
+        scores = self.run.loop(iter(dataset), self.train_step, self.validate)
+        scores = scores or self._final_scores()
+        if self.plan.ema > 0:
+            self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        return scores
+
+    def observe(self, hr_hsi: Tensor) -> tuple[Tensor, Tensor]:
+        """Both observations of a batch of patches, noisy for the share of them that the task says."""
+        lr_hsi, hr_msi = self.clean.simulate(hr_hsi)
+        noise = self.task.cameras
+        if noise.hsi_noise is None and noise.msi_noise is None:
+            return lr_hsi, hr_msi
+        coins = keras.random.uniform((tf.shape(hr_hsi)[0], 1, 1, 1), seed=self.noise_seed)
+        chosen = tf.cast(coins < self.task.noise_probability, hr_hsi.dtype)
+        if noise.hsi_noise is not None:
+            lr_hsi = lr_hsi + chosen * (noise.hsi_noise(lr_hsi, self.noise_seed) - lr_hsi)
+        if noise.msi_noise is not None:
+            hr_msi = hr_msi + chosen * (noise.msi_noise(hr_msi, self.noise_seed) - hr_msi)
+        return lr_hsi, hr_msi
+
+    def validate(self) -> Mapping[str, float]:
+        """Mean scores over the validation scenes, noise-free, whole."""
+        cards = []
+        for scene in self.task.validation:
+            estimate = self._estimate(scene)
+            cards.append(
+                (metrics.psnr_bands(scene.cube, estimate), metrics.sam_degrees(scene.cube, estimate))
+            )
+        psnr, sam = (float(np.mean([np.asarray(card[i]) for card in cards])) for i in (0, 1))
+        return {"psnr_bands": psnr, "sam_degrees": sam}
+
+    def _step(self, hr_hsi: Tensor, scene: Tensor) -> Tensor:
+        lr_hsi, hr_msi = self.observe(hr_hsi)
+        inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
+        if self._maps is not None:
+            inputs["spectral_map"] = tf.gather(self._maps, scene)
+        weights = self.model.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = losses.multi_level(hr_hsi, self.model.levels(inputs), self._loss)
+            scaled = self.optimizer.scale_loss(loss)
+        self.optimizer.apply(tape.gradient(scaled, weights), weights)
+        return loss
+
+    def _distributed_step(self, hr_hsi: Tensor, scene: Tensor) -> Tensor:
+        if self.strategy.num_replicas_in_sync == 1:
+            return self._step(hr_hsi, scene)
+        each = self.strategy.run(self._step, args=(hr_hsi, scene))
+        return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None)
+
+    def _spectral_maps(self) -> Tensor | None:
+        """One map a training scene, (N, K, C), from noise-free observations."""
+        if self.task.config.base != "spectral_ls":
+            return None
+        whole = [crop_to_multiple(scene, self.clean.scale).cube[None] for scene in self.task.training]
+        observed = (self.clean.simulate(tf.constant(cube)) for cube in whole)
+        return tf.concat([self.model.fit(*pair) for pair in observed], 0)
+
+    def _estimate(self, scene: Scene) -> np.ndarray:
+        lr_hsi, hr_msi = self.clean.simulate(tf.constant(scene.cube[None]))
+        return np.clip(self._infer(lr_hsi, hr_msi).numpy()[0], 0.0, 1.0)
+
+    def _final_scores(self) -> dict[str, float]:
+        with self.run.averaged_weights():
+            return dict(self.validate())
+
+
+def _strategy() -> tf.distribute.Strategy:
+    """Every accelerator of this machine where there are several, else the default device."""
+    several = len(tf.config.list_physical_devices("GPU")) > 1
+    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+def main() -> None:
+    """Flags to arguments, train, save."""
+    run_dir = Path(FLAGS.run_dir)
+    task, plan = task_from_flags(), _flags.run_plan()
+    values = _flags.save_resolved_flags(run_dir)
+    trainer = FusionTrainer(task, plan)
+    begin = time.monotonic()
+    scores = trainer.train()
+    record = {"flags": values, "validation": scores, "seconds": round(time.monotonic() - begin, 1)}
+    folder = save_model(trainer.model, FLAGS.output_dir or run_dir / "model", record)
+    logging.info("trained model: %s", folder)
+    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+
+
+def task_from_flags() -> FusionTask:
+    """The task that the flags describe; scenes are read here."""
+    scenes = load_scenes(find_scenes(FLAGS.data_dir, default="hsi/cave_train"))
+    training, validation = _split(scenes, FLAGS.validation_scenes)
+    snr_db = (FLAGS.hsi_snr_db, FLAGS.msi_snr_db)
+    cameras = make_cameras(training[0], FLAGS.scale, psf=FLAGS.psf, srf=FLAGS.srf, snr_db=snr_db)
+    options = {name: getattr(FLAGS, name) for name in ("num_levels", "upsampling_kernel", "activation")}
+    if FLAGS.features:
+        widths = [int(width) for width in FLAGS.features]
+        options["features"] = widths[0] if len(widths) == 1 else widths
+    config = FusionConfig(
+        method=FLAGS.method,
+        scale=FLAGS.scale,
+        num_bands=training[0].num_bands,
+        num_channels=cameras.spectral.matrix.shape[1],
+        base=FLAGS.base,
+        consistent=FLAGS.consistent,
+        options=tuple(sorted((name, value) for name, value in options.items() if value is not None)),
+        init=FLAGS.init,
+        seed=FLAGS.seed,
+        dtype=FLAGS.dtype,
+    )
+    patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
+    validation = [crop_to_multiple(scene, FLAGS.scale) for scene in validation]
+    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, FLAGS.noise_probability)
+
+
+def _split(scenes: Sequence[Scene], held_back: Sequence[str]) -> tuple[list[Scene], list[Scene]]:
+    names = [scene.name for scene in scenes]
+    held_back = held_back or names[-1:]
+    for name in held_back:
+        checks.require_choice("validation_scenes", name, names)
+    training = [scene for scene in scenes if scene.name not in held_back]
+    checks.require(
+        bool(training),
+        "validation_scenes",
+        expected="at least one scene left to train on",
+        received="none",
+        remedy="hold fewer back",
+    )
+    return training, [scene for scene in scenes if scene.name in held_back]
+
+
+if __name__ == "__main__":
+    _flags.define_run_flags()
+    define_flags()
+    _flags.run_app(main)
