@@ -1,16 +1,16 @@
 """Closed-form estimates of the sharp cube, on keras.ops: networks and solvers start from them.
 
-`bicubic` enlarges X. `spectral_ls` fits, for this scene alone, a linear map from quadratic features of the colour
-image to the spectra, where the coarse cube shows both, applies it to every sharp pixel, and adds what it leaves of
-X. Both can be made consistent with the two observations (`DataConsistency`), which costs one pass and gains about
-half a decibel.
+`bicubic` enlarges X. `spectral_ls` fits, for this scene alone, a linear map from quadratic features of the
+colour image to the spectra, where the coarse cube shows both, applies it to every sharp pixel, and adds what
+it leaves of X. Both can be made consistent with the two observations (`DataConsistency`), which costs one
+pass and gains about half a decibel.
 
-Departure: the features are formed at full resolution and then blurred as the hyperspectral camera blurs, so that the
-map is fitted to exactly what it will produce; features of the blurred image, the simpler reading, lose 0.1 dB at
-x8 and 0.9 dB at x32 on the mean of twelve training scenes.
+Departure: the features are formed at full resolution and then blurred as the hyperspectral camera blurs, so
+that the map is fitted to exactly what it will produce; features of the blurred image, the simpler reading,
+lose 0.1 dB at x8 and 0.9 dB at x32 on the mean of twelve training scenes.
 
-Everything is written in elementary operations (products, sums, divisions), with no matrix-solve operator, and works
-for unknown batch and image sizes: a base runs inside a model's call and is exported with it.
+Everything is written in elementary operations (products, sums, divisions), with no matrix-solve operator, and
+works for unknown batch and image sizes: a base runs inside a model's call and is exported with it.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ BASES = ("none", "bicubic", "spectral_ls")
 class DataConsistency:
     """The nearest cube that agrees with both observations: Z R = Y and D Z = X.
 
-    First Z <- Z - (Z R - Y) R^+, then Z <- Z + D* (D D* + w)^-1 (X - D Z). The first acts along the spectrum, the
-    second over space, so the two projections commute; for noise-free observations of one scene their product is the
-    projection onto the intersection.
+    First Z <- Z - (Z R - Y) R^+, then Z <- Z + D* (D D* + w)^-1 (X - D Z). The first acts along the spectrum,
+    the second over space, so the two projections commute; for noise-free observations of one scene their
+    product is the projection onto the intersection.
 
-    D D* is inverted exactly along each axis where it is a convolution (separable PSF, symmetric or with a circular
-    border) by a Chebyshev iteration on its known spectrum, else by conjugate gradients.
+    D D* is inverted exactly along each axis where it is a convolution (separable PSF, symmetric or with a
+    circular border) by a Chebyshev iteration on its known spectrum, else by conjugate gradients.
 
     Args:
         model: the two cameras, R and D.
-        damping: w >= 0 relative to the largest eigenvalue of D D*; a little keeps noise of X from being sharpened.
+        damping: w >= 0 relative to the largest eigenvalue of D D*; a little keeps noise of X from being
+            sharpened.
         tolerance: relative accuracy of the inverse.
     """
 
@@ -59,10 +60,10 @@ class DataConsistency:
         return self.explain(estimate, self.residual(estimate, lr_hsi))
 
     def project(self, estimate: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
-        """The same, for training: its gradient in `estimate` is one more projection instead of a backward pass.
+        """The same, for training: the gradient in `estimate` is one more projection, not a backward pass.
 
-        The linear part of an orthogonal projection is its own adjoint, so the gradient is that part applied to
-        what comes from above. None is passed on to the observations.
+        The linear part of an orthogonal projection is its own adjoint, so the gradient is that part applied
+        to what comes from above. None is passed on to the observations.
         """
 
         @ops.custom_gradient
@@ -184,9 +185,10 @@ def quadratic_features(hr_msi: Tensor) -> Tensor:
 def least_squares(features: Tensor, targets: Tensor, *, damping: float = 1e-6) -> Tensor:
     """Coefficients W of targets ~ features W, batched, in elementary operations.
 
-    Modified Gram-Schmidt on the columns, which loses only the features' condition number of the precision (normal
-    equations lose its square), with the same steps done on the identity so that W = T Q^T targets. A column that
-    the earlier ones explain to within `damping` of its length counts for little instead of being divided by zero.
+    Modified Gram-Schmidt on the columns, which loses only the features' condition number of the precision
+    (normal equations lose its square), with the same steps done on the identity so that W = T Q^T targets. A
+    column that the earlier ones explain to within `damping` of its length counts for little instead of being
+    divided by zero.
 
     Args:
         features: (B, N, K).

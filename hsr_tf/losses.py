@@ -40,8 +40,8 @@ def multi_level(reference: Tensor, estimates: dict[str, Tensor], loss: Loss) -> 
 
     Args:
         reference: the sharp cube (B, H, W, C).
-        estimates: "estimate" of its size, and "estimate_<r>" of 1/r of it, compared with the reference reduced
-            by antialiased bicubic interpolation.
+        estimates: "estimate" of its size, and "estimate_<r>" of 1/r of it, compared with the reference
+            reduced by antialiased bicubic interpolation.
         loss: the loss of one level.
     """
     total = 0.0

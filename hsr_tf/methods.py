@@ -26,7 +26,8 @@ class Method:
         summary: one line.
         source: the paper, or what it is.
         needs: what must be given beside the two images, among "psf", "srf", "weights".
-        build: makes the callable: a network class for kind "network", else a factory that takes an ObservationModel.
+        build: makes the callable: a network class for kind "network", else a factory that takes an
+            ObservationModel.
     """
 
     name: str

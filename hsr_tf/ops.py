@@ -5,8 +5,8 @@ adjoint under the inner product <a, b> = sum(a * b). Two borders are known: "mir
 (MATLAB's and NumPy's `symmetric`), "circular" wraps around.
 
 Polyphase form. Decimation by s with n taps touches m neighbouring cells of s samples, so it is one (m, s)
-matrix product a cell followed by m shifted additions: no strided convolution, whose TensorFlow kernels are slow
-for wide depthwise filters, and nothing that TensorFlow Lite lacks.
+matrix product a cell followed by m shifted additions: no strided convolution, whose TensorFlow kernels are
+slow for wide depthwise filters, and nothing that TensorFlow Lite lacks.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def pad_axis(x: Tensor, axis: int, before: int, after: int, border: str) -> Tens
     checks.require(
         size is None or size >= max(before, after),
         "image",
-        expected=f"at least {max(before, after)} samples along axis {axis}, the reach of the point-spread function",
+        expected=f"at least {max(before, after)} samples along axis {axis}, the reach of the PSF",
         received=str(size),
         remedy="use a larger image, a smaller scale or a narrower PSF",
     )
@@ -101,7 +101,8 @@ def phase_matrix(taps: np.ndarray, scale: int, offset: int) -> tuple[np.ndarray,
         offset: position of the first tap relative to the first sample of the cell.
 
     Returns:
-        The (m, s) matrix whose row j weighs cell i + j - before, and `before`, the number of cells to the left.
+        The (m, s) matrix whose row j weighs cell i + j - before, and `before`, the number of cells to the
+        left.
     """
     before = max(0, -(offset // scale))
     start = before * scale + offset

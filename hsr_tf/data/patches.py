@@ -1,7 +1,7 @@
 """Training patches of sharp cubes: a tf.data pipeline whose n-th batch depends on the seed and n alone.
 
-Nothing is shuffled in a buffer: the order of an epoch is a stateless permutation of the patch positions, so
-a run that is resumed at step n sees exactly the batches that it would have seen. Scenes are held once in memory
+Nothing is shuffled in a buffer: the order of an epoch is a stateless permutation of the patch positions, so a
+run that is resumed at step n sees exactly the batches that it would have seen. Scenes are held once in memory
 as one table of spectra; a batch is one gather, and flips and quarter turns only change the gather's indices.
 """
 

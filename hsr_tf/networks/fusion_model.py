@@ -1,8 +1,8 @@
 """A fusion network with its base: what is trained, saved, exported and served.
 
 `FusionModel` wraps any network of the registry. Without a base it is the published form. With one the network
-learns the residual: estimate = base(X, Y) + network([X, r], [Y, base(X, Y)]), where r = X - D(LS map of Y) tells the
-coarse pathway where the closed-form map fails. The base runs inside the call, in float32; the
+learns the residual: estimate = base(X, Y) + network([X, r], [Y, base(X, Y)]), where r = X - D(LS map of Y)
+tells the coarse pathway where the closed-form map fails. The base runs inside the call, in float32; the
 network may run in mixed precision. Intermediate estimates are residuals over the reduced base likewise.
 """
 
@@ -82,8 +82,9 @@ class FusionModel(keras.Model):
             remedy="give the PSF and the response",
         )
         self.config, self.cameras = config, cameras
-        self._least_squares = SpectralLS(cameras) if config.base == "spectral_ls" else None
-        self._consistency = DataConsistency(cameras) if needed else None
+        known = cameras if needed else None
+        self._consistency = DataConsistency(known) if known else None
+        self._least_squares = SpectralLS(known) if known and config.base == "spectral_ls" else None
         self.network = methods.get(config.method).build(_network_spec(config), **dict(config.options))
         self.built = True
 

@@ -1,7 +1,7 @@
 """What the fusion networks share: initialisation, blocks, inputs and reconstruction heads.
 
-Networks are functional Keras models on two inputs, `lr_hsi` (B, h, w, C) and `hr_msi` (B, s h, s w, c), of any
-size; they answer a dictionary whose entry "estimate" is the sharp cube.
+Networks are functional Keras models on two inputs, `lr_hsi` (B, h, w, C) and `hr_msi` (B, s h, s w, c), of
+any size; they answer a dictionary whose entry "estimate" is the sharp cube.
 """
 
 from __future__ import annotations
@@ -108,8 +108,9 @@ class LayerMaker:
     def block(self, x: Tensor, features: int, name: str, *, activation: str = "prelu") -> Tensor:
         """Convolution 3x3, activation, convolution 3x3, activation.
 
-        "prelu" learns one slope a channel, shared over space. "leaky_relu" keeps the slope at PReLU's usual start,
-        0.25: oneDNN runs it inside the convolution, which more than halves a training step in bfloat16 on a CPU.
+        "prelu" learns one slope a channel, shared over space. "leaky_relu" keeps the slope at PReLU's usual
+        start, 0.25: oneDNN runs it inside the convolution, which more than halves a training step in bfloat16
+        on a CPU.
         """
         checks.require_choice("activation", activation, ACTIVATIONS)
         for i in (1, 2):

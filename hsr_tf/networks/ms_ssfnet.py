@@ -1,20 +1,20 @@
 """MS-SSFNet: multi-level and multi-scale spatial and spectral fusion network.
 
-X.-H. Han, Y. Zheng, Y.-W. Chen, "Multi-level and Multi-scale Spatial and Spectral Fusion CNN for Hyperspectral Image
-Super-resolution", ICCV Workshops 2019, section 3.
+X.-H. Han, Y. Zheng, Y.-W. Chen, "Multi-level and Multi-scale Spatial and Spectral Fusion CNN for
+Hyperspectral Image Super-resolution", ICCV Workshops 2019, section 3.
 
 Two pathways. The spectral one starts at the coarse cube X and doubles its size S times by stride-2 transposed
-convolutions (eq. 3, 4); the spatial one starts at the sharp image Y and halves its size by 2x2 max-pooling (eq. 5, 6).
-After each enlargement the spectral features are stacked with the spatial features of the same size (eq. 7). Every
-block is conv 3x3, PReLU, conv 3x3, PReLU; a linear 3x3 convolution ends in C bands. In training, heads at
-intermediate sizes are compared with the reduced truth (eq. 8-10).
+convolutions (eq. 3, 4); the spatial one starts at the sharp image Y and halves its size by 2x2 max-pooling
+(eq. 5, 6). After each enlargement the spectral features are stacked with the spatial features of the same
+size (eq. 7). Every block is conv 3x3, PReLU, conv 3x3, PReLU; a linear 3x3 convolution ends in C bands. In
+training, heads at intermediate sizes are compared with the reduced truth (eq. 8-10).
 
-Departures. The text counts S blocks and S - 1 stacks for a factor 2^S, but its equations close only with S + 1
-sizes: S enlargements, S stacks, S + 1 spectral and S spatial blocks are built. Widths are not given in the text:
-`features` sets them for every size. The transposed convolution's size is not given: 4x4, so that every sample is
-covered equally often (2x2 is cheaper). Sizes are 8 -> 128 rather than 8 -> 127, an artefact of the
-original framework's padding. "he" initialisation is offered beside the published Gaussian of deviation 0.001, from
-which training is very slow.
+Departures. The text counts S blocks and S - 1 stacks for a factor 2^S, but its equations close only with S +
+1 sizes: S enlargements, S stacks, S + 1 spectral and S spatial blocks are built. Widths are not given in the
+text: `features` sets them for every size. The transposed convolution's size is not given: 4x4, so that every
+sample is covered equally often (2x2 is cheaper). Sizes are 8 -> 128 rather than 8 -> 127, an artefact of the
+original framework's padding. "he" initialisation is offered beside the published Gaussian of deviation 0.001,
+from which training is very slow.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class MSSSFNet(FusionNetwork):
         activation: "prelu" as published, or "leaky_relu", which is faster; see `LayerMaker.block`.
 
     Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
-    Output: {"estimate": (B, s h, s w, C), "estimate_<r>": (B, s h / r, s w / r, C) for each intermediate level}.
+    Output: {"estimate": (B, s h, s w, C), "estimate_<r>": (B, s h / r, s w / r, C), one a further level}.
 
     Raises:
         ValueError: for a scale that is not a power of two, or widths and levels that do not fit it.
@@ -94,7 +94,7 @@ class MSSSFNet(FusionNetwork):
 
 
 def head_positions(num_scales: int, num_levels: int) -> list[int]:
-    """After which enlargements the intermediate heads stand: the S scales split into L levels, as even as can be."""
+    """After which enlargements the intermediate heads stand: S scales in L levels, as even as can be."""
     checks.require(
         1 <= num_levels <= num_scales,
         "num_levels",

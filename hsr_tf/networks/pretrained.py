@@ -1,10 +1,11 @@
-"""Trained models on disk: a folder with `model.json` (what it is, for which sensors, its scores) and the weights.
+"""Trained models on disk: a folder with `model.json` (what it is, for which sensors, scores) and weights.
 
     model.json         FusionConfig, cameras and the training record, plain JSON
     model.weights.h5   the weights, Keras' HDF5 form, float32
 
-Nothing in it is code: the network is built from the registry by name, so a folder from elsewhere cannot run any.
-The package ships such folders in hsr_tf/weights; `find_shipped` looks one up by method, scale and sensors.
+Nothing in it is code: the network is built from the registry by name, so a folder from elsewhere cannot run
+any. The package ships such folders in hsr_tf/weights; `find_shipped` looks one up by method, scale and
+sensors.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class ModelCard:
 
     folder: Path
     config: Mapping[str, Any]
-    cameras: Mapping[str, Any] | None
+    cameras: dict[str, Any] | None
     record: Mapping[str, Any]
 
 

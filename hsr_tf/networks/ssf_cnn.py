@@ -1,7 +1,7 @@
 """SSF-CNN: the enlarged coarse cube joined with the sharp image, then three convolutions.
 
-X.-H. Han, B. Shi, Y. Zheng, "SSF-CNN: Spatial and spectral fusion with CNN for hyperspectral image super-resolution",
-ICIP 2018; three layers with SRCNN's sizes 9-1-5 and widths 64-32.
+X.-H. Han, B. Shi, Y. Zheng, "SSF-CNN: Spatial and spectral fusion with CNN for hyperspectral image
+super-resolution", ICIP 2018; three layers with SRCNN's sizes 9-1-5 and widths 64-32.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image
 class SSFCNN(FusionNetwork):
     """SSF-CNN for any integer scale.
 
-    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels). Output: {"estimate": (B, s h, s w, C)}.
+    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
+    Output: {"estimate": (B, s h, s w, C)}.
     """
 
     def __init__(self, spec: NetworkSpec) -> None:

@@ -1,8 +1,9 @@
 """SSF-ResNet and Spectral-ResNet: five residual blocks of two convolutions.
 
-The networks of equal depth that MS-SSFNet is compared with (Han, Zheng, Chen, ICCV Workshops 2019, section 4.3): the
-first sees the enlarged coarse cube joined with the sharp image, the second the sharp image alone. Widths are not
-given in the text; 64 features, with an entry convolution in front and a linear reconstruction behind the blocks.
+The networks of equal depth that MS-SSFNet is compared with (Han, Zheng, Chen, ICCV Workshops 2019, section
+4.3): the first sees the enlarged coarse cube joined with the sharp image, the second the sharp image alone.
+Widths are not given in the text; 64 features, with an entry convolution in front and a linear reconstruction
+behind the blocks.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class SSFResNet(FusionNetwork):
         features: width of the blocks.
         num_blocks: number of residual blocks.
 
-    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels). Output: {"estimate": (B, s h, s w, C)}.
+    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
+    Output: {"estimate": (B, s h, s w, C)}.
     """
 
     def __init__(self, spec: NetworkSpec, *, features: int = 64, num_blocks: int = 5) -> None:
@@ -60,7 +62,8 @@ class SpectralResNet(FusionNetwork):
         features: width of the blocks.
         num_blocks: number of residual blocks.
 
-    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels). Output: {"estimate": (B, s h, s w, C)}.
+    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
+    Output: {"estimate": (B, s h, s w, C)}.
     """
 
     def __init__(self, spec: NetworkSpec, *, features: int = 64, num_blocks: int = 5) -> None:

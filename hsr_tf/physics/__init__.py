@@ -1,1 +1,1 @@
-"""The physics of two cameras on one scene: every operator is linear or noise, and every linear one has its adjoint."""
+"""The physics of two cameras on one scene: linear operators, each with its adjoint, and noise."""

@@ -1,7 +1,7 @@
 """Sensor noise, seeded: Gaussian by signal-to-noise ratio, and photon (Poisson) noise.
 
-The ratio is 10 log10(mean(x^2) / variance), taken over the pixels of each band (or channel) of each image, so that
-every band gets the ratio that is asked for; `per_band=False` takes one mean over the whole cube.
+The ratio is 10 log10(mean(x^2) / variance), taken over the pixels of each band (or channel) of each image, so
+that every band gets the ratio that is asked for; `per_band=False` takes one mean over the whole cube.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How the two cameras see the scene: X = D Z + n, Y = Z R + n. The only degradation of the project.
 
-Training, evaluation, solvers and the command line all simulate with this class, and the solvers' data terms use
-the same two operators.
+Training, evaluation, solvers and the command line all simulate with this class, and the solvers' data terms
+use the same two operators.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ObservationModel:
 
         Args:
             hr_hsi: (B, H, W, C) with H and W multiples of the scale.
-            seed: an integer (the colour camera's noise takes the next one), or a keras.random.SeedGenerator, whose state
-                moves on with every call, inside a compiled training step.
+            seed: an integer (the colour camera's noise takes the next one), or a keras.random.SeedGenerator,
+                whose state moves on with every call, inside a compiled training step.
 
         Returns:
             lr_hsi (B, H/s, W/s, C) and hr_msi (B, H, W, c).

@@ -48,4 +48,4 @@ def adjoint_error(
     left = float(ops.sum(forward * y))
     right = float(ops.sum(x * backward))
     size = float(ops.sqrt(ops.sum(forward * forward)) * ops.sqrt(ops.sum(y * y)))
-    return abs(left - right) / max(size, np.finfo(dtype).tiny)
+    return abs(left - right) / max(size, float(np.finfo(dtype).tiny))

@@ -1,9 +1,10 @@
 """Point-spread functions: small non-negative kernels that sum to one.
 
-Phase convention. A kernel of n samples has its centre at (n - 1) / 2, whatever n is. The spatial degradation puts
-that centre on the centre of a cell of s x s pixels, which lies between two pixels for an even s and on one for an
-odd s. Kernels made here for a scale s therefore have as many taps as s is even or odd, and sit exactly; a kernel
-from a file whose parity differs sits half a pixel before the cell centre (`SpatialDegradation.centre_error`).
+Phase convention. A kernel of n samples has its centre at (n - 1) / 2, whatever n is. The spatial degradation
+puts that centre on the centre of a cell of s x s pixels, which lies between two pixels for an even s and on
+one for an odd s. Kernels made here for a scale s therefore have as many taps as s is even or odd, and sit
+exactly; a kernel from a file whose parity differs sits half a pixel before the cell centre
+(`SpatialDegradation.centre_error`).
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Psf:
 
 
 def default_support(scale: int) -> int:
-    """Taps of the standard PSF of scale s: 2 s, one more for an odd s so that the kernel has a centre pixel."""
+    """Taps of the standard PSF of scale s: 2 s, one more for an odd s, so that a pixel is its centre."""
     return 2 * scale + scale % 2
 
 
@@ -71,7 +72,8 @@ def gaussian_psf(
 
     Args:
         scale: s, which decides the parity and the defaults.
-        fwhm: full width at half maximum in sharp pixels; s by default (the standard of the fusion literature).
+        fwhm: full width at half maximum in sharp pixels; s by default (the standard of the fusion
+            literature).
         sigma: standard deviation in sharp pixels, instead of `fwhm` (fwhm = 2.35482 sigma).
         support: taps a side; 2 s by default (2 s + 1 for an odd s), more where the width given needs it.
 
@@ -125,7 +127,7 @@ def box_psf(size: int) -> Psf:
 
 
 def identity_psf(scale: int = 1) -> Psf:
-    """No blur: one pixel (the mean of the middle two by two for an even s, whose cells have no centre pixel)."""
+    """No blur: one pixel, or the mean of the middle 2 x 2 of an even s, whose cells have no centre pixel."""
     return box_psf(2 - scale % 2) if scale > 1 else box_psf(1)
 
 

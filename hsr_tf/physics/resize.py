@@ -3,7 +3,8 @@
 Convention. Pixels are cells, so output sample i (from 0) has its centre at (i + 0.5) / factor - 0.5 in input
 samples: nothing shifts. Past the edge the image goes on mirrored. When it shrinks, the kernel is stretched by
 1 / factor so that it also filters (antialiasing); its weights always sum to one.
-Source: R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981, eq. 15.
+Source: R. Keys, "Cubic convolution interpolation for digital image processing", IEEE TASSP 29(6), 1981,
+eq. 15.
 """
 
 from __future__ import annotations
@@ -44,32 +45,10 @@ class BicubicResize(LinearOperator):
         output_size: tuple[int, int] | None = None,
         antialias: bool = True,
     ) -> None:
-        checks.require(
-            (factor is None) != (output_size is None),
-            "factor, output_size",
-            expected="one of the two",
-            received=f"{factor}, {output_size}",
-            remedy="give the other as None",
-        )
-        if factor is not None:
-            checks.require(
-                math.isfinite(factor) and factor > 0,
-                "factor",
-                expected="a positive number",
-                received=str(factor),
-                remedy="use 1 to keep the size",
-            )
-            output_size = tuple(math.ceil(n * factor - 1e-9) for n in size)
-        checks.require(
-            min(*size, *output_size) >= 1,
-            "size",
-            expected="positive sizes",
-            received=f"{size} to {output_size}",
-            remedy="give rows and columns",
-        )
-        self.size, self.output_size = tuple(size), tuple(output_size)
-        scales = [factor or m / n for n, m in zip(size, output_size, strict=True)]
-        tables = [_weights(n, m, f, antialias) for n, m, f in zip(size, output_size, scales, strict=True)]
+        out = _output_size(size, factor, output_size)
+        self.size, self.output_size = tuple(size), out
+        scales = [factor or m / n for n, m in zip(size, out, strict=True)]
+        tables = [_weights(n, m, f, antialias) for n, m, f in zip(size, out, scales, strict=True)]
         self._forward = [_gather_table(t) for t in tables]
         self._adjoint = [_gather_table(t.T.tocsr()) for t in tables]
 
@@ -83,7 +62,7 @@ class BicubicResize(LinearOperator):
         self._check(y, self.output_size)
         return _resample(_resample(y, 2, *self._adjoint[1]), 1, *self._adjoint[0])
 
-    def _check(self, x: Tensor, size: tuple[int, int]) -> None:
+    def _check(self, x: Tensor, size: tuple[int, ...]) -> None:
         checks.require(
             tuple(x.shape[1:3]) == tuple(size),
             "image",
@@ -94,9 +73,10 @@ class BicubicResize(LinearOperator):
 
 
 def bicubic_enlarge(y: Tensor, scale: int) -> Tensor:
-    """Enlarge (B, h, w, C) by an integer: the same numbers as `BicubicResize`, for sizes not known in advance.
+    """Enlarge (B, h, w, C) by an integer, for sizes not known in advance.
 
-    Written as one matrix product a cell, so that it runs inside exported models; h and w must be at least 2.
+    The same numbers as `BicubicResize`, written as one matrix product a cell, so that it runs inside exported
+    models; h and w must be at least 2.
     """
     if scale == 1:
         return y
@@ -107,9 +87,9 @@ def bicubic_enlarge(y: Tensor, scale: int) -> Tensor:
 
 
 def bicubic_reduce(x: Tensor, factor: int) -> Tensor:
-    """Reduce (B, H, W, C) by an integer, antialiased: the same numbers as `BicubicResize`, for sizes not known in advance.
+    """Reduce (B, H, W, C) by an integer, antialiased, for sizes not known in advance.
 
-    H and W must be multiples of the factor, and at least twice as large.
+    The same numbers as `BicubicResize`; H and W must be multiples of the factor, and at least twice as large.
     """
     if factor == 1:
         return x
@@ -127,6 +107,34 @@ def keys_cubic(x: np.ndarray) -> np.ndarray:
     inner = 1.5 * x**3 - 2.5 * x**2 + 1
     outer = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
     return np.where(x <= 1, inner, np.where(x <= 2, outer, 0.0))
+
+
+def _output_size(
+    size: tuple[int, int], factor: float | None, output_size: tuple[int, int] | None
+) -> tuple[int, ...]:
+    checks.require(
+        (factor is None) != (output_size is None),
+        "factor, output_size",
+        expected="one of the two",
+        received=f"{factor}, {output_size}",
+        remedy="give the other as None",
+    )
+    checks.require(
+        factor is None or (math.isfinite(factor) and factor > 0),
+        "factor",
+        expected="a positive number",
+        received=str(factor),
+        remedy="use 1 to keep the size",
+    )
+    out = output_size or tuple(math.ceil(n * (factor or 1.0) - 1e-9) for n in size)
+    checks.require(
+        min(*size, *out) >= 1,
+        "size",
+        expected="positive sizes",
+        received=f"{size} to {out}",
+        remedy="give rows and columns",
+    )
+    return tuple(out)
 
 
 def _weights(size: int, out_size: int, factor: float, antialias: bool) -> csr_matrix:

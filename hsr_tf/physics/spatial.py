@@ -2,9 +2,9 @@
 
     X[i, j] = sum_tu k[t, u] Z[s i + (s-1)/2 - (t - (n-1)/2), s j + (s-1)/2 - (u - (p-1)/2)]
 
-a true convolution, with the kernel's centre on the cell's centre. Where the parities of kernel and scale differ
-the centre lies half a pixel before the cell centre (`centre_error`). Past the edge the image goes on mirrored
-(edge sample repeated) or circular.
+a true convolution, with the kernel's centre on the cell's centre. Where the parities of kernel and scale
+differ the centre lies half a pixel before the cell centre (`centre_error`). Past the edge the image goes on
+mirrored (edge sample repeated) or circular.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ class SpatialDegradation(LinearOperator):
     def gram_taps(self) -> list[np.ndarray] | None:
         """Taps of the two one-dimensional factors of D D*, or None where it is no pair of convolutions.
 
-        D D* is a convolution of the coarse image, with the same border, when the PSF is separable and (for the
-        mirrored border) symmetric about the cell centre; tap j is sum_t k[t] k[t + s j].
+        D D* is a convolution of the coarse image, with the same border, when the PSF is separable and (for
+        the mirrored border) symmetric about the cell centre; tap j is sum_t k[t] k[t + s j].
         """
         factors = self.psf.factors
         if factors is None:

@@ -1,10 +1,10 @@
 """Spectral response of the colour camera: Y = Z R, R of shape (bands, channels).
 
-Responses come from a CSV file (lines of comment start with #, then a header `wavelength_nm,name,...`, then one row
-a wavelength), from the project's own table, or by camera name from colour-science. They are brought to the cube's
-wavelengths by the mean over each band's width where the table is finer than the cube, else by linear
-interpolation, and normalised to columns that sum to one, so that a spectrum that is flat at v gives v in every
-channel; `normalise="none"` keeps the table's units.
+Responses come from a CSV file (lines of comment start with #, then a header `wavelength_nm,name,...`, then
+one row a wavelength), from the project's own table, or by camera name from colour-science. They are brought
+to the cube's wavelengths by the mean over each band's width where the table is finer than the cube, else by
+linear interpolation, and normalised to columns that sum to one, so that a spectrum that is flat at v gives v
+in every channel; `normalise="none"` keeps the table's units.
 """
 
 from __future__ import annotations
@@ -103,11 +103,13 @@ def load_srf(
     """A response by name or from a CSV file, on a cube's wavelengths.
 
     Args:
-        name: a shipped response ("nikon_d700"), a camera of colour-science (`response_names` lists them), or a path.
+        name: a shipped response ("nikon_d700"), a camera of colour-science (`response_names` lists them), or
+            a path.
         wavelengths_nm: (C,) band centres of the cube; None takes the table's rows as the bands, which needs
             `num_bands` to agree.
         normalise: "column_sum" (each channel sums to one over the cube's bands) or "none".
-        outside: what to do with bands that the table does not cover: "error", or "zero" (the camera is blind there).
+        outside: what to do with bands that the table does not cover: "error", or "zero" (the camera is blind
+            there).
         num_bands: C where `wavelengths_nm` is None.
 
     Raises:
@@ -152,12 +154,13 @@ def resample_response(
     grid = table.wavelengths_nm
     tolerance = 0.5 * np.min(np.diff(grid)) if len(grid) > 1 else 0.0
     beyond = (wavelengths_nm < grid[0] - tolerance) | (wavelengths_nm > grid[-1] + tolerance)
+    span = f"{wavelengths_nm.min():g} to {wavelengths_nm.max():g} nm"
     checks.require(
         outside == "zero" or not beyond.any(),
         "wavelengths_nm",
         expected=f"bands within {grid[0]:g} to {grid[-1]:g} nm, the range of {table.name}",
-        received=f"{int(beyond.sum())} bands outside (the cube spans {wavelengths_nm.min():g} to {wavelengths_nm.max():g} nm)",
-        remedy="use a response that covers the cube, crop its bands, or say that the camera is blind there (srf_outside=zero)",
+        received=f"{int(beyond.sum())} bands outside (the cube spans {span})",
+        remedy="crop its bands, or say that the camera is blind there (srf_outside=zero)",
     )
     if len(grid) == len(wavelengths_nm) and np.allclose(grid, wavelengths_nm, rtol=0, atol=1e-6):
         return table.values.copy()
