@@ -1,4 +1,4 @@
-"""A scene (a cube and what is known about it) and an observation (the pair that fusion starts from)."""
+"""A scene (a cube and what is known about it), an observation (what fusion starts from), a solution."""
 
 from __future__ import annotations
 
@@ -110,6 +110,32 @@ class Observation:
             remedy="crop both files to the same ground, and check that neither is turned by 90 degrees",
         )
         return cls(lr_hsi=lr_hsi, hr_msi=hr_msi, scale=rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """What a method made of an observation.
+
+    Attributes:
+        estimate: the sharp cube; its metadata name the method, the weights and the cameras.
+        lr_hsi_residual: |X - D Z| / |X|, how far the estimate is from explaining the coarse cube; None where
+            D is not known.
+        hr_msi_residual: |Y - Z R| / |Y|, the same for the colour image.
+        seconds: time taken, without reading files or weights.
+        psf: (n, p) point-spread function where the method estimated it, else None.
+        srf: (C, c) response where the method estimated it, else None.
+        iterations: their number where the method iterates, else None.
+        converged: whether it stopped by its own criterion; None where it does not iterate.
+    """
+
+    estimate: Scene
+    lr_hsi_residual: float | None
+    hr_msi_residual: float | None
+    seconds: float
+    psf: NDArray[np.float64] | None = None
+    srf: NDArray[np.float64] | None = None
+    iterations: int | None = None
+    converged: bool | None = None
 
 
 def _pixels(scene: Scene) -> str:

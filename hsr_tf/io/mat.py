@@ -17,7 +17,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
@@ -85,8 +84,10 @@ def write_mat(scene: Scene, path: Path) -> None:
     if scene.nodata_mask is not None:
         variables["nodata_mask"] = scene.nodata_mask.astype(np.uint8)
     variables["cube"] = scene.cube  # last: a file cut short anywhere then lacks a part of the cube
+    from scipy.io import savemat
+
     with replacing_file(path) as temporary, open(temporary, "wb") as file:
-        scipy.io.savemat(file, variables, do_compression=False)
+        savemat(file, variables, do_compression=False)
 
 
 @contextmanager
@@ -112,15 +113,17 @@ def _open_73(path: Path, request: ReadRequest) -> Iterator[BandSource]:
 
 @contextmanager
 def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    from scipy.io import loadmat, whosmat
+
     with decoding(path, FORMAT_5):
-        listed = scipy.io.whosmat(path, appendmat=False)
+        listed = whosmat(path, appendmat=False)
     shapes = {name: tuple(shape) for name, shape, kind in listed if kind in NUMERIC_CLASSES}
     _refuse_other_class(path, {name: kind for name, _, kind in listed}, request.key)
     key = choose_key(path, shapes, request.key, preferred=KNOWN_KEYS)
     require_size(path, shapes[key], request.max_gib)
     wanted = {key, *WAVELENGTH_NAMES, "white_level", "reflectance_scale", "nodata_mask", "name", "metadata"}
     with decoding(path, FORMAT_5):
-        held = scipy.io.loadmat(path, appendmat=False, variable_names=sorted(wanted))
+        held = loadmat(path, appendmat=False, variable_names=sorted(wanted))
     require_real(path, held[key].dtype)
     shape, read_bands = band_reader(held[key], request.layout or DEFAULT_LAYOUT)
     yield BandSource(

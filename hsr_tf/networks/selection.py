@@ -37,14 +37,14 @@ def select_weights(
         _require_fit(card, {"method": method, **sizes})
         return card
     shipped = find_shipped(method, **sizes)
-    if shipped is None:
-        known = "; ".join(f"{card.folder.name}: {describe_fit(card.config)}" for card in shipped_models())
-        raise ValueError(
-            f"weights: expected trained weights for {describe_fit({'method': method, **sizes})}, got none, and the"
-            f" shipped ones are for others ({known or 'there are none'}); give the folder of a trained model"
-            " (weights), or use spectral_ls, which needs none"
-        )
-    return shipped
+    if shipped is not None:
+        return shipped
+    known = "; ".join(f"{card.folder.name}: {describe_fit(card.config)}" for card in shipped_models())
+    raise ValueError(
+        f"weights: expected trained weights for {describe_fit({'method': method, **sizes})}, got none "
+        f"and none shipped that fit ({known or 'there are none'}); give the folder of a trained model, "
+        "or use spectral_ls, which needs none"
+    )
 
 
 def describe_fit(config: Any) -> str:
@@ -60,7 +60,8 @@ def training_differences(card: ModelCard, observation: Observation, choice: Came
         expected_nm = np.asarray(trained_nm, dtype=float)
         if not np.allclose(expected_nm, found_nm, rtol=0, atol=0.5):
             lines.append(
-                f"the weights {name} were trained for bands at {_span(expected_nm)} nm, lr_hsi has {_span(found_nm)} nm"
+                f"the weights {name} were trained for bands at {_span(expected_nm)} nm, "
+                f"lr_hsi has {_span(found_nm)} nm"
             )
     trained = _trained_cameras(card)
     if trained is None:

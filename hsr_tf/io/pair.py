@@ -1,0 +1,80 @@
+"""The two files of an observation, lr_hsi.h5 and hr_msi.h5 in one folder: both appear, or neither."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from hsr_tf.checks import file_error
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.io.hdf5 import write_hdf5
+from hsr_tf.scene import Observation
+
+PAIR_NAMES = ("lr_hsi.h5", "hr_msi.h5")
+
+
+def save_pair(observation: Observation, folder: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write both images of an observation into a folder, which is made if need be.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        OSError: the folder cannot be made, the disk is full; older files stay as they were.
+    """
+    folder = Path(folder)
+    require_pair_folder(folder)
+    first, second = (Path(os.path.realpath(folder / name)) for name in PAIR_NAMES)
+    with (
+        _named(folder),
+        _folder_kept_on_success(folder),
+        replacing_file(first) as lr_draft,
+        replacing_file(second) as hr_draft,
+    ):
+        write_hdf5(observation.lr_hsi, lr_draft)
+        write_hdf5(observation.hr_msi, hr_draft)
+    return folder / PAIR_NAMES[0], folder / PAIR_NAMES[1]
+
+
+def require_pair_folder(folder: str | os.PathLike[str]) -> None:
+    """Refuse a folder that could not take the two files, before any work is done for them.
+
+    Raises:
+        OSError: a file is in the way, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    for path in (folder / name for name in PAIR_NAMES):
+        if path.is_dir():
+            raise file_error(path, "is a folder", "choose another folder")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise file_error(folder, f"{existing} is a file", "choose another folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise file_error(folder, f"{existing} cannot be written", "choose another folder")
+
+
+@contextmanager
+def _folder_kept_on_success(folder: Path) -> Iterator[None]:
+    """Make the folder; take away what was made of it when the block fails."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Speak of the folder, not of the temporary names in it."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        remedy = "nothing was written; free some space or choose another place"
+        raise file_error(folder, f"cannot be written ({reason})", remedy) from error

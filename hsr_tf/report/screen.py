@@ -1,0 +1,143 @@
+"""What the `hsr` command shows on a terminal: scores, the content of a file, the methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from hsr_tf.io import FileSummary
+    from hsr_tf.methods import Method
+    from hsr_tf.metrics import Scorecard
+    from hsr_tf.scene import Observation, Scene, Solution
+
+SCORES = (
+    ("psnr_bands", "PSNR, mean over the bands", "{:.2f} dB", "higher"),
+    ("psnr_cube", "PSNR, whole cube", "{:.2f} dB", "higher"),
+    ("rmse_255", "RMSE, on the scale 0 to 255", "{:.3f}", "lower"),
+    ("ssim", "SSIM, mean over the bands", "{:.4f}", "higher"),
+    ("sam_degrees", "SAM, mean spectral angle", "{:.3f}°", "lower"),
+    ("ergas", "ERGAS", "{:.3f}", "lower"),
+)
+HIDDEN = ("white_level", "white_level_origin", "source", "scene")
+LONGEST_VALUE = 100
+
+
+def scorecard_table(card: Scorecard) -> Table:
+    """The scores of one estimate, and which way is better."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("score")
+    table.add_column("value", justify="right", style="bold")
+    table.add_column("better", style="dim")
+    for name, label, form, better in SCORES:
+        value = getattr(card, name)
+        table.add_row(label, form.format(value) if math.isfinite(value) else str(value), better)
+    if card.zero_spectra:
+        table.add_row("pixels without an angle (a zero spectrum)", f"{card.zero_spectra:.0f}", "")
+    return table
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> Text:
+    """Names on the left, values on the right, a line each; rows without a value are left out."""
+    kept = [(name, value) for name, value in rows if value]
+    width = max(len(name) for name, _ in kept)
+    lines = [Text.assemble((f"{name:<{width}}  ", "cyan"), value) for name, value in kept]
+    return Text("\n").join(lines)
+
+
+def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str, str]]:
+    """How a fusion went: method, weights, cameras, and what the estimate leaves of the two images."""
+    told = solution.estimate.metadata
+    inputs = f"{_size(observation.lr_hsi)} + {_size(observation.hr_msi)}"
+    left = (_percent(solution.lr_hsi_residual), _percent(solution.hr_msi_residual))
+    return [
+        ("method", f"{told['method']}, x{observation.scale}"),
+        ("sizes", f"{inputs} -> {_size(solution.estimate)} in {solution.seconds:.2f} s"),
+        ("weights", f"{told['weights']} ({told['weights_origin']})" if "weights" in told else ""),
+        ("psf", told["psf"]),
+        ("srf", told["srf"]),
+        ("consistent", _consistency(told)),
+        ("left over", f"lr_hsi {left[0]}, hr_msi {left[1]}"),
+    ]
+
+
+def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
+    """What a file holds, as names and values."""
+    height, width, num_bands = summary.shape
+    rows = [
+        ("file", str(summary.path)),
+        ("format", summary.format),
+        ("scene", summary.name),
+        ("size", f"{height} rows x {width} columns x {num_bands} bands, stored as {summary.dtype}"),
+        ("wavelengths", _wavelengths(summary)),
+        ("scaling", _scaling(summary)),
+        ("values", f"{summary.minimum:.6g} to {summary.maximum:.6g}, mean {summary.mean:.6g}"),
+    ]
+    if summary.num_not_finite:
+        rows.append(("not finite", f"{summary.num_not_finite} NaN or infinite values: it would be refused"))
+    if summary.num_nodata:
+        rows.append(("no data", f"{summary.num_nodata} of {height * width} pixels"))
+    shown = {name: value for name, value in summary.metadata.items() if name not in HIDDEN}
+    return rows + [(name, _short(value)) for name, value in shown.items()]
+
+
+def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -> Table:
+    """The methods, what each needs beside the two images, and for which sizes weights are shipped."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("method", style="bold", no_wrap=True)
+    table.add_column("kind", no_wrap=True)
+    table.add_column("needs")
+    table.add_column("what it does")
+    for method in methods:
+        text = Text(method.summary)
+        text.append(f" ({method.source})", style="dim")
+        for line in shipped.get(method.name, []):
+            text.append(f"\nshipped: {line}", style="green")
+        table.add_row(method.name, method.kind.replace("_", " "), ", ".join(method.needs) or "nothing", text)
+    return table
+
+
+def _consistency(told: Mapping[str, Any]) -> str:
+    if "consistent" not in told:
+        return ""
+    apart = f"where both show the same they differ by {_percent(told['disagreement'])}"
+    return f"with both images; {apart}" if told["consistent"] else f"no, noise or other cameras: {apart}"
+
+
+def _percent(share: float | None) -> str:
+    if share is None:
+        return "unknown"
+    return f"{100 * share:.2g} %" if share >= 1e-5 else "under 0.001 %"
+
+
+def _size(scene: Scene) -> str:
+    return "x".join(map(str, scene.shape))
+
+
+def _wavelengths(summary: FileSummary) -> str:
+    if summary.wavelengths_nm is None:
+        return "unknown"
+    shortest, longest = summary.wavelengths_nm
+    return f"{shortest:g} to {longest:g} nm"
+
+
+def _scaling(summary: FileSummary) -> str:
+    if summary.white_level is None:
+        return "none, values are taken as stored"
+    origin = {"file": "the white level in the file"}.get(
+        summary.white_level_origin, summary.white_level_origin
+    )
+    return f"stored values / {summary.white_level:g} ({origin})"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray | list) and np.size(value) > 6:
+        return f"{'x'.join(map(str, np.shape(value)))} numbers"
+    text = " ".join(str(value).split())
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."
