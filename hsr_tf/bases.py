@@ -15,6 +15,7 @@ works for unknown batch and image sizes: a base runs inside a model's call and i
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,23 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
 
 Tensor = Any
+BREAK_EVEN = 0.025
 BASES = ("none", "bicubic", "spectral_ls")
+
+
+@dataclass(frozen=True)
+class MapEstimate:
+    """What `SpectralLS` makes of an observation.
+
+    Attributes:
+        estimate: (B, s h, s w, C).
+        residual: (B, h, w, C), what the map leaves of X; after the spectral projection where there is one.
+        trust: (B, 1, 1, 1), weight of the consistent estimate, see `DataConsistency.trust`.
+    """
+
+    estimate: Tensor
+    residual: Tensor
+    trust: Tensor
 
 
 class DataConsistency:
@@ -89,6 +106,25 @@ class DataConsistency:
         """The nearest cube whose coarse image is larger by `residual`."""
         return estimate + self.model.spatial.adjoint(self._solve(residual))
 
+    def trust(self, lr_hsi: Tensor, hr_msi: Tensor, left: Tensor) -> Tensor:
+        """How far the two observations are to be believed, (B, 1, 1, 1) from 0 to 1.
+
+        Projection gains without noise and loses with it, and the observations tell which: without noise and
+        with the right cameras X R = D Y. With d = |X R - D Y| / |X R| and l = |left| / |X| the weight is
+        1 / (1 + (d / max(0.025 l, 1e-5))^4): one where the images agree to rounding, one half where
+        projecting breaks even (d = l / 40, found on three training scenes, twelve noise levels, two scales).
+
+        Args:
+            lr_hsi: X, (B, h, w, C).
+            hr_msi: Y, (B, s h, s w, c).
+            left: X - D Z of the estimate before projection, (B, h, w, C).
+        """
+        seen = self.model.spectral.forward(lr_hsi)
+        apart = _energy(seen - self.model.spatial.forward(hr_msi)) / (_energy(seen) + 1e-30)
+        allowed = _energy(left) / (_energy(lr_hsi) + 1e-30)
+        ratio = apart / ops.maximum(allowed * BREAK_EVEN**2, 1e-10)
+        return 1.0 / (1.0 + ops.square(ratio))
+
     def _solve(self, residual: Tensor) -> Tensor:
         if self._gram is None:
             return _conjugate_gradients(self.model.spatial, residual, self._damping)
@@ -133,7 +169,8 @@ class SpectralLS:
 
     Args:
         model: the two cameras; D is used, R only by the consistency step.
-        consistent: project the result onto both observations.
+        consistent: project the result onto both observations, as far as they agree with each other
+            (`DataConsistency.trust`).
         damping: see `DataConsistency`.
     """
 
@@ -165,10 +202,24 @@ class SpectralLS:
 
     def apply(self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """The estimate (B, s h, s w, C) of a map that `fit` gave."""
-        estimate = self.predict(spectral_map, hr_msi)
-        if self._consistency is not None:
-            return self._consistency(estimate, lr_hsi, hr_msi)
-        return estimate + bicubic_enlarge(lr_hsi - self.model.spatial.forward(estimate), self.model.scale)
+        return self.explained(spectral_map, lr_hsi, hr_msi).estimate
+
+    def explained(self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> MapEstimate:
+        """The estimate with what the map leaves of X, and how far the observations were believed.
+
+        D acts on the map's cube once: the residual after the spectral projection follows on the coarse grid.
+        """
+        start = self.predict(spectral_map, hr_msi)
+        coarse = self.model.spatial.forward(start)
+        left = lr_hsi - coarse
+        plain = start + bicubic_enlarge(left, self.model.scale)
+        if self._consistency is None:
+            return MapEstimate(plain, left, ops.zeros_like(lr_hsi[:, :1, :1, :1]))
+        matched = self._consistency.match_spectrum(start, hr_msi)
+        residual = lr_hsi - self._consistency.match_spectrum(coarse, self.model.spatial.forward(hr_msi))
+        trust = self._consistency.trust(lr_hsi, hr_msi, left)
+        consistent = self._consistency.explain(matched, residual)
+        return MapEstimate(plain + trust * (consistent - plain), residual, trust)
 
     def __call__(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """Fit and apply."""

@@ -24,6 +24,7 @@ from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
+from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.scene import Scene
 from trainers import _flags
@@ -50,6 +51,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_float("msi_snr_db", None, "Gaussian noise of the colour camera in training (default: none).")
     flags.DEFINE_float("noise_probability", 1.0, "Share of the patches that get the noise.", 0.0, 1.0)
+    flags.DEFINE_float("noise_span_db", 0.0, "A patch's noise is weaker by up to so many dB.", 0.0)
     flags.DEFINE_enum(
         "base", "none", ["none", "bicubic", "spectral_ls"], "What the network adds its residual to."
     )
@@ -69,6 +71,19 @@ def define_flags() -> None:
     flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
 
 
+@dataclass(frozen=True)
+class NoisePlan:
+    """How noisy the training patches are.
+
+    Attributes:
+        probability: share of the patches that get the cameras' noise.
+        span_db: the noise of a patch is weaker than the cameras' by up to so many decibels, evenly drawn.
+    """
+
+    probability: float = 1.0
+    span_db: float = 0.0
+
+
 @dataclass(frozen=True, eq=False)
 class FusionTask:
     """What is trained on what.
@@ -80,7 +95,7 @@ class FusionTask:
         config: the model.
         patches: size, stride, augmentation.
         loss: name in `losses.LOSSES`.
-        noise_probability: share of the patches that get the cameras' noise.
+        noise: which patches get the cameras' noise.
     """
 
     training: Sequence[Scene]
@@ -89,7 +104,7 @@ class FusionTask:
     config: FusionConfig
     patches: PatchPlan
     loss: str = "mse"
-    noise_probability: float = 1.0
+    noise: NoisePlan = NoisePlan()
 
 
 class FusionTrainer:
@@ -111,7 +126,7 @@ class FusionTrainer:
             self.run = Run(plan, self.model, self.optimizer, [self.noise_seed.state])
         self.source = PatchSource([scene.cube for scene in task.training], task.patches)
         self._loss = losses.get(task.loss)
-        self._maps = self._spectral_maps()
+        self._look_at_scenes()
         self.train_step = tf.function(self._distributed_step, jit_compile=plan.jit_compile)
         self._infer = tf.function(lambda lr_hsi, hr_msi: self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi}))
 
@@ -131,19 +146,25 @@ class FusionTrainer:
             self.optimizer.finalize_variable_values(self.model.trainable_variables)
         return scores
 
-    def observe(self, hr_hsi: Tensor) -> tuple[Tensor, Tensor]:
-        """Both observations of a batch of patches, noisy for the share of them that the task says."""
+    def observe(self, hr_hsi: Tensor, scene: Tensor) -> tuple[Tensor, Tensor]:
+        """Both observations of a batch of patches, some of them noisy as the task says.
+
+        The noise of a patch has the deviation of its whole scene, so that dark parts are as noisy as in use.
+        """
         lr_hsi, hr_msi = self.clean.simulate(hr_hsi)
-        noise = self.task.cameras
-        if noise.hsi_noise is None and noise.msi_noise is None:
-            return lr_hsi, hr_msi
-        coins = keras.random.uniform((tf.shape(hr_hsi)[0], 1, 1, 1), seed=self.noise_seed)
-        chosen = tf.cast(coins < self.task.noise_probability, hr_hsi.dtype)
-        if noise.hsi_noise is not None:
-            lr_hsi = lr_hsi + chosen * (noise.hsi_noise(lr_hsi, self.noise_seed) - lr_hsi)
-        if noise.msi_noise is not None:
-            hr_msi = hr_msi + chosen * (noise.msi_noise(hr_msi, self.noise_seed) - hr_msi)
+        if self._deviations:
+            draws = keras.random.uniform((2, tf.shape(hr_hsi)[0], 1, 1, 1), seed=self.noise_seed)
+            strength = tf.cast(draws[0] < self.task.noise.probability, hr_hsi.dtype)
+            strength *= 10.0 ** (-self.task.noise.span_db / 20.0 * draws[1])
+            lr_hsi = lr_hsi + strength * self._noise("hsi", lr_hsi, scene)
+            hr_msi = hr_msi + strength * self._noise("msi", hr_msi, scene)
         return lr_hsi, hr_msi
+
+    def _noise(self, camera: str, image: Tensor, scene: Tensor) -> Tensor:
+        if camera not in self._deviations:
+            return 0.0
+        deviation = tf.gather(self._deviations[camera], scene)
+        return deviation * keras.random.normal(tf.shape(image), seed=self.noise_seed)
 
     def validate(self) -> Mapping[str, float]:
         """Mean scores over the validation scenes, noise-free, whole."""
@@ -157,7 +178,7 @@ class FusionTrainer:
         return {"psnr_bands": psnr, "sam_degrees": sam}
 
     def _step(self, hr_hsi: Tensor, scene: Tensor) -> Tensor:
-        lr_hsi, hr_msi = self.observe(hr_hsi)
+        lr_hsi, hr_msi = self.observe(hr_hsi, scene)
         inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
         if self._maps is not None:
             inputs["spectral_map"] = tf.gather(self._maps, scene)
@@ -174,13 +195,20 @@ class FusionTrainer:
         each = self.strategy.run(self._step, args=(hr_hsi, scene))
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None)
 
-    def _spectral_maps(self) -> Tensor | None:
-        """One map a training scene, (N, K, C), from noise-free observations."""
-        if self.task.config.base != "spectral_ls":
-            return None
-        whole = [crop_to_multiple(scene, self.clean.scale).cube[None] for scene in self.task.training]
-        observed = (self.clean.simulate(tf.constant(cube)) for cube in whole)
-        return tf.concat([self.model.fit(*pair) for pair in observed], 0)
+    def _look_at_scenes(self) -> None:
+        """Spectral map (N, K, C) and noise deviations (N, 1, 1, *) of every whole training scene."""
+        cameras = {"hsi": self.task.cameras.hsi_noise, "msi": self.task.cameras.msi_noise}
+        noises = {name: noise for name, noise in cameras.items() if isinstance(noise, GaussianNoise)}
+        maps: list[Any] = []
+        found: dict[str, list[Any]] = {camera: [] for camera in noises}
+        for scene in self.task.training:
+            whole = crop_to_multiple(scene, self.clean.scale).cube[None]
+            images = dict(zip(("hsi", "msi"), self.clean.simulate(tf.constant(whole)), strict=True))
+            maps.append(self.model.fit(images["hsi"], images["msi"]))
+            for camera, noise in noises.items():
+                found[camera].append(noise.deviation(images[camera]))
+        self._maps = None if maps[0] is None else tf.concat(maps, 0)
+        self._deviations = {camera: tf.concat(each, 0) for camera, each in found.items()}
 
     def _estimate(self, scene: Scene) -> np.ndarray:
         lr_hsi, hr_msi = self.clean.simulate(tf.constant(scene.cube[None]))
@@ -233,9 +261,10 @@ def task_from_flags() -> FusionTask:
         seed=FLAGS.seed,
         dtype=FLAGS.dtype,
     )
+    noise = NoisePlan(FLAGS.noise_probability, FLAGS.noise_span_db)
     patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
     validation = [crop_to_multiple(scene, FLAGS.scale) for scene in validation]
-    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, FLAGS.noise_probability)
+    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise)
 
 
 def _split(scenes: Sequence[Scene], held_back: Sequence[str]) -> tuple[list[Scene], list[Scene]]:

@@ -100,30 +100,31 @@ class FusionModel(keras.Model):
     def levels(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Every level's estimate: "estimate" and, for networks that have them, "estimate_<reduction>"."""
         lr_hsi, hr_msi = inputs["lr_hsi"], inputs["hr_msi"]
-        base, guide = self._base(lr_hsi, hr_msi, inputs.get("spectral_map"))
-        if base is None:
-            outputs = self.network({"lr_hsi": lr_hsi, "hr_msi": hr_msi})
-            estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
-        else:
-            outputs = self.network({"lr_hsi": guide, "hr_msi": ops.concatenate([hr_msi, base], -1)})
-            estimates = {name: ops.cast(y, "float32") + _reduced(base, name) for name, y in outputs.items()}
+        start = self._start(lr_hsi, hr_msi, inputs.get("spectral_map"))
+        sharp = hr_msi if start.base is None else ops.concatenate([hr_msi, start.base], -1)
+        outputs = self.network({"lr_hsi": start.guide, "hr_msi": sharp})
+        estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
+        if start.base is not None:
+            estimates = {name: y + _reduced(start.base, name) for name, y in estimates.items()}
         if self.config.consistent and self._consistency is not None:
-            estimates["estimate"] = self._consistency.project(estimates["estimate"], lr_hsi, hr_msi)
+            free = estimates["estimate"]
+            projected = self._consistency.project(free, lr_hsi, hr_msi)
+            trust = start.trust
+            if trust is None:
+                left = self._consistency.residual(ops.stop_gradient(free), lr_hsi)
+                trust = self._consistency.trust(lr_hsi, hr_msi, left)
+            estimates["estimate"] = free + trust * (projected - free)
         return estimates
 
-    def _base(
-        self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None
-    ) -> tuple[Tensor | None, Tensor]:
-        """The base and the coarse input of the network."""
+    def _start(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None) -> _Start:
         if self.config.base == "none":
-            return None, lr_hsi
-        if self.config.base == "bicubic" or self._least_squares is None or self._consistency is None:
-            return bicubic_enlarge(lr_hsi, self.config.scale), lr_hsi
+            return _Start(None, lr_hsi, None)
+        if self._least_squares is None:
+            return _Start(bicubic_enlarge(lr_hsi, self.config.scale), lr_hsi, None)
         if spectral_map is None:
             spectral_map = self._least_squares.fit(lr_hsi, hr_msi)
-        start = self._consistency.match_spectrum(self._least_squares.predict(spectral_map, hr_msi), hr_msi)
-        residual = self._consistency.residual(start, lr_hsi)
-        return self._consistency.explain(start, residual), ops.concatenate([lr_hsi, residual], -1)
+        found = self._least_squares.explained(spectral_map, lr_hsi, hr_msi)
+        return _Start(found.estimate, ops.concatenate([lr_hsi, found.residual], -1), found.trust)
 
     def get_config(self) -> dict[str, Any]:
         """Configuration and cameras as plain data."""
@@ -134,6 +135,15 @@ class FusionModel(keras.Model):
         """The model of `get_config`, without its weights."""
         del custom_objects
         return cls(config_from_dict(config["config"]), cameras_from_dict(config["cameras"]))
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What the network starts from: the base (or None), its coarse input, and the trust in projections."""
+
+    base: Tensor | None
+    guide: Tensor
+    trust: Tensor | None
 
 
 def _network_spec(config: FusionConfig) -> NetworkSpec:

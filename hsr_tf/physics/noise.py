@@ -33,9 +33,12 @@ class GaussianNoise:
 
     def __call__(self, x: Tensor, seed: Seed) -> Tensor:
         """Add noise to (B, H, W, C); `seed` is an integer or a keras.random.SeedGenerator."""
+        return x + self.deviation(x) * keras.random.normal(ops.shape(x), dtype=x.dtype, seed=seed)
+
+    def deviation(self, x: Tensor) -> Tensor:
+        """Standard deviation of the noise that belongs to (B, H, W, C): (B, 1, 1, C), or (B, 1, 1, 1)."""
         power = ops.mean(ops.square(x), axis=(1, 2) if self.per_band else (1, 2, 3), keepdims=True)
-        sigma = ops.sqrt(power) * 10.0 ** (-self.snr_db / 20.0)
-        return x + sigma * keras.random.normal(ops.shape(x), dtype=x.dtype, seed=seed)
+        return ops.sqrt(power) * 10.0 ** (-self.snr_db / 20.0)
 
 
 @dataclass(frozen=True)
