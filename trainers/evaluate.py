@@ -1,0 +1,255 @@
+"""Score methods on scenes: `python -m trainers.evaluate --methods=spectral_ls,ms_ssfnet --scales=8,16`.
+
+The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700 response, no
+noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1] and nothing else is. Every method
+gets what `hsr fuse` would give it. Written to --output_dir: scores.csv (a row a scene), scores.json, scores.md
+(mean and standard deviation over the scenes), and a picture sheet a scene and scale.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from tqdm import tqdm
+
+from hsr_tf import checks, methods
+from hsr_tf.data.scenes import crop_to_multiple, find_scenes
+from hsr_tf.fusion import fuse, simulate
+from hsr_tf.io import load
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.metrics import Scorecard, scorecard, summarise
+from hsr_tf.networks.pretrained import find_shipped, read_card
+from hsr_tf.report.sheet import SheetData, picture_sheet
+from hsr_tf.scene import Observation, Scene, Solution
+from trainers import _flags
+
+FLAGS = flags.FLAGS
+HSI_SNR_DB, MSI_SNR_DB = 35.0, 40.0
+COLUMNS = ("psnr_bands", "psnr_cube", "sam_degrees", "rmse_255", "ssim", "ergas")
+HEADINGS = ("PSNR (bands)", "PSNR (cube)", "SAM", "RMSE x 255", "SSIM", "ERGAS", "seconds")
+
+
+def define_flags() -> None:
+    """What is scored on what."""
+    flags.DEFINE_list(
+        "methods",
+        ["bicubic", "spectral_ls", "ms_ssfnet"],
+        "Methods by name; NAME@FOLDER for a network with the weights of a folder.",
+    )
+    flags.DEFINE_string("scenes", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
+    flags.DEFINE_list("scales", ["8"], "Sharp pixels a coarse pixel along one side.")
+    flags.DEFINE_string("psf", "gaussian", "Point-spread function.")
+    flags.DEFINE_string("srf", "nikon_d700", "Spectral response: a name, or a CSV file.")
+    flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
+    flags.DEFINE_bool("sheets", True, "Draw a picture sheet a scene and scale.")
+    flags.DEFINE_string("output_dir", "runs/evaluation", "Where tables and pictures go.")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method as it is asked for: its name, and a folder of weights or None."""
+
+    name: str
+    weights: str | None = None
+
+    @property
+    def label(self) -> str:
+        """How tables name it."""
+        return self.name if self.weights is None else f"{self.name}@{Path(self.weights).name}"
+
+    def fits(self, observation: Observation) -> bool:
+        """Whether there are weights for this observation; methods without training always fit."""
+        if methods.get(self.name).kind != "network":
+            return True
+        if self.weights is not None:
+            return bool(read_card(self.weights).config["scale"] == observation.scale)
+        bands, channels = observation.lr_hsi.num_bands, observation.hr_msi.num_bands
+        found = find_shipped(self.name, scale=observation.scale, num_bands=bands, num_channels=channels)
+        return found is not None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One estimate's scores."""
+
+    method: str
+    scale: int
+    scene: str
+    scores: Scorecard
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for tables."""
+        head = {"method": self.method, "scale": self.scale, "scene": self.scene}
+        return {**head, **self.scores.as_dict(), "seconds": round(self.seconds, 3)}
+
+
+def parse_entries(texts: Iterable[str]) -> list[Entry]:
+    """Methods as flags name them.
+
+    Raises:
+        ValueError: for an unknown method, weights of a method that has none, or two entries of one label.
+        OSError: for a folder of weights that holds no model.
+    """
+    entries = []
+    for text in texts:
+        name, _, folder = text.partition("@")
+        kind = methods.get(name).kind
+        checks.require(
+            not folder or kind == "network",
+            "methods",
+            expected=f"{name} without weights, as it is not trained",
+            received=text,
+            remedy=f"write {name}",
+        )
+        entries.append(Entry(name, folder or None))
+        if folder:
+            read_card(folder)
+    labels = [entry.label for entry in entries]
+    checks.require(
+        0 < len(labels) == len(set(labels)),
+        "methods",
+        expected="at least one method, each once",
+        received=",".join(labels) or "none",
+        remedy="name folders of weights differently",
+    )
+    return entries
+
+
+def score(entry: Entry, scene: Scene, observation: Observation) -> tuple[Row, Solution]:
+    """Run one method on one observation."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        solution = fuse(observation, entry.name, weights=entry.weights)
+    card = scorecard(scene.cube, solution.estimate.cube, scale=observation.scale)
+    return Row(entry.label, observation.scale, scene.name, card, solution.seconds), solution
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """Mean and standard deviation over the scenes, a line a method and scale."""
+    lines = ["| scale | method | " + " | ".join(HEADINGS) + " |", "| --- " * (len(HEADINGS) + 2) + "|"]
+    for scale in sorted({row.scale for row in rows}):
+        for method in dict.fromkeys(row.method for row in rows):
+            chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
+            if chosen:
+                lines.append(f"| x{scale} | {method} | {' | '.join(_cells(chosen))} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_tables(folder: Path, rows: Sequence[Row], protocol: dict[str, Any]) -> None:
+    """scores.csv, scores.json and scores.md."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(rows[0].as_dict()))
+    writer.writeheader()
+    writer.writerows(row.as_dict() for row in rows)
+    plain = {"protocol": protocol, "rows": [row.as_dict() for row in rows], "mean": _means(rows)}
+    texts = {
+        "scores.csv": table.getvalue(),
+        "scores.json": json.dumps(plain, indent=1, allow_nan=False) + "\n",
+        "scores.md": markdown_table(rows),
+    }
+    for name, text in texts.items():
+        with replacing_file(folder / name) as draft:
+            Path(draft).write_text(text, encoding="utf-8")
+
+
+def main() -> None:
+    """Flags to arguments, score, write."""
+    entries = parse_entries(FLAGS.methods)
+    scales = [_positive(text) for text in FLAGS.scales]
+    paths = find_scenes(FLAGS.scenes, default="hsi/cave_test")
+    folder = Path(FLAGS.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = evaluate(entries, paths, scales, folder)
+    write_tables(folder, rows, _flags.resolved_flags())
+    print(markdown_table(rows))
+    print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
+
+
+def evaluate(
+    entries: Sequence[Entry], paths: Sequence[Path], scales: Sequence[int], folder: Path
+) -> list[Row]:
+    """Score every method on every scene at every scale, one at a time, and draw the sheets."""
+    snr_db = (HSI_SNR_DB, MSI_SNR_DB) if FLAGS.noisy else (None, None)
+    rows: list[Row] = []
+    with tqdm(total=len(entries) * len(paths) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
+        for path in paths:
+            whole = load(path)
+            for scale in scales:
+                scene = crop_to_multiple(whole, scale)
+                observation = simulate(scene, scale=scale, srf=FLAGS.srf, psf=FLAGS.psf, snr_db=snr_db)
+                estimates = {}
+                for entry in entries:
+                    bar.set_postfix_str(f"{scene.name} x{scale} {entry.label}")
+                    if entry.fits(observation):
+                        row, solution = score(entry, scene, observation)
+                        rows.append(row)
+                        estimates[entry.label] = solution.estimate.cube
+                    bar.update()
+                if FLAGS.sheets and estimates:
+                    _draw(folder / f"{scene.name}_x{scale}.png", scene, observation, estimates)
+    checks.require(
+        bool(rows),
+        "methods",
+        expected="a method that fits the scenes",
+        received=", ".join(entry.label for entry in entries),
+        remedy="train weights for these scales, or ask for spectral_ls",
+    )
+    return rows
+
+
+def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[str, Any]) -> None:
+    picture_sheet(
+        path,
+        SheetData(
+            title=f"{scene.name}, x{observation.scale}",
+            lr_hsi=observation.lr_hsi.cube,
+            hr_msi=observation.hr_msi.cube,
+            reference=scene.cube,
+            estimates=dict(list(estimates.items())[-5:]),
+            wavelengths_nm=scene.wavelengths_nm,
+        ),
+    )
+
+
+def _cells(rows: Sequence[Row]) -> list[str]:
+    summary = summarise([row.scores for row in rows])
+    mean, std = asdict(summary.mean), asdict(summary.std)
+    digits = {"ssim": 4}
+    cells = [f"{mean[c]:.{digits.get(c, 2)}f} ± {std[c]:.{digits.get(c, 2)}f}" for c in COLUMNS]
+    return [*cells, f"{sum(row.seconds for row in rows) / len(rows):.2f}"]
+
+
+def _means(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    groups = dict.fromkeys((row.scale, row.method) for row in rows)
+    means = []
+    for scale, method in groups:
+        chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
+        summary = summarise([row.scores for row in chosen])
+        scores = {"mean": summary.mean.as_dict(), "std": summary.std.as_dict(), "scenes": summary.count}
+        means.append({"scale": scale, "method": method, **scores})
+    return means
+
+
+def _positive(text: str) -> int:
+    checks.require(
+        text.isdigit() and int(text) > 0,
+        "scales",
+        expected="positive integers, e.g. 8,16,32",
+        received=text,
+        remedy="write --scales=8,16",
+    )
+    return int(text)
+
+
+if __name__ == "__main__":
+    define_flags()
+    _flags.run_app(main)
