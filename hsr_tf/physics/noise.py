@@ -6,6 +6,7 @@ that every band gets the ratio that is asked for; `per_band=False` takes one mea
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,15 @@ class GaussianNoise:
 
     snr_db: float
     per_band: bool = True
+
+    def __post_init__(self) -> None:
+        checks.require(
+            math.isfinite(self.snr_db),
+            "snr_db",
+            expected="a finite number of decibels",
+            received=str(self.snr_db),
+            remedy="leave the noise out for a perfect camera",
+        )
 
     def __call__(self, x: Tensor, seed: Seed) -> Tensor:
         """Add noise to (B, H, W, C); `seed` is an integer or a keras.random.SeedGenerator."""

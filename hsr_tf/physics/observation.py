@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from hsr_tf import checks
@@ -56,7 +57,7 @@ class ObservationModel:
             ValueError: for sizes that do not divide or a number of bands that is not the response's.
         """
         lr_hsi, hr_msi = self.spatial.forward(hr_hsi), self.spectral.forward(hr_hsi)
-        hsi_seed, msi_seed = (seed, seed + 1) if isinstance(seed, int) else (seed, seed)
+        hsi_seed, msi_seed = (int(seed), int(seed) + 1) if isinstance(seed, Integral) else (seed, seed)
         if self.hsi_noise is not None:
             lr_hsi = self.hsi_noise(lr_hsi, hsi_seed)
         if self.msi_noise is not None:

@@ -10,10 +10,15 @@ exactly; a kernel from a file whose parity differs sits half a pixel before the 
 from __future__ import annotations
 
 import os
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from hsr_tf import checks
 
@@ -103,11 +108,11 @@ def anisotropic_gaussian_psf(
         support: taps a side; by default the larger of 2 s and six times the larger sigma, in the parity of s.
     """
     checks.require(
-        min(sigmas) > 0,
+        all(0 < sigma < np.inf for sigma in sigmas),
         "sigma",
         expected="positive widths",
         received=str(sigmas),
-        remedy="use `identity` for no blur",
+        remedy="use identity_psf for no blur",
     )
     size = _support(scale, support, at_least=0 if max(sigmas) <= scale / 2 else 6 * max(sigmas))
     rows, columns = _grid(size)
@@ -141,11 +146,11 @@ def motion_psf(scale: int, *, length: float, angle_degrees: float = 0.0, support
         support: taps a side; by default what the path needs.
     """
     checks.require(
-        length > 0,
+        0 < length < np.inf,
         "length",
         expected="a positive length in pixels",
         received=str(length),
-        remedy="use `identity` for no blur",
+        remedy="use identity_psf for no blur",
     )
     rows, columns = _grid(_support(scale, support, at_least=length + 2))
     angle = np.deg2rad(angle_degrees)
@@ -156,7 +161,7 @@ def motion_psf(scale: int, *, length: float, angle_degrees: float = 0.0, support
 
 
 def load_psf(path: str | os.PathLike[str], *, key: str | None = None) -> Psf:
-    """Read a kernel from .npy, .npz, .csv, .txt or .mat (v5); it is normalised to sum 1.
+    """Read a kernel from .npy, .npz, .csv, .txt or .mat (v5, not v7.3); it is normalised to sum 1.
 
     Raises:
         OSError: for a file that is missing or cannot be read.
@@ -181,33 +186,76 @@ def load_psf(path: str | os.PathLike[str], *, key: str | None = None) -> Psf:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     suffix = path.suffix.lower()
-    checks.require_choice("psf suffix", suffix, (".npy", ".npz", ".csv", ".txt", ".mat"))
+    checks.require_choice("psf suffix", suffix, _READERS)
     try:
-        if suffix == ".npy":
-            arrays = {"kernel": np.load(path, allow_pickle=False)}
-        elif suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-        elif suffix == ".mat":
-            from scipy.io import loadmat
-
-            arrays = {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
-        else:
-            arrays = {"kernel": np.loadtxt(path, delimiter="," if suffix == ".csv" else None, ndmin=2)}
-    except (ValueError, OSError, EOFError, NotImplementedError) as error:
+        arrays = _READERS[suffix](path)
+    except NotImplementedError as error:
         raise checks.file_error(
-            path, f"cannot be read as {suffix} ({error})", "check that the file is whole"
+            path, "is a MATLAB v7.3 file, and kernels are read from v5", "save it with -v7"
         ) from error
-    return {
-        name: a
-        for name, a in arrays.items()
-        if isinstance(a, np.ndarray) and a.ndim == 2 and a.dtype.kind in "fiu"
-    }
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise checks.file_error(
+            path, f"cannot be read as {suffix} ({reason})", "check that the file is whole"
+        ) from error
+    return {name: a for name, a in arrays.items() if _is_kernel(a)}
+
+
+def _is_kernel(array: object) -> bool:
+    return isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "fiu"
+
+
+def _read_npy(path: Path) -> dict[str, np.ndarray]:
+    return {"kernel": np.load(path, allow_pickle=False)}
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _read_mat(path: Path) -> dict[str, np.ndarray]:
+    return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+
+
+def _read_csv(path: Path) -> dict[str, np.ndarray]:
+    return {"kernel": _rows(path, ",")}
+
+
+def _read_txt(path: Path) -> dict[str, np.ndarray]:
+    return {"kernel": _rows(path, None)}
+
+
+def _rows(path: Path, delimiter: str | None) -> np.ndarray:
+    text = path.read_text(encoding="utf-8")
+    if not text.strip():
+        raise ValueError("it is empty")
+    return np.loadtxt(text.splitlines(), delimiter=delimiter, ndmin=2)
+
+
+_READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".csv": _read_csv,
+    ".txt": _read_txt,
+    ".mat": _read_mat,
+}
+_DAMAGE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    BadZipFile,
+    zlib.error,
+    MatReadError,
+)
 
 
 def _support(scale: int, support: int | None, *, at_least: float) -> int:
     checks.require(
-        int(scale) >= 1,
+        int(scale) == scale and scale >= 1,
         "scale",
         expected="a positive integer",
         received=str(scale),
@@ -215,7 +263,7 @@ def _support(scale: int, support: int | None, *, at_least: float) -> int:
     )
     if support is not None:
         checks.require(
-            support >= 1,
+            int(support) == support and support >= 1,
             "support",
             expected="a positive number of taps",
             received=str(support),

@@ -204,6 +204,10 @@ def read_response_csv(path: str | os.PathLike[str]) -> ResponseTable:
             path, "is no response table", "give a header wavelength_nm,name,... and finite numbers"
         )
     values = values[np.argsort(values[:, 0])]
+    if np.any(np.diff(values[:, 0]) == 0):
+        raise checks.file_error(
+            path, "is no response table (a wavelength comes twice)", "keep one row of each"
+        )
     return ResponseTable(values[:, 0], values[:, 1:], tuple(header[1:]), path.stem)
 
 
