@@ -1,9 +1,10 @@
 """Score methods on scenes: `python -m trainers.evaluate --methods=spectral_ls,ms_ssfnet --scales=8,16`.
 
-The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700 response, no
-noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1] and nothing else is. Every method
-gets what `hsr fuse` would give it. Written to --output_dir: scores.csv (a row a scene), scores.json, scores.md
-(mean and standard deviation over the scenes), and a picture sheet a scene and scale.
+The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700
+response, no noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1], nothing
+else is. Every method gets what `hsr fuse` would give it. Written to --output_dir: scores.csv (a row a
+scene), scores.json, scores.md (mean and standard deviation over the scenes), and a picture sheet a scene
+and scale.
 """
 
 from __future__ import annotations
