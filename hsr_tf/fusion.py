@@ -33,8 +33,6 @@ from hsr_tf.scene import Observation, Scene, Solution
 
 Tensor = Any
 Estimator = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Any]]]
-NOISE_SHARE = 0.025
-ROUNDING = 1e-5
 NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
 
 
@@ -98,7 +96,8 @@ def fuse(
 
     Returns:
         The estimate, not clipped, on the wavelengths of X, and what it leaves of both images. Its metadata
-        tell `method`, `psf`, `srf`, `seconds`, of a network `weights`, of spectral_ls `consistent`.
+        tell `method`, `psf`, `srf`, `seconds`; a network's tell `weights`, those of spectral_ls how far the
+        images were followed (`trust`, 0 to 1, see `DataConsistency.trust`) and their `disagreement`.
 
     Warns:
         UserWarning: the weights were trained for other cameras or wavelengths than those of the observation.
@@ -177,18 +176,11 @@ def _closed_form(method: methods.Method, model: ObservationModel) -> Estimator:
 
 
 def _least_squares(model: ObservationModel, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """Spectral least squares, made consistent with both images where they agree with each other.
-
-    Consistency gains decibels without noise and loses them with it. The break-even lies where the
-    disagreement is a fortieth of what the map leaves of X (twelve noise levels, two scales, three scenes).
-    """
-    floor = SpectralLS(model, consistent=False)
-    spectral_map = floor.fit(lr_hsi, hr_msi)
-    left = _ratio(lr_hsi - model.spatial.forward(floor.predict(spectral_map, hr_msi)), lr_hsi)
+    """Spectral least squares, and how far it believed the two images."""
+    method = SpectralLS(model)
+    found = method.explained(method.fit(lr_hsi, hr_msi), lr_hsi, hr_msi)
     apart = disagreement(model, lr_hsi, hr_msi)
-    consistent = apart <= max(NOISE_SHARE * left, ROUNDING)
-    estimate = SpectralLS(model, consistent=consistent).apply(spectral_map, lr_hsi, hr_msi)
-    return estimate, {"disagreement": apart, "consistent": consistent}
+    return found.estimate, {"disagreement": apart, "trust": round(float(ops.mean(found.trust)), 4)}
 
 
 def _network(card: pretrained.ModelCard, *, given: bool) -> Estimator:

@@ -79,8 +79,8 @@ def make_cameras(
     spatial = SpatialDegradation(kernel, scale, border=border)
     if any(spatial.centre_error):
         warnings.warn(
-            f"the PSF ({kernel.name}) sits half a pixel before the centres of cells of {scale} pixels; a number "
-            f"of taps that is {'odd' if scale % 2 else 'even'} would sit on them",
+            f"the PSF ({kernel.name}) sits half a pixel before the centres of cells of {scale} pixels; "
+            f"a number of taps that is {'odd' if scale % 2 else 'even'} would sit on them",
             stacklevel=2,
         )
     return ObservationModel(spatial, _response(srf, scene), noise[0], noise[1])

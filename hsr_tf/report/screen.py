@@ -62,7 +62,7 @@ def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str
         ("weights", f"{told['weights']} ({told['weights_origin']})" if "weights" in told else ""),
         ("psf", told["psf"]),
         ("srf", told["srf"]),
-        ("consistent", _consistency(told)),
+        ("trust", _trust(told)),
         ("left over", f"lr_hsi {left[0]}, hr_msi {left[1]}"),
     ]
 
@@ -103,11 +103,11 @@ def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -
     return table
 
 
-def _consistency(told: Mapping[str, Any]) -> str:
-    if "consistent" not in told:
+def _trust(told: Mapping[str, Any]) -> str:
+    if "trust" not in told:
         return ""
-    apart = f"where both show the same they differ by {_percent(told['disagreement'])}"
-    return f"with both images; {apart}" if told["consistent"] else f"no, noise or other cameras: {apart}"
+    apart = f"where both images show the same they differ by {_percent(told['disagreement'])}"
+    return f"{100 * told['trust']:.0f} %; {apart}"
 
 
 def _percent(share: float | None) -> str:
