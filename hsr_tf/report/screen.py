@@ -22,7 +22,7 @@ SCORES = (
     ("psnr_cube", "PSNR, whole cube", "{:.2f} dB", "higher"),
     ("rmse_255", "RMSE, on the scale 0 to 255", "{:.3f}", "lower"),
     ("ssim", "SSIM, mean over the bands", "{:.4f}", "higher"),
-    ("sam_degrees", "SAM, mean spectral angle", "{:.3f}°", "lower"),
+    ("sam_degrees", "SAM, mean spectral angle", "{:.3f} deg", "lower"),
     ("ergas", "ERGAS", "{:.3f}", "lower"),
 )
 HIDDEN = ("white_level", "white_level_origin", "source", "scene")
