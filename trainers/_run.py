@@ -10,15 +10,22 @@ import math
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-Validation = Callable[[], Mapping[str, float]]
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found: scores by name, and pictures (H, W, 3) uint8 by name for TensorBoard."""
+
+    scores: Mapping[str, float]
+    pictures: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,14 +102,14 @@ class Run:
         self._manager.save(checkpoint_number=int(self.step.numpy()))
 
     def loop(
-        self, batches: Iterator[Any], train_step: Callable[..., Any], validate: Validation
+        self, batches: Iterator[Any], train_step: Callable[..., Any], validate: Callable[[], Validation]
     ) -> dict[str, float]:
         """Train to the last step, with progress, checkpoints and validation.
 
         Args:
             batches: one a step, from the current step on.
             train_step: takes what a batch holds, updates the weights, answers the loss.
-            validate: scores of the averaged weights, by name.
+            validate: scores and pictures of the model; called with its averaged weights.
 
         Returns:
             The last validation's scores.
@@ -128,9 +135,7 @@ class Run:
                         self._log({"loss": loss}, step)
                         bar.set_postfix_str(_status(mean_loss, scores))
                     if self._due(step, self.plan.validate_every):
-                        with self.averaged_weights():
-                            scores = dict(validate())
-                        self._log({f"validation/{name}": score for name, score in scores.items()}, step)
+                        scores = self._validate(validate, step)
                         bar.write(f"step {step + 1}: {_status(mean_loss, scores)}")
                     if self._due(step, self.plan.checkpoint_every):
                         self.save()
@@ -152,6 +157,15 @@ class Run:
         finally:
             for variable, value in zip(self.model.trainable_variables, current, strict=True):
                 variable.assign(value)
+
+    def _validate(self, validate: Callable[[], Validation], step: int) -> dict[str, float]:
+        with self.averaged_weights():
+            found = validate()
+        self._log({f"validation/{name}": score for name, score in found.scores.items()}, step)
+        with self.writer.as_default(step=step + 1):
+            for name, picture in found.pictures.items():
+                tf.summary.image(f"validation/{name}", picture[None])
+        return dict(found.scores)
 
     def _due(self, step: int, every: int) -> bool:
         return (step + 1) % every == 0 or step + 1 == self.plan.num_steps

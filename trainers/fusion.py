@@ -8,7 +8,7 @@ Sharp cubes are cut into patches; both observations are simulated on the device 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
 from trainers import _flags
-from trainers._run import Run, RunPlan, make_optimizer
+from trainers._run import Run, RunPlan, Validation, make_optimizer
 
 FLAGS = flags.FLAGS
 Tensor = Any
@@ -166,16 +167,16 @@ class FusionTrainer:
         deviation = tf.gather(self._deviations[camera], scene)
         return deviation * keras.random.normal(tf.shape(image), seed=self.noise_seed)
 
-    def validate(self) -> Mapping[str, float]:
-        """Mean scores over the validation scenes, noise-free, whole."""
-        cards = []
+    def validate(self) -> Validation:
+        """Mean scores over the validation scenes, noise-free, whole; a picture of each with its error."""
+        psnr, sam, pictures = [], [], {}
         for scene in self.task.validation:
             estimate = self._estimate(scene)
-            cards.append(
-                (metrics.psnr_bands(scene.cube, estimate), metrics.sam_degrees(scene.cube, estimate))
-            )
-        psnr, sam = (float(np.mean([np.asarray(card[i]) for card in cards])) for i in (0, 1))
-        return {"psnr_bands": psnr, "sam_degrees": sam}
+            psnr.append(metrics.psnr_bands(scene.cube, estimate))
+            sam.append(metrics.sam_degrees(scene.cube, estimate))
+            pictures[scene.name] = preview(scene.cube, estimate, scene.wavelengths_nm)
+        scores = {"psnr_bands": float(np.mean(psnr)), "sam_degrees": float(np.mean(sam))}
+        return Validation(scores, pictures)
 
     def _step(self, hr_hsi: Tensor, scene: Tensor) -> Tensor:
         lr_hsi, hr_msi = self.observe(hr_hsi, scene)
@@ -216,7 +217,7 @@ class FusionTrainer:
 
     def _final_scores(self) -> dict[str, float]:
         with self.run.averaged_weights():
-            return dict(self.validate())
+            return dict(self.validate().scores)
 
 
 def _strategy() -> tf.distribute.Strategy:

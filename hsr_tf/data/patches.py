@@ -67,10 +67,14 @@ class PatchSource:
         """Batches `start_step` to `num_steps` - 1 of the endless sequence.
 
         Returns:
-            A dataset of (patches (B, p, p, C) float32, scene indices (B,) int64), prefetched to the device.
+            A dataset of (patches (B, p, p, C) float32, scene indices (B,) int64), prefetched to the
+            accelerator where there is one (several are fed by the distribution strategy).
         """
         steps = tf.data.Dataset.range(start_step, num_steps)
         batches = steps.map(self.batch, num_parallel_calls=2, deterministic=True)
+        accelerators = tf.config.list_logical_devices("GPU")
+        if len(accelerators) == 1:
+            return batches.apply(tf.data.experimental.prefetch_to_device(accelerators[0].name, 4))
         return batches.prefetch(4)
 
     def batch(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

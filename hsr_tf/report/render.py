@@ -77,6 +77,18 @@ def display_channels(image: np.ndarray, channels: tuple[int, int, int] | None) -
     return image[..., :3] if num_channels == 3 else image[..., [2, 1, 0]]
 
 
+def preview(reference: np.ndarray, estimate: np.ndarray, wavelengths_nm: np.ndarray | None) -> np.ndarray:
+    """Truth, estimate and absolute error side by side, (H, 3 W, 3) uint8, for logs.
+
+    The error is the mean over bands, full white at a hundredth of the data range, on a square-root scale.
+    """
+    bands = display_bands(reference.shape[-1], wavelengths_nm)
+    stretch = Stretch.of(bands.pick(reference), balanced=not bands.true_colour)
+    error = np.sqrt(np.clip(np.abs(estimate - reference).mean(-1, keepdims=True) / 0.01, 0.0, 1.0))
+    shown = [stretch.apply(bands.pick(cube)) for cube in (reference, estimate)]
+    return np.round(255 * np.concatenate([*shown, np.repeat(error, 3, -1)], axis=1)).astype(np.uint8)
+
+
 def choose_points(
     reference: np.ndarray, error_maps: Sequence[np.ndarray], *, count: int = 3
 ) -> list[tuple[int, int]]:
