@@ -7,6 +7,7 @@ Sharp cubes are cut into patches; both observations are simulated on the device 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import flags, logging
+from absl import flags
 
 from hsr_tf import checks, losses, metrics
 from hsr_tf.data.patches import PatchPlan, PatchSource
@@ -33,6 +34,7 @@ from trainers._run import Run, RunPlan, Validation, make_optimizer
 
 FLAGS = flags.FLAGS
 Tensor = Any
+PATHS = ("run_dir", "output_dir", "data_dir")
 
 
 def define_flags() -> None:
@@ -90,8 +92,8 @@ class FusionTask:
     """What is trained on what.
 
     Attributes:
-        training: sharp cubes (H, W, C).
-        validation: (name, cube) of the scenes held back.
+        training: sharp scenes.
+        validation: scenes held back, whole, of sizes that divide by the scale.
         cameras: what simulates the observations, without noise in validation.
         config: the model.
         patches: size, stride, augmentation.
@@ -232,11 +234,20 @@ def main() -> None:
     task, plan = task_from_flags(), _flags.run_plan()
     values = _flags.save_resolved_flags(run_dir)
     trainer = FusionTrainer(task, plan)
-    begin = time.monotonic()
+    first, begin = trainer.run.restore(), time.monotonic()
     scores = trainer.train()
-    record = {"flags": values, "validation": scores, "seconds": round(time.monotonic() - begin, 1)}
-    folder = save_model(trainer.model, FLAGS.output_dir or run_dir / "model", record)
-    logging.info("trained model: %s", folder)
+    wavelengths = task.training[0].wavelengths_nm
+    record = {
+        "flags": {name: value for name, value in values.items() if name not in PATHS},
+        "training_scenes": [scene.name for scene in task.training],
+        "validation_scenes": [scene.name for scene in task.validation],
+        "wavelengths_nm": None if wavelengths is None else wavelengths.tolist(),
+        "validation": scores,
+        "first_step": first,
+        "seconds": round(time.monotonic() - begin, 1),
+        "cores": os.cpu_count(),
+    }
+    folder = save_model(trainer.model.for_inference(), FLAGS.output_dir or run_dir / "model", record)
     print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
 
 

@@ -8,7 +8,7 @@ network may run in mixed precision. Intermediate estimates are residuals over th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -115,6 +115,14 @@ class FusionModel(keras.Model):
                 trust = self._consistency.trust(lr_hsi, hr_msi, left)
             estimates["estimate"] = free + trust * (projected - free)
         return estimates
+
+    def for_inference(self) -> FusionModel:
+        """The same model in float32 without the heads that only training needs; the weights are copied."""
+        options = tuple(sorted(self.network.inference_options().items()))
+        lean = FusionModel(replace(self.config, options=options, dtype="float32"), self.cameras)
+        for layer in lean.network.layers:
+            layer.set_weights(self.network.get_layer(layer.name).get_weights())
+        return lean
 
     def _start(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None) -> _Start:
         if self.config.base == "none":

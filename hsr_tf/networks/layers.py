@@ -71,6 +71,10 @@ class FusionNetwork(keras.Model):
         """Specification and options."""
         return {"spec": asdict(self.spec), **self._options}
 
+    def inference_options(self) -> dict[str, Any]:
+        """The options of the same network without what only training needs."""
+        return dict(self._options)
+
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FusionNetwork:
         """The network of `get_config`."""

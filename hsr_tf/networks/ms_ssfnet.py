@@ -92,6 +92,10 @@ class MSSSFNet(FusionNetwork):
         }
         super().__init__(spec, inputs, outputs, options)
 
+    def inference_options(self) -> dict[str, Any]:
+        """One level: the intermediate heads are dropped."""
+        return {**super().inference_options(), "num_levels": 1}
+
 
 def head_positions(num_scales: int, num_levels: int) -> list[int]:
     """After which enlargements the intermediate heads stand: S scales in L levels, as even as can be."""

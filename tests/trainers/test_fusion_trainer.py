@@ -1,0 +1,204 @@
+"""The fusion trainer: exact resumption, guards, and bad input in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hsr_tf.data.patches import PatchPlan
+from hsr_tf.networks.fusion_model import FusionConfig
+from hsr_tf.networks.pretrained import load_model, read_card
+from hsr_tf.physics.cameras import make_cameras
+from tests.trainers.conftest import NUM_BANDS, waves
+from trainers._run import RunPlan, WarmUp
+from trainers.fusion import FusionTask, FusionTrainer, NoisePlan
+
+Start = Callable[..., "subprocess.Popen[str]"]
+OPTIONS = (("features", 4), ("num_levels", 2))
+TINY = (
+    "--scale=4",
+    "--patch_size=8",
+    "--batch_size=2",
+    "--features=4",
+    "--base=spectral_ls",
+    "--consistent",
+    "--hsi_snr_db=30",
+    "--noise_probability=0.5",
+    "--warmup_steps=2",
+    "--validate_every=1000",
+)
+
+
+def tiny_plan(run_dir: Path, **changes: object) -> RunPlan:
+    plan = RunPlan(
+        run_dir=run_dir,
+        num_steps=6,
+        batch_size=2,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        schedule="cosine",
+        warmup_steps=2,
+        weight_decay=1e-3,
+        clip_norm=1.0,
+        ema=0.9,
+        dtype="float32",
+        jit_compile=False,
+        seed=3,
+        checkpoint_every=2,
+        validate_every=3,
+    )
+    return dataclasses.replace(plan, **changes)
+
+
+def tiny_task(*, base: str = "spectral_ls", loss: str = "log_mse") -> FusionTask:
+    scenes = [waves(index) for index in range(3)]
+    cameras = make_cameras(scenes[0], 4, snr_db=(30.0, 35.0))
+    config = FusionConfig("ms_ssfnet", 4, NUM_BANDS, 3, base, base == "spectral_ls", OPTIONS, seed=3)
+    patches = PatchPlan(8, 2, seed=3)
+    return FusionTask(scenes[:2], scenes[2:], cameras, config, patches, loss, NoisePlan(0.5, 10.0))
+
+
+def weights_of(trainer: FusionTrainer) -> list[np.ndarray]:
+    return [variable.numpy() for variable in trainer.model.trainable_variables]
+
+
+def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
+    whole = FusionTrainer(tiny_task(), tiny_plan(tmp_path / "whole"))
+    whole.train()
+    broken = FusionTrainer(tiny_task(), tiny_plan(tmp_path / "broken"))
+    calls = iter(range(100))
+
+    def dying_step(*batch: tf.Tensor) -> tf.Tensor:
+        if next(calls) == 3:
+            raise MemoryError("the machine went away")
+        return whole_step(*batch)
+
+    whole_step, broken.train_step = broken.train_step, dying_step
+    with pytest.raises(MemoryError):
+        broken.train()
+    resumed = FusionTrainer(tiny_task(), tiny_plan(tmp_path / "broken"))
+    assert resumed.run.restore() == 2
+    resumed.train()
+    for expected, found in zip(weights_of(whole), weights_of(resumed), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_killed_process_started_again_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, scene_folder: Path, start: Start
+):
+    flags = [f"--data_dir={scene_folder}", *TINY, "--num_steps=400", "--checkpoint_every=20"]
+    run = start("trainers.fusion", *flags, f"--run_dir={tmp_path / 'killed'}")
+    wait_for(tmp_path / "killed" / "checkpoints" / "checkpoint", run)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    assert not (tmp_path / "killed" / "model").exists()
+    outcomes = [
+        start("trainers.fusion", *flags, f"--run_dir={tmp_path / name}") for name in ("killed", "whole")
+    ]
+    for process in outcomes:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+    killed, whole = (stored_weights(tmp_path / name / "model") for name in ("killed", "whole"))
+    assert killed.keys() == whole.keys() and len(whole) > 10
+    for name, values in whole.items():
+        np.testing.assert_array_equal(killed[name], values)
+    record = read_card(tmp_path / "whole" / "model").record
+    assert record["flags"]["num_steps"] == 400 and record["validation"]["psnr_bands"] > 20
+    cube = waves(2).cube[None]
+    lr_hsi, hr_msi = make_cameras(waves(2), 4).simulate(cube)
+    estimate = load_model(tmp_path / "whole" / "model")({"lr_hsi": lr_hsi, "hr_msi": hr_msi})
+    assert estimate.shape == cube.shape
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+    plan = tiny_plan(tmp_path, learning_rate=1e30, clip_norm=0.0, num_steps=50, warmup_steps=40)
+    trainer = FusionTrainer(tiny_task(base="none", loss="mse"), plan)
+    with pytest.raises(ValueError, match=r"loss: expected a finite number.*--learning_rate"):
+        trainer.train()
+    saved = FusionTrainer(tiny_task(base="none", loss="mse"), plan)
+    saved.run.restore()
+    assert all(np.isfinite(values).all() for values in weights_of(saved))
+
+
+def test_training_improves_the_validation_of_the_averaged_weights(tmp_path):
+    plan = tiny_plan(tmp_path, num_steps=60, validate_every=60, learning_rate=5e-3, ema=0.5)
+    trainer = FusionTrainer(tiny_task(base="none", loss="mse"), plan)
+    before = trainer.validate().scores["psnr_bands"]
+    scores = trainer.train()
+    assert scores["psnr_bands"] > before + 3
+    assert trainer.validate().scores["psnr_bands"] == pytest.approx(scores["psnr_bands"], abs=1e-4)
+
+
+def test_the_model_that_is_kept_has_no_intermediate_heads_and_answers_the_same(tmp_path):
+    model = FusionTrainer(tiny_task(), tiny_plan(tmp_path)).model
+    inputs = dict(
+        zip(("lr_hsi", "hr_msi"), make_cameras(waves(2), 4).simulate(waves(2).cube[None]), strict=True)
+    )
+    assert set(model.levels(inputs)) == {"estimate", "estimate_2"}
+    assert set(model.for_inference().levels(inputs)) == {"estimate"}
+    np.testing.assert_allclose(model.for_inference()(inputs), model(inputs), rtol=0, atol=1e-6)
+
+
+def test_noise_in_training_reaches_the_share_of_patches_that_was_asked_for(tmp_path):
+    task = dataclasses.replace(tiny_task(), noise=NoisePlan(0.25, 0.0))
+    trainer = FusionTrainer(task, tiny_plan(tmp_path))
+    patches = tf.constant(np.stack([waves(0).cube[:8, :8]] * 400))
+    clean, _ = trainer.clean.simulate(patches)
+    noisy, _ = trainer.observe(patches, tf.zeros(400, tf.int64))
+    share = np.mean(np.any(np.asarray(noisy) != np.asarray(clean), axis=(1, 2, 3)))
+    assert share == pytest.approx(0.25, abs=0.07)
+
+
+def test_learning_rate_rises_then_falls_to_a_thousandth():
+    schedule = WarmUp(1.0, 10, 100)
+    rates = [float(schedule(step)) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1, rel=1e-3)
+    assert max(rates) == max(rates[9:12])
+    assert rates[-1] == pytest.approx(1e-3, rel=1e-4)
+    assert float(WarmUp(1.0, 0, 0)(12345)) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--learning_rat=1"], "Unknown command line flag 'learning_rat'"),
+        (["--data_dir=/nowhere"], "no such folder"),
+        (["--method=ms_ssfne"], "did you mean 'ms_ssfnet'?"),
+        (["--validation_scenes=scene_9"], "expected one of scene_0, scene_1, scene_2"),
+        (["--scale=6"], "power of two"),
+        (["--patch_size=400"], "at most"),
+        (["--flagfile=/nowhere.flags"], "nowhere.flags"),
+    ],
+)
+def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, scene_folder, start, flags, message):
+    given = [f"--data_dir={scene_folder}", *TINY, f"--run_dir={tmp_path / 'run'}", *flags]
+    run = start("trainers.fusion", *given)
+    _, errors = run.communicate(timeout=120)
+    last = errors.strip().splitlines()[-1]
+    assert run.returncode == 2, errors
+    assert last.startswith("error: ") and message in last
+    assert "Traceback" not in errors and not (tmp_path / "run" / "model").exists()
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()[1]
+
+
+def stored_weights(folder: Path) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    with h5py.File(folder / "model.weights.h5") as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
+    return found
