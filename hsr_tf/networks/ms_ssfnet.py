@@ -49,7 +49,7 @@ class MSSSFNet(FusionNetwork):
     Args:
         spec: sizes, initialisation and precision; the scale must be 2, 4, 8, 16, ...
         features: width of the blocks, one number, or S + 1 of them from the coarsest size to the finest.
-        num_levels: L, levels of the loss; L - 1 intermediate heads are built.
+        num_levels: L, levels of the loss; L - 1 intermediate heads are built. By default 2, and 1 for x2.
         upsampling_kernel: 4 or 2, size of the transposed convolutions.
         activation: "prelu" as published, or "leaky_relu", which is faster; see `LayerMaker.block`.
 
@@ -65,12 +65,20 @@ class MSSSFNet(FusionNetwork):
         spec: NetworkSpec,
         *,
         features: int | list[int] = 64,
-        num_levels: int = 2,
+        num_levels: int | None = None,
         upsampling_kernel: int = 4,
         activation: str = "prelu",
     ) -> None:
         num_scales = _num_scales(spec.scale)
+        num_levels = min(2, num_scales) if num_levels is None else num_levels
         widths = _widths(features, num_scales)
+        checks.require(
+            upsampling_kernel >= 2,
+            "upsampling_kernel",
+            expected="2 or more, so that every sample is covered",
+            received=str(upsampling_kernel),
+            remedy="use 2 or 4",
+        )
         heads = head_positions(num_scales, num_levels)
         make, inputs, outputs = LayerMaker(spec), image_inputs(spec), {}
         block = partial(make.block, activation=activation)
@@ -125,9 +133,9 @@ def _num_scales(scale: int) -> int:
 def _widths(features: int | list[int], num_scales: int) -> list[int]:
     widths = [features] * (num_scales + 1) if isinstance(features, int) else list(features)
     checks.require(
-        len(widths) == num_scales + 1,
+        len(widths) == num_scales + 1 and min(widths) >= 1,
         "features",
-        expected=f"one width or {num_scales + 1}, from the coarsest size to the finest",
+        expected=f"one positive width or {num_scales + 1}, from the coarsest size to the finest",
         received=str(widths),
         remedy="give one a size",
     )

@@ -30,6 +30,7 @@ from hsr_tf.networks.fusion_model import (
 )
 
 CARD, WEIGHTS = "model.json", "model.weights.h5"
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -83,9 +84,11 @@ def read_card(folder: str | os.PathLike[str]) -> ModelCard:
         )
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
+        config_from_dict(card["config"])
+        cameras_from_dict(card["cameras"])
         return ModelCard(folder, card["config"], card["cameras"], card["record"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise checks.file_error(path, f"is no model card ({error})", "take an undamaged copy") from error
+    except _DAMAGE as error:
+        raise _damaged(path, "is no model card", error) from error
 
 
 def load_model(folder: str | os.PathLike[str]) -> FusionModel:
@@ -97,17 +100,43 @@ def load_model(folder: str | os.PathLike[str]) -> FusionModel:
     """
     card = read_card(folder)
     config = config_from_dict({**card.config, "dtype": "float32"})
-    model = FusionModel(config, cameras_from_dict(card.cameras))
+    try:
+        model = FusionModel(config, cameras_from_dict(card.cameras))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(card.folder / CARD, "describes no model", error) from error
     path = card.folder / WEIGHTS
     if not path.is_file() or not h5py.is_hdf5(path):
         raise checks.file_error(
             path, "is missing or no HDF5 file", "take an undamaged copy of the model's folder"
         )
     try:
+        _require_shapes(path, model)
         model.network.load_weights(path)
     except (OSError, KeyError) as error:
-        raise checks.file_error(path, f"cannot be read ({error})", "take an undamaged copy") from error
+        raise _damaged(path, "cannot be read", error) from error
     return model
+
+
+def _require_shapes(path: Path, model: FusionModel) -> None:
+    """Keras fills what it can; here a file whose arrays are not exactly the network's is refused."""
+    stored: list[tuple[int, ...]] = []
+    with h5py.File(path) as file:
+        file.visititems(lambda _, item: stored.append(item.shape) if isinstance(item, h5py.Dataset) else None)
+    wanted = [tuple(weight.shape) for weight in model.network.weights]
+    fits = sorted(stored) == sorted(wanted)
+    others = sorted({shape for shape in {*stored, *wanted} if stored.count(shape) != wanted.count(shape)})
+    checks.require(
+        fits,
+        "weights",
+        expected=f"{len(wanted)} arrays as {CARD} describes the network",
+        received=f"{len(stored)} in {path}" + (f", other in number at shape {others[0]}" if others else ""),
+        remedy="take card and weights from the same training",
+    )
+
+
+def _damaged(path: Path, problem: str, error: Exception) -> OSError:
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    return checks.file_error(path, f"{problem} ({reason[:200]})", "take an undamaged copy")
 
 
 def shipped_models() -> list[ModelCard]:
