@@ -1,0 +1,54 @@
+"""Every configuration says how it was run, and builds the model that it describes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
+BUILD = """
+import sys
+import numpy as np
+from absl import flags
+from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.scene import Scene
+from trainers import _flags, fusion
+
+_flags.define_run_flags()
+fusion.define_flags()
+cube, wavelengths_nm = np.zeros((256, 256, 31), "float32"), np.arange(400, 701, 10.0)
+scenes = [Scene(cube, wavelengths_nm, name) for name in ("a", "flowers")]
+fusion.find_scenes = lambda *_, **__: None
+fusion.load_scenes = lambda _: scenes
+for path in sys.argv[1:]:
+    flags.FLAGS.unparse_flags()
+    for name in flags.FLAGS:
+        flags.FLAGS[name].unparse()
+    flags.FLAGS(["x", f"--flagfile={path}", "--run_dir=unused"])
+    task = fusion.task_from_flags()
+    _flags.run_plan()
+    model = FusionModel(task.config, ObservationModel(task.cameras.spatial, task.cameras.spectral))
+    print(path, model.count_params())
+"""
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_the_head_of_a_configuration_names_command_hardware_time_seed_and_scores(path):
+    head = "\n".join(line for line in path.read_text().splitlines() if line.startswith("#"))
+    assert f"python -m trainers.fusion --flagfile=configs/{path.name}" in head
+    for word in ("Hardware:", "Time:", "Seed:", "Scores"):
+        assert word in head
+    assert re.search(r"\d\d\.\d\d? dB", head)
+
+
+def test_every_configuration_builds_its_model():
+    command = [sys.executable, "-c", BUILD, *map(str, CONFIGS)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.strip().splitlines()) == len(CONFIGS) > 0
