@@ -14,6 +14,8 @@ from hsr_tf import checks
 
 _PROVIDERS = ("hsr_tf.bases", "hsr_tf.networks")
 _REGISTRY: dict[str, Method] = {}
+KINDS = ("closed_form", "network", "solver")
+NEEDS = ("psf", "srf", "weights")
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,11 @@ def register(
     """Class or function decorator that puts a method into the registry under `name`.
 
     Raises:
-        ValueError: when the name is taken.
+        ValueError: when the name is taken, or the kind or a need is none of the known ones.
     """
+    checks.require_choice("kind", kind, KINDS)
+    for need in needs:
+        checks.require_choice("needs", need, NEEDS)
 
     def add(build: Callable[..., Any]) -> Callable[..., Any]:
         known = _REGISTRY.get(name)
@@ -82,8 +87,7 @@ def names(kind: str | None = None) -> list[str]:
 def describe() -> list[Method]:
     """Every method, closed-form ones first."""
     _load()
-    order = ["closed_form", "network", "solver"]
-    return sorted(_REGISTRY.values(), key=lambda method: (order.index(method.kind), method.name))
+    return sorted(_REGISTRY.values(), key=lambda method: (KINDS.index(method.kind), method.name))
 
 
 def _load() -> None:

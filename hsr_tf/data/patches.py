@@ -43,7 +43,8 @@ class PatchSource:
         plan: which patches are drawn.
 
     Raises:
-        ValueError: for no cubes, different numbers of bands, or a cube smaller than a patch.
+        ValueError: for no cubes, different numbers of bands, a cube smaller than a patch, or a plan that
+            draws nothing.
     """
 
     def __init__(self, cubes: Sequence[np.ndarray], plan: PatchPlan) -> None:
@@ -60,7 +61,7 @@ class PatchSource:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that show every position once."""
+        """Whole batches in one showing of every position; the rest of it begins the next epoch."""
         return max(1, self.num_patches // self.plan.batch_size)
 
     def dataset(self, start_step: int, num_steps: int) -> tf.data.Dataset:
@@ -119,6 +120,11 @@ def _check(cubes: Sequence[np.ndarray], plan: PatchPlan) -> None:
         received="none",
         remedy="check the data folder",
     )
+    for name in ("patch_size", "batch_size", "stride"):
+        value = getattr(plan, name)
+        checks.require(
+            value >= 1, name, expected="a positive integer", received=str(value), remedy="correct it"
+        )
     bands = sorted({cube.shape[-1] for cube in cubes})
     checks.require(
         len(bands) == 1,

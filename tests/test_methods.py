@@ -1,0 +1,66 @@
+"""The registry: what is in it, what it says, how names are taken and refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from hsr_tf import methods
+
+
+def test_the_closed_form_methods_and_the_networks_are_known() -> None:
+    assert set(methods.names("closed_form")) >= {"bicubic", "spectral_ls"}
+    assert set(methods.names("network")) >= {"ms_ssfnet", "spectral_resnet", "ssf_cnn", "ssf_resnet"}
+    assert methods.names() == sorted(methods.names())
+
+
+def test_every_method_says_what_it_is_and_what_it_needs() -> None:
+    for method in methods.describe():
+        assert method.name in methods.names(method.kind)
+        assert method.summary
+        assert "\n" not in method.summary
+        assert method.source
+        assert set(method.needs) <= {"psf", "srf", "weights"}
+        assert callable(method.build)
+    assert methods.get("spectral_ls").needs == ("psf", "srf")
+    assert all("weights" in methods.get(name).needs for name in methods.names("network"))
+
+
+def test_the_description_begins_with_what_needs_no_training() -> None:
+    kinds = [method.kind for method in methods.describe()]
+    assert kinds == sorted(kinds, key=["closed_form", "network", "solver"].index)
+    assert kinds[0] == "closed_form"
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"method: expected one of bicubic, .*; did you mean 'ssf_resnet'"):
+        methods.get("ssf_resnets")
+
+
+def test_a_name_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "_REGISTRY", {})
+
+    @methods.register("mine", kind="closed_form", summary="s", source="t")
+    def build() -> None:
+        """A method."""
+
+    assert methods._REGISTRY["mine"].build is build
+    methods.register("mine", kind="closed_form", summary="s", source="t")(build)
+    with pytest.raises(ValueError, match="name: expected a name that is free, got 'mine'"):
+        methods.register("mine", kind="closed_form", summary="s", source="t")(lambda: None)
+
+
+def test_a_kind_or_need_that_is_mistyped_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "_REGISTRY", {})
+    with pytest.raises(ValueError, match="did you mean 'network'"):
+        methods.register("mine", kind="networks", summary="s", source="t")
+    with pytest.raises(ValueError, match="did you mean 'psf'"):
+        methods.register("mine", kind="network", summary="s", source="t", needs=("psfs",))
+
+
+def test_the_registry_itself_loads_no_framework() -> None:
+    code = "import sys, hsr_tf.methods; print({'keras', 'tensorflow'} & set(sys.modules))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "set()"
