@@ -6,7 +6,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from keras import ops
 from hsr_tf import checks, methods
 from hsr_tf.bases import SpectralLS
 from hsr_tf.networks import pretrained
+from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.selection import cameras_with, select_weights, training_differences
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
@@ -183,8 +185,16 @@ def _least_squares(model: ObservationModel, lr_hsi: Tensor, hr_msi: Tensor) -> t
     return found.estimate, {"disagreement": apart, "trust": round(float(ops.mean(found.trust)), 4)}
 
 
+@lru_cache(maxsize=4)
+def _loaded(folder: Path, stamps: tuple[int, ...]) -> FusionModel:
+    """The model of a folder, kept with its compiled function as long as the files stay as they are."""
+    del stamps
+    return pretrained.load_model(folder)
+
+
 def _network(card: pretrained.ModelCard, *, given: bool) -> Estimator:
-    model = pretrained.load_model(card.folder)
+    stamps = tuple(path.stat().st_mtime_ns for path in sorted(card.folder.iterdir()))
+    model = _loaded(card.folder, stamps)
     details = {"weights": card.folder.name, "weights_origin": "given" if given else "shipped"}
 
     def estimate(lr_hsi: Tensor, hr_msi: Tensor) -> tuple[Tensor, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Trained models on disk: a folder with `model.json` (what it is, for which sensors, scores) and weights.
 
     model.json         FusionConfig, cameras and the training record, plain JSON
-    model.weights.h5   the weights, Keras' HDF5 form, float32
+    model.weights.h5   the weights by name, e.g. spatial_3_conv1/kernel, float32
 
 Nothing in it is code: the network is built from the registry by name, so a folder from elsewhere cannot run
 any. The package ships such folders in hsr_tf/weights; `find_shipped` looks one up by method, scale and
@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.io.atomic import replacing_folder
+from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.networks.fusion_model import (
     FusionModel,
     cameras_from_dict,
@@ -66,7 +68,9 @@ def save_model(model: FusionModel, folder: str | os.PathLike[str], record: Mappi
     }
     with replacing_folder(Path(folder)) as draft:
         (draft / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-        model.network.save_weights(draft / WEIGHTS)
+        with created_hdf5(draft / WEIGHTS) as (file, _):
+            for weight in model.network.weights:
+                file.create_dataset(weight.path, data=np.asarray(weight.numpy(), np.float32))
     return Path(folder)
 
 
@@ -110,26 +114,38 @@ def load_model(folder: str | os.PathLike[str]) -> FusionModel:
             path, "is missing or no HDF5 file", "take an undamaged copy of the model's folder"
         )
     try:
-        _require_shapes(path, model)
-        model.network.load_weights(path)
-    except (OSError, KeyError) as error:
+        stored = _stored_arrays(path)
+    except (OSError, KeyError, RuntimeError) as error:
         raise _damaged(path, "cannot be read", error) from error
+    _require_fit(path, stored, model)
+    for weight in model.network.weights:
+        weight.assign(stored[weight.path])
     return model
 
 
-def _require_shapes(path: Path, model: FusionModel) -> None:
-    """Keras fills what it can; here a file whose arrays are not exactly the network's is refused."""
-    stored: list[tuple[int, ...]] = []
+def _stored_arrays(path: Path) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+
+    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = item[()]
+
     with h5py.File(path) as file:
-        file.visititems(lambda _, item: stored.append(item.shape) if isinstance(item, h5py.Dataset) else None)
-    wanted = [tuple(weight.shape) for weight in model.network.weights]
-    fits = sorted(stored) == sorted(wanted)
-    others = sorted({shape for shape in {*stored, *wanted} if stored.count(shape) != wanted.count(shape)})
+        file.visititems(take)
+    return arrays
+
+
+def _require_fit(path: Path, stored: Mapping[str, np.ndarray], model: FusionModel) -> None:
+    """A file whose names and shapes are not exactly the network's is refused."""
+    found = {name: tuple(array.shape) for name, array in stored.items()}
+    wanted = {weight.path: tuple(weight.shape) for weight in model.network.weights}
+    other = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     checks.require(
-        fits,
+        not other,
         "weights",
         expected=f"{len(wanted)} arrays as {CARD} describes the network",
-        received=f"{len(stored)} in {path}" + (f", other in number at shape {others[0]}" if others else ""),
+        received=f"{len(found)} in {path}"
+        + (f", other in {len(other)}, such as {other[0]}" if other else ""),
         remedy="take card and weights from the same training",
     )
 
