@@ -29,6 +29,7 @@ from hsr_tf.physics.spatial import SpatialDegradation
 
 Tensor = Any
 BREAK_EVEN = 0.025
+SMALLEST_GAIN = 3e-3
 BASES = ("none", "bicubic", "spectral_ls")
 
 
@@ -289,7 +290,7 @@ def _chebyshev_inverse(
     """Solve (G + w) x = residual along one axis, G the convolution with symmetric `taps` (m,)."""
     response = np.abs(np.fft.rfft(taps, 4096))
     weight = damping * response.max()
-    high, low = response.max() + weight, max(response.min(), 1e-4 * response.max()) + weight
+    high, low = response.max() + weight, max(response.min(), SMALLEST_GAIN * response.max()) + weight
     middle, radius = (high + low) / 2, max((high - low) / 2, 1e-9 * high)
     rate = (np.sqrt(high) - np.sqrt(low)) / (np.sqrt(high) + np.sqrt(low)) + 1e-12
     num_steps = int(np.ceil(np.log(tolerance / 2) / np.log(rate)))
