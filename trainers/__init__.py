@@ -3,3 +3,7 @@
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from hsr_tf.report.terminal import load_keras
+
+load_keras()

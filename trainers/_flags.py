@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from hsr_tf import checks
 from hsr_tf.io.atomic import replacing_file
@@ -42,6 +42,9 @@ def define_run_flags() -> None:
     flags.DEFINE_integer("seed", 0, "Seed of weights, patches and noise.")
     flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
     flags.DEFINE_integer("validate_every", 1000, "Steps between validations.", lower_bound=1)
+    flags.DEFINE_float(
+        "max_seconds", None, "Stop so many seconds after the first step, with a checkpoint.", 1.0
+    )
 
 
 def run_plan() -> RunPlan:
@@ -86,6 +89,8 @@ def run_app(main: Callable[[], None]) -> None:
     """Parse flags and run; an expected error is one line and exit code 2, Ctrl-C is exit code 130."""
 
     def guarded(arguments: list[str]) -> None:
+        if FLAGS["verbosity"].using_default_value:
+            logging.set_verbosity(logging.WARNING)
         if len(arguments) > 1:
             _fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
         try:

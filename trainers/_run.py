@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ class RunPlan:
     seed: int
     checkpoint_every: int
     validate_every: int
+    max_seconds: float | None = None
 
 
 def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
@@ -104,7 +106,7 @@ class Run:
     def loop(
         self, batches: Iterator[Any], train_step: Callable[..., Any], validate: Callable[[], Validation]
     ) -> dict[str, float]:
-        """Train to the last step, with progress, checkpoints and validation.
+        """Train to the last step or to the end of the time, with progress, checkpoints and validation.
 
         Args:
             batches: one a step, from the current step on.
@@ -120,6 +122,7 @@ class Run:
         """
         scores: dict[str, float] = {}
         start, mean_loss = int(self.step.numpy()), 0.0
+        deadline = math.inf
         with (
             _terminating(),
             tqdm(total=self.plan.num_steps, initial=start, unit="step", dynamic_ncols=True) as bar,
@@ -131,14 +134,19 @@ class Run:
                     self.step.assign(step + 1)
                     mean_loss = loss if step == start else 0.98 * mean_loss + 0.02 * loss
                     bar.update()
+                    if step == start and self.plan.max_seconds:
+                        deadline = time.monotonic() + self.plan.max_seconds
+                    last = step + 1 == self.plan.num_steps or time.monotonic() > deadline
                     if (step + 1) % 20 == 0:
                         self._log({"loss": loss}, step)
                         bar.set_postfix_str(_status(mean_loss, scores))
-                    if self._due(step, self.plan.validate_every):
+                    if last or (step + 1) % self.plan.validate_every == 0:
                         scores = self._validate(validate, step)
                         bar.write(f"step {step + 1}: {_status(mean_loss, scores)}")
-                    if self._due(step, self.plan.checkpoint_every):
+                    if last or (step + 1) % self.plan.checkpoint_every == 0:
                         self.save()
+                    if last:
+                        break
             except KeyboardInterrupt:
                 self.save()
                 raise
@@ -166,9 +174,6 @@ class Run:
             for name, picture in found.pictures.items():
                 tf.summary.image(f"validation/{name}", picture[None])
         return dict(found.scores)
-
-    def _due(self, step: int, every: int) -> bool:
-        return (step + 1) % every == 0 or step + 1 == self.plan.num_steps
 
     def _require_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):

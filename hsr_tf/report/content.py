@@ -31,6 +31,7 @@ class SheetData:
         wavelengths_nm: centres of the C bands, or None where they are not known.
         data_range: the peak of the data, for PSNR and for the scale on which errors are times 255.
         msi_channels: the channels of `hr_msi` to show as red, green and blue; None goes by their number.
+        hsi_bands: the bands to show as red, green and blue, as false colours; None goes by the wavelengths.
 
     Raises:
         ValueError: no reference, no or too many estimates, shapes that do not fit together, NaN values.
@@ -44,6 +45,7 @@ class SheetData:
     wavelengths_nm: np.ndarray | None = None
     data_range: float = 1.0
     msi_channels: tuple[int, int, int] | None = None
+    hsi_bands: tuple[int, int, int] | None = None
 
     def __post_init__(self) -> None:
         require(
@@ -93,14 +95,8 @@ class SheetData:
             remedy="pass None where they are not known",
         )
         num_channels = self.hr_msi.shape[-1]
-        channels = self.msi_channels or (0, 0, 0)
-        require(
-            len(channels) == 3 and all(0 <= channel < num_channels for channel in channels),
-            "msi_channels",
-            expected=f"three channel numbers from 0 to {num_channels - 1}",
-            received=str(self.msi_channels),
-            remedy="pass None to go by the number of channels",
-        )
+        _require_three("msi_channels", self.msi_channels, ("channel", num_channels))
+        _require_three("hsi_bands", self.hsi_bands, ("band", num_bands))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +127,17 @@ class Result:
             rmse=float(metrics.rmse_255(data.reference, clipped, data_range=data.data_range)),
             sam=float(np.nanmean(angle)) if np.isfinite(angle).any() else math.nan,
         )
+
+
+def _require_three(name: str, picked: tuple[int, ...] | None, axis: tuple[str, int]) -> None:
+    what, count = axis
+    require(
+        picked is None or (len(picked) == 3 and all(0 <= number < count for number in picked)),
+        name,
+        expected=f"three {what} numbers from 0 to {count - 1}",
+        received=str(picked),
+        remedy=f"pass None to have the {what}s chosen",
+    )
 
 
 def _by_rows(measure: Callable[..., Any], reference: np.ndarray, estimate: np.ndarray) -> np.ndarray:

@@ -85,7 +85,8 @@ def draw_sheet(data: SheetData) -> Figure:
     figure = Figure(figsize=(grid.width, grid.height), facecolor="white")
     FigureCanvasAgg(figure)
     points = choose_points(data.reference, [result.error for result in results])
-    bands = display_bands(num_bands, data.wavelengths_nm)
+    automatic = display_bands(num_bands, data.wavelengths_nm)
+    bands = automatic if data.hsi_bands is None else DisplayBands(data.hsi_bands, true_colour=False)
     sheet = _Sheet(figure, grid, data, results, points, bands)
     for draw in (_draw_headline, _draw_renderings, _draw_maps, _draw_legend, _draw_curves, _draw_spectra):
         draw(sheet)
