@@ -89,7 +89,7 @@ def run_app(main: Callable[[], None]) -> None:
     """Parse flags and run; an expected error is one line and exit code 2, Ctrl-C is exit code 130."""
 
     def guarded(arguments: list[str]) -> None:
-        if FLAGS["verbosity"].using_default_value:
+        if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         if len(arguments) > 1:
             _fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")

@@ -23,7 +23,7 @@ from hsr_tf.data.indian_pines import SENTINEL2_NM, Parts, cut, load_indian_pines
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import save
-from hsr_tf.metrics import Scorecard, scorecard
+from hsr_tf.metrics import Scorecard, psnr_per_band, scorecard
 from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
@@ -160,6 +160,21 @@ def verdict(cards: Mapping[str, Scorecard]) -> str:
     return f"MS-SSFNet is {-gain:.2f} dB below spectral_ls, the floor that needs no training."
 
 
+def gains_by_range(reference: Scene, solutions: Mapping[str, Solution]) -> str:
+    """Where MS-SSFNet gains on spectral_ls: over the wavelengths that the sharp camera sees, and beyond."""
+    psnr = {
+        name: np.asarray(psnr_per_band(reference.cube, np.clip(solution.estimate.cube, 0, 1)))
+        for name, solution in solutions.items()
+    }
+    gain = psnr["ms_ssfnet"] - psnr["spectral_ls"]
+    longest_nm = max(centre + width / 2 for centre, width in SENTINEL2_NM.values())
+    seen = np.asarray(reference.wavelengths_nm) <= longest_nm
+    return (
+        f"Up to {longest_nm:.0f} nm, where the sharp camera sees, the difference is "
+        f"{gain[seen].mean():+.2f} dB; beyond, {gain[~seen].mean():+.2f} dB."
+    )
+
+
 def draw(path: Path, reference: Scene, observation: Observation, solutions: Mapping[str, Solution]) -> Path:
     """The picture sheet of the test."""
     return picture_sheet(
@@ -208,6 +223,7 @@ def main() -> None:
     seconds = {name: solution.seconds for name, solution in solutions.items()}
     Console(highlight=False).print(results_table(cards, seconds))
     print(verdict(cards))
+    print(gains_by_range(parts.test, solutions))
     print(f"picture sheet: {sheet}")
     print(f"\nthe same from files, in the environment just made:\n{command(folder)}")
 

@@ -1,0 +1,244 @@
+"""Speed of fusion on this machine: `python -m benchmarks.fusion --scales=8,16 --json=speed.json`.
+
+Measured on synthetic scenes of --size x --size pixels, 31 bands and 3 channels: the convolution ceiling, the
+closed-form methods as `hsr_tf.fuse` runs them, the models' forward pass with their base and without it, and
+what simulating the observations costs in a training step. Figures are medians of runs that take turns, after
+two rounds of warming up.
+
+A model is the shipped one of its scale; where there is none, the one that configs/ms_ssfnet_x<scale>.flags
+describes, untrained, which is as fast. The GFLOP of a model are those of its convolutions, a multiplication
+and an addition counting as two; the base's are not counted. Its share is that of the float32 ceiling.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+from benchmarks._subjects import GivenObservations, find_model, plan_of, read_recipe, synthetic_scene, task_of
+from benchmarks._timing import convolution, convolution_gflop, median_seconds, network_gflop
+from hsr_tf import checks
+from hsr_tf.fusion import fuse, simulate
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.scene import Observation, Scene
+from trainers import _flags
+from trainers.fusion import FusionTrainer
+
+FLAGS = flags.FLAGS
+CEILING = "convolution 3x3, 64 to 64, float32"
+
+
+def define_flags() -> None:
+    """How much is measured, and where it goes."""
+    flags.DEFINE_list("scales", ["8", "16"], "Sharp pixels a coarse pixel along one side.")
+    flags.DEFINE_integer(
+        "size", 512, "Side of the scene in pixels; a multiple of the scales.", lower_bound=16
+    )
+    flags.DEFINE_integer("repeats", 7, "Timed runs, of which the median is taken.", lower_bound=1)
+    flags.DEFINE_string("json", None, "Write the figures to this file too.")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table.
+
+    Attributes:
+        name: what was run.
+        seconds: median time.
+        gflop: its operations in units of 1e9, or None where they are not counted.
+        gflop_per_second: the two divided.
+        share: of the float32 convolution ceiling.
+    """
+
+    name: str
+    seconds: float
+    gflop: float | None = None
+    gflop_per_second: float | None = None
+    share: float | None = None
+
+    @classmethod
+    def of(cls, name: str, seconds: float, gflop: float, ceiling: float | None) -> Figure:
+        """With the rate, and its share of a ceiling in GFLOP/s (of itself where that is None)."""
+        rate = gflop / seconds
+        return cls(name, seconds, gflop, rate, rate / (ceiling or rate))
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """What simulating the observations costs in a training step.
+
+    Attributes:
+        scale: s.
+        step: median seconds of the compiled training step.
+        without: of the same step on observations made before.
+        simulation: of the compiled simulation alone.
+        share: (step - without) / step.
+    """
+
+    scale: int
+    step: float
+    without: float
+    simulation: float
+    share: float
+
+
+def measure_ceiling(size: int, repeats: int) -> list[Figure]:
+    """The convolution ceiling, float32 and bfloat16."""
+    dtypes = {CEILING: "float32", CEILING.replace("float32", "bfloat16"): "bfloat16"}
+    found = median_seconds({name: convolution(size, dtype) for name, dtype in dtypes.items()}, repeats)
+    gflop = convolution_gflop(size)
+    return [Figure.of(name, found[name], gflop, gflop / found[CEILING]) for name in dtypes]
+
+
+def measure_scale(scale: int, scene: Scene, repeats: int, ceiling: float) -> list[Figure]:
+    """The closed-form methods and the model at one scale, taking turns."""
+    observation = simulate(scene, scale=scale)
+    subject = find_model(scale, scene)
+    model = subject.model
+    images = {"lr_hsi": observation.lr_hsi.cube, "hr_msi": observation.hr_msi.cube}
+    inputs = {name: tf.constant(cube[None]) for name, cube in images.items()}
+    shapes = {
+        tensor.name: (1, *_input_size(tensor.name, observation), tensor.shape[-1])
+        for tensor in model.network.inputs
+    }
+    whole, network = (
+        f"x{scale} ms_ssfnet ({subject.origin}), base and network",
+        f"x{scale} ms_ssfnet, network alone",
+    )
+    closed_form = [f"x{scale} bicubic", f"x{scale} spectral_ls"]
+    runs: dict[str, Callable[[], Any]] = {
+        closed_form[0]: lambda: fuse(observation, "bicubic"),
+        closed_form[1]: lambda: fuse(observation, "spectral_ls"),
+        whole: _compiled(model, inputs),
+        network: _compiled(model.network, {name: tf.random.uniform(shape) for name, shape in shapes.items()}),
+    }
+    found = median_seconds(runs, repeats)
+    gflop = network_gflop(model.network, shapes)
+    figures = [Figure(name, found[name]) for name in closed_form]
+    return figures + [Figure.of(name, found[name], gflop, ceiling) for name in (whole, network)]
+
+
+def measure_step(scale: int, scene: Scene, repeats: int) -> StepCost:
+    """The training step of the scale's recipe with the simulation in it and without, taking turns."""
+    recipe = read_recipe(scale)
+    task = task_of(recipe, scene)
+    with tempfile.TemporaryDirectory() as folder:
+        plan = plan_of(recipe, Path(folder))
+        trainer, other = FusionTrainer(task, plan), GivenObservations(task, plan)
+        batch = trainer.source.batch(tf.constant(0, tf.int64))
+        other.given = trainer.observe(*batch)
+        observe = tf.function(trainer.observe)
+        found = median_seconds(
+            {
+                "step": lambda: trainer.train_step(*batch),
+                "without": lambda: other.train_step(*batch),
+                "simulation": lambda: observe(*batch),
+            },
+            repeats,
+        )
+    return StepCost(scale, **found, share=(found["step"] - found["without"]) / found["step"])
+
+
+def markdown(figures: Sequence[Figure], costs: Sequence[StepCost]) -> str:
+    """The two tables."""
+    lines = ["| run | median s | GFLOP | GFLOP/s | share of ceiling |", "| --- | ---: | ---: | ---: | ---: |"]
+    for figure in figures:
+        rest = ["", "", ""]
+        if figure.gflop is not None:
+            rest = [
+                f"{figure.gflop:.1f}",
+                f"{figure.gflop_per_second:.0f}",
+                f"{100 * (figure.share or 0):.0f} %",
+            ]
+        lines.append(f"| {figure.name} | {figure.seconds:.3f} | {' | '.join(rest)} |")
+    lines += ["", "| training step | median s | without simulation | simulation alone | simulation's share |"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for cost in costs:
+        times = f"{cost.step:.4f} | {cost.without:.4f} | {cost.simulation:.4f}"
+        lines.append(f"| x{cost.scale} | {times} | {100 * cost.share:.1f} % |")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, Any]:
+    """Where the figures are from."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "accelerators": [device.name for device in tf.config.list_logical_devices("GPU")],
+        "tensorflow": tf.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def main() -> None:
+    """Measure, print, write."""
+    scales = [_scale(text, FLAGS.size) for text in FLAGS.scales]
+    scene, about = synthetic_scene(FLAGS.size), machine()
+    told = ", ".join(f"{name} {value}" for name, value in about.items() if value)
+    print(f"{told}; {FLAGS.size} x {FLAGS.size} pixels, median of {FLAGS.repeats}\n", flush=True)
+    figures = measure_ceiling(FLAGS.size, FLAGS.repeats)
+    ceiling = figures[0].gflop_per_second or 0.0
+    for scale in scales:
+        figures += measure_scale(scale, scene, FLAGS.repeats, ceiling)
+    peak_gib = _peak_gib()
+    costs = [measure_step(scale, scene, FLAGS.repeats) for scale in scales]
+    print(markdown(figures, costs))
+    print(
+        f"\npeak memory: {peak_gib:.2f} GiB until the last forward pass, {_peak_gib():.2f} GiB with training"
+    )
+    if FLAGS.json:
+        settings = {"size": FLAGS.size, "repeats": FLAGS.repeats}
+        found = {"figures": [asdict(f) for f in figures], "training_steps": [asdict(c) for c in costs]}
+        memory = {"forward_peak_gib": peak_gib, "training_peak_gib": _peak_gib()}
+        with replacing_file(Path(FLAGS.json)) as draft:
+            text = json.dumps({"machine": about, "settings": settings, **found, **memory}, indent=1)
+            draft.write_text(text + "\n", encoding="utf-8")
+
+
+def _compiled(model: Callable[[Any], Any], inputs: dict[str, tf.Tensor]) -> Callable[[], Any]:
+    function = tf.function(lambda given: model(given))
+    return lambda: function(inputs)
+
+
+def _input_size(name: str, observation: Observation) -> tuple[int, int]:
+    height, width, _ = (observation.lr_hsi if name == "lr_hsi" else observation.hr_msi).shape
+    return height, width
+
+
+def _scale(text: str, size: int) -> int:
+    checks.require(
+        text.isdigit() and int(text) > 0 and size % int(text) == 0,
+        "scales",
+        expected=f"divisors of the size {size}, e.g. 8,16",
+        received=text,
+        remedy="give other scales, or another --size",
+    )
+    return int(text)
+
+
+def _peak_gib() -> float:
+    """Largest memory of this process so far; Linux counts in KiB, macOS in bytes."""
+    unit = 2.0**30 if platform.system() == "Darwin" else 2.0**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    define_flags()
+    _flags.run_app(main)

@@ -1,0 +1,26 @@
+"""The benchmark as a process, as users start it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def start_benchmark() -> Callable[..., subprocess.Popen[str]]:
+    """Start `python -m benchmarks.fusion FLAGS...` from the repository's root."""
+
+    def run(*flags: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "benchmarks.fusion", *flags]
+        pipe = subprocess.PIPE
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        return subprocess.Popen(command, cwd=ROOT, env=environment, text=True, stdout=pipe, stderr=pipe)
+
+    return run
