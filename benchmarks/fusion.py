@@ -7,7 +7,8 @@ two rounds of warming up.
 
 A model is the shipped one of its scale; where there is none, the one that configs/ms_ssfnet_x<scale>.flags
 describes, untrained, which is as fast. The GFLOP of a model are those of its convolutions, a multiplication
-and an addition counting as two; the base's are not counted. Its share is that of the float32 ceiling.
+and an addition counting as two; the base's are not counted. Its share is that of the float32 ceiling measured
+in the same rounds.
 """
 
 from __future__ import annotations
@@ -100,8 +101,8 @@ def measure_ceiling(size: int, repeats: int) -> list[Figure]:
     return [Figure.of(name, found[name], gflop, gflop / found[CEILING]) for name in dtypes]
 
 
-def measure_scale(scale: int, scene: Scene, repeats: int, ceiling: float) -> list[Figure]:
-    """The closed-form methods and the model at one scale, taking turns."""
+def measure_scale(scale: int, scene: Scene, repeats: int) -> list[Figure]:
+    """The closed-form methods and the model at one scale, taking turns with the ceiling that they share."""
     observation = simulate(scene, scale=scale)
     subject = find_model(scale, scene)
     model = subject.model
@@ -117,12 +118,14 @@ def measure_scale(scale: int, scene: Scene, repeats: int, ceiling: float) -> lis
     )
     closed_form = [f"x{scale} bicubic", f"x{scale} spectral_ls"]
     runs: dict[str, Callable[[], Any]] = {
+        CEILING: convolution(scene.shape[0], "float32"),
         closed_form[0]: lambda: fuse(observation, "bicubic"),
         closed_form[1]: lambda: fuse(observation, "spectral_ls"),
         whole: _compiled(model, inputs),
         network: _compiled(model.network, {name: tf.random.uniform(shape) for name, shape in shapes.items()}),
     }
     found = median_seconds(runs, repeats)
+    ceiling = convolution_gflop(scene.shape[0]) / found[CEILING]
     gflop = network_gflop(model.network, shapes)
     figures = [Figure(name, found[name]) for name in closed_form]
     return figures + [Figure.of(name, found[name], gflop, ceiling) for name in (whole, network)]
@@ -187,9 +190,8 @@ def main() -> None:
     told = ", ".join(f"{name} {value}" for name, value in about.items() if value)
     print(f"{told}; {FLAGS.size} x {FLAGS.size} pixels, median of {FLAGS.repeats}\n", flush=True)
     figures = measure_ceiling(FLAGS.size, FLAGS.repeats)
-    ceiling = figures[0].gflop_per_second or 0.0
     for scale in scales:
-        figures += measure_scale(scale, scene, FLAGS.repeats, ceiling)
+        figures += measure_scale(scale, scene, FLAGS.repeats)
     peak_gib = _peak_gib()
     costs = [measure_step(scale, scene, FLAGS.repeats) for scale in scales]
     print(markdown(figures, costs))

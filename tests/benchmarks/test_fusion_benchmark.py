@@ -55,18 +55,22 @@ def test_recipes_are_those_of_the_configurations(scale: int) -> None:
     assert len(dict(recipe.config.options)["features"]) == int(math.log2(scale)) + 1
 
 
+def test_share_is_the_rate_over_the_ceiling() -> None:
+    figure = fusion.Figure.of("network", seconds=0.5, gflop=60.0, ceiling=150.0)
+    assert (figure.gflop_per_second, figure.share) == pytest.approx((120.0, 0.8))
+
+
 def test_ceiling_and_models_give_complete_positive_figures() -> None:
     figures = fusion.measure_ceiling(16, 1)
-    ceiling = figures[0].gflop_per_second
-    assert ceiling is not None
     assert figures[0].share == 1.0
-    figures += fusion.measure_scale(2, synthetic_scene(16), 1, ceiling)
+    figures += fusion.measure_scale(2, synthetic_scene(16), 1)
     assert [figure.name.split()[0] for figure in figures] == ["convolution"] * 2 + ["x2"] * 4
     for figure in figures:
         assert figure.seconds > 0
         if figure.gflop is not None:
             assert figure.gflop_per_second == pytest.approx(figure.gflop / figure.seconds)
-            assert figure.share == pytest.approx(figure.gflop_per_second / ceiling)
+            assert figure.share is not None
+            assert figure.share > 0
     assert sum(figure.gflop is not None for figure in figures) == 4
     text = fusion.markdown(figures, [fusion.StepCost(2, 0.2, 0.19, 0.012, 0.05)])
     assert "| x2 | 0.2000 | 0.1900 | 0.0120 | 5.0 % |" in text
