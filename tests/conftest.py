@@ -20,10 +20,16 @@ import random
 import sys
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
 SEED = 20240607
+
+# Continuous integration repeats the same examples; at home each run looks for new ones.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("home", deadline=None)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "home")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

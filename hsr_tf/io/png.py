@@ -109,9 +109,12 @@ def decode_png(path: Path) -> NDArray[Any]:
 
 
 def encode_png(values: NDArray[np.uint16]) -> bytes:
-    """PNG bytes of (H, W) or (H, W, channels) values."""
+    """PNG bytes of (H, W) or (H, W, channels) values.
+
+    The copy has the strides of its shape: the encoder refuses others, even along axes of one sample.
+    """
     squeezed = values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
-    return bytes(imagecodecs.png_encode(np.ascontiguousarray(squeezed), level=3))
+    return bytes(imagecodecs.png_encode(squeezed.copy(order="C"), level=3))
 
 
 def to_uint16(values: NDArray[np.float32], nodata_mask: NDArray[np.bool_] | None) -> NDArray[np.uint16]:

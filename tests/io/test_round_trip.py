@@ -75,6 +75,13 @@ def test_sixteen_bit_values_come_back_exactly(
     np.testing.assert_array_equal(returned.cube, scene.cube)
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4, 3), (4, 1, 3), (1, 1, 1)])
+def test_bands_one_sample_wide_go_into_a_folder(shape: tuple[int, int, int], tmp_path: Path) -> None:
+    cube = np.linspace(0, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    returned = load(save(Scene(cube), tmp_path / "folder"))
+    np.testing.assert_allclose(returned.cube, cube, rtol=0, atol=1e-5)
+
+
 def test_h5py_reads_the_layout_the_values_and_the_wavelengths(make_scene: MakeScene, tmp_path: Path) -> None:
     scene = make_scene()
     with h5py.File(save(scene, tmp_path / "a.h5")) as file:
