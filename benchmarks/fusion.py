@@ -36,7 +36,7 @@ from trainers import _flags
 from trainers.fusion import FusionTrainer
 
 FLAGS = flags.FLAGS
-CEILING = "convolution 3x3, 64 to 64, float32"
+CEILING = "4 convolutions 3x3, 64 to 64, float32"
 
 
 def define_flags() -> None:
