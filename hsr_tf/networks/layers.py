@@ -113,8 +113,8 @@ class LayerMaker:
         """Convolution 3x3, activation, convolution 3x3, activation.
 
         "prelu" learns one slope a channel, shared over space. "leaky_relu" keeps the slope at PReLU's usual
-        start, 0.25: oneDNN runs it inside the convolution, which more than halves a training step in bfloat16
-        on a CPU.
+        start, 0.25: oneDNN runs it inside the convolution, which saved four tenths of the gradients' time in
+        bfloat16 on two CPU cores (64 features, x8: 121 against 199 ms a batch).
         """
         checks.require_choice("activation", activation, ACTIVATIONS)
         for i in (1, 2):

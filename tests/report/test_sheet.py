@@ -99,7 +99,9 @@ def test_any_number_of_bands_with_and_without_wavelengths(num_bands, known):
 
 @pytest.mark.parametrize(("height", "width"), [(12, 96), (96, 12), (4, 8)])
 def test_long_and_tiny_scenes_are_drawn(height, width):
-    draw_sheet(sheet_data(height=height, width=width)).canvas.draw()
+    figure = draw_sheet(sheet_data(height=height, width=width))
+    figure.canvas.draw()
+    assert any(f"{height} × {width}" in text.get_text() for text in figure.findobj(match=Text))
 
 
 def test_panel_notes_are_the_scores_of_the_clipped_estimates(drawn_texts):
