@@ -12,7 +12,7 @@ from typing import Any
 
 from hsr_tf import checks
 
-_PROVIDERS = ("hsr_tf.bases", "hsr_tf.networks")
+_PROVIDERS = ("hsr_tf.bases", "hsr_tf.networks", "hsr_tf.solvers")
 _REGISTRY: dict[str, Method] = {}
 KINDS = ("closed_form", "network", "solver")
 NEEDS = ("psf", "srf", "weights")

@@ -1,0 +1,191 @@
+"""What every solver has in common: how it is run, what it reports while it runs, what it returns.
+
+A solver fits one scene, X (h, w, C) and Y (s h, s w, c), with no training set. It gets arrays and gives an
+`Outcome`; `hsr_tf.fuse` turns that into a `Solution`. Iterations run inside `Iterations`, which keeps the
+time, shows the progress and calls back, so that every solver stops in the same way.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from hsr_tf import checks
+from hsr_tf.physics.psf import Psf
+
+Cube = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a callback sees after an iteration.
+
+    Attributes:
+        solver: name of the method.
+        iteration: number of iterations done, from 1.
+        most: the largest number there can be.
+        seconds: since the solver began.
+        objective: what is minimised, None where this iteration did not compute it.
+        estimate: gives the current sharp cube (H, W, C); it is computed only when called.
+    """
+
+    solver: str
+    iteration: int
+    most: int
+    seconds: float
+    objective: float | None
+    estimate: Callable[[], Cube]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """How a solver is run, whatever it solves.
+
+    Attributes:
+        seed: of all that is drawn.
+        max_seconds: time after which the best estimate so far is returned; None for no limit.
+        callback: called after every iteration; what it raises ends the solver.
+        checkpoint: file (.npz) that a long solver writes now and then and goes on from; None for none.
+        progress: whether a bar with the time left is shown on stderr.
+    """
+
+    seed: int = 0
+    max_seconds: float | None = None
+    callback: Callable[[Step], None] | None = None
+    checkpoint: Path | None = None
+    progress: bool = False
+
+    def __post_init__(self) -> None:
+        checks.require(
+            self.max_seconds is None or self.max_seconds > 0,
+            "max_seconds",
+            expected="a positive number of seconds",
+            received=str(self.max_seconds),
+            remedy="leave it out for no limit",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a solver found.
+
+    Attributes:
+        estimate: Z, (H, W, C) float32, not clipped.
+        iterations: their number.
+        converged: whether it stopped by its own criterion, not for time or the cap.
+        psf: where the solver estimated it, centred: its shift is in `shift`.
+        srf: (C, c) where the solver estimated it.
+        shift: (rows, columns) in sharp pixels by which the colour image lies off the coarse cube, where the
+            solver estimated it.
+        details: plain values to be told with the result.
+    """
+
+    estimate: Cube
+    iterations: int
+    converged: bool
+    psf: Psf | None = None
+    srf: NDArray[np.float64] | None = None
+    shift: tuple[float, float] | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Solver(ABC):
+    """One method with its options; `solve` may be called again and again."""
+
+    @abstractmethod
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """The sharp cube.
+
+        Args:
+            lr_hsi: X, (h, w, C) float32, finite.
+            hr_msi: Y, (s h, s w, c) float32, finite.
+            controls: seed, time limit, callback, progress.
+        """
+
+
+class Iterations:
+    """The iterations of one solver: `for iteration in iterations: ...; iterations.report(objective)`.
+
+    Iteration numbers start at `start`. It ends at `most`, when `finish` was called, or when another
+    iteration like the slowest so far would pass the time limit; the first one always runs.
+
+    Args:
+        solver: name of the method, for the bar and the callback.
+        most: cap of the number of iterations.
+        controls: how the solver is run.
+        start: number of iterations that a checkpoint holds already.
+    """
+
+    def __init__(self, solver: str, most: int, controls: Controls, *, start: int = 0) -> None:
+        self.solver, self.most, self.controls = solver, most, controls
+        self.done, self.converged = start, False
+        self._began = time.perf_counter()
+        self._bar: tqdm[Any] | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Time since the solver began."""
+        return time.perf_counter() - self._began
+
+    @property
+    def share(self) -> float:
+        """How far the run is, 0 to 1, by iterations or by time, whichever is further."""
+        limit = self.controls.max_seconds
+        return min(1.0, max(self.done / max(1, self.most), self.seconds / limit if limit else 0.0))
+
+    def __iter__(self) -> Iterator[int]:
+        slowest, start = 0.0, self.done
+        with tqdm(
+            total=self.most,
+            initial=start,
+            desc=self.solver,
+            unit="it",
+            dynamic_ncols=True,
+            disable=not self.controls.progress,
+        ) as self._bar:
+            while self.done < self.most and not self.converged:
+                if self.done > start and not self._in_time(slowest):
+                    return
+                before = self.seconds
+                yield self.done
+                slowest = max(slowest, self.seconds - before)
+
+    def report(self, objective: float | None, estimate: Callable[[], Cube]) -> None:
+        """Count one iteration, move the bar and call back."""
+        self.done += 1
+        if self._bar is not None:
+            self._bar.update()
+            if objective is not None:
+                self._bar.set_postfix_str(f"objective {objective:.4e}", refresh=False)
+        if self.controls.callback is not None:
+            self.controls.callback(Step(self.solver, self.done, self.most, self.seconds, objective, estimate))
+
+    def finish(self) -> None:
+        """The solver's own criterion is met: this was the last iteration."""
+        self.converged = True
+
+    def _in_time(self, next_seconds: float) -> bool:
+        limit = self.controls.max_seconds
+        return limit is None or self.seconds + next_seconds < limit
+
+
+class BestSoFar:
+    """Keeps the estimate of the smallest score, for solvers whose objective does not always fall."""
+
+    def __init__(self) -> None:
+        self.score, self.iteration, self.value = np.inf, 0, None
+
+    def offer(self, score: float, iteration: int, value: Any) -> bool:
+        """Keep `value` if its score is the smallest; whether it was."""
+        better = bool(score < self.score)
+        if better:
+            self.score, self.iteration, self.value = score, iteration, value
+        return better
