@@ -5,18 +5,15 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from keras import ops
 
-from hsr_tf import checks, methods
-from hsr_tf.bases import SpectralLS
-from hsr_tf.networks import pretrained
-from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf import checks, methods, solve
+from hsr_tf.disagreement import suspicion
 from hsr_tf.networks.selection import cameras_with, select_weights, training_differences
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
@@ -30,11 +27,12 @@ from hsr_tf.physics.cameras import (
     make_cameras,
     simulation_metadata,
 )
-from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.repair import Repaired, repair
 from hsr_tf.scene import Observation, Scene, Solution
+from hsr_tf.solve import ESTIMATE
+from hsr_tf.solvers.solver import Controls, Cube
 
 Tensor = Any
-Estimator = Callable[[Tensor, Tensor], tuple[Tensor, dict[str, Any]]]
 NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
 
 
@@ -80,127 +78,139 @@ def simulate(
 
 def fuse(
     observation: Observation,
-    method: str = "spectral_ls",
+    method: str | methods.Method = "spectral_ls",
     *,
     psf: PsfLike | None = None,
     srf: SrfLike | None = None,
     weights: str | os.PathLike[str] | None = None,
+    controls: Controls | None = None,
 ) -> Solution:
     """The sharp cube of an observation.
 
     Args:
-        observation: X and Y, from `Observation.from_pair` or `simulate`.
-        method: a name of the registry (`hsr_tf.methods.names()`).
-        psf: blur of the hyperspectral camera, as in `simulate`; by default what `lr_hsi` tells of its own
-            simulation, else "gaussian".
+        observation: X and Y, from `Observation.from_pair` or `simulate`; pixels without data are allowed.
+        method: a name of the registry (`hsr_tf.methods.names()`), or a method of it with options
+            (`hsr_tf.options.with_options`).
+        psf: blur of the hyperspectral camera, as in `simulate`, or "estimate" to find it from the images; by
+            default what `lr_hsi` tells of its own simulation, else "gaussian".
         srf: response of the colour camera, likewise, else "nikon_d700".
         weights: folder of a trained model, for networks; by default the shipped one for these sizes.
+        controls: seed, time limit, callback, checkpoint and progress of solvers; others need none of them.
 
     Returns:
         The estimate, not clipped, on the wavelengths of X, and what it leaves of both images. Its metadata
         tell `method`, `psf`, `srf`, `seconds`; a network's tell `weights`, those of spectral_ls how far the
-        images were followed (`trust`, 0 to 1, see `DataConsistency.trust`) and their `disagreement`.
+        images were followed (`trust`, 0 to 1, see `DataConsistency.trust`) and their `disagreement`, those of
+        a solver its details. Where an image has no data the estimate is zero and its mask says so.
 
     Warns:
-        UserWarning: the weights were trained for other cameras or wavelengths than those of the observation.
+        UserWarning: dead bands, saturated samples or pixels without data (`hsr_tf.repair`); images that do
+            not fit the cameras (`hsr_tf.disagreement`); weights that were trained for other cameras or
+            wavelengths than those of the observation.
 
     Raises:
         ValueError: an unknown method (the message lists the known ones), weights that do not fit or are not
-            shipped for these sizes, cameras that do not fit the images.
+            shipped for these sizes, cameras that do not fit the images, an image without any data.
         OSError: a file of weights, PSF or response that is missing or damaged.
     """
-    known = methods.get(method)
-    for name, scene in (("lr_hsi", observation.lr_hsi), ("hr_msi", observation.hr_msi)):
-        _require_data(name, scene)
-    choice = choose_cameras(observation, psf=psf, srf=srf, srf_needed="srf" in known.needs)
+    known = methods.get(method) if isinstance(method, str) else method
+    _require_useful(known, weights)
+    repaired = repair(observation, keep_bands=known.kind == "network")
+    for finding in repaired.findings:
+        warnings.warn(finding, stacklevel=2)
+    controls = controls or Controls()
+    cameras = _cameras(repaired, observation, known, {"psf": psf, "srf": srf}, controls)
+    suspected = _suspected(repaired, known, cameras.choice)
+    if suspected:
+        warnings.warn(suspected, stacklevel=2)
     if known.kind == "network":
-        card = select_weights(known.name, observation, weights)
-        for difference in training_differences(card, observation, choice):
+        card = select_weights(known.name, repaired.observation, weights)
+        for difference in training_differences(card, observation, cameras.choice):
             warnings.warn(difference, stacklevel=2)
-        return _run(observation, known, cameras_with(card, choice), _network(card, given=weights is not None))
-    checks.require(
-        weights is None,
-        "weights",
-        expected=f"none for {method}, which is not trained",
-        received=str(weights),
-        remedy="leave them out, or choose a network",
-    )
-    return _run(observation, known, choice, _closed_form(known, choice.model))
+        cameras = replace(cameras, choice=cameras_with(card, cameras.choice))
+        return _run(repaired, known, cameras, solve.network(card, given=weights is not None))
+    if known.kind == "solver":
+        return _run(repaired, known, cameras, solve.solver(known, cameras.choice.model, controls))
+    return _run(repaired, known, cameras, solve.closed_form(known, cameras.choice.model))
 
 
-def disagreement(model: ObservationModel, lr_hsi: Tensor, hr_msi: Tensor) -> float:
-    """|X R - D Y| / |X R|: what noise and wrong cameras change in an image that X and Y both determine.
+def _cameras(
+    repaired: Repaired,
+    observation: Observation,
+    method: methods.Method,
+    told: Mapping[str, Any],
+    controls: Controls,
+) -> solve.Cameras:
+    """The cameras of the bands that are left: given, told, by default, or estimated."""
+    wanted = {name: isinstance(value, str) and value == ESTIMATE for name, value in told.items()}
+    known = {name: None if wanted[name] else value for name, value in told.items()}
+    needed = "srf" in method.needs and not wanted["srf"]
+    choice = choose_cameras(observation, **known, srf_needed=needed)
+    choice = replace(choice, model=repaired.cameras(choice.model))
+    return solve.estimate_cameras(repaired.observation, choice, controls, **wanted)
 
-    Args:
-        model: R and D.
-        lr_hsi: X, (B, h, w, C).
-        hr_msi: Y, (B, s h, s w, c).
-    """
-    seen = model.spectral.forward(lr_hsi)
-    return _ratio(seen - model.spatial.forward(hr_msi), seen)
+
+def _suspected(repaired: Repaired, method: methods.Method, choice: CameraChoice) -> str | None:
+    """A line about cameras that do not fit the images, for methods that depend on both."""
+    if not {"psf", "srf"} <= set(method.needs):
+        return None
+    images = repaired.observation
+    found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
+    return None if found is None else found.line
 
 
 def _run(
-    observation: Observation, method: methods.Method, choice: CameraChoice, estimator: Estimator
+    repaired: Repaired, method: methods.Method, cameras: solve.Cameras, estimator: solve.Estimator
 ) -> Solution:
     """Time the estimator, measure what it leaves of both images, and tell what was used."""
-    images = (observation.lr_hsi.cube, observation.hr_msi.cube)
-    lr_hsi, hr_msi = (ops.convert_to_tensor(cube[None]) for cube in images)
+    lr_hsi, hr_msi = repaired.observation.lr_hsi, repaired.observation.hr_msi
     start = time.perf_counter()
-    estimate, details = estimator(lr_hsi, hr_msi)
-    cube = np.asarray(ops.convert_to_numpy(estimate))[0]
-    seconds = time.perf_counter() - start
-    model, source = choice.model, observation.lr_hsi
+    outcome = cameras.tell(estimator(lr_hsi.cube, hr_msi.cube))
+    seconds = time.perf_counter() - start + cameras.seconds
+    choice = solve.explaining_cameras(cameras.choice, outcome)
     told = {
         "method": method.name,
-        "scale_factor": observation.scale,
-        "psf": f"{model.spatial.psf.name} ({choice.psf_origin})",
-        "srf": f"{model.spectral.name} ({choice.srf_origin})",
+        "scale_factor": repaired.observation.scale,
+        "psf": f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
+        "srf": f"{choice.model.spectral.name} ({choice.srf_origin})",
         "seconds": round(seconds, 3),
     }
+    left = _left_over(choice, lr_hsi.cube, hr_msi.cube, outcome.estimate)
+    iterates = method.kind == "solver"
     return Solution(
-        estimate=Scene(
-            cube, source.wavelengths_nm, source.name, {**_inherited(source.metadata), **told, **details}
+        estimate=repaired.whole_scene(
+            outcome.estimate, {**_inherited(repaired.source.metadata), **told, **outcome.details}
         ),
-        lr_hsi_residual=_ratio(lr_hsi - model.spatial.forward(estimate), lr_hsi),
-        hr_msi_residual=None
-        if choice.srf_origin == UNKNOWN
-        else _ratio(hr_msi - model.spectral.forward(estimate), hr_msi),
+        lr_hsi_residual=left[0],
+        hr_msi_residual=left[1],
         seconds=seconds,
+        psf=None if outcome.psf is None else outcome.psf.kernel,
+        srf=None if outcome.srf is None else repaired.full_response(outcome.srf),
+        iterations=outcome.iterations if iterates else None,
+        converged=outcome.converged if iterates else None,
+        shift_pixels=outcome.shift,
     )
 
 
-def _closed_form(method: methods.Method, model: ObservationModel) -> Estimator:
-    if method.name == "spectral_ls":
-        return partial(_least_squares, model)
-    solver = method.build(model)
-    return lambda lr_hsi, hr_msi: (solver(lr_hsi, hr_msi), {})
+def _left_over(
+    choice: CameraChoice, lr_cube: Cube, hr_cube: Cube, estimate: Cube
+) -> tuple[float, float | None]:
+    """|X - D Z| / |X| and |Y - Z R| / |Y|, the second one None where R is not known."""
+    lr_hsi, hr_msi, cube = (ops.convert_to_tensor(image[None]) for image in (lr_cube, hr_cube, estimate))
+    coarse = _ratio(lr_hsi - choice.model.spatial.forward(cube), lr_hsi)
+    if choice.srf_origin == UNKNOWN:
+        return coarse, None
+    return coarse, _ratio(hr_msi - choice.model.spectral.forward(cube), hr_msi)
 
 
-def _least_squares(model: ObservationModel, lr_hsi: Tensor, hr_msi: Tensor) -> tuple[Tensor, dict[str, Any]]:
-    """Spectral least squares, and how far it believed the two images."""
-    method = SpectralLS(model)
-    found = method.explained(method.fit(lr_hsi, hr_msi), lr_hsi, hr_msi)
-    apart = disagreement(model, lr_hsi, hr_msi)
-    return found.estimate, {"disagreement": apart, "trust": round(float(ops.mean(found.trust)), 4)}
-
-
-@lru_cache(maxsize=4)
-def _loaded(folder: Path, stamps: tuple[int, ...]) -> FusionModel:
-    """The model of a folder, kept with its compiled function as long as the files stay as they are."""
-    del stamps
-    return pretrained.load_model(folder)
-
-
-def _network(card: pretrained.ModelCard, *, given: bool) -> Estimator:
-    stamps = tuple(path.stat().st_mtime_ns for path in sorted(card.folder.iterdir()))
-    model = _loaded(card.folder, stamps)
-    details = {"weights": card.folder.name, "weights_origin": "given" if given else "shipped"}
-
-    def estimate(lr_hsi: Tensor, hr_msi: Tensor) -> tuple[Tensor, dict[str, Any]]:
-        return model.predict_on_batch({"lr_hsi": lr_hsi, "hr_msi": hr_msi}), details
-
-    return estimate
+def _require_useful(method: methods.Method, weights: str | os.PathLike[str] | None) -> None:
+    checks.require(
+        weights is None or method.kind == "network",
+        "weights",
+        expected=f"none for {method.name}, which is not trained",
+        received=str(weights),
+        remedy="leave them out, or choose a network",
+    )
 
 
 def _ratio(part: Tensor, whole: Tensor) -> float:

@@ -122,10 +122,12 @@ class Solution:
             D is not known.
         hr_msi_residual: |Y - Z R| / |Y|, the same for the colour image.
         seconds: time taken, without reading files or weights.
-        psf: (n, p) point-spread function where the method estimated it, else None.
-        srf: (C, c) response where the method estimated it, else None.
+        psf: (n, p) point-spread function where it was estimated, centred, else None.
+        srf: (C, c) response where it was estimated, else None; zero at bands that were dead.
         iterations: their number where the method iterates, else None.
         converged: whether it stopped by its own criterion; None where it does not iterate.
+        shift_pixels: (rows, columns) in sharp pixels by which the colour image lies off the coarse cube,
+            where it was estimated, else None.
     """
 
     estimate: Scene
@@ -136,6 +138,7 @@ class Solution:
     srf: NDArray[np.float64] | None = None
     iterations: int | None = None
     converged: bool | None = None
+    shift_pixels: tuple[float, float] | None = None
 
 
 def _pixels(scene: Scene) -> str:

@@ -11,8 +11,8 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
-from hsr_tf import fusion
 from hsr_tf.bases import DataConsistency, SpectralLS
+from hsr_tf.disagreement import disagreement
 from hsr_tf.io.pair import save_pair
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
@@ -122,13 +122,11 @@ def test_a_scale_that_does_not_divide_names_the_crop(scale: int, words: str, sce
         hsr_tf.simulate(scene, scale=scale)
 
 
-def test_pixels_without_data_are_refused(scene: Scene, observation: Observation) -> None:
+def test_pixels_without_data_are_refused_in_a_simulation(scene: Scene) -> None:
     mask = np.zeros((64, 96), bool)
     mask[3, 4] = True
     with pytest.raises(ValueError, match=r"scene: expected data in every pixel.*1 pixels without data"):
         hsr_tf.simulate(replace(scene, nodata_mask=mask), scale=8)
-    with pytest.raises(ValueError, match="hr_msi: expected data in every pixel"):
-        hsr_tf.fuse(replace(observation, hr_msi=replace(observation.hr_msi, nodata_mask=mask)))
 
 
 def test_bands_outside_the_response_are_refused(scene: Scene) -> None:
@@ -218,7 +216,7 @@ def test_bicubic_needs_no_camera_and_says_that_it_knows_none(observation: Observ
 def test_disagreement_is_zero_without_noise_and_grows_with_it(scene: Scene, observation: Observation) -> None:
     cameras = make_cameras(scene, 8)
     levels = [
-        fusion.disagreement(cameras, made.lr_hsi.cube[None], made.hr_msi.cube[None])
+        disagreement(cameras, made.lr_hsi.cube[None], made.hr_msi.cube[None])
         for made in (observation, *(hsr_tf.simulate(scene, scale=8, snr_db=(db, None)) for db in (55, 35)))
     ]
     assert levels[0] < 1e-6 and levels[2] == pytest.approx(10 * levels[1], rel=0.02)

@@ -1,0 +1,123 @@
+"""Options of a solver in words: `name=value`, typed by the fields of its configuration, a frozen dataclass.
+
+Values are what Python would print: numbers, true or false, words, `none` where the field may be None, and
+numbers or words with an x between them for tuples (4x8).
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Iterable
+from dataclasses import fields, is_dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from hsr_tf import checks
+from hsr_tf.methods import Method
+
+WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+def with_options(method: Method, texts: Iterable[str]) -> Method:
+    """The method with some fields of its configuration set.
+
+    Args:
+        method: any; one without configuration takes no options.
+        texts: `name=value`, later ones win.
+
+    Raises:
+        ValueError: a name that is no field (the known ones are listed, with the nearest), a value of another
+            type, or one that the configuration refuses.
+    """
+    given = list(texts)
+    if not given:
+        return method
+    config = default_config(method)
+    known = [] if config is None else [field.name for field in fields(config)]
+    checks.require(
+        bool(known),
+        "option",
+        expected=f"none for {method.name}, which has no options",
+        received=", ".join(given),
+        remedy="leave them out",
+    )
+    hints = get_type_hints(type(config))
+    changes: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        checks.require(
+            bool(equals), "option", expected="name=value", received=repr(text), remedy="write the value too"
+        )
+        checks.require_choice(f"option of {method.name}", name, known)
+        changes[name] = _typed(name, value, hints[name])
+    assert config is not None
+    return configured(method, replace(config, **changes))
+
+
+def configured(method: Method, config: Any) -> Method:
+    """The method built with this configuration."""
+    return replace(method, build=partial(method.build, config=config))
+
+
+def default_config(method: Method) -> Any | None:
+    """The configuration that the method is built with when none is given; None where it has none."""
+    parameter = inspect.signature(method.build).parameters.get("config")
+    default = None if parameter is None or parameter.default is inspect.Parameter.empty else parameter.default
+    return default if is_dataclass(default) else None
+
+
+def describe_options(method: Method) -> list[str]:
+    """`name=value` of every option, as it is by default."""
+    config = default_config(method)
+    if config is None:
+        return []
+    return [f"{field.name}={_in_words(getattr(config, field.name))}" for field in fields(config)]
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return "x".join(map(str, value))
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
+
+
+def _typed(name: str, text: str, kind: Any) -> Any:
+    """The value of a field of this type."""
+    try:
+        return _convert(text, kind)
+    except ValueError:
+        words = getattr(kind, "__name__", str(kind)) if get_origin(kind) is None else str(kind)
+        raise ValueError(
+            f"option {name}: expected {words}, got {text!r}; write --option={name}=VALUE"
+        ) from None
+
+
+def _convert(text: str, kind: Any) -> Any:
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _first_that_fits(text, inner)
+    if origin is Literal:
+        if text not in map(str, inner):
+            raise ValueError(text)
+        return next(value for value in inner if str(value) == text)
+    if origin in (tuple, list):
+        kinds = [part for part in inner if part is not Ellipsis] or [str]
+        parts = text.replace(",", "x").split("x") if text else []
+        return tuple(_convert(part, kinds[min(i, len(kinds) - 1)]) for i, part in enumerate(parts))
+    if kind is bool:
+        if text.lower() not in WORDS:
+            raise ValueError(text)
+        return WORDS[text.lower()]
+    return kind(text) if kind in (int, float, Path) else text
+
+
+def _first_that_fits(text: str, kinds: tuple[Any, ...]) -> Any:
+    if type(None) in kinds and text.lower() == "none":
+        return None
+    for kind in sorted((k for k in kinds if k is not type(None)), key=lambda k: k is str):
+        try:
+            return _convert(text, kind)
+        except ValueError:
+            continue
+    raise ValueError(text)

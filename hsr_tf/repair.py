@@ -1,0 +1,262 @@
+"""What is wrong with an observation, and a repair that lets every method run on it.
+
+Found before anything is solved, each told in one line (`hsr_tf.disagreement` looks for wrong cameras):
+
+- dead bands of X, constant where others vary: left out of the solve, filled in the estimate by linear
+  interpolation of the bands beside them. With M (kept bands, C) for that interpolation Y = Z M R, so that the
+  kept bands have the response M R and nothing of Y is lost. Dead channels of Y are left out.
+- saturated samples, which pile up at the maximum of a band or channel: named and kept.
+- pixels without data in X or Y: for the solve they get the value of the nearest pixel with data; the estimate
+  has zeros there and a mask that tells so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from hsr_tf import checks
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.scene import Observation, Scene
+
+Mask = NDArray[np.bool_]
+FEWEST_SATURATED, SATURATED_SHARE, PILE = 4, 1e-3, 2.0
+NAMED = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Repaired:
+    """An observation that every method can run on, and the way back.
+
+    Attributes:
+        observation: without masks, NaN and (unless they were to be kept) dead bands.
+        source: X as it came.
+        findings: what was found and done, one line each.
+        bands: indices of the bands of X that are left, increasing.
+        channels: indices of the channels of Y that are left, increasing.
+        num_channels: of Y as it came.
+        mixing: M (number of bands left, C), which makes all bands of those left.
+        nodata: (H, W) of the estimate where one of the images has no data, or None.
+        trusted: (h, w), the coarse pixels in which both images have data throughout.
+    """
+
+    observation: Observation
+    source: Scene
+    findings: tuple[str, ...]
+    bands: NDArray[np.int64]
+    channels: NDArray[np.int64]
+    num_channels: int
+    mixing: NDArray[np.float64]
+    nodata: Mask | None
+    trusted: Mask
+
+    def cameras(self, model: ObservationModel) -> ObservationModel:
+        """The cameras of the bands and channels that are left: R becomes M R."""
+        if len(self.bands) == self.source.num_bands and len(self.channels) == self.num_channels:
+            return model
+        names = tuple(model.spectral.channels[i] for i in self.channels)
+        matrix = self.mixing @ model.spectral.matrix[:, self.channels]
+        return replace(model, spectral=SpectralResponse(matrix, channels=names, name=model.spectral.name))
+
+    def whole_scene(self, cube: NDArray[np.float32], metadata: Mapping[str, Any]) -> Scene:
+        """The estimate (H, W, bands left) with every band, and zeros and a mask where there is no data."""
+        if len(self.bands) < self.source.num_bands:
+            cube = cube @ self.mixing.astype(cube.dtype)
+        if self.nodata is not None:
+            cube = np.where(self.nodata[..., None], cube.dtype.type(0), cube)
+        return Scene(cube, self.source.wavelengths_nm, self.source.name, metadata, self.nodata)
+
+    def full_response(self, srf: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A response (bands left, channels left) as (C, c), zero where left out; M times it is `srf`."""
+        full = np.zeros((self.source.num_bands, self.num_channels))
+        full[np.ix_(self.bands, self.channels)] = srf
+        return full
+
+
+def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
+    """Look for dead bands, saturated samples and pixels without data, and make the images whole.
+
+    Args:
+        observation: X and Y, with masks where they have any.
+        keep_bands: fill dead bands of X instead of leaving them out, for methods of a fixed number of bands;
+            dead channels of Y stay.
+
+    Raises:
+        ValueError: an image without any data.
+    """
+    lr_hsi, hr_msi, scale = observation.lr_hsi, observation.hr_msi, observation.scale
+    holes = {"lr_hsi": _holes("lr_hsi", lr_hsi), "hr_msi": _holes("hr_msi", hr_msi)}
+    bands, channels = _live(lr_hsi.cube, holes["lr_hsi"]), _live(hr_msi.cube, holes["hr_msi"])
+    mixing = _mixing(bands, lr_hsi)
+    findings = [
+        *_dead_line("lr_hsi", "band", lr_hsi, bands, "left out, and filled from the bands beside them"),
+        *_dead_line("hr_msi", "channel", hr_msi, channels, "kept" if keep_bands else "left out"),
+        *_saturated_line("lr_hsi", "band", lr_hsi, bands, holes["lr_hsi"]),
+        *_saturated_line("hr_msi", "channel", hr_msi, channels, holes["hr_msi"]),
+        *(_nodata_line(name, mask) for name, mask in holes.items() if mask is not None),
+    ]
+    coarse = _whole(lr_hsi, holes["lr_hsi"])
+    if keep_bands:
+        coarse = coarse if len(bands) == lr_hsi.num_bands else coarse[..., bands] @ mixing.astype("float32")
+        bands, channels = np.arange(lr_hsi.num_bands), np.arange(hr_msi.num_bands)
+        mixing = np.eye(lr_hsi.num_bands)
+    images = Observation(
+        _with_cube(lr_hsi, coarse, bands),
+        _with_cube(hr_msi, _whole(hr_msi, holes["hr_msi"]), channels),
+        scale,
+    )
+    nodata, trusted = _masks(holes["lr_hsi"], holes["hr_msi"], lr_hsi.shape[:2], scale)
+    return Repaired(
+        observation=images,
+        source=lr_hsi,
+        findings=tuple(findings),
+        bands=bands,
+        channels=channels,
+        num_channels=hr_msi.num_bands,
+        mixing=mixing,
+        nodata=nodata,
+        trusted=trusted,
+    )
+
+
+def _holes(name: str, scene: Scene) -> Mask | None:
+    """The mask of a scene where it marks any pixel."""
+    mask = scene.nodata_mask
+    if mask is None or not mask.any():
+        return None
+    checks.require(
+        not mask.all(),
+        name,
+        expected="data in some pixels",
+        received="none: every pixel is marked as without data",
+        remedy="check its nodata value",
+    )
+    return mask
+
+
+def _live(cube: NDArray[np.float32], hole: Mask | None) -> NDArray[np.int64]:
+    """Indices of the bands that vary over the pixels with data; all of them where none does."""
+    pixels = cube.reshape(-1, cube.shape[-1]) if hole is None else cube[~hole]
+    varying = np.flatnonzero(pixels.max(0) > pixels.min(0))
+    return varying if len(varying) else np.arange(cube.shape[-1])
+
+
+def _mixing(bands: NDArray[np.int64], scene: Scene) -> NDArray[np.float64]:
+    """M: every band by linear interpolation between the nearest that are left, over the wavelengths."""
+    place = np.arange(scene.num_bands) if scene.wavelengths_nm is None else scene.wavelengths_nm
+    order = bands[np.argsort(place[bands], kind="stable")]
+    mixing = np.stack([np.interp(place, place[order], unit) for unit in np.eye(len(order))])
+    mixing = mixing[np.argsort(order)]
+    mixing[:, bands] = np.eye(len(bands))
+    return mixing
+
+
+def _whole(scene: Scene, hole: Mask | None) -> NDArray[np.float32]:
+    """The cube with the value of the nearest pixel that has data where there is none."""
+    if hole is None:
+        return scene.cube
+    nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    return np.ascontiguousarray(scene.cube[tuple(nearest)])
+
+
+def _with_cube(scene: Scene, cube: NDArray[np.float32], bands: NDArray[np.int64]) -> Scene:
+    """The scene with another cube, of which the bands named are left, and no mask."""
+    if len(bands) == scene.num_bands:
+        return scene if cube is scene.cube else replace(scene, cube=cube, nodata_mask=None)
+    wavelengths = None if scene.wavelengths_nm is None else scene.wavelengths_nm[bands]
+    return replace(scene, cube=cube[..., bands], wavelengths_nm=wavelengths, nodata_mask=None)
+
+
+def _masks(
+    coarse: Mask | None, sharp: Mask | None, size: tuple[int, int], scale: int
+) -> tuple[Mask | None, Mask]:
+    """Where the estimate has no data (None for nowhere), and the coarse pixels with data in both images."""
+    trusted = np.ones(size, bool) if coarse is None else ~coarse
+    if sharp is not None:
+        trusted &= ~sharp.reshape(size[0], scale, size[1], scale).any((1, 3))
+    enlarged = None if coarse is None else coarse.repeat(scale, 0).repeat(scale, 1)
+    if enlarged is None or sharp is None:
+        return sharp if enlarged is None else enlarged, trusted
+    return enlarged | sharp, trusted
+
+
+def _dead_line(name: str, word: str, scene: Scene, left: NDArray[np.int64], done: str) -> list[str]:
+    dead = np.setdiff1d(np.arange(scene.num_bands), left)
+    if not len(dead):
+        return []
+    kind = "all zero" if not scene.cube[..., dead].any() else "constant"
+    return [f"{name}: {len(dead)} dead {_plural(word, dead)} {_named(dead, scene)} ({kind}); {done}"]
+
+
+def _saturated_line(
+    name: str, word: str, scene: Scene, left: NDArray[np.int64], hole: Mask | None
+) -> list[str]:
+    """One line about the bands whose values pile up at their maximum."""
+    where = np.zeros(scene.shape[:2], bool)
+    found = []
+    for band in left:
+        image = scene.cube[..., band]
+        top = _saturated(image, hole)
+        if top is None:
+            continue
+        at_top = (image == top) if hole is None else (image == top) & ~hole
+        if not _is_flat(scene.cube, at_top, hole):
+            where |= at_top
+            found.append(int(band))
+    if not found:
+        return []
+    bands = f"{_plural(word, found)} {_named(np.asarray(found), scene)}"
+    return [f"{name}: {int(where.sum())} pixels ({_box(where)}) at the maximum of {bands}: saturated; kept"]
+
+
+def _saturated(image: NDArray[np.float32], hole: Mask | None) -> float | None:
+    """The value at which a band is saturated: twice as frequent as all just below it, or None."""
+    values = image.ravel() if hole is None else image[~hole]
+    top = values.max()
+    count = int(np.count_nonzero(values == top))
+    if count < max(FEWEST_SATURATED, SATURATED_SHARE * values.size) or count == values.size:
+        return None
+    below = values[values < top]
+    next_value = below.max()
+    near = np.count_nonzero(below >= min(next_value, top - 0.01 * (top - below.min())))
+    return float(top) if count >= PILE * near else None
+
+
+def _is_flat(cube: NDArray[np.float32], at_top: Mask, hole: Mask | None) -> bool:
+    """Whether these pixels are alike in every band and below the maximum of some: a flat thing, no pile."""
+    inside = cube[at_top]
+    if (inside.max(0) > inside.min(0)).any():
+        return False
+    top = cube.max((0, 1)) if hole is None else cube[~hole].max(0)
+    return bool((inside[0] < top).any())
+
+
+def _nodata_line(name: str, mask: Mask) -> str:
+    return (
+        f"{name}: {int(mask.sum())} pixels without data ({_box(mask)}); filled from the nearest for the "
+        "solve, and without data in the estimate"
+    )
+
+
+def _box(mask: Mask) -> str:
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return f"rows {rows[0]} to {rows[-1]}, columns {columns[0]} to {columns[-1]}"
+
+
+def _plural(word: str, items: Sequence[int] | NDArray[np.int64]) -> str:
+    return word if len(items) == 1 else f"{word}s"
+
+
+def _named(bands: NDArray[np.int64], scene: Scene) -> str:
+    """Band numbers from 1, with their wavelengths where these are known."""
+    shown = [
+        str(band + 1) if scene.wavelengths_nm is None else f"{band + 1} at {scene.wavelengths_nm[band]:g} nm"
+        for band in bands[:NAMED]
+    ]
+    return ", ".join(shown) + (f" and {len(bands) - NAMED} more" if len(bands) > NAMED else "")

@@ -1,0 +1,153 @@
+"""How each kind of method is run: closed forms, networks and solvers alike give an `Outcome`.
+
+Cameras that nobody knows are estimated first, from the two images themselves, where a user asks for it with
+the word "estimate".
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from hsr_tf import methods
+from hsr_tf.bases import SpectralLS
+from hsr_tf.disagreement import disagreement
+from hsr_tf.networks import pretrained
+from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.physics.cameras import CameraChoice
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.psf_shift import shifted_psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.scene import Observation
+from hsr_tf.solvers.solver import Controls, Cube, Outcome
+
+Tensor = Any
+Estimator = Callable[[Cube, Cube], Outcome]
+ESTIMATE, ESTIMATED = "estimate", "estimated"
+
+
+@dataclass(frozen=True, eq=False)
+class Cameras:
+    """The cameras that a method is given, and what of them was estimated before.
+
+    Attributes:
+        choice: the cameras, a shift within the PSF.
+        psf: centred, where it was estimated.
+        srf: (C, c), where it was estimated.
+        shift: (rows, columns) in sharp pixels, where it was estimated with the PSF.
+        seconds: that the estimation took.
+    """
+
+    choice: CameraChoice
+    psf: Psf | None = None
+    srf: NDArray[np.float64] | None = None
+    shift: tuple[float, float] | None = None
+    seconds: float = 0.0
+
+    def tell(self, outcome: Outcome) -> Outcome:
+        """The outcome with these estimates where it brings none of its own."""
+        return replace(
+            outcome,
+            psf=outcome.psf or self.psf,
+            srf=self.srf if outcome.srf is None else outcome.srf,
+            shift=self.shift if outcome.shift is None else outcome.shift,
+        )
+
+
+def estimate_cameras(
+    observation: Observation, choice: CameraChoice, controls: Controls, *, psf: bool, srf: bool
+) -> Cameras:
+    """The choice with the PSF, the response or both replaced by estimates from the two images."""
+    if not (psf or srf):
+        return Cameras(choice)
+    from hsr_tf.solvers.psf_srf import PsfSrfConfig, estimate_psf_srf
+
+    start = time.perf_counter()
+    images = (observation.lr_hsi.cube, observation.hr_msi.cube)
+    found = estimate_psf_srf(*images, observation.scale, PsfSrfConfig(), controls)
+    model = ObservationModel(
+        found.model.spatial if psf else choice.model.spatial,
+        found.model.spectral if srf else choice.model.spectral,
+    )
+    origins = (ESTIMATED if psf else choice.psf_origin, ESTIMATED if srf else choice.srf_origin)
+    return Cameras(
+        CameraChoice(model, *origins),
+        found.psf if psf else None,
+        np.asarray(found.srf) if srf else None,
+        found.shift if psf else None,
+        time.perf_counter() - start,
+    )
+
+
+def explaining_cameras(choice: CameraChoice, outcome: Outcome) -> CameraChoice:
+    """The cameras that the outcome is to be held against: its own where the method estimated them."""
+    spatial, spectral = choice.model.spatial, choice.model.spectral
+    origins = [choice.psf_origin, choice.srf_origin]
+    if outcome.psf is not None and choice.psf_origin != ESTIMATED:
+        shifted = shifted_psf(outcome.psf, outcome.shift or (0.0, 0.0))
+        spatial, origins[0] = SpatialDegradation(shifted, spatial.scale, border=spatial.border), ESTIMATED
+    if outcome.srf is not None and choice.srf_origin != ESTIMATED:
+        spectral, origins[1] = SpectralResponse(outcome.srf, name=ESTIMATED), ESTIMATED
+    return CameraChoice(ObservationModel(spatial, spectral), *origins)
+
+
+def closed_form(method: methods.Method, model: ObservationModel) -> Estimator:
+    """A closed form on arrays."""
+    if method.name == "spectral_ls":
+        return lambda lr_hsi, hr_msi: _least_squares(model, lr_hsi, hr_msi)
+    estimate = method.build(model)
+    return lambda lr_hsi, hr_msi: _outcome(estimate(_batch(lr_hsi), _batch(hr_msi)))
+
+
+def network(card: pretrained.ModelCard, *, given: bool) -> Estimator:
+    """A trained network on arrays."""
+    stamps = tuple(path.stat().st_mtime_ns for path in sorted(card.folder.iterdir()))
+    model = _loaded(card.folder, stamps)
+    details = {"weights": card.folder.name, "weights_origin": "given" if given else "shipped"}
+
+    def estimate(lr_hsi: Cube, hr_msi: Cube) -> Outcome:
+        pair = {"lr_hsi": _batch(lr_hsi), "hr_msi": _batch(hr_msi)}
+        return _outcome(model.predict_on_batch(pair), details)
+
+    return estimate
+
+
+def solver(method: methods.Method, model: ObservationModel, controls: Controls) -> Estimator:
+    """A solver on arrays, run as the controls say."""
+    built = method.build(model)
+    return lambda lr_hsi, hr_msi: built.solve(lr_hsi, hr_msi, controls)
+
+
+def _least_squares(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) -> Outcome:
+    """Spectral least squares, and how far it believed the two images."""
+    method, lr_hsi, hr_msi = SpectralLS(model), _batch(lr_cube), _batch(hr_cube)
+    found = method.explained(method.fit(lr_hsi, hr_msi), lr_hsi, hr_msi)
+    apart = disagreement(model, lr_hsi, hr_msi)
+    trust = round(float(ops.mean(found.trust)), 4)
+    return _outcome(found.estimate, {"disagreement": apart, "trust": trust})
+
+
+@lru_cache(maxsize=4)
+def _loaded(folder: Path, stamps: tuple[int, ...]) -> FusionModel:
+    """The model of a folder, kept with its compiled function as long as the files stay as they are."""
+    del stamps
+    return pretrained.load_model(folder)
+
+
+def _batch(cube: Cube) -> Tensor:
+    return ops.convert_to_tensor(cube[None])
+
+
+def _outcome(estimate: Tensor, details: dict[str, Any] | None = None) -> Outcome:
+    cube = np.asarray(ops.convert_to_numpy(estimate))[0]
+    return Outcome(cube, iterations=0, converged=True, details=details or {})
