@@ -1,0 +1,98 @@
+"""FUSE in a spectral subspace: one closed-form solution of a Sylvester equation, no iterations.
+
+Q. Wei, N. Dobigeon, J.-Y. Tourneret, IEEE TIP 24(11), 2015: a Gaussian prior whose mean is the interpolated
+X, in the subspace of X's principal directions; the equation itself is in `hsr_tf.sylvester`.
+
+Departures: the prior's covariance is a multiple of the identity; the subspace is that of the singular vectors
+(nothing is centred); mirrored borders and sampling at the cell's centre, as everywhere here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from keras import ops
+
+from hsr_tf import checks
+from hsr_tf.bases import SpectralLS
+from hsr_tf.methods import register
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.solvers.pair import require_pair, spectral_basis
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+from hsr_tf.sylvester import Sylvester
+
+STARTS = ("bicubic", "spectral_ls")
+
+
+@dataclass(frozen=True)
+class SylvesterConfig:
+    """Options.
+
+    Attributes:
+        rank: p, dimension of the spectral subspace. 10 keeps the score of noise-free scenes (paints + 0.8 dB,
+            pompoms - 0.7 dB against all 31) and gains 0.5 to 2.7 dB with noise of 35 and 40 dB.
+        start: the prior's mean: "bicubic" as published, or "spectral_ls".
+        weight: m of the prior; from 1e-3 downwards the noise-free score no longer changes by 0.1 dB.
+        msi_weight: l, noise variance of X by that of Y.
+    """
+
+    rank: int = 10
+    start: str = "bicubic"
+    weight: float = 1e-3
+    msi_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.require_choice("start", self.start, STARTS)
+        for name in ("rank", "weight", "msi_weight"):
+            value = getattr(self, name)
+            checks.require(
+                value > 0, name, expected="a positive number", received=str(value), remedy="correct it"
+            )
+
+
+@register(
+    "sylvester",
+    kind="solver",
+    summary="Gaussian prior around the bicubic cube in a spectral subspace, in closed form (FUSE)",
+    source="Wei, Dobigeon, Tourneret, IEEE TIP 24(11), 2015",
+    needs=("psf", "srf"),
+)
+class SylvesterSolver(Solver):
+    """The closed form; it counts as one iteration.
+
+    Args:
+        model: the two cameras.
+        config: options.
+    """
+
+    def __init__(self, model: ObservationModel, config: SylvesterConfig = SylvesterConfig()) -> None:
+        self.model, self.config = model, config
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """See `Solver.solve`.
+
+        Raises:
+            ValueError: for images that do not fit each other or the cameras.
+        """
+        require_pair(self.model, lr_hsi, hr_msi)
+        iterations = Iterations("sylvester", 1, controls)
+        estimate = self._estimate(lr_hsi, hr_msi)
+        for _ in iterations:
+            iterations.finish()
+            iterations.report(None, lambda: estimate)
+        return Outcome(estimate, iterations.done, iterations.converged)
+
+    def _estimate(self, lr_hsi: Cube, hr_msi: Cube) -> Cube:
+        basis = spectral_basis(lr_hsi, self.config.rank)
+        response = basis.T @ self.model.spectral.matrix
+        solve = Sylvester(self.model.spatial, response, msi_weight=self.config.msi_weight)
+        coarse, sharp = ops.convert_to_tensor(lr_hsi[None]), ops.convert_to_tensor(hr_msi[None])
+        codes = ops.matmul(coarse, basis)
+        if self.config.start == "bicubic":
+            start = bicubic_enlarge(codes, self.model.scale)
+        else:
+            start = ops.matmul(SpectralLS(self.model)(coarse, sharp), basis)
+        found = solve(start, codes, sharp, self.config.weight)
+        return np.asarray(ops.convert_to_numpy(ops.matmul(found, basis.T)))[0]
