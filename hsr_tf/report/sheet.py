@@ -23,21 +23,23 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
-from hsr_tf.checks import require
-from hsr_tf.io.atomic import replacing_file
+from hsr_tf.report.canvas import (
+    DPI,
+    LINE_COLOURS,
+    LINE_DASHES,
+    NAME_POINTS,
+    NOTE_POINTS,
+    QUIET,
+    require_png,
+    save_png,
+)
 from hsr_tf.report.content import Result, SheetData
 from hsr_tf.report.grid import Grid
 from hsr_tf.report.render import DisplayBands, Stretch, choose_points, display_bands, display_channels
 
-__all__ = ["SheetData", "draw_sheet", "picture_sheet"]
+__all__ = ["DPI", "SheetData", "draw_sheet", "picture_sheet"]
 
-DPI = 150
-# Okabe and Ito's colours, which stay apart for colour-blind readers; dashes keep them apart in grey.
-LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
-LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1.5)))
 POINT_COLOURS = ("#E69F00", "#F0E442", "#FFFFFF")
-NAME_POINTS, NOTE_POINTS = 9.0, 8.0
-QUIET = "#444444"
 TRUTH_WIDTH = 2.6
 
 
@@ -63,18 +65,8 @@ def picture_sheet(path: str | os.PathLike[str], data: SheetData) -> Path:
         ValueError: `path` does not end in .png.
         OSError: the file cannot be written; what was there before stays.
     """
-    target = Path(path)
-    require(
-        target.suffix.lower() == ".png",
-        "path",
-        expected="a name that ends in .png",
-        received=repr(str(target)),
-        remedy="change the suffix",
-    )
-    figure = draw_sheet(data)
-    with replacing_file(target) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    return target
+    require_png(path)
+    return save_png(draw_sheet(data), path)
 
 
 def draw_sheet(data: SheetData) -> Figure:

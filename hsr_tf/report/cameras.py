@@ -1,0 +1,212 @@
+"""Estimated cameras in a picture: the kernel beside the true one, their difference, the response's curves."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hsr_tf.camera_metrics import camera_scores, common_grid
+from hsr_tf.checks import require
+from hsr_tf.report.canvas import (
+    LINE_COLOURS,
+    LINE_DASHES,
+    NAME_POINTS,
+    NOTE_POINTS,
+    QUIET,
+    TITLE,
+    blank,
+    quiet_axes,
+    save_png,
+)
+
+SIDE, LEFT, HEAD, KERNEL_HEIGHT, CURVES = 2.2, 0.65, 0.7, 2.9, 2.1
+LEFTS = (LEFT, LEFT + SIDE + 0.4, LEFT + 2 * SIDE + 1.45)
+RGB_COLOURS = ("#C0392B", "#1E8449", "#1F618D")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class CamerasData:
+    """What the picture shows; a truth that is None is left out.
+
+    Attributes:
+        title: headline, usually scene and method.
+        psf: (n, p) estimated kernel, centred, or None where only a response was estimated.
+        srf: (C, c) estimated response, or None where only a kernel was estimated.
+        true_psf: (m, q) true kernel.
+        true_srf: (C, c) true response.
+        shift_pixels: estimated (rows, columns) by which the colour image lies off the coarse cube.
+        true_shift: the true one.
+        wavelengths_nm: (C,) of the bands, or None.
+        channels: names of the channels.
+
+    Raises:
+        ValueError: neither a kernel nor a response; a true response of another shape.
+    """
+
+    title: str
+    psf: np.ndarray | None = None
+    srf: np.ndarray | None = None
+    true_psf: np.ndarray | None = None
+    true_srf: np.ndarray | None = None
+    shift_pixels: tuple[float, float] | None = None
+    true_shift: tuple[float, float] | None = None
+    wavelengths_nm: np.ndarray | None = None
+    channels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(
+            self.psf is not None or self.srf is not None,
+            "psf",
+            expected="an estimated kernel or response",
+            received="neither",
+            remedy="use a method that estimates them",
+        )
+        if self.srf is not None and self.true_srf is not None:
+            require(
+                np.shape(self.srf) == np.shape(self.true_srf),
+                "true_srf",
+                expected=f"shape {np.shape(self.srf)}, as the estimate has",
+                received=f"shape {np.shape(self.true_srf)}",
+                remedy="bring it to the cube's bands",
+            )
+
+
+def cameras_sheet(path: str | os.PathLike[str], data: CamerasData) -> Path:
+    """Draw the picture as a PNG file, which appears whole or not at all.
+
+    Raises:
+        ValueError: `path` does not end in .png.
+        OSError: the file cannot be written; what was there before stays.
+    """
+    return save_png(draw_cameras(data), path)
+
+
+def draw_cameras(data: CamerasData) -> Figure:
+    """The picture as a matplotlib figure."""
+    width = LEFTS[-1] + SIDE + 0.75
+    kernel_height = KERNEL_HEIGHT if data.psf is not None else 0.0
+    height = HEAD + kernel_height + (CURVES + 0.6 if data.srf is not None else 0.0)
+    figure = blank(width, height)
+    figure.text(0.2 / width, 1 - 0.28 / height, data.title, **TITLE)
+    note: dict[str, Any] = {"fontsize": NAME_POINTS, "color": QUIET, "parse_math": False}
+    figure.text(0.2 / width, 1 - 0.5 / height, _scores(data), **note)
+    if data.psf is not None:
+        _draw_kernels(figure, data, bottom=height - HEAD - kernel_height + 0.45)
+    if data.srf is not None:
+        place = (LEFT / width, 0.5 / height, (width - LEFT - 0.25) / width, CURVES / height)
+        _draw_response(figure.add_axes(place), data, data.srf)
+    return figure
+
+
+def _scores(data: CamerasData) -> str:
+    """The line of numbers below the headline."""
+    scores = camera_scores(data.true_psf, data.true_srf, data.psf, data.srf)
+    parts = []
+    if scores.kernel_l1 is not None:
+        parts.append(f"kernel L1 {scores.kernel_l1:.3f}, PSNR {scores.kernel_psnr:.1f} dB")
+    if scores.response_l1 is not None:
+        parts.append(f"response SAM {scores.response_sam_degrees:.2f}°, L1 {scores.response_l1:.3f}")
+    if data.shift_pixels is not None:
+        truth = f" (true {_pair(data.true_shift)})" if data.true_shift is not None else ""
+        parts.append(f"shift {_pair(data.shift_pixels)} px{truth}")
+    return "  ·  ".join(parts) or "no truth is known"
+
+
+def _pair(values: tuple[float, float]) -> str:
+    return f"{values[0]:+.2f}, {values[1]:+.2f}"
+
+
+def _draw_kernels(figure: Figure, data: CamerasData, bottom: float) -> None:
+    """True, estimated and difference, the first two on one scale; without a truth the estimate alone."""
+    assert data.psf is not None
+    if data.true_psf is None:
+        truth, found = None, np.asarray(data.psf) / np.sum(data.psf)
+    else:
+        truth, found = common_grid(data.true_psf, data.psf)
+    top = float(max(found.max(), 0 if truth is None else truth.max()))
+    shared = {"cmap": "viridis", "vmin": 0.0, "vmax": top}
+    panels: list[tuple[str, np.ndarray, dict[str, Any], Any]] = []
+    if truth is not None:
+        panels.append(("True kernel", truth, shared, data.true_shift))
+    panels.append(("Estimated kernel", found, shared, data.shift_pixels))
+    if truth is not None:
+        reach = max(float(np.abs(found - truth).max()), 1e-3 * top)
+        apart = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}
+        panels.append(("Estimated − true", found - truth, apart, None))
+    width, height = figure.get_size_inches()
+    for column, (name, kernel, style, shift) in enumerate(panels):
+        left = LEFTS[column]
+        axes = figure.add_axes((left / width, bottom / height, SIDE / width, SIDE / height))
+        drawn = _draw_kernel(axes, name, kernel, style, shift)
+        if column in (len(panels) - 1, len(panels) - 2):
+            place = ((left + SIDE + 0.05) / width, bottom / height, 0.09 / width, SIDE / height)
+            bar = figure.colorbar(drawn, cax=figure.add_axes(place))
+            bar.ax.tick_params(labelsize=6.5, length=2, pad=1.5)
+            bar.ax.yaxis.get_offset_text().set_fontsize(6)
+
+
+def _draw_kernel(
+    axes: Axes, name: str, kernel: np.ndarray, style: dict[str, Any], shift: tuple[float, float] | None
+) -> Any:
+    """One kernel, offsets from its centre on the axes, the centre marked, and where it looks with a shift."""
+    rows, columns = ((n - 1) / 2 for n in kernel.shape)
+    extent = (-columns - 0.5, columns + 0.5, rows + 0.5, -rows - 0.5)
+    drawn = axes.imshow(kernel, extent=extent, interpolation="nearest", **style)
+    light = "white" if style["cmap"] == "viridis" else "black"
+    axes.plot(0, 0, "+", color=light, markersize=9, markeredgewidth=0.9)
+    if shift is not None and max(map(abs, shift)) >= 0.05:
+        axes.plot(shift[1], shift[0], "x", color="#FF5A36", markersize=7, markeredgewidth=1.6)
+        axes.annotate(
+            "shift",
+            (shift[1], shift[0]),
+            xytext=(6, -9),
+            textcoords="offset points",
+            color="#FF5A36",
+            fontsize=NOTE_POINTS,
+            fontweight="bold",
+        )
+    axes.set_title(name, fontsize=NAME_POINTS, fontweight="bold", loc="left", pad=5)
+    axes.tick_params(labelsize=7, length=2.5)
+    axes.locator_params(nbins=5, integer=True)
+    for spine in axes.spines.values():
+        spine.set_linewidth(0.6)
+    return drawn
+
+
+def _draw_response(axes: Axes, data: CamerasData, srf: np.ndarray) -> None:
+    """Curves of every channel over the wavelengths, estimated as lines, true as broad pale ones."""
+    place = np.arange(1, len(srf) + 1) if data.wavelengths_nm is None else np.asarray(data.wavelengths_nm)
+    order = np.argsort(place, kind="stable")
+    num_channels = srf.shape[1]
+    colours = RGB_COLOURS if num_channels == 3 else LINE_COLOURS
+    names = (
+        data.channels
+        if len(data.channels) == num_channels
+        else tuple(f"channel {i + 1}" for i in range(num_channels))
+    )
+    for channel in range(num_channels):
+        colour = colours[channel % len(colours)]
+        dash = LINE_DASHES[channel // len(colours) % len(LINE_DASHES)]
+        if data.true_srf is not None:
+            truth = data.true_srf[:, channel] / data.true_srf[:, channel].sum()
+            axes.plot(place[order], truth[order], color=colour, lw=5, alpha=0.28, solid_capstyle="butt")
+        found = srf[:, channel] / max(srf[:, channel].sum(), 1e-30)
+        axes.plot(place[order], found[order], color=colour, lw=1.5, linestyle=dash, label=names[channel])
+    quiet_axes(axes, "band" if data.wavelengths_nm is None else "wavelength, nm", "response, sum 1")
+    axes.margins(x=0.01)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    handles = axes.get_legend_handles_labels()[0]
+    if data.true_srf is not None:
+        handles = [
+            *handles,
+            Line2D([], [], color="#777777", lw=1.5, label="estimated"),
+            Line2D([], [], color="#777777", lw=5, alpha=0.4, label="true"),
+        ]
+    axes.legend(handles=handles, fontsize=NOTE_POINTS, frameon=False, ncols=2 if len(handles) > 4 else 1)

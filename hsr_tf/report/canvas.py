@@ -1,0 +1,66 @@
+"""Small figures: written whole or not at all, the same pixels every time, axes in the sheets' manner."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hsr_tf.checks import require
+from hsr_tf.io.atomic import replacing_file
+
+DPI = 150
+# Okabe and Ito's colours, which stay apart for colour-blind readers; dashes keep them apart in grey.
+LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
+LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1.5)))
+NAME_POINTS, NOTE_POINTS = 9.0, 8.0
+QUIET = "#444444"
+TITLE: dict[str, Any] = {"fontsize": 12, "fontweight": "bold", "parse_math": False}
+
+
+def blank(width: float, height: float) -> Figure:
+    """An empty white figure of so many inches, drawn without a display."""
+    figure = Figure(figsize=(width, height), facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_png(figure: Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as a PNG file, which appears whole or not at all.
+
+    Raises:
+        ValueError: `path` does not end in .png.
+        OSError: the file cannot be written; what was there before stays.
+    """
+    target = require_png(path)
+    with replacing_file(target) as temporary:
+        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+    return target
+
+
+def require_png(path: str | os.PathLike[str]) -> Path:
+    """The path, which must end in .png."""
+    target = Path(path)
+    require(
+        target.suffix.lower() == ".png",
+        "path",
+        expected="a name that ends in .png",
+        received=repr(str(target)),
+        remedy="change the suffix",
+    )
+    return target
+
+
+def quiet_axes(axes: Axes, x_label: str, y_label: str) -> None:
+    """Thin grid, small labels, no frame above and to the right."""
+    axes.set_xlabel(x_label, fontsize=NOTE_POINTS, labelpad=2)
+    axes.set_ylabel(y_label, fontsize=NOTE_POINTS, labelpad=3)
+    axes.tick_params(labelsize=NOTE_POINTS, length=2.5)
+    axes.grid(True, color="#DDDDDD", linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
