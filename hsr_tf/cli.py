@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,14 +35,16 @@ Psf = Annotated[
     typer.Option(
         "--psf",
         help="Blur of the hyperspectral camera, in pixels of the sharp image: gaussian, gaussian:fwhm=6, "
-        "gaussian:sigma=2x4,angle=30, box:size=5, motion:length=9,angle=30, identity, or a file.",
+        "gaussian:sigma=2x4,angle=30, box:size=5, motion:length=9,angle=30, identity, or a file; "
+        "hsr fuse takes estimate too, to find it from the images.",
     ),
 ]
 Srf = Annotated[
     str | None,
     typer.Option(
         "--srf",
-        help="Response of the colour camera: nikon_d700, a camera of colour-science, or a CSV file.",
+        help="Response of the colour camera: nikon_d700, a camera of colour-science, or a CSV file; "
+        "hsr fuse takes estimate too.",
     ),
 ]
 SrfOutside = Annotated[
@@ -129,6 +132,8 @@ def simulate(
         "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
         "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --output=z.h5",
         "hsr fuse --lr_hsi=x.mat --hr_msi=y.png --psf=gaussian:fwhm=6 --output=z.mat",
+        "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
+        "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
     )
 )
 def fuse(
@@ -145,30 +150,61 @@ def fuse(
         Path | None,
         typer.Option(help="Folder of a trained model; the shipped one for these sizes by default."),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of a solver, NAME=VALUE; may be given again for others."),
+    ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option("--max_seconds", help="A solver ends after so long with its best estimate so far."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all that a solver draws.")] = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="File (.npz) from which a long solver goes on when it is started again."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw estimated kernel and response into this file (.png).")
+    ] = None,
 ) -> None:
     """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
 
     Without --psf and --srf the cameras are those that simulated files
-    tell of, else gaussian and nikon_d700.
+    tell of, else gaussian and nikon_d700. What is wrong with the images
+    (dead bands, no data) is told in warnings and repaired.
     """
     from hsr_tf import io
     from hsr_tf.report.screen import facts, fusion_facts
     from hsr_tf.scene import Observation
 
     io.writer_for(output)
-    _require_apart([output], [lr_hsi, hr_msi])
+    written = [path for path in (output, checkpoint, picture) if path is not None]
+    _require_apart(written, [lr_hsi, hr_msi])
+    if picture is not None:
+        _require_picture(picture)
     with terminal.working("reading the two images"):
         observation = Observation.from_pair(io.load(lr_hsi), io.load(hr_msi))
-    with terminal.working(f"fusing by {method}"):
+    with terminal.working("loading the method"):
         terminal.load_keras()
         from hsr_tf import fusion
+        from hsr_tf import methods as registry
+        from hsr_tf.options import with_options
+        from hsr_tf.solvers.solver import Controls
 
-        in_file = srf is None and srf_outside == "error"
-        response = None if in_file else _loaded_srf(srf, srf_outside, observation.lr_hsi)
-        solution = fusion.fuse(observation, method, psf=psf, srf=response, weights=weights)
+        chosen = with_options(registry.get(method), option or ())
+        _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
+        in_file = srf in (None, "estimate") and srf_outside == "error"
+        response = srf if in_file else _loaded_srf(srf, srf_outside, observation.lr_hsi)
+    iterates = chosen.kind == "solver"
+    controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
+    with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
+        solution = fusion.fuse(observation, chosen, psf=psf, srf=response, weights=weights, controls=controls)
     with terminal.working("writing"):
         io.save(solution.estimate, output)
-    terminal.show(facts([*fusion_facts(observation, solution), ("wrote", str(output))]))
+        if picture is not None:
+            _draw_cameras(picture, observation, solution)
+    lines = [*fusion_facts(observation, solution), ("wrote", str(output))]
+    terminal.show(facts([*lines, ("drew", str(picture or ""))]))
 
 
 @app.command(
@@ -270,6 +306,47 @@ def _require_apart(outputs: list[Path], inputs: list[Path]) -> None:
         for given in inputs:
             if output.exists() and given.exists() and output.samefile(given):
                 raise checks.file_error(output, "is an input as well", "write to another name")
+
+
+def _require_picture(path: Path) -> None:
+    from hsr_tf.report.canvas import require_png
+
+    require_png(path)
+    if not path.absolute().parent.is_dir():
+        raise checks.file_error(path, f"the folder {path.absolute().parent} does not exist", "make it first")
+
+
+def _require_estimated_cameras(
+    picture: Path | None, needs: tuple[str, ...], kind: str, words: tuple[str | None, str | None]
+) -> None:
+    estimated = "estimate" in words or (kind == "solver" and not {"psf", "srf"} <= set(needs))
+    checks.require(
+        picture is None or estimated,
+        "picture",
+        expected="a method that estimates kernel or response",
+        received="one that is given both",
+        remedy="add --psf=estimate or --srf=estimate, or leave the picture out",
+    )
+
+
+def _draw_cameras(path: Path, observation: Any, solution: Any) -> None:
+    from hsr_tf.report.cameras import CamerasData, cameras_sheet
+
+    told = solution.estimate.metadata
+    names = str(observation.hr_msi.metadata.get("channels", ""))
+    title = f"{told['method']}, x{observation.scale}"
+    name = observation.lr_hsi.name
+    cameras_sheet(
+        path,
+        CamerasData(
+            title=f"{name}, {title}" if name else title,
+            psf=solution.psf,
+            srf=solution.srf,
+            shift_pixels=solution.shift_pixels,
+            wavelengths_nm=observation.lr_hsi.wavelengths_nm,
+            channels=tuple(names.split(",")) if names else (),
+        ),
+    )
 
 
 def _require_json(path: Path) -> None:

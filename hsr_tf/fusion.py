@@ -29,7 +29,7 @@ from hsr_tf.physics.cameras import (
 )
 from hsr_tf.repair import Repaired, repair
 from hsr_tf.scene import Observation, Scene, Solution
-from hsr_tf.solve import ESTIMATE
+from hsr_tf.solve import ESTIMATE, ESTIMATED
 from hsr_tf.solvers.solver import Controls, Cube
 
 Tensor = Any
@@ -130,7 +130,9 @@ def fuse(
         cameras = replace(cameras, choice=cameras_with(card, cameras.choice))
         return _run(repaired, known, cameras, solve.network(card, given=weights is not None))
     if known.kind == "solver":
-        return _run(repaired, known, cameras, solve.solver(known, cameras.choice.model, controls))
+        return _run(
+            repaired, known, cameras, solve.solver(known, cameras.choice.model, cameras.remaining(controls))
+        )
     return _run(repaired, known, cameras, solve.closed_form(known, cameras.choice.model))
 
 
@@ -152,7 +154,8 @@ def _cameras(
 
 def _suspected(repaired: Repaired, method: methods.Method, choice: CameraChoice) -> str | None:
     """A line about cameras that do not fit the images, for methods that depend on both."""
-    if not {"psf", "srf"} <= set(method.needs):
+    found_here = (choice.psf_origin, choice.srf_origin) == (ESTIMATED, ESTIMATED)
+    if found_here or not {"psf", "srf"} <= set(method.needs):
         return None
     images = repaired.observation
     found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)

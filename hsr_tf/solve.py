@@ -54,6 +54,12 @@ class Cameras:
     shift: tuple[float, float] | None = None
     seconds: float = 0.0
 
+    def remaining(self, controls: Controls) -> Controls:
+        """The controls with the time that the estimation has left of theirs, a second at least."""
+        if controls.max_seconds is None or not self.seconds:
+            return controls
+        return replace(controls, max_seconds=max(1.0, controls.max_seconds - self.seconds))
+
     def tell(self, outcome: Outcome) -> Outcome:
         """The outcome with these estimates where it brings none of its own."""
         return replace(
@@ -74,7 +80,8 @@ def estimate_cameras(
 
     start = time.perf_counter()
     images = (observation.lr_hsi.cube, observation.hr_msi.cube)
-    found = estimate_psf_srf(*images, observation.scale, PsfSrfConfig(), controls)
+    quiet = replace(controls, callback=None, checkpoint=None)
+    found = estimate_psf_srf(*images, observation.scale, PsfSrfConfig(), quiet)
     model = ObservationModel(
         found.model.spatial if psf else choice.model.spatial,
         found.model.spectral if srf else choice.model.spectral,

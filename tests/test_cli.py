@@ -22,6 +22,7 @@ from scipy import ndimage
 import hsr_tf
 from hsr_tf import cli
 from hsr_tf.scene import Scene
+from tests.solver_for_tests import blended, registered
 
 WAVELENGTHS_NM = np.arange(400.0, 701.0, 10.0)
 COMMANDS = ("simulate", "fuse", "evaluate", "info", "methods")
@@ -121,6 +122,7 @@ def nothing(folder: Path) -> None:
     del folder
 
 
+FILES = (("lr_hsi", "x.h5"), ("hr_msi", "y.h5"), ("output", "e.h5"))
 FUSE = ("fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--output=old.h5")
 SIMULATE = ("simulate", "--reference=z.h5", "--output_dir=new/d")
 EVALUATE = ("evaluate", "--reference=z.h5", "--scale=8")
@@ -160,7 +162,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], Sequence[str], str]] = {
         (*SIMULATE, "--scale=8"),
         "expected bands within 400 to 700",
     ),
-    "unknown method": (nothing, (*FUSE, "--method=magic"), "expected one of bicubic, ms_ssfnet, spectral_ls"),
+    "unknown method": (nothing, (*FUSE, "--method=magic"), "expected one of bicubic, "),
     "unknown psf": (nothing, (*FUSE, "--psf=disc"), "psf: expected one like gaussian | gaussian:fwhm=6"),
     "unknown srf": (nothing, (*FUSE, "--srf=nikon_d70"), "did you mean 'nikon_d700'?"),
     "missing srf": (nothing, (*FUSE, "--srf=camera.csv"), "camera.csv: no such response file"),
@@ -180,6 +182,12 @@ REFUSED: dict[str, tuple[Callable[[Path], None], Sequence[str], str]] = {
     "output over an input": (nothing, (*FUSE, "--output=x.h5"), "x.h5: is an input as well"),
     "file in the way": (nothing, (*SIMULATE, "--scale=8", "--output_dir=old.h5"), "old.h5 is a file"),
     "other size": (nothing, (*EVALUATE, "--estimate=x.h5"), "estimate: expected the reference's shape"),
+    "picture of nothing": (nothing, (*FUSE, "--picture=c.png"), "picture: expected a method that estimates"),
+    "picture of another kind": (nothing, (*FUSE, "--picture=c.jpg"), "a name that ends in .png"),
+    "no folder for the picture": (nothing, (*FUSE, "--picture=no/c.png"), "does not exist; make it first"),
+    "checkpoint over an input": (nothing, (*FUSE, "--checkpoint=x.h5"), "x.h5: is an input as well"),
+    "no time at all": (nothing, (*FUSE, "--max_seconds=0"), "max_seconds: expected a positive number"),
+    "option of none": (nothing, (*FUSE, "--option=a=1"), "option: expected none for spectral_ls"),
     "json over an input": (nothing, (*EVALUATE, "--estimate=z.h5", "--json=z.h5"), "is an input as well"),
     "no folder for json": (nothing, (*EVALUATE, "--estimate=z.h5", "--json=no/s.json"), "does not exist"),
 }
@@ -295,6 +303,32 @@ def test_a_blind_camera_is_allowed_where_it_is_asked_for(folder: Path, hsr: Call
     assert hsr("simulate", *flags, "--srf_outside=zero").code == 0
 
 
+def test_a_solver_takes_options_time_and_seed_and_draws_its_cameras(
+    folder: Path, hsr: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(monkeypatch, "blended", blended, needs=())
+    flags = (f"--lr_hsi={folder}/x.h5", f"--hr_msi={folder}/y.h5", f"--output={folder}/e.h5")
+    more = ("--option=num_iterations=3", "--max_seconds=60", "--seed=4", f"--picture={folder}/c.png")
+    answer = hsr("fuse", *flags, "--method=blended", *more)
+    assert (answer.code, answer.err) == (0, ""), answer
+    assert "iterations  3, converged" in answer.out
+    assert "+0.50 rows, -1.00 columns off the coarse cube" in answer.out
+    assert f"drew        {folder}/c.png" in answer.out
+    assert (folder / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert hsr_tf.load(folder / "e.h5").metadata["kindness"] == 3
+    wrong = hsr("fuse", *flags, "--method=blended", "--option=num_iteration=3")
+    assert wrong.code == 2 and "did you mean 'num_iterations'?" in wrong.err
+
+
+def test_faults_of_the_images_are_warnings_of_one_line(folder: Path, hsr: Callable[..., Answer]) -> None:
+    changed(folder / "x.h5", lambda file: file["cube"].__setitem__(7, 0.0))
+    answer = hsr(*FUSE[:1], *(f"--{n}={folder}/{f}" for n, f in FILES), "--method=spectral_ls")
+    assert answer.code == 0 and answer.err.splitlines() == [
+        "warning: lr_hsi: 1 dead band 8 at 470 nm (all zero); left out, and filled from the bands beside them"
+    ]
+    assert hsr_tf.load(folder / "e.h5").cube[..., 7].any()
+
+
 def test_info_tells_what_a_file_holds(folder: Path, hsr: Callable[..., Answer]) -> None:
     answer = hsr("info", folder / "x.h5")
     assert answer.code == 0 and answer.err == ""
@@ -376,6 +410,40 @@ def test_an_interrupt_while_writing_leaves_the_old_file(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert everything(folder) == before
+
+
+def test_an_interrupted_solver_ends_with_130_and_writes_nothing(folder: Path) -> None:
+    """The command itself, stopped within an iteration."""
+    code = """
+        import sys, time
+        import hsr_tf
+        from hsr_tf import cli, methods
+        from hsr_tf.solvers.solver import Solver
+
+        methods.names()
+
+        class Slow(Solver):
+            def solve(self, lr_hsi, hr_msi, controls):
+                print("solving", flush=True)
+                time.sleep(60)
+
+        methods._REGISTRY["slow"] = methods.Method("slow", "solver", "s", "t", (), lambda model: Slow())
+        sys.argv[0] = "hsr"
+        cli.main()
+    """
+    before = everything(folder)
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *FUSE, "--method=slow", "--picture=c.png"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "solving\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "") and err.endswith("interrupted\n"), err
     assert everything(folder) == before
 
 

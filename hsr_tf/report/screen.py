@@ -63,6 +63,8 @@ def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str
         ("psf", told["psf"]),
         ("srf", told["srf"]),
         ("trust", _trust(told)),
+        ("iterations", _iterations(solution)),
+        ("shift", _shift(solution)),
         ("left over", f"lr_hsi {left[0]}, hr_msi {left[1]}"),
     ]
 
@@ -108,6 +110,20 @@ def _trust(told: Mapping[str, Any]) -> str:
         return ""
     apart = f"where both images show the same they differ by {_percent(told['disagreement'])}"
     return f"{100 * told['trust']:.0f} %; {apart}"
+
+
+def _iterations(solution: Solution) -> str:
+    if solution.iterations is None:
+        return ""
+    ended = "converged" if solution.converged else "ended by its cap or the time"
+    return f"{solution.iterations}, {ended}"
+
+
+def _shift(solution: Solution) -> str:
+    if solution.shift_pixels is None:
+        return ""
+    rows, columns = solution.shift_pixels
+    return f"the colour image lies {rows:+.2f} rows, {columns:+.2f} columns off the coarse cube"
 
 
 def _percent(share: float | None) -> str:

@@ -1,0 +1,90 @@
+"""Options in words become fields of the right type; mistyped ones are refused with what was meant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from hsr_tf.methods import Method, get
+from hsr_tf.options import default_config, describe_options, with_options
+from tests.solver_for_tests import BlendedConfig, blended
+
+
+@dataclass(frozen=True)
+class Everything:
+    count: int = 1
+    rate: float = 0.5
+    fast: bool = False
+    word: str = "a"
+    choice: Literal["noise", "images"] = "noise"
+    pair: tuple[int, int] = (1, 2)
+    many: tuple[float, ...] = ()
+    limit: float | None = None
+    folder: Path | None = None
+
+
+def build(model: Any, config: Everything = Everything()) -> Everything:
+    del model
+    return config
+
+
+METHOD = Method("all", "solver", "s", "t", (), build)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("count=-3", -3),
+        ("rate=1e-3", 1e-3),
+        ("fast=true", True),
+        ("fast=no", False),
+        ("word=x=y", "x=y"),
+        ("choice=images", "images"),
+        ("pair=4x8", (4, 8)),
+        ("many=0.5,2", (0.5, 2.0)),
+        ("limit=none", None),
+        ("limit=3", 3.0),
+        ("folder=a/b", Path("a/b")),
+    ],
+)
+def test_values_have_the_type_of_their_field(text: str, value: Any) -> None:
+    config = with_options(METHOD, [text]).build(None)
+    found = getattr(config, text.partition("=")[0])
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cuont=3", "option of all: expected one of choice, count, .*did you mean 'count'"),
+        ("count", "option: expected name=value, got 'count'"),
+        ("count=3.5", "option count: expected int, got '3.5'"),
+        ("fast=perhaps", "option fast: expected bool, got 'perhaps'"),
+        ("choice=noisy", "option choice: expected .*'noise', 'images'"),
+        ("limit=soon", "option limit: expected float | None, got 'soon'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        with_options(METHOD, [text])
+
+
+def test_the_last_of_two_wins_and_none_changes_nothing() -> None:
+    assert with_options(METHOD, ["count=2", "count=5"]).build(None).count == 5
+    assert with_options(METHOD, []) is METHOD
+
+
+def test_methods_without_options_say_so() -> None:
+    with pytest.raises(ValueError, match="option: expected none for bicubic"):
+        with_options(get("bicubic"), ["a=1"])
+    assert default_config(get("bicubic")) is None and describe_options(get("bicubic")) == []
+
+
+def test_options_are_described_as_they_are_written() -> None:
+    method = Method("blended", "solver", "s", "t", (), blended)
+    texts = describe_options(method)
+    assert texts == ["num_iterations=2", "step=0.5", "sizes=4x8", "note=none", "quick=false"]
+    assert default_config(with_options(method, texts)) == BlendedConfig()
