@@ -105,7 +105,7 @@ class DataConsistency:
 
     def explain(self, estimate: Tensor, residual: Tensor) -> Tensor:
         """The nearest cube whose coarse image is larger by `residual`."""
-        return estimate + self.model.spatial.adjoint(self._solve(residual))
+        return estimate + self.model.spatial.adjoint(self.solve(residual))
 
     def trust(self, lr_hsi: Tensor, hr_msi: Tensor, left: Tensor) -> Tensor:
         """How far the two observations are to be believed, (B, 1, 1, 1) from 0 to 1.
@@ -127,7 +127,8 @@ class DataConsistency:
         ratio = apart / ops.maximum(allowed * BREAK_EVEN**2, 1e-10)
         return 1.0 / (1.0 + ops.square(ratio))
 
-    def _solve(self, residual: Tensor) -> Tensor:
+    def solve(self, residual: Tensor) -> Tensor:
+        """(D D* + w)^-1 of a coarse image."""
         if self._gram is None:
             return _conjugate_gradients(self.model.spatial, residual, self._damping)
         for axis, taps in zip((1, 2), self._gram, strict=True):

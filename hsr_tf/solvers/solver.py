@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from hsr_tf import checks
+from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 
 Cube = NDArray[np.float32]
@@ -189,3 +190,42 @@ class BestSoFar:
         if better:
             self.score, self.iteration, self.value = score, iteration, value
         return better
+
+
+def check_pair(lr_hsi: Cube, hr_msi: Cube, model: ObservationModel) -> None:
+    """Refuse images that are no pair, or that the model's cameras cannot have taken.
+
+    Args:
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (s h, s w, c).
+        model: the two cameras.
+
+    Raises:
+        ValueError: arrays that are not 3-D and finite, sizes that are not in the ratio s, another number of
+            bands or channels than the response has.
+    """
+    for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
+        checks.require(
+            image.ndim == 3 and image.size > 0,
+            name,
+            expected="(rows, columns, bands)",
+            received=f"shape {image.shape}",
+            remedy="give one scene, with its bands on the last axis",
+        )
+        checks.require_finite(name, image)
+    wanted = tuple(model.scale * n for n in lr_hsi.shape[:2])
+    checks.require(
+        hr_msi.shape[:2] == wanted,
+        "hr_msi",
+        expected=f"{wanted[0]}x{wanted[1]} pixels, {model.scale} times those of lr_hsi",
+        received=f"{hr_msi.shape[0]}x{hr_msi.shape[1]}",
+        remedy="crop both images to the same ground",
+    )
+    bands = (lr_hsi.shape[-1], hr_msi.shape[-1])
+    checks.require(
+        bands == model.spectral.matrix.shape,
+        "srf",
+        expected=f"a response of {bands[0]} bands and {bands[1]} channels",
+        received="{} bands and {} channels".format(*model.spectral.matrix.shape),
+        remedy="give the response of the camera that took hr_msi, on the bands of lr_hsi",
+    )

@@ -1,0 +1,129 @@
+"""The sharp cube from a spectral map and subspace codes, made to agree with both images, in little memory.
+
+    Z = M(Y) + A V,   then   Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 (X - D Z) ] + (1 - t) up(X - D Z)
+
+with M the map of `SpectralLS`, A the codes, V the subspace, t the trust of `DataConsistency`. The cube is
+filled in place, rows at a time along the spectrum and bands at a time over space: at its peak this needs the
+cube once and a few of its bands, where the plain expression needs it five times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from hsr_tf.bases import DataConsistency, SpectralLS
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.solvers.solver import Cube
+
+FLOATS_AT_ONCE = 2**25
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """The closed-form map of a scene and what it leaves.
+
+    Attributes:
+        spectral_map: (1, K, C), see `SpectralLS.fit`.
+        residual: X - D M(Y), (h, w, C).
+    """
+
+    spectral_map: tf.Tensor
+    residual: Cube
+
+
+class Assembly:
+    """Evaluates and completes estimates of one scene.
+
+    Args:
+        model: the two cameras.
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (s h, s w, c).
+    """
+
+    def __init__(self, model: ObservationModel, lr_hsi: Cube, hr_msi: Cube) -> None:
+        self.model, self.lr_hsi, self.hr_msi = model, lr_hsi, hr_msi
+        self._map = SpectralLS(model, consistent=False)
+        self._consistency = DataConsistency(model)
+        self._degrade = tf.function(model.spatial.forward, reduce_retracing=True)
+        self._spread = tf.function(model.spatial.adjoint, reduce_retracing=True)
+        self._predict = tf.function(self._map.predict, reduce_retracing=True)
+
+    def start(self) -> Start:
+        """Fit the map to the scene."""
+        lr_hsi, hr_msi = tf.constant(self.lr_hsi[None]), tf.constant(self.hr_msi[None])
+        spectral_map = self._map.fit(lr_hsi, hr_msi)
+        cube = self.cube(spectral_map)
+        return Start(spectral_map, self.lr_hsi - self.degraded(cube))
+
+    def cube(
+        self,
+        spectral_map: tf.Tensor,
+        codes: NDArray[np.float32] | None = None,
+        vectors: NDArray[np.float32] | None = None,
+    ) -> Cube:
+        """M(Y) + A V with codes A (H, W, r) and V (r, C)."""
+        height, width, _ = self.hr_msi.shape
+        cube = np.empty((height, width, self.lr_hsi.shape[-1]), np.float32)
+        for rows in self._row_strips():
+            cube[rows] = self._predict(spectral_map, tf.constant(self.hr_msi[None, rows]))[0].numpy()
+            if codes is not None and vectors is not None:
+                cube[rows] += codes[rows] @ vectors
+        return cube
+
+    def complete(self, cube: Cube, *, trust: float | None = None) -> float:
+        """Make the cube agree with both images, in place, as far as they agree with each other.
+
+        Args:
+            cube: Z, (H, W, C), overwritten.
+            trust: t; by default `DataConsistency.trust` says.
+
+        Returns:
+            t.
+        """
+        left = self.lr_hsi - self.degraded(cube)
+        if trust is None:
+            trust = self._trust(left)
+        self._match_spectrum(cube, trust)
+        seen = self.lr_hsi - self.degraded(cube) if trust > 0 else left
+        solved = self._consistency.solve(tf.constant(seen[None]))
+        for bands in self._band_groups():
+            if trust > 0:
+                cube[..., bands] += trust * self._spread(solved[..., bands])[0].numpy()
+            if trust < 1:
+                rest = bicubic_enlarge(tf.constant(left[None, ..., bands]), self.model.scale)
+                cube[..., bands] += (1.0 - trust) * rest[0].numpy()
+        return trust
+
+    def degraded(self, cube: Cube) -> Cube:
+        """D Z, (h, w, C), some bands at a time."""
+        parts = [
+            self._degrade(tf.constant(np.ascontiguousarray(cube[None, ..., bands])))[0].numpy()
+            for bands in self._band_groups()
+        ]
+        return np.concatenate(parts, -1)
+
+    def _trust(self, left: Cube) -> float:
+        images = (tf.constant(image[None]) for image in (self.lr_hsi, self.hr_msi, left))
+        return float(np.squeeze(self._consistency.trust(*images)))
+
+    def _match_spectrum(self, cube: Cube, trust: float) -> None:
+        response = self.model.spectral.matrix.astype(np.float32)
+        inverse = (trust * self.model.spectral.pseudo_inverse()).astype(np.float32)
+        for rows in self._row_strips():
+            cube[rows] += (self.hr_msi[rows] - cube[rows] @ response) @ inverse
+
+    def _row_strips(self) -> list[slice]:
+        height, width, _ = self.hr_msi.shape
+        step = max(1, FLOATS_AT_ONCE // (width * self.lr_hsi.shape[-1]))
+        return [slice(row, min(row + step, height)) for row in range(0, height, step)]
+
+    def _band_groups(self) -> list[slice]:
+        height, width, _ = self.hr_msi.shape
+        step = max(1, FLOATS_AT_ONCE // (height * width))
+        num_bands = self.lr_hsi.shape[-1]
+        return [slice(band, min(band + step, num_bands)) for band in range(0, num_bands, step)]

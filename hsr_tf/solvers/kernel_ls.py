@@ -1,0 +1,198 @@
+"""Kernel least squares: what `spectral_ls` leaves, regressed on colour and position, for this scene alone.
+
+The residual X - D M(Y) of the quadratic map is explained by D phi(Y, position) with random Fourier features
+phi (`features.py`), by ridge regression: where pixels of like colour lie near each other they share a
+correction. As the features are degraded before the fit, the map is fitted to exactly what it produces, and
+mixed coarse pixels are no error (area-to-point kriging, Kyriakidis 2004, with colour as a covariate). Several
+kernels are fitted, each with its own draw of features and its own weight, and their corrections averaged;
+the mean is better than the best of them. Then the result is made to agree with both images.
+
+Scenes of more than about 64 x 64 coarse pixels are solved in overlapping windows, which adapts the map to
+the place as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from hsr_tf.methods import register
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.solvers.assembly import Assembly, Start
+from hsr_tf.solvers.features import FourierFeatures, Kernel, feature_images, pixel_inputs
+from hsr_tf.solvers.ridge import RidgeFit, fit_ridge, held_out_blocks
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
+from hsr_tf.solvers.subspace import SpectralSubspace
+from hsr_tf.solvers.windows import Cover, Window
+
+WEIGHTS = tuple(10.0**power for power in range(-9, -1))
+
+
+@dataclass(frozen=True)
+class KernelConfig:
+    """Options of `KernelLS`.
+
+    Attributes:
+        kernels: lengths (colour in standard deviations of Y, position in coarse pixels) of each member.
+        num_features: M, random features of each member.
+        window: side of a window in coarse pixels where the scene is larger, before limits on its sharp size.
+        consistent: make the result agree with both images.
+    """
+
+    kernels: tuple[tuple[float, float], ...] = (
+        (4.0, 16.0),
+        (2.0, 8.0),
+        (4.0, 8.0),
+        (2.0, 4.0),
+        (4.0, 2.0),
+    )
+    num_features: int = 1024
+    window: int = 64
+    consistent: bool = True
+
+
+@register(
+    "kernel_ls",
+    kind="solver",
+    summary="spectral_ls, and kernel regression of its residual on colour and position",
+    source="Rahimi and Recht, NIPS 2007, on spectral_ls",
+    needs=("psf", "srf"),
+)
+class KernelLS(Solver):
+    """Kernel least squares of one scene.
+
+    Args:
+        model: the two cameras.
+        config: options.
+    """
+
+    name = "kernel_ls"
+
+    def __init__(self, model: ObservationModel, config: KernelConfig = KernelConfig()) -> None:
+        self.model, self.config = model, config
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """The sharp cube of X (h, w, C) and Y (s h, s w, c); an iteration is one kernel in one window."""
+        check_pair(lr_hsi, hr_msi, self.model)
+        assembly = Assembly(self.model, lr_hsi, hr_msi)
+        start = assembly.start()
+        iterations = Iterations(self.name, self._most(lr_hsi), controls)
+        regression = KernelRegression(self.model, self.config, start, hr_msi, controls.seed)
+
+        def estimate() -> Cube:
+            cube = assembly.cube(start.spectral_map, regression.codes(), regression.subspace.vectors)
+            if self.config.consistent:
+                assembly.complete(cube)
+            return cube
+
+        steps = regression.steps()
+        for _ in iterations:
+            fit = next(steps)
+            iterations.report(fit.held_out_error, estimate)
+        complete = iterations.done == iterations.most
+        return Outcome(estimate(), iterations.done, complete, details={"rank": regression.subspace.rank})
+
+    def _most(self, lr_hsi: Cube) -> int:
+        cover = window_cover((lr_hsi.shape[0], lr_hsi.shape[1]), self.model.scale, self.config.window)
+        return len(self.config.kernels) * len(cover.windows())
+
+
+class KernelRegression:
+    """The corrections of all kernels in all windows, as subspace codes.
+
+    Args:
+        model: the two cameras.
+        config: options.
+        start: the map whose residual is explained.
+        hr_msi: Y, (H, W, c).
+        seed: of the random features.
+    """
+
+    def __init__(
+        self, model: ObservationModel, config: KernelConfig, start: Start, hr_msi: Cube, seed: int
+    ) -> None:
+        self._model, self._config, self._seed = model, config, seed
+        self.subspace = SpectralSubspace.of(start.residual)
+        self._targets = self.subspace.codes(start.residual)
+        self._inputs = pixel_inputs(hr_msi, model.scale)
+        height, width, _ = start.residual.shape
+        self._cover = window_cover((height, width), model.scale, config.window)
+        self._sum = np.zeros((*hr_msi.shape[:2], self.subspace.rank), np.float32)
+        self._finished = 0
+        self._degraded = tf.function(self._degraded_features, reduce_retracing=True)
+        self._applied = tf.function(_applied_features, reduce_retracing=True)
+
+    def codes(self) -> NDArray[np.float32]:
+        """Mean correction of the kernels that were fitted in every window, (H, W, r)."""
+        return (self._sum / max(1, self._finished)).astype(np.float32)
+
+    def steps(self) -> Iterator[RidgeFit]:
+        """Fit kernel after kernel, each in all windows; a kernel counts once it has been in all."""
+        for number, lengths in enumerate(self._config.kernels):
+            rng = np.random.default_rng([self._seed, number])
+            correction = np.zeros_like(self._sum)
+            windows = self._cover.windows()
+            for window in windows:
+                fit = self._fit(window, Kernel(*lengths), rng, correction)
+                if window is windows[-1]:
+                    self._sum += correction
+                    self._finished += 1
+                yield fit
+
+    def _fit(
+        self, window: Window, kernel: Kernel, rng: np.random.Generator, correction: NDArray[np.float32]
+    ) -> RidgeFit:
+        inputs = tf.constant(self._inputs[window.sharp])
+        features = FourierFeatures.draw(
+            kernel,
+            num_channels=inputs.shape[-1] - 2,
+            num_features=self._config.num_features,
+            rng=rng,
+        )
+        chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
+        total = tf.constant(features.num_features)
+        parts = [
+            self._degraded(inputs, features.frequencies[:, k], features.phases[k], total).numpy()
+            for k in chunks
+        ]
+        targets = self._targets[window.coarse]
+        height, width, rank = targets.shape
+        fit = fit_ridge(
+            np.concatenate(parts, -1).reshape(height * width, -1),
+            targets.reshape(-1, rank),
+            held_out_blocks(height, width),
+            weights=WEIGHTS,
+        )
+        found = sum(
+            self._applied(
+                inputs,
+                features.frequencies[:, k],
+                features.phases[k],
+                total,
+                fit.coefficients[k].astype(np.float32),
+            ).numpy()
+            for k in chunks
+        )
+        correction[window.sharp] += found * self._cover.weights(window)[..., None]
+        return fit
+
+    def _degraded_features(
+        self, inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor
+    ) -> tf.Tensor:
+        return self._model.spatial.forward(feature_images(inputs, frequencies, phases, total)[None])[0]
+
+
+def window_cover(coarse_size: tuple[int, int], scale: int, window: int) -> Cover:
+    """Windows of a scene: `window` coarse pixels a side, but of 512 to 1024 sharp ones."""
+    side = int(np.clip(window, -(-512 // scale), max(2, 1024 // scale)))
+    return Cover(coarse_size, scale, size=side, overlap=max(1, side // 8))
+
+
+def _applied_features(
+    inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor, coefficients: tf.Tensor
+) -> tf.Tensor:
+    return tf.tensordot(feature_images(inputs, frequencies, phases, total), coefficients, 1)

@@ -1,0 +1,170 @@
+"""Kernel least squares and what it is made of: features, ridge regression, windows, assembly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hsr_tf.bases import DataConsistency, SpectralLS
+from hsr_tf.solvers.assembly import Assembly
+from hsr_tf.solvers.features import FourierFeatures, Kernel, feature_images
+from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
+from hsr_tf.solvers.ridge import Ridge, fit_ridge, held_out_blocks
+from hsr_tf.solvers.solver import Controls, Step
+from hsr_tf.solvers.subspace import SpectralSubspace
+from hsr_tf.solvers.windows import Cover
+from tests.solvers.scenes import cameras, mixture, pair, psnr
+
+SMALL = KernelConfig(kernels=((4.0, 8.0), (4.0, 2.0)), num_features=128)
+
+
+def test_products_of_features_approach_the_gaussian_kernel() -> None:
+    rng = np.random.default_rng(1)
+    u = rng.standard_normal((1, 6, 5)).astype(np.float32)
+    drawn = FourierFeatures.draw(Kernel(1.5, 3.0), num_channels=3, num_features=40_000, rng=rng)
+    phi = feature_images(tf.constant(u), drawn.frequencies, drawn.phases, tf.constant(40_000)).numpy()[0]
+    scaled = u[0] / np.array([1.5, 1.5, 1.5, 3.0, 3.0])
+    squares = ((scaled[:, None] - scaled[None]) ** 2).sum(-1)
+    np.testing.assert_allclose(phi @ phi.T, np.exp(-squares / 2), atol=0.02)
+
+
+@pytest.mark.parametrize("shape", [(30, 7), (7, 30)])
+def test_ridge_solves_the_normal_equations_in_both_forms(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(2)
+    features, targets = rng.standard_normal(shape), rng.standard_normal((shape[0], 3))
+    weight = 0.03
+    normal = features.T @ features + weight * shape[0] * np.eye(shape[1])
+    found = Ridge(features, targets).coefficients(weight)
+    np.testing.assert_allclose(found, np.linalg.solve(normal, features.T @ targets), rtol=1e-9)
+
+
+def test_the_held_out_samples_ask_for_more_weight_when_the_targets_are_noisy() -> None:
+    rng = np.random.default_rng(3)
+    features = rng.standard_normal((200, 60))
+    clean = features @ rng.standard_normal((60, 2))
+    held_out = np.arange(200) % 5 == 0
+    weights = (1e-9, 1e-6, 1e-3, 1e-1, 1.0)
+    exact = fit_ridge(features, clean, held_out, weights=weights)
+    noisy = fit_ridge(features, clean + 20 * rng.standard_normal(clean.shape), held_out, weights=weights)
+    assert exact.weight < 1e-3 < noisy.weight
+    assert exact.held_out_error < 1e-6 < noisy.held_out_error
+
+
+def test_held_out_blocks_are_about_a_fifth() -> None:
+    assert 0.1 < held_out_blocks(40, 31).mean() < 0.3
+
+
+@pytest.mark.parametrize("size", [(20, 33), (8, 9), (64, 17)])
+def test_weights_of_the_windows_sum_to_one(size: tuple[int, int]) -> None:
+    cover = Cover(size, 3, size=8, overlap=2)
+    total = np.zeros((size[0] * 3, size[1] * 3))
+    for window in cover.windows():
+        assert window.rows.stop - window.rows.start <= 12
+        total[window.sharp] += cover.weights(window)
+    np.testing.assert_allclose(total, 1.0, atol=1e-6)
+
+
+def test_the_subspace_holds_the_energy_it_was_asked_for() -> None:
+    cube = mixture(12, 15, 23, num_spectra=3)
+    space = SpectralSubspace.of(cube, energy=0.99999)
+    assert space.rank <= 3
+    np.testing.assert_allclose(space.vectors @ space.vectors.T, np.eye(space.rank), atol=1e-5)
+    np.testing.assert_allclose(space.expand(space.codes(cube)), cube, atol=0.01)
+
+
+def test_assembly_in_parts_equals_the_plain_expression(monkeypatch: pytest.MonkeyPatch) -> None:
+    cube, model = mixture(24, 36, 7), cameras(7)
+    lr_hsi, hr_msi = pair(cube, model)
+    monkeypatch.setattr("hsr_tf.solvers.assembly.FLOATS_AT_ONCE", 24 * 36 * 2)
+    assembly = Assembly(model, lr_hsi, hr_msi)
+    start = assembly.start()
+    found = assembly.cube(start.spectral_map)
+    assembly.complete(found)
+    whole = SpectralLS(model)(lr_hsi[None], hr_msi[None]).numpy()[0]
+    np.testing.assert_allclose(found, whole, atol=2e-5)
+
+
+def test_the_completed_cube_agrees_with_both_images() -> None:
+    model = cameras(9)
+    lr_hsi, hr_msi = pair(mixture(32, 24, 9), model)
+    estimate = KernelLS(model, SMALL).solve(lr_hsi, hr_msi).estimate
+    np.testing.assert_allclose(Assembly(model, lr_hsi, hr_msi).degraded(estimate), lr_hsi, atol=1e-4)
+    np.testing.assert_allclose(estimate @ model.spectral.matrix, hr_msi, atol=1e-4)
+
+
+@pytest.mark.parametrize(("num_channels", "scale"), [(1, 4), (3, 3), (4, 2), (10, 4)])
+def test_it_gains_over_the_map_that_it_starts_from(num_channels: int, scale: int) -> None:
+    cube, model = mixture(60, 48, 13, num_spectra=6), cameras(13, num_channels, scale=scale)
+    lr_hsi, hr_msi = pair(cube, model)
+    start = SpectralLS(model)(lr_hsi[None], hr_msi[None]).numpy()[0]
+    found = KernelLS(model, SMALL).solve(lr_hsi, hr_msi)
+    assert found.converged
+    assert found.iterations == 2
+    assert psnr(cube, found.estimate) > psnr(cube, start)
+
+
+def test_windows_give_nearly_what_the_whole_scene_gives() -> None:
+    cube, model = mixture(64, 640, 5), cameras(5, scale=4)
+    lr_hsi, hr_msi = pair(cube, model)
+    whole = KernelLS(model, SMALL).solve(lr_hsi, hr_msi)
+    parts = KernelLS(model, KernelConfig(**{**vars(SMALL), "window": 1})).solve(lr_hsi, hr_msi)
+    assert parts.iterations == whole.iterations
+    long = mixture(64, 1040, 5)
+    lr_hsi, hr_msi = pair(long, model)
+    found = KernelLS(model, SMALL).solve(lr_hsi, hr_msi)
+    assert found.iterations > whole.iterations
+    start = SpectralLS(model)(lr_hsi[None], hr_msi[None]).numpy()[0]
+    assert psnr(long, found.estimate) > psnr(long, start)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others() -> None:
+    model = cameras(6)
+    lr_hsi, hr_msi = pair(mixture(24, 20, 6), model)
+    runs = [KernelLS(model, SMALL).solve(lr_hsi, hr_msi, Controls(seed=s)).estimate for s in (3, 3, 4)]
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert np.abs(runs[0] - runs[2]).max() > 0
+
+
+def test_a_time_limit_ends_it_with_the_kernels_so_far() -> None:
+    model = cameras(6)
+    lr_hsi, hr_msi = pair(mixture(24, 20, 6), model)
+    found = KernelLS(model, SMALL).solve(lr_hsi, hr_msi, Controls(max_seconds=1e-3))
+    assert (found.iterations, found.converged) == (1, False)
+    assert np.isfinite(found.estimate).all()
+
+
+def test_the_callback_sees_every_iteration_and_the_estimate() -> None:
+    model, steps = cameras(6), list[Step]()
+    lr_hsi, hr_msi = pair(mixture(24, 20, 6), model)
+    final = KernelLS(model, SMALL).solve(lr_hsi, hr_msi, Controls(callback=steps.append)).estimate
+    assert [step.iteration for step in steps] == [1, 2]
+    np.testing.assert_array_equal(steps[-1].estimate(), final)
+
+
+def test_noise_keeps_the_projection_away() -> None:
+    cube, model = mixture(48, 40, 8), cameras(8)
+    lr_hsi, hr_msi = pair(cube, model)
+    rng = np.random.default_rng(5)
+    noisy = (lr_hsi + 0.02 * rng.standard_normal(lr_hsi.shape)).astype(np.float32)
+    found = KernelLS(model, SMALL).solve(noisy, hr_msi).estimate
+    forced = DataConsistency(model)(found[None], noisy[None], hr_msi[None]).numpy()[0]
+    assert psnr(cube, found) > psnr(cube, forced)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((slice(0, 5),), "hr_msi: expected 20x24 pixels"),
+        ((slice(None), slice(None), slice(0, 4)), "srf: expected a response of 4 bands"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(change: tuple[slice, ...], said: str) -> None:
+    model = cameras(6)
+    lr_hsi, hr_msi = pair(mixture(24, 24, 6), model)
+    with pytest.raises(ValueError, match=said):
+        KernelLS(model, SMALL).solve(lr_hsi[change], hr_msi)
+    broken = lr_hsi.copy()
+    broken[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="lr_hsi: expected finite values"):
+        KernelLS(model, SMALL).solve(broken, hr_msi)
