@@ -1,0 +1,77 @@
+"""A camera's response from coarse spectra and the colours that belong to them: A ~ X R, R >= 0, smooth.
+
+    R = argmin |X R - A|^2 + w |P R|^2,   |P r|^2 = (1.33 b^4 |second differences of r|^2 + |r|^2) / 2
+
+The prior P is scaled so that |P r| = |r| for a bell of standard deviation b = C / 8 bands, which a colour
+camera's channels are. Its weight is then a ratio of variances, w = 3 |X r - A|^2 / |P r|^2 (per sample),
+found by iteration: without noise it vanishes and R is exact, with noise or with a blur that is not yet right
+it keeps R from explaining what is none of its making. (The factor 3 is for such misfit being alike in
+neighbouring pixels; generalised cross-validation, which takes it for white, chooses weights that are too
+small by orders of magnitude.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+Array = NDArray[np.float64]
+BANDS_A_BELL = 8.0
+MISFIT = 3.0
+SMALLEST_WEIGHT = 1e-15
+
+
+def smoothness_prior(num_bands: int) -> Array:
+    """P, (C, C) upper triangular."""
+    width = max(num_bands / BANDS_A_BELL, 1.0)
+    second = np.diff(np.eye(num_bands), 2, axis=0)
+    energy: Array = (1.33 * width**4 * second.T @ second + np.eye(num_bands)) / 2
+    return np.linalg.cholesky(energy).T.astype(np.float64)
+
+
+class ResponseFit:
+    """Responses for one set of spectra and any colours.
+
+    Args:
+        spectra: X, (N, C).
+    """
+
+    def __init__(self, spectra: Array) -> None:
+        self.spectra = spectra
+        self.prior = smoothness_prior(spectra.shape[1])
+        inverse = np.linalg.inv(self.prior)
+        self.basis, self._values, _ = np.linalg.svd(spectra @ inverse, full_matrices=False)
+        self._rotation, self._triangle = np.linalg.qr(spectra)
+
+    def solve(self, colours: Array, weights: Array) -> Array:
+        """R (C, c) for colours (N, c) and weights (c,) of the prior."""
+        rotated = self._rotation.T @ colours
+        nothing = np.zeros(len(self.prior))
+        columns = []
+        for column, weight in zip(rotated.T, weights, strict=True):
+            system = np.vstack([self._triangle, np.sqrt(weight) * self.prior])
+            columns.append(nnls(system, np.concatenate([column, nothing]), maxiter=100 * len(nothing))[0])
+        return np.stack(columns, axis=1)
+
+    def fit(self, colours: Array, weights: Array | None = None, *, num_steps: int = 4) -> tuple[Array, Array]:
+        """R (C, c) and the weights (c,) that suit its residual; `weights` starts the iteration."""
+        largest = self._values[0] ** 2
+        weights = np.full(colours.shape[1], 1e-4 * largest) if weights is None else weights
+        response = self.solve(colours, weights)
+        for _ in range(num_steps):
+            misfit = np.square(self.spectra @ response - colours).mean(0)
+            size = np.square(self.prior @ response).mean(0)
+            weights = np.maximum(MISFIT * misfit / np.maximum(size, 1e-30), SMALLEST_WEIGHT * largest)
+            response = self.solve(colours, weights)
+        return response, weights
+
+    def shares(self, weights: Array) -> Array:
+        """(K, c): how much of each direction of `basis` a response of free sign explains."""
+        energy = self._values[:, None] ** 2
+        return energy / (energy + weights)
+
+    def unexplained(self, colours: Array, weights: Array) -> Array:
+        """(N, c) whose squares sum to min over R, of free sign, of |X R - A|^2 + w |P R|^2."""
+        kept = np.sqrt(1.0 - self.shares(weights))
+        return colours - self.basis @ ((1.0 - kept) * (self.basis.T @ colours))
