@@ -42,11 +42,13 @@ class CameraScores:
 def camera_scores(
     true_psf: Array | None, true_srf: Array | None, psf: Array | None, srf: Array | None
 ) -> CameraScores:
-    """The scores of what was estimated and is known."""
+    """The scores of what was estimated and is known, without channels that one of them lacks."""
     scores = CameraScores()
     if true_psf is not None and psf is not None:
         scores = replace(scores, kernel_psnr=kernel_psnr(true_psf, psf), kernel_l1=kernel_l1(true_psf, psf))
-    if true_srf is not None and srf is not None:
+    seen = np.zeros(0) if true_srf is None or srf is None else np.minimum(true_srf.sum(0), srf.sum(0))
+    if true_srf is not None and srf is not None and (seen > 0).any():
+        true_srf, srf = true_srf[:, seen > 0], srf[:, seen > 0]
         angle, apart = response_sam_degrees(true_srf, srf), response_l1(true_srf, srf)
         scores = replace(scores, response_sam_degrees=angle, response_l1=apart)
     return scores

@@ -62,7 +62,7 @@ def save_resolved_flags(run_dir: Path) -> dict[str, Any]:
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     values = resolved_flags()
-    text = "".join(f"--{name}={_plain(value)}\n" for name, value in values.items() if value is not None)
+    text = "".join(line for name, value in values.items() for line in _lines(name, value))
     path = run_dir / "flags.txt"
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         old, new = set(path.read_text(encoding="utf-8").splitlines()), set(text.splitlines())
@@ -126,6 +126,14 @@ def _is_ours(module: str) -> bool:
         or module == "__main__"
         or (module.endswith(".py") and "trainers" in module)
     )
+
+
+def _lines(name: str, value: Any) -> list[str]:
+    """A flag as lines of a flag file: one, or one a value where it may be given again."""
+    if value is None:
+        return []
+    repeated = isinstance(value, list) and isinstance(FLAGS[name], flags.MultiFlag)
+    return [f"--{name}={_plain(part)}\n" for part in (value if repeated else [value])]
 
 
 def _plain(value: Any) -> str:

@@ -2,9 +2,10 @@
 
 The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700
 response, no noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1], nothing
-else is. Every method gets what `hsr fuse` would give it. Written to --output_dir: scores.csv (a row a
-scene), scores.json, scores.md (mean and standard deviation over the scenes), and a picture sheet a scene
-and scale.
+else is. Every method gets what `hsr fuse` would give it; with --cameras=estimated it is not told the cameras,
+which it, or an estimation before it, finds from the two images. Written to --output_dir: scores.csv (a row a
+scene), scores.json, scores.md (mean and standard deviation over the scenes), times.png (quality against
+time), and a picture sheet a scene and scale.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import io
 import json
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,19 @@ from absl import flags
 from tqdm import tqdm
 
 from hsr_tf import checks, methods
-from hsr_tf.data.scenes import crop_to_multiple, find_scenes
+from hsr_tf.camera_metrics import CameraScores, camera_scores
+from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.io.atomic import replacing_file
 from hsr_tf.metrics import Scorecard, scorecard, summarise
 from hsr_tf.networks.pretrained import find_shipped, read_card
+from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.report.sheet import SheetData, picture_sheet
+from hsr_tf.report.timeline import Mark, time_sheet
 from hsr_tf.scene import Observation, Scene, Solution
+from hsr_tf.solve import ESTIMATE
+from hsr_tf.solvers.solver import Controls
 from trainers import _flags
 
 FLAGS = flags.FLAGS
@@ -50,6 +56,12 @@ def define_flags() -> None:
     flags.DEFINE_string("psf", "gaussian", "Point-spread function.")
     flags.DEFINE_string("srf", "nikon_d700", "Spectral response: a name, or a CSV file.")
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
+    flags.DEFINE_enum(
+        "cameras", "known", ["known", "estimated"], "Whether the methods are told PSF and response."
+    )
+    flags.DEFINE_float("max_seconds", None, "Time limit of a solver for one scene.", 0.1)
+    flags.DEFINE_integer("seed", 0, "Seed of the solvers.")
+    flags.DEFINE_integer("crop", None, "Take the top left so many pixels a side.", lower_bound=11)
     flags.DEFINE_bool("sheets", True, "Draw a picture sheet a scene and scale.")
     flags.DEFINE_string("output_dir", "runs/evaluation", "Where tables and pictures go.")
 
@@ -65,6 +77,11 @@ class Entry:
     def label(self) -> str:
         """How tables name it."""
         return self.name if self.weights is None else f"{self.name}@{Path(self.weights).name}"
+
+    @property
+    def needs_cameras(self) -> bool:
+        """Whether the method is given PSF or response."""
+        return bool({"psf", "srf"} & set(methods.get(self.name).needs))
 
     def fits(self, observation: Observation) -> bool:
         """Whether there are weights for this observation; methods without training always fit."""
@@ -86,11 +103,16 @@ class Row:
     scene: str
     scores: Scorecard
     seconds: float
+    cameras: CameraScores = field(default_factory=CameraScores)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for tables."""
         head = {"method": self.method, "scale": self.scale, "scene": self.scene}
-        return {**head, **self.scores.as_dict(), "seconds": round(self.seconds, 3)}
+        found = {
+            "kernel_l1": self.cameras.kernel_l1,
+            "response_sam_degrees": self.cameras.response_sam_degrees,
+        }
+        return {**head, **self.scores.as_dict(), "seconds": round(self.seconds, 3), **found}
 
 
 def parse_entries(texts: Iterable[str]) -> list[Entry]:
@@ -125,13 +147,23 @@ def parse_entries(texts: Iterable[str]) -> list[Entry]:
     return entries
 
 
-def score(entry: Entry, scene: Scene, observation: Observation) -> tuple[Row, Solution]:
-    """Run one method on one observation."""
+def score(
+    entry: Entry,
+    scene: Scene,
+    observation: Observation,
+    *,
+    controls: Controls = Controls(),
+    blind: bool = False,
+) -> tuple[Row, Solution]:
+    """Run one method on one observation; with `blind` the cameras are estimated and scored as well."""
+    word = ESTIMATE if blind and entry.needs_cameras else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        solution = fuse(observation, entry.name, weights=entry.weights)
+        solution = fuse(observation, entry.name, psf=word, srf=word, weights=entry.weights, controls=controls)
     card = scorecard(scene.cube, solution.estimate.cube, scale=observation.scale)
-    return Row(entry.label, observation.scale, scene.name, card, solution.seconds), solution
+    told = choose_cameras(observation, psf=None, srf=None, srf_needed=False).model
+    found = camera_scores(told.spatial.psf.kernel, told.spectral.matrix, solution.psf, solution.srf)
+    return Row(entry.label, observation.scale, scene.name, card, solution.seconds, found), solution
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
@@ -142,7 +174,7 @@ def markdown_table(rows: Sequence[Row]) -> str:
             chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
             if chosen:
                 lines.append(f"| x{scale} | {method} | {' | '.join(_cells(chosen))} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + _cameras_table(rows)
 
 
 def write_tables(folder: Path, rows: Sequence[Row], protocol: dict[str, Any]) -> None:
@@ -171,6 +203,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rows = evaluate(entries, paths, scales, folder)
     write_tables(folder, rows, _flags.resolved_flags())
+    time_sheet(folder / "times.png", _marks(rows), title="Quality against time", limit=FLAGS.max_seconds)
     print(markdown_table(rows))
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
 
@@ -180,10 +213,11 @@ def evaluate(
 ) -> list[Row]:
     """Score every method on every scene at every scale, one at a time, and draw the sheets."""
     snr_db = (HSI_SNR_DB, MSI_SNR_DB) if FLAGS.noisy else (None, None)
+    controls, blind = Controls(FLAGS.seed, FLAGS.max_seconds), FLAGS.cameras == "estimated"
     rows: list[Row] = []
     with tqdm(total=len(entries) * len(paths) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
         for path in paths:
-            whole = load(path)
+            whole = top_left(load(path), FLAGS.crop)
             for scale in scales:
                 scene = crop_to_multiple(whole, scale)
                 observation = simulate(scene, scale=scale, srf=FLAGS.srf, psf=FLAGS.psf, snr_db=snr_db)
@@ -191,7 +225,7 @@ def evaluate(
                 for entry in entries:
                     bar.set_postfix_str(f"{scene.name} x{scale} {entry.label}")
                     if entry.fits(observation):
-                        row, solution = score(entry, scene, observation)
+                        row, solution = score(entry, scene, observation, controls=controls, blind=blind)
                         rows.append(row)
                         estimates[entry.label] = solution.estimate.cube
                     bar.update()
@@ -227,6 +261,36 @@ def _cells(rows: Sequence[Row]) -> list[str]:
     digits = {"ssim": 4}
     cells = [f"{mean[c]:.{digits.get(c, 2)}f} ± {std[c]:.{digits.get(c, 2)}f}" for c in COLUMNS]
     return [*cells, f"{sum(row.seconds for row in rows) / len(rows):.2f}"]
+
+
+def _cameras_table(rows: Sequence[Row]) -> str:
+    """Mean errors of estimated cameras, a line a method and scale; empty where none were estimated."""
+    lines = []
+    for scale, method in dict.fromkeys((row.scale, row.method) for row in rows):
+        found = [row.cameras for row in rows if (row.scale, row.method) == (scale, method)]
+        cells = [_mean([c.kernel_l1 for c in found], 3), _mean([c.response_sam_degrees for c in found], 2)]
+        if any(cells):
+            lines.append(f"| x{scale} | {method} | {cells[0]} | {cells[1]} |")
+    head = ["", "| scale | method | kernel L1 | response SAM |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *lines]) + "\n" if lines else ""
+
+
+def _mean(values: Sequence[float | None], digits: int) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):.{digits}f}" if known else ""
+
+
+def _marks(rows: Sequence[Row]) -> list[Mark]:
+    """Mean time and quality of every method at every scale."""
+    marks = []
+    for scale, method in sorted(dict.fromkeys((row.scale, row.method) for row in rows), key=lambda k: k[0]):
+        chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
+        seconds, psnr = (
+            sum(values) / len(chosen)
+            for values in ([r.seconds for r in chosen], [r.scores.psnr_bands for r in chosen])
+        )
+        marks.append(Mark(method, f"x{scale}", seconds, psnr))
+    return marks
 
 
 def _means(rows: Sequence[Row]) -> list[dict[str, Any]]:

@@ -62,6 +62,12 @@ def load_scenes(paths: Sequence[Path]) -> list[Scene]:
     return [load(path) for path in paths]
 
 
+def top_left(scene: Scene, side: int | None) -> Scene:
+    """The top left `side` x `side` pixels, or what there is of them; the whole scene for None."""
+    mask = None if scene.nodata_mask is None else scene.nodata_mask[:side, :side]
+    return Scene(scene.cube[:side, :side], scene.wavelengths_nm, scene.name, scene.metadata, mask)
+
+
 def crop_to_multiple(scene: Scene, scale: int) -> Scene:
     """The largest part from the top left whose sides are multiples of `scale`."""
     height, width = (n - n % scale for n in scene.cube.shape[:2])

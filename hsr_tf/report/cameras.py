@@ -28,6 +28,7 @@ from hsr_tf.report.canvas import (
 
 SIDE, LEFT, HEAD, KERNEL_HEIGHT, CURVES = 2.2, 0.65, 0.7, 2.9, 2.1
 LEFTS = (LEFT, LEFT + SIDE + 0.4, LEFT + 2 * SIDE + 1.45)
+SHOWN_FROM = 2e-3
 RGB_COLOURS = ("#C0392B", "#1E8449", "#1F618D")
 
 
@@ -130,6 +131,9 @@ def _draw_kernels(figure: Figure, data: CamerasData, bottom: float) -> None:
         truth, found = None, np.asarray(data.psf) / np.sum(data.psf)
     else:
         truth, found = common_grid(data.true_psf, data.psf)
+    margin = _empty_margin(found if truth is None else np.maximum(found, truth))
+    truth, found = (None if k is None else k[margin] for k in (truth, found))
+    assert found is not None
     top = float(max(found.max(), 0 if truth is None else truth.max()))
     shared = {"cmap": "viridis", "vmin": 0.0, "vmax": top}
     panels: list[tuple[str, np.ndarray, dict[str, Any], Any]] = []
@@ -150,6 +154,16 @@ def _draw_kernels(figure: Figure, data: CamerasData, bottom: float) -> None:
             bar = figure.colorbar(drawn, cax=figure.add_axes(place))
             bar.ax.tick_params(labelsize=6.5, length=2, pad=1.5)
             bar.ax.yaxis.get_offset_text().set_fontsize(6)
+
+
+def _empty_margin(kernel: np.ndarray) -> tuple[slice, slice]:
+    """The part in the middle outside of which, but for a pixel, no weight is worth showing."""
+    parts = []
+    for axis in (0, 1):
+        filled = np.flatnonzero(kernel.max(1 - axis) > SHOWN_FROM * kernel.max())
+        spare = max(0, min(int(filled[0]), kernel.shape[axis] - 1 - int(filled[-1])) - 1)
+        parts.append(slice(spare, kernel.shape[axis] - spare))
+    return parts[0], parts[1]
 
 
 def _draw_kernel(

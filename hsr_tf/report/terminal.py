@@ -26,7 +26,7 @@ def exit_code(command: Callable[[], int | None]) -> int:
     program itself. With HSR_DEBUG set the traceback is shown as well.
     """
     try:
-        with _warnings_as_lines():
+        with warnings_as_lines():
             code = int(command() or 0)
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -78,7 +78,7 @@ def _tell(line: str) -> None:
 
 
 @contextmanager
-def _warnings_as_lines() -> Iterator[None]:
+def warnings_as_lines() -> Iterator[None]:
     """Show the warnings meant for users as one line each on stderr, and no others."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -10,8 +10,9 @@ import pytest
 
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.metrics import Scorecard, scorecard
+from tests.solver_for_tests import blended, registered
 from tests.trainers.conftest import waves
-from trainers.evaluate import Entry, Row, markdown_table, parse_entries, write_tables
+from trainers.evaluate import Entry, Row, markdown_table, parse_entries, score, write_tables
 
 
 def test_rows_tables_and_sheets_of_a_folder(tmp_path, scene_folder, start):
@@ -30,6 +31,7 @@ def test_rows_tables_and_sheets_of_a_folder(tmp_path, scene_folder, start):
     plain = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert {mean["scenes"] for mean in plain["mean"]} == {3}
     assert len(list((tmp_path / "out").glob("scene_*_x*.png"))) == 6
+    assert (tmp_path / "out" / "times.png").is_file()
 
 
 def test_the_table_gives_mean_and_deviation_over_the_scenes(tmp_path):
@@ -39,6 +41,19 @@ def test_the_table_gives_mean_and_deviation_over_the_scenes(tmp_path):
     write_tables(tmp_path, rows, {})
     means = json.loads((tmp_path / "scores.json").read_text())["mean"]
     assert means[0]["mean"]["psnr_bands"] == 42.0 and means[0]["std"]["psnr_bands"] == 2.0
+
+
+def test_blind_methods_are_scored_by_their_cameras_too(tmp_path, monkeypatch):
+    registered(monkeypatch, "blended", blended, needs=())
+    scene = waves(1)
+    row, solution = score(Entry("blended"), scene, simulate(scene, scale=4), blind=True)
+    assert solution.iterations == 2 and row.cameras.kernel_l1 == pytest.approx(0, abs=1e-12)
+    other, _ = score(Entry("spectral_ls"), scene, simulate(scene, scale=4))
+    assert other.cameras.kernel_l1 is None and other.as_dict()["kernel_l1"] is None
+    text = markdown_table([row, other])
+    assert "| x4 | blended | 0.000 | 0.00 |" in text and text.count("spectral_ls") == 1
+    write_tables(tmp_path, [row, other], {})
+    assert json.loads((tmp_path / "scores.json").read_text())["rows"][0]["kernel_l1"] < 1e-9
 
 
 def test_networks_without_weights_for_a_scale_are_left_out():

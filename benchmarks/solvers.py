@@ -1,0 +1,336 @@
+"""Quality and time of the solvers: `python -m benchmarks.solvers --scales=8 --methods=cnmf,csu`.
+
+Every solver fuses every scene at every scale with its defaults, after the protocol of `trainers.evaluate`:
+Gaussian PSF of FWHM s, Nikon D700, noise-free (or `--noisy`). Printed: PSNR, SAM, seconds and the gain over
+`spectral_ls` with the same cameras, mean over the scenes, and whether the slowest scene was within the limit:
+120 s for solvers that know the cameras, 180 s for those that know neither, which are not told them.
+
+`--crop=256` at x8 adds what other programs reach on the top left of balloons on such a machine.
+`--memory` measures instead the largest memory of each method on a scene of --size x --size pixels and 31
+bands, each in a process of its own. Nothing here chooses anything: it reads what the defaults do.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from benchmarks._subjects import synthetic_scene
+from benchmarks.fusion import machine
+from hsr_tf import checks, methods
+from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
+from hsr_tf.fusion import fuse, simulate
+from hsr_tf.io import load
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.io.pair import PAIR_NAMES, save_pair
+from hsr_tf.scene import Observation, Scene
+from hsr_tf.solvers.solver import Controls
+from trainers import _flags
+from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, score
+
+FLAGS = flags.FLAGS
+FLOOR = "spectral_ls"
+KNOWN_LIMIT, BLIND_LIMIT = 120.0, 180.0
+MEMORY_LIMIT_GIB = 4.0
+BASE_SIZE = 512
+
+
+@dataclass(frozen=True)
+class Other:
+    """What another program reached on the top left 256 x 256 of balloons at x8: dB and seconds."""
+
+    program: str
+    psnr: float
+    seconds: float
+
+
+OTHERS = {
+    "nnsr": Other("NSSR", 45.0, 100.0),
+    "hysure": Other("HySure", 44.1, 118.0),
+    "csu": Other("coupled unmixing", 43.1, 98.0),
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One method at one scale, over the scenes.
+
+    Attributes:
+        scale: s.
+        method: its name.
+        scenes: their number.
+        psnr: mean PSNR (bands), dB.
+        sam_degrees: mean SAM.
+        seconds: mean.
+        slowest: of the scenes.
+        limit: seconds that the slowest may take.
+        gain: mean over the scenes of the difference to `spectral_ls`, dB; None without it.
+        sam_gain: the same of the SAM, negative where it is better.
+        kernel_l1: mean, where the kernel was estimated.
+        response_sam_degrees: mean, where the response was estimated.
+    """
+
+    scale: int
+    method: str
+    scenes: int
+    psnr: float
+    sam_degrees: float
+    seconds: float
+    slowest: float
+    limit: float
+    gain: float | None = None
+    sam_gain: float | None = None
+    kernel_l1: float | None = None
+    response_sam_degrees: float | None = None
+
+    @property
+    def in_time(self) -> bool:
+        """Whether every scene was within the limit."""
+        return self.slowest <= self.limit
+
+
+def define_flags() -> None:
+    """What is measured, and where it goes."""
+    flags.DEFINE_list("methods", [], "Methods by name beside spectral_ls (default: all solvers).")
+    flags.DEFINE_list("scenes", [], "Names of scenes (default: all of the folder).")
+    flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
+    flags.DEFINE_list("scales", ["8", "16", "32"], "Sharp pixels a coarse pixel along one side.")
+    flags.DEFINE_integer("crop", None, "Take the top left so many pixels a side.", lower_bound=16)
+    flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
+    flags.DEFINE_float(
+        "max_seconds", None, "Time limit of a solver (default: 120 with known cameras, 180 without).", 0.1
+    )
+    flags.DEFINE_string("json", None, "Write the figures to this file too.")
+    flags.DEFINE_bool("memory", False, "Measure memory instead of quality.")
+    flags.DEFINE_integer("size", 2048, "Side of the scene of --memory; a multiple of 512 above that.", 64)
+    flags.DEFINE_string("memory_of", None, "Folder of a pair: fuse it, print the largest memory (internal).")
+
+
+def limit_of(method: str) -> float:
+    """Seconds that a method may take for a scene."""
+    return KNOWN_LIMIT if "psf" in methods.get(method).needs else BLIND_LIMIT
+
+
+def measure(names: Sequence[str], scenes: Sequence[Scene], scales: Sequence[int]) -> list[Row]:
+    """Every method on every scene at every scale, one at a time."""
+    snr_db = (HSI_SNR_DB, MSI_SNR_DB) if FLAGS.noisy else (None, None)
+    rows = []
+    with tqdm(total=len(names) * len(scenes) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
+        for whole in scenes:
+            for scale in scales:
+                scene = crop_to_multiple(whole, scale)
+                observation = simulate(scene, scale=scale, snr_db=snr_db)
+                for name in names:
+                    bar.set_postfix_str(f"{scene.name} x{scale} {name}")
+                    controls = Controls(max_seconds=FLAGS.max_seconds or limit_of(name))
+                    rows.append(score(Entry(name), scene, observation, controls=controls)[0])
+                    bar.update()
+    return rows
+
+
+def summarise(rows: Sequence[Row]) -> list[Line]:
+    """A line a scale and method."""
+    lines = []
+    for scale, method in dict.fromkeys((row.scale, row.method) for row in rows):
+        chosen = {row.scene: row for row in rows if (row.scale, row.method) == (scale, method)}
+        floor = {row.scene: row for row in rows if (row.scale, row.method) == (scale, FLOOR)}
+        pairs = [(chosen[name].scores, floor[name].scores) for name in chosen if name in floor]
+        seconds = [row.seconds for row in chosen.values()]
+        lines.append(
+            Line(
+                scale=scale,
+                method=method,
+                scenes=len(chosen),
+                psnr=float(np.mean([row.scores.psnr_bands for row in chosen.values()])),
+                sam_degrees=float(np.mean([row.scores.sam_degrees for row in chosen.values()])),
+                seconds=float(np.mean(seconds)),
+                slowest=max(seconds),
+                limit=FLAGS.max_seconds or limit_of(method),
+                gain=_mean([own.psnr_bands - base.psnr_bands for own, base in pairs]),
+                sam_gain=_mean([own.sam_degrees - base.sam_degrees for own, base in pairs]),
+                kernel_l1=_mean([row.cameras.kernel_l1 for row in chosen.values()]),
+                response_sam_degrees=_mean([row.cameras.response_sam_degrees for row in chosen.values()]),
+            )
+        )
+    return sorted(lines, key=lambda line: line.scale)
+
+
+def markdown(lines: Sequence[Line]) -> str:
+    """The table of quality and time."""
+    heads = ["scale", "method", "PSNR, dB", "gain, dB", "SAM", "SAM gain", "seconds", "slowest", "limit"]
+    blind = any(line.kernel_l1 is not None for line in lines)
+    heads += ["kernel L1", "response SAM"] if blind else []
+    text = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * (len(heads) - 2)]
+    for line in lines:
+        late = "" if line.in_time else " (late)"
+        cells = [f"x{line.scale}", line.method, f"{line.psnr:.2f}", _signed(line.gain)]
+        cells += [f"{line.sam_degrees:.2f}", _signed(line.sam_gain), f"{line.seconds:.1f}"]
+        cells += [f"{line.slowest:.1f}{late}", f"{line.limit:.0f}"]
+        if blind:
+            values = ((line.kernel_l1, 3), (line.response_sam_degrees, 2))
+            cells += ["" if value is None else f"{value:.{digits}f}" for value, digits in values]
+        text.append(f"| {' | '.join(cells)} |")
+    return "\n".join(text)
+
+
+def others_table(rows: Sequence[Row]) -> str:
+    """Our figures beside other programs', a fifth of whose time is ours; empty where nothing compares."""
+    text = []
+    for row in rows:
+        other = OTHERS.get(row.method)
+        if other is None or (row.scale, row.scene) != (8, "balloons"):
+            continue
+        reached = row.scores.psnr_bands >= other.psnr and row.seconds <= other.seconds / 5
+        text.append(
+            f"| {row.method} | {row.scores.psnr_bands:.2f} | {row.seconds:.1f} | {other.program} "
+            f"| {other.psnr:.1f} | {other.seconds:.0f} | {'yes' if reached else 'no'} |"
+        )
+    head = [
+        "| method | PSNR, dB | seconds | other program | PSNR, dB | seconds | reached in a fifth of it |",
+        "| --- | ---: | ---: | --- | ---: | ---: | --- |",
+    ]
+    return "\n".join([*head, *text]) if text else ""
+
+
+def measure_memory(names: Sequence[str], scale: int, size: int) -> list[dict[str, Any]]:
+    """Largest memory and time of each method on one scene, each in a process of its own."""
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        save_pair(tiled_observation(size, scale), folder)
+        for name in tqdm(names, unit="method", dynamic_ncols=True):
+            seconds = FLAGS.max_seconds or limit_of(name)
+            command = [sys.executable, "-m", "benchmarks.solvers", f"--memory_of={folder}"]
+            command += [f"--methods={name}", f"--max_seconds={seconds}"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            last = (done.stdout.strip() or "{}").splitlines()[-1]
+            failed = {"method": name, "error": (done.stderr.strip() or "killed").splitlines()[-1]}
+            found.append(json.loads(last) if done.returncode == 0 else failed)
+    return found
+
+
+def tiled_observation(size: int, scale: int) -> Observation:
+    """A pair of `size` x `size` sharp pixels: a scene of up to 512, mirrored on its edges again and again.
+
+    Mirroring both images is mirroring the scene, as the blur's border is mirrored too.
+    """
+    base = min(size, BASE_SIZE)
+    checks.require(
+        size % base == 0 and base % scale == 0,
+        "size",
+        expected=f"a multiple of {base}, and that one of the scale {scale}",
+        received=str(size),
+        remedy="give e.g. --size=2048",
+    )
+    pair = simulate(synthetic_scene(base), scale=scale)
+    images = []
+    for scene in (pair.lr_hsi, pair.hr_msi):
+        more = (size // base - 1) * scene.shape[0]
+        cube = np.pad(scene.cube, [(0, more), (0, more), (0, 0)], mode="symmetric")
+        images.append(Scene(cube, scene.wavelengths_nm, scene.name, scene.metadata))
+    return Observation(images[0], images[1], scale)
+
+
+def memory_table(found: Sequence[dict[str, Any]]) -> str:
+    """The table of memory."""
+    text = ["| method | peak GiB | seconds | within 4 GiB |", "| --- | ---: | ---: | --- |"]
+    for line in found:
+        if "error" in line:
+            text.append(f"| {line['method']} | | | failed: {line['error']} |")
+            continue
+        fits = "yes" if line["peak_gib"] <= MEMORY_LIMIT_GIB else "no"
+        text.append(f"| {line['method']} | {line['peak_gib']:.2f} | {line['seconds']:.1f} | {fits} |")
+    return "\n".join(text)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    names = list(dict.fromkeys([FLOOR, *(FLAGS.methods or methods.names("solver"))]))
+    for name in names:
+        methods.get(name)
+    if FLAGS.memory_of:
+        print(json.dumps(_memory_of(Path(FLAGS.memory_of), names[-1])))
+        return
+    scales = [_scale(text) for text in FLAGS.scales]
+    about = machine()
+    print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
+    if FLAGS.memory:
+        memory = measure_memory(names, scales[0], FLAGS.size)
+        print(f"\n{FLAGS.size} x {FLAGS.size} x 31, x{scales[0]}\n\n{memory_table(memory)}")
+        _write({"machine": about, "size": FLAGS.size, "scale": scales[0], "memory": memory})
+        return
+    rows = measure(names, _scenes(), scales)
+    lines = summarise(rows)
+    others = others_table(rows) if FLAGS.crop == 256 and not FLAGS.noisy else ""
+    print(f"\n{markdown(lines)}" + (f"\n\n{others}" if others else ""))
+    protocol = {"crop": FLAGS.crop, "noisy": FLAGS.noisy, "max_seconds": FLAGS.max_seconds}
+    found = {"lines": [asdict(line) for line in lines], "rows": [row.as_dict() for row in rows]}
+    _write({"machine": about, "protocol": protocol, **found})
+
+
+def _scenes() -> list[Scene]:
+    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_test")
+    known = [path.stem for path in paths]
+    for name in FLAGS.scenes:
+        checks.require_choice("scenes", name, known)
+    return [
+        top_left(load(path), FLAGS.crop) for path in paths if not FLAGS.scenes or path.stem in FLAGS.scenes
+    ]
+
+
+def _memory_of(folder: Path, name: str) -> dict[str, Any]:
+    """What one method takes on the pair of a folder, in this process."""
+    observation = Observation.from_pair(*(load(folder / file) for file in PAIR_NAMES))
+    solution = fuse(observation, name, controls=Controls(max_seconds=FLAGS.max_seconds))
+    return {"method": name, "peak_gib": peak_gib(), "seconds": round(solution.seconds, 2)}
+
+
+def peak_gib() -> float:
+    """Largest memory of this process alone so far; `getrusage` counts that of the one that started it too."""
+    path = Path("/proc/self/status")
+    if path.is_file():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2.0**20
+    unit = 2.0**30 if sys.platform == "darwin" else 2.0**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _write(found: dict[str, Any]) -> None:
+    if FLAGS.json:
+        with replacing_file(Path(FLAGS.json)) as draft:
+            draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _signed(value: float | None) -> str:
+    return "" if value is None else f"{value:+.2f}"
+
+
+def _scale(text: str) -> int:
+    checks.require(
+        text.isdigit() and int(text) > 0,
+        "scales",
+        expected="positive integers, e.g. 8,16,32",
+        received=text,
+        remedy="write --scales=8,16",
+    )
+    return int(text)
+
+
+if __name__ == "__main__":
+    define_flags()
+    _flags.run_app(main)

@@ -1,0 +1,192 @@
+"""Trainers of one scene: everything is written, a killed run goes on, flags are refused in one line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsr_tf
+from hsr_tf.bases import Bicubic
+from hsr_tf.io.pair import save_pair
+from hsr_tf.methods import Method
+from hsr_tf.metrics import psnr_bands
+from hsr_tf.options import with_options
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import load_psf
+from hsr_tf.physics.spectral import load_srf
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
+from tests.solver_for_tests import RUN, blended
+from tests.trainers.conftest import waves
+from trainers._course import Recorder, read_course
+from trainers._scene import Truth, told_truth
+from trainers._solving import Job, SolvePlan, solve
+
+WRITTEN = {"solution.json", "estimate.h5", "curve.csv", "curve.png"}
+
+
+@dataclass(frozen=True)
+class CountingConfig:
+    num_iterations: int = 6
+    killed_after: int = 99
+
+
+class Counting(Solver):
+    """Counts up to `num_iterations`, keeps its count in the checkpoint, is killed after some of them."""
+
+    def __init__(self, model: ObservationModel, config: CountingConfig = CountingConfig()) -> None:
+        self.model, self.config = model, config
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = RUN) -> Outcome:
+        cube = np.asarray(Bicubic(self.model)(lr_hsi[None], hr_msi[None]))[0]
+        path = controls.checkpoint
+        start = int(np.load(path)["done"]) if path is not None and path.is_file() else 0
+        iterations = Iterations("counting", self.config.num_iterations, controls, start=start)
+        for _ in iterations:
+            if iterations.done == self.config.killed_after:
+                raise KeyboardInterrupt
+            iterations.report(1.0 / (1 + iterations.done), lambda: cube)
+            if path is not None:
+                np.savez(path, done=iterations.done)
+        details = {"limit": controls.max_seconds or math.nan, "started": start, "many": np.arange(3)}
+        return Outcome(cube, iterations.done, False, details=details)
+
+
+@pytest.fixture
+def job() -> Job:
+    scene = waves(0)
+    observation = hsr_tf.simulate(scene, scale=4)
+    truth = Truth(scene, told_truth(observation).psf, told_truth(observation).srf)
+    return Job(observation, truth, Method("counting", "solver", "s", "t", (), Counting), None, None)
+
+
+def changed(job: Job, *options: str) -> Job:
+    return Job(job.observation, job.truth, with_options(job.method, options), None, None)
+
+
+def test_all_is_written_and_agrees_with_itself(job: Job, tmp_path: Path) -> None:
+    record = solve(job, SolvePlan(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == WRITTEN | {"checkpoint.npz"}
+    assert json.loads((tmp_path / "solution.json").read_text()) == record
+    estimate = hsr_tf.load(tmp_path / "estimate.h5")
+    expected = psnr_bands(job.truth.scene.cube, np.clip(estimate.cube, 0, 1))
+    assert record["scores"]["psnr_bands"] == pytest.approx(float(expected), abs=1e-4)
+    assert (record["iterations"], record["converged"]) == (6, False)
+    assert record["details"] == {"limit": None, "started": 0, "many": [0, 1, 2]}
+    rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
+    assert rows[0]["iteration"] == "1" and float(rows[0]["objective"]) == 1.0
+    assert {float(row["psnr_bands"]) for row in rows} == {pytest.approx(float(expected), abs=1e-3)}
+    assert SolvePlan(tmp_path).is_done
+
+
+def test_a_killed_run_goes_on_where_it_was_and_its_time_counts(job: Job, tmp_path: Path) -> None:
+    plan = SolvePlan(tmp_path, max_seconds=100.0)
+    with pytest.raises(KeyboardInterrupt):
+        solve(changed(job, "killed_after=3"), plan)
+    assert not plan.is_done and read_course(tmp_path / "curve.csv")
+    before = read_course(tmp_path / "curve.csv")[-1]
+    record = solve(job, plan)
+    assert record["details"]["started"] == 3
+    assert record["details"]["limit"] == pytest.approx(100.0 - before.seconds)
+    course = read_course(tmp_path / "curve.csv")
+    assert [sample.iteration for sample in course] == sorted(sample.iteration for sample in course)
+    assert all(a.seconds <= b.seconds for a, b in pairwise(course))
+
+
+def test_a_run_without_checkpoint_begins_again_with_its_whole_time(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        solve(changed(job, "killed_after=3"), SolvePlan(tmp_path, max_seconds=100.0))
+    (tmp_path / "checkpoint.npz").unlink()
+    record = solve(job, SolvePlan(tmp_path, max_seconds=100.0))
+    assert (record["details"]["started"], record["details"]["limit"]) == (0, 100.0)
+    assert [s.iteration for s in read_course(tmp_path / "curve.csv")].count(1) == 1
+
+
+def test_estimated_cameras_are_scored_drawn_and_come_back_from_their_files(job: Job, tmp_path: Path) -> None:
+    method = Method("blended", "solver", "s", "t", (), blended)
+    record = solve(Job(job.observation, job.truth, method, None, None), SolvePlan(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == WRITTEN | {
+        "cameras.png",
+        "kernel.csv",
+        "response.csv",
+    }
+    assert record["cameras"]["kernel_l1"] == pytest.approx(0, abs=1e-12)
+    assert record["cameras"]["response_sam_degrees"] == pytest.approx(0, abs=1e-4)
+    assert record["shift_pixels"] == [0.5, -1.0]
+    psf = load_psf(tmp_path / "kernel.csv")
+    assert psf.kernel.shape == (10, 10) and psf.kernel.sum() == pytest.approx(1)
+    srf = load_srf(tmp_path / "response.csv", job.observation.lr_hsi.wavelengths_nm)
+    np.testing.assert_allclose(srf.matrix, job.truth.srf, atol=1e-6)
+
+
+def test_without_a_truth_nothing_is_scored(job: Job, tmp_path: Path) -> None:
+    record = solve(Job(job.observation, Truth(), job.method, None, None), SolvePlan(tmp_path))
+    assert record["scores"] is None and set(record["cameras"].values()) == {None}
+    assert all(math.isnan(sample.psnr_bands) for sample in read_course(tmp_path / "curve.csv"))
+
+
+def test_the_quality_is_measured_within_its_share_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = {"now": 0.0}
+    monkeypatch.setattr("trainers._course.time.monotonic", lambda: clock["now"])
+    recorder, measured = Recorder(tmp_path / "c.csv", waves(0)), []
+
+    def estimate() -> np.ndarray:
+        measured.append(clock["now"])
+        clock["now"] += 2.0
+        return waves(1).cube
+
+    for iteration in range(1, 301):
+        clock["now"] += 1.0
+        recorder(Step("s", iteration, 300, clock["now"], 1.0, estimate))
+    assert 2 * len(measured) <= 0.06 * clock["now"] and len(measured) >= 5
+
+
+def test_commands_write_a_folder_say_so_and_do_not_repeat(tmp_path, scene_folder, start) -> None:
+    flags = [f"--reference={scene_folder / 'scene_1.h5'}", "--scale=4", "--method=sylvester", "--noisy"]
+    flags.append(f"--run_dir={tmp_path / 'run'}")
+    run = start("trainers.unsupervised", *flags)
+    printed, errors = run.communicate(timeout=240)
+    assert run.returncode == 0, errors
+    assert f"written to {tmp_path / 'run'}" in printed and "PSNR " in printed
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= WRITTEN | {"flags.txt"}
+    assert f"--flagfile={tmp_path}" not in (tmp_path / "run" / "flags.txt").read_text()
+    again = start("trainers.unsupervised", *flags)
+    printed, errors = again.communicate(timeout=240)
+    assert again.returncode == 0 and printed.startswith("done before"), errors
+
+
+@pytest.mark.slow
+def test_the_blind_command_finds_the_cameras_of_files(tmp_path, start, shared_data) -> None:
+    scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / "flowers.h5")
+    scene = hsr_tf.Scene(scene.cube[:160, :192], scene.wavelengths_nm, "flowers")
+    save_pair(hsr_tf.simulate(scene, scale=8), tmp_path / "pair")
+    pair = (f"--{name}={tmp_path / 'pair' / name}.h5" for name in ("lr_hsi", "hr_msi"))
+    run = start("trainers.blind_fusion", *pair, "--method=spectral_ls", f"--run_dir={tmp_path / 'run'}")
+    _, errors = run.communicate(timeout=280)
+    assert run.returncode == 0, errors
+    record = json.loads((tmp_path / "run" / "solution.json").read_text())
+    assert record["cameras"]["kernel_l1"] < 0.15 and record["cameras"]["response_sam_degrees"] < 5
+    assert (tmp_path / "run" / "cameras.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("module", "flags", "words"),
+    [
+        ("unsupervised", ["--method=sylvester"], "two images, or a reference alone, got none"),
+        ("unsupervised", ["--method=bicubic", "--reference=a.h5"], "method: expected a solver"),
+        ("unsupervised", ["--method=sylvester", "--option=wait=1"], "option of sylvester: expected one of"),
+        ("blind_fusion", ["--method=sylvester", "--lr_hsi=a", "--hr_msi=b", "--psf=box"], "as they are est"),
+    ],
+)
+def test_bad_flags_are_one_line(module, flags, words, tmp_path, start) -> None:
+    run = start(f"trainers.{module}", *flags, f"--run_dir={tmp_path / 'run'}")
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 2 and words in errors.strip().splitlines()[-1], errors

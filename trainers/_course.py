@@ -1,0 +1,115 @@
+"""The course of a solver: time, objective and, where the truth is known, quality; it outlives interrupts."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.metrics import psnr_bands
+from hsr_tf.scene import Scene
+from hsr_tf.solvers.solver import Step
+
+COLUMNS = ("seconds", "iteration", "objective", "psnr_bands")
+SHARE_OF_TIME, PACE, WRITE_EVERY = 0.04, 1.08, 5.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One line of the course; NaN for what was not computed.
+
+    Attributes:
+        seconds: since the first start of the run, what interruptions lost left out.
+        iteration: from 1.
+        objective: what is minimised.
+        psnr_bands: of the iterate, clipped, in dB.
+    """
+
+    seconds: float
+    iteration: int
+    objective: float
+    psnr_bands: float
+
+
+class Recorder:
+    """A callback that records a course in a CSV file, at most 4 % of the time for the quality.
+
+    Args:
+        path: where the course lies; what is there already is gone on with.
+        truth: the sharp cube, or None where it is not known.
+    """
+
+    def __init__(self, path: Path, truth: Scene | None = None) -> None:
+        self.path, self._truth = path, truth
+        self.samples = read_course(path)
+        self._before = self.samples[-1].seconds if self.samples else 0.0
+        self._started = False
+        self._next, self._last_written = 0.0, time.monotonic()
+
+    @property
+    def seconds_before(self) -> float:
+        """Seconds that earlier starts of this run have taken."""
+        return self._before
+
+    def __call__(self, step: Step) -> None:
+        """Note an iteration, if it is time for it."""
+        if not self._started:
+            self._go_on_from(step.iteration - 1)
+        if step.seconds < self._next and step.iteration < step.most:
+            return
+        begin = time.monotonic()
+        self.samples.append(
+            Sample(
+                self._before + step.seconds,
+                step.iteration,
+                math.nan if step.objective is None else float(step.objective),
+                self._quality(step),
+            )
+        )
+        cost = time.monotonic() - begin
+        self._next = max(step.seconds * PACE, step.seconds + cost / SHARE_OF_TIME)
+        if time.monotonic() - self._last_written > WRITE_EVERY:
+            self.write()
+
+    def finish(self, seconds: float, iteration: int, psnr: float) -> None:
+        """Add the result, which may be better than the last iterate, and write the file."""
+        self.samples.append(Sample(self._before + seconds, iteration, math.nan, psnr))
+        self.write()
+
+    def write(self) -> None:
+        """Write the file, whole or not at all."""
+        with replacing_file(self.path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            for sample in self.samples:
+                writer.writerow("" if value != value else f"{value:.8g}" for value in astuple(sample))
+        self._last_written = time.monotonic()
+
+    def _go_on_from(self, done: int) -> None:
+        """Drop what a start from an earlier iteration does again."""
+        self.samples = [sample for sample in self.samples if sample.iteration <= done]
+        self._before = self.samples[-1].seconds if self.samples else 0.0
+        self._started = True
+
+    def _quality(self, step: Step) -> float:
+        if self._truth is None:
+            return math.nan
+        estimate = step.estimate()
+        if estimate.shape != self._truth.cube.shape:
+            return math.nan
+        return float(psnr_bands(self._truth.cube, np.clip(estimate, 0.0, 1.0)))
+
+
+def read_course(path: Path) -> list[Sample]:
+    """The samples of a file that `Recorder` wrote; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    values = [[float(row[name]) if row[name] else math.nan for name in COLUMNS] for row in rows]
+    return [Sample(seconds, int(iteration), *rest) for seconds, iteration, *rest in values]

@@ -1,0 +1,117 @@
+"""The one scene that a solver is fitted to: two files, or a reference that both images are simulated from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from hsr_tf import checks
+from hsr_tf.data.scenes import crop_to_multiple, top_left
+from hsr_tf.fusion import simulate
+from hsr_tf.io import load
+from hsr_tf.physics.cameras import TOLD, choose_cameras, make_cameras
+from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.psf_shift import shifted_psf
+from hsr_tf.scene import Observation, Scene
+
+FLAGS = flags.FLAGS
+HSI_SNR_DB, MSI_SNR_DB = 35.0, 40.0
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of the answer; None where it is not.
+
+    Attributes:
+        scene: the sharp cube.
+        psf: (n, p), centred.
+        srf: (C, c).
+        shift: (rows, columns) by which the colour image lies off the coarse cube.
+    """
+
+    scene: Scene | None = None
+    psf: np.ndarray | None = None
+    srf: np.ndarray | None = None
+    shift: tuple[float, float] | None = None
+
+
+def define_scene_flags() -> None:
+    """Where the two images are from, and which cameras are told to the method."""
+    flags.DEFINE_string("lr_hsi", None, "The coarse hyperspectral cube.")
+    flags.DEFINE_string("hr_msi", None, "The sharp colour or multispectral image.")
+    flags.DEFINE_string("reference", None, "A sharp cube: both images are simulated, the result is scored.")
+    flags.DEFINE_integer("scale", 8, "Sharp pixels a coarse pixel (with --reference).", lower_bound=1)
+    flags.DEFINE_integer(
+        "crop", None, "Take the top left so many pixels a side (with --reference).", lower_bound=1
+    )
+    flags.DEFINE_bool("noisy", False, "Noise of 35 dB and 40 dB, seed 0 (with --reference).")
+    flags.DEFINE_list(
+        "shift", None, "ROWS,COLUMNS by which the colour image lies off the coarse cube (with --reference)."
+    )
+    flags.DEFINE_string(
+        "psf", None, "Point-spread function, as in hsr fuse (default: gaussian, or what lr_hsi tells)."
+    )
+    flags.DEFINE_string("srf", None, "Spectral response, likewise (default: nikon_d700).")
+
+
+def read_scene() -> tuple[Observation, Truth]:
+    """Both images as the flags describe them, and what is known of the answer.
+
+    Raises:
+        ValueError: neither a pair nor a reference, or both; sizes, cameras or a shift that do not fit.
+        OSError: a file that is missing or damaged.
+    """
+    pair, single = (FLAGS.lr_hsi, FLAGS.hr_msi), FLAGS.reference
+    given = {"lr_hsi": pair[0], "hr_msi": pair[1], "reference": single}
+    checks.require(
+        (single is not None) != any(pair) and (single is not None or all(pair)),
+        "lr_hsi, hr_msi, reference",
+        expected="two images, or a reference alone",
+        received=", ".join(name for name, path in given.items() if path) or "none",
+        remedy="give --lr_hsi and --hr_msi, or --reference",
+    )
+    if single is None:
+        observation = Observation.from_pair(load(pair[0]), load(pair[1]))
+        return observation, told_truth(observation)
+    return _simulated(Path(single))
+
+
+def told_truth(observation: Observation) -> Truth:
+    """The cameras that simulated files tell of; a shift that they hold stays within the kernel."""
+    choice = choose_cameras(observation, psf=None, srf=None, srf_needed=False)
+    return Truth(
+        psf=choice.model.spatial.psf.kernel if choice.psf_origin == TOLD else None,
+        srf=choice.model.spectral.matrix if choice.srf_origin == TOLD else None,
+    )
+
+
+def _simulated(path: Path) -> tuple[Observation, Truth]:
+    scale = FLAGS.scale
+    scene = crop_to_multiple(top_left(load(path), FLAGS.crop), scale)
+    cameras = make_cameras(scene, scale, psf=FLAGS.psf or "gaussian", srf=FLAGS.srf or "nikon_d700")
+    shift = _shift()
+    seen_through: str | Psf = FLAGS.psf or "gaussian"
+    if shift is not None:
+        seen_through = shifted_psf(cameras.spatial.psf, shift)
+    observation = simulate(
+        scene,
+        scale=scale,
+        psf=seen_through,
+        srf=cameras.spectral,
+        snr_db=(HSI_SNR_DB, MSI_SNR_DB) if FLAGS.noisy else (None, None),
+    )
+    return observation, Truth(scene, cameras.spatial.psf.kernel, cameras.spectral.matrix, shift)
+
+
+def _shift() -> tuple[float, float] | None:
+    if not FLAGS.shift:
+        return None
+    try:
+        rows, columns = (float(part) for part in FLAGS.shift)
+    except ValueError:
+        text = ",".join(FLAGS.shift)
+        raise ValueError(f"shift: expected two numbers ROWS,COLUMNS, got {text!r}; e.g. 1.3,-0.5") from None
+    return rows, columns

@@ -1,0 +1,246 @@
+"""What the trainers of one scene share: run a solver, record its course, score it, write it all down."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+
+from hsr_tf import methods
+from hsr_tf.camera_metrics import camera_scores
+from hsr_tf.fusion import fuse
+from hsr_tf.io import save
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.metrics import psnr_bands, scorecard
+from hsr_tf.options import with_options
+from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.psf_shift import shifted_psf
+from hsr_tf.report import terminal
+from hsr_tf.report.cameras import CamerasData, cameras_sheet
+from hsr_tf.report.timeline import Course, course_sheet
+from hsr_tf.scene import Observation, Solution
+from hsr_tf.solvers.solver import Controls
+from trainers import _flags
+from trainers._course import Recorder
+from trainers._scene import Truth, define_scene_flags, read_scene
+
+FLAGS = flags.FLAGS
+DONE, FLOOR = "solution.json", "spectral_ls"
+SHORT_SECONDS = 1.0
+
+
+def define_solving_flags(method: str) -> None:
+    """Flags of both trainers, with their own default method."""
+    define_scene_flags()
+    flags.DEFINE_string("method", method, "Solver, see hsr methods.")
+    flags.DEFINE_multi_string(
+        "option", [], "NAME=VALUE, an option of the solver; may be given again for others."
+    )
+    flags.DEFINE_float("max_seconds", None, "End so many seconds after the start with the best so far.", 0.1)
+    flags.DEFINE_integer("seed", 0, "Seed of all that is drawn.")
+    flags.DEFINE_string("run_dir", None, "Folder for everything that is written.", required=True)
+    flags.DEFINE_bool("progress", True, "Show a bar with the time left.")
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A solver and what it is run on.
+
+    Attributes:
+        observation: the two images.
+        truth: what is known of the answer.
+        method: with its options.
+        psf: for `fuse`.
+        srf: for `fuse`.
+    """
+
+    observation: Observation
+    truth: Truth
+    method: methods.Method
+    psf: Any
+    srf: Any
+
+
+@dataclass(frozen=True)
+class SolvePlan:
+    """How a job is run; the fields are the flags of the same names."""
+
+    run_dir: Path
+    max_seconds: float | None = None
+    seed: int = 0
+    progress: bool = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the folder holds a finished run."""
+        return (self.run_dir / DONE).is_file()
+
+
+def job_from_flags(*, psf: Any, srf: Any) -> Job:
+    """The job that the flags describe, with these cameras for `fuse`."""
+    method = with_options(methods.get(FLAGS.method), FLAGS.option)
+    observation, truth = read_scene()
+    return Job(observation, truth, method, psf, srf)
+
+
+def solve_and_write(read_job: Callable[[], Job]) -> None:
+    """Run the job in --run_dir as the flags say, or tell that it is done."""
+    run_dir = Path(FLAGS.run_dir)
+    _flags.save_resolved_flags(run_dir)
+    plan = SolvePlan(run_dir, FLAGS.max_seconds, FLAGS.seed, FLAGS.progress and sys.stderr.isatty())
+    if plan.is_done:
+        print(f"done before: {run_dir}; give another --run_dir for a new run")
+        return
+    with terminal.warnings_as_lines():
+        print(summary(solve(read_job(), plan), run_dir))
+
+
+def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
+    """Solve and write everything; a run that was killed goes on where its solver left a checkpoint.
+
+    Returns:
+        What solution.json holds.
+    """
+    folder = plan.run_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    recorder, checkpoint = Recorder(folder / "curve.csv", job.truth.scene), folder / "checkpoint.npz"
+    limit = plan.max_seconds
+    if limit is not None and checkpoint.is_file():
+        limit = max(SHORT_SECONDS, limit - recorder.seconds_before)
+    controls = Controls(plan.seed, limit, recorder, checkpoint, plan.progress)
+    try:
+        solution = fuse(job.observation, job.method, psf=job.psf, srf=job.srf, controls=controls)
+    except KeyboardInterrupt:
+        recorder.write()
+        raise
+    save(solution.estimate, folder / "estimate.h5")
+    record = describe(job, solution)
+    quality = (record["scores"] or {}).get("psnr_bands")
+    recorder.finish(solution.seconds, solution.iterations or 0, math.nan if quality is None else quality)
+    draw(job, solution, recorder, folder)
+    write_cameras(solution, job.observation, folder)
+    with replacing_file(folder / DONE) as draft:
+        draft.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    return record
+
+
+def write_cameras(solution: Solution, observation: Observation, folder: Path) -> None:
+    """kernel.csv, the shift within it, and response.csv, as hsr fuse takes them by --psf and --srf."""
+    if solution.psf is not None:
+        kernel = shifted_psf(Psf(solution.psf), solution.shift_pixels or (0.0, 0.0)).kernel
+        with replacing_file(folder / "kernel.csv") as draft:
+            np.savetxt(draft, kernel, delimiter=",", fmt="%.9g")
+    wavelengths = observation.lr_hsi.wavelengths_nm
+    if solution.srf is None or wavelengths is None:
+        return
+    header = ",".join(["wavelength_nm", *(f"channel_{i + 1}" for i in range(solution.srf.shape[1]))])
+    with replacing_file(folder / "response.csv") as draft:
+        table = np.column_stack([wavelengths, solution.srf])
+        np.savetxt(draft, table, delimiter=",", fmt="%.9g", header=header, comments="")
+
+
+def describe(job: Job, solution: Solution) -> dict[str, Any]:
+    """Everything about a solution as plain data, for JSON; what is not known is null."""
+    told, truth = solution.estimate.metadata, job.truth
+    record: dict[str, Any] = {
+        "method": job.method.name,
+        "scale": job.observation.scale,
+        "psf": told["psf"],
+        "srf": told["srf"],
+        "lr_hsi_residual": solution.lr_hsi_residual,
+        "hr_msi_residual": solution.hr_msi_residual,
+        "seconds": round(solution.seconds, 3),
+        "iterations": solution.iterations,
+        "converged": solution.converged,
+        "shift_pixels": solution.shift_pixels,
+        "true_shift": truth.shift,
+        "cameras": camera_scores(truth.psf, truth.srf, solution.psf, solution.srf).as_dict(),
+        "scores": None,
+    }
+    inherited = job.observation.lr_hsi.metadata.keys() | record.keys() | {"scale_factor"}
+    record["details"] = {name: value for name, value in told.items() if name not in inherited}
+    if truth.scene is not None:
+        card = scorecard(truth.scene.cube, solution.estimate.cube, scale=job.observation.scale)
+        record["scores"] = card.as_dict()
+    return {name: _plain(value) for name, value in record.items()}
+
+
+def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> None:
+    """curve.png, and cameras.png where cameras were estimated."""
+    scene, name = job.observation.lr_hsi, job.method.name
+    title = f"{scene.name + ', ' if scene.name else ''}{name}, x{job.observation.scale}"
+    samples = recorder.samples
+    course = Course(
+        title=title,
+        seconds=[sample.seconds for sample in samples],
+        objective=[sample.objective for sample in samples],
+        psnr=[sample.psnr_bands for sample in samples],
+        floors=_floor(job),
+    )
+    course_sheet(run_dir / "curve.png", course)
+    if solution.psf is None and solution.srf is None:
+        return
+    channels = str(job.observation.hr_msi.metadata.get("channels", ""))
+    cameras = CamerasData(
+        title=title,
+        psf=solution.psf,
+        srf=solution.srf,
+        true_psf=job.truth.psf,
+        true_srf=job.truth.srf,
+        shift_pixels=solution.shift_pixels,
+        true_shift=job.truth.shift,
+        wavelengths_nm=scene.wavelengths_nm,
+        channels=tuple(channels.split(",")) if channels else (),
+    )
+    cameras_sheet(run_dir / "cameras.png", cameras)
+
+
+def summary(record: dict[str, Any], run_dir: Path) -> str:
+    """The result in three lines."""
+    left = [record[f"{name}_residual"] for name in ("lr_hsi", "hr_msi")]
+    unexplained = ", ".join("unknown" if value is None else f"{100 * value:.3g} %" for value in left)
+    iterations = "" if record["iterations"] is None else f"{record['iterations']} iterations in "
+    lines = [
+        f"{record['method']}, x{record['scale']}: {iterations}"
+        f"{record['seconds']:.1f} s; left over of lr_hsi, hr_msi: {unexplained}"
+    ]
+    if record["scores"]:
+        scores = record["scores"]
+        values = [
+            math.nan if scores[name] is None else scores[name] for name in ("psnr_bands", "sam_degrees")
+        ]
+        lines.append(f"PSNR {values[0]:.2f} dB, SAM {values[1]:.2f} degrees")
+    known = {name: value for name, value in record["cameras"].items() if value is not None}
+    if known:
+        lines.append(", ".join(f"{name} {value:.3f}" for name, value in known.items()))
+    return "\n".join([*lines, f"written to {run_dir}"])
+
+
+def _floor(job: Job) -> dict[str, float]:
+    """What the closed form with the true cameras reaches, where the truth is known."""
+    if job.truth.scene is None:
+        return {}
+    estimate = fuse(job.observation, FLOOR).estimate.cube
+    return {FLOOR: float(psnr_bands(job.truth.scene.cube, np.clip(estimate, 0.0, 1.0)))}
+
+
+def _plain(value: Any) -> Any:
+    """Values as JSON knows them; arrays as lists, what is not finite as null."""
+    if isinstance(value, dict):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, str | int | bool) else str(value)
