@@ -15,7 +15,7 @@ TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all demo lint format bench lock clean
+.PHONY: help setup test test-all demo lint format bench bench-solvers lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -43,6 +43,9 @@ format: setup  ## let ruff repair and format what it can
 
 bench: setup  ## speed of the models and of the simulation
 	$(RUN) -m benchmarks.fusion $(ARGS)
+
+bench-solvers: setup  ## quality and time of the solvers (ARGS=--memory: their memory)
+	$(RUN) -m benchmarks.solvers $(ARGS)
 
 lock:  ## write requirements.lock anew from setup.cfg (needs uv; UPGRADE=--upgrade takes newer versions)
 	$(UV) pip compile setup.cfg --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from hsr_tf.io import load as load
     from hsr_tf.io import save as save
     from hsr_tf.metrics import scorecard as scorecard
+    from hsr_tf.options import with_options as with_options
     from hsr_tf.scene import Observation as Observation
     from hsr_tf.scene import Scene as Scene
+    from hsr_tf.solvers.solver import Controls as Controls
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Controls": "hsr_tf.solvers.solver",
     "Observation": "hsr_tf.scene",
     "Scene": "hsr_tf.scene",
     "fuse": "hsr_tf.fusion",
@@ -29,9 +32,21 @@ _HOMES = {
     "save": "hsr_tf.io",
     "scorecard": "hsr_tf.metrics",
     "simulate": "hsr_tf.fusion",
+    "with_options": "hsr_tf.options",
 }
 
-__all__ = ["Observation", "Scene", "fuse", "load", "methods", "save", "scorecard", "simulate"]
+__all__ = [
+    "Controls",
+    "Observation",
+    "Scene",
+    "fuse",
+    "load",
+    "methods",
+    "save",
+    "scorecard",
+    "simulate",
+    "with_options",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -228,6 +228,21 @@ def test_integer_levels_and_flat_objects_are_not_taken_for_saturation(scene: Sce
         assert not [line for line in repair(made).findings if "saturated" in line]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [name for name in methods.names("solver") if name != "blended"])
+def test_every_solver_survives_every_fault(method: str, scene: Scene, observation: Observation) -> None:
+    """All faults at once, and a wrong PSF; each within the seconds that small images need."""
+    damaged = hole_in_x(hole_in_y(without_bands(observation, {0: 0.0, 6: 0.5})))
+    quick = hsr_tf.Controls(max_seconds=10)
+    for images, psf in ((damaged, None), (observation, "gaussian:fwhm=3"), (observation, "gaussian:fwhm=5")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            solution = hsr_tf.fuse(images, method, psf=psf, controls=quick)
+            floor = hsr_tf.fuse(images, "bicubic")
+        assert np.isfinite(solution.estimate.cube).all(), psf
+        assert psnr(scene.cube, solution) >= psnr(scene.cube, floor), psf
+
+
 def test_an_image_without_any_data_is_refused(observation: Observation) -> None:
     with pytest.raises(ValueError, match="hr_msi: expected data in some pixels"):
         hsr_tf.fuse(with_hole(observation, "hr_msi", (slice(None), slice(None))))

@@ -81,7 +81,8 @@ def test_all_is_written_and_agrees_with_itself(job: Job, tmp_path: Path) -> None
     assert record["details"] == {"limit": None, "started": 0, "many": [0, 1, 2]}
     rows = list(csv.DictReader((tmp_path / "curve.csv").open()))
     assert rows[0]["iteration"] == "1" and float(rows[0]["objective"]) == 1.0
-    assert {float(row["psnr_bands"]) for row in rows} == {pytest.approx(float(expected), abs=1e-3)}
+    measured = [float(row["psnr_bands"]) for row in rows if row["psnr_bands"]]
+    assert len(measured) >= 2 and measured == pytest.approx([float(expected)] * len(measured), abs=1e-3)
     assert SolvePlan(tmp_path).is_done
 
 
