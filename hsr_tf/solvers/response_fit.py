@@ -2,12 +2,13 @@
 
     R = argmin |X R - A|^2 + w |P R|^2,   |P r|^2 = (1.33 b^4 |second differences of r|^2 + |r|^2) / 2
 
-The prior P is scaled so that |P r| = |r| for a bell of standard deviation b = C / 8 bands, which a colour
-camera's channels are. Its weight is then a ratio of variances, w = 3 |X r - A|^2 / |P r|^2 (per sample),
+The prior P is scaled so that |P r| = |r| for a bell of standard deviation b = C / 12 bands, which a colour
+camera's channels are. Its weight is then a ratio of variances, w = m |X r - A|^2 / |P r|^2 (per sample),
 found by iteration: without noise it vanishes and R is exact, with noise or with a blur that is not yet right
-it keeps R from explaining what is none of its making. (The factor 3 is for such misfit being alike in
-neighbouring pixels; generalised cross-validation, which takes it for white, chooses weights that are too
-small by orders of magnitude.)
+it keeps R from explaining what is none of its making. m is 3, and
+with more than 1000 coarse pixels 3 for each 1000, as misfit of that kind does not average out over them.
+(Generalised cross-validation, which takes it for white noise, chooses weights that are too small by orders of
+magnitude.)
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 Array = NDArray[np.float64]
-BANDS_A_BELL = 8.0
+BANDS_A_BELL = 12.0
 MISFIT = 3.0
+INDEPENDENT = 1000
 SMALLEST_WEIGHT = 1e-15
 
 
@@ -57,12 +59,13 @@ class ResponseFit:
     def fit(self, colours: Array, weights: Array | None = None, *, num_steps: int = 4) -> tuple[Array, Array]:
         """R (C, c) and the weights (c,) that suit its residual; `weights` starts the iteration."""
         largest = self._values[0] ** 2
+        factor = MISFIT * max(1.0, len(colours) / INDEPENDENT)
         weights = np.full(colours.shape[1], 1e-4 * largest) if weights is None else weights
         response = self.solve(colours, weights)
         for _ in range(num_steps):
             misfit = np.square(self.spectra @ response - colours).mean(0)
             size = np.square(self.prior @ response).mean(0)
-            weights = np.maximum(MISFIT * misfit / np.maximum(size, 1e-30), SMALLEST_WEIGHT * largest)
+            weights = np.maximum(factor * misfit / np.maximum(size, 1e-30), SMALLEST_WEIGHT * largest)
             response = self.solve(colours, weights)
         return response, weights
 
