@@ -1,0 +1,182 @@
+"""Coupled non-negative matrix factorisation: the two images are unmixed in turns, Z = A E.
+
+N. Yokoya, T. Yairi, A. Iwasaki, IEEE TGRS 50(2), 2012. X ~ A_h E and Y ~ A (E R), all not negative, by
+multiplicative updates; a further row of ones, weighted by delta, pulls the sum of abundances to one. X is
+unmixed first, from its corners; E R and A_h enlarged start the unmixing of Y; A D then starts the next
+unmixing of X, and so on.
+
+The published form is `CnmfConfig.published`, with the numbers of the authors' program: 30 endmembers or as
+many as bands, 200 updates at most of each kind in a round (600 of A_h alone in the first), one
+round after the first, rounds going on while both residuals fall by more than 1 %, and
+delta = 2 sqrt(mean(Y) / 0.7455) / c^3.
+
+Departures: the number of endmembers is given, not estimated (the authors' program takes the virtual
+dimensionality where that is larger); E R is never updated on its own, as the response is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from hsr_tf import checks
+from hsr_tf.methods import register
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.solvers.endmembers import (
+    Descent,
+    Matrix,
+    constrained_rows,
+    multiplicative_rows,
+    project_nonnegative,
+    vertex_components,
+)
+from hsr_tf.solvers.mixture import STARTS, MixedPair, require_counts
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+
+FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class CnmfConfig:
+    """Options. Gains are PSNR on 256x256 crops of paints / pompoms / flowers at x8.
+
+    Attributes:
+        num_endmembers: p. 15 against 30 change it by - 0.1 / - 0.1 / + 0.9 dB, in half the time.
+        num_iterations: cap of the rounds; a second one changes it by 0.0 / 0.0 / - 0.6 dB.
+        num_inner: cap of the updates of each kind in a round. 200 against 50 change it by - 0.2 / + 0.2 /
+            + 0.2 dB.
+        inner_tolerance: updates end when the residual falls by less than this share in one of them.
+        tolerance: rounds end when one of the two residuals falls by less than this share.
+        start: first abundances of Y: those of X enlarged ("bicubic", as published), or the non-negative ones
+            that come nearest to `spectral_ls`, which change it by + 0.9 / - 0.4 / + 1.3 dB.
+        consistent: the result is made to agree with both images, as far as they agree with each other. Off
+            as published; it gains about 3.5 dB.
+    """
+
+    num_endmembers: int = 15
+    num_iterations: int = 1
+    num_inner: int = 50
+    inner_tolerance: float = 1e-8
+    tolerance: float = 1e-2
+    start: str = "spectral_ls"
+    consistent: bool = True
+
+    def __post_init__(self) -> None:
+        checks.require_choice("start", self.start, STARTS)
+        require_counts(self, "num_endmembers", "num_iterations", "num_inner")
+
+    @classmethod
+    def published(cls) -> CnmfConfig:
+        """The authors' form."""
+        return cls(num_endmembers=30, num_iterations=2, num_inner=200, start="bicubic", consistent=False)
+
+
+@register(
+    "cnmf",
+    kind="solver",
+    summary="coupled non-negative matrix factorisation by multiplicative updates",
+    source="Yokoya, Yairi, Iwasaki, IEEE TGRS 50(2), 2012",
+    needs=("psf", "srf"),
+)
+class CnmfSolver(Solver):
+    """Multiplicative updates; an iteration is a round: X, then Y.
+
+    Args:
+        model: the two cameras.
+        config: options.
+    """
+
+    def __init__(self, model: ObservationModel, config: CnmfConfig = CnmfConfig()) -> None:
+        self.model, self.config = model, config
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """See `Solver.solve`; negative values of the images count as zero.
+
+        Raises:
+            ValueError: for images that do not fit each other or the cameras.
+        """
+        pair = MixedPair(self.model, np.maximum(lr_hsi, 0), np.maximum(hr_msi, 0))
+        iterations = Iterations("cnmf", self.config.num_iterations, controls)
+        endmembers, last = self._corners(pair, controls.seed), np.full(2, np.finfo(np.float64).max)
+        abundances = None
+        for _ in iterations:
+            coarse = self._even(pair) if abundances is None else pair.coarse(abundances)
+            num_first = self.config.num_inner * (3 if abundances is None else 1)
+            endmembers, coarse = self._unmix_coarse(pair, endmembers, coarse, num_first, iterations)
+            if abundances is None:
+                abundances = self._start(pair, endmembers, coarse)
+            abundances = self._unmix_sharp(pair, endmembers, abundances, iterations)
+            residuals = np.sqrt(pair.residuals(abundances, endmembers))
+            if not np.all(last - residuals > self.config.tolerance * last):
+                iterations.finish()
+            last = residuals
+            cube = partial(pair.cube, abundances, endmembers, consistent=self.config.consistent)
+            iterations.report(0.5 * float(np.sum(residuals**2)), cube)
+        return Outcome(cube(), iterations.done, iterations.converged)
+
+    def _corners(self, pair: MixedPair, seed: int) -> Matrix:
+        """Endmembers from the corners of X; a value of zero would stay zero for ever."""
+        return np.maximum(vertex_components(pair.spectra, self.config.num_endmembers, seed=seed), FLOOR)
+
+    def _even(self, pair: MixedPair) -> Matrix:
+        num_endmembers = self.config.num_endmembers
+        return np.full((len(pair.spectra), num_endmembers), 1 / num_endmembers, np.float32)
+
+    def _unmix_sharp(
+        self, pair: MixedPair, endmembers: Matrix, abundances: Matrix, iterations: Iterations
+    ) -> Matrix:
+        """A from Y, for given E."""
+        weight = _sum_weight(pair)
+        return multiplicative_rows(
+            _with_ones(pair.colours, weight),
+            _with_ones(endmembers @ pair.response, weight),
+            np.maximum(abundances, FLOOR),
+            descent=Descent(self.config.num_inner, self.config.inner_tolerance),
+            stop=lambda: iterations.share >= 1.0,
+        )
+
+    def _unmix_coarse(
+        self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, num_first: int, iterations: Iterations
+    ) -> tuple[Matrix, Matrix]:
+        """A_h alone first, then E and A_h by turns."""
+        weight, one = _sum_weight(pair), Descent(1, 0.0)
+        spectra = _with_ones(pair.spectra, weight)
+        coarse = multiplicative_rows(
+            spectra,
+            _with_ones(endmembers, weight),
+            np.maximum(coarse, FLOOR),
+            descent=Descent(num_first, self.config.inner_tolerance),
+        )
+        last = np.inf
+        for _ in range(self.config.num_inner):
+            endmembers = multiplicative_rows(pair.spectra.T, coarse.T, endmembers.T, descent=one).T
+            coarse = multiplicative_rows(spectra, _with_ones(endmembers, weight), coarse, descent=one)
+            size = float(np.linalg.norm(pair.spectra - coarse @ endmembers))
+            if last <= size * (1 + self.config.inner_tolerance) or iterations.share >= 0.5:
+                break
+            last = size
+        return np.ascontiguousarray(endmembers), coarse
+
+    def _start(self, pair: MixedPair, endmembers: Matrix, coarse: Matrix) -> Matrix:
+        enlarged = project_nonnegative(pair.enlarged(coarse))
+        if self.config.start == "bicubic":
+            return enlarged
+        basis = np.linalg.qr(endmembers.T)[0]
+        return constrained_rows(
+            pair.guess() @ basis,
+            endmembers @ basis,
+            enlarged,
+            project=project_nonnegative,
+            descent=Descent(100, 1e-3),
+        )
+
+
+def _sum_weight(pair: MixedPair) -> float:
+    """delta of the authors' program."""
+    return 2 * float(np.sqrt(pair.colours.mean() / 0.7455)) / pair.colours.shape[1] ** 3
+
+
+def _with_ones(rows: Matrix, weight: float) -> Matrix:
+    return np.concatenate([rows, np.full((len(rows), 1), weight, rows.dtype)], axis=1)
