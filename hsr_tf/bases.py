@@ -30,7 +30,7 @@ from hsr_tf.physics.spatial import SpatialDegradation
 Tensor = Any
 BREAK_EVEN = 0.025
 SMALLEST_GAIN = 3e-3
-BASES = ("none", "bicubic", "spectral_ls")
+BASES = ("none", "bicubic", "spectral_ls", "sylvester")
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ def quadratic_features(hr_msi: Tensor) -> Tensor:
     return ops.concatenate([ops.ones_like(hr_msi[..., :1]), hr_msi, *products], axis=-1)
 
 
-def least_squares(features: Tensor, targets: Tensor, *, damping: float = 1e-6) -> Tensor:
+def least_squares(features: Tensor, targets: Tensor, *, damping: float = 3e-5) -> Tensor:
     """Coefficients W of targets ~ features W, batched, in elementary operations.
 
     Modified Gram-Schmidt on the columns, which loses only the features' condition number of the precision
@@ -247,7 +247,8 @@ def least_squares(features: Tensor, targets: Tensor, *, damping: float = 1e-6) -
     Args:
         features: (B, N, K).
         targets: (B, N, C).
-        damping: relative length below which a column is dropped.
+        damping: relative length below which a column is dropped; far above what rounding leaves of a column
+            that the others explain, which noise in the targets would blow up.
 
     Returns:
         (B, K, C).

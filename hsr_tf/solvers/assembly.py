@@ -9,6 +9,7 @@ cube once and a few of its bands, where the plain expression needs it five times
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,11 +48,17 @@ class Assembly:
 
     def __init__(self, model: ObservationModel, lr_hsi: Cube, hr_msi: Cube) -> None:
         self.model, self.lr_hsi, self.hr_msi = model, lr_hsi, hr_msi
+        self._began = time.perf_counter()
         self._map = SpectralLS(model, consistent=False)
         self._consistency = DataConsistency(model)
         self._degrade = tf.function(model.spatial.forward, reduce_retracing=True)
         self._spread = tf.function(model.spatial.adjoint, reduce_retracing=True)
         self._predict = tf.function(self._map.predict, reduce_retracing=True)
+
+    @property
+    def seconds(self) -> float:
+        """Time since the assembly was made."""
+        return time.perf_counter() - self._began
 
     def start(self) -> Start:
         """Fit the map to the scene."""

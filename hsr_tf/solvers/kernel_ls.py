@@ -38,6 +38,7 @@ class KernelConfig:
 
     Attributes:
         kernels: lengths (colour in standard deviations of Y, position in coarse pixels) of each member.
+        draws: times that every kernel is fitted, each with features of its own.
         num_features: M, random features of each member.
         window: side of a window in coarse pixels where the scene is larger, before limits on its sharp size.
         consistent: make the result agree with both images.
@@ -50,7 +51,8 @@ class KernelConfig:
         (2.0, 4.0),
         (4.0, 2.0),
     )
-    num_features: int = 1024
+    draws: int = 2
+    num_features: int = 512
     window: int = 64
     consistent: bool = True
 
@@ -98,7 +100,7 @@ class KernelLS(Solver):
 
     def _most(self, lr_hsi: Cube) -> int:
         cover = window_cover((lr_hsi.shape[0], lr_hsi.shape[1]), self.model.scale, self.config.window)
-        return len(self.config.kernels) * len(cover.windows())
+        return self.config.draws * len(self.config.kernels) * len(cover.windows())
 
 
 class KernelRegression:
@@ -132,7 +134,7 @@ class KernelRegression:
 
     def steps(self) -> Iterator[RidgeFit]:
         """Fit kernel after kernel, each in all windows; a kernel counts once it has been in all."""
-        for number, lengths in enumerate(self._config.kernels):
+        for number, lengths in enumerate(self._config.kernels * self._config.draws):
             rng = np.random.default_rng([self._seed, number])
             correction = np.zeros_like(self._sum)
             windows = self._cover.windows()

@@ -39,6 +39,11 @@ class SpectralSubspace:
         strengths = np.sqrt(values[:rank] / len(pixels)) + 1e-12
         return cls((signs * vectors)[:rank].astype(np.float32), strengths.astype(np.float32))
 
+    @classmethod
+    def whole(cls, num_bands: int) -> SpectralSubspace:
+        """Every band by itself."""
+        return cls(np.eye(num_bands, dtype=np.float32), np.ones(num_bands, np.float32))
+
     @property
     def rank(self) -> int:
         """r."""

@@ -16,7 +16,7 @@ from hsr_tf.solvers.subspace import SpectralSubspace
 from hsr_tf.solvers.windows import Cover
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
-SMALL = KernelConfig(kernels=((4.0, 8.0), (4.0, 2.0)), num_features=128)
+SMALL = KernelConfig(kernels=((4.0, 8.0), (4.0, 2.0)), draws=1, num_features=128)
 
 
 def test_products_of_features_approach_the_gaussian_kernel() -> None:
@@ -168,3 +168,11 @@ def test_images_that_do_not_fit_are_refused(change: tuple[slice, ...], said: str
     broken[0, 0, 0] = np.nan
     with pytest.raises(ValueError, match="lr_hsi: expected finite values"):
         KernelLS(model, SMALL).solve(broken, hr_msi)
+
+
+def test_colours_that_depend_on_each_other_do_not_blow_noise_up() -> None:
+    model = cameras(6)
+    lr_hsi, hr_msi = pair(mixture(48, 48, 6, num_spectra=2), model)  # two degrees of freedom, ten features
+    rng = np.random.default_rng(0)
+    noisy = (lr_hsi + 0.05 * rng.standard_normal(lr_hsi.shape)).astype(np.float32)
+    assert np.abs(Assembly(model, noisy, hr_msi).start().residual).max() < 0.5

@@ -1,0 +1,237 @@
+"""Unsupervised fusion with known cameras: the weights of a network are fitted to this scene alone.
+
+    theta = argmin |X - D Z|^2 + |Y - Z R|^2,   Z = F(input; theta)
+
+The published form (`PUBLISHED`): F an encoder and decoder, input fixed noise or the observations (X enlarged,
+joined with Y), the plain sum of both terms. Its text gives neither sizes nor a stopping rule.
+
+Departures, each an option of `DeepPriorConfig`, together the default form:
+
+- Z = base + F V with a closed-form base (`spectral_ls`, `kernel_ls`) and V the spectral subspace of what the
+  base leaves of X, so that F gives few codes, whatever the number of bands.
+- F sees single pixels (colour, place, coarse codes) through random Fourier features.
+- Each step sees one random tile, so that memory does not grow with the scene; some steps may go to a reduced
+  sharp grid first (`coarse_levels`).
+- A part of the coarse pixels is held out of the loss, and tells which of the averaged weights are kept: where
+  no step helps, that is the base.
+- The result is made to agree with both images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf import checks
+from hsr_tf.methods import register
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.solvers.assembly import Assembly
+from hsr_tf.solvers.gradient_fit import FitPlan, FitTask, GradientFit
+from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
+from hsr_tf.solvers.prior_inputs import INPUTS, network_inputs
+from hsr_tf.solvers.prior_networks import NETWORKS, NetworkShape, build_network
+from hsr_tf.solvers.ridge import held_out_blocks
+from hsr_tf.solvers.scene_loss import LossPlan, SceneLoss, SceneTerms
+from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver, check_pair
+from hsr_tf.solvers.subspace import SpectralSubspace
+
+BASES = ("none", "spectral_ls", "kernel_ls")
+
+
+@dataclass(frozen=True)
+class DeepPriorConfig:
+    """Options of `DeepPrior`.
+
+    Attributes:
+        inputs: "noise" (32 channels, fixed) or "observations".
+        base: "none", "spectral_ls" or "kernel_ls": what F is added to.
+        network: "hourglass" or "pixelwise".
+        features: channels inside F.
+        subspace: F gives codes in the spectral subspace; else all bands.
+        tile: side of a step's tile in coarse pixels; 0 for the whole scene.
+        coarse_levels: halvings of the sharp grid that the first steps start from (a third of the steps, by
+            equal parts); levels that do not divide the scale are left out.
+        hold_out: keep a fifth of the coarse pixels out of the loss, for early stopping.
+        consistent: make the result agree with both images.
+        num_steps, learning_rate, ema: see `FitPlan`.
+        dtype: precision of F, e.g. "mixed_bfloat16".
+        kernels: see `KernelConfig`, for the base "kernel_ls".
+    """
+
+    inputs: str = "observations"
+    base: str = "kernel_ls"
+    network: str = "pixelwise"
+    features: int = 96
+    subspace: bool = True
+    tile: int = 16
+    coarse_levels: int = 0
+    hold_out: bool = True
+    consistent: bool = True
+    num_steps: int = 300
+    learning_rate: float = 3e-3
+    ema: float = 0.98
+    dtype: str = "float32"
+    kernels: tuple[tuple[float, float], ...] = KernelConfig.kernels
+
+    def __post_init__(self) -> None:
+        checks.require_choice("inputs", self.inputs, INPUTS)
+        checks.require_choice("base", self.base, BASES)
+        checks.require_choice("network", self.network, NETWORKS)
+
+
+PUBLISHED = DeepPriorConfig(
+    base="none",
+    network="hourglass",
+    features=64,
+    subspace=False,
+    tile=0,
+    hold_out=False,
+    consistent=False,
+    num_steps=2000,
+    learning_rate=1e-3,
+    ema=0.0,
+)
+
+
+@register(
+    "deep_prior",
+    kind="solver",
+    summary="a network fitted to this scene by both images, over kernel_ls",
+    source="unsupervised fusion with a deep prior; see the module",
+    needs=("psf", "srf"),
+)
+class DeepPrior(Solver):
+    """Unsupervised fusion with known cameras.
+
+    Args:
+        model: the two cameras.
+        config: options; `PUBLISHED` for the published form.
+    """
+
+    name = "deep_prior"
+
+    def __init__(self, model: ObservationModel, config: DeepPriorConfig = DeepPriorConfig()) -> None:
+        self.model, self.config = model, config
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """The sharp cube of X (h, w, C) and Y (s h, s w, c); an iteration is one step of the optimiser."""
+        check_pair(lr_hsi, hr_msi, self.model)
+        scene = PriorScene(self.model, self.config, lr_hsi, hr_msi, controls.seed)
+        plan = FitPlan(
+            num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
+        )
+        fit = GradientFit(scene.task(self.name), plan, scene.left(controls)).run()
+        details: dict[str, Any] = {"best_step": fit.best_step, "rank": scene.subspace.rank}
+        if self.config.hold_out:
+            details |= {"held_out_error": fit.held_out_error, "base_held_out_error": fit.start_error}
+        return Outcome(scene.estimate(), fit.iterations, fit.converged, details=details)
+
+
+class PriorScene:
+    """One scene with its base, its subspace and its network.
+
+    Args:
+        model: the two cameras.
+        config: options.
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (H, W, c).
+        seed: of features, weights, tiles and noise.
+    """
+
+    def __init__(
+        self, model: ObservationModel, config: DeepPriorConfig, lr_hsi: Cube, hr_msi: Cube, seed: int
+    ) -> None:
+        self.config, self._seed = config, seed
+        self._images = (lr_hsi, hr_msi)
+        self._assembly = Assembly(model, lr_hsi, hr_msi)
+        self._base = make_base(self._assembly, config, seed)
+        residual = lr_hsi - self._assembly.degraded(self._base)
+        self.subspace = (
+            SpectralSubspace.of(residual) if config.subspace else SpectralSubspace.whole(lr_hsi.shape[-1])
+        )
+        self._inputs = network_inputs(
+            config.inputs,
+            lr_hsi,
+            hr_msi,
+            scale=model.scale,
+            pixelwise=config.network == "pixelwise",
+            seed=seed,
+        )
+        shape = NetworkShape(
+            inputs=self._inputs.shape[-1],
+            outputs=self.subspace.rank,
+            features=config.features,
+            zero_head=config.base != "none",
+            dtype=config.dtype,
+            seed=seed,
+        )
+        self.network = build_network(config.network, shape)
+        self._loss = SceneLoss(model, self._terms(residual, hr_msi, model), self._loss_plan())
+
+    def left(self, controls: Controls) -> Controls:
+        """The controls with the time that the base has left."""
+        if controls.max_seconds is None:
+            return controls
+        return replace(controls, max_seconds=max(1e-3, controls.max_seconds - self._assembly.seconds))
+
+    def task(self, name: str) -> FitTask:
+        """The fit of the network's weights."""
+        return FitTask(
+            name=name,
+            variables=self.network.trainable_variables,
+            loss=lambda step: self._loss(self.network, step),
+            held_out_error=(lambda: self._loss.held_out_error(self.network))
+            if self.config.hold_out
+            else None,
+            estimate=self.estimate,
+            fingerprint=(*self._images, self.config),
+        )
+
+    def estimate(self) -> Cube:
+        """The sharp cube of the current weights."""
+        codes = self._loss.codes(self.network) * self.subspace.strengths
+        cube: Cube = self._base + self.subspace.expand(codes)
+        if self.config.consistent:
+            self._assembly.complete(cube)
+        return cube
+
+    def _terms(self, residual: Cube, hr_msi: Cube, model: ObservationModel) -> SceneTerms:
+        response = model.spectral.matrix.astype(np.float32)
+        vectors = self.subspace.strengths[:, None] * self.subspace.vectors
+        height, width, _ = residual.shape
+        held_out = held_out_blocks(height, width).reshape(height, width) & self.config.hold_out
+        return SceneTerms(
+            inputs=self._inputs,
+            hsi_targets=self.subspace.codes(residual) / self.subspace.strengths,
+            hsi_weights=self.subspace.strengths**2,
+            msi_targets=hr_msi - self._base @ response,
+            msi_map=(vectors @ response).astype(np.float32),
+            held_out=held_out,
+        )
+
+    def _loss_plan(self) -> LossPlan:
+        return LossPlan(
+            tile=self.config.tile,
+            coarse_levels=self.config.coarse_levels,
+            num_steps=self.config.num_steps,
+            seed=self._seed,
+        )
+
+
+def make_base(assembly: Assembly, config: DeepPriorConfig, seed: int) -> Cube:
+    """What F is added to, (H, W, C): before it is made consistent, so that X has something left to tell."""
+    height, width, _ = assembly.hr_msi.shape
+    if config.base == "none":
+        return np.zeros((height, width, assembly.lr_hsi.shape[-1]), np.float32)
+    start = assembly.start()
+    if config.base == "spectral_ls":
+        return assembly.cube(start.spectral_map)
+    plan = KernelConfig(kernels=config.kernels)
+    regression = KernelRegression(assembly.model, plan, start, assembly.hr_msi, seed)
+    for _ in regression.steps():
+        pass
+    codes: NDArray[Any] = regression.codes()
+    return assembly.cube(start.spectral_map, codes, regression.subspace.vectors)
