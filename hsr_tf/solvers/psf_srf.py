@@ -88,7 +88,7 @@ def estimate_psf_srf(
             16 coarse pixels see the whole support, a colour image without any contrast.
     """
     config, controls = config or PsfSrfConfig(), controls or Controls()
-    _require_pair(lr_hsi, hr_msi, scale)
+    check_sizes(lr_hsi, hr_msi, scale)
     search = CameraSearch(lr_hsi, hr_msi, scale, config)
     steps = Iterations("psf_srf", len(search.shapes) + config.max_refinements, controls)
     for step in steps:
@@ -125,6 +125,11 @@ def _preview(search: CameraSearch, lr_hsi: Cube, hr_msi: Cube, scale: int) -> Cu
     return np.asarray(ops.convert_to_numpy(estimate))[0]
 
 
+def relative_gaps(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool = False) -> Array:
+    """|X R + o - D Y| / |X R + o| of each channel, (c,), with the best offsets o or none."""
+    return _explained(model, lr_hsi, hr_msi, offset=offset)[0]
+
+
 def _explained(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool) -> tuple[Array, Array]:
     """|X R + o - D Y| / |X R + o| and the offset o, of each channel."""
     coarse = np.asarray(ops.convert_to_numpy(model.spatial.forward(_batch(hr_msi))), np.float64)[0]
@@ -139,7 +144,8 @@ def _batch(cube: Cube) -> object:
     return ops.convert_to_tensor(np.asarray(cube, np.float32)[None])
 
 
-def _require_pair(lr_hsi: Cube, hr_msi: Cube, scale: int) -> None:
+def check_sizes(lr_hsi: Cube, hr_msi: Cube, scale: int) -> None:
+    """Raise a one-line `ValueError` unless X and Y are cubes with contrast whose sizes the scale joins."""
     checks.require(
         int(scale) == scale and scale >= 2,
         "scale",
