@@ -19,7 +19,7 @@ from hsr_tf.bases import SpectralLS
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.solvers.pair import require_pair, spectral_basis
+from hsr_tf.solvers.pair import require_pair, require_positive, spectral_basis
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
 from hsr_tf.sylvester import Sylvester
 
@@ -45,11 +45,7 @@ class SylvesterConfig:
 
     def __post_init__(self) -> None:
         checks.require_choice("start", self.start, STARTS)
-        for name in ("rank", "weight", "msi_weight"):
-            value = getattr(self, name)
-            checks.require(
-                value > 0, name, expected="a positive number", received=str(value), remedy="correct it"
-            )
+        require_positive(self, "rank", "weight", "msi_weight")
 
 
 @register(

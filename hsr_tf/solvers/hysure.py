@@ -1,0 +1,186 @@
+"""HySure: a spectral subspace, both observations, and the vector total variation of the codes.
+
+M. Simoes, J. Bioucas-Dias, L. B. Almeida, J. Chanussot, "A convex formulation for hyperspectral image
+superresolution via subspace-based regularization", IEEE TGRS 53(6), 2015:
+
+    min_A 1/2 |X - D A E^T|^2 + l/2 |Y - A E^T R|^2 + t VTV(A),   Z = A E^T
+
+E spans the p leading singular vectors of X; VTV sums, over the pixels, the length of the gradient of all p
+codes together. SALSA (ADMM): A is split into A = V, which both observations see, and W = grad A, which the
+total variation shrinks; the step in A is one DCT, the step in V the Sylvester equation of
+`hsr_tf.sylvester`.
+
+Departures from the paper: both data terms are one closed-form step (there: two splittings, each with its own
+copy); borders are mirrored as the camera model has them (there: circular, with the border left out of the
+data term), circular where the model is; codes are orthonormal (the paper's other choice is VCA endmembers,
+which span the same space). The cameras are those of the model: estimate them first for the blind case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hsr_tf.methods import register
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.solvers.gradients import Gradients, Image, lengths, shrink
+from hsr_tf.solvers.pair import made_consistent, require_pair, require_positive, spectral_basis
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+from hsr_tf.sylvester import Sylvester
+
+SMALLEST_MOVE = 1e-12
+
+
+@dataclass(frozen=True)
+class HysureConfig:
+    """Options; `published` gives the paper's.
+
+    The defaults score 0.6 to 1.3 dB above them on four training scenes at x8 without noise, 0.2 to 1.4 dB of
+    which `consistent` gives, and between 0.4 dB below and 0.3 dB above with noise of 35 and 40 dB.
+
+    Attributes:
+        rank: p.
+        msi_weight: l.
+        tv_weight: t.
+        edge: gradient of Y at which the total variation counts half, so that it smooths less where the
+            sharp image has an edge. 0 counts every pixel alike, as published.
+        penalty: of the splittings; it decides the speed, not the solution.
+        num_iterations: cap.
+        tolerance: relative change of the codes in an iteration at which it stops.
+        consistent: project the result onto both observations, as far as they can be trusted.
+    """
+
+    rank: int = 10
+    msi_weight: float = 1.0
+    tv_weight: float = 1e-3
+    edge: float = 0.01
+    penalty: float = 5e-3
+    num_iterations: int = 60
+    tolerance: float = 1e-4
+    consistent: bool = True
+
+    def __post_init__(self) -> None:
+        require_positive(self, "rank", "msi_weight", "tv_weight", "penalty", "num_iterations")
+        require_positive(self, "edge", "tolerance", or_zero=True)
+
+    @classmethod
+    def published(cls) -> HysureConfig:
+        """The paper's weights for multispectral images, and its 200 iterations."""
+        return cls(
+            tv_weight=5e-4, edge=0.0, penalty=0.05, num_iterations=200, tolerance=0.0, consistent=False
+        )
+
+
+@dataclass
+class _Splitting:
+    """Codes V, differences W, and what each still owes the other side (scaled dual variables)."""
+
+    codes: Image
+    differences: Image
+    code_debt: Image
+    difference_debt: Image
+
+
+@register(
+    "hysure",
+    kind="solver",
+    summary="vector total variation of the codes in a spectral subspace (HySure)",
+    source="Simoes et al., IEEE TGRS 53(6), 2015",
+    needs=("psf", "srf"),
+)
+class Hysure(Solver):
+    """HySure with given cameras.
+
+    Args:
+        model: the two cameras.
+        config: options.
+    """
+
+    def __init__(self, model: ObservationModel, config: HysureConfig = HysureConfig()) -> None:
+        self.model, self.config = model, config
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """See `Solver.solve`; nothing is drawn, the seed plays no part.
+
+        Raises:
+            ValueError: for images that do not fit each other or the cameras.
+        """
+        require_pair(self.model, lr_hsi, hr_msi)
+        iterations = Iterations("hysure", self.config.num_iterations, controls)
+        basis = spectral_basis(lr_hsi, self.config.rank)
+        gradients = Gradients(hr_msi.shape[:2], self.model.spatial.border)
+        weights = self._tv_weights(gradients.forward(hr_msi))
+        fit, codes = self._data_step(basis, lr_hsi, hr_msi)
+        state = _start(codes, gradients)
+        for _ in iterations:
+            before = state.codes
+            misfit = self._iterate(state, gradients, weights, fit)
+            if _change(before, state.codes) < self.config.tolerance:
+                iterations.finish()
+            roughness = float((weights * lengths(gradients.forward(state.codes))).sum())
+            iterations.report(misfit + roughness, lambda: state.codes @ basis.T)
+        estimate = state.codes @ basis.T
+        details: dict[str, Any] = {"rank": basis.shape[1]}
+        if self.config.consistent:
+            estimate, trust = made_consistent(self.model, estimate, lr_hsi, hr_msi)
+            details["trust"] = round(trust, 4)
+        return Outcome(estimate, iterations.done, iterations.converged, details=details)
+
+    def _iterate(
+        self,
+        state: _Splitting,
+        gradients: Gradients,
+        weights: Image,
+        fit: Callable[[Image], tuple[Image, float]],
+    ) -> float:
+        """One round of ADMM in place; half the squared misfit of both images."""
+        owed = gradients.adjoint(state.differences + state.difference_debt)
+        joint = gradients.invert(state.codes + state.code_debt + owed)
+        slopes = gradients.forward(joint)
+        state.codes, misfit = fit(joint - state.code_debt)
+        state.differences = shrink(slopes - state.difference_debt, weights / self.config.penalty)
+        state.code_debt += state.codes - joint
+        state.difference_debt += state.differences - slopes
+        return misfit
+
+    def _tv_weights(self, slopes: Image) -> Image:
+        """t at every pixel, (1, H, W, 1), less where Y has an edge."""
+        length = lengths(slopes)
+        if self.config.edge == 0:
+            return np.full_like(length, self.config.tv_weight)
+        return np.asarray(self.config.tv_weight / (1.0 + length / self.config.edge), np.float32)
+
+    def _data_step(
+        self, basis: Image, lr_hsi: Cube, hr_msi: Cube
+    ) -> tuple[Callable[[Image], tuple[Image, float]], Image]:
+        """The proximal map of both data terms with their value, compiled; and the enlarged codes of X."""
+        response = basis.T.astype(np.float64) @ self.model.spectral.matrix
+        solve = Sylvester(self.model.spatial, response, msi_weight=self.config.msi_weight)
+        coarse, sharp = tf.constant(lr_hsi[None]) @ basis, tf.constant(hr_msi[None])
+
+        @tf.function
+        def step(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            codes = solve(start, coarse, sharp, self.config.penalty)
+            left = tf.reduce_sum(tf.square(coarse - self.model.spatial.forward(codes)))
+            gap = tf.reduce_sum(tf.square(sharp - codes @ tf.constant(response, codes.dtype)))
+            return codes, 0.5 * (left + self.config.msi_weight * gap)
+
+        def fit(start: Image) -> tuple[Image, float]:
+            codes, misfit = step(tf.constant(start[None]))
+            return codes.numpy()[0], float(misfit)
+
+        return fit, np.asarray(bicubic_enlarge(coarse, self.model.scale))[0]
+
+
+def _start(codes: Image, gradients: Gradients) -> _Splitting:
+    slopes = gradients.forward(codes)
+    return _Splitting(codes, slopes, np.zeros_like(codes), np.zeros_like(slopes))
+
+
+def _change(before: Image, after: Image) -> float:
+    return float(np.linalg.norm(after - before)) / max(float(np.linalg.norm(before)), SMALLEST_MOVE)

@@ -1,0 +1,67 @@
+"""FUSE as a solver: exact in its subspace, deterministic, and with the contract of every solver."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import gaussian_psf
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.solvers.pair import spectral_basis
+from hsr_tf.solvers.solver import Controls
+from hsr_tf.solvers.sylvester import SylvesterConfig, SylvesterSolver
+
+
+def scene(scale: int, num_channels: int):
+    """Cameras, a cube of three materials, X and Y."""
+    rng = np.random.default_rng(num_channels)
+    weights = rng.random((6, num_channels))
+    model = ObservationModel(
+        SpatialDegradation(gaussian_psf(scale), scale), SpectralResponse(weights / weights.sum(0))
+    )
+    shares = rng.dirichlet(np.ones(3), (4, 5)).repeat(2 * scale, 0).repeat(2 * scale, 1)
+    cube = (shares @ rng.random((3, 6))).astype(np.float32)
+    return model, cube, *(np.asarray(image)[0] for image in model.simulate(cube[None]))
+
+
+def test_as_many_channels_as_materials_give_the_cube_itself() -> None:
+    model, cube, lr_hsi, hr_msi = scene(3, 3)
+    found = SylvesterSolver(model, SylvesterConfig(rank=3, weight=1e-7)).solve(lr_hsi, hr_msi)
+    np.testing.assert_allclose(found.estimate, cube, atol=2e-3)
+    assert (found.iterations, found.converged) == (1, True)
+
+
+@pytest.mark.parametrize(("scale", "num_channels"), [(2, 1), (3, 3), (4, 4)])
+@pytest.mark.parametrize("start", ["bicubic", "spectral_ls"])
+def test_it_beats_the_coarse_cube_repeats_and_calls_back(scale: int, num_channels: int, start: str) -> None:
+    model, cube, lr_hsi, hr_msi = scene(scale, num_channels)
+    solver, steps = SylvesterSolver(model, SylvesterConfig(start=start)), []
+    found = solver.solve(lr_hsi, hr_msi, Controls(callback=steps.append, max_seconds=1e-3)).estimate
+    np.testing.assert_array_equal(found, solver.solve(lr_hsi, hr_msi).estimate)
+    assert found.dtype == np.float32
+    plain = np.asarray(bicubic_enlarge(lr_hsi[None], scale))[0]
+    assert np.square(found - cube).mean() < 0.8 * np.square(plain - cube).mean()
+    (step,) = steps
+    np.testing.assert_array_equal(step.estimate(), found)
+
+
+@pytest.mark.parametrize("size", [(6, 7), (1, 2)])
+def test_the_basis_is_orthonormal_and_spans_the_coarse_cube(size: tuple[int, int]) -> None:
+    spectra = np.random.default_rng(0).random((*size, 5)).astype(np.float32)
+    basis = spectral_basis(spectra, 9)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-5)
+    np.testing.assert_allclose(spectra @ basis @ basis.T, spectra, atol=1e-5)
+    assert spectral_basis(spectra, 1).shape == (5, 1)
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    model, _, lr_hsi, hr_msi = scene(2, 3)
+    with pytest.raises(ValueError, match=r"hr_msi: expected 16x20x3, .* got 15x20x3"):
+        SylvesterSolver(model).solve(lr_hsi, hr_msi[:-1])
+    with pytest.raises(ValueError, match="start: expected one of"):
+        SylvesterConfig(start="cubic")
+    with pytest.raises(ValueError, match="weight: expected a positive number"):
+        SylvesterConfig(weight=0.0)
