@@ -62,13 +62,16 @@ class MixedPair:
     def cube(self, abundances: Matrix, endmembers: Matrix, *, consistent: bool) -> Cube:
         """Z = A E, (s h, s w, C); where asked for, made to agree with both images.
 
-        It then follows the two images as far as they agree with each other (`DataConsistency.trust`).
+        It follows the two images as far as they agree with each other (`DataConsistency.trust`); for the rest
+        what A E leaves of X is enlarged and added, as in `SpectralLS`.
         """
         mixed = self._image(abundances @ endmembers, self.hr_msi)
         if consistent:
             projection, observations = DataConsistency(self.model), self._observations()
-            trust = projection.trust(*observations, projection.residual(mixed, observations[0]))
-            mixed = mixed + trust * (projection(mixed, *observations) - mixed)
+            left = projection.residual(mixed, observations[0])
+            plain = mixed + bicubic_enlarge(left, self.model.scale)
+            trust = projection.trust(*observations, left)
+            mixed = plain + trust * (projection(mixed, *observations) - plain)
         return np.asarray(ops.convert_to_numpy(mixed))[0]
 
     def _observations(self) -> tuple[Any, Any]:
