@@ -43,7 +43,9 @@ def define_flags() -> None:
         "data_dir", None, "Folder of sharp training cubes (default: $HSR_DATA/hsi/cave_train)."
     )
     flags.DEFINE_list("validation_scenes", [], "Names of training scenes held back (default: the last one).")
-    flags.DEFINE_string("method", "ms_ssfnet", "Network: ms_ssfnet, ssf_cnn, ssf_resnet or spectral_resnet.")
+    flags.DEFINE_string(
+        "method", "ms_ssfnet", "Network: ms_ssfnet, ssf_cnn, ssf_resnet, spectral_resnet or dhsis."
+    )
     flags.DEFINE_integer("scale", 8, "Sharp pixels a coarse pixel along one side.", lower_bound=1)
     flags.DEFINE_string(
         "psf", "gaussian", "Point-spread function, e.g. gaussian, gaussian:sigma=2.5, box, or a file."
@@ -56,7 +58,10 @@ def define_flags() -> None:
     flags.DEFINE_float("noise_probability", 1.0, "Share of the patches that get the noise.", 0.0, 1.0)
     flags.DEFINE_float("noise_span_db", 0.0, "A patch's noise is weaker by up to so many dB.", 0.0)
     flags.DEFINE_enum(
-        "base", "none", ["none", "bicubic", "spectral_ls"], "What the network adds its residual to."
+        "base",
+        "none",
+        ["none", "bicubic", "spectral_ls", "sylvester"],
+        "What the network adds its residual to.",
     )
     flags.DEFINE_bool(
         "consistent", False, "Project the estimate onto both observations, in training and after."

@@ -4,6 +4,9 @@
 learns the residual: estimate = base(X, Y) + network([X, r], [Y, base(X, Y)]), where r = X - D(LS map of Y)
 tells the coarse pathway where the closed-form map fails. The base runs inside the call, in float32; the
 network may run in mixed precision. Intermediate estimates are residuals over the reduced base likewise.
+
+The base "sylvester" is the closed form of `hsr_tf.sylvester` around the enlarged X; `consistent` then takes
+the same closed form around the network's estimate, the last step of DHSIS, instead of the projection.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.sylvester import SylvesterBase
 
 Tensor = Any
 
@@ -36,8 +40,9 @@ class FusionConfig:
         scale: s.
         num_bands: C.
         num_channels: c, channels of the colour camera.
-        base: "none", "bicubic" or "spectral_ls".
-        consistent: project the final estimate onto both observations (needs the known cameras).
+        base: "none", "bicubic", "spectral_ls" or "sylvester".
+        consistent: fit the final estimate to both observations (needs the known cameras): by projection, with
+            the base "sylvester" by its closed form.
         options: further arguments of the network, e.g. {"features": 64}.
         init, seed, dtype: see `NetworkSpec`.
     """
@@ -60,7 +65,7 @@ class FusionModel(keras.Model):
 
     Args:
         config: what to build.
-        cameras: the two cameras; needed by the base "spectral_ls" and by `consistent`.
+        cameras: the two cameras; needed by the bases "spectral_ls" and "sylvester" and by `consistent`.
 
     Input: {"lr_hsi": (B, h, w, C), "hr_msi": (B, s h, s w, c)} and, optional, "spectral_map" (B, K, C), a map
     that `fit` gave for the whole scene when the images are a part of it.
@@ -73,7 +78,7 @@ class FusionModel(keras.Model):
     def __init__(self, config: FusionConfig, cameras: ObservationModel | None = None) -> None:
         super().__init__(dtype="float32", name=config.method)
         checks.require_choice("base", config.base, BASES)
-        needed = config.consistent or config.base == "spectral_ls"
+        needed = config.consistent or config.base in ("spectral_ls", "sylvester")
         checks.require(
             not needed or (cameras is not None and cameras.scale == config.scale),
             "cameras",
@@ -85,6 +90,7 @@ class FusionModel(keras.Model):
         known = cameras if needed else None
         self._consistency = DataConsistency(known) if known else None
         self._least_squares = SpectralLS(known) if known and config.base == "spectral_ls" else None
+        self._sylvester = SylvesterBase(known) if known and config.base == "sylvester" else None
         self.network = methods.get(config.method).build(_network_spec(config), **dict(config.options))
         self.built = True
 
@@ -106,15 +112,20 @@ class FusionModel(keras.Model):
         estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
         if start.base is not None:
             estimates = {name: y + _reduced(start.base, name) for name, y in estimates.items()}
-        if self.config.consistent and self._consistency is not None:
-            free = estimates["estimate"]
-            projected = self._consistency.project(free, lr_hsi, hr_msi)
-            trust = start.trust
-            if trust is None:
-                left = self._consistency.residual(ops.stop_gradient(free), lr_hsi)
-                trust = self._consistency.trust(lr_hsi, hr_msi, left)
-            estimates["estimate"] = free + trust * (projected - free)
+        if self.config.consistent:
+            estimates["estimate"] = self._fitted(estimates["estimate"], lr_hsi, hr_msi, start.trust)
         return estimates
+
+    def _fitted(self, free: Tensor, lr_hsi: Tensor, hr_msi: Tensor, trust: Tensor | None) -> Tensor:
+        """The estimate fitted to both observations."""
+        if self._sylvester is not None:
+            return self._sylvester.refine(free, lr_hsi, hr_msi)
+        assert self._consistency is not None
+        projected = self._consistency.project(free, lr_hsi, hr_msi)
+        if trust is None:
+            left = self._consistency.residual(ops.stop_gradient(free), lr_hsi)
+            trust = self._consistency.trust(lr_hsi, hr_msi, left)
+        return free + trust * (projected - free)
 
     def for_inference(self) -> FusionModel:
         """The same model in float32 without the heads that only training needs; the weights are copied."""
@@ -127,6 +138,8 @@ class FusionModel(keras.Model):
     def _start(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None) -> _Start:
         if self.config.base == "none":
             return _Start(None, lr_hsi, None)
+        if self._sylvester is not None:
+            return _Start(self._sylvester(lr_hsi, hr_msi), lr_hsi, None)
         if self._least_squares is None:
             return _Start(bicubic_enlarge(lr_hsi, self.config.scale), lr_hsi, None)
         if spectral_map is None:

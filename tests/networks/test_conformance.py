@@ -22,9 +22,11 @@ from hsr_tf.physics.psf import box_psf, gaussian_psf
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.sylvester import SylvesterBase
 
 NETWORKS = methods.names("network")
 SMALL: dict[str, dict[str, Any]] = {
+    "dhsis": {"features": 8, "num_layers": 4},
     "ms_ssfnet": {"features": 8},
     "ssf_resnet": {"features": 8, "num_blocks": 2},
     "spectral_resnet": {"features": 8, "num_blocks": 2},
@@ -126,6 +128,8 @@ def test_an_untrained_network_starts_from_its_base(method: str, base: str) -> No
     expected = bicubic_enlarge(views["lr_hsi"], 4)
     if base == "spectral_ls":
         expected = SpectralLS(cameras(4))(views["lr_hsi"], views["hr_msi"])
+    if base == "sylvester":
+        expected = SylvesterBase(cameras(4))(views["lr_hsi"], views["hr_msi"])
     np.testing.assert_array_equal(levels.pop("estimate"), expected)
     for name, level in levels.items():
         np.testing.assert_array_equal(level, bicubic_reduce(expected, int(name.split("_")[1])))

@@ -1,0 +1,105 @@
+"""DHSIS: two closed-form fits with a plain residual CNN between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from hsr_tf.networks.dhsis import DHSIS
+from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
+from hsr_tf.networks.layers import NetworkSpec
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import anisotropic_gaussian_psf, gaussian_psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.sylvester import SylvesterBase
+
+NUM_BANDS = 5
+OPTIONS = (("features", 8), ("num_layers", 4))
+
+
+def cameras(scale: int = 2, *, psf=None) -> ObservationModel:
+    weights = np.random.default_rng(3).random((NUM_BANDS, 3))
+    spatial = SpatialDegradation(psf or gaussian_psf(scale), scale)
+    return ObservationModel(spatial, SpectralResponse(weights / weights.sum(0)))
+
+
+def views(model: ObservationModel, seed: int = 0) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    size = (2, 6 * model.scale, 7 * model.scale, NUM_BANDS)
+    cube = tf.random.stateless_uniform(size, (seed, 1))
+    return cube, dict(zip(("lr_hsi", "hr_msi"), model.simulate(cube), strict=True))
+
+
+def dhsis(own: ObservationModel, *, consistent: bool = True) -> FusionModel:
+    config = FusionConfig("dhsis", own.scale, NUM_BANDS, 3, "sylvester", consistent, OPTIONS)
+    return FusionModel(config, own)
+
+
+def stir(model: FusionModel) -> FusionModel:
+    rng = np.random.default_rng(0)
+    for weight in model.network.weights:
+        weight.assign(weight + rng.normal(0, 0.05, weight.shape))
+    return model
+
+
+def test_it_has_sixteen_plain_layers() -> None:
+    network = DHSIS(NetworkSpec(8, 31, 31, 34, zero_head=True))
+    convolutions = [layer for layer in network.layers if isinstance(layer, layers.Conv2D)]
+    assert len(convolutions) == 16
+    assert [layer.filters for layer in convolutions] == [64] * 15 + [31]
+    assert [layer.activation.__name__ for layer in convolutions] == ["relu"] * 15 + ["linear"]
+    assert convolutions[0].kernel.shape[2] == 34
+    with pytest.raises(ValueError, match="num_layers: expected at least 2"):
+        DHSIS(NetworkSpec(8, 31, 31), num_layers=1)
+
+
+def test_untrained_it_is_the_closed_form_taken_twice() -> None:
+    own = cameras()
+    _, seen = views(own)
+    base = SylvesterBase(own)
+    start = base(seen["lr_hsi"], seen["hr_msi"])
+    np.testing.assert_allclose(dhsis(own, consistent=False)(seen), start, atol=1e-6)
+    twice = base.refine(start, seen["lr_hsi"], seen["hr_msi"])
+    np.testing.assert_allclose(dhsis(own)(seen), twice, atol=1e-6)
+
+
+@pytest.mark.parametrize("psf", [None, anisotropic_gaussian_psf(2, sigmas=(1.3, 0.6), angle_degrees=30)])
+def test_the_last_step_fits_both_images_whatever_the_network_says(psf) -> None:
+    own = cameras(psf=psf)
+    _, seen = views(own)
+
+    def misfit(model: FusionModel) -> float:
+        again = own.simulate(model(seen))
+        return max(float(tf.reduce_max(abs(a - b))) for a, b in zip(again, seen.values(), strict=True))
+
+    assert misfit(stir(dhsis(own))) < 0.1 * misfit(stir(dhsis(own, consistent=False)))
+
+
+def test_the_gradient_passes_through_the_last_step() -> None:
+    own = cameras()
+    cube, seen = views(own)
+    model = stir(dhsis(own))
+    weight = model.network.get_layer("head").kernel
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(model(seen) - cube))
+    gradient = tape.gradient(loss, weight.value).numpy()
+    step = np.zeros(weight.shape, np.float32)
+    step[1, 1, 2, 3] = 0.02
+    at = weight.numpy()
+    values = []
+    for sign in (1, -1):
+        weight.assign(at + sign * step)
+        values.append(float(tf.reduce_sum(tf.square(model(seen) - cube))))
+    assert (values[0] - values[1]) / 0.04 == pytest.approx(gradient[1, 1, 2, 3], rel=0.02)
+
+
+def test_the_base_needs_the_cameras() -> None:
+    config = FusionConfig("dhsis", 2, NUM_BANDS, 3, "sylvester", options=OPTIONS)
+    with pytest.raises(ValueError, match="cameras: expected an ObservationModel of scale 2"):
+        FusionModel(config)
+    with pytest.raises(ValueError, match="got scale 3"):
+        FusionModel(replace(config, scale=2), cameras(3))
