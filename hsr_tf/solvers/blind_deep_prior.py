@@ -1,0 +1,261 @@
+"""Unsupervised fusion with unknown cameras: network, PSF and response are learnt together on this scene.
+
+    theta, k, R = argmin |X - D_k Z|^2 + |Y - Z R|^2,   Z = F(input; theta)
+
+k is a softmax over its support, R non-negative. The published form (`PUBLISHED_BLIND`) starts from a flat
+kernel and a flat response, with F and loss as in `deep_prior`'s published form; its text gives no sizes.
+
+Departures, each an option, together the default form: the cameras start from `estimate_psf_srf`; F is
+`deep_prior`'s over its base; the loss has a third term |X R - D_k Y|^2, which holds for the true cameras
+whatever Z is; and the cameras learn slower than F, so that an estimate that is already exact stays so.
+
+The result lies in the frame of the colour image: where that is shifted against the coarse cube, the PSF holds
+the shift, and every sharp pixel shows what Y shows there.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+
+from hsr_tf import checks
+from hsr_tf.methods import register
+from hsr_tf.physics.learned import LearnedCameras, degrade, reach
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import Psf, default_support
+from hsr_tf.physics.psf_shift import image_shift, recentred_psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.solvers.assembly import Assembly
+from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig, PriorScene
+from hsr_tf.solvers.gradient_fit import FitPlan, FitTask, GradientFit
+from hsr_tf.solvers.psf_srf import check_sizes, estimate_psf_srf, relative_gaps
+from hsr_tf.solvers.ridge import held_out_blocks
+from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
+
+STARTS = ("estimate", "flat")
+UNMOVED = 0.02
+Image = np.ndarray
+
+
+@dataclass(frozen=True)
+class BlindPriorConfig(DeepPriorConfig):
+    """Options of `BlindDeepPrior`, beside those of `DeepPriorConfig`.
+
+    Attributes:
+        start: the cameras that are learnt on from: "estimate" (`estimate_psf_srf`) or "flat".
+        camera_rate: how fast the cameras learn, relative to F.
+        match: weight of |X R - D_k Y|^2.
+    """
+
+    start: str = "estimate"
+    camera_rate: float = 0.01
+    match: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        checks.require_choice("start", self.start, STARTS)
+
+
+PUBLISHED_BLIND = BlindPriorConfig(
+    **{name: getattr(PUBLISHED, name) for name in PUBLISHED.__dataclass_fields__},
+    start="flat",
+    camera_rate=1.0,
+    match=0.0,
+)
+
+
+@register(
+    "blind_deep_prior",
+    kind="solver",
+    summary="deep_prior without knowing the cameras: PSF, response and shift are found from the pair",
+    source="blind unsupervised fusion with a deep prior; see the module",
+)
+class BlindDeepPrior(Solver):
+    """Unsupervised fusion with unknown cameras.
+
+    Args:
+        model: of which only the scale is used.
+        config: options; `PUBLISHED_BLIND` for the published form.
+    """
+
+    name = "blind_deep_prior"
+
+    def __init__(self, model: ObservationModel, config: BlindPriorConfig = BlindPriorConfig()) -> None:
+        self.scale, self.config = model.scale, config
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """The sharp cube of X (h, w, C) and Y (s h, s w, c), where Y is; an iteration is one step.
+
+        The details tell how far each channel, and each image by itself, is explained.
+        """
+        check_sizes(lr_hsi, hr_msi, self.scale)
+        began = time.perf_counter()
+        start = self._start(lr_hsi, hr_msi, controls)
+        spent = time.perf_counter() - began
+        scene = BlindScene(start, self.config, (lr_hsi, hr_msi), controls.seed)
+        plan = FitPlan(
+            num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
+        )
+        fit = GradientFit(scene.task(self.name), plan, scene.left(_less(controls, spent))).run()
+        model, estimate = scene.cameras.model(self.scale), scene.estimate()
+        return Outcome(
+            estimate,
+            fit.iterations,
+            fit.converged,
+            psf=_centred(model.spatial.psf, start),
+            srf=model.spectral.matrix,
+            shift=image_shift(model.spatial.psf),
+            details={
+                "camera_start": start.name,
+                "best_step": fit.best_step,
+                "cameras_apart": [float(gap) for gap in relative_gaps(model, lr_hsi, hr_msi)],
+                **scene.unexplained(estimate, model),
+            },
+        )
+
+    def _start(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls) -> CameraStart:
+        if self.config.start == "flat":
+            return flat_cameras(lr_hsi, hr_msi, self.scale)
+        limit = None if controls.max_seconds is None else controls.max_seconds / 3
+        found = estimate_psf_srf(lr_hsi, hr_msi, self.scale, controls=Controls(max_seconds=limit))
+        return CameraStart(found.shape, found.model, found.psf)
+
+
+@dataclass(frozen=True, eq=False)
+class CameraStart:
+    """The cameras before they are learnt.
+
+    Attributes:
+        name: where they are from.
+        model: the cameras, a shift within the PSF.
+        centred: the PSF without it.
+    """
+
+    name: str
+    model: ObservationModel
+    centred: Psf
+
+
+def flat_cameras(lr_hsi: Cube, hr_msi: Cube, scale: int) -> CameraStart:
+    """The mean over the standard support, and the mean over all bands in the units of Y."""
+    taps = default_support(scale)
+    psf = Psf(np.ones((taps, taps)), "flat")
+    gains = hr_msi.mean((0, 1), dtype=np.float64) / max(float(lr_hsi.mean(dtype=np.float64)), 1e-12)
+    response = np.maximum(np.tile(gains, (lr_hsi.shape[2], 1)) / lr_hsi.shape[2], 1e-6)
+    model = ObservationModel(SpatialDegradation(psf, scale), SpectralResponse(response, name="flat"))
+    return CameraStart("flat", model, psf)
+
+
+class BlindScene(PriorScene):
+    """One scene whose cameras are learnt with the network.
+
+    Args:
+        start: the cameras that base and learning start from.
+        config: options.
+        images: X (h, w, C) and Y (H, W, c).
+        seed: of features, weights, tiles and noise.
+    """
+
+    def __init__(
+        self, start: CameraStart, config: BlindPriorConfig, images: tuple[Cube, Cube], seed: int
+    ) -> None:
+        super().__init__(start.model, config, *images, seed)
+        psf, srf = start.model.spatial.psf, start.model.spectral.matrix
+        self.cameras = LearnedCameras(psf, srf, rate=config.camera_rate)
+        self._match, self._tile, self._seed_of_tiles = config.match, config.tile, seed
+        self._scale = start.model.scale
+        self._whole = [tf.constant(image) for image in (*images, self._base, self._inputs)]
+        height, width = images[0].shape[:2]
+        self._held = held_out_blocks(height, width).reshape(height, width) & config.hold_out
+        self._seen = tf.constant(~self._held, tf.float32)
+
+    def task(self, name: str) -> FitTask:
+        """The fit of the network's weights and both cameras."""
+        known = super().task(name)
+        error = self._held_out_error if self.config.hold_out else None
+        variables = [*known.variables, *self.cameras.variables]
+        return replace(known, variables=variables, loss=self._joint_loss, held_out_error=error)
+
+    def estimate(self) -> Cube:
+        """The sharp cube of the current weights and cameras."""
+        cube = self._cube()
+        if self.config.consistent:
+            self._current().complete(cube)
+        return cube
+
+    def unexplained(self, estimate: Cube, model: ObservationModel) -> dict[str, float]:
+        """|X - D Z| / |X| and |Y - Z R| / |Y| under the cameras."""
+        lr_hsi, hr_msi = self._images
+        coarse = Assembly(model, lr_hsi, hr_msi).degraded(estimate)
+        seen = estimate @ model.spectral.matrix.astype(np.float32)
+        return {
+            "lr_hsi_unexplained": float(np.linalg.norm(lr_hsi - coarse) / np.linalg.norm(lr_hsi)),
+            "hr_msi_unexplained": float(np.linalg.norm(hr_msi - seen) / np.linalg.norm(hr_msi)),
+        }
+
+    def _current(self) -> Assembly:
+        return Assembly(self.cameras.model(self._scale), *self._images)
+
+    def _cube(self) -> Cube:
+        codes = self._loss.codes(self.network) * self.subspace.strengths
+        cube: Cube = self._base + self.subspace.expand(codes)
+        return cube
+
+    def _held_out_error(self) -> float:
+        """Mean square of X - D Z over the coarse pixels held out, relative to that of X."""
+        left = self._images[0] - self._current().degraded(self._cube())
+        return float(np.square(left[self._held]).mean() / np.square(self._images[0]).mean())
+
+    def _joint_loss(self, step: tf.Tensor) -> tf.Tensor:
+        """The data terms and the cameras' own, on a tile, divided by its sharp pixels."""
+        lr_hsi, hr_msi, base, inputs, seen = self._tile_at(step)
+        kernel, response = self.cameras.kernel(), self.cameras.response()
+        vectors = tf.constant(self.subspace.strengths[:, None] * self.subspace.vectors, tf.float32)
+        sharp = base + tf.tensordot(self._loss._network(self.network, inputs), vectors, 1)
+        left = lr_hsi - degrade(sharp[None], kernel, self._scale)[0]
+        apart = tf.tensordot(lr_hsi, response, 1) - degrade(hr_msi[None], kernel, self._scale)[0]
+        coarse = tf.reduce_sum(tf.square(left), -1) + self._match * tf.reduce_sum(tf.square(apart), -1)
+        fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
+        return (tf.reduce_sum(coarse * seen) + fine) / float(sharp.shape[0] * sharp.shape[1])
+
+    def _tile_at(self, step: tf.Tensor) -> list[tf.Tensor]:
+        """X, Y, base and inputs of a random tile, and which of its coarse pixels count."""
+        height, width = self._images[0].shape[:2]
+        tall, wide = (min(self._tile, n) if self._tile else n for n in (height, width))
+        seed = tf.stack([tf.constant(self._seed_of_tiles, tf.int32), step])
+        limits = tf.constant([height - tall + 1, width - wide + 1], tf.float32)
+        corner = tf.cast(tf.random.stateless_uniform([2], seed) * limits, tf.int32)
+        parts = []
+        for image, factor in zip(
+            [*self._whole, self._seen[..., None]], (1, *[self._scale] * 3, 1), strict=True
+        ):
+            size = (tall * factor, wide * factor, image.shape[-1])
+            parts.append(tf.slice(image, tf.concat([corner * factor, [0]], 0), size))
+        inside = self._inside(tall, wide, whole=(tall, wide) == (height, width))
+        return [*parts[:-1], parts[-1][..., 0] * inside]
+
+    def _inside(self, tall: int, wide: int, *, whole: bool) -> Image:
+        """1 where a coarse pixel of a tile sees the tile only."""
+        inside = np.ones((tall, wide), np.float32)
+        for axis, taps in enumerate(() if whole else self.cameras.kernel().shape):
+            before, after = reach(taps, self._scale)
+            lines = np.moveaxis(inside, axis, 0)
+            lines[:before] = 0
+            lines[len(lines) - after :] = 0
+        return inside
+
+
+def _centred(psf: Psf, start: CameraStart) -> Psf:
+    """The centred PSF: the one that the search drew where learning did not move it, else interpolated."""
+    change = float(np.abs(psf.kernel - start.model.spatial.psf.kernel).sum())
+    return start.centred if change < UNMOVED else recentred_psf(psf)
+
+
+def _less(controls: Controls, seconds: float) -> Controls:
+    if controls.max_seconds is None:
+        return controls
+    return replace(controls, max_seconds=max(1e-3, controls.max_seconds - seconds))

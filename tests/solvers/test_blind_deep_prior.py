@@ -1,0 +1,123 @@
+"""Blind fusion: cameras and cube together, in the colour image's frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from keras import ops
+from scipy import ndimage
+
+from hsr_tf import methods
+from hsr_tf.bases import SpectralLS
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import gaussian_psf, identity_psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.solvers.blind_deep_prior import (
+    PUBLISHED_BLIND,
+    BlindDeepPrior,
+    BlindPriorConfig,
+    flat_cameras,
+)
+from hsr_tf.solvers.solver import Controls, Outcome
+
+SCALE, BANDS = 4, 7
+KERNEL = gaussian_psf(SCALE)
+QUICK = {"num_steps": 4, "features": 8, "kernels": ((2.0, 4.0),), "tile": 8}
+
+
+@pytest.fixture(scope="module")
+def sharp() -> np.ndarray:
+    """A cube of four smooth materials with edges, 96 x 80 x 7."""
+    rng = np.random.default_rng(0)
+    maps = np.stack([ndimage.gaussian_filter(rng.standard_normal((96, 80)), 1.5) for _ in range(9)], -1)
+    shares = np.exp(6 * maps / maps.std() / 6)
+    spectra = ndimage.gaussian_filter1d(rng.random((9, BANDS)), 0.7, axis=1)
+    return (shares / shares.sum(-1, keepdims=True) @ spectra).astype(np.float32)
+
+
+def response(num_channels: int) -> np.ndarray:
+    centres = np.linspace(1, BANDS - 2, num_channels)
+    bells = np.exp(-0.5 * (np.arange(BANDS)[:, None] - centres) ** 2)
+    return bells / bells.sum(0)
+
+
+def observed(cube: np.ndarray, num_channels: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    coarse = SpatialDegradation(KERNEL, SCALE).forward(ops.convert_to_tensor(cube[None]))
+    return np.asarray(coarse)[0], (cube @ response(num_channels)).astype(np.float32)
+
+
+def blind(pair: tuple[np.ndarray, np.ndarray], **options: object) -> Outcome:
+    """The method with a model of which it may use the scale alone."""
+    model = ObservationModel(
+        SpatialDegradation(identity_psf(SCALE), SCALE), SpectralResponse(np.ones((1, 1)))
+    )
+    return BlindDeepPrior(model, BlindPriorConfig(**{**QUICK, **options})).solve(*pair)  # type: ignore[arg-type]
+
+
+def psnr(estimate: np.ndarray, cube: np.ndarray, margin: int = 8) -> float:
+    inside = (slice(margin, -margin),) * 2
+    return float(-10 * np.log10(np.mean((estimate - cube)[inside] ** 2)))
+
+
+def test_it_knows_the_cameras_in_the_end_and_beats_the_floor_that_was_told_them(sharp: np.ndarray) -> None:
+    pair = observed(sharp)
+    told = ObservationModel(SpatialDegradation(KERNEL, SCALE), SpectralResponse(response(3)))
+    floor = np.asarray(SpectralLS(told)(*(ops.convert_to_tensor(image[None]) for image in pair)))[0]
+    found = blind(pair)
+    assert found.psf is not None and found.srf is not None and found.shift is not None
+    assert psnr(found.estimate, sharp) > psnr(floor, sharp) - 0.3
+    assert np.abs(found.shift).max() < 0.05
+    np.testing.assert_allclose(found.srf, response(3), atol=0.02)
+    assert found.details["lr_hsi_unexplained"] < 1e-3
+    assert found.details["hr_msi_unexplained"] < 1e-3
+
+
+def test_a_shifted_colour_image_is_fused_in_its_own_frame(sharp: np.ndarray) -> None:
+    moved = ndimage.shift(sharp, (1.3, 0, 0), order=5, mode="mirror")
+    found = blind((observed(sharp)[0], observed(moved)[1]))
+    np.testing.assert_allclose(found.shift, (1.3, 0), atol=0.1)
+    assert psnr(found.estimate, moved) > psnr(found.estimate, sharp) + 3
+
+
+@pytest.mark.parametrize("num_channels", [1, 4])
+def test_other_numbers_of_channels(sharp: np.ndarray, num_channels: int) -> None:
+    found = blind(observed(sharp, num_channels), num_steps=2, base="spectral_ls")
+    assert found.estimate.shape == sharp.shape
+    assert found.srf is not None and found.srf.shape == (BANDS, num_channels)
+
+
+def test_two_runs_are_equal(sharp: np.ndarray) -> None:
+    pair = observed(sharp)
+    runs = [blind(pair, num_steps=3) for _ in range(2)]
+    np.testing.assert_array_equal(runs[0].estimate, runs[1].estimate)
+    np.testing.assert_array_equal(runs[0].srf, runs[1].srf)
+
+
+def test_the_published_form_learns_from_flat_cameras(sharp: np.ndarray) -> None:
+    pair = observed(sharp)
+    start = flat_cameras(*pair, SCALE)
+    seen = (pair[0] @ start.model.spectral.matrix).mean((0, 1))
+    np.testing.assert_allclose(seen, pair[1].mean((0, 1)), rtol=0.2)
+    options = {name: getattr(PUBLISHED_BLIND, name) for name in PUBLISHED_BLIND.__dataclass_fields__}
+    found = blind(pair, **{**options, "num_steps": 40, "features": 16, "learning_rate": 1e-2})
+    begun = blind(pair, **{**options, "num_steps": 1, "features": 16})
+    assert found.details["camera_start"] == "flat"
+    assert found.details["hr_msi_unexplained"] < begun.details["hr_msi_unexplained"] / 2
+    assert found.psf is not None and not np.allclose(found.psf.kernel, found.psf.kernel[0, 0])
+
+
+def test_time_ends_it_and_it_needs_no_cameras(sharp: np.ndarray) -> None:
+    pair = observed(sharp)
+    model = ObservationModel(SpatialDegradation(KERNEL, SCALE), SpectralResponse(response(3)))
+    found = BlindDeepPrior(model, BlindPriorConfig(**{**QUICK, "num_steps": 500})).solve(  # type: ignore[arg-type]
+        *pair, Controls(max_seconds=0.01)
+    )
+    assert found.iterations < 500 and not found.converged
+    assert np.isfinite(found.estimate).all()
+    assert methods.get("blind_deep_prior").needs == ()
+
+
+def test_an_unknown_start_is_refused() -> None:
+    with pytest.raises(ValueError, match="start"):
+        BlindPriorConfig(start="flatt")
