@@ -37,7 +37,7 @@ from hsr_tf.io.pair import PAIR_NAMES, save_pair
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
 from trainers import _flags
-from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, score
+from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, score_or_skip
 
 FLAGS = flags.FLAGS
 FLOOR = "spectral_ls"
@@ -134,7 +134,8 @@ def measure(names: Sequence[str], scenes: Sequence[Scene], scales: Sequence[int]
                 for name in names:
                     bar.set_postfix_str(f"{scene.name} x{scale} {name}")
                     controls = Controls(max_seconds=FLAGS.max_seconds or limit_of(name))
-                    rows.append(score(Entry(name), scene, observation, controls=controls)[0])
+                    found = score_or_skip(Entry(name), scene, observation, controls=controls)
+                    rows += [] if found is None else [found[0]]
                     bar.update()
     return rows
 

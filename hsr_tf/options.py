@@ -1,7 +1,7 @@
 """Options of a solver in words: `name=value`, typed by the fields of its configuration, a frozen dataclass.
 
 Values are what Python would print: numbers, true or false, words, `none` where the field may be None, and
-numbers or words with an x between them for tuples (4x8).
+numbers or words with an x between them for tuples (4x8), with commas between tuples of tuples (4x8,2x3).
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def describe_options(method: Method) -> list[str]:
 
 def _in_words(value: Any) -> str:
     if isinstance(value, tuple | list):
-        return "x".join(map(str, value))
+        nested = any(isinstance(part, tuple | list) for part in value)
+        return ("," if nested else "x").join(map(_in_words, value))
     return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
@@ -103,7 +104,8 @@ def _convert(text: str, kind: Any) -> Any:
         return next(value for value in inner if str(value) == text)
     if origin in (tuple, list):
         kinds = [part for part in inner if part is not Ellipsis] or [str]
-        parts = text.replace(",", "x").split("x") if text else []
+        nested = get_origin(kinds[0]) in (tuple, list)
+        parts = (text if nested else text.replace("x", ",")).split(",") if text else []
         return tuple(_convert(part, kinds[min(i, len(kinds) - 1)]) for i, part in enumerate(parts))
     if kind is bool:
         if text.lower() not in WORDS:

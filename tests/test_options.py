@@ -22,6 +22,7 @@ class Everything:
     choice: Literal["noise", "images"] = "noise"
     pair: tuple[int, int] = (1, 2)
     many: tuple[float, ...] = ()
+    table: tuple[tuple[float, float], ...] = ((1.0, 2.0),)
     limit: float | None = None
     folder: Path | None = None
 
@@ -45,6 +46,7 @@ METHOD = Method("all", "solver", "s", "t", (), build)
         ("choice=images", "images"),
         ("pair=4x8", (4, 8)),
         ("many=0.5,2", (0.5, 2.0)),
+        ("table=1x2,0.5x3", ((1.0, 2.0), (0.5, 3.0))),
         ("limit=none", None),
         ("limit=3", 3.0),
         ("folder=a/b", Path("a/b")),
@@ -85,6 +87,7 @@ def test_methods_without_options_say_so() -> None:
 
 def test_options_are_described_as_they_are_written() -> None:
     method = Method("blended", "solver", "s", "t", (), blended)
+    assert "table=1.0x2.0" in describe_options(METHOD)
     texts = describe_options(method)
     assert texts == ["num_iterations=2", "step=0.5", "sizes=4x8", "note=none", "quick=false"]
     assert default_config(with_options(method, texts)) == BlendedConfig()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -166,6 +167,24 @@ def score(
     return Row(entry.label, observation.scale, scene.name, card, solution.seconds, found), solution
 
 
+def score_or_skip(
+    entry: Entry,
+    scene: Scene,
+    observation: Observation,
+    *,
+    controls: Controls = Controls(),
+    blind: bool = False,
+) -> tuple[Row, Solution] | None:
+    """`score`, or None with a line on stderr for a method that starts from weights for other sizes."""
+    try:
+        return score(entry, scene, observation, controls=controls, blind=blind)
+    except ValueError as error:
+        if not str(error).startswith("weights:"):
+            raise
+        tqdm.write(f"left out: {entry.label} x{observation.scale}: {error}", file=sys.stderr)
+        return None
+
+
 def markdown_table(rows: Sequence[Row]) -> str:
     """Mean and standard deviation over the scenes, a line a method and scale."""
     lines = ["| scale | method | " + " | ".join(HEADINGS) + " |", "| --- " * (len(HEADINGS) + 2) + "|"]
@@ -225,9 +244,10 @@ def evaluate(
                 for entry in entries:
                     bar.set_postfix_str(f"{scene.name} x{scale} {entry.label}")
                     if entry.fits(observation):
-                        row, solution = score(entry, scene, observation, controls=controls, blind=blind)
-                        rows.append(row)
-                        estimates[entry.label] = solution.estimate.cube
+                        found = score_or_skip(entry, scene, observation, controls=controls, blind=blind)
+                        if found is not None:
+                            rows.append(found[0])
+                            estimates[entry.label] = found[1].estimate.cube
                     bar.update()
                 if FLAGS.sheets and estimates:
                     _draw(folder / f"{scene.name}_x{scale}.png", scene, observation, estimates)

@@ -59,7 +59,7 @@ def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str
     return [
         ("method", f"{told['method']}, x{observation.scale}"),
         ("sizes", f"{inputs} -> {_size(solution.estimate)} in {solution.seconds:.2f} s"),
-        ("weights", f"{told['weights']} ({told['weights_origin']})" if "weights" in told else ""),
+        ("weights", _weights(told)),
         ("psf", told["psf"]),
         ("srf", told["srf"]),
         ("trust", _trust(told)),
@@ -103,6 +103,11 @@ def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -
             text.append(f"\nshipped: {line}", style="green")
         table.add_row(method.name, method.kind.replace("_", " "), ", ".join(method.needs) or "nothing", text)
     return table
+
+
+def _weights(told: Mapping[str, Any]) -> str:
+    origin = f" ({told['weights_origin']})" if "weights_origin" in told else ""
+    return f"{told['weights']}{origin}" if "weights" in told else ""
 
 
 def _trust(told: Mapping[str, Any]) -> str:
