@@ -21,17 +21,31 @@ TOLERANCE = 1e-3
 def select_weights(
     method: str, observation: Observation, weights: str | os.PathLike[str] | None
 ) -> ModelCard:
+    """The card of the weights given, else of the shipped ones for an observation's sizes; see `find_card`."""
+    return find_card(
+        method,
+        weights,
+        scale=observation.scale,
+        num_bands=observation.lr_hsi.num_bands,
+        num_channels=observation.hr_msi.num_bands,
+    )
+
+
+def find_card(
+    method: str,
+    weights: str | os.PathLike[str] | None,
+    *,
+    scale: int,
+    num_bands: int,
+    num_channels: int,
+) -> ModelCard:
     """The card of the weights given, else of the shipped ones for these sizes.
 
     Raises:
         ValueError: weights of another method or for other sizes; none given and none shipped that fit.
         OSError: a folder that holds no trained model.
     """
-    sizes = {
-        "scale": observation.scale,
-        "num_bands": observation.lr_hsi.num_bands,
-        "num_channels": observation.hr_msi.num_bands,
-    }
+    sizes = {"scale": scale, "num_bands": num_bands, "num_channels": num_channels}
     if weights is not None:
         card = read_card(weights)
         _require_fit(card, {"method": method, **sizes})

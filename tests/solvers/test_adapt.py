@@ -1,0 +1,83 @@
+"""A trained network adapted to one scene: it starts where training ended and never gets worse there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
+from hsr_tf.networks.pretrained import save_model
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.solvers.adapt import Adapt, AdaptConfig
+from hsr_tf.solvers.solver import Controls, Step
+from tests.solvers.scenes import cameras, mixture, pair, psnr
+
+NUM_BANDS, SCALE = 5, 4
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> AdaptConfig:
+    """A network whose head is not zero, stored as a trained one."""
+    config = FusionConfig(
+        "ms_ssfnet", SCALE, NUM_BANDS, base="spectral_ls", options=(("features", 8), ("num_levels", 1))
+    )
+    model = FusionModel(config, cameras(NUM_BANDS))
+    rng = np.random.default_rng(0)
+    for weight in model.network.trainable_weights:
+        weight.assign(weight.numpy() + 0.002 * rng.standard_normal(weight.shape))
+    folder = save_model(model.for_inference(), tmp_path_factory.mktemp("model") / "net", {})
+    return AdaptConfig(weights=folder, num_steps=20, learning_rate=1e-3, tile=6, kernel_share=0.0)
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray, ObservationModel]:
+    model = cameras(NUM_BANDS)
+    cube = mixture(72, 80, NUM_BANDS, num_spectra=5)
+    return cube, *pair(cube, model), model
+
+
+def test_fine_tuning_lowers_the_error_on_what_was_held_out(trained: AdaptConfig, scene: tuple) -> None:
+    cube, lr_hsi, hr_msi, model = scene
+    steps: list[Step] = []
+    found = Adapt(model, trained).solve(lr_hsi, hr_msi, Controls(callback=steps.append))
+    assert found.details["held_out_error"] < found.details["trained_held_out_error"]
+    assert len(steps) == found.iterations
+    still = Adapt(model, replace(trained, num_steps=0)).solve(lr_hsi, hr_msi)
+    assert still.details["best_step"] == 0
+    assert psnr(cube, found.estimate) > psnr(cube, still.estimate)
+
+
+def test_kernel_regression_adds_to_it(trained: AdaptConfig, scene: tuple) -> None:
+    cube, lr_hsi, hr_msi, model = scene
+    quick = replace(trained, num_steps=0)
+    alone = Adapt(model, quick).solve(lr_hsi, hr_msi).estimate
+    shared = Adapt(model, replace(quick, kernel_share=0.5)).solve(lr_hsi, hr_msi).estimate
+    assert psnr(cube, shared) > psnr(cube, alone)
+
+
+def test_the_same_seed_gives_the_same_bits(trained: AdaptConfig, scene: tuple) -> None:
+    _, lr_hsi, hr_msi, model = scene
+    config = replace(trained, num_steps=5)
+    first, second = (Adapt(model, config).solve(lr_hsi, hr_msi).estimate for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_time_limit_ends_it(trained: AdaptConfig, scene: tuple) -> None:
+    _, lr_hsi, hr_msi, model = scene
+    found = Adapt(model, trained).solve(lr_hsi, hr_msi, Controls(max_seconds=0.01))
+    assert (found.iterations, found.converged) == (1, False)
+    assert np.isfinite(found.estimate).all()
+
+
+def test_weights_that_are_missing_or_do_not_fit_are_named(trained: AdaptConfig, tmp_path: Path) -> None:
+    model = cameras(7)
+    lr_hsi, hr_msi = pair(mixture(24, 24, 7), model)
+    with pytest.raises(ValueError, match="weights: expected weights for ms_ssfnet, 7 bands"):
+        Adapt(model, trained).solve(lr_hsi, hr_msi)
+    with pytest.raises(OSError, match="no trained model here"):
+        Adapt(model, replace(trained, weights=tmp_path)).solve(lr_hsi, hr_msi)
+    with pytest.raises(ValueError, match="kernel_share: expected 0 to 1"):
+        replace(trained, kernel_share=2.0)
