@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from hsr_tf import io, methods, metrics
-from hsr_tf.bases import Bicubic, SpectralLS
+from hsr_tf.bases import Bicubic, DataConsistency, SpectralLS
 from hsr_tf.physics.observation import standard_model
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.solvers.cnmf import CnmfConfig, CnmfSolver
@@ -118,10 +118,12 @@ def test_noise_is_not_sharpened() -> None:
         (x + rng.normal(0, s * x.std(), x.shape)).astype(np.float32)
         for x, s in ((lr_hsi, 0.05), (hr_msi, 0.02))
     )
-    consistent, plain = (
+    careful, mixed = (
         CnmfSolver(model, CnmfConfig(consistent=on)).solve(lr_hsi, hr_msi).estimate for on in (True, False)
     )
-    assert scenes.psnr(cube, consistent) > scenes.psnr(cube, plain)
+    batch = [ops.convert_to_tensor(image[None]) for image in (mixed, lr_hsi, hr_msi)]
+    projected = np.asarray(DataConsistency(model)(*batch))[0]
+    assert scenes.psnr(cube, careful) > scenes.psnr(cube, projected) + 1
 
 
 def test_images_that_do_not_fit_are_refused_in_one_line() -> None:
