@@ -131,6 +131,7 @@ def simulate(
     epilog=_examples(
         "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
         "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --output=z.h5",
+        "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --adapt --output=z.h5",
         "hsr fuse --lr_hsi=x.mat --hr_msi=y.png --psf=gaussian:fwhm=6 --output=z.mat",
         "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
         "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
@@ -150,6 +151,10 @@ def fuse(
         Path | None,
         typer.Option(help="Folder of a trained model; the shipped one for these sizes by default."),
     ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="Fine-tune the network of --method on these two images first."),
+    ] = False,
     option: Annotated[
         list[str] | None,
         typer.Option(help="An option of a solver, NAME=VALUE; may be given again for others."),
@@ -188,17 +193,25 @@ def fuse(
         terminal.load_keras()
         from hsr_tf import fusion
         from hsr_tf import methods as registry
-        from hsr_tf.options import with_options
+        from hsr_tf.options import adapted, with_options
         from hsr_tf.solvers.solver import Controls
 
-        chosen = with_options(registry.get(method), option or ())
+        known = registry.get(method)
+        chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
         in_file = srf in (None, "estimate") and srf_outside == "error"
         response = srf if in_file else _loaded_srf(srf, srf_outside, observation.lr_hsi)
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        solution = fusion.fuse(observation, chosen, psf=psf, srf=response, weights=weights, controls=controls)
+        solution = fusion.fuse(
+            observation,
+            chosen,
+            psf=psf,
+            srf=response,
+            weights=None if adapt else weights,
+            controls=controls,
+        )
     with terminal.working("writing"):
         io.save(solution.estimate, output)
         if picture is not None:

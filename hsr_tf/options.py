@@ -7,6 +7,7 @@ numbers or words with an x between them for tuples (4x8), with commas between tu
 from __future__ import annotations
 
 import inspect
+import os
 import types
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass, replace
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hsr_tf import checks
-from hsr_tf.methods import Method
+from hsr_tf.methods import Method, get
 
 WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
@@ -54,6 +55,28 @@ def with_options(method: Method, texts: Iterable[str]) -> Method:
         changes[name] = _typed(name, value, hints[name])
     assert config is not None
     return configured(method, replace(config, **changes))
+
+
+def adapted(network: Method, weights: str | os.PathLike[str] | None, texts: Iterable[str] = ()) -> Method:
+    """The solver `adapt`, started from a trained network.
+
+    Args:
+        network: a method of kind "network".
+        weights: folder of its trained model, None for the shipped one.
+        texts: options of `adapt`, as in `with_options`.
+
+    Raises:
+        ValueError: for a method that is not trained.
+    """
+    checks.require(
+        network.kind == "network",
+        "adapt",
+        expected="a trained network to start from (method=ms_ssfnet, for example)",
+        received=network.name,
+        remedy="leave adapt out, or name a network",
+    )
+    start = [f"network={network.name}", *([] if weights is None else [f"weights={os.fspath(weights)}"])]
+    return with_options(get("adapt"), [*start, *texts])
 
 
 def configured(method: Method, config: Any) -> Method:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from hsr_tf.methods import Method, get
-from hsr_tf.options import default_config, describe_options, with_options
+from hsr_tf.options import adapted, default_config, describe_options, with_options
 from tests.solver_for_tests import BlendedConfig, blended
 
 
@@ -91,3 +91,10 @@ def test_options_are_described_as_they_are_written() -> None:
     texts = describe_options(method)
     assert texts == ["num_iterations=2", "step=0.5", "sizes=4x8", "note=none", "quick=false"]
     assert default_config(with_options(method, texts)) == BlendedConfig()
+
+
+def test_adapt_starts_from_the_network_that_is_named(tmp_path: Path) -> None:
+    found = default_config(adapted(get("ms_ssfnet"), tmp_path, ["num_steps=3"]))
+    assert (found.network, found.weights, found.num_steps) == ("ms_ssfnet", tmp_path, 3)
+    with pytest.raises(ValueError, match=r"adapt: expected a trained network.* got bicubic"):
+        adapted(get("bicubic"), None)

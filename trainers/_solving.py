@@ -19,7 +19,7 @@ from hsr_tf.fusion import fuse
 from hsr_tf.io import save
 from hsr_tf.io.atomic import replacing_file
 from hsr_tf.metrics import psnr_bands, scorecard
-from hsr_tf.options import with_options
+from hsr_tf.options import adapted, with_options
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.report import terminal
@@ -40,6 +40,10 @@ def define_solving_flags(method: str) -> None:
     """Flags of both trainers, with their own default method."""
     define_scene_flags()
     flags.DEFINE_string("method", method, "Solver, see hsr methods.")
+    flags.DEFINE_bool("adapt", False, "Fine-tune the trained network named by --method on this scene.")
+    flags.DEFINE_string(
+        "weights", None, "Folder of the trained model for --adapt (default: the shipped one)."
+    )
     flags.DEFINE_multi_string(
         "option", [], "NAME=VALUE, an option of the solver; may be given again for others."
     )
@@ -85,7 +89,9 @@ class SolvePlan:
 
 def job_from_flags(*, psf: Any, srf: Any) -> Job:
     """The job that the flags describe, with these cameras for `fuse`."""
-    method = with_options(methods.get(FLAGS.method), FLAGS.option)
+    known = methods.get(FLAGS.method)
+    options = FLAGS.option
+    method = adapted(known, FLAGS.weights, options) if FLAGS.adapt else with_options(known, options)
     observation, truth = read_scene()
     return Job(observation, truth, method, psf, srf)
 

@@ -2,6 +2,7 @@
 
     python -m trainers.unsupervised --lr_hsi=x.h5 --hr_msi=y.h5 --run_dir=runs/mine
     python -m trainers.unsupervised --reference=balloons.h5 --scale=8 --max_seconds=120 --run_dir=runs/b
+    python -m trainers.unsupervised --lr_hsi=x.h5 --hr_msi=y.h5 --adapt --method=ms_ssfnet --run_dir=runs/a
 
 No training set: the two images are all there is. Written to --run_dir: estimate.h5, solution.json (residuals,
 time, iterations, scores where there is a reference), curve.csv and curve.png (quality against time),
@@ -29,11 +30,11 @@ def main() -> None:
     """Flags to arguments, solve, write."""
     known = methods.get(FLAGS.method)
     checks.require(
-        known.kind == "solver",
+        FLAGS.adapt or known.kind == "solver",
         "method",
         expected=f"a solver ({', '.join(methods.names('solver'))})",
         received=f"{known.name}, of kind {known.kind}",
-        remedy="use hsr fuse for the others",
+        remedy="use hsr fuse for the others, or --adapt for a network",
     )
     given = FLAGS.reference is None
     psf, srf = (FLAGS.psf if given else None, FLAGS.srf if given else None)
