@@ -28,6 +28,7 @@ from hsr_tf.report.canvas import (
 
 MARKERS = "osD^vPX<>pdh"
 LEGEND, REACH_DB, FLOOR_REACH_DB = 1.6, 10.0, 3.0
+SMALLEST_SPAN_DB = 0.5
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -117,9 +118,14 @@ def _draw_curve(
             color=colour,
         )
     quiet_axes(axes, "seconds", name)
+    axes.set_xlim(0, 1.02 * float(seconds.max()) + 1e-6)
     if name.startswith("PSNR"):
         best = int(np.nanargmax(values))
         axes.margins(y=0.12)
+        low, high = axes.get_ylim()
+        spare = max(0.0, SMALLEST_SPAN_DB - (high - low)) / 2
+        axes.set_ylim(low - spare, high + spare)
+        axes.ticklabel_format(axis="y", useOffset=False)
         axes.annotate(
             f"{values[best]:.2f} dB at {seconds[best]:.0f} s",
             (seconds[best], values[best]),
