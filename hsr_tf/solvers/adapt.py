@@ -4,9 +4,8 @@
 
 from the trained theta: the scene's own two images, and pairs made from them one scale down, where X is the
 truth (Shocher et al., CVPR 2018). Random tiles, averaged weights, and coarse pixels held out that say which
-weights are kept: where no step helps these are the trained ones. What the network then leaves of X is
-regressed on colour and position, as in `kernel_ls`, and the result averaged with `kernel_ls` itself: the two
-err in different places. Nothing of this is in a paper; both parts are options.
+weights are kept: where no step helps these are the trained ones. The result is averaged with `kernel_ls`,
+which errs in other places. Nothing of this is in a paper; both parts are options.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.selection import find_card
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.solvers.assembly import Assembly, Start
+from hsr_tf.solvers.assembly import Assembly
 from hsr_tf.solvers.gradient_fit import FitPlan, FitTask, GradientFit
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
 from hsr_tf.solvers.ridge import held_out_blocks
@@ -108,7 +107,7 @@ class Adapt(Solver):
             check_every=10,
         )
         own = self._kernel_ls(assembly, controls.seed)
-        finish = partial(self._finished, assembly, tuned, own, controls.seed)
+        finish = partial(self._finished, assembly, tuned, own)
         fit = GradientFit(tuned.task(finish), plan, _left(controls, assembly)).run()
         details: dict[str, Any] = {"weights": card.folder.name, "best_step": fit.best_step}
         details |= {"held_out_error": fit.held_out_error, "trained_held_out_error": fit.start_error}
@@ -119,13 +118,14 @@ class Adapt(Solver):
         if self.config.kernel_share == 0:
             return None
         start = assembly.start()
-        return assembly.cube(start.spectral_map) + _correction(assembly, start, seed)
+        regression = KernelRegression(self.model, KernelConfig(), start, assembly.hr_msi, seed)
+        for _ in regression.steps():
+            pass
+        return assembly.cube(start.spectral_map, regression.codes(), regression.subspace.vectors)
 
-    def _finished(self, assembly: Assembly, tuned: FineTuning, own: Cube | None, seed: int) -> Cube:
+    def _finished(self, assembly: Assembly, tuned: FineTuning, own: Cube | None) -> Cube:
         cube = tuned.estimate()
-        residual = assembly.lr_hsi - assembly.degraded(cube)
         if own is not None:
-            cube = cube + _correction(assembly, Start(tf.zeros(0), residual), seed)
             cube = (1 - self.config.kernel_share) * cube + self.config.kernel_share * own
         assembly.complete(cube)
         return cube
@@ -224,15 +224,8 @@ def free_model(card: pretrained.ModelCard, model: ObservationModel) -> FusionMod
     return free
 
 
-def _correction(assembly: Assembly, start: Start, seed: int) -> Cube:
-    regression = KernelRegression(assembly.model, KernelConfig(), start, assembly.hr_msi, seed)
-    for _ in regression.steps():
-        pass
-    return regression.subspace.expand(regression.codes())
-
-
 def _left(controls: Controls, assembly: Assembly) -> Controls:
     """The controls with the time that is left, less what the last step takes again."""
     if controls.max_seconds is None:
         return controls
-    return replace(controls, max_seconds=max(1e-3, controls.max_seconds - 1.5 * assembly.seconds))
+    return replace(controls, max_seconds=max(1e-3, controls.max_seconds - 1.2 * assembly.seconds))

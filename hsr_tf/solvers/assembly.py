@@ -1,10 +1,11 @@
 """The sharp cube from a spectral map and subspace codes, made to agree with both images, in little memory.
 
-    Z = M(Y) + A V,   then   Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 (X - D Z) ] + (1 - t) up(X - D Z)
+    Z = M(Y) + A V,   then   Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 (X - D Z) ] + (1 - t) u up(X - D Z)
 
-with M the map of `SpectralLS`, A the codes, V the subspace, t the trust of `DataConsistency`. The cube is
-filled in place, rows at a time along the spectrum and bands at a time over space: at its peak this needs the
-cube once and a few of its bands, where the plain expression needs it five times.
+with M the map of `SpectralLS`, A the codes, V the subspace, t the trust of `DataConsistency`, and u the share
+of what is left of X that is not noise. The cube is filled in place, rows at a time along the spectrum and
+bands at a time over space: at its peak this needs the cube once and a few of its bands, where the plain
+expression needs it five times.
 """
 
 from __future__ import annotations
@@ -98,25 +99,39 @@ class Assembly:
         self._match_spectrum(cube, trust)
         seen = self.lr_hsi - self.degraded(cube) if trust > 0 else left
         solved = self._consistency.solve(tf.constant(seen[None]))
+        share = (1.0 - trust) * self._unexplained_share(left)
         for bands in self._band_groups():
             if trust > 0:
                 cube[..., bands] += trust * self._spread(solved[..., bands])[0].numpy()
             if trust < 1:
                 rest = bicubic_enlarge(tf.constant(left[None, ..., bands]), self.model.scale)
-                cube[..., bands] += (1.0 - trust) * rest[0].numpy()
+                cube[..., bands] += share[bands] * rest[0].numpy()
         return trust
 
     def degraded(self, cube: Cube) -> Cube:
         """D Z, (h, w, C), some bands at a time."""
         parts = [
             self._degrade(tf.constant(np.ascontiguousarray(cube[None, ..., bands])))[0].numpy()
-            for bands in self._band_groups()
+            for bands in self._band_groups(cube.shape[-1])
         ]
         return np.concatenate(parts, -1)
 
     def _trust(self, left: Cube) -> float:
         images = (tf.constant(image[None]) for image in (self.lr_hsi, self.hr_msi, left))
         return float(np.squeeze(self._consistency.trust(*images)))
+
+    def _unexplained_share(self, left: Cube) -> NDArray[np.float32]:
+        """u of each band, 1 - (noise of X / what is left of it), as energies, 0 at least.
+
+        X R - D Y tells the noise, taken as of one signal-to-noise ratio in all bands; D averages that of Y
+        away.
+        """
+        response = self.model.spectral.matrix
+        apart = self.lr_hsi @ response - self.degraded(self.hr_msi)
+        energy = np.square(self.lr_hsi, dtype=np.float64).mean((0, 1))
+        relative = np.square(apart).mean() / max(float((energy @ response**2).mean()), 1e-30)
+        rest = np.square(left, dtype=np.float64).mean((0, 1))
+        return np.clip(1.0 - relative * energy / np.maximum(rest, 1e-30), 0.0, 1.0).astype(np.float32)
 
     def _match_spectrum(self, cube: Cube, trust: float) -> None:
         response = self.model.spectral.matrix.astype(np.float32)
@@ -129,8 +144,8 @@ class Assembly:
         step = max(1, FLOATS_AT_ONCE // (width * self.lr_hsi.shape[-1]))
         return [slice(row, min(row + step, height)) for row in range(0, height, step)]
 
-    def _band_groups(self) -> list[slice]:
+    def _band_groups(self, num_bands: int | None = None) -> list[slice]:
         height, width, _ = self.hr_msi.shape
         step = max(1, FLOATS_AT_ONCE // (height * width))
-        num_bands = self.lr_hsi.shape[-1]
+        num_bands = num_bands or self.lr_hsi.shape[-1]
         return [slice(band, min(band + step, num_bands)) for band in range(0, num_bands, step)]

@@ -58,7 +58,7 @@ class DeepPriorConfig:
         consistent: make the result agree with both images.
         num_steps, learning_rate, ema: see `FitPlan`.
         dtype: precision of F, e.g. "mixed_bfloat16".
-        kernels: see `KernelConfig`, for the base "kernel_ls".
+        kernels, num_features: see `KernelConfig`, for the base "kernel_ls".
     """
 
     inputs: str = "observations"
@@ -75,6 +75,7 @@ class DeepPriorConfig:
     ema: float = 0.98
     dtype: str = "float32"
     kernels: tuple[tuple[float, float], ...] = KernelConfig.kernels
+    num_features: int = 1024
 
     def __post_init__(self) -> None:
         checks.require_choice("inputs", self.inputs, INPUTS)
@@ -229,7 +230,7 @@ def make_base(assembly: Assembly, config: DeepPriorConfig, seed: int) -> Cube:
     start = assembly.start()
     if config.base == "spectral_ls":
         return assembly.cube(start.spectral_map)
-    plan = KernelConfig(kernels=config.kernels)
+    plan = KernelConfig(kernels=config.kernels, num_features=config.num_features)
     regression = KernelRegression(assembly.model, plan, start, assembly.hr_msi, seed)
     for _ in regression.steps():
         pass

@@ -18,7 +18,9 @@ from hsr_tf.solvers.scene_loss import LossPlan, SceneLoss, SceneTerms, reduced_d
 from hsr_tf.solvers.solver import Controls, Step
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
-QUICK = DeepPriorConfig(base="spectral_ls", features=16, tile=6, num_steps=30, kernels=((4.0, 8.0),))
+QUICK = DeepPriorConfig(
+    base="spectral_ls", features=16, tile=6, num_steps=30, kernels=((4.0, 8.0),), num_features=128
+)
 
 
 class Fixed:
