@@ -52,9 +52,6 @@ class Assembly:
         self._began = time.perf_counter()
         self._map = SpectralLS(model, consistent=False)
         self._consistency = DataConsistency(model)
-        self._degrade = tf.function(model.spatial.forward, reduce_retracing=True)
-        self._spread = tf.function(model.spatial.adjoint, reduce_retracing=True)
-        self._predict = tf.function(self._map.predict, reduce_retracing=True)
 
     @property
     def seconds(self) -> float:
@@ -78,7 +75,7 @@ class Assembly:
         height, width, _ = self.hr_msi.shape
         cube = np.empty((height, width, self.lr_hsi.shape[-1]), np.float32)
         for rows in self._row_strips():
-            cube[rows] = self._predict(spectral_map, tf.constant(self.hr_msi[None, rows]))[0].numpy()
+            cube[rows] = self._map.predict(spectral_map, tf.constant(self.hr_msi[None, rows]))[0].numpy()
             if codes is not None and vectors is not None:
                 cube[rows] += codes[rows] @ vectors
         return cube
@@ -102,7 +99,7 @@ class Assembly:
         share = (1.0 - trust) * self._unexplained_share(left)
         for bands in self._band_groups():
             if trust > 0:
-                cube[..., bands] += trust * self._spread(solved[..., bands])[0].numpy()
+                cube[..., bands] += trust * self.model.spatial.adjoint(solved[..., bands])[0].numpy()
             if trust < 1:
                 rest = bicubic_enlarge(tf.constant(left[None, ..., bands]), self.model.scale)
                 cube[..., bands] += share[bands] * rest[0].numpy()
@@ -111,7 +108,7 @@ class Assembly:
     def degraded(self, cube: Cube) -> Cube:
         """D Z, (h, w, C), some bands at a time."""
         parts = [
-            self._degrade(tf.constant(np.ascontiguousarray(cube[None, ..., bands])))[0].numpy()
+            self.model.spatial.forward(tf.constant(np.ascontiguousarray(cube[None, ..., bands])))[0].numpy()
             for bands in self._band_groups(cube.shape[-1])
         ]
         return np.concatenate(parts, -1)

@@ -125,8 +125,6 @@ class KernelRegression:
         self._cover = window_cover((height, width), model.scale, config.window)
         self._sum = np.zeros((*hr_msi.shape[:2], self.subspace.rank), np.float32)
         self._finished = 0
-        self._degraded = tf.function(self._degraded_features, reduce_retracing=True)
-        self._applied = tf.function(_applied_features, reduce_retracing=True)
 
     def codes(self) -> NDArray[np.float32]:
         """Mean correction of the kernels that were fitted in every window, (H, W, r)."""
@@ -158,7 +156,7 @@ class KernelRegression:
         chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
         total = tf.constant(features.num_features)
         parts = [
-            self._degraded(inputs, features.frequencies[:, k], features.phases[k], total).numpy()
+            self._degraded_features(inputs, features.frequencies[:, k], features.phases[k], total).numpy()
             for k in chunks
         ]
         targets = self._targets[window.coarse]
@@ -170,7 +168,7 @@ class KernelRegression:
             weights=WEIGHTS,
         )
         found = sum(
-            self._applied(
+            applied_features(
                 inputs,
                 features.frequencies[:, k],
                 features.phases[k],
@@ -185,7 +183,7 @@ class KernelRegression:
     def _degraded_features(
         self, inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor
     ) -> tf.Tensor:
-        return self._model.spatial.forward(feature_images(inputs, frequencies, phases, total)[None])[0]
+        return self._model.spatial.forward(compiled_images(inputs, frequencies, phases, total)[None])[0]
 
 
 def window_cover(coarse_size: tuple[int, int], scale: int, window: int) -> Cover:
@@ -194,7 +192,12 @@ def window_cover(coarse_size: tuple[int, int], scale: int, window: int) -> Cover
     return Cover(coarse_size, scale, size=side, overlap=max(1, side // 8))
 
 
-def _applied_features(
+@tf.function(reduce_retracing=True)
+def applied_features(
     inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor, coefficients: tf.Tensor
 ) -> tf.Tensor:
+    """phi W of every pixel: (H, W, d), (d, m), (m,), M, (m, r) to (H, W, r)."""
     return tf.tensordot(feature_images(inputs, frequencies, phases, total), coefficients, 1)
+
+
+compiled_images = tf.function(feature_images, reduce_retracing=True)
