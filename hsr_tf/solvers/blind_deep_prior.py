@@ -215,7 +215,7 @@ class BlindScene(PriorScene):
         lr_hsi, hr_msi, base, inputs, seen = self._tile_at(step)
         kernel, response = self.cameras.kernel(), self.cameras.response()
         vectors = tf.constant(self.subspace.strengths[:, None] * self.subspace.vectors, tf.float32)
-        sharp = base + tf.tensordot(self._loss._network(self.network, inputs), vectors, 1)
+        sharp = base + tf.tensordot(self._loss.tile_codes(self.network, inputs), vectors, 1)
         left = lr_hsi - degrade(sharp[None], kernel, self._scale)[0]
         apart = tf.tensordot(lr_hsi, response, 1) - degrade(hr_msi[None], kernel, self._scale)[0]
         coarse = tf.reduce_sum(tf.square(left), -1) + self._match * tf.reduce_sum(tf.square(apart), -1)

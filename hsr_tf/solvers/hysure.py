@@ -29,8 +29,9 @@ from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.gradients import Gradients, Image, lengths, shrink
-from hsr_tf.solvers.pair import made_consistent, require_pair, require_positive, spectral_basis
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+from hsr_tf.solvers.pair import made_consistent, require_positive
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
+from hsr_tf.solvers.subspace import SpectralSubspace
 from hsr_tf.sylvester import Sylvester
 
 SMALLEST_MOVE = 1e-12
@@ -110,9 +111,9 @@ class Hysure(Solver):
         Raises:
             ValueError: for images that do not fit each other or the cameras.
         """
-        require_pair(self.model, lr_hsi, hr_msi)
+        check_pair(lr_hsi, hr_msi, self.model)
         iterations = Iterations("hysure", self.config.num_iterations, controls)
-        basis = spectral_basis(lr_hsi, self.config.rank)
+        basis = SpectralSubspace.of(lr_hsi, energy=1.0, most=self.config.rank).vectors.T
         gradients = Gradients(hr_msi.shape[:2], self.model.spatial.border)
         weights = self._tv_weights(gradients.forward(hr_msi))
         fit, codes = self._data_step(basis, lr_hsi, hr_msi)

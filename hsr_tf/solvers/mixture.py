@@ -12,8 +12,7 @@ from hsr_tf.bases import DataConsistency, SpectralLS
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.endmembers import Matrix
-from hsr_tf.solvers.pair import require_pair
-from hsr_tf.solvers.solver import Cube
+from hsr_tf.solvers.solver import Cube, check_pair
 
 STARTS = ("bicubic", "spectral_ls")
 
@@ -31,7 +30,7 @@ class MixedPair:
     """
 
     def __init__(self, model: ObservationModel, lr_hsi: Cube, hr_msi: Cube) -> None:
-        require_pair(model, lr_hsi, hr_msi)
+        check_pair(lr_hsi, hr_msi, model)
         self.model, self.lr_hsi, self.hr_msi = model, lr_hsi, hr_msi
         self.spectra: Matrix = np.ascontiguousarray(lr_hsi.reshape(-1, lr_hsi.shape[-1]), np.float32)
         self.colours: Matrix = np.ascontiguousarray(hr_msi.reshape(-1, hr_msi.shape[-1]), np.float32)

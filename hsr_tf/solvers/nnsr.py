@@ -32,8 +32,8 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.dictionary import Matrix, learn_dictionary
 from hsr_tf.solvers.neighbours import neighbour_means
-from hsr_tf.solvers.pair import made_consistent, require_pair, require_positive
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+from hsr_tf.solvers.pair import made_consistent, require_positive
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.sylvester import Sylvester
 
 STARTS = ("bicubic", "spectral_ls")
@@ -129,7 +129,7 @@ class Nnsr(Solver):
         Raises:
             ValueError: for images that do not fit each other or the cameras.
         """
-        require_pair(self.model, lr_hsi, hr_msi)
+        check_pair(lr_hsi, hr_msi, self.model)
         config, shape = self.config, (*hr_msi.shape[:2], lr_hsi.shape[2])
         iterations = Iterations("nnsr", config.num_iterations, controls)
         atoms = self._dictionary(lr_hsi, controls.seed)

@@ -125,7 +125,7 @@ class SceneLoss:
             image[row : row + tall, column : column + wide] for image in (level.hsi_targets, level.seen)
         )
         inputs.set_shape((tall * scale, wide * scale, level.inputs.shape[-1]))
-        codes = self._network(network, inputs)
+        codes = self.tile_codes(network, inputs)
         error = tf.square(hsi - level.spatial.forward(codes[None])[0]) * self._terms.hsi_weights
         inner = seen * level.interior((tall, wide), whole=(tall, wide) == (height, width))
         msi_error = tf.reduce_sum(tf.square(msi - tf.tensordot(codes, self._terms.msi_map, 1)))
@@ -134,7 +134,8 @@ class SceneLoss:
         total = tf.reduce_sum(error * inner[..., None]) + msi_error / area
         return total / float(tall * wide * self._levels[0].spatial.scale ** 2)
 
-    def _network(self, network: Any, inputs: tf.Tensor) -> tf.Tensor:
+    def tile_codes(self, network: Any, inputs: tf.Tensor) -> tf.Tensor:
+        """F of one tile of known size, (H, W, d) to (H, W, r), in TensorFlow operations."""
         height, width = inputs.shape[0], inputs.shape[1]
         if network.name == "pixelwise":
             return network(inputs[None])[0]

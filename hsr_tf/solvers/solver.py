@@ -213,19 +213,16 @@ def check_pair(lr_hsi: Cube, hr_msi: Cube, model: ObservationModel) -> None:
             remedy="give one scene, with its bands on the last axis",
         )
         checks.require_finite(name, image)
-    wanted = tuple(model.scale * n for n in lr_hsi.shape[:2])
-    checks.require(
-        hr_msi.shape[:2] == wanted,
-        "hr_msi",
-        expected=f"{wanted[0]}x{wanted[1]} pixels, {model.scale} times those of lr_hsi",
-        received=f"{hr_msi.shape[0]}x{hr_msi.shape[1]}",
-        remedy="crop both images to the same ground",
-    )
-    bands = (lr_hsi.shape[-1], hr_msi.shape[-1])
-    checks.require(
-        bands == model.spectral.matrix.shape,
-        "srf",
-        expected=f"a response of {bands[0]} bands and {bands[1]} channels",
-        received="{} bands and {} channels".format(*model.spectral.matrix.shape),
-        remedy="give the response of the camera that took hr_msi, on the bands of lr_hsi",
-    )
+    num_bands, num_channels = model.spectral.matrix.shape
+    rows, columns = (model.scale * n for n in lr_hsi.shape[:2])
+    for name, image, shape in (
+        ("lr_hsi", lr_hsi, (*lr_hsi.shape[:2], num_bands)),
+        ("hr_msi", hr_msi, (rows, columns, num_channels)),
+    ):
+        checks.require(
+            image.shape == shape,
+            name,
+            expected="x".join(map(str, shape)) + f", as the cameras and the scale {model.scale} have it",
+            received="x".join(map(str, image.shape)),
+            remedy="check the scale, the response and the crop",
+        )

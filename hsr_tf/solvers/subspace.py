@@ -33,8 +33,8 @@ class SpectralSubspace:
         pixels = cube.reshape(-1, cube.shape[-1]).astype(np.float64)
         values, vectors = np.linalg.eigh(pixels.T @ pixels)
         values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1].T
-        reached = np.cumsum(values) >= energy * values.sum()
-        rank = min(most, int(np.argmax(reached)) + 1, len(values))
+        missing = np.cumsum(values) < (1 - 1e-12) * energy * values.sum()
+        rank = min(most, int(missing.sum()) + 1, len(values))
         signs = np.where(vectors.sum(1) < 0, -1.0, 1.0)[:, None]
         strengths = np.sqrt(values[:rank] / len(pixels)) + 1e-12
         return cls((signs * vectors)[:rank].astype(np.float32), strengths.astype(np.float32))

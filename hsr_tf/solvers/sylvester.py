@@ -19,8 +19,9 @@ from hsr_tf.bases import SpectralLS
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.solvers.pair import require_pair, require_positive, spectral_basis
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+from hsr_tf.solvers.pair import require_positive
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
+from hsr_tf.solvers.subspace import SpectralSubspace
 from hsr_tf.sylvester import Sylvester
 
 STARTS = ("bicubic", "spectral_ls")
@@ -72,7 +73,7 @@ class SylvesterSolver(Solver):
         Raises:
             ValueError: for images that do not fit each other or the cameras.
         """
-        require_pair(self.model, lr_hsi, hr_msi)
+        check_pair(lr_hsi, hr_msi, self.model)
         iterations = Iterations("sylvester", 1, controls)
         estimate = self._estimate(lr_hsi, hr_msi)
         for _ in iterations:
@@ -81,7 +82,7 @@ class SylvesterSolver(Solver):
         return Outcome(estimate, iterations.done, iterations.converged)
 
     def _estimate(self, lr_hsi: Cube, hr_msi: Cube) -> Cube:
-        basis = spectral_basis(lr_hsi, self.config.rank)
+        basis = SpectralSubspace.of(lr_hsi, energy=1.0, most=self.config.rank).vectors.T
         response = basis.T @ self.model.spectral.matrix
         solve = Sylvester(self.model.spatial, response, msi_weight=self.config.msi_weight)
         coarse, sharp = ops.convert_to_tensor(lr_hsi[None]), ops.convert_to_tensor(hr_msi[None])

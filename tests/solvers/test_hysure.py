@@ -124,7 +124,7 @@ def test_what_does_not_fit_is_refused() -> None:
     for x, y, said in (
         (lr_hsi, hr_msi[:-1], "hr_msi: expected"),
         (lr_hsi[..., :-1], hr_msi, "lr_hsi: expected"),
-        (lr_hsi[None], hr_msi, "one cube"),
+        (lr_hsi[None], hr_msi, r"lr_hsi: expected \(rows, columns, bands\)"),
         (lr_hsi * np.nan, hr_msi, "finite"),
     ):
         with pytest.raises(ValueError, match=said) as error:

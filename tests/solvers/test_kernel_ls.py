@@ -156,8 +156,8 @@ def test_noise_keeps_the_projection_away() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ((slice(0, 5),), "hr_msi: expected 20x24 pixels"),
-        ((slice(None), slice(None), slice(0, 4)), "srf: expected a response of 4 bands"),
+        ((slice(0, 5),), "hr_msi: expected 20x24x3"),
+        ((slice(None), slice(None), slice(0, 4)), "lr_hsi: expected 6x6x6"),
     ],
 )
 def test_images_that_do_not_fit_are_refused(change: tuple[slice, ...], said: str) -> None:

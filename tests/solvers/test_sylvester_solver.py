@@ -10,8 +10,8 @@ from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.solvers.pair import spectral_basis
 from hsr_tf.solvers.solver import Controls
+from hsr_tf.solvers.subspace import SpectralSubspace
 from hsr_tf.solvers.sylvester import SylvesterConfig, SylvesterSolver
 
 
@@ -51,10 +51,10 @@ def test_it_beats_the_coarse_cube_repeats_and_calls_back(scale: int, num_channel
 @pytest.mark.parametrize("size", [(6, 7), (1, 2)])
 def test_the_basis_is_orthonormal_and_spans_the_coarse_cube(size: tuple[int, int]) -> None:
     spectra = np.random.default_rng(0).random((*size, 5)).astype(np.float32)
-    basis = spectral_basis(spectra, 9)
+    basis = SpectralSubspace.of(spectra, energy=1.0, most=9).vectors.T
     np.testing.assert_allclose(basis.T @ basis, np.eye(basis.shape[1]), atol=1e-5)
     np.testing.assert_allclose(spectra @ basis @ basis.T, spectra, atol=1e-5)
-    assert spectral_basis(spectra, 1).shape == (5, 1)
+    assert SpectralSubspace.of(spectra, energy=1.0, most=1).vectors.shape == (1, 5)
 
 
 def test_what_does_not_fit_is_refused() -> None:
