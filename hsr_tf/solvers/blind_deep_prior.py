@@ -96,11 +96,12 @@ class BlindDeepPrior(Solver):
         began = time.perf_counter()
         start = self._start(lr_hsi, hr_msi, controls)
         spent = time.perf_counter() - began
-        scene = BlindScene(start, self.config, (lr_hsi, hr_msi), controls.seed)
+        left = _less(controls, spent)
+        scene = BlindScene(start, self.config, (lr_hsi, hr_msi), left)
         plan = FitPlan(
             num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
         )
-        fit = GradientFit(scene.task(self.name), plan, scene.left(_less(controls, spent))).run()
+        fit = GradientFit(scene.task(self.name), plan, scene.left(left)).run()
         model, estimate = scene.cameras.model(self.scale), scene.estimate()
         return Outcome(
             estimate,
@@ -157,16 +158,16 @@ class BlindScene(PriorScene):
         start: the cameras that base and learning start from.
         config: options.
         images: X (h, w, C) and Y (H, W, c).
-        seed: of features, weights, tiles and noise.
+        controls: seed of features, weights, tiles and noise; time limit.
     """
 
     def __init__(
-        self, start: CameraStart, config: BlindPriorConfig, images: tuple[Cube, Cube], seed: int
+        self, start: CameraStart, config: BlindPriorConfig, images: tuple[Cube, Cube], controls: Controls
     ) -> None:
-        super().__init__(start.model, config, *images, seed)
+        super().__init__(start.model, config, *images, controls)
         psf, srf = start.model.spatial.psf, start.model.spectral.matrix
         self.cameras = LearnedCameras(psf, srf, rate=config.camera_rate)
-        self._match, self._tile, self._seed_of_tiles = config.match, config.tile, seed
+        self._match, self._tile, self._seed_of_tiles = config.match, config.tile, controls.seed
         self._scale = start.model.scale
         self._whole = [tf.constant(image) for image in (*images, self._base, self._inputs)]
         height, width = images[0].shape[:2]

@@ -39,6 +39,7 @@ from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver, check_pair
 from hsr_tf.solvers.subspace import SpectralSubspace
 
 BASES = ("none", "spectral_ls", "kernel_ls")
+BASE_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class DeepPrior(Solver):
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
         """The sharp cube of X (h, w, C) and Y (s h, s w, c); an iteration is one step of the optimiser."""
         check_pair(lr_hsi, hr_msi, self.model)
-        scene = PriorScene(self.model, self.config, lr_hsi, hr_msi, controls.seed)
+        scene = PriorScene(self.model, self.config, lr_hsi, hr_msi, controls)
         plan = FitPlan(
             num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
         )
@@ -139,16 +140,22 @@ class PriorScene:
         config: options.
         lr_hsi: X, (h, w, C).
         hr_msi: Y, (H, W, c).
-        seed: of features, weights, tiles and noise.
+        controls: seed of features, weights, tiles and noise; time limit, of which the base takes its share.
     """
 
     def __init__(
-        self, model: ObservationModel, config: DeepPriorConfig, lr_hsi: Cube, hr_msi: Cube, seed: int
+        self,
+        model: ObservationModel,
+        config: DeepPriorConfig,
+        lr_hsi: Cube,
+        hr_msi: Cube,
+        controls: Controls,
     ) -> None:
+        seed = controls.seed
         self.config, self._seed = config, seed
         self._images = (lr_hsi, hr_msi)
         self._assembly = Assembly(model, lr_hsi, hr_msi)
-        self._base = make_base(self._assembly, config, seed)
+        self._base = make_base(self._assembly, config, controls)
         residual = lr_hsi - self._assembly.degraded(self._base)
         self.subspace = (
             SpectralSubspace.of(residual) if config.subspace else SpectralSubspace.whole(lr_hsi.shape[-1])
@@ -222,8 +229,11 @@ class PriorScene:
         )
 
 
-def make_base(assembly: Assembly, config: DeepPriorConfig, seed: int) -> Cube:
-    """What F is added to, (H, W, C): before it is made consistent, so that X has something left to tell."""
+def make_base(assembly: Assembly, config: DeepPriorConfig, controls: Controls) -> Cube:
+    """What F is added to, (H, W, C): before it is made consistent, so that X has something left to tell.
+
+    Under a time limit the kernels of `kernel_ls` end after BASE_SHARE of it, with those that are done.
+    """
     height, width, _ = assembly.hr_msi.shape
     if config.base == "none":
         return np.zeros((height, width, assembly.lr_hsi.shape[-1]), np.float32)
@@ -231,8 +241,9 @@ def make_base(assembly: Assembly, config: DeepPriorConfig, seed: int) -> Cube:
     if config.base == "spectral_ls":
         return assembly.cube(start.spectral_map)
     plan = KernelConfig(kernels=config.kernels, num_features=config.num_features)
-    regression = KernelRegression(assembly.model, plan, start, assembly.hr_msi, seed)
+    regression = KernelRegression(assembly.model, plan, start, assembly.hr_msi, controls.seed)
     for _ in regression.steps():
-        pass
+        if controls.max_seconds is not None and assembly.seconds > BASE_SHARE * controls.max_seconds:
+            break
     codes: NDArray[Any] = regression.codes()
     return assembly.cube(start.spectral_map, codes, regression.subspace.vectors)

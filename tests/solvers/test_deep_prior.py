@@ -13,6 +13,7 @@ from hsr_tf.bases import SpectralLS
 from hsr_tf.physics.psf import Psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPrior, DeepPriorConfig
+from hsr_tf.solvers.kernel_ls import KernelRegression
 from hsr_tf.solvers.prior_networks import NetworkShape, build_network
 from hsr_tf.solvers.scene_loss import LossPlan, SceneLoss, SceneTerms, reduced_degradation
 from hsr_tf.solvers.solver import Controls, Step
@@ -185,6 +186,18 @@ def test_a_time_limit_ends_with_the_best_so_far() -> None:
     lr_hsi, hr_msi = pair(cube, model)
     found = DeepPrior(model, QUICK).solve(lr_hsi, hr_msi, Controls(max_seconds=0.01))
     assert (found.iterations, found.converged) == (1, False)
+    assert np.isfinite(found.estimate).all()
+
+
+def test_a_time_limit_cuts_the_base_short_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = []
+    fit = KernelRegression._fit
+    monkeypatch.setattr(KernelRegression, "_fit", lambda *given: fitted.append(1) or fit(*given))
+    model = cameras(6)
+    lr_hsi, hr_msi = pair(mixture(24, 36, 6), model)
+    config = replace(QUICK, base="kernel_ls", kernels=((4.0, 8.0),) * 2000)
+    found = DeepPrior(model, config).solve(lr_hsi, hr_msi, Controls(max_seconds=0.5))
+    assert 1 <= len(fitted) < 2000
     assert np.isfinite(found.estimate).all()
 
 
