@@ -162,7 +162,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], Sequence[str], str]] = {
         (*SIMULATE, "--scale=8"),
         "expected bands within 400 to 700",
     ),
-    "unknown method": (nothing, (*FUSE, "--method=magic"), "expected one of bicubic, "),
+    "unknown method": (nothing, (*FUSE, "--method=magic"), "bicubic, blind_deep_prior, "),
     "unknown psf": (nothing, (*FUSE, "--psf=disc"), "psf: expected one like gaussian | gaussian:fwhm=6"),
     "unknown srf": (nothing, (*FUSE, "--srf=nikon_d70"), "did you mean 'nikon_d700'?"),
     "missing srf": (nothing, (*FUSE, "--srf=camera.csv"), "camera.csv: no such response file"),

@@ -42,7 +42,8 @@ class AdaptConfig:
         learning_rate: of the fine-tuning.
         tile: side of a step's tile in coarse pixels.
         pair_weight: weight of the pairs one scale down.
-        kernel_share: share of `kernel_ls` in the result, 0 to 1.
+        kernel_share: share of `kernel_ls` in the result, 0 to 1; None lets the coarse pixels held out of both
+            fits tell: each part counts by the inverse of its mean square error there.
     """
 
     network: str = "ms_ssfnet"
@@ -51,13 +52,13 @@ class AdaptConfig:
     learning_rate: float = 1e-4
     tile: int = 12
     pair_weight: float = 1.0
-    kernel_share: float = 0.5
+    kernel_share: float | None = None
 
     def __post_init__(self) -> None:
         checks.require(
-            0 <= self.kernel_share <= 1,
+            self.kernel_share is None or 0 <= self.kernel_share <= 1,
             "kernel_share",
-            expected="0 to 1",
+            expected="0 to 1, or none",
             received=str(self.kernel_share),
             remedy="give a share",
         )
@@ -111,24 +112,46 @@ class Adapt(Solver):
         fit = GradientFit(tuned.task(finish), plan, _left(controls, assembly)).run()
         details: dict[str, Any] = {"weights": card.folder.name, "best_step": fit.best_step}
         details |= {"held_out_error": fit.held_out_error, "trained_held_out_error": fit.start_error}
+        details |= {"kernel_share": self._share(tuned, tuned.estimate(), own)}
         return Outcome(finish(), fit.iterations, fit.converged, details=details)
 
-    def _kernel_ls(self, assembly: Assembly, seed: int) -> Cube | None:
-        """The estimate of `kernel_ls`, before it is made consistent; None where it has no share."""
+    def _kernel_ls(self, assembly: Assembly, seed: int) -> OwnEstimate | None:
+        """What `kernel_ls` makes of the scene; None where it has no share."""
         if self.config.kernel_share == 0:
             return None
         start = assembly.start()
         regression = KernelRegression(self.model, KernelConfig(), start, assembly.hr_msi, seed)
         for _ in regression.steps():
             pass
-        return assembly.cube(start.spectral_map, regression.codes(), regression.subspace.vectors)
+        cube = assembly.cube(start.spectral_map, regression.codes(), regression.subspace.vectors)
+        return OwnEstimate(cube, regression.held_out_error())
 
-    def _finished(self, assembly: Assembly, tuned: FineTuning, own: Cube | None) -> Cube:
+    def _finished(self, assembly: Assembly, tuned: FineTuning, own: OwnEstimate | None) -> Cube:
         cube = tuned.estimate()
+        share = self._share(tuned, cube, own)
         if own is not None:
-            cube = (1 - self.config.kernel_share) * cube + self.config.kernel_share * own
+            cube = (1 - share) * cube + share * own.cube
         assembly.complete(cube)
         return cube
+
+    def _share(self, tuned: FineTuning, cube: Cube, own: OwnEstimate | None) -> float:
+        if own is None or self.config.kernel_share is not None:
+            return self.config.kernel_share or 0.0
+        error = tuned.held_out_mean_square(cube)
+        return error / (error + own.held_out_error) if np.isfinite(own.held_out_error) else 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class OwnEstimate:
+    """An estimate that knows nothing of training, before it is made consistent.
+
+    Attributes:
+        cube: (H, W, C).
+        held_out_error: mean square of what it leaves of X where X was held out of its fit.
+    """
+
+    cube: Cube
+    held_out_error: float
 
 
 class FineTuning:
@@ -171,9 +194,13 @@ class FineTuning:
         return cube
 
     def held_out_error(self) -> float:
-        """Mean square of X - D Z over the coarse pixels held out, relative to that of all at the start."""
-        left = self._assembly.lr_hsi - self._assembly.degraded(self.estimate())
-        return float(np.mean(np.square(left[self._held_out]))) / self._power
+        """The mean square of the current weights, relative to that of all coarse pixels at the start."""
+        return self.held_out_mean_square(self.estimate()) / self._power
+
+    def held_out_mean_square(self, cube: Cube) -> float:
+        """Mean square of X - D Z over the coarse pixels held out."""
+        left = self._assembly.lr_hsi - self._assembly.degraded(cube)
+        return float(np.mean(np.square(left[self._held_out])))
 
     def _loss(self, step: tf.Tensor) -> tf.Tensor:
         loss = self._tile_loss(step)

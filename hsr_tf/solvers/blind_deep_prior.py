@@ -30,7 +30,7 @@ from hsr_tf.physics.psf_shift import image_shift, recentred_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.solvers.assembly import Assembly
-from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig, PriorScene
+from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig, PriorScene, tile_of
 from hsr_tf.solvers.gradient_fit import FitPlan, FitTask, GradientFit
 from hsr_tf.solvers.psf_srf import check_sizes, estimate_psf_srf, relative_gaps
 from hsr_tf.solvers.ridge import held_out_blocks
@@ -167,7 +167,8 @@ class BlindScene(PriorScene):
         super().__init__(start.model, config, *images, controls)
         psf, srf = start.model.spatial.psf, start.model.spectral.matrix
         self.cameras = LearnedCameras(psf, srf, rate=config.camera_rate)
-        self._match, self._tile, self._seed_of_tiles = config.match, config.tile, controls.seed
+        self._match, self._seed_of_tiles = config.match, controls.seed
+        self._tile = tile_of(config.tile, start.model.scale)
         self._scale = start.model.scale
         self._whole = [tf.constant(image) for image in (*images, self._base, self._inputs)]
         height, width = images[0].shape[:2]

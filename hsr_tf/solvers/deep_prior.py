@@ -52,7 +52,8 @@ class DeepPriorConfig:
         network: "hourglass" or "pixelwise".
         features: channels inside F.
         subspace: F gives codes in the spectral subspace; else all bands.
-        tile: side of a step's tile in coarse pixels; 0 for the whole scene.
+        tile: side of a step's tile in coarse pixels, of 128 sharp ones at most but 6 coarse ones at least; 0
+            for the whole scene.
         coarse_levels: halvings of the sharp grid that the first steps start from (a third of the steps, by
             equal parts); levels that do not divide the scale are left out.
         hold_out: keep a fifth of the coarse pixels out of the loss, for early stopping.
@@ -222,11 +223,16 @@ class PriorScene:
 
     def _loss_plan(self) -> LossPlan:
         return LossPlan(
-            tile=self.config.tile,
+            tile=tile_of(self.config.tile, self._assembly.model.scale),
             coarse_levels=self.config.coarse_levels,
             num_steps=self.config.num_steps,
             seed=self._seed,
         )
+
+
+def tile_of(tile: int, scale: int) -> int:
+    """The side of a tile in coarse pixels: `tile`, but 128 sharp ones at most, and 6 coarse ones at least."""
+    return min(tile, max(6, 128 // scale))
 
 
 def make_base(assembly: Assembly, config: DeepPriorConfig, controls: Controls) -> Cube:

@@ -125,10 +125,21 @@ class KernelRegression:
         self._cover = window_cover((height, width), model.scale, config.window)
         self._sum = np.zeros((*hr_msi.shape[:2], self.subspace.rank), np.float32)
         self._finished = 0
+        self._held_out_left: list[NDArray[np.float64]] = []
 
     def codes(self) -> NDArray[np.float32]:
         """Mean correction of the kernels that were fitted in every window, (H, W, r)."""
         return (self._sum / max(1, self._finished)).astype(np.float32)
+
+    def held_out_error(self) -> float:
+        """Mean square, over bands, of what the mean of the kernels leaves of X where it was held out.
+
+        Of one window only, whose fits all hold out the same coarse pixels; nan for several.
+        """
+        if len(self._cover.windows()) > 1 or not self._held_out_left:
+            return float("nan")
+        left = np.mean(self._held_out_left, 0)
+        return float(np.square(left).sum(-1).mean() / self.subspace.vectors.shape[1])
 
     def steps(self) -> Iterator[RidgeFit]:
         """Fit kernel after kernel, each in all windows; a kernel counts once it has been in all."""
@@ -138,6 +149,7 @@ class KernelRegression:
             windows = self._cover.windows()
             for window in windows:
                 fit = self._fit(window, Kernel(*lengths), rng, correction)
+                self._held_out_left.append(fit.held_out_left)
                 if window is windows[-1]:
                     self._sum += correction
                     self._finished += 1

@@ -26,11 +26,13 @@ class RidgeFit:
         weight: w.
         held_out_error: mean squared error on the samples held out, relative to their mean square; nan where
             none were.
+        held_out_left: (number held out, r), truth less prediction there, from the fit to the rest.
     """
 
     coefficients: Array
     weight: float
     held_out_error: float
+    held_out_left: Array
 
 
 class Ridge:
@@ -74,13 +76,16 @@ def fit_ridge(
         weights: candidates w, ascending.
     """
     if held_out.all() or not held_out.any():
-        return RidgeFit(Ridge(features, targets).coefficients(weights[-1]), weights[-1], float("nan"))
+        whole = Ridge(features, targets).coefficients(weights[-1])
+        return RidgeFit(whole, weights[-1], float("nan"), np.zeros((0, targets.shape[1])))
     part = Ridge(features[~held_out], targets[~held_out])
     seen, truth = features[held_out], targets[held_out]
-    errors = [float(np.mean((seen @ part.coefficients(w).astype(seen.dtype) - truth) ** 2)) for w in weights]
+    left = [truth - seen @ part.coefficients(weight).astype(seen.dtype) for weight in weights]
+    errors = [float(np.mean(np.square(rest))) for rest in left]
     best = int(np.argmin(errors))
     whole = Ridge(features, targets).coefficients(weights[best])
-    return RidgeFit(whole, weights[best], errors[best] / max(float(np.mean(truth**2)), 1e-30))
+    relative = errors[best] / max(float(np.mean(truth**2)), 1e-30)
+    return RidgeFit(whole, weights[best], relative, np.asarray(left[best], np.float64))
 
 
 def held_out_blocks(height: int, width: int) -> NDArray[np.bool_]:

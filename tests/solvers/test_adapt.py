@@ -50,6 +50,7 @@ def test_fine_tuning_lowers_the_error_on_what_was_held_out(trained: AdaptConfig,
     assert psnr(cube, found.estimate) > psnr(cube, still.estimate)
 
 
+@pytest.mark.slow
 def test_kernel_regression_adds_to_it(trained: AdaptConfig, scene: tuple) -> None:
     cube, lr_hsi, hr_msi, model = scene
     quick = replace(trained, num_steps=0)
@@ -58,6 +59,7 @@ def test_kernel_regression_adds_to_it(trained: AdaptConfig, scene: tuple) -> Non
     assert psnr(cube, shared) > psnr(cube, alone)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(trained: AdaptConfig, scene: tuple) -> None:
     _, lr_hsi, hr_msi, model = scene
     config = replace(trained, num_steps=5)

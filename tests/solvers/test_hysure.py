@@ -78,7 +78,7 @@ def test_it_beats_the_enlarged_cube_and_repeats_bit_for_bit(scale: int, num_chan
     assert found.estimate.dtype == np.float32
     plain = np.asarray(bicubic_enlarge(lr_hsi[None], scale))[0]
     assert np.square(found.estimate - cube).mean() < 0.3 * np.square(plain - cube).mean()
-    assert found.details["rank"] == min(NUM_BANDS, 10)
+    assert 3 <= found.details["rank"] <= min(NUM_BANDS, 10)
 
 
 @pytest.mark.parametrize("border", ["mirrored", "circular"])
