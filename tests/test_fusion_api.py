@@ -223,7 +223,8 @@ def test_disagreement_is_zero_without_noise_and_grows_with_it(scene: Scene, obse
 
 
 def test_unknown_methods_and_useless_weights_are_refused(observation: Observation, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"method: expected one of adapt, bicubic, .*did you mean 'spectral_ls'"):
+    known = r"method: expected one of adapt, bicubic, .*did you mean 'spectral_ls'"
+    with pytest.raises(ValueError, match=known):
         hsr_tf.fuse(observation, "spectral-ls")
     with pytest.raises(ValueError, match="weights: expected none for bicubic"):
         hsr_tf.fuse(observation, "bicubic", weights=tmp_path)
