@@ -37,7 +37,7 @@ from hsr_tf.io.pair import PAIR_NAMES, save_pair
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
 from trainers import _flags
-from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, score_or_skip
+from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, positive_scale, score_or_skip
 
 FLAGS = flags.FLAGS
 FLOOR = "spectral_ls"
@@ -262,7 +262,7 @@ def main() -> None:
     if FLAGS.memory_of:
         print(json.dumps(_memory_of(Path(FLAGS.memory_of), names[-1])))
         return
-    scales = [_scale(text) for text in FLAGS.scales]
+    scales = [positive_scale(text) for text in FLAGS.scales]
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
     if FLAGS.memory:
@@ -319,17 +319,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _signed(value: float | None) -> str:
     return "" if value is None else f"{value:+.2f}"
-
-
-def _scale(text: str) -> int:
-    checks.require(
-        text.isdigit() and int(text) > 0,
-        "scales",
-        expected="positive integers, e.g. 8,16,32",
-        received=text,
-        remedy="write --scales=8,16",
-    )
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -384,6 +384,21 @@ def test_looking_at_files_loads_no_framework(folder: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[0, 0, 2] set()"
 
 
+def interrupted(folder: Path, code: str, *arguments: str, after: str) -> tuple[int, str, str]:
+    """Exit code and output of a program that gets Ctrl-C as soon as it has printed a line."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == f"{after}\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
 def test_an_interrupt_while_writing_leaves_the_old_file(folder: Path) -> None:
     """The installed command itself, stopped just before the new file takes the place of the old one."""
     code = """
@@ -399,17 +414,8 @@ def test_an_interrupt_while_writing_leaves_the_old_file(folder: Path) -> None:
         cli.main()
     """
     before = everything(folder)
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *FUSE],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == "written\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    answer = interrupted(folder, code, *FUSE, after="written")
+    assert answer == (130, "", "interrupted\n")
     assert everything(folder) == before
 
 
@@ -433,17 +439,8 @@ def test_an_interrupted_solver_ends_with_130_and_writes_nothing(folder: Path) ->
         cli.main()
     """
     before = everything(folder)
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *FUSE, "--method=slow", "--picture=c.png"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == "solving\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "") and err.endswith("interrupted\n"), err
+    code_out_err = interrupted(folder, code, *FUSE, "--method=slow", "--picture=c.png", after="solving")
+    assert code_out_err[:2] == (130, "") and code_out_err[2].endswith("interrupted\n"), code_out_err
     assert everything(folder) == before
 
 

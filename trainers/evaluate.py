@@ -216,7 +216,7 @@ def write_tables(folder: Path, rows: Sequence[Row], protocol: dict[str, Any]) ->
 def main() -> None:
     """Flags to arguments, score, write."""
     entries = parse_entries(FLAGS.methods)
-    scales = [_positive(text) for text in FLAGS.scales]
+    scales = [positive_scale(text) for text in FLAGS.scales]
     paths = find_scenes(FLAGS.scenes, default="hsi/cave_test")
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -324,7 +324,12 @@ def _means(rows: Sequence[Row]) -> list[dict[str, Any]]:
     return means
 
 
-def _positive(text: str) -> int:
+def positive_scale(text: str) -> int:
+    """A scale as flags name it.
+
+    Raises:
+        ValueError: for anything but a positive integer.
+    """
     checks.require(
         text.isdigit() and int(text) > 0,
         "scales",
