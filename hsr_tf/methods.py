@@ -14,8 +14,9 @@ from hsr_tf import checks
 
 _PROVIDERS = ("hsr_tf.bases", "hsr_tf.networks", "hsr_tf.solvers")
 _REGISTRY: dict[str, Method] = {}
-KINDS = ("closed_form", "network", "solver")
-NEEDS = ("psf", "srf", "weights")
+KINDS = ("closed_form", "network", "solver", "image_network")
+NEEDS = ("psf", "srf", "weights", "kernel")
+FUSION_KINDS = KINDS[:3]
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class Method:
 
     Attributes:
         name: as users type it.
-        kind: "closed_form" (no training), "network" (trained weights) or "solver" (iterates on one scene).
+        kind: "closed_form" (no training), "network" (trained weights) or "solver" (iterates on one scene),
+            which fuse two images; "image_network" (trained weights), which enlarges a single one.
         summary: one line.
         source: the paper, or what it is.
-        needs: what must be given beside the two images, among "psf", "srf", "weights".
-        build: makes the callable: a network class for kind "network", else a factory that takes an
+        needs: what must be given beside the images, among "psf", "srf", "weights" and, of single images, the
+            blur "kernel".
+        build: makes the callable: a network class for the two kinds of networks, else a factory that takes an
             ObservationModel.
     """
 
@@ -85,7 +88,7 @@ def names(kind: str | None = None) -> list[str]:
 
 
 def describe() -> list[Method]:
-    """Every method, closed-form ones first."""
+    """Every method, closed-form ones first, those of single images last."""
     _load()
     return sorted(_REGISTRY.values(), key=lambda method: (KINDS.index(method.kind), method.name))
 

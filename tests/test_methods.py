@@ -22,7 +22,7 @@ def test_every_method_says_what_it_is_and_what_it_needs() -> None:
         assert method.summary
         assert "\n" not in method.summary
         assert method.source
-        assert set(method.needs) <= {"psf", "srf", "weights"}
+        assert set(method.needs) <= {"psf", "srf", "weights", "kernel"}
         assert callable(method.build)
     assert methods.get("spectral_ls").needs == ("psf", "srf")
     assert all("weights" in methods.get(name).needs for name in methods.names("network"))
@@ -30,7 +30,7 @@ def test_every_method_says_what_it_is_and_what_it_needs() -> None:
 
 def test_the_description_begins_with_what_needs_no_training() -> None:
     kinds = [method.kind for method in methods.describe()]
-    assert kinds == sorted(kinds, key=["closed_form", "network", "solver"].index)
+    assert kinds == sorted(kinds, key=["closed_form", "network", "solver", "image_network"].index)
     assert kinds[0] == "closed_form"
 
 

@@ -7,7 +7,7 @@ any size; they answer a dictionary whose entry "estimate" is the sharp cube.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import keras
 from keras import layers
@@ -53,16 +53,18 @@ class NetworkSpec:
             )
 
 
-class FusionNetwork(keras.Model):
+class SpecifiedNetwork(keras.Model):
     """A functional network that is saved as its specification and options.
 
     Args:
-        spec: the specification.
+        spec: the specification, an instance of the subclass's `spec_type`.
         inputs, outputs: the graph.
         options: the further arguments of the subclass, by name.
     """
 
-    def __init__(self, spec: NetworkSpec, inputs: Any, outputs: Any, options: dict[str, Any]) -> None:
+    spec_type: ClassVar[type]
+
+    def __init__(self, spec: Any, inputs: Any, outputs: Any, options: dict[str, Any]) -> None:
         super().__init__(inputs=inputs, outputs=outputs)
         self.spec = spec
         self._options = options
@@ -76,17 +78,39 @@ class FusionNetwork(keras.Model):
         return dict(self._options)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FusionNetwork:
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> SpecifiedNetwork:
         """The network of `get_config`."""
         del custom_objects
         config = dict(config)
-        return cls(NetworkSpec(**config.pop("spec")), **config)
+        return cls(cls.spec_type(**config.pop("spec")), **config)
+
+
+class FusionNetwork(SpecifiedNetwork):
+    """A network on `lr_hsi` and `hr_msi`."""
+
+    spec_type = NetworkSpec
+
+
+class WeightSpec(Protocol):
+    """What the layers of any network must be told; see `NetworkSpec` for the meaning."""
+
+    @property
+    def init(self) -> str: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def zero_head(self) -> bool: ...
+
+    @property
+    def dtype(self) -> str | None: ...
 
 
 class LayerMaker:
     """Makes the layers of one network: the same policy, and for each initialiser a seed of its own."""
 
-    def __init__(self, spec: NetworkSpec) -> None:
+    def __init__(self, spec: WeightSpec) -> None:
         self._init, self._seed, self._zero_head = spec.init, 1000 * spec.seed, spec.zero_head
         self.dtype = spec.dtype
 

@@ -1,0 +1,108 @@
+"""What the networks of single images share: their specification, their inputs and the way they are saved.
+
+Networks are functional Keras models. Inputs by name: `lr_image` (B, h, w, C) float32 in [0, 1], of any size,
+and for networks that are told the blur `kernel` (B, k, k), of sum 1. They answer a dictionary: "estimate"
+(B, s h, s w, C) and, for networks that find the blur themselves, "kernel" (B, k, k); what only training
+compares may stand beside them. Networks without a scale of their own (VDSR, SRCNN) look at a picture that was
+enlarged before, which they call `lr_image` too: their estimate has its size.
+
+C is 1 for the luminance Y of BT.601 in [16, 235] / 255, see `hsr_tf.color`, or 3 for RGB.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from hsr_tf import checks
+from hsr_tf.networks.layers import INITIALIZERS, SpecifiedNetwork
+
+Tensor = Any
+KERNEL_SIZE = 21
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """What every network of single images must be told.
+
+    Attributes:
+        scale: s, estimated pixels a given one along one side; None for a network that keeps the size because
+            the picture was enlarged before.
+        num_channels: C, 1 for Y, 3 for RGB.
+        seed: seed of the weights.
+        dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
+        init: "he" (normal, variance 2 / fan-in) or "gaussian_0.001".
+        zero_head: start the reconstruction at zero, for networks that add to an enlarged picture.
+    """
+
+    scale: int | None
+    num_channels: int = 1
+    seed: int = 0
+    dtype: str | None = None
+    init: str = "he"
+    zero_head: bool = False
+
+    def __post_init__(self) -> None:
+        checks.require_choice("init", self.init, INITIALIZERS)
+        for name, least in (("scale", 1), ("num_channels", 1)):
+            value = getattr(self, name)
+            checks.require(
+                (value is None and name == "scale") or (isinstance(value, int) and value >= least),
+                name,
+                expected="a positive integer",
+                received=str(value),
+                remedy="correct it",
+            )
+
+
+class ImageNetwork(SpecifiedNetwork):
+    """A network on one picture, saved as its specification and options.
+
+    Args:
+        spec: the specification.
+        inputs: by name, of `picture_inputs`.
+        outputs: by name, "estimate" at least.
+        options: the further arguments of the subclass, by name.
+        reach: how many pixels of `lr_image` around the one above it an estimated pixel looks at: the margin
+            with which tiles give the same as the whole. None where it looks at the whole picture, as networks
+            that find one kernel for all of it do.
+    """
+
+    spec_type = ImageSpec
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        inputs: dict[str, Tensor],
+        *,
+        outputs: dict[str, Tensor],
+        options: dict[str, Any],
+        reach: int | None,
+    ) -> None:
+        super().__init__(spec, inputs, outputs, options)
+        self.reach = reach
+
+
+def picture_inputs(spec: ImageSpec, *, kernel_size: int | None = None) -> dict[str, Tensor]:
+    """The inputs of a network: the picture and, where `kernel_size` is given, its blur kernel."""
+    inputs = {"lr_image": keras.Input((None, None, spec.num_channels), name="lr_image")}
+    if kernel_size is not None:
+        inputs["kernel"] = keras.Input((kernel_size, kernel_size), name="kernel")
+    return inputs
+
+
+def require_scale(spec: ImageSpec, method: str, *, own: bool) -> None:
+    """Refuse a specification with a scale for a network without one of its own, and the reverse.
+
+    Raises:
+        ValueError: when `spec.scale` is None although `own`, or a number although not.
+    """
+    checks.require(
+        (spec.scale is not None) == own,
+        "scale",
+        expected=f"a whole factor for {method}" if own else f"None for {method}, which keeps the size",
+        received=str(spec.scale),
+        remedy="give the factor it is trained for" if own else "enlarge the picture before",
+    )
