@@ -1,5 +1,5 @@
 """Trained networks, one paper a file; importing this package registers them all."""
 
-from hsr_tf.networks import dhsis, ms_ssfnet, ssf_cnn, ssf_resnet
+from hsr_tf.networks import dhsis, ms_ssfnet, srcnn, ssf_cnn, ssf_resnet, vdsr
 
-__all__ = ["dhsis", "ms_ssfnet", "ssf_cnn", "ssf_resnet"]
+__all__ = ["dhsis", "ms_ssfnet", "srcnn", "ssf_cnn", "ssf_resnet", "vdsr"]

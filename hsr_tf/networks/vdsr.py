@@ -1,0 +1,63 @@
+"""VDSR: twenty convolutions that learn what bicubic enlargement lacks.
+
+J. Kim, J. K. Lee, K. M. Lee, "Accurate image super-resolution using very deep convolutional networks", CVPR
+2016: 20 convolutions 3x3 of 64 filters, ReLU after all but the last, the enlarged picture added to the
+output; borders are filled with zeros before every convolution. One model serves several factors, since the
+enlargement comes first; only luminance goes through it.
+
+Departures: none in the network. Its addition is done in float32 also in mixed precision, where a bfloat16
+picture would have no more than 8 bits. `zero_head` starts at the enlarged picture itself (not in the paper).
+"""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from hsr_tf import checks
+from hsr_tf.methods import register
+from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
+from hsr_tf.networks.layers import LayerMaker
+
+
+@register(
+    "vdsr",
+    kind="image_network",
+    summary="20 convolutions that add detail to the bicubically enlarged picture, any factor",
+    source="Kim, Lee, Lee, CVPR 2016",
+    needs=("weights",),
+)
+@keras.saving.register_keras_serializable("hsr_tf")
+class VDSR(ImageNetwork):
+    """VDSR on a picture that was enlarged before.
+
+    Args:
+        spec: channels, initialisation and precision; its scale is None.
+        depth: number of convolutions.
+        features: their filters.
+
+    Input: lr_image (B, H, W, C), bicubically enlarged.
+    Output: {"estimate": (B, H, W, C)}, float32.
+
+    Raises:
+        ValueError: for fewer than two convolutions, or a scale.
+    """
+
+    def __init__(self, spec: ImageSpec, *, depth: int = 20, features: int = 64) -> None:
+        require_scale(spec, "vdsr", own=False)
+        checks.require(
+            depth >= 2, "depth", expected="at least 2", received=str(depth), remedy="20 is the published one"
+        )
+        make, inputs = LayerMaker(spec), picture_inputs(spec)
+        x = inputs["lr_image"]
+        for i in range(depth - 1):
+            x = make.conv(features, 3, f"conv{i + 1}", activation="relu")(x)
+        detail = make.head(x, spec.num_channels, f"conv{depth}")
+        estimate = layers.Add(dtype="float32", name="add")([inputs["lr_image"], detail])
+        super().__init__(
+            spec,
+            inputs,
+            outputs={"estimate": estimate},
+            options={"depth": depth, "features": features},
+            reach=depth,
+        )
