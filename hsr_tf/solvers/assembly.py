@@ -1,11 +1,14 @@
 """The sharp cube from a spectral map and subspace codes, made to agree with both images, in little memory.
 
-    Z = M(Y) + A V,   then   Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 (X - D Z) ] + (1 - t) u up(X - D Z)
+    Z = M(Y) + A V,   then
+    Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 (X - D Z) ] + (1 - t) u up(X - D Z) (I - R R^+)
 
 with M the map of `SpectralLS`, A the codes, V the subspace, t the trust of `DataConsistency`, and u the share
-of what is left of X that is not noise. The cube is filled in place, rows at a time along the spectrum and
-bands at a time over space: at its peak this needs the cube once and a few of its bands, where the plain
-expression needs it five times.
+of what is left of X that is not noise. The last term is added again while more than noise is left of X; it
+changes no colour, so that neither image is explained at the other's cost where the cameras do not quite fit.
+
+The cube is filled in place, rows at a time along the spectrum and bands at a time over space: at its peak
+this needs the cube once and a few of its bands, where the plain expression needs it five times.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from numpy.typing import NDArray
 from hsr_tf.bases import DataConsistency, SpectralLS
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.solvers.noise_level import band_noise
 from hsr_tf.solvers.solver import Cube
 
 FLOATS_AT_ONCE = 2**25
+DISTRUST, PASSES, ENOUGH = 0.999, 5, 1.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +101,11 @@ class Assembly:
         self._match_spectrum(cube, trust)
         seen = self.lr_hsi - self.degraded(cube) if trust > 0 else left
         solved = self._consistency.solve(tf.constant(seen[None]))
-        share = (1.0 - trust) * self._unexplained_share(left)
         for bands in self._band_groups():
             if trust > 0:
                 cube[..., bands] += trust * self.model.spatial.adjoint(solved[..., bands])[0].numpy()
-            if trust < 1:
-                rest = bicubic_enlarge(tf.constant(left[None, ..., bands]), self.model.scale)
-                cube[..., bands] += share[bands] * rest[0].numpy()
+        if trust < DISTRUST:
+            self._back_project(cube, left, 1.0 - trust)
         return trust
 
     def degraded(self, cube: Cube) -> Cube:
@@ -117,18 +120,36 @@ class Assembly:
         images = (tf.constant(image[None]) for image in (self.lr_hsi, self.hr_msi, left))
         return float(np.squeeze(self._consistency.trust(*images)))
 
-    def _unexplained_share(self, left: Cube) -> NDArray[np.float32]:
-        """u of each band, 1 - (noise of X / what is left of it), as energies, 0 at least.
+    def _back_project(self, cube: Cube, left: Cube, weight: float) -> None:
+        """Add `weight` of what is left of X and is neither noise nor seen by Y, until only noise is left."""
+        noise = self._noise_energy()
+        for _ in range(PASSES):
+            left = self._unseen(left)
+            rest = np.square(left, dtype=np.float64).mean((0, 1))
+            share = np.clip(1.0 - noise / np.maximum(rest, 1e-30), 0.0, 1.0).astype(np.float32)
+            if rest.sum() <= ENOUGH * noise.sum():
+                break
+            for bands in self._band_groups():
+                more = bicubic_enlarge(tf.constant((share * left)[None, ..., bands]), self.model.scale)
+                cube[..., bands] += weight * more[0].numpy()
+            left = self.lr_hsi - self.degraded(cube)
 
-        X R - D Y tells the noise, taken as of one signal-to-noise ratio in all bands; D averages that of Y
-        away.
+    def _unseen(self, left: Cube) -> Cube:
+        """The part of a coarse cube that does not change its colours."""
+        inverse = self.model.spectral.pseudo_inverse().astype(np.float32)
+        return left - (left @ self.model.spectral.matrix.astype(np.float32)) @ inverse
+
+    def _noise_energy(self) -> NDArray[np.float64]:
+        """Mean square of the noise of each band of X, the lower of two bounds.
+
+        X R - D Y tells the noise, taken as of one signal-to-noise ratio in all bands, where the cameras are
+        right; D averages that of Y away. The other bands tell it whatever the cameras (`band_noise`).
         """
         response = self.model.spectral.matrix
         apart = self.lr_hsi @ response - self.degraded(self.hr_msi)
         energy = np.square(self.lr_hsi, dtype=np.float64).mean((0, 1))
         relative = np.square(apart).mean() / max(float((energy @ response**2).mean()), 1e-30)
-        rest = np.square(left, dtype=np.float64).mean((0, 1))
-        return np.clip(1.0 - relative * energy / np.maximum(rest, 1e-30), 0.0, 1.0).astype(np.float32)
+        return np.minimum(relative * energy, np.square(band_noise(self.lr_hsi)))
 
     def _match_spectrum(self, cube: Cube, trust: float) -> None:
         response = self.model.spectral.matrix.astype(np.float32)

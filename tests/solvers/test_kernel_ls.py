@@ -153,6 +153,19 @@ def test_noise_keeps_the_projection_away() -> None:
     assert psnr(cube, found) > psnr(cube, forced)
 
 
+def test_cameras_that_do_not_quite_fit_leave_neither_image_unexplained() -> None:
+    model = cameras(40, 1)
+    lr_hsi, hr_msi = pair(mixture(48, 44, 40, num_spectra=8), model)
+    lr_hsi = lr_hsi * np.linspace(0.9, 1.1, 40, dtype=np.float32)
+    found = KernelLS(model, SMALL).solve(lr_hsi, hr_msi).estimate[None]
+    apart = model.spectral.forward(lr_hsi[None]) - model.spatial.forward(hr_msi[None])
+    limit = float(np.linalg.norm(apart) / np.linalg.norm(lr_hsi @ model.spectral.matrix))
+    left = np.linalg.norm(lr_hsi - model.spatial.forward(found)[0]) / np.linalg.norm(lr_hsi)
+    gap = np.linalg.norm(hr_msi - model.spectral.forward(found)[0]) / np.linalg.norm(hr_msi)
+    assert left < 1.5 * limit
+    assert gap < 1.5 * limit
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -1,0 +1,49 @@
+"""The noise of a band is what the other bands do not tell."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hsr_tf.solvers.noise_level import band_noise
+
+
+def mixtures(height: int, width: int, num_bands: int) -> NDArray[np.float32]:
+    rng = np.random.default_rng(3)
+    abundances = rng.dirichlet(np.ones(4), (height, width))
+    spectra = 0.2 + rng.random((4, num_bands))
+    return (abundances @ spectra).astype(np.float32)
+
+
+@pytest.mark.parametrize(("height", "width", "num_bands"), [(40, 31, 20), (9, 8, 30)])
+def test_noise_of_each_band_is_found(height: int, width: int, num_bands: int) -> None:
+    deviations = np.linspace(0.01, 0.05, num_bands)
+    noise = deviations * np.random.default_rng(4).standard_normal((height, width, num_bands))
+    found = band_noise(mixtures(height, width, num_bands) + noise.astype(np.float32))
+    few = height * width < 4 * num_bands
+    np.testing.assert_allclose(found, deviations, rtol=0.6 if few else 0.4)
+    assert np.corrcoef(found, deviations)[0, 1] > (0.8 if few else 0.98)
+
+
+def test_mixtures_without_noise_have_none() -> None:
+    cube = mixtures(20, 17, 12)
+    assert np.all(band_noise(cube) < 1e-4 * cube.std((0, 1)))
+
+
+def test_scaling_the_cube_scales_its_noise() -> None:
+    cube = mixtures(12, 11, 6) + 0.01 * np.random.default_rng(0).standard_normal((12, 11, 6)).astype(
+        np.float32
+    )
+    np.testing.assert_allclose(band_noise(1000 * cube), 1000 * band_noise(cube), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, 6, 1), (1, 3, 4)])
+def test_with_nothing_to_compare_all_of_a_band_counts(shape: tuple[int, ...]) -> None:
+    cube = np.random.default_rng(1).random(shape).astype(np.float32)
+    np.testing.assert_allclose(band_noise(cube), cube.std((0, 1)), rtol=1e-5)
+
+
+def test_a_band_that_is_another_twice_is_finite() -> None:
+    cube = mixtures(10, 9, 3)
+    assert np.isfinite(band_noise(np.concatenate([cube, cube, 0 * cube], -1))).all()
