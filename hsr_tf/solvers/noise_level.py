@@ -25,7 +25,7 @@ def band_noise(cube: Cube) -> NDArray[np.float64]:
         cube: (h, w, C), any units.
 
     Returns:
-        (C,) in the units of the cube; with a single band or fewer than eight pixels each band's own deviation.
+        (C,) in the units of the cube; of a single band, or fewer than eight pixels, their own deviation.
     """
     pixels = cube.reshape(-1, cube.shape[-1]).astype(np.float64)
     num_pixels, num_bands = pixels.shape
