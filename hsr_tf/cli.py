@@ -196,7 +196,7 @@ def fuse(
         from hsr_tf.options import adapted, with_options
         from hsr_tf.solvers.solver import Controls
 
-        known = registry.get(method)
+        known = registry.get(method, registry.FUSION_KINDS)
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
         in_file = srf in (None, "estimate") and srf_outside == "error"

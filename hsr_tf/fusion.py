@@ -113,7 +113,8 @@ def fuse(
             shipped for these sizes, cameras that do not fit the images, an image without any data.
         OSError: a file of weights, PSF or response that is missing or damaged.
     """
-    known = methods.get(method) if isinstance(method, str) else method
+    known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
+    checks.require_choice("kind of method", known.kind, methods.FUSION_KINDS)
     _require_useful(known, weights)
     repaired = repair(observation, keep_bands=known.kind == "network")
     for finding in repaired.findings:

@@ -70,14 +70,14 @@ def register(
     return add
 
 
-def get(name: str) -> Method:
-    """The method of this name.
+def get(name: str, kinds: tuple[str, ...] = KINDS) -> Method:
+    """The method of this name, which must be of one of these kinds.
 
     Raises:
-        ValueError: for an unknown name; the message lists the known ones.
+        ValueError: for a name that is unknown or of another kind; the message lists those that would do.
     """
     _load()
-    checks.require_choice("method", name, _REGISTRY)
+    checks.require_choice("method", name, [known for known in _REGISTRY if _REGISTRY[known].kind in kinds])
     return _REGISTRY[name]
 
 

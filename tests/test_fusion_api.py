@@ -223,6 +223,10 @@ def test_disagreement_is_zero_without_noise_and_grows_with_it(scene: Scene, obse
 
 
 def test_unknown_methods_and_useless_weights_are_refused(observation: Observation, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"method: expected one of .* got 'vdsr'"):
+        hsr_tf.fuse(observation, "vdsr")
+    with pytest.raises(ValueError, match="kind of method: expected one of closed_form, network, solver"):
+        hsr_tf.fuse(observation, hsr_tf.methods.get("vdsr"))
     known = r"method: expected one of adapt, bicubic, .*did you mean 'spectral_ls'"
     with pytest.raises(ValueError, match=known):
         hsr_tf.fuse(observation, "spectral-ls")

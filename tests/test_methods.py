@@ -39,6 +39,13 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         methods.get("ssf_resnets")
 
 
+def test_a_method_of_another_kind_is_refused_with_those_that_would_do() -> None:
+    assert methods.get("vdsr").kind == "image_network"
+    with pytest.raises(ValueError, match=r"method: expected one of .*bicubic, .*got 'vdsr'") as caught:
+        methods.get("vdsr", methods.FUSION_KINDS)
+    assert "srcnn" not in str(caught.value)
+
+
 def test_a_name_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "_REGISTRY", {})
 

@@ -126,7 +126,7 @@ def parse_entries(texts: Iterable[str]) -> list[Entry]:
     entries = []
     for text in texts:
         name, _, folder = text.partition("@")
-        kind = methods.get(name).kind
+        kind = methods.get(name, methods.FUSION_KINDS).kind
         checks.require(
             not folder or kind == "network",
             "methods",

@@ -11,12 +11,12 @@ C is 1 for the luminance Y of BT.601 in [16, 235] / 255, see `hsr_tf.color`, or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
-from hsr_tf import checks
+from hsr_tf import checks, methods
 from hsr_tf.networks.layers import INITIALIZERS, SpecifiedNetwork
 
 Tensor = Any
@@ -83,6 +83,48 @@ class ImageNetwork(SpecifiedNetwork):
     ) -> None:
         super().__init__(spec, inputs, outputs, options)
         self.reach = reach
+
+    def for_inference(self) -> ImageNetwork:
+        """The same network in float32 without what only training needs; the weights are copied."""
+        lean = type(self)(replace(self.spec, dtype="float32"), **self.inference_options())
+        for layer in lean.layers:
+            layer.set_weights(self.get_layer(layer.name).get_weights())
+        return lean
+
+
+def network_to_dict(network: ImageNetwork) -> dict[str, Any]:
+    """Method, specification and options as plain data, for JSON.
+
+    Raises:
+        ValueError: for a network that no method of the registry builds.
+    """
+    names = [method.name for method in methods.describe() if method.build is type(network)]
+    checks.require(
+        len(names) == 1,
+        "network",
+        expected="one that a method of the registry builds",
+        received=type(network).__name__,
+        remedy="register its class",
+    )
+    config = network.get_config()
+    return {"method": names[0], **config.pop("spec"), "options": config}
+
+
+def network_from_dict(data: dict[str, Any]) -> ImageNetwork:
+    """The network of `network_to_dict`, with new weights.
+
+    Raises:
+        ValueError: a method that is none of the networks of single images, or options that it refuses.
+        KeyError, TypeError: fields that are missing or unknown.
+    """
+    network = methods.get(data["method"], ("image_network",)).build(spec_from_dict(data), **data["options"])
+    assert isinstance(network, ImageNetwork)
+    return network
+
+
+def spec_from_dict(data: dict[str, Any]) -> ImageSpec:
+    """The specification alone; errors as `network_from_dict`."""
+    return ImageSpec(**{name: value for name, value in data.items() if name not in ("method", "options")})
 
 
 def picture_inputs(spec: ImageSpec, *, kernel_size: int | None = None) -> dict[str, Tensor]:

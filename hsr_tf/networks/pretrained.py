@@ -1,7 +1,9 @@
 """Trained models on disk: a folder with `model.json` (what it is, for which sensors, scores) and weights.
 
-    model.json         FusionConfig, cameras and the training record, plain JSON
+    model.json         configuration, cameras (of fusion models) and the training record, plain JSON
     model.weights.h5   the weights by name, e.g. spatial_3_conv1/kernel, float32
+
+Two kinds share the form: fusion models, and networks of single images ("kind": "image_network").
 
 Nothing in it is code: the network is built from the registry by name, so a folder from elsewhere cannot run
 any. The package ships such folders in hsr_tf/weights; `find_shipped` looks one up by method, scale and
@@ -23,6 +25,7 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.io.atomic import replacing_folder
 from hsr_tf.io.guarded import created_hdf5
+from hsr_tf.networks import image_network
 from hsr_tf.networks.fusion_model import (
     FusionModel,
     cameras_from_dict,
@@ -30,9 +33,11 @@ from hsr_tf.networks.fusion_model import (
     config_from_dict,
     config_to_dict,
 )
+from hsr_tf.networks.image_network import ImageNetwork
 
 CARD, WEIGHTS = "model.json", "model.weights.h5"
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+FUSION, SINGLE_IMAGE = "network", "image_network"
 SHIPPED = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -42,18 +47,22 @@ class ModelCard:
 
     Attributes:
         folder: where it lies.
-        config: the model's configuration, see `FusionConfig`.
+        config: the model's configuration, see `FusionConfig` and `image_network.network_to_dict`.
         cameras: PSF and response it was trained for, as plain data, or None.
         record: how it was trained and what it scores.
+        kind: of the method in the registry, "network" or "image_network".
     """
 
     folder: Path
     config: Mapping[str, Any]
     cameras: dict[str, Any] | None
     record: Mapping[str, Any]
+    kind: str = FUSION
 
 
-def save_model(model: FusionModel, folder: str | os.PathLike[str], record: Mapping[str, Any]) -> Path:
+def save_model(
+    model: FusionModel | ImageNetwork, folder: str | os.PathLike[str], record: Mapping[str, Any]
+) -> Path:
     """Write a model's folder, all or nothing; an older one of the same name is replaced.
 
     Args:
@@ -61,15 +70,11 @@ def save_model(model: FusionModel, folder: str | os.PathLike[str], record: Mappi
         folder: where to.
         record: training record for the card: configuration, seed, time, scores; JSON data.
     """
-    card = {
-        "config": config_to_dict(model.config),
-        "cameras": cameras_to_dict(model.cameras),
-        "record": dict(record),
-    }
+    card = {**_description(model), "record": dict(record)}
     with replacing_folder(Path(folder)) as draft:
         (draft / CARD).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
         with created_hdf5(draft / WEIGHTS) as (file, _):
-            for weight in model.network.weights:
+            for weight in _weights(model):
                 file.create_dataset(weight.path, data=np.asarray(weight.numpy(), np.float32))
     return Path(folder)
 
@@ -88,24 +93,38 @@ def read_card(folder: str | os.PathLike[str]) -> ModelCard:
         )
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        config_from_dict(card["config"])
-        cameras_from_dict(card["cameras"])
-        return ModelCard(folder, card["config"], card["cameras"], card["record"])
+        return _checked(ModelCard(folder, card["config"], card["cameras"], card["record"], _kind(card)))
     except _DAMAGE as error:
         raise _damaged(path, "is no model card", error) from error
 
 
 def load_model(folder: str | os.PathLike[str]) -> FusionModel:
-    """Build the model of a folder and read its weights; it runs in float32 whatever it was trained in.
+    """Build the fusion model of a folder and read its weights; it runs in float32 whatever it was trained in.
 
     Raises:
-        OSError: when the folder is no model's, or a file is damaged.
+        OSError: when the folder is no fusion model's, or a file is damaged.
         ValueError: for weights that do not fit the configuration.
     """
-    card = read_card(folder)
-    config = config_from_dict({**card.config, "dtype": "float32"})
+    model = _load(read_card(folder), FUSION)
+    assert isinstance(model, FusionModel)
+    return model
+
+
+def load_image_network(folder: str | os.PathLike[str]) -> ImageNetwork:
+    """Build the network of single images of a folder and read its weights; errors as `load_model`."""
+    model = _load(read_card(folder), SINGLE_IMAGE)
+    assert isinstance(model, ImageNetwork)
+    return model
+
+
+def _load(card: ModelCard, kind: str) -> FusionModel | ImageNetwork:
+    if card.kind != kind:
+        described = {FUSION: "a model that fuses two images", SINGLE_IMAGE: "a network of single images"}
+        raise checks.file_error(
+            card.folder, f"holds {described[card.kind]}", f"give the folder of {described[kind]}"
+        )
     try:
-        model = FusionModel(config, cameras_from_dict(card.cameras))
+        model = _built(card)
     except (KeyError, TypeError, AttributeError) as error:
         raise _damaged(card.folder / CARD, "describes no model", error) from error
     path = card.folder / WEIGHTS
@@ -118,9 +137,53 @@ def load_model(folder: str | os.PathLike[str]) -> FusionModel:
     except (OSError, KeyError, RuntimeError) as error:
         raise _damaged(path, "cannot be read", error) from error
     _require_fit(path, stored, model)
-    for weight in model.network.weights:
+    for weight in _weights(model):
         weight.assign(stored[weight.path])
     return model
+
+
+def _description(model: FusionModel | ImageNetwork) -> dict[str, Any]:
+    if isinstance(model, ImageNetwork):
+        return {"kind": SINGLE_IMAGE, "config": image_network.network_to_dict(model), "cameras": None}
+    return {
+        "kind": FUSION,
+        "config": config_to_dict(model.config),
+        "cameras": cameras_to_dict(model.cameras),
+    }
+
+
+def _weights(model: FusionModel | ImageNetwork) -> list[Any]:
+    return list(model.weights if isinstance(model, ImageNetwork) else model.network.weights)
+
+
+def _kind(card: Mapping[str, Any]) -> str:
+    kind = str(card.get("kind", FUSION))
+    checks.require_choice("kind", kind, (FUSION, SINGLE_IMAGE))
+    return kind
+
+
+def _checked(card: ModelCard) -> ModelCard:
+    """The card, once its fields are those of its kind."""
+    if card.kind == SINGLE_IMAGE:
+        image_network.spec_from_dict(dict(card.config))
+        checks.require(
+            isinstance(card.config["options"], dict) and isinstance(card.config["method"], str),
+            "config",
+            expected="a method and its options",
+            received=str(card.config)[:80],
+            remedy="take an undamaged copy",
+        )
+    else:
+        config_from_dict(dict(card.config))
+        cameras_from_dict(card.cameras)
+    return card
+
+
+def _built(card: ModelCard) -> FusionModel | ImageNetwork:
+    config = {**card.config, "dtype": "float32"}
+    if card.kind == SINGLE_IMAGE:
+        return image_network.network_from_dict(config)
+    return FusionModel(config_from_dict(config), cameras_from_dict(card.cameras))
 
 
 def _stored_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -135,10 +198,10 @@ def _stored_arrays(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _require_fit(path: Path, stored: Mapping[str, np.ndarray], model: FusionModel) -> None:
+def _require_fit(path: Path, stored: Mapping[str, np.ndarray], model: FusionModel | ImageNetwork) -> None:
     """A file whose names and shapes are not exactly the network's is refused."""
     found = {name: tuple(array.shape) for name, array in stored.items()}
-    wanted = {weight.path: tuple(weight.shape) for weight in model.network.weights}
+    wanted = {weight.path: tuple(weight.shape) for weight in _weights(model)}
     other = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
     checks.require(
         not other,
@@ -155,15 +218,16 @@ def _damaged(path: Path, problem: str, error: Exception) -> OSError:
     return checks.file_error(path, f"{problem} ({reason[:200]})", "take an undamaged copy")
 
 
-def shipped_models() -> list[ModelCard]:
-    """The cards of all models that come with the package."""
-    return [read_card(path.parent) for path in sorted(SHIPPED.glob(f"*/{CARD}"))]
+def shipped_models(kind: str | None = None) -> list[ModelCard]:
+    """The cards of the models that come with the package; of one kind where it is given."""
+    cards = [read_card(path.parent) for path in sorted(SHIPPED.glob(f"*/{CARD}"))]
+    return [card for card in cards if kind in (None, card.kind)]
 
 
 def find_shipped(method: str, *, scale: int, num_bands: int, num_channels: int) -> ModelCard | None:
-    """The shipped model of this method for these sizes, or None."""
+    """The shipped fusion model of this method for these sizes, or None."""
     wanted = {"method": method, "scale": scale, "num_bands": num_bands, "num_channels": num_channels}
-    for card in shipped_models():
+    for card in shipped_models(FUSION):
         if all(card.config[name] == value for name, value in wanted.items()):
             return card
     return None

@@ -9,7 +9,7 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.networks.fusion_model import cameras_from_dict
-from hsr_tf.networks.pretrained import ModelCard, find_shipped, read_card, shipped_models
+from hsr_tf.networks.pretrained import FUSION, ModelCard, find_shipped, read_card, shipped_models
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.scene import Observation
@@ -48,12 +48,14 @@ def find_card(
     sizes = {"scale": scale, "num_bands": num_bands, "num_channels": num_channels}
     if weights is not None:
         card = read_card(weights)
+        if card.kind != FUSION:
+            raise checks.file_error(card.folder, "holds a network of single images", "give a fusion model's")
         _require_fit(card, {"method": method, **sizes})
         return card
     shipped = find_shipped(method, **sizes)
     if shipped is not None:
         return shipped
-    known = "; ".join(f"{card.folder.name}: {describe_fit(card.config)}" for card in shipped_models())
+    known = "; ".join(f"{card.folder.name}: {describe_fit(card.config)}" for card in shipped_models(FUSION))
     raise ValueError(
         f"weights: expected trained weights for {describe_fit({'method': method, **sizes})}, got none "
         f"and none shipped that fit ({known or 'there are none'}); give the folder of a trained model, "
@@ -62,7 +64,11 @@ def find_card(
 
 
 def describe_fit(config: Any) -> str:
-    """What a model fits, in words: `ms_ssfnet, 31 bands + 3 channels, x8`."""
+    """What a model fits, in words: `ms_ssfnet, 31 bands + 3 channels, x8`, `vdsr, luminance, any factor`."""
+    if "num_bands" not in config:
+        channels = "luminance" if config["num_channels"] == 1 else f"{config['num_channels']} channels"
+        factor = "any factor" if config["scale"] is None else f"x{config['scale']}"
+        return f"{config['method']}, {channels}, {factor}"
     return "{method}, {num_bands} bands + {num_channels} channels, x{scale}".format_map(config)
 
 

@@ -11,7 +11,18 @@ import pytest
 
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
-from hsr_tf.networks.pretrained import CARD, WEIGHTS, find_shipped, load_model, read_card, save_model
+from hsr_tf.networks.image_network import ImageSpec
+from hsr_tf.networks.pretrained import (
+    CARD,
+    WEIGHTS,
+    find_shipped,
+    load_image_network,
+    load_model,
+    read_card,
+    save_model,
+)
+from hsr_tf.networks.selection import find_card
+from hsr_tf.networks.vdsr import VDSR
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -115,6 +126,57 @@ def test_shipped_models_are_found_by_method_and_sizes(
 
 
 def test_every_shipped_model_loads_and_is_small() -> None:
-    for card in pretrained.shipped_models():
+    for card in pretrained.shipped_models(pretrained.FUSION):
         assert load_model(card.folder).config.scale == card.config["scale"]
         assert sum(path.stat().st_size for path in card.folder.iterdir()) <= 5_000_000
+    for card in pretrained.shipped_models(pretrained.SINGLE_IMAGE):
+        assert load_image_network(card.folder).spec.scale == card.config["scale"]
+        assert sum(path.stat().st_size for path in card.folder.iterdir()) <= 10_000_000
+
+
+def saved_vdsr(folder: Path) -> Path:
+    network = VDSR(ImageSpec(None, seed=5, dtype="mixed_bfloat16"), depth=3, features=4)
+    return save_model(network, folder, {"psnr_db": 37.0})
+
+
+def test_a_network_of_single_images_comes_back_as_it_was(tmp_path: Path) -> None:
+    card = read_card(saved_vdsr(tmp_path / "model"))
+    assert (card.kind, card.config["method"], card.config["scale"]) == ("image_network", "vdsr", None)
+    assert card.record == {"psnr_db": 37.0}
+    network = load_image_network(card.folder)
+    assert network.get_config()["depth"] == 3
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    trained = VDSR(ImageSpec(None, seed=5), depth=3, features=4)
+    for weight, other in zip(network.weights, trained.weights, strict=True):
+        np.testing.assert_array_equal(weight.numpy(), other.numpy())
+
+
+def test_the_two_kinds_of_models_are_not_mistaken_for_one_another(tmp_path: Path) -> None:
+    saved_vdsr(tmp_path / "image")
+    saved(tmp_path / "fusion")
+    with pytest.raises(OSError, match="image: holds a network of single images; give the folder of a model"):
+        load_model(tmp_path / "image")
+    with pytest.raises(OSError, match="fusion: holds a model that fuses two images"):
+        load_image_network(tmp_path / "fusion")
+    with pytest.raises(OSError, match="holds a network of single images"):
+        find_card("ssf_resnet", tmp_path / "image", scale=4, num_bands=5, num_channels=3)
+
+
+IMAGE_DAMAGE: dict[str, Callable[[dict], object]] = {
+    "kind": lambda card: card.update(kind="video"),
+    "method": lambda card: card["config"].update(method="ms_ssfnet"),
+    "options": lambda card: card["config"].update(options=[1]),
+    "unknown option": lambda card: card["config"]["options"].update(colour=1),
+    "scale": lambda card: card["config"].update(scale="2"),
+    "other depth": lambda card: card["config"]["options"].update(depth=4),
+}
+
+
+@pytest.mark.parametrize("damage", IMAGE_DAMAGE)
+def test_a_damaged_card_of_a_network_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    folder = saved_vdsr(tmp_path / "model")
+    edit(folder / CARD, IMAGE_DAMAGE[damage])
+    with pytest.raises((OSError, ValueError)) as caught:
+        load_image_network(folder)
+    assert "\n" not in str(caught.value)
+    assert "; " in str(caught.value)
