@@ -194,6 +194,47 @@ def scorecard(
     )
 
 
+@dataclass(frozen=True)
+class LumaScores:
+    """PSNR in dB (infinite where exact) and SSIM of an estimated luminance."""
+
+    psnr: float
+    ssim: float
+
+
+def luma_scores(reference: Any, estimate: Any, *, border: int, eight_bit: bool = True) -> LumaScores:
+    """PSNR and SSIM on Y as the papers on single images count them.
+
+    Both are clipped to [0, 1] and rounded to multiples of 1 / 255 first, as an 8-bit file would do; `border`
+    pixels a side are left out; the peak is 1 although Y itself ends at 235 / 255.
+
+    Args:
+        reference, estimate: luminance (H, W, 1) in [0, 1].
+        border: pixels a side that do not count, by convention the scale (rounded up).
+        eight_bit: whether they are rounded.
+
+    Raises:
+        ValueError: for more than one channel, shapes that differ, or fewer than 11 x 11 pixels inside.
+    """
+    truth, guess = _single_cube("reference", reference), _single_cube("estimate", estimate)
+    _require_same_shape(truth.shape, guess.shape)
+    require(
+        truth.shape[-1] == 1,
+        "reference",
+        expected="luminance, one channel",
+        received=f"{truth.shape[-1]} channels",
+        remedy="convert both with hsr_tf.color.rgb_to_y",
+    )
+    inside = slice(border, -border or None)
+    pair = [np.clip(image[inside, inside].astype(np.float64), 0.0, 1.0) for image in (truth, guess)]
+    if eight_bit:
+        pair = [np.rint(255.0 * image) / 255.0 for image in pair]
+    _require_window(pair[0].shape)
+    with np.errstate(divide="ignore"):
+        psnr = float(_psnr(np.mean(np.square(pair[0] - pair[1])), 1.0))
+    return LumaScores(psnr, float(ssim(*pair)))
+
+
 def summarise(cards: Sequence[Scorecard]) -> Summary:
     """Mean and population standard deviation, score by score, over the scorecards of a test set.
 

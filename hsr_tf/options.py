@@ -1,4 +1,5 @@
-"""Options of a solver in words: `name=value`, typed by the fields of its configuration, a frozen dataclass.
+"""Options of a method in words: `name=value`, typed by the fields of a solver's configuration, a frozen
+dataclass, or by the arguments of a network.
 
 Values are what Python would print: numbers, true or false, words, `none` where the field may be None, and
 numbers or words with an x between them for tuples (4x8), with commas between tuples of tuples (4x8,2x3).
@@ -9,7 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -45,16 +46,23 @@ def with_options(method: Method, texts: Iterable[str]) -> Method:
         remedy="leave them out",
     )
     hints = get_type_hints(type(config))
-    changes: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        checks.require(
-            bool(equals), "option", expected="name=value", received=repr(text), remedy="write the value too"
-        )
-        checks.require_choice(f"option of {method.name}", name, known)
-        changes[name] = _typed(name, value, hints[name])
+    changes = _read_options(method, given, {name: hints[name] for name in known})
     assert config is not None
     return configured(method, replace(config, **changes))
+
+
+def network_options(network: Method, texts: Iterable[str]) -> dict[str, Any]:
+    """Arguments of a network, beside its specification, by name.
+
+    Args:
+        network: a method whose `build` is a network class with annotated arguments.
+        texts: `name=value`, later ones win.
+
+    Raises:
+        ValueError: a name that is no argument (the known ones are listed), or a value of another type.
+    """
+    hints = get_type_hints(inspect.unwrap(getattr(network.build, "__init__")))  # noqa: B009
+    return _read_options(network, texts, {n: h for n, h in hints.items() if n not in ("spec", "return")})
 
 
 def adapted(network: Method, weights: str | os.PathLike[str] | None, texts: Iterable[str] = ()) -> Method:
@@ -99,6 +107,19 @@ def describe_options(method: Method) -> list[str]:
     return [f"{field.name}={_in_words(getattr(config, field.name))}" for field in fields(config)]
 
 
+def _read_options(method: Method, texts: Iterable[str], hints: dict[str, Any]) -> dict[str, Any]:
+    """Values by name of `name=value`, of the types that are known by name."""
+    values: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        checks.require(
+            bool(equals), "option", expected="name=value", received=repr(text), remedy="write the value too"
+        )
+        checks.require_choice(f"option of {method.name}", name, hints)
+        values[name] = _typed(name, value, hints[name])
+    return values
+
+
 def _in_words(value: Any) -> str:
     if isinstance(value, tuple | list):
         nested = any(isinstance(part, tuple | list) for part in value)
@@ -125,7 +146,7 @@ def _convert(text: str, kind: Any) -> Any:
         if text not in map(str, inner):
             raise ValueError(text)
         return next(value for value in inner if str(value) == text)
-    if origin in (tuple, list):
+    if origin in (tuple, list, Sequence):
         kinds = [part for part in inner if part is not Ellipsis] or [str]
         nested = get_origin(kinds[0]) in (tuple, list)
         parts = (text if nested else text.replace("x", ",")).split(",") if text else []

@@ -366,3 +366,38 @@ def test_scorecard_refuses_batches_other_shapes_and_nan():
         scorecard(reference, estimate, scale=8)
     with pytest.raises(ValueError, match="cards: expected at least one"):
         summarise([])
+
+
+def test_luma_scores_agree_with_scikit_image_on_8_bit_values_inside_the_border():
+    rng = np.random.default_rng(5)
+    reference = rng.random((31, 27, 1))
+    estimate = reference + 0.1 * rng.standard_normal(reference.shape)
+    truth, guess = (
+        np.rint(255 * np.clip(image, 0, 1))[3:-3, 3:-3, 0].astype(np.uint8) for image in (reference, estimate)
+    )
+    found = metrics.luma_scores(reference, estimate, border=3)
+    assert found.psnr == pytest.approx(peak_signal_noise_ratio(truth, guess), abs=1e-9)
+    expected = skimage_ssim(truth[..., None].astype(np.float64), guess[..., None].astype(np.float64), 255)
+    assert found.ssim == pytest.approx(expected, abs=1e-9)
+
+
+def test_luma_scores_worked_by_hand():
+    reference = np.full((20, 24, 1), 100 / 255, np.float32)
+    estimate = reference + np.float32(5.3 / 255)
+    estimate[:2], estimate[:, -2:] = 0.9, 0.1
+    found = metrics.luma_scores(reference, estimate, border=2)
+    assert found.psnr == pytest.approx(20 * np.log10(255 / 5), abs=1e-9)
+    exact = metrics.luma_scores(reference, estimate, border=2, eight_bit=False)
+    assert exact.psnr == pytest.approx(20 * np.log10(255 / 5.3), abs=1e-4)
+    below_half_a_step = metrics.luma_scores(reference, reference + 0.4 / 255, border=0)
+    assert (below_half_a_step.psnr, below_half_a_step.ssim) == (np.inf, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "border", "said"),
+    [((20, 20, 3), 2, "one channel"), ((14, 20, 1), 2, "at least 11 x 11"), ((20, 20), 0, "one cube")],
+)
+def test_luma_scores_refuse_colour_and_what_the_border_leaves_too_little_of(shape, border, said):
+    image = np.zeros(shape)
+    with pytest.raises(ValueError, match=said):
+        metrics.luma_scores(image, image, border=border)

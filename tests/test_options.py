@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from hsr_tf.methods import Method, get
-from hsr_tf.options import adapted, default_config, describe_options, with_options
+from hsr_tf.options import adapted, default_config, describe_options, network_options, with_options
 from tests.solver_for_tests import BlendedConfig, blended
 
 
@@ -98,3 +98,34 @@ def test_adapt_starts_from_the_network_that_is_named(tmp_path: Path) -> None:
     assert (found.network, found.weights, found.num_steps) == ("ms_ssfnet", tmp_path, 3)
     with pytest.raises(ValueError, match=r"adapt: expected a trained network.* got bicubic"):
         adapted(get("bicubic"), None)
+
+
+class Network:
+    """Stands for a network class, whose arguments are its options."""
+
+    def __init__(self, spec: Any, *, depth: int = 20, residual: bool = True, word: str | None = None) -> None:
+        self.given = (spec, depth, residual, word)
+
+
+def test_arguments_of_a_network_are_options_of_their_types() -> None:
+    network = Method("deep", "image_network", "s", "t", (), Network)
+    options = network_options(network, ["depth=10", "residual=no", "word=none", "depth=12"])
+    assert options == {"depth": 12, "residual": False, "word": None}
+    assert network.build("spec", **options).given == ("spec", 12, False, None)
+    assert network_options(network, []) == {}
+    assert network_options(get("srcnn"), ["sizes=9x5x5"]) == {"sizes": (9, 5, 5)}
+    assert network_options(get("ms_ssfnet"), ["num_levels=2"]) == {"num_levels": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dept=3", "did you mean 'depth'"),
+        ("depth=x", "expected int"),
+        ("depth", "name=value"),
+        ("spec=1", "one of"),
+    ],
+)
+def test_other_arguments_of_a_network_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        network_options(Method("deep", "image_network", "s", "t", (), Network), [text])
