@@ -102,7 +102,7 @@ class BlindDeepPrior(Solver):
             num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
         )
         fit = GradientFit(scene.task(self.name), plan, scene.left(left)).run()
-        model, estimate = scene.cameras.model(self.scale), scene.estimate()
+        model, estimate = scene.cameras.model(self.scale), scene.finished()
         return Outcome(
             estimate,
             fit.iterations,
@@ -170,7 +170,9 @@ class BlindScene(PriorScene):
         self._match, self._seed_of_tiles = config.match, controls.seed
         self._tile = tile_of(config.tile, start.model.scale)
         self._scale = start.model.scale
-        self._whole = [tf.constant(image) for image in (*images, self._base, self._inputs)]
+        base = tf.constant(self._base)
+        self._base = np.asarray(base)  # a view, so that memory holds it once
+        self._whole = [*map(tf.constant, images), base, self._loss.inputs]
         height, width = images[0].shape[:2]
         self._held = held_out_blocks(height, width).reshape(height, width) & config.hold_out
         self._seen = tf.constant(~self._held, tf.float32)
@@ -182,9 +184,12 @@ class BlindScene(PriorScene):
         variables = [*known.variables, *self.cameras.variables]
         return replace(known, variables=variables, loss=self._joint_loss, held_out_error=error)
 
-    def estimate(self) -> Cube:
-        """The sharp cube of the current weights and cameras."""
-        cube = self._cube()
+    def finished(self) -> Cube:
+        """The sharp cube of the current weights and cameras; the tiles are of no more use then."""
+        self._whole, self._base = [], np.array(self._base)
+        return super().finished()
+
+    def _completed(self, cube: Cube) -> Cube:
         if self.config.consistent:
             self._current().complete(cube)
         return cube
@@ -202,14 +207,9 @@ class BlindScene(PriorScene):
     def _current(self) -> Assembly:
         return Assembly(self.cameras.model(self._scale), *self._images)
 
-    def _cube(self) -> Cube:
-        codes = self._loss.codes(self.network) * self.subspace.strengths
-        cube: Cube = self._base + self.subspace.expand(codes)
-        return cube
-
     def _held_out_error(self) -> float:
         """Mean square of X - D Z over the coarse pixels held out, relative to that of X."""
-        left = self._images[0] - self._current().degraded(self._cube())
+        left = self._images[0] - self._current().degraded(self.raw_estimate())
         return float(np.square(left[self._held]).mean() / np.square(self._images[0]).mean())
 
     def _joint_loss(self, step: tf.Tensor) -> tf.Tensor:

@@ -130,7 +130,7 @@ class DeepPrior(Solver):
         details: dict[str, Any] = {"best_step": fit.best_step, "rank": scene.subspace.rank}
         if self.config.hold_out:
             details |= {"held_out_error": fit.held_out_error, "base_held_out_error": fit.start_error}
-        return Outcome(scene.estimate(), fit.iterations, fit.converged, details=details)
+        return Outcome(scene.finished(), fit.iterations, fit.converged, details=details)
 
 
 class PriorScene:
@@ -161,7 +161,7 @@ class PriorScene:
         self.subspace = (
             SpectralSubspace.of(residual) if config.subspace else SpectralSubspace.whole(lr_hsi.shape[-1])
         )
-        self._inputs = network_inputs(
+        inputs = network_inputs(
             config.inputs,
             lr_hsi,
             hr_msi,
@@ -170,7 +170,7 @@ class PriorScene:
             seed=seed,
         )
         shape = NetworkShape(
-            inputs=self._inputs.shape[-1],
+            inputs=inputs.shape[-1],
             outputs=self.subspace.rank,
             features=config.features,
             zero_head=config.base != "none",
@@ -178,7 +178,7 @@ class PriorScene:
             seed=seed,
         )
         self.network = build_network(config.network, shape)
-        self._loss = SceneLoss(model, self._terms(residual, hr_msi, model), self._loss_plan())
+        self._loss = SceneLoss(model, self._terms(inputs, residual, hr_msi), self._loss_plan())
 
     def left(self, controls: Controls) -> Controls:
         """The controls with the time that the base has left."""
@@ -201,19 +201,34 @@ class PriorScene:
 
     def estimate(self) -> Cube:
         """The sharp cube of the current weights."""
-        codes = self._loss.codes(self.network) * self.subspace.strengths
-        cube: Cube = self._base + self.subspace.expand(codes)
+        return self._completed(self.raw_estimate())
+
+    def finished(self) -> Cube:
+        """The same, once, in the memory of the base: the last thing that is asked of the scene."""
+        return self._completed(self._with_codes(self._base))
+
+    def raw_estimate(self) -> Cube:
+        """`estimate` before it is made consistent."""
+        return self._with_codes(self._base.copy())
+
+    def _with_codes(self, cube: Cube) -> Cube:
+        """Add F V to the cube, some rows at a time, in place."""
+        for rows, codes in self._loss.strips(self.network):
+            cube[rows] += self.subspace.expand(codes * self.subspace.strengths)
+        return cube
+
+    def _completed(self, cube: Cube) -> Cube:
         if self.config.consistent:
             self._assembly.complete(cube)
         return cube
 
-    def _terms(self, residual: Cube, hr_msi: Cube, model: ObservationModel) -> SceneTerms:
-        response = model.spectral.matrix.astype(np.float32)
+    def _terms(self, inputs: Cube, residual: Cube, hr_msi: Cube) -> SceneTerms:
+        response = self._assembly.model.spectral.matrix.astype(np.float32)
         vectors = self.subspace.strengths[:, None] * self.subspace.vectors
         height, width, _ = residual.shape
         held_out = held_out_blocks(height, width).reshape(height, width) & self.config.hold_out
         return SceneTerms(
-            inputs=self._inputs,
+            inputs=inputs,
             hsi_targets=self.subspace.codes(residual) / self.subspace.strengths,
             hsi_weights=self.subspace.strengths**2,
             msi_targets=hr_msi - self._base @ response,

@@ -6,9 +6,11 @@ and step number is all that a resumed fit needs to end as an uninterrupted one.
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zipfile import BadZipFile
 
@@ -104,12 +106,13 @@ class GradientFit:
 
     def run(self) -> FitResult:
         """Fit, then leave the best values in the variables."""
-        resumed = self._restore()
-        if not resumed:
+        began = time.perf_counter()
+        if not self._restore():
             self._look(0)
             self._trace["start"] = self._trace["best"]
+        controls = self._without(2 * (time.perf_counter() - began))
         iterations = Iterations(
-            self._task.name, self._plan.num_steps, self._controls, start=int(self._trace["done"])
+            self._task.name, self._plan.num_steps, controls, start=int(self._trace["done"])
         )
         for step in iterations:
             loss = float(self._step(tf.constant(step, tf.int32)))
@@ -125,6 +128,7 @@ class GradientFit:
         if self._task.held_out_error is not None and iterations.done % self._plan.check_every:
             self._look(iterations.done)
         self._adopt(self._best if self._task.held_out_error is not None else self._kept())
+        self._release()
         at_the_end = iterations.converged or iterations.done == self._plan.num_steps
         return FitResult(
             iterations.done,
@@ -144,6 +148,20 @@ class GradientFit:
             value = tf.convert_to_tensor(variable)
             average.assign(value + momentum * (average - value) if self._plan.ema > 0 else value)
         return loss
+
+    def _without(self, seconds: float) -> Controls:
+        """The controls with less time: for the first look and, as long, the last one."""
+        limit = self._controls.max_seconds
+        return (
+            self._controls
+            if limit is None
+            else replace(self._controls, max_seconds=max(1e-3, limit - seconds))
+        )
+
+    def _release(self) -> None:
+        """Let go of the compiled step: it holds the images of the scene in a ring of references."""
+        del self._step
+        gc.collect()
 
     def _after(self, step: int, iterations: Iterations) -> None:
         self._trace["done"] = step

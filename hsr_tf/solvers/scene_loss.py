@@ -9,7 +9,8 @@ squared residuals, up to a constant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -73,13 +74,23 @@ class SceneLoss:
     """
 
     def __init__(self, model: ObservationModel, terms: SceneTerms, plan: LossPlan) -> None:
-        self._terms, self._plan = terms, plan
+        self._plan = plan
         self._levels = [
             _Level.reduced(model.spatial, terms, 2**level)
             for level in range(plan.coarse_levels + 1)
             if model.scale % 2**level == 0 and model.scale > 2**level
         ] or [_Level.reduced(model.spatial, terms, 1)]
+        finest = self._levels[0]
+        # Views of the tensors, so that memory holds the sharp images once.
+        self._terms = replace(
+            terms, inputs=np.asarray(finest.inputs), msi_targets=np.asarray(finest.msi_targets)
+        )
         self._apply: Any = None
+
+    @property
+    def inputs(self) -> tf.Tensor:
+        """Of the network, (H, W, d); the loss holds them once."""
+        return self._levels[0].inputs
 
     def __call__(self, network: Any, step: tf.Tensor) -> tf.Tensor:
         """The loss of one step, in TensorFlow operations."""
@@ -90,23 +101,37 @@ class SceneLoss:
         return branches[0]() if count == 1 else tf.switch_case(number, branches)
 
     def codes(self, network: Any) -> Image:
-        """F of the whole scene, (H, W, r), rows at a time where the network is pixelwise."""
+        """F of the whole scene, (H, W, r)."""
+        height, width, _ = self._terms.inputs.shape
+        codes = np.empty((height, width, len(self._terms.hsi_weights)), np.float32)
+        for rows, part in self.strips(network):
+            codes[rows] = part
+        return codes
+
+    def strips(self, network: Any) -> Iterator[tuple[slice, Image]]:
+        """F of some rows after the other, (rows, (n, W, r)); all rows at once where F sees neighbours."""
         if self._apply is None:
             self._apply = tf.function(lambda x: network(x[None])[0], reduce_retracing=True)
         inputs = self._terms.inputs
+        height, width, _ = inputs.shape
         if network.name != "pixelwise":
             whole: Image = self._apply(tf.constant(_padded(inputs))).numpy()
-            return whole[: inputs.shape[0], : inputs.shape[1]]
-        rows = max(1, PIXELS_AT_ONCE // inputs.shape[1])
-        parts = [self._apply(inputs[i : i + rows]).numpy() for i in range(0, len(inputs), rows)]
-        return np.concatenate(parts, 0)
+            yield slice(0, height), whole[:height, :width]
+            return
+        step = max(1, PIXELS_AT_ONCE // width)
+        for row in range(0, height, step):
+            rows = slice(row, min(row + step, height))
+            yield rows, self._apply(tf.constant(inputs[rows])).numpy()
 
     def held_out_error(self, network: Any) -> float:
         """Weighted mean square of T - D F over the coarse pixels held out."""
-        level, terms = self._levels[0], self._terms
-        coarse = level.spatial.forward(tf.constant(self.codes(network)[None]))[0].numpy()
-        squares = (terms.hsi_targets - coarse)[terms.held_out] ** 2
-        return float((squares * terms.hsi_weights).sum(-1).mean() / terms.hsi_weights.sum())
+        terms, codes = self._terms, self.codes(network)
+        total = 0.0
+        for code, weight in enumerate(terms.hsi_weights):
+            image = tf.constant(np.ascontiguousarray(codes[None, ..., code : code + 1]))
+            coarse = self._levels[0].spatial.forward(image)[0, ..., 0].numpy()
+            total += weight * np.square(terms.hsi_targets[..., code] - coarse)[terms.held_out].mean()
+        return float(total / terms.hsi_weights.sum())
 
     def _on_tile(self, network: Any, level: _Level, step: tf.Tensor) -> tf.Tensor:
         size, scale = self._plan.tile, level.spatial.scale
