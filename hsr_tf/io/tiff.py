@@ -47,10 +47,10 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         ValueError: a key, which means nothing here; a layout that does not name the three axes.
     """
     refuse_option(path, "key", request.key, FORMAT)
-    with decoding(path, FORMAT), _damage_raised():
+    with decoding(path, FORMAT), damage_raised():
         file = tifffile.TiffFile(path)
     with file:
-        with decoding(path, FORMAT), _damage_raised():
+        with decoding(path, FORMAT), damage_raised():
             num_pages, series = len(file.pages), [one for one in file.series if not one.keyframe.is_reduced]
         _require_one_picture(path, series)
         require_real(path, series[0].dtype)
@@ -104,7 +104,7 @@ class _Pages:
         self._by_page = self.ndim == 3 and num_pages == len(series.pages) == self.shape[0] > 1
 
     def __getitem__(self, window: Any) -> NDArray[Any]:
-        with _damage_raised():
+        with damage_raised():
             if self._by_page and isinstance(window, tuple) and window[0] != slice(None):
                 pages = range(*window[0].indices(self.shape[0]))
                 return np.stack([self._series.pages[page].asarray() for page in pages])[:, *window[1:]]
@@ -139,7 +139,7 @@ class _Damage(logging.Handler):
 
 
 @contextmanager
-def _damage_raised() -> Iterator[None]:
+def damage_raised() -> Iterator[None]:
     """Raise a ValueError when tifffile logs damage; its messages do not reach the terminal."""
     logger, handler = logging.getLogger("tifffile"), _Damage()
     level, propagate = logger.level, logger.propagate

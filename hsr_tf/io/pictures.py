@@ -1,0 +1,132 @@
+"""Pictures from and to files: PNG, JPEG and TIFF of 8 and 16 bits, gray or RGB, with or without alpha.
+
+The content says what a file is, not its name. Pictures come upright, as their orientation says, and keep
+their bits and colour profile; other metadata is dropped. Files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from natsort import natsorted
+
+from hsr_tf.checks import file_error, require
+from hsr_tf.io import jpeg, png
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.io.jpeg import read_jpeg, require_jpeg, to_8_bits, write_jpeg
+from hsr_tf.io.picture import Picture
+from hsr_tf.io.png_picture import read_png_picture, write_png_picture
+from hsr_tf.io.tiff_picture import read_tiff_picture, write_tiff_picture
+
+Reader = Callable[[Path, float | None], Picture]
+Writer = Callable[[Picture, Path], None]
+_READERS: tuple[tuple[bytes, Reader], ...] = (
+    (png.SIGNATURE, read_png_picture),
+    (jpeg.SIGNATURE, read_jpeg),
+    *((start, read_tiff_picture) for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+)
+_WRITERS: dict[str, Writer] = {
+    ".png": write_png_picture,
+    ".jpg": write_jpeg,
+    ".jpeg": write_jpeg,
+    ".tif": write_tiff_picture,
+    ".tiff": write_tiff_picture,
+}
+SUFFIXES = tuple(_WRITERS)
+
+
+def read_picture(path: str | os.PathLike[str], *, max_gib: float | None = None) -> Picture:
+    """Read a picture.
+
+    Args:
+        path: a PNG, JPEG or TIFF file; CMYK is refused.
+        max_gib: refuse pictures that take more memory; None for half of the machine's.
+
+    Raises:
+        OSError: a file that is missing, no picture, damaged, cut short, of a kind that is not read, or beyond
+            the limit; in one line.
+    """
+    file = Path(path)
+    if not file.is_file():
+        problem = "is a folder" if file.is_dir() else "no such file"
+        raise file_error(file, problem, "give the name of a PNG, JPEG or TIFF file")
+    with open(file, "rb") as opened:
+        start = opened.read(16)
+    for signature, reader in _READERS:
+        if start.startswith(signature):
+            return reader(file, max_gib)
+    problem = "is no PNG, JPEG or TIFF picture" if start else "is empty"
+    raise file_error(file, problem, "convert it to one of these")
+
+
+def write_picture(picture: Picture, path: str | os.PathLike[str]) -> Path:
+    """Write a picture; the suffix says the format, and an older file is replaced.
+
+    Raises:
+        ValueError: another suffix, or what the format cannot hold (alpha in a JPEG).
+        OSError: the place cannot be written; an older file stays as it was.
+
+    Warns:
+        UserWarning: 16 bits that a JPEG rounds to 8.
+    """
+    target = Path(path)
+    require_writable(target, has_alpha=picture.has_alpha, size=picture.size)
+    writer = _WRITERS[target.suffix.lower()]
+    if writer is write_jpeg and picture.values.dtype.itemsize > 1:
+        warnings.warn(f"{target}: JPEG holds 8 bits, the 16 of the picture were rounded", stacklevel=2)
+        picture = replace(picture, values=to_8_bits(picture.values))
+    with replacing_file(target) as draft:
+        writer(picture, draft)
+    return target
+
+
+def require_writable(path: str | os.PathLike[str], *, has_alpha: bool, size: tuple[int, int]) -> None:
+    """Refuse a name that `write_picture` would refuse for such a picture, before work is put into it.
+
+    Raises:
+        ValueError: another suffix, or what the format cannot hold.
+    """
+    target = Path(path)
+    require_suffix(target)
+    if _WRITERS[target.suffix.lower()] is write_jpeg:
+        require_jpeg(target, has_alpha=has_alpha, size=size)
+
+
+def require_suffix(path: str | os.PathLike[str]) -> None:
+    """Refuse a name that is none of a picture.
+
+    Raises:
+        ValueError: another suffix than those of `SUFFIXES`.
+    """
+    suffix = Path(path).suffix.lower()
+    require(
+        suffix in _WRITERS,
+        "output",
+        expected=f"a name that ends in {', '.join(SUFFIXES)}",
+        received=repr(os.fspath(path)),
+        remedy="change the suffix",
+    )
+
+
+def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
+    """The pictures of a folder by their suffix, in natural order; hidden files are left out.
+
+    Raises:
+        OSError: no such folder, or none in it.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise file_error(place, "no such folder", "give a folder of pictures")
+    found: Iterable[Path] = (
+        entry
+        for entry in place.iterdir()
+        if entry.suffix.lower() in _WRITERS and entry.is_file() and not entry.name.startswith(".")
+    )
+    files = natsorted(found, key=lambda file: file.name)
+    if not files:
+        raise file_error(place, "holds no PNG, JPEG or TIFF pictures", "give a folder of pictures")
+    return list(files)
