@@ -87,7 +87,7 @@ class ImageNetwork(SpecifiedNetwork):
     def for_inference(self) -> ImageNetwork:
         """The same network in float32 without what only training needs; the weights are copied."""
         lean = type(self)(replace(self.spec, dtype="float32"), **self.inference_options())
-        for layer in lean.layers:
+        for layer in (layer for layer in lean.layers if layer.weights):
             layer.set_weights(self.get_layer(layer.name).get_weights())
         return lean
 
