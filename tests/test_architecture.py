@@ -23,8 +23,8 @@ LAYERS = (
     ("hsr_tf.data", "hsr_tf.io"),
     ("hsr_tf.networks",),
     ("hsr_tf.solvers",),
-    ("hsr_tf.fusion", "hsr_tf.report", "hsr_tf.solve", "hsr_tf.weights"),
-    ("export", "hsr_tf.cli", "serving", "trainers"),
+    ("hsr_tf.fusion", "hsr_tf.report", "hsr_tf.solve", "hsr_tf.upscaling", "hsr_tf.weights"),
+    ("export", "hsr_tf.cli", "hsr_tf.cli_upscale", "serving", "trainers"),
     ("benchmarks",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}

@@ -72,6 +72,34 @@ class BicubicResize(LinearOperator):
         )
 
 
+class AxisResize:
+    """Parts of one axis of `BicubicResize`, for pictures that are resized a tile at a time.
+
+    Args:
+        size: samples of the input.
+        output_size: samples of the output; those past `size * factor` go on in the mirrored border.
+        factor: enlargement, any positive number, exactly.
+
+    Raises:
+        ValueError: for a factor or sizes that are not positive.
+    """
+
+    def __init__(self, size: int, output_size: int, factor: float) -> None:
+        _output_size((size, output_size), factor, None)
+        self.size, self.output_size = size, output_size
+        self._matrix = _weights(size, output_size, factor, antialias=True)
+
+    def source(self, part: slice) -> slice:
+        """The input samples that the output samples `part` look at."""
+        looked_at = self._matrix[part].indices
+        return slice(int(looked_at.min()), int(looked_at.max()) + 1)
+
+    def forward(self, window: Tensor, axis: int, part: slice) -> Tensor:
+        """The output samples `part` along axis 1 or 2 of the window `source(part)` of (B, H, W, C)."""
+        table = _gather_table(self._matrix[part, self.source(part)].tocsr())
+        return _resample(window, axis, *table)
+
+
 def bicubic_enlarge(y: Tensor, scale: int) -> Tensor:
     """Enlarge (B, h, w, C) by an integer, for sizes not known in advance.
 

@@ -15,7 +15,7 @@ from scipy.io import loadmat
 from scipy.signal import fftconvolve
 
 from hsr_tf.physics.operator import adjoint_error
-from hsr_tf.physics.resize import BicubicResize, bicubic_enlarge, bicubic_reduce, keys_cubic
+from hsr_tf.physics.resize import AxisResize, BicubicResize, bicubic_enlarge, bicubic_reduce, keys_cubic
 
 FACTORS = st.sampled_from([0.2, 0.25, 1 / 3, 0.5, 0.7, 1.0, 1.3, 2.0, 2.5, 3.0, 4.0])
 SIZES = st.tuples(st.integers(1, 17), st.integers(1, 17))
@@ -197,3 +197,24 @@ def test_kernels_fitted_to_imresize_do_nearly_the_same(shared_data: Path, index:
     inside = (slice(8, -8), slice(8, -8))
     assert np.abs(fitted[inside] - exact[inside]).max() < 0.02
     assert np.sqrt(np.mean((fitted[inside] - exact[inside]) ** 2)) < 0.002
+
+
+@pytest.mark.parametrize("factor", [2.5, 3.0, 1.0, 0.3])
+def test_a_part_of_an_axis_is_that_part_of_the_whole(factor: float) -> None:
+    image = np.random.default_rng(6).random((1, 23, 17, 2)).astype(np.float32)
+    operator = BicubicResize((23, 17), factor)
+    whole = np.asarray(operator.forward(tf.constant(image)))
+    found = tf.constant(image)
+    parts = (slice(2, operator.output_size[0] - 1), slice(1, operator.output_size[1]))
+    for axis, part in zip((1, 2), parts, strict=True):
+        resize = AxisResize(image.shape[axis], operator.output_size[axis - 1], factor)
+        source = resize.source(part)
+        assert source.stop - source.start <= (part.stop - part.start) / factor + 4 / min(factor, 1) + 2
+        window = found[:, source] if axis == 1 else found[:, :, source]
+        found = resize.forward(window, axis, part)
+    np.testing.assert_allclose(np.asarray(found), whole[:, parts[0], parts[1]], atol=1e-6)
+
+
+def test_an_axis_refuses_a_factor_that_is_not_positive() -> None:
+    with pytest.raises(ValueError, match="factor: expected a positive number"):
+        AxisResize(4, 8, 0.0)
