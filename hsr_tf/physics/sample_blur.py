@@ -184,7 +184,7 @@ def _mirror(x: Tensor, axis: int, reach: int, more: int = 0) -> Tensor:
 def _fold_both(full: Tensor, size: tuple[int, int], reach: int) -> Tensor:
     """Adjoint of `_mirror` without zeros, along both axes."""
     for axis, inner in zip((1, 2), size, strict=True):
-        parts = []
+        parts: list[int] = []
         while sum(parts) < reach:
             parts.append(min(reach - sum(parts), inner + 2 * sum(parts)))
         for part in reversed(parts):
@@ -233,7 +233,7 @@ def _toeplitz(v: Tensor, side: int) -> Tensor:
 
 
 def _windows(x: Tensor, axis: int, cell: int, span: int) -> Tensor:
-    """Cut an axis of (n + span - 1) cells into n overlapping windows of `span` cells: (..., n, span r, ...)."""
+    """Cut an axis of n + span - 1 cells into n overlapping windows of `span` cells: (..., n, span r, ...)."""
     shape = list(ops.shape(x))
     count = shape[axis] // cell - span + 1
     cells = ops.reshape(x, (*shape[:axis], shape[axis] // cell, cell, *shape[axis + 1 :]))
