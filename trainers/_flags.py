@@ -12,6 +12,7 @@ from absl import app, flags, logging
 
 from hsr_tf import checks
 from hsr_tf.io.atomic import replacing_file
+from trainers._optimizers import OPTIMIZERS, SCHEDULES
 from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
@@ -25,15 +26,26 @@ def define_run_flags() -> None:
     flags.DEFINE_string("output_dir", None, "Folder for the trained model (default: RUN_DIR/model).")
     flags.DEFINE_integer("num_steps", 20_000, "Training steps.", lower_bound=1)
     flags.DEFINE_integer("batch_size", 16, "Patches a step.", lower_bound=1)
-    flags.DEFINE_enum("optimizer", "adamw", ["adam", "adamw"], "Optimiser.")
+    flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimiser; sgd is that of the older recipes.")
     flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate.", lower_bound=0.0)
-    flags.DEFINE_enum("schedule", "cosine", ["constant", "cosine"], "Learning rate after the warm-up.")
+    flags.DEFINE_enum("schedule", "cosine", list(SCHEDULES), "Learning rate after the warm-up.")
+    flags.DEFINE_integer("decay_every", 0, "Steps between falls of the rate (schedule=steps).", lower_bound=0)
+    flags.DEFINE_float("decay_factor", 0.1, "What the rate is multiplied by then.", 0.0, 1.0)
+    flags.DEFINE_float("momentum", 0.9, "Momentum (sgd).", 0.0, 1.0)
     flags.DEFINE_integer(
         "warmup_steps", 200, "Steps in which the learning rate rises from zero.", lower_bound=0
     )
-    flags.DEFINE_float("weight_decay", 0.0, "Decoupled weight decay (adamw).", lower_bound=0.0)
+    flags.DEFINE_float(
+        "weight_decay", 0.0, "Weight decay: decoupled (adamw), or in the gradient (sgd).", lower_bound=0.0
+    )
     flags.DEFINE_float(
         "clip_norm", 1.0, "Largest norm of the whole gradient; 0 for no clipping.", lower_bound=0.0
+    )
+    flags.DEFINE_float(
+        "clip_theta",
+        0.0,
+        "Largest change of a weight by one gradient (sgd); 0 for no clipping.",
+        lower_bound=0.0,
     )
     flags.DEFINE_float("ema", 0.998, "Momentum of the averaged weights that are kept; 0 for none.")
     precisions = ["float32", "mixed_bfloat16", "mixed_float16"]

@@ -1,4 +1,4 @@
-"""What every training run has: optimiser, schedule, averaged weights, checkpoints, progress, TensorBoard.
+"""What every training run has: its plan, averaged weights, checkpoints, progress, TensorBoard.
 
 A run is a function of its flags. The batch of step n depends on the seed and n alone, so a checkpoint of
 weights, optimiser, random state and step is all that a resumed run needs to end as an uninterrupted one.
@@ -49,22 +49,10 @@ class RunPlan:
     checkpoint_every: int
     validate_every: int
     max_seconds: float | None = None
-
-
-def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
-    """Adam or AdamW with warm-up, a cosine or constant rate, clipping and averaged weights."""
-    decay_steps = plan.num_steps if plan.schedule == "cosine" else 0
-    shared = {
-        "learning_rate": WarmUp(plan.learning_rate, plan.warmup_steps, decay_steps),
-        "global_clipnorm": plan.clip_norm or None,
-        "use_ema": plan.ema > 0,
-        "ema_momentum": plan.ema or 0.99,
-    }
-    if plan.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(**shared)
-    else:
-        optimizer = keras.optimizers.AdamW(weight_decay=plan.weight_decay, **shared)
-    return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
+    momentum: float = 0.9
+    decay_every: int = 0
+    decay_factor: float = 0.1
+    clip_theta: float = 0.0
 
 
 class Run:
@@ -192,25 +180,6 @@ class Run:
             for name, value in scalars.items():
                 tf.summary.scalar(name, value)
             tf.summary.scalar("learning_rate", float(self.optimizer.learning_rate))
-
-
-@keras.saving.register_keras_serializable("hsr_tf")
-class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise, then constant, or half a cosine down to a thousandth of the peak at `decay_steps`."""
-
-    def __init__(self, peak: float, warmup_steps: int, decay_steps: int) -> None:
-        self.peak, self.warmup_steps, self.decay_steps = peak, warmup_steps, decay_steps
-
-    def __call__(self, step: Any) -> Any:
-        step = keras.ops.cast(step, "float32")
-        rise = keras.ops.minimum(1.0, (step + 1.0) / max(1, self.warmup_steps))
-        if self.decay_steps == 0:
-            return self.peak * rise
-        done = keras.ops.clip(step / self.decay_steps, 0.0, 1.0)
-        return self.peak * rise * (0.001 + 0.999 * 0.5 * (1.0 + keras.ops.cos(math.pi * done)))
-
-    def get_config(self) -> dict[str, Any]:
-        return {"peak": self.peak, "warmup_steps": self.warmup_steps, "decay_steps": self.decay_steps}
 
 
 @contextmanager

@@ -30,7 +30,8 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
 from trainers import _flags
-from trainers._run import Run, RunPlan, Validation, make_optimizer
+from trainers._run import RunPlan, Validation
+from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 Tensor = Any
@@ -115,7 +116,7 @@ class FusionTask:
     noise: NoisePlan = NoisePlan()
 
 
-class FusionTrainer:
+class FusionTrainer(Trainer):
     """The model of a task and its compiled training step.
 
     Args:
@@ -124,35 +125,13 @@ class FusionTrainer:
     """
 
     def __init__(self, task: FusionTask, plan: RunPlan) -> None:
-        self.task, self.plan = task, plan
+        self.task = task
         self.clean = ObservationModel(task.cameras.spatial, task.cameras.spectral)
-        self.strategy = _strategy()
-        with self.strategy.scope():
-            self.model = FusionModel(task.config, self.clean)
-            self.optimizer = make_optimizer(plan)
-            self.noise_seed = keras.random.SeedGenerator(plan.seed)
-            self.run = Run(plan, self.model, self.optimizer, [self.noise_seed.state])
-        self.source = PatchSource([scene.cube for scene in task.training], task.patches)
+        source = PatchSource([scene.cube for scene in task.training], task.patches)
+        super().__init__(plan, lambda: FusionModel(task.config, self.clean), source)
         self._loss = losses.get(task.loss)
         self._look_at_scenes()
-        self.train_step = tf.function(self._distributed_step, jit_compile=plan.jit_compile)
         self._infer = tf.function(lambda lr_hsi, hr_msi: self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi}))
-
-    def train(self) -> dict[str, float]:
-        """Train, or go on, to the last step; the averaged weights end up in the model.
-
-        Returns:
-            The scores of the last validation.
-        """
-        start = self.run.restore()
-        dataset = self.source.dataset(start, self.plan.num_steps)
-        if self.strategy.num_replicas_in_sync > 1:
-            dataset = self.strategy.experimental_distribute_dataset(dataset)
-        scores = self.run.loop(iter(dataset), self.train_step, self.validate)
-        scores = scores or self._final_scores()
-        if self.plan.ema > 0:
-            self.optimizer.finalize_variable_values(self.model.trainable_variables)
-        return scores
 
     def observe(self, hr_hsi: Tensor, scene: Tensor) -> tuple[Tensor, Tensor]:
         """Both observations of a batch of patches, some of them noisy as the task says.
@@ -161,7 +140,7 @@ class FusionTrainer:
         """
         lr_hsi, hr_msi = self.clean.simulate(hr_hsi)
         if self._deviations:
-            draws = keras.random.uniform((2, tf.shape(hr_hsi)[0], 1, 1, 1), seed=self.noise_seed)
+            draws = keras.random.uniform((2, tf.shape(hr_hsi)[0], 1, 1, 1), seed=self.seeds)
             strength = tf.cast(draws[0] < self.task.noise.probability, hr_hsi.dtype)
             strength *= 10.0 ** (-self.task.noise.span_db / 20.0 * draws[1])
             lr_hsi = lr_hsi + strength * self._noise("hsi", lr_hsi, scene)
@@ -172,7 +151,7 @@ class FusionTrainer:
         if camera not in self._deviations:
             return 0.0
         deviation = tf.gather(self._deviations[camera], scene)
-        return deviation * keras.random.normal(tf.shape(image), seed=self.noise_seed)
+        return deviation * keras.random.normal(tf.shape(image), seed=self.seeds)
 
     def validate(self) -> Validation:
         """Mean scores over the validation scenes, noise-free, whole; a picture of each with its error."""
@@ -185,23 +164,13 @@ class FusionTrainer:
         scores = {"psnr_bands": float(np.mean(psnr)), "sam_degrees": float(np.mean(sam))}
         return Validation(scores, pictures)
 
-    def _step(self, hr_hsi: Tensor, scene: Tensor) -> Tensor:
-        lr_hsi, hr_msi = self.observe(hr_hsi, scene)
+    def loss(self, patches: Tensor, index: Tensor) -> Tensor:
+        """The sum over the levels, of observations made here."""
+        lr_hsi, hr_msi = self.observe(patches, index)
         inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
         if self._maps is not None:
-            inputs["spectral_map"] = tf.gather(self._maps, scene)
-        weights = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            loss = losses.multi_level(hr_hsi, self.model.levels(inputs), self._loss)
-            scaled = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(tape.gradient(scaled, weights), weights)
-        return loss
-
-    def _distributed_step(self, hr_hsi: Tensor, scene: Tensor) -> Tensor:
-        if self.strategy.num_replicas_in_sync == 1:
-            return self._step(hr_hsi, scene)
-        each = self.strategy.run(self._step, args=(hr_hsi, scene))
-        return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None)
+            inputs["spectral_map"] = tf.gather(self._maps, index)
+        return losses.multi_level(patches, self.model.levels(inputs), self._loss)
 
     def _look_at_scenes(self) -> None:
         """Spectral map (N, K, C) and noise deviations (N, 1, 1, *) of every whole training scene."""
@@ -221,16 +190,6 @@ class FusionTrainer:
     def _estimate(self, scene: Scene) -> np.ndarray:
         lr_hsi, hr_msi = self.clean.simulate(tf.constant(scene.cube[None]))
         return np.clip(self._infer(lr_hsi, hr_msi).numpy()[0], 0.0, 1.0)
-
-    def _final_scores(self) -> dict[str, float]:
-        with self.run.averaged_weights():
-            return dict(self.validate().scores)
-
-
-def _strategy() -> tf.distribute.Strategy:
-    """Every accelerator of this machine where there are several, else the default device."""
-    several = len(tf.config.list_physical_devices("GPU")) > 1
-    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
 
 
 def main() -> None:

@@ -14,15 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from keras import ops
-from natsort import natsorted
 
 from hsr_tf import checks
 from hsr_tf.color import luma_8bit
 from hsr_tf.data.scenes import data_root
-from hsr_tf.io.png import decode_png
+from hsr_tf.io.pictures import picture_files, read_picture
 from hsr_tf.physics.resize import BicubicResize
-
-SUFFIXES = (".png",)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +49,10 @@ def find_pictures(folder: str | os.PathLike[str]) -> list[Path]:
     Raises:
         OSError: when the folder is missing or holds no picture.
     """
-    place = Path(folder)
     root = data_root()
-    if not place.is_dir() and root is not None:
-        place = root / folder
-    if not place.is_dir():
-        raise checks.file_error(folder, "no such folder", "give a folder of pictures, or set HSR_DATA")
-    found = [path for path in place.iterdir() if path.suffix.lower() in SUFFIXES]
-    if not found:
-        raise checks.file_error(place, f"holds no picture ({', '.join(SUFFIXES)})", "check the path")
-    return natsorted(found, key=lambda path: path.name)
+    if not Path(folder).is_dir() and root is not None and (root / folder).is_dir():
+        return picture_files(root / folder)
+    return picture_files(folder)
 
 
 def load_picture(path: Path) -> NamedPicture:
@@ -70,7 +61,7 @@ def load_picture(path: Path) -> NamedPicture:
     Raises:
         OSError: for a file that is no picture, or a damaged one.
     """
-    stored = decode_png(path)
+    stored = read_picture(path).values
     values = stored if stored.dtype == np.uint8 else np.rint(stored / 257.0).astype(np.uint8)
     return NamedPicture(path.stem, np.ascontiguousarray(values[..., : 3 if values.shape[-1] >= 3 else 1]))
 

@@ -34,7 +34,7 @@ def test_a_folder_of_the_data_root_is_found_by_its_name(tmp_path: Path, monkeypa
     with pytest.raises(OSError, match="no such folder"):
         find_pictures("sisr/Other")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OSError, match="holds no picture"):
+    with pytest.raises(OSError, match="holds no PNG"):
         find_pictures(tmp_path / "empty")
 
 

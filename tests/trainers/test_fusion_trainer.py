@@ -19,7 +19,8 @@ from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import load_model, read_card
 from hsr_tf.physics.cameras import make_cameras
 from tests.trainers.conftest import NUM_BANDS, waves
-from trainers._run import RunPlan, WarmUp
+from trainers._optimizers import WarmUp
+from trainers._run import RunPlan
 from trainers.fusion import FusionTask, FusionTrainer, NoisePlan
 
 Start = Callable[..., "subprocess.Popen[str]"]

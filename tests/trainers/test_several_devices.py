@@ -18,10 +18,10 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests.trainers.test_fusion_trainer import tiny_plan, tiny_task
-from trainers import fusion
+from trainers import _trainer, fusion
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-fusion._strategy = lambda: strategy
+_trainer.device_strategy = lambda: strategy
 trainer = fusion.FusionTrainer(tiny_task(loss="mse"), tiny_plan(Path(sys.argv[1])))
 before = [w.numpy() for w in trainer.model.trainable_variables]
 scores = trainer.train()

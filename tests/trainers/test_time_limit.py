@@ -8,7 +8,8 @@ from pathlib import Path
 import keras
 import pytest
 
-from trainers._run import Run, RunPlan, Validation, make_optimizer
+from trainers._optimizers import make_optimizer
+from trainers._run import Run, RunPlan, Validation
 
 
 def plan_with(run_dir: Path, max_seconds: float | None) -> RunPlan:

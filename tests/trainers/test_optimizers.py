@@ -1,0 +1,73 @@
+"""Optimisers and rates: adjustable clipping and the decay agree with the recipe worked step by step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trainers.test_fusion_trainer import tiny_plan
+from trainers._optimizers import ClippedSGD, StepDecay, make_optimizer
+
+
+def test_adjustable_clipping_penalty_and_momentum_are_those_of_the_recipe():
+    rate, theta, penalty, momentum = StepDecay(0.5, 0, 3, 0.1), 0.2, 0.01, 0.9
+    rng = np.random.default_rng(2)
+    shapes = {"kernel": (3, 4), "bias": (4,)}
+    weights = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    gradients = [{name: 2 * rng.standard_normal(shape) for name, shape in shapes.items()} for _ in range(5)]
+    variables = [keras.Variable(weights[name]) for name in shapes]
+    optimizer = ClippedSGD(learning_rate=rate, momentum=momentum, theta=theta, penalty=penalty)
+    speeds = {name: np.zeros(shape) for name, shape in shapes.items()}
+    clipped = 0
+    for step, given in enumerate(gradients):
+        optimizer.apply([tf.constant(given[name], tf.float32) for name in shapes], variables)
+        now = 0.5 * 0.1 ** (step // 3)
+        for name in shapes:
+            limited = np.clip(given[name], -theta / now, theta / now)
+            clipped += int((limited != given[name]).sum())
+            pull = penalty * weights[name] if name == "kernel" else 0.0
+            speeds[name] = momentum * speeds[name] - now * (limited + pull)
+            weights[name] = weights[name] + speeds[name]
+    assert 10 < clipped < 70
+    for variable, name in zip(variables, shapes, strict=True):
+        np.testing.assert_allclose(variable.numpy(), weights[name], rtol=1e-5, atol=1e-6)
+
+
+def test_one_gradient_moves_no_weight_by_more_than_theta_whatever_the_rate():
+    for rate in (0.1, 1e-4):
+        variable = keras.Variable([[0.0, 0.0]])
+        ClippedSGD(learning_rate=rate, theta=0.01).apply([tf.constant([[1e6, -1e6]])], [variable])
+        np.testing.assert_allclose(variable.numpy(), [[-0.01, 0.01]], rtol=1e-5)
+
+
+def test_the_rate_falls_by_its_factor_after_every_so_many_steps():
+    schedule = StepDecay(2.0, 4, 10, 0.5)
+    assert [float(schedule(step)) for step in (0, 1, 3, 9)] == pytest.approx([0.5, 1.0, 2.0, 2.0])
+    assert [float(schedule(step)) for step in (10, 19, 20, 35)] == pytest.approx([1.0, 1.0, 0.5, 0.25])
+
+
+def test_the_plan_s_optimizer_has_its_settings_and_can_be_written_down(tmp_path: Path):
+    changes = {"optimizer": "sgd", "schedule": "steps", "decay_every": 5, "clip_theta": 0.02}
+    optimizer = make_optimizer(tiny_plan(tmp_path, **changes, ema=0.0, clip_norm=0.0))
+    config = optimizer.get_config()
+    assert (config["theta"], config["penalty"], config["momentum"]) == (0.02, 1e-3, 0.9)
+    assert config["global_clipnorm"] is None and not config["use_ema"]
+    again = ClippedSGD.from_config(config)
+    assert again.theta == 0.02 and isinstance(again._learning_rate, StepDecay)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schedule": "steps"}, "decay_every: expected a positive number"),
+        ({"clip_theta": 0.1}, "clip_theta: expected 0 with the optimizer adamw"),
+        ({"optimizer": "sdg"}, "did you mean 'sgd'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        make_optimizer(tiny_plan(tmp_path, **changes))

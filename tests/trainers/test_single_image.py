@@ -1,0 +1,180 @@
+"""The trainer of single images: exact resumption, what it learns from, and bad input in one line."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from hsr_tf.data.patches import PatchPlan
+from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.metrics import luma_scores
+from hsr_tf.networks.image_network import ImageSpec
+from hsr_tf.networks.pretrained import load_image_network
+from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
+from tests.trainers.test_fusion_trainer import tiny_plan
+from trainers._pictures import NetworkPlan, Pictures
+from trainers.single_image import SingleImageTask, SingleImageTrainer
+
+Start = Callable[..., "subprocess.Popen[str]"]
+OPTIONS = (("depth", 3), ("features", 4))
+
+
+def scribble(index: int, height: int = 44, width: int = 52) -> NamedPicture:
+    """A picture of edges and slopes in Y, different for each index, not symmetric."""
+    rows, columns = np.mgrid[:height, :width]
+    edges = np.sign(np.sin(columns / (3 + index) + rows / 7)) * np.cos(rows / (5 + index))
+    values = 126 + 60 * edges + 40 * np.sin((rows + 2 * columns) / 23)
+    return NamedPicture(f"picture_{index}", np.rint(values).clip(16, 235).astype(np.uint8)[..., None])
+
+
+def task(*, scales: tuple[float, ...] = (2, 3), patch: int = 12, batch: int = 5) -> SingleImageTask:
+    network = NetworkPlan("vdsr", ImageSpec(scale=None, seed=3), OPTIONS)
+    pictures = [scribble(index) for index in range(3)]
+    held = Pictures(["picture_0", "picture_1"], [p.values for p in pictures[:2]], pictures[2:])
+    return SingleImageTask(network, held, scales, PatchPlan(patch, batch, seed=3))
+
+
+def weights_of(trainer: SingleImageTrainer) -> list[np.ndarray]:
+    return [variable.numpy() for variable in trainer.model.trainable_variables]
+
+
+@pytest.mark.parametrize("recipe", ["modern", pytest.param("published", marks=pytest.mark.slow)])
+def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, recipe):
+    changes = {"batch_size": 5}
+    if recipe == "published":
+        changes |= {"optimizer": "sgd", "schedule": "steps", "decay_every": 3, "clip_theta": 0.01}
+        changes |= {"learning_rate": 0.1, "clip_norm": 0.0, "ema": 0.0}
+    whole = SingleImageTrainer(task(), tiny_plan(tmp_path / "whole", **changes))
+    whole.train()
+    broken = SingleImageTrainer(task(), tiny_plan(tmp_path / "broken", **changes))
+    calls = iter(range(100))
+
+    def dying_step(*batch: tf.Tensor) -> tf.Tensor:
+        if next(calls) == 3:
+            raise MemoryError("the machine went away")
+        return whole_step(*batch)
+
+    whole_step, broken.train_step = broken.train_step, dying_step
+    with pytest.raises(MemoryError):
+        broken.train()
+    resumed = SingleImageTrainer(task(), tiny_plan(tmp_path / "broken", **changes))
+    assert resumed.run.restore() == 2
+    resumed.train()
+    assert len(weights_of(whole)) == 6
+    for expected, found in zip(weights_of(whole), weights_of(resumed), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("scales", [(2.0,), (2.0, 3.0, 4.0), (1.5, 2.5)])
+def test_each_scale_gets_its_share_as_if_the_whole_picture_had_been_degraded(tmp_path, scales):
+    given = task(scales=scales, patch=13, batch=7)
+    trainer = SingleImageTrainer(given, tiny_plan(tmp_path))
+    cut = np.random.default_rng(0).random((7, given.cut, given.cut, 1)).astype(np.float32)
+    seen, target = (np.asarray(image) for image in trainer.observe(tf.constant(cut)))
+    assert seen.shape == target.shape == (7, 13, 13, 1)
+    first = (given.cut - 13) // 2
+    number, at = len(scales), 0
+    for place, scale in enumerate(scales):
+        mine = cut[place::number]
+        again = enlarge_picture(reduce_picture(mine, scale), scale, (given.cut, given.cut))
+        inside = slice(first, first + 13)
+        np.testing.assert_array_equal(target[at : at + len(mine)], mine[:, inside, inside])
+        np.testing.assert_allclose(seen[at : at + len(mine)], again[:, inside, inside], atol=1e-6)
+        at += len(mine)
+    assert at == 7
+
+
+def test_the_border_of_a_patch_is_degraded_as_inside_a_picture(tmp_path):
+    """A patch cut from a picture sees what the degraded picture holds there, when its place divides."""
+    given = task(scales=(2.0, 4.0), patch=13, batch=2)
+    trainer = SingleImageTrainer(given, tiny_plan(tmp_path))
+    whole = np.random.default_rng(0).random((1, 96, 96, 1)).astype(np.float32)
+    part = whole[:, 24 : 24 + given.cut, 36 : 36 + given.cut]
+    seen, target = trainer.observe(tf.constant(np.concatenate([part, part])))
+    first = (given.cut - 13) // 2
+    rows, columns = (slice(place + first, place + first + 13) for place in (24, 36))
+    np.testing.assert_array_equal(target[0], whole[0, rows, columns])
+    for place, scale in enumerate((2.0, 4.0)):
+        expected = enlarge_picture(reduce_picture(whole, scale), scale)[0, rows, columns]
+        np.testing.assert_allclose(seen[place], expected, atol=1e-3)
+        alone = target[place : place + 1, :12, :12]
+        without_margin = enlarge_picture(reduce_picture(alone, scale), scale)[0]
+        assert np.abs(without_margin - expected[:12, :12]).max() > 0.05
+
+
+def test_training_improves_what_is_held_back_and_validation_scores_what_is_kept(tmp_path):
+    plan = tiny_plan(tmp_path, num_steps=80, validate_every=80, learning_rate=1e-2, ema=0.5, batch_size=5)
+    trainer = SingleImageTrainer(task(), plan)
+    before = trainer.validate().scores
+    scores = trainer.train()
+    assert set(scores) == {"psnr_x2", "psnr_x3", "gain_x2", "gain_x3"}
+    assert scores["psnr_x2"] > before["psnr_x2"] + 1 and scores["gain_x2"] > 0
+    kept, picture = trainer.model.for_inference(), scribble(2).values[None] / np.float32(255)
+    bicubic = enlarge_picture(reduce_picture(picture[:, :42, :51], 3), 3)
+    estimate = np.asarray(kept({"lr_image": bicubic})["estimate"])[0]
+    found = luma_scores(picture[0, :42, :51], estimate, border=3).psnr
+    assert found == pytest.approx(scores["psnr_x3"], abs=1e-3)
+
+
+def test_patches_must_fit_a_network_with_a_scale_of_its_own():
+    network = NetworkPlan("vdsr", ImageSpec(scale=4))
+    for scales, size in (((2.0, 4.0), 12), ((4.0,), 10)):
+        with pytest.raises(ValueError, match="scales, patch_size: expected one whole factor"):
+            SingleImageTask(network, Pictures([], [], []), scales, PatchPlan(size, 2))
+    whole = SingleImageTask(network, Pictures([], [], []), (4.0,), PatchPlan(12, 2))
+    assert whole.cut == 12
+    assert dataclasses.replace(whole, network=task().network, scales=(2.0, 3.0, 4.0)).cut == 36
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four colour pictures in a folder."""
+    place = tmp_path_factory.mktemp("pictures")
+    for index in range(4):
+        values = scribble(index).values
+        colours = np.concatenate([values, values[::-1], 255 - values], -1)
+        (place / f"picture_{index}.png").write_bytes(imagecodecs.png_encode(colours))
+    return place
+
+
+TINY = ("--option=depth=3", "--option=features=4", "--patch_size=12", "--batch_size=4", "--num_validation=1")
+
+
+@pytest.mark.slow
+def test_one_command_trains_and_writes_a_model_with_its_card(tmp_path: Path, folder: Path, start: Start):
+    flags = [f"--data_dirs={folder}", *TINY, "--rescales=1,0.8", "--scales=2,3,1.5", "--num_steps=5"]
+    run = start("trainers.single_image", *flags, "--checkpoint_every=2", f"--run_dir={tmp_path / 'run'}")
+    output, errors = run.communicate(timeout=240)
+    assert run.returncode == 0 and "psnr_x1.5" in output, errors
+    record = json.loads((tmp_path / "run" / "model" / "model.json").read_text())["record"]
+    assert record["validation_pictures"] == ["picture_2"] and record["training_pictures"] == 3
+    assert record["scales"] == [2.0, 3.0, 1.5] and record["flags"]["num_steps"] == 5
+    network = load_image_network(tmp_path / "run" / "model")
+    picture = np.zeros((1, 20, 24, 1), np.float32)
+    assert network({"lr_image": picture})["estimate"].shape == picture.shape
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--method=vdrs"], "did you mean 'vdsr'"),
+        (["--scales=2,x"], "scales: expected numbers"),
+        (["--option=dept=3"], "did you mean 'depth'"),
+    ],
+)
+@pytest.mark.slow
+def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, folder, start, flags, message):
+    given = [f"--data_dirs={folder}", *TINY, f"--run_dir={tmp_path / 'run'}", *flags]
+    run = start("trainers.single_image", *given)
+    _, errors = run.communicate(timeout=120)
+    last = errors.strip().splitlines()[-1]
+    assert run.returncode == 2, errors
+    assert last.startswith("error: ") and message in last

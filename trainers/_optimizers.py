@@ -1,0 +1,142 @@
+"""Optimisers and learning rates of the training runs, the modern ones and those of the published recipes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from hsr_tf import checks
+from trainers._run import RunPlan
+
+OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("constant", "cosine", "steps")
+
+
+def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
+    """The plan's optimiser with its schedule, its clipping and averaged weights.
+
+    Raises:
+        ValueError: for a schedule "steps" without `decay_every`, or a `clip_theta` for another optimiser than
+            "sgd".
+    """
+    _check(plan)
+    shared = {
+        "learning_rate": make_schedule(plan),
+        "global_clipnorm": plan.clip_norm or None,
+        "use_ema": plan.ema > 0,
+        "ema_momentum": plan.ema or 0.99,
+    }
+    if plan.optimizer == "sgd":
+        optimizer = ClippedSGD(
+            momentum=plan.momentum, theta=plan.clip_theta, penalty=plan.weight_decay, **shared
+        )
+    elif plan.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(**shared)
+    else:
+        optimizer = keras.optimizers.AdamW(weight_decay=plan.weight_decay, **shared)
+    return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
+
+
+def make_schedule(plan: RunPlan) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The plan's learning rate by step."""
+    if plan.schedule == "steps":
+        return StepDecay(plan.learning_rate, plan.warmup_steps, plan.decay_every, plan.decay_factor)
+    return WarmUp(plan.learning_rate, plan.warmup_steps, plan.num_steps if plan.schedule == "cosine" else 0)
+
+
+def _check(plan: RunPlan) -> None:
+    checks.require_choice("optimizer", plan.optimizer, OPTIMIZERS)
+    checks.require_choice("schedule", plan.schedule, SCHEDULES)
+    checks.require(
+        plan.schedule != "steps" or plan.decay_every > 0,
+        "decay_every",
+        expected="a positive number of steps for the schedule steps",
+        received=str(plan.decay_every),
+        remedy="give e.g. a quarter of num_steps",
+    )
+    checks.require(
+        plan.clip_theta == 0 or plan.optimizer == "sgd",
+        "clip_theta",
+        expected=f"0 with the optimizer {plan.optimizer}, whose update has no size that follows the gradient",
+        received=str(plan.clip_theta),
+        remedy="use clip_norm, or the optimizer sgd",
+    )
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class ClippedSGD(keras.optimizers.SGD):
+    """Gradient descent with momentum, weight decay and adjustable clipping (Kim et al. 2016, section 3.2).
+
+        g <- clip(g, -theta / rate, theta / rate);   v <- momentum v - rate (g + penalty w);   w <- w + v
+
+    so that one gradient moves a weight by at most theta, whatever the rate. The decay is a penalty on the
+    kernels (not the biases) that enters the momentum, as the frameworks of the published recipes had it;
+    Keras' own `weight_decay` stays outside. They multiplied v, here its increments, by the rate: the same but
+    for the steps right after the rate has fallen.
+
+    Args:
+        theta: the largest change of a weight by one gradient; 0 for no clipping.
+        penalty: factor of the weight in its gradient.
+        keras_arguments: those of `keras.optimizers.SGD`.
+    """
+
+    def __init__(self, *, theta: float = 0.0, penalty: float = 0.0, **keras_arguments: Any) -> None:
+        super().__init__(**keras_arguments)
+        self.theta, self.penalty = theta, penalty
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One update of one variable."""
+        gradient = ops.cast(gradient, variable.dtype)
+        if self.theta > 0:
+            limit = self.theta / ops.cast(learning_rate, variable.dtype)
+            gradient = ops.maximum(ops.minimum(gradient, limit), -limit)
+        if self.penalty > 0 and len(variable.shape) > 1:
+            gradient = gradient + self.penalty * variable
+        super().update_step(gradient, variable, learning_rate)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "theta": self.theta, "penalty": self.penalty}
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise, then constant, or half a cosine down to a thousandth of the peak at `decay_steps`."""
+
+    def __init__(self, peak: float, warmup_steps: int, decay_steps: int) -> None:
+        self.peak, self.warmup_steps, self.decay_steps = peak, warmup_steps, decay_steps
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rise = ops.minimum(1.0, (step + 1.0) / max(1, self.warmup_steps))
+        if self.decay_steps == 0:
+            return self.peak * rise
+        done = ops.clip(step / self.decay_steps, 0.0, 1.0)
+        return self.peak * rise * (0.001 + 0.999 * 0.5 * (1.0 + ops.cos(math.pi * done)))
+
+    def get_config(self) -> dict[str, Any]:
+        return {"peak": self.peak, "warmup_steps": self.warmup_steps, "decay_steps": self.decay_steps}
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise to `peak`, multiplied by `factor` after every `decay_every` steps."""
+
+    def __init__(self, peak: float, warmup_steps: int, decay_every: int, factor: float = 0.1) -> None:
+        self.peak, self.warmup_steps = peak, warmup_steps
+        self.decay_every, self.factor = decay_every, factor
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        rise = ops.minimum(1.0, (step + 1.0) / max(1, self.warmup_steps))
+        return self.peak * rise * ops.power(float(self.factor), ops.floor(step / self.decay_every))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "peak": self.peak,
+            "warmup_steps": self.warmup_steps,
+            "decay_every": self.decay_every,
+            "factor": self.factor,
+        }

@@ -1,0 +1,221 @@
+"""What the trainers of single images share: their pictures, networks, and the flags that choose both."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from hsr_tf import checks, losses, methods
+from hsr_tf.data.patches import PatchPlan, PatchSource
+from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
+from hsr_tf.networks.image_network import ImageSpec
+from hsr_tf.options import network_options
+from trainers._run import RunPlan
+from trainers._trainer import Trainer
+
+FLAGS = flags.FLAGS
+Tensor = Any
+PATHS = ("run_dir", "output_dir", "data_dirs")
+
+
+def define_picture_flags(*, method: str, known: str, patch_size: int) -> None:
+    """Pictures, patches, network and loss; the defaults that differ between trainers are arguments."""
+    flags.DEFINE_list(
+        "data_dirs", ["sisr/T91", "sisr/BSD200"], "Folders of training pictures, or folders of $HSR_DATA."
+    )
+    flags.DEFINE_integer("num_validation", 10, "Pictures of the last folder held back.", lower_bound=1)
+    flags.DEFINE_list("rescales", ["1"], "Sizes that each training picture is shown in, e.g. 1,0.8,0.6.")
+    flags.DEFINE_integer("patch_size", patch_size, "Side of a patch in sharp pixels.", lower_bound=1)
+    flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", lower_bound=1)
+    flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
+    flags.DEFINE_string("method", method, f"Network: {known}.")
+    flags.DEFINE_multi_string("option", [], "NAME=VALUE, an option of the network; may be given again.")
+    flags.DEFINE_enum("init", "he", ["he", "gaussian_0.001"], "Initial weights.")
+    flags.DEFINE_bool("zero_head", False, "Start the reconstruction at zero.")
+    flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss.")
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What is trained on, and what is held back.
+
+    Attributes:
+        training: names of the pictures trained on.
+        values: their values in all sizes, (H, W, C) uint8.
+        validation: whole pictures held back.
+    """
+
+    training: Sequence[str]
+    values: Sequence[np.ndarray]
+    validation: Sequence[NamedPicture]
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """Which network is trained.
+
+    Attributes:
+        method: its name in the registry, of kind "image_network".
+        spec: its specification.
+        options: its further arguments.
+    """
+
+    method: str
+    spec: ImageSpec
+    options: tuple[tuple[str, Any], ...] = ()
+
+    def build(self) -> keras.Model:
+        """The network with fresh weights."""
+        return methods.get(self.method).build(self.spec, **dict(self.options))
+
+
+class PictureTrainer(Trainer):
+    """A network of single images in training.
+
+    Args:
+        network: which.
+        pictures: on what; one channel (Y) or three, as the network's specification says.
+        patches: the patches as they are cut: a margin around what is compared, if the trainer wants one.
+        plan: how the run goes.
+    """
+
+    def __init__(
+        self, network: NetworkPlan, pictures: Pictures, *, patches: PatchPlan, plan: RunPlan
+    ) -> None:
+        self.network, self.pictures = network, pictures
+        super().__init__(plan, network.build, PatchSource(pictures.values, patches))
+        self._lean = self.model.for_inference()
+        self._infer = compiled(self._lean)
+
+    def loss(self, patches: Tensor, index: Tensor) -> Tensor:
+        """The loss of pictures in [0, 1]."""
+        del index
+        return self.picture_loss(tf.cast(patches, tf.float32) / 255.0)
+
+    def inference(self) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+        """The network as it will be used, in float32, with the weights as they are now."""
+        for layer in (layer for layer in self._lean.layers if layer.weights):
+            layer.set_weights(self.model.get_layer(layer.name).get_weights())
+        return self._infer
+
+    @abstractmethod
+    def picture_loss(self, hr_image: Tensor) -> Tensor:
+        """The loss of sharp patches (B, p, p, C) float32 in [0, 1], degraded here, on the device."""
+
+
+def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
+    """The pictures that the flags name.
+
+    Args:
+        num_channels: 1 for Y, 3 for RGB.
+        smallest: side of the patches; smaller pictures and sizes are left out.
+    """
+    folders = [find_pictures(folder) for folder in FLAGS.data_dirs]
+    last, held_back = hold_back(folders[-1], FLAGS.num_validation)
+    factors = [_number("rescales", text) for text in FLAGS.rescales]
+    paths = [path for folder in folders[:-1] for path in folder] + last
+    names, values = [], []
+    for path in paths:
+        sizes = with_rescaled(in_channels(load_picture(path), num_channels), factors, smallest=smallest)
+        names += [path.stem] if sizes else []
+        values += sizes
+    return Pictures(names, values, [load_picture(path) for path in held_back])
+
+
+def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:
+    """Y, (H, W, 1), or RGB, (H, W, 3), of a picture, uint8."""
+    if num_channels == 1:
+        return picture.luma
+    return np.repeat(picture.values, 3, -1) if picture.values.shape[-1] == 1 else picture.values
+
+
+def network_plan(scale: int | None, *, num_channels: int = 1) -> NetworkPlan:
+    """The network that the flags describe."""
+    known = methods.get(FLAGS.method, ("image_network",))
+    spec = ImageSpec(
+        scale=scale,
+        num_channels=num_channels,
+        seed=FLAGS.seed,
+        dtype=FLAGS.dtype,
+        init=FLAGS.init,
+        zero_head=FLAGS.zero_head,
+    )
+    return NetworkPlan(FLAGS.method, spec, tuple(sorted(network_options(known, FLAGS.option).items())))
+
+
+def common_multiple(scales: Sequence[float]) -> int:
+    """The smallest number of pixels that every whole factor divides; fractional ones are left out."""
+    return math.lcm(*(int(scale) for scale in scales if float(scale).is_integer()))
+
+
+def compiled(network: keras.Model) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
+    """The network's answer, compiled once for all sizes of one picture."""
+    signature = {
+        tensor.name: tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, tensor.name)
+        for tensor in network.inputs
+    }
+    return tf.function(lambda inputs: network(inputs, training=False), input_signature=[signature])
+
+
+def scale_of(text: str) -> float:
+    """A factor as flags name it.
+
+    Raises:
+        ValueError: for anything but a number above 1.
+    """
+    scale = _number("scales", text)
+    checks.require(
+        math.isfinite(scale) and scale > 1,
+        "scales",
+        expected="factors above 1",
+        received=text,
+        remedy="write e.g. --scales=2,3,4",
+    )
+    return scale
+
+
+def whole_scale(scales: Sequence[float]) -> int:
+    """The one whole factor of a network that has a scale of its own.
+
+    Raises:
+        ValueError: for several, or a fractional one.
+    """
+    checks.require(
+        len(scales) == 1 and float(scales[0]).is_integer(),
+        "scales",
+        expected="one whole factor for this network",
+        received=", ".join(f"{scale:g}" for scale in scales),
+        remedy="write e.g. --scales=4, and train one model a factor",
+    )
+    return int(scales[0])
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        checks.require(False, name, expected="numbers", received=text, remedy="write e.g. 2 or 2.5")
+        raise
+
+
+def run_record(values: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
+    """What a model card says of flags and pictures."""
+    return {
+        "flags": {name: value for name, value in values.items() if name not in PATHS},
+        "training_pictures": len(pictures.training),
+        "validation_pictures": [picture.name for picture in pictures.validation],
+    }
+
+
+def output_folder() -> Path:
+    """Where the trained model goes."""
+    return Path(FLAGS.output_dir or Path(FLAGS.run_dir) / "model")

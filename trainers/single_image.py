@@ -1,0 +1,220 @@
+"""Train a network of single images: `python -m trainers.single_image --scales=2,3,4 --run_dir=runs/vdsr`.
+
+Patches of sharp pictures are reduced by antialiased bicubic interpolation on the device, in the compiled
+step, and enlarged again for the networks that want that (VDSR, SRCNN), of which one model learns all the
+scales: a batch is shared among them. Networks with a scale of their own (DBPN) get the small picture.
+Luminance alone is trained on. The published recipe of VDSR is within the flags:
+
+    --optimizer=sgd --learning_rate=0.1 --momentum=0.9 --weight_decay=1e-4 --clip_theta=0.01 --clip_norm=0
+    --schedule=steps --decay_every=(a quarter of the steps) --loss=half_sse --batch_size=64 --patch_size=41
+    --ema=0 --warmup_steps=0
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from hsr_tf import checks, losses, methods
+from hsr_tf.data.patches import PatchPlan
+from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.metrics import luma_scores
+from hsr_tf.networks.pretrained import save_model
+from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
+from hsr_tf.report.render import preview
+from trainers import _flags
+from trainers._pictures import (
+    NetworkPlan,
+    Pictures,
+    PictureTrainer,
+    common_multiple,
+    define_picture_flags,
+    load_pictures,
+    network_plan,
+    output_folder,
+    run_record,
+    scale_of,
+    whole_scale,
+)
+from trainers._run import RunPlan, Validation
+
+FLAGS = flags.FLAGS
+Tensor = Any
+ENLARGED_FIRST = ("vdsr", "srcnn")
+NUM_PREVIEWS = 3
+
+
+def define_flags() -> None:
+    """What this trainer has beside the flags of runs and pictures."""
+    define_picture_flags(method="vdsr", known="vdsr, srcnn or dbpn", patch_size=48)
+    flags.DEFINE_list(
+        "scales", ["2", "3", "4"], "Factors that one model learns; fractional ones too. DBPN takes one."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SingleImageTask:
+    """What is trained on what.
+
+    Attributes:
+        network: which one.
+        pictures: luminance.
+        scales: factors that the model learns.
+        patches: of the size that is compared.
+        loss: name in `losses.LOSSES`.
+    """
+
+    network: NetworkPlan
+    pictures: Pictures
+    scales: tuple[float, ...]
+    patches: PatchPlan
+    loss: str = "mse"
+
+    def __post_init__(self) -> None:
+        own = self.network.spec.scale
+        size = self.patches.patch_size
+        checks.require(
+            own is None or ([*self.scales] == [own] and size % own == 0),
+            "scales, patch_size",
+            expected=f"one whole factor for {self.network.method}, and patches of a multiple of it",
+            received=f"{', '.join(f'{scale:g}' for scale in self.scales)}, patches of {size}",
+            remedy="train one model a factor",
+        )
+
+    @property
+    def cut(self) -> int:
+        """Side of the patches as they are cut from the pictures.
+
+        Around what is compared lies a margin of two small pixels or more, so that it is degraded as within
+        the whole picture, to a thousandth of the data range; and the sides divide by the whole factors.
+        """
+        if self.network.spec.scale is not None:
+            return self.patches.patch_size
+        multiple = common_multiple(self.scales)
+        least = self.patches.patch_size + 4 * math.ceil(max(self.scales))
+        return multiple * -(-least // multiple)
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A picture held back at one scale: what the network sees (1, h, w, 1), bicubic, the truth (H, W, 1)."""
+
+    name: str
+    scale: float
+    lr_image: Tensor
+    bicubic: np.ndarray
+    truth: np.ndarray
+
+
+class SingleImageTrainer(PictureTrainer):
+    """The network of a task and its compiled training step.
+
+    Args:
+        task: what is trained on what.
+        plan: how.
+    """
+
+    def __init__(self, task: SingleImageTask, plan: RunPlan) -> None:
+        self.task = task
+        patches = replace(task.patches, patch_size=task.cut)
+        super().__init__(task.network, task.pictures, patches=patches, plan=plan)
+        self._loss = losses.get(task.loss)
+        self._held = [self._hold(picture, s) for picture in task.pictures.validation for s in task.scales]
+
+    def picture_loss(self, hr_image: Tensor) -> Tensor:
+        """The task's loss of the estimates."""
+        lr_image, target = self.observe(hr_image)
+        estimate = self.model({"lr_image": lr_image}, training=True)["estimate"]
+        return self._loss(target, tf.cast(estimate, tf.float32))
+
+    def observe(self, hr_image: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network sees of sharp patches, and what it is compared with, in an order of their own.
+
+        Of n scales the first sees patches 0, n, 2 n, ..., the next one 1, n + 1, ...
+        """
+        if self.task.network.spec.scale is not None:
+            return reduce_picture(hr_image, self.task.scales[0]), hr_image
+        size, number = self.task.patches.patch_size, len(self.task.scales)
+        first = (self.task.cut - size) // 2
+        inside = slice(first, first + size)
+        parts = [hr_image[place::number] for place in range(number)]
+        seen = [enlarged(part, scale) for part, scale in zip(parts, self.task.scales, strict=True)]
+        both = (tf.concat(seen, 0), tf.concat(parts, 0))
+        return both[0][:, inside, inside], both[1][:, inside, inside]
+
+    def validate(self) -> Validation:
+        """Mean PSNR on Y of the pictures held back, and its gain over bicubic, at each scale."""
+        infer = self.inference()
+        psnr: dict[float, list[tuple[float, float]]] = {scale: [] for scale in self.task.scales}
+        pictures: dict[str, np.ndarray] = {}
+        for held in self._held:
+            estimate = infer({"lr_image": held.lr_image})["estimate"].numpy()[0]
+            border = math.ceil(held.scale)
+            scores = [luma_scores(held.truth, one, border=border).psnr for one in (estimate, held.bicubic)]
+            psnr[held.scale].append((scores[0], scores[1]))
+            if held.scale == self.task.scales[-1] and len(pictures) < NUM_PREVIEWS:
+                pictures[held.name] = preview(held.truth, np.clip(estimate, 0.0, 1.0), None)
+        means = {scale: np.mean(values, 0) for scale, values in psnr.items()}
+        names = {scale: f"x{scale:g}" for scale in means}
+        scores_by_name = {f"psnr_{names[scale]}": float(mean[0]) for scale, mean in means.items()}
+        scores_by_name |= {f"gain_{names[scale]}": float(m[0] - m[1]) for scale, m in means.items()}
+        return Validation(scores_by_name, pictures)
+
+    def _hold(self, picture: NamedPicture, scale: float) -> Held:
+        luma = picture.luma.astype(np.float32) / 255.0
+        multiple = int(scale) if float(scale).is_integer() else 1
+        height, width = (n - n % multiple for n in luma.shape[:2])
+        truth = luma[:height, :width]
+        small = reduce_picture(tf.constant(truth[None]), scale)
+        large = enlarge_picture(small, scale, (height, width))
+        own = self.task.network.spec.scale is not None
+        return Held(picture.name, scale, small if own else large, large.numpy()[0], truth)
+
+
+def enlarged(hr_image: Tensor, scale: float) -> Tensor:
+    """Sharp pictures (B, H, W, C) reduced and enlarged again to their size."""
+    size = (hr_image.shape[1], hr_image.shape[2])
+    return enlarge_picture(reduce_picture(hr_image, scale), scale, size)
+
+
+def main() -> None:
+    """Flags to arguments, train, save."""
+    task, plan = task_from_flags(), _flags.run_plan()
+    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
+    trainer = SingleImageTrainer(task, plan)
+    first, begin = trainer.run.restore(), time.monotonic()
+    scores = trainer.train()
+    record = {
+        **run_record(values, task.pictures),
+        "scales": list(task.scales),
+        "validation": scores,
+        "first_step": first,
+        "seconds": round(time.monotonic() - begin, 1),
+        "cores": os.cpu_count(),
+    }
+    folder = save_model(trainer.model.for_inference(), output_folder(), record)
+    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+
+
+def task_from_flags() -> SingleImageTask:
+    """The task that the flags describe; pictures are read here."""
+    scales = tuple(scale_of(text) for text in FLAGS.scales)
+    own = methods.get(FLAGS.method, ("image_network",)).name not in ENLARGED_FIRST
+    network = network_plan(whole_scale(scales) if own else None)
+    patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
+    empty = SingleImageTask(network, Pictures([], [], []), scales, patches, FLAGS.loss)
+    return replace(empty, pictures=load_pictures(network.spec.num_channels, smallest=empty.cut))
+
+
+if __name__ == "__main__":
+    _flags.define_run_flags()
+    define_flags()
+    _flags.run_app(main)
