@@ -30,6 +30,7 @@ from hsr_tf.physics.spatial import SpatialDegradation
 Tensor = Any
 BREAK_EVEN = 0.025
 SMALLEST_GAIN = 3e-3
+FLOATS_AT_ONCE = 2**25
 BASES = ("none", "bicubic", "spectral_ls", "sylvester")
 
 
@@ -130,7 +131,9 @@ class DataConsistency:
     def solve(self, residual: Tensor) -> Tensor:
         """(D D* + w)^-1 of a coarse image."""
         if self._gram is None:
-            return _conjugate_gradients(self.model.spatial, residual, self._damping)
+            parts = _band_parts(residual, self.model.scale)
+            found = [_conjugate_gradients(self.model.spatial, part, self._damping) for part in parts]
+            return found[0] if len(found) == 1 else ops.concatenate(found, axis=-1)
         for axis, taps in zip((1, 2), self._gram, strict=True):
             residual = _chebyshev_inverse(
                 residual, axis, taps, self.model.spatial.border, self._damping, self._tolerance
@@ -305,6 +308,18 @@ def _chebyshev_inverse(
         direction = (rho * last) * direction + (2.0 * rho / radius) * residual
         solution = solution + direction
     return solution
+
+
+def _band_parts(coarse: Tensor, scale: int) -> list[Tensor]:
+    """Groups of bands whose sharp images have at most FLOATS_AT_ONCE values together, or one band each.
+
+    Sizes that are not known in advance leave the image whole.
+    """
+    if None in coarse.shape:
+        return [coarse]
+    batch, height, width, num_bands = coarse.shape
+    step = max(1, FLOATS_AT_ONCE // (batch * height * width * scale**2))
+    return [coarse[..., band : band + step] for band in range(0, num_bands, step)]
 
 
 def _conjugate_gradients(

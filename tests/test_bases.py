@@ -146,6 +146,20 @@ def test_both_ways_of_inverting_are_met() -> None:
     assert SpatialDegradation(PSFS["asymmetric"], 4, border="circular").gram_taps() is not None
 
 
+def test_a_large_scene_is_inverted_some_bands_at_a_time_with_the_same_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = ObservationModel(SpatialDegradation(PSFS["turned"], 4), response(7))
+    lr_hsi, _ = model.simulate(smooth_image((1, 16, 24, 7), 1))
+    whole = DataConsistency(model).solve(lr_hsi)
+    widths = []
+    spread = model.spatial.adjoint
+    monkeypatch.setattr(model.spatial, "adjoint", lambda y: widths.append(y.shape[-1]) or spread(y))
+    monkeypatch.setattr("hsr_tf.bases.FLOATS_AT_ONCE", 3 * 16 * 24)
+    assert relative(DataConsistency(model).solve(lr_hsi), whole) < 1e-4
+    assert set(widths) == {3, 1}
+
+
 @pytest.mark.parametrize("name", ["gaussian", "turned"])
 def test_the_projection_is_the_nearest_consistent_cube(name: str) -> None:
     model = ObservationModel(SpatialDegradation(PSFS[name], 4), response(5))

@@ -131,15 +131,22 @@ def test_it_is_no_worse_than_its_base(num_channels: int, scale: int, base: str) 
     assert found.details["held_out_error"] <= found.details["base_held_out_error"]
 
 
-def test_early_stopping_keeps_the_base_where_only_noise_is_left() -> None:
-    model = cameras(6)
-    lr_hsi, hr_msi = pair(mixture(48, 48, 6, num_spectra=2), model)
-    rng = np.random.default_rng(0)
-    noisy = (lr_hsi + 0.05 * rng.standard_normal(lr_hsi.shape)).astype(np.float32)
-    config = replace(QUICK, num_steps=400, learning_rate=1e-2, tile=0)
-    found = DeepPrior(model, config).solve(noisy, hr_msi)
-    assert found.converged
-    assert found.iterations < 400
+def test_with_noise_early_stopping_keeps_the_quality_that_more_steps_would_lose() -> None:
+    cube, model, rng = mixture(48, 48, 6), cameras(6), np.random.default_rng(0)
+    noisy = [
+        (image + deviation * rng.standard_normal(image.shape)).astype(np.float32)
+        for image, deviation in zip(pair(cube, model), (0.03, 0.005), strict=True)
+    ]
+
+    def quality(num_steps: int, *, hold_out: bool) -> float:
+        config = replace(QUICK, num_steps=num_steps, learning_rate=1e-2, tile=0, consistent=False)
+        found = DeepPrior(model, replace(config, hold_out=hold_out)).solve(*noisy)
+        assert hold_out == (found.iterations < num_steps)
+        return psnr(cube, found.estimate)
+
+    few, many = (quality(num_steps, hold_out=True) for num_steps in (80, 400))
+    assert many > few - 0.1
+    assert many > quality(400, hold_out=False) + 1.0
 
 
 @pytest.mark.parametrize("levels", [0, 2])
