@@ -18,7 +18,14 @@ PACKAGES = ("hsr_tf", "trainers", "export", "serving", "benchmarks")
 # Bottom first. A module imports from its own layer and from those before it.
 LAYERS = (
     ("hsr_tf.checks", "hsr_tf.color", "hsr_tf.methods", "hsr_tf.ops", "hsr_tf.options", "hsr_tf.scene"),
-    ("hsr_tf.camera_metrics", "hsr_tf.losses", "hsr_tf.metrics", "hsr_tf.physics", "hsr_tf.tiling"),
+    (
+        "hsr_tf.blind_losses",
+        "hsr_tf.camera_metrics",
+        "hsr_tf.losses",
+        "hsr_tf.metrics",
+        "hsr_tf.physics",
+        "hsr_tf.tiling",
+    ),
     ("hsr_tf.bases", "hsr_tf.band_groups", "hsr_tf.disagreement", "hsr_tf.repair", "hsr_tf.sylvester"),
     ("hsr_tf.data", "hsr_tf.io"),
     ("hsr_tf.networks",),

@@ -1,5 +1,31 @@
 """Trained networks, one paper a file; importing this package registers them all."""
 
-from hsr_tf.networks import dhsis, ms_ssfnet, srcnn, ssf_cnn, ssf_resnet, vdsr
+from hsr_tf.networks import (
+    dbpn,
+    dhsis,
+    ikc,
+    kbpn,
+    ms_ssfnet,
+    srcnn,
+    srcnn_cab,
+    srmdnf,
+    srresnet,
+    ssf_cnn,
+    ssf_resnet,
+    vdsr,
+)
 
-__all__ = ["dhsis", "ms_ssfnet", "srcnn", "ssf_cnn", "ssf_resnet", "vdsr"]
+__all__ = [
+    "dbpn",
+    "dhsis",
+    "ikc",
+    "kbpn",
+    "ms_ssfnet",
+    "srcnn",
+    "srcnn_cab",
+    "srmdnf",
+    "srresnet",
+    "ssf_cnn",
+    "ssf_resnet",
+    "vdsr",
+]

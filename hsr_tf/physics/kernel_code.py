@@ -11,6 +11,7 @@ codes is the same with and without it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,7 @@ def fit_kernel_code(kernels: np.ndarray, length: int = CODE_LENGTH) -> KernelCod
     return KernelCode(mean.astype(np.float32), (basis * np.sign(largest)).astype(np.float32))
 
 
+@lru_cache
 def gaussian_code(length: int = CODE_LENGTH, *, size: int = KERNEL_SIZE, seed: int = 0) -> KernelCode:
     """The code of 500 isotropic Gaussians of sigma ~ U[0.2, 4.0] pixels, as the papers train on."""
     sigma = np.random.default_rng(seed).uniform(*SIGMA_RANGE, NUM_SAMPLES)

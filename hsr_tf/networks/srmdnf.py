@@ -1,0 +1,73 @@
+"""SRMDNF: one network for many blurs, told the kernel, for pictures without noise.
+
+K. Zhang, W. Zuo, L. Zhang, "Learning a single convolutional super-resolution network for multiple
+degradations", CVPR 2018, section 3: the kernel's 15 principal components are stretched over the pixels and
+stacked with the picture; twelve 3x3 convolutions of 128 filters work at the given size, and the last one's
+s^2 C channels are shuffled into the sharp picture.
+
+Departures. No batch normalisation. The principal components are those of isotropic Gaussians, fitted here
+and stored with the weights. `residual` adds the bicubic enlargement (not in the paper).
+"""
+
+from __future__ import annotations
+
+import keras
+
+from hsr_tf.methods import register
+from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
+from hsr_tf.networks.image_layers import KernelEncode, PixelShuffle, SharedLayers, Stretch
+from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
+from hsr_tf.networks.layers import BicubicEnlarge
+
+CODE_LENGTH = 15
+
+
+@register(
+    "srmdnf",
+    kind="image_network",
+    summary="told the blur kernel, whose code stands beside every pixel",
+    source="Zhang, Zuo, Zhang, CVPR 2018",
+    needs=("weights", "kernel"),
+)
+@keras.saving.register_keras_serializable("hsr_tf")
+class SRMDNF(ImageNetwork):
+    """SRMD without noise, for one scale; the default is the paper's size.
+
+    Args:
+        spec: sizes, initialisation and precision; the scale is 2 or more.
+        depth: number of convolutions.
+        features: filters of all but the last.
+        residual: add the bicubic enlargement.
+
+    Input: lr_image (B, h, w, C), kernel (B, 21, 21).
+    Output: {"estimate": (B, s h, s w, C)}, float32.
+
+    Raises:
+        ValueError: for a scale below 2 or less than one convolution.
+    """
+
+    def __init__(
+        self, spec: ImageSpec, *, depth: int = 12, features: int = 128, residual: bool = False
+    ) -> None:
+        require_enlarging(spec, "srmdnf")
+        require_at_least_one(depth=depth, features=features)
+        make, inputs, scale = (
+            SharedLayers(spec),
+            picture_inputs(spec, kernel_size=KERNEL_SIZE),
+            spec.scale or 1,
+        )
+        code = KernelEncode(CODE_LENGTH, name="code")(inputs["kernel"])
+        x = make.join([inputs["lr_image"], Stretch(dtype="float32")([code, inputs["lr_image"]])])
+        for i in range(1, depth):
+            x = keras.layers.ReLU(dtype=spec.dtype)(make.conv(x, features, 3, f"conv{i}"))
+        cells = make.head(x, f"conv{depth}", channels=scale**2 * spec.num_channels)
+        estimate = PixelShuffle(scale, dtype="float32")(cells)
+        if residual:
+            estimate = estimate + BicubicEnlarge(scale, dtype="float32")(inputs["lr_image"])
+        super().__init__(
+            spec,
+            inputs,
+            outputs={"estimate": estimate},
+            options={"depth": depth, "features": features, "residual": residual},
+            reach=max(depth, 3),
+        )
