@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from hsr_tf.scene import Observation as Observation
     from hsr_tf.scene import Scene as Scene
     from hsr_tf.solvers.solver import Controls as Controls
+    from hsr_tf.upscaling import TileControls as TileControls
+    from hsr_tf.upscaling import upscale as upscale
 
 __version__ = "0.1.0"
 
@@ -26,12 +28,14 @@ _HOMES = {
     "Controls": "hsr_tf.solvers.solver",
     "Observation": "hsr_tf.scene",
     "Scene": "hsr_tf.scene",
+    "TileControls": "hsr_tf.upscaling",
     "fuse": "hsr_tf.fusion",
     "load": "hsr_tf.io",
     "methods": "hsr_tf.methods",
     "save": "hsr_tf.io",
     "scorecard": "hsr_tf.metrics",
     "simulate": "hsr_tf.fusion",
+    "upscale": "hsr_tf.upscaling",
     "with_options": "hsr_tf.options",
 }
 
@@ -39,12 +43,14 @@ __all__ = [
     "Controls",
     "Observation",
     "Scene",
+    "TileControls",
     "fuse",
     "load",
     "methods",
     "save",
     "scorecard",
     "simulate",
+    "upscale",
     "with_options",
 ]
 

@@ -1,4 +1,4 @@
-"""The `hsr` command: simulate, fuse, evaluate, info, methods.
+"""The `hsr` command: simulate, fuse, upscale, evaluate, info, methods.
 
 Bad input ends with one line on stderr and exit code 2, an interrupt with 130; a result is written whole or
 not at all. `HSR_DEBUG=1` shows the traceback as well. Keras is loaded only by the commands that compute, and
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from hsr_tf import __version__, checks
+from hsr_tf import __version__, checks, cli_upscale
 from hsr_tf.report import terminal
 
 app = typer.Typer(
@@ -26,7 +26,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A low-resolution hyperspectral cube and a sharp colour image in, the sharp cube out.",
+    help="A low-resolution hyperspectral cube and a sharp colour image in, the sharp cube out; "
+    "or a picture in, a larger one out.",
     epilog="Start with [bold]hsr methods[/bold] and [bold]hsr fuse --help[/bold].",
 )
 
@@ -220,6 +221,16 @@ def fuse(
     terminal.show(facts([*lines, ("drew", str(picture or ""))]))
 
 
+app.command(
+    "upscale",
+    epilog=_examples(
+        "hsr upscale --input=photo.png --scale=2.5 --output=big.png",
+        "hsr upscale --input=photos --scale=4 --method=bicubic --output=big_photos",
+        "hsr upscale --input=old.jpg --scale=4 --method=kbpn --kernel_output=blur.npy --output=new.png",
+    ),
+)(cli_upscale.upscale)
+
+
 @app.command(
     epilog=_examples(
         "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8",
@@ -277,7 +288,7 @@ def info(
 
 @app.command(epilog=_examples("hsr methods"))
 def methods() -> None:
-    """List the methods, what each needs beside the two images, and the weights that are shipped."""
+    """List the methods, what each needs beside the images, and the weights that are shipped."""
     with terminal.working("loading the methods"):
         terminal.load_keras()
         from hsr_tf import methods as registry

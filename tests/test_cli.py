@@ -25,7 +25,7 @@ from hsr_tf.scene import Scene
 from tests.solver_for_tests import blended, registered
 
 WAVELENGTHS_NM = np.arange(400.0, 701.0, 10.0)
-COMMANDS = ("simulate", "fuse", "evaluate", "info", "methods")
+COMMANDS = ("simulate", "fuse", "upscale", "evaluate", "info", "methods")
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def default_limit_gib() -> float:
     return MEMORY_SHARE * total / GIB
 
 
-def require_memory(path: Path, shape: tuple[int, ...], itemsize: int, max_gib: float | None) -> None:
+def require_memory(path: str | Path, shape: tuple[int, ...], itemsize: int, max_gib: float | None) -> None:
     """Refuse an empty picture, and one beyond the limit, before memory is taken for it.
 
     Args:

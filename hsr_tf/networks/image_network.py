@@ -68,6 +68,9 @@ class ImageNetwork(SpecifiedNetwork):
         reach: how many pixels of `lr_image` around the one above it an estimated pixel looks at: the margin
             with which tiles give the same as the whole. None where it looks at the whole picture, as networks
             that find one kernel for all of it do.
+
+    Attributes:
+        finds_kernel: whether "kernel" is among the outputs.
     """
 
     spec_type = ImageSpec
@@ -82,7 +85,7 @@ class ImageNetwork(SpecifiedNetwork):
         reach: int | None,
     ) -> None:
         super().__init__(spec, inputs, outputs, options)
-        self.reach = reach
+        self.reach, self.finds_kernel = reach, "kernel" in outputs
 
     def for_inference(self) -> ImageNetwork:
         """The same network in float32 without what only training needs; the weights are copied."""

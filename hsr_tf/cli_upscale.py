@@ -1,0 +1,245 @@
+"""`hsr upscale`: a picture, or a folder of them, enlarged by any factor.
+
+Names are checked before anything is computed and every file appears whole or not at all. In a folder a
+picture that cannot be read is told and left out, and the exit code says so at the end.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from hsr_tf import checks
+from hsr_tf.report import terminal
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked for, the same for every picture of a folder."""
+
+    scale: float
+    method: str
+    weights: Path | None
+    kernel: np.ndarray | None
+    tile: int
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One picture: where from, where to, and where its kernel goes."""
+
+    source: Path
+    target: Path
+    kernel: Path | None
+
+
+def upscale(
+    picture: Annotated[
+        Path, typer.Option("--input", help="A PNG, JPEG or TIFF picture, or a folder of them.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(help="Where to: .png, .jpg or .tif says the format; a folder for a folder."),
+    ],
+    scale: Annotated[float, typer.Option(help="The factor, at least 1; it need not be whole.")] = 2.0,
+    method: Annotated[
+        str, typer.Option(help="bicubic, or a network of single images, see hsr methods.")
+    ] = "vdsr",
+    weights: Annotated[
+        Path | None, typer.Option(help="Folder of a trained model; the shipped one by default.")
+    ] = None,
+    kernel: Annotated[
+        str | None,
+        typer.Option(help="Blur of the picture for networks that need it: gaussian:sigma=1.3, a file."),
+    ] = None,
+    kernel_output: Annotated[
+        Path | None,
+        typer.Option(
+            "--kernel_output",
+            help="Write the blur that was found to this .npy file and as a picture beside it; "
+            "a folder for a folder.",
+        ),
+    ] = None,
+    tile: Annotated[
+        int, typer.Option(help="Longest side of the tiles worked on at a time, in pixels.")
+    ] = 512,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+) -> None:
+    """Enlarge a picture, or every picture of a folder, by any factor.
+
+    Luminance goes through the network, colour and alpha are enlarged bicubically. Bits, alpha and
+    the colour profile are kept, the orientation of photographs is applied.
+    """
+    tasks = _tasks(picture, output, kernel_output)
+    _require_free(tasks, overwrite)
+    with terminal.working("loading the method"):
+        terminal.load_keras()
+        request = _Request(scale, method, weights, _loaded_kernel(kernel), tile)
+        _require_usable(request, kernel_output)
+    if not picture.is_dir():
+        with _bar(1) as progress:
+            line = _enlarge(tasks[0], request, progress)
+        typer.echo(line)
+        return
+    output.mkdir(exist_ok=True)
+    if kernel_output is not None:
+        kernel_output.mkdir(exist_ok=True)
+    num_failed = _enlarge_all(tasks, request)
+    typer.echo(f"wrote {len(tasks) - num_failed} pictures to {output}")
+    if num_failed:
+        raise checks.file_error(
+            picture, f"{num_failed} of its {len(tasks)} pictures could not be enlarged", "see above"
+        )
+
+
+def _tasks(picture: Path, output: Path, kernel_output: Path | None) -> list[_Task]:
+    """What to do, once the names fit together."""
+    from hsr_tf.io.pictures import picture_files, require_suffix
+
+    if not picture.is_dir():
+        if not picture.exists():
+            raise checks.file_error(picture, "no such file", "give the name of a picture or a folder")
+        require_suffix(output)
+        _require_npy(kernel_output)
+        return [_Task(picture, output, kernel_output)]
+    for folder in (output, kernel_output):
+        if folder is not None and (folder.is_file() or not folder.absolute().parent.is_dir()):
+            raise checks.file_error(folder, "is no folder and cannot be made", "give a folder for a folder")
+    return [
+        _Task(file, output / file.name, None if kernel_output is None else kernel_output / f"{file.stem}.npy")
+        for file in picture_files(picture)
+    ]
+
+
+def _require_npy(kernel_output: Path | None) -> None:
+    checks.require(
+        kernel_output is None or kernel_output.suffix.lower() == ".npy",
+        "kernel_output",
+        expected="a name that ends in .npy",
+        received=repr(str(kernel_output)),
+        remedy="change the suffix; a picture .png is written beside it",
+    )
+
+
+def _require_free(tasks: list[_Task], overwrite: bool) -> None:
+    """Refuse outputs that are inputs, that exist (unless they may be replaced), or that have no folder."""
+    sources = {task.source.resolve() for task in tasks}
+    for task in tasks:
+        for path in _written(task):
+            if path.resolve() in sources:
+                raise checks.file_error(path, "is an input as well", "write to another name")
+            if path.exists() and not overwrite:
+                raise checks.file_error(path, "exists", "add --overwrite, or write to another name")
+    if len(tasks) == 1:
+        for path in _written(tasks[0]):
+            folder = path.absolute().parent
+            if not folder.is_dir():
+                raise checks.file_error(path, f"the folder {folder} does not exist", "make it first")
+
+
+def _written(task: _Task) -> list[Path]:
+    kernels = [] if task.kernel is None else [task.kernel, task.kernel.with_suffix(".png")]
+    return [task.target, *kernels]
+
+
+def _require_usable(request: _Request, kernel_output: Path | None) -> None:
+    """Refuse factor, method, weights and kernel before any picture is read; the network is kept."""
+    from hsr_tf.upscaling import usable_network
+
+    chosen = usable_network(
+        request.scale, method=request.method, weights=request.weights, kernel=request.kernel
+    )
+    checks.require(
+        kernel_output is None or (chosen is not None and chosen.network.finds_kernel),
+        "kernel_output",
+        expected="a method that finds the blur",
+        received=request.method,
+        remedy="leave it out, or choose such a method, kbpn for example",
+    )
+
+
+def _loaded_kernel(words: str | None) -> np.ndarray | None:
+    if words is None:
+        return None
+    from hsr_tf.physics.psf_spec import parse_psf
+
+    return parse_psf(words, 1).kernel
+
+
+def _enlarge_all(tasks: list[_Task], request: _Request) -> int:
+    """Every picture of a folder; how many could not be."""
+    num_failed = 0
+    with _bar(len(tasks)) as progress:
+        for task in tasks:
+            try:
+                _enlarge(task, request, progress)
+            except (OSError, ValueError) as error:
+                warnings.warn(" ".join(str(error).split()), stacklevel=2)
+                num_failed += 1
+    return num_failed
+
+
+def _enlarge(task: _Task, request: _Request, progress: Progress) -> str:
+    """Read, enlarge and write one picture; the line that says so."""
+    from hsr_tf.io.pictures import read_picture, require_writable, write_picture
+    from hsr_tf.upscaling import TileControls, enlarged_length, upscale
+
+    start = time.perf_counter()
+    picture = read_picture(task.source)
+    height, width = (enlarged_length(n, request.scale) for n in picture.size)
+    require_writable(task.target, has_alpha=picture.has_alpha, size=(height, width))
+    found = upscale(
+        picture.values,
+        request.scale,
+        method=request.method,
+        weights=request.weights,
+        kernel=request.kernel,
+        controls=TileControls(tile=request.tile, progress=progress),
+    )
+    _write(task, picture, found, write_picture)
+    by = request.method if found.weights is None else f"{request.method}, {found.weights}"
+    return f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s)"
+
+
+def _write(task: _Task, picture: Any, found: Any, write_picture: Callable[..., Any]) -> None:
+    write_picture(replace(picture, values=found.image), task.target)
+    if task.kernel is None:
+        return
+    from hsr_tf.io.atomic import replacing_file
+    from hsr_tf.report.cameras import CamerasData, cameras_sheet
+
+    with replacing_file(task.kernel) as draft, open(draft, "wb") as file:
+        np.save(file, found.kernel)
+    title = f"Blur found in {task.source.name}"
+    cameras_sheet(task.kernel.with_suffix(".png"), CamerasData(title=title, psf=found.kernel))
+
+
+@contextmanager
+def _bar(num_pictures: int) -> Iterator[Progress]:
+    """One progress bar for all pictures, moved on by their tiles; none where stderr is no terminal."""
+    from tqdm import tqdm
+
+    shape = "{percentage:3.0f}% |{bar}| {postfix} [{elapsed}<{remaining}]"
+    with tqdm(total=num_pictures, bar_format=shape, disable=not sys.stderr.isatty(), leave=False) as bar:
+        last, done = 0.0, 0
+
+        def progress(num_done: int, num_tiles: int) -> None:
+            nonlocal last, done
+            share = num_done / num_tiles
+            bar.update(share - last if share > last else share)
+            last = 0.0 if num_done == num_tiles else share
+            done += num_done == num_tiles
+            bar.set_postfix_str(f"{done} of {num_pictures}", refresh=False)
+
+        yield progress
