@@ -97,12 +97,17 @@ def test_one_command_prints_and_writes_quality_and_memory(start_solvers: Start, 
     output, errors = run.communicate(timeout=290)
     assert run.returncode == 0 and "| x4 | sylvester |" in output, errors
     assert json.loads((tmp_path / "found.json").read_text())["lines"][0]["method"] == "spectral_ls"
-    run = start_solvers(*flags_, "--memory", "--size=64")
+    run = start_solvers(*flags_, "--methods=sylvester,estimate_psf_srf", "--memory", "--size=64")
     output, errors = run.communicate(timeout=290)
     assert run.returncode == 0, errors
     memory = json.loads((tmp_path / "found.json").read_text())["memory"]
-    assert [line["method"] for line in memory] == ["spectral_ls", "sylvester"]
+    assert [line["method"] for line in memory] == ["spectral_ls", "sylvester", "estimate_psf_srf"]
     assert all(0.1 < line["peak_gib"] < 3 for line in memory)
+
+
+def test_estimating_the_cameras_is_a_method_of_the_memory_table_with_the_limit_of_blind_ones() -> None:
+    assert solvers.limit_of("estimate_psf_srf") == solvers.limit_of("blind_deep_prior") == 180.0
+    assert solvers.limit_of("deep_prior") == 120.0
 
 
 def test_unknown_methods_are_one_line(start_solvers: Start) -> None:
