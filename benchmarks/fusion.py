@@ -154,6 +154,21 @@ def measure_step(scale: int, scene: Scene, repeats: int) -> StepCost:
 
 def markdown(figures: Sequence[Figure], costs: Sequence[StepCost]) -> str:
     """The two tables."""
+    lines = [
+        figures_table(figures),
+        "",
+        "| training step | median s | without simulation | simulation alone |",
+    ]
+    lines[-1] += " simulation's share |"
+    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    for cost in costs:
+        times = f"{cost.step:.4f} | {cost.without:.4f} | {cost.simulation:.4f}"
+        lines.append(f"| x{cost.scale} | {times} | {100 * cost.share:.1f} % |")
+    return "\n".join(lines)
+
+
+def figures_table(figures: Sequence[Figure]) -> str:
+    """A line a run."""
     lines = ["| run | median s | GFLOP | GFLOP/s | share of ceiling |", "| --- | ---: | ---: | ---: | ---: |"]
     for figure in figures:
         rest = ["", "", ""]
@@ -164,11 +179,6 @@ def markdown(figures: Sequence[Figure], costs: Sequence[StepCost]) -> str:
                 f"{100 * (figure.share or 0):.0f} %",
             ]
         lines.append(f"| {figure.name} | {figure.seconds:.3f} | {' | '.join(rest)} |")
-    lines += ["", "| training step | median s | without simulation | simulation alone | simulation's share |"]
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
-    for cost in costs:
-        times = f"{cost.step:.4f} | {cost.without:.4f} | {cost.simulation:.4f}"
-        lines.append(f"| x{cost.scale} | {times} | {100 * cost.share:.1f} % |")
     return "\n".join(lines)
 
 

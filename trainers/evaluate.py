@@ -1,5 +1,7 @@
 """Score methods on scenes: `python -m trainers.evaluate --methods=spectral_ls,ms_ssfnet --scales=8,16`.
 
+Methods of single images are another task, `--task=pictures`, which `trainers.evaluate_pictures` describes.
+
 The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700
 response, no noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1], nothing
 else is. Every method gets what `hsr fuse` would give it; with --cameras=estimated it is not told the cameras,
@@ -37,9 +39,10 @@ from hsr_tf.report.timeline import Mark, time_sheet
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls
-from trainers import _flags
+from trainers import _flags, evaluate_pictures
 
 FLAGS = flags.FLAGS
+METHODS, SCALES = ("bicubic", "spectral_ls", "ms_ssfnet"), ("8",)
 HSI_SNR_DB, MSI_SNR_DB = 35.0, 40.0
 COLUMNS = ("psnr_bands", "psnr_cube", "sam_degrees", "rmse_255", "ssim", "ergas")
 HEADINGS = ("PSNR (bands)", "PSNR (cube)", "SAM", "RMSE x 255", "SSIM", "ERGAS", "seconds")
@@ -47,13 +50,15 @@ HEADINGS = ("PSNR (bands)", "PSNR (cube)", "SAM", "RMSE x 255", "SSIM", "ERGAS",
 
 def define_flags() -> None:
     """What is scored on what."""
+    flags.DEFINE_enum("task", "scenes", ["scenes", "pictures"], "Fusion of scenes, or single pictures.")
     flags.DEFINE_list(
         "methods",
-        ["bicubic", "spectral_ls", "ms_ssfnet"],
-        "Methods by name; NAME@FOLDER for a network with the weights of a folder.",
+        [],
+        "Methods by name; NAME@FOLDER for a network with the weights of a folder "
+        f"(default: {','.join(METHODS)}; for pictures {','.join(evaluate_pictures.METHODS)}).",
     )
     flags.DEFINE_string("scenes", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
-    flags.DEFINE_list("scales", ["8"], "Sharp pixels a coarse pixel along one side.")
+    flags.DEFINE_list("scales", [], "Sharp pixels a coarse pixel along one side (default: 8; 2,3,4).")
     flags.DEFINE_string("psf", "gaussian", "Point-spread function.")
     flags.DEFINE_string("srf", "nikon_d700", "Spectral response: a name, or a CSV file.")
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
@@ -215,8 +220,11 @@ def write_tables(folder: Path, rows: Sequence[Row], protocol: dict[str, Any]) ->
 
 def main() -> None:
     """Flags to arguments, score, write."""
-    entries = parse_entries(FLAGS.methods)
-    scales = [positive_scale(text) for text in FLAGS.scales]
+    if FLAGS.task == "pictures":
+        evaluate_pictures.main()
+        return
+    entries = parse_entries(FLAGS.methods or METHODS)
+    scales = [positive_scale(text) for text in FLAGS.scales or SCALES]
     paths = find_scenes(FLAGS.scenes, default="hsi/cave_test")
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -342,4 +350,5 @@ def positive_scale(text: str) -> int:
 
 if __name__ == "__main__":
     define_flags()
+    evaluate_pictures.define_flags()
     _flags.run_app(main)

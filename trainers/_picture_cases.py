@@ -1,0 +1,142 @@
+"""How pictures are degraded when methods are scored on them, and how a method enlarges them again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hsr_tf import methods
+from hsr_tf.color import rgb_to_y
+from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork
+from hsr_tf.networks.image_selection import select_image_network
+from hsr_tf.networks.pretrained import SINGLE_IMAGE, load_image_network
+from hsr_tf.physics.psf import gaussian_psf
+from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
+from hsr_tf.physics.sample_blur import SampleBlur
+from trainers._pictures import compiled
+
+BICUBIC = "bicubic"
+
+
+@dataclass(frozen=True)
+class Case:
+    """How pictures are degraded: the scale, and the deviation of the blur before or None."""
+
+    scale: float
+    sigma: float | None = None
+
+    @property
+    def label(self) -> str:
+        """How tables name it."""
+        return f"x{self.scale:g}" + ("" if self.sigma is None else f", sigma {self.sigma:g}")
+
+    @property
+    def kernel(self) -> np.ndarray:
+        """The kernel (k, k) float32; a single one in the middle without blur."""
+        if self.sigma is None:
+            return np.pad(np.ones((1, 1), np.float32), KERNEL_SIZE // 2)
+        return gaussian_psf(1, sigma=self.sigma, support=KERNEL_SIZE).kernel.astype(np.float32)
+
+    def degrade(self, sharp: np.ndarray) -> tf.Tensor:
+        """The small picture (1, h, w, C) of a sharp one (H, W, C) in [0, 1]."""
+        image = tf.constant(sharp[None])
+        if self.sigma is not None:
+            image = SampleBlur(tf.constant(self.kernel[None]))(image)
+        return reduce_picture(image, self.scale)
+
+    def cut(self, picture: np.ndarray) -> np.ndarray:
+        """The top left part of (H, W, C) whose sides a whole scale divides."""
+        multiple = int(self.scale) if float(self.scale).is_integer() else 1
+        height, width = (n - n % multiple for n in picture.shape[:2])
+        return picture[:height, :width]
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """What a method made of a small picture: Y (H, W, 1), the kernel it found or None, and its seconds."""
+
+    luma: np.ndarray
+    kernel: np.ndarray | None
+    seconds: float
+
+
+class Enlarger:
+    """Bicubic enlargement, or a network of single images.
+
+    Args:
+        label: how tables name it.
+        network: None for bicubic enlargement.
+    """
+
+    def __init__(self, label: str, network: ImageNetwork | None = None) -> None:
+        self.label, self.network = label, network
+        self._infer: Callable[..., Any] | None = None if network is None else compiled(network)
+        self._asked = {tensor.name for tensor in network.inputs} if network is not None else set()
+        self._warm = False
+
+    def fits(self, case: Case) -> bool:
+        """Whether it can enlarge by the scale of a case."""
+        return self.network is None or self.network.spec.scale in (None, case.scale)
+
+    def run(self, picture: NamedPicture, case: Case) -> Estimate:
+        """Enlarge the degraded picture to the size of the sharp one; compiling is not timed."""
+        colour = self.network is not None and self.network.spec.num_channels == 3
+        sharp = case.cut(_colours(picture) if colour else picture.luma) / np.float32(255.0)
+        small = case.degrade(sharp)
+        if not self._warm:
+            self._enlarge(small[:, :24, :24], case, (int(24 * case.scale),) * 2)
+            self._warm = True
+        begin = time.perf_counter()
+        values, kernel = self._enlarge(small, case, (sharp.shape[0], sharp.shape[1]))
+        seconds = time.perf_counter() - begin
+        return Estimate(np.asarray(rgb_to_y(values)) if colour else values, kernel, seconds)
+
+    def _enlarge(
+        self, small: tf.Tensor, case: Case, size: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        if self.network is None or self._infer is None:
+            return enlarge_picture(small, case.scale, size).numpy()[0], None
+        whole = self.network.spec.scale is None
+        inputs = {"lr_image": enlarge_picture(small, case.scale, size) if whole else small}
+        if "kernel" in self._asked:
+            inputs["kernel"] = tf.constant(case.kernel[None])
+        outputs = self._infer(inputs)
+        kernel = outputs.get("kernel")
+        return outputs["estimate"].numpy()[0], None if kernel is None else _one_kernel(kernel.numpy())
+
+
+def find_enlargers(texts: Sequence[str], scales: Sequence[float]) -> list[Enlarger]:
+    """The methods as flags name them: NAME, or NAME@FOLDER with the weights of a folder.
+
+    A network without a folder has the weights that come with the package, those of each scale.
+
+    Raises:
+        ValueError: for an unknown method, or a network without weights or with those of another.
+        OSError: for a folder of weights that holds no such network.
+    """
+    found: list[Enlarger] = []
+    for text in dict.fromkeys(texts):
+        name, _, folder = text.partition("@")
+        if text == BICUBIC:
+            found.append(Enlarger(BICUBIC))
+            continue
+        methods.get(name, (SINGLE_IMAGE,))
+        cards = [select_image_network(name, folder or None, scale) for scale in scales]
+        for place in dict.fromkeys(card.folder for card in cards):
+            found.append(Enlarger(f"{name}@{place.name}" if folder else name, load_image_network(place)))
+    return found
+
+
+def _colours(picture: NamedPicture) -> np.ndarray:
+    return np.repeat(picture.values, 3, -1) if picture.values.shape[-1] == 1 else picture.values
+
+
+def _one_kernel(kernels: np.ndarray) -> np.ndarray:
+    """The kernel (k, k) of a batch of one; the mean where there is one a pixel."""
+    return np.asarray(kernels[0] if kernels.ndim == 3 else kernels.mean(axis=tuple(range(kernels.ndim - 2))))

@@ -1,0 +1,126 @@
+"""Scores of enlarged pictures: rows, means over sets, tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsr_tf.camera_metrics import kernel_l1
+from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.io.atomic import replacing_file
+from hsr_tf.metrics import luma_scores
+from trainers._picture_cases import BICUBIC, Case, Estimate
+
+HEADINGS = ("PSNR (Y), dB", "over bicubic, dB", "SSIM (Y)", "kernel L1", "seconds")
+
+
+@dataclass(frozen=True)
+class PictureRow:
+    """One estimate's scores."""
+
+    method: str
+    pictures: str
+    scale: float
+    sigma: float | None
+    picture: str
+    psnr: float
+    ssim: float
+    kernel_l1: float | None
+    seconds: float
+
+    @property
+    def group(self) -> tuple[str, float, float | None]:
+        """What means are taken over: set, scale and blur."""
+        return self.pictures, self.scale, self.sigma
+
+
+def score(label: str, pictures: str, picture: NamedPicture, *, case: Case, made: Estimate) -> PictureRow:
+    """The row of one estimate."""
+    truth = case.cut(picture.luma) / np.float32(255.0)
+    scores = luma_scores(truth, made.luma, border=math.ceil(case.scale))
+    apart = None if made.kernel is None else kernel_l1(case.kernel, made.kernel)
+    return PictureRow(
+        method=label,
+        pictures=pictures,
+        scale=case.scale,
+        sigma=case.sigma,
+        picture=picture.name,
+        psnr=scores.psnr,
+        ssim=scores.ssim,
+        kernel_l1=apart,
+        seconds=round(made.seconds, 4),
+    )
+
+
+def markdown_table(rows: Sequence[PictureRow]) -> str:
+    """Means over each set, a line a case and method."""
+    lines = ["| set | case | method | " + " | ".join(HEADINGS) + " |"]
+    lines.append("| --- | --- | --- |" + " ---: |" * len(HEADINGS))
+    for mean in means(rows):
+        gain, apart = mean["gain"], mean["kernel_l1"]
+        cells = [f"{mean['psnr']:.2f}", "" if gain is None else f"{gain:+.2f}", f"{mean['ssim']:.4f}"]
+        cells += ["" if apart is None else f"{apart:.3f}", f"{mean['seconds']:.3f}"]
+        case = Case(mean["scale"], mean["sigma"]).label
+        lines.append(f"| {mean['set']} | {case} | {mean['method']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def means(rows: Sequence[PictureRow]) -> list[dict[str, Any]]:
+    """Mean scores by set, case and method, with the gain over bicubic on the same pictures."""
+    found = []
+    for group in dict.fromkeys(row.group for row in rows):
+        inside = [row for row in rows if row.group == group]
+        floor = {row.picture: row.psnr for row in inside if row.method == BICUBIC}
+        for method in dict.fromkeys(row.method for row in inside):
+            chosen = [row for row in inside if row.method == method]
+            gains = [row.psnr - floor[row.picture] for row in chosen if row.picture in floor]
+            kernels = [row.kernel_l1 for row in chosen if row.kernel_l1 is not None]
+            found.append(
+                {
+                    "set": group[0],
+                    "scale": group[1],
+                    "sigma": group[2],
+                    "method": method,
+                    "pictures": len(chosen),
+                    "psnr": float(np.mean([row.psnr for row in chosen])),
+                    "gain": float(np.mean(gains)) if gains else None,
+                    "ssim": float(np.mean([row.ssim for row in chosen])),
+                    "kernel_l1": float(np.mean(kernels)) if kernels else None,
+                    "seconds": float(np.mean([row.seconds for row in chosen])),
+                }
+            )
+    return found
+
+
+def write_tables(folder: Path, rows: Sequence[PictureRow], protocol: dict[str, Any]) -> None:
+    """scores.csv, scores.json and scores.md."""
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(asdict(rows[0])))
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    plain = {"protocol": protocol, "rows": [_plain(asdict(row)) for row in rows]}
+    plain["mean"] = [_plain(mean) for mean in means(rows)]
+    texts = {
+        "scores.csv": table.getvalue(),
+        "scores.json": json.dumps(plain, indent=1, allow_nan=False) + "\n",
+        "scores.md": markdown_table(rows),
+    }
+    for name, text in texts.items():
+        with replacing_file(folder / name) as draft:
+            Path(draft).write_text(text, encoding="utf-8")
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Infinite scores, for which JSON has no number, become None."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in values.items()
+    }

@@ -1,0 +1,159 @@
+"""Score networks of single images: `python -m trainers.evaluate --task=pictures --methods=bicubic,vdsr`.
+
+The protocol of the papers: Y of BT.601 rounded to 8 bits (gray pictures as they are), sides cut to multiples
+of the scale, antialiased bicubic reduction, the estimate clipped and rounded to 8 bits, `scale` pixels a side
+left out. With --sigmas the sharp picture is blurred by a Gaussian of 21 x 21 before. Networks that are told
+the kernel get the true one; kernels that a network finds are scored by their summed absolute difference.
+
+Written to --output_dir: scores.csv (a row a picture), scores.json, scores.md (means over each set) and a
+sheet a picture and case, with the crop where the estimates are worst.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from hsr_tf import checks
+from hsr_tf.color import rgb_to_ycbcr, ycbcr_to_rgb
+from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
+from hsr_tf.data.scenes import data_root
+from hsr_tf.physics.reduction import enlarge_picture
+from hsr_tf.report.picture_sheet import PictureSheetData, draw_picture_sheet
+from trainers import _flags
+from trainers._picture_cases import Case, Enlarger, Estimate, find_enlargers
+from trainers._picture_scores import PictureRow, markdown_table, score, write_tables
+from trainers._pictures import scale_of
+
+FLAGS = flags.FLAGS
+SETS = ("Set5", "Set14", "BSD100", "Urban100")
+METHODS = ("bicubic", "vdsr")
+SCALES = ("2", "3", "4")
+
+
+def define_flags() -> None:
+    """What this task has beside the flags of `trainers.evaluate`."""
+    flags.DEFINE_list(
+        "sets", [], f"Folders of pictures (default: those of {', '.join(SETS)} that $HSR_DATA has)."
+    )
+    flags.DEFINE_list("sigmas", [], "Gaussian blurs before the reduction (default: none), e.g. 0.2,1.3,2.6.")
+
+
+def find_sets(names: Sequence[str]) -> dict[str, list[Path]]:
+    """The pictures of each set by its name; without names those of `SETS` that the data root has.
+
+    Raises:
+        OSError: for a folder that is missing or holds no picture, or when there is none.
+    """
+    root = data_root()
+    if not names:
+        known = [name for name in SETS if root is not None and (root / "sisr" / name).is_dir()]
+        if not known:
+            raise checks.file_error(
+                root or "$HSR_DATA",
+                f"has none of sisr/{', sisr/'.join(SETS)}",
+                "set HSR_DATA, or give --sets",
+            )
+        return {name: find_pictures(f"sisr/{name}") for name in known}
+    return {Path(name).name: find_pictures(f"sisr/{name}" if name in SETS else name) for name in names}
+
+
+def evaluate(
+    enlargers: Sequence[Enlarger],
+    sets: Mapping[str, Sequence[Path]],
+    cases: Sequence[Case],
+    *,
+    sheets: Path | None = None,
+) -> list[PictureRow]:
+    """Score every method on every picture in every case that it fits, and draw the sheets into a folder."""
+    rows: list[PictureRow] = []
+    total = len(cases) * sum(map(len, sets.values()))
+    with tqdm(total=total, unit="picture", dynamic_ncols=True) as bar:
+        for name, paths in sets.items():
+            for picture in map(load_picture, paths):
+                for case in cases:
+                    bar.set_postfix_str(f"{picture.name} {case.label}")
+                    made = {one.label: one.run(picture, case) for one in enlargers if one.fits(case)}
+                    new = [score(label, name, picture, case=case, made=each) for label, each in made.items()]
+                    rows += new
+                    if sheets is not None and made:
+                        _draw(sheets / f"{name}_{picture.name}_{_slug(case)}.png", picture, case, made, new)
+                    bar.update()
+    checks.require(
+        bool(rows),
+        "methods",
+        expected="a method that fits the scales",
+        received=", ".join(one.label for one in enlargers),
+        remedy="ask for bicubic, or for the scale that the network was trained for",
+    )
+    return rows
+
+
+def main() -> None:
+    """Flags to arguments, score, write."""
+    scales = [scale_of(text) for text in FLAGS.scales or SCALES]
+    cases = [Case(scale, sigma) for scale in scales for sigma in sigmas_of(FLAGS.sigmas)]
+    enlargers, sets = find_enlargers(FLAGS.methods or METHODS, scales), find_sets(FLAGS.sets)
+    folder = Path(FLAGS.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = evaluate(enlargers, sets, cases, sheets=folder if FLAGS.sheets else None)
+    write_tables(folder, rows, _flags.resolved_flags())
+    print(markdown_table(rows))
+    print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
+
+
+def sigmas_of(texts: Sequence[str]) -> list[float | None]:
+    """Deviations as flags name them; no blur for none.
+
+    Raises:
+        ValueError: for anything but positive numbers.
+    """
+    try:
+        found = [float(text) for text in texts]
+    except ValueError:
+        found = [math.nan]
+    checks.require(
+        all(0 < sigma < math.inf for sigma in found),
+        "sigmas",
+        expected="positive numbers",
+        received=",".join(texts),
+        remedy="write e.g. --sigmas=0.2,1.3,2.6",
+    )
+    return list(found) or [None]
+
+
+def _draw(
+    path: Path, picture: NamedPicture, case: Case, made: Mapping[str, Estimate], rows: Sequence[PictureRow]
+) -> None:
+    """The sheet of one picture, in colours where the truth has some: those of the small picture."""
+    truth = case.cut(picture.values) / np.float32(255.0)
+    kernels = {label: each.kernel for label, each in made.items() if each.kernel is not None}
+    draw_picture_sheet(
+        path,
+        PictureSheetData(
+            title=f"{picture.name}, {case.label}",
+            truth=truth,
+            estimates={label: _coloured(truth, case, each.luma) for label, each in made.items()},
+            notes={row.method: f"{row.psnr:.2f} dB, SSIM {row.ssim:.3f}" for row in rows},
+            kernels={"truth": case.kernel, **kernels} if kernels else {},
+            crop_size=min(64, *truth.shape[:2]),
+        ),
+    )
+
+
+def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:
+    """Y with the chroma of the bicubically enlarged small picture; Y itself of a gray picture."""
+    if truth.shape[-1] == 1:
+        return luma
+    small = case.degrade(np.asarray(rgb_to_ycbcr(truth)))
+    chroma = enlarge_picture(small, case.scale, (truth.shape[0], truth.shape[1])).numpy()[0, ..., 1:]
+    return np.asarray(ycbcr_to_rgb(np.concatenate([luma, chroma], -1)))
+
+
+def _slug(case: Case) -> str:
+    return case.label.replace(", sigma ", "_sigma").replace(" ", "")
