@@ -11,7 +11,9 @@ round after the first, rounds going on while both residuals fall by more than 1 
 delta = 2 sqrt(mean(Y) / 0.7455) / c^3.
 
 Departures: the number of endmembers is given, not estimated (the authors' program takes the virtual
-dimensionality where that is larger); E R is never updated on its own, as the response is known.
+dimensionality where that is larger); E R is never updated on its own, as the response is known. By default
+the result is averaged with the closed-form map and made to agree with both images, which the published form
+does not do.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.solvers.colour_map import until
 from hsr_tf.solvers.endmembers import (
     Descent,
     Matrix,
+    Stop,
     constrained_rows,
     multiplicative_rows,
     project_nonnegative,
@@ -51,8 +55,12 @@ class CnmfConfig:
         tolerance: rounds end when one of the two residuals falls by less than this share.
         start: first abundances of Y: those of X enlarged ("bicubic", as published), or the non-negative ones
             that come nearest to `spectral_ls`, which change it by + 0.9 / - 0.4 / + 1.3 dB.
+        averaged: the mixture is averaged with the closed-form map, each band by what explains X best
+            (`ColourMap.average`). Off as published; it gains 0.1 and 0.2 dB on two training scenes without
+            noise, 2.4 to 5.9 dB on three with noise of 35 and 40 dB, and 0.6 dB on Jasper Ridge at x4 and on
+            Samson at x5 with four channels.
         consistent: the result is made to agree with both images, as far as they agree with each other. Off
-            as published; it gains about 3.5 dB.
+            as published; it gains about 3.5 dB without noise.
     """
 
     num_endmembers: int = 15
@@ -61,6 +69,7 @@ class CnmfConfig:
     inner_tolerance: float = 1e-8
     tolerance: float = 1e-2
     start: str = "spectral_ls"
+    averaged: bool = True
     consistent: bool = True
 
     def __post_init__(self) -> None:
@@ -70,7 +79,14 @@ class CnmfConfig:
     @classmethod
     def published(cls) -> CnmfConfig:
         """The authors' form."""
-        return cls(num_endmembers=30, num_iterations=2, num_inner=200, start="bicubic", consistent=False)
+        return cls(
+            num_endmembers=30,
+            num_iterations=2,
+            num_inner=200,
+            start="bicubic",
+            averaged=False,
+            consistent=False,
+        )
 
 
 @register(
@@ -92,27 +108,31 @@ class CnmfSolver(Solver):
         self.model, self.config = model, config
 
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
-        """See `Solver.solve`; negative values of the images count as zero.
+        """See `Solver.solve`; negative values of the images count as zero; the time limit cuts every fit.
 
         Raises:
             ValueError: for images that do not fit each other or the cameras.
         """
+        config, iterations = self.config, Iterations("cnmf", self.config.num_iterations, controls)
         pair = MixedPair(self.model, np.maximum(lr_hsi, 0), np.maximum(hr_msi, 0))
-        iterations = Iterations("cnmf", self.config.num_iterations, controls)
         endmembers, last = self._corners(pair, controls.seed), np.full(2, np.finfo(np.float64).max)
-        abundances = None
+        abundances, late = None, until(iterations, 0.9)
         for _ in iterations:
             coarse = self._even(pair) if abundances is None else pair.coarse(abundances)
-            num_first = self.config.num_inner * (3 if abundances is None else 1)
-            endmembers, coarse = self._unmix_coarse(pair, endmembers, coarse, num_first, iterations)
+            num_first = config.num_inner * (3 if abundances is None else 1)
+            endmembers, coarse = self._unmix_coarse(
+                pair, endmembers, coarse, num_first, until(iterations, 1 / 3)
+            )
             if abundances is None:
-                abundances = self._start(pair, endmembers, coarse)
-            abundances = self._unmix_sharp(pair, endmembers, abundances, iterations)
+                abundances = self._start(pair, endmembers, coarse, until(iterations, 0.6))
+            abundances = self._unmix_sharp(pair, endmembers, abundances, late)
             residuals = np.sqrt(pair.residuals(abundances, endmembers))
-            if not np.all(last - residuals > self.config.tolerance * last):
+            if not np.all(last - residuals > config.tolerance * last) and not late():
                 iterations.finish()
             last = residuals
-            cube = partial(pair.cube, abundances, endmembers, consistent=self.config.consistent)
+            cube = partial(
+                pair.cube, abundances, endmembers, averaged=config.averaged, consistent=config.consistent
+            )
             iterations.report(0.5 * float(np.sum(residuals**2)), cube)
         return Outcome(cube(), iterations.done, iterations.converged)
 
@@ -124,9 +144,7 @@ class CnmfSolver(Solver):
         num_endmembers = self.config.num_endmembers
         return np.full((len(pair.spectra), num_endmembers), 1 / num_endmembers, np.float32)
 
-    def _unmix_sharp(
-        self, pair: MixedPair, endmembers: Matrix, abundances: Matrix, iterations: Iterations
-    ) -> Matrix:
+    def _unmix_sharp(self, pair: MixedPair, endmembers: Matrix, abundances: Matrix, stop: Stop) -> Matrix:
         """A from Y, for given E."""
         weight = _sum_weight(pair)
         return multiplicative_rows(
@@ -134,11 +152,11 @@ class CnmfSolver(Solver):
             _with_ones(endmembers @ pair.response, weight),
             np.maximum(abundances, FLOOR),
             descent=Descent(self.config.num_inner, self.config.inner_tolerance),
-            stop=lambda: iterations.share >= 1.0,
+            stop=stop,
         )
 
     def _unmix_coarse(
-        self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, num_first: int, iterations: Iterations
+        self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, num_first: int, stop: Stop
     ) -> tuple[Matrix, Matrix]:
         """A_h alone first, then E and A_h by turns."""
         weight, one = _sum_weight(pair), Descent(1, 0.0)
@@ -148,20 +166,24 @@ class CnmfSolver(Solver):
             _with_ones(endmembers, weight),
             np.maximum(coarse, FLOOR),
             descent=Descent(num_first, self.config.inner_tolerance),
+            stop=stop,
         )
         last = np.inf
         for _ in range(self.config.num_inner):
+            if stop():
+                break
             endmembers = multiplicative_rows(pair.spectra.T, coarse.T, endmembers.T, descent=one).T
             coarse = multiplicative_rows(spectra, _with_ones(endmembers, weight), coarse, descent=one)
             size = float(np.linalg.norm(pair.spectra - coarse @ endmembers))
-            if last <= size * (1 + self.config.inner_tolerance) or iterations.share >= 0.5:
+            if last <= size * (1 + self.config.inner_tolerance):
                 break
             last = size
         return np.ascontiguousarray(endmembers), coarse
 
-    def _start(self, pair: MixedPair, endmembers: Matrix, coarse: Matrix) -> Matrix:
+    def _start(self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, stop: Stop) -> Matrix:
+        """First abundances of Y."""
         enlarged = project_nonnegative(pair.enlarged(coarse))
-        if self.config.start == "bicubic":
+        if self.config.start == "bicubic" or stop():
             return enlarged
         basis = np.linalg.qr(endmembers.T)[0]
         return constrained_rows(
@@ -170,6 +192,7 @@ class CnmfSolver(Solver):
             enlarged,
             project=project_nonnegative,
             descent=Descent(100, 1e-3),
+            stop=stop,
         )
 
 

@@ -162,14 +162,20 @@ def multiplicative_rows(
 
 
 def fit_endmembers(
-    spectra: Matrix, abundances: Matrix, start: Matrix, *, upper: float, descent: Descent
+    spectra: Matrix,
+    abundances: Matrix,
+    start: Matrix,
+    *,
+    upper: float,
+    descent: Descent,
+    stop: Stop = never,
 ) -> Matrix:
     """Endmembers in [0, upper] that minimise |S - A E|^2, from `start` (p, C); the bands are independent."""
 
     def in_box(rows: Matrix) -> Matrix:
         return np.clip(rows, 0, np.float32(upper))
 
-    found = constrained_rows(spectra.T, abundances.T, start.T, project=in_box, descent=descent)
+    found = constrained_rows(spectra.T, abundances.T, start.T, project=in_box, descent=descent, stop=stop)
     return np.ascontiguousarray(found.T)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from hsr_tf import checks
-from hsr_tf.bases import DataConsistency, SpectralLS
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.solvers.assembly import Assembly
+from hsr_tf.solvers.colour_map import ColourMap
 from hsr_tf.solvers.endmembers import Matrix
 from hsr_tf.solvers.solver import Cube, check_pair
 
@@ -48,9 +50,14 @@ class MixedPair:
         """Bicubic enlargement: (h w, p) to (s h s w, p)."""
         return self._rows(bicubic_enlarge(self._image(coarse, self.lr_hsi), self.model.scale))
 
+    @cached_property
+    def colour_map(self) -> ColourMap:
+        """The closed-form map of the pair."""
+        return ColourMap(self.model, self.lr_hsi, self.hr_msi)
+
     def guess(self) -> Matrix:
-        """The spectra of `SpectralLS` at every sharp pixel, (s h s w, C)."""
-        return self._rows(SpectralLS(self.model)(*self._observations()))
+        """The closed-form spectra at every sharp pixel, `ColourMap.trusted`, (s h s w, C)."""
+        return self.colour_map.trusted().reshape(-1, self.lr_hsi.shape[-1])
 
     def residuals(self, abundances: Matrix, endmembers: Matrix) -> tuple[float, float]:
         """|X - (A D) E|^2 and |Y - A (E R)|^2."""
@@ -58,23 +65,17 @@ class MixedPair:
         colour_left = self.colours - abundances @ (endmembers @ self.response)
         return float(np.vdot(left, left)), float(np.vdot(colour_left, colour_left))
 
-    def cube(self, abundances: Matrix, endmembers: Matrix, *, consistent: bool) -> Cube:
-        """Z = A E, (s h, s w, C); where asked for, made to agree with both images.
+    def cube(self, abundances: Matrix, endmembers: Matrix, *, averaged: bool, consistent: bool) -> Cube:
+        """Z = A E, (s h, s w, C); where asked for, averaged with the closed-form map and made consistent.
 
-        It follows the two images as far as they agree with each other (`DataConsistency.trust`); for the rest
-        what A E leaves of X is enlarged and added, as in `SpectralLS`.
+        See `ColourMap.average` and `Assembly.complete`.
         """
-        mixed = self._image(abundances @ endmembers, self.hr_msi)
+        cube = (abundances @ endmembers).reshape(*self.hr_msi.shape[:2], -1)
+        if averaged:
+            self.colour_map.average(cube)
         if consistent:
-            projection, observations = DataConsistency(self.model), self._observations()
-            left = projection.residual(mixed, observations[0])
-            plain = mixed + bicubic_enlarge(left, self.model.scale)
-            trust = projection.trust(*observations, left)
-            mixed = plain + trust * (projection(mixed, *observations) - plain)
-        return np.asarray(ops.convert_to_numpy(mixed))[0]
-
-    def _observations(self) -> tuple[Any, Any]:
-        return ops.convert_to_tensor(self.lr_hsi[None]), ops.convert_to_tensor(self.hr_msi[None])
+            Assembly(self.model, self.lr_hsi, self.hr_msi).complete(cube)
+        return cube
 
     @staticmethod
     def _image(rows: Matrix, like: Cube) -> Any:

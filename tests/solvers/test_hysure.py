@@ -13,6 +13,7 @@ from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.solvers.gradients import Gradients, lengths, shrink
 from hsr_tf.solvers.hysure import Hysure, HysureConfig
 from hsr_tf.solvers.solver import Controls, Step
+from tests.solvers import scenes
 
 NUM_BANDS = 5
 
@@ -50,7 +51,13 @@ def test_shrinking_is_the_proximal_map_of_the_length() -> None:
 def test_it_reaches_the_minimum_from_which_no_step_leads_down() -> None:
     model, _, lr_hsi, hr_msi = scene(2, 3)
     config = HysureConfig(
-        rank=NUM_BANDS, tv_weight=1e-3, edge=0.0, num_iterations=200, tolerance=0.0, consistent=False
+        rank=NUM_BANDS,
+        tv_weight=1e-3,
+        edge=0.0,
+        num_iterations=200,
+        tolerance=0.0,
+        ground="nothing",
+        consistent=False,
     )
     cube = Hysure(model, config).solve(lr_hsi, hr_msi).estimate.astype(np.float64)
 
@@ -93,7 +100,7 @@ def test_turned_blurs_and_both_borders_are_fitted(border: str) -> None:
 def test_the_objective_falls_and_every_iteration_calls_back() -> None:
     model, _, lr_hsi, hr_msi = scene(2, 3)
     steps: list[Step] = []
-    found = Hysure(model, HysureConfig(num_iterations=25, tolerance=0.0)).solve(
+    found = Hysure(model, HysureConfig(num_iterations=25, tolerance=0.0, ground="nothing")).solve(
         lr_hsi, hr_msi, Controls(callback=steps.append)
     )
     assert [step.iteration for step in steps] == list(range(1, 26))
@@ -117,6 +124,21 @@ def test_the_published_options_are_the_papers() -> None:
     config = HysureConfig.published()
     assert (config.rank, config.msi_weight, config.tv_weight, config.penalty) == (10, 1.0, 5e-4, 0.05)
     assert (config.edge, config.num_iterations, config.consistent) == (0.0, 200, False)
+    assert config.ground == "nothing"
+
+
+def test_the_closed_form_ground_gains_where_the_scene_is_not_smooth() -> None:
+    rng = np.random.default_rng(0)
+    cube, model = scenes.mixture(24, 32, 13, edge=0.3), scenes.cameras(13, 3)
+    cube *= rng.uniform(0.5, 1, (24, 32, 1)).astype(np.float32)
+    images = scenes.pair(cube, model)
+    scores = [
+        scenes.psnr(
+            cube, Hysure(model, HysureConfig(ground=ground, num_iterations=20)).solve(*images).estimate
+        )
+        for ground in ("nothing", "spectral_ls")
+    ]
+    assert scores[1] > scores[0] + 0.3
 
 
 def test_what_does_not_fit_is_refused() -> None:

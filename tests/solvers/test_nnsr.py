@@ -16,6 +16,7 @@ from hsr_tf.solvers.dictionary import learn_dictionary, sparse_codes
 from hsr_tf.solvers.neighbours import neighbour_means
 from hsr_tf.solvers.nnsr import Nnsr, NnsrConfig
 from hsr_tf.solvers.solver import Controls, Step
+from tests.solvers import scenes
 
 NUM_BANDS = 5
 SMALL = NnsrConfig(num_atoms=8, dictionary_rounds=3)
@@ -92,7 +93,7 @@ def test_both_images_are_explained_for_a_turned_blur_too() -> None:
 def test_the_objective_falls_and_every_iteration_calls_back() -> None:
     model, _, lr_hsi, hr_msi = scene(2, 3)
     steps: list[Step] = []
-    config = replace(SMALL, num_iterations=10, growth=1.0)
+    config = replace(SMALL, num_iterations=10, growth=1.0, start="bicubic", ground="nothing")
     found = Nnsr(model, config).solve(lr_hsi, hr_msi, Controls(callback=steps.append))
     assert [step.iteration for step in steps] == list(range(1, 11))
     assert found.iterations == 10
@@ -116,7 +117,19 @@ def test_the_published_options_are_the_authors() -> None:
     config = NnsrConfig.published()
     assert (config.num_atoms, config.structure, config.sparsity) == (80, 0.015, 6e-5)
     assert (config.penalty, config.growth, config.num_iterations) == (2e-4, 1.1, 26)
-    assert not config.consistent
+    assert (config.start, config.ground, config.consistent) == ("bicubic", "nothing", False)
+
+
+def test_the_closed_form_ground_gains_where_nothing_looks_alike() -> None:
+    rng = np.random.default_rng(0)
+    cube, model = scenes.mixture(24, 32, 13, edge=0.3), scenes.cameras(13, 3)
+    cube *= rng.uniform(0.5, 1, (24, 32, 1)).astype(np.float32)
+    images = scenes.pair(cube, model)
+    scores = [
+        scenes.psnr(cube, Nnsr(model, replace(SMALL, ground=ground)).solve(*images).estimate)
+        for ground in ("nothing", "spectral_ls")
+    ]
+    assert scores[1] > scores[0] + 0.3
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -129,6 +142,6 @@ def test_what_does_not_fit_is_refused() -> None:
         with pytest.raises(ValueError, match=said) as error:
             Nnsr(model).solve(x, y)
         assert "\n" not in str(error.value)
-    for change in ({"growth": 0.9}, {"num_atoms": 0}, {"start": "zeros"}):
+    for change in ({"growth": 0.9}, {"num_atoms": 0}, {"start": "zeros"}, {"ground": "zeros"}):
         with pytest.raises(ValueError, match=next(iter(change))):
             NnsrConfig(**change)
