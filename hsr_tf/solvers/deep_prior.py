@@ -197,6 +197,7 @@ class PriorScene:
             else None,
             estimate=self.estimate,
             fingerprint=(*self._images, self.config),
+            seconds_before=self._assembly.seconds,
         )
 
     def estimate(self) -> Cube:

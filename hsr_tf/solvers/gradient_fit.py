@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from hsr_tf import checks
 from hsr_tf.io.atomic import replacing_file
-from hsr_tf.solvers.solver import Controls, Cube, Iterations
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Step
 
 Values = list[np.ndarray]
 
@@ -56,6 +56,7 @@ class FitTask:
             early stopping.
         estimate: the sharp cube of the current variables.
         fingerprint: arrays and words that tell this fit from another, for checkpoints.
+        seconds_before: that the solver took before the fit; callbacks are told them too.
     """
 
     name: str
@@ -64,6 +65,7 @@ class FitTask:
     held_out_error: Callable[[], float] | None
     estimate: Callable[[], Cube]
     fingerprint: Sequence[Any] = ()
+    seconds_before: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class GradientFit:
         if not self._restore():
             self._look(0)
             self._trace["start"] = self._trace["best"]
-        controls = self._without(2 * (time.perf_counter() - began))
+        controls = self._since(time.perf_counter() - began)
         iterations = Iterations(
             self._task.name, self._plan.num_steps, controls, start=int(self._trace["done"])
         )
@@ -149,14 +151,17 @@ class GradientFit:
             average.assign(value + momentum * (average - value) if self._plan.ema > 0 else value)
         return loss
 
-    def _without(self, seconds: float) -> Controls:
-        """The controls with less time: for the first look and, as long, the last one."""
-        limit = self._controls.max_seconds
-        return (
-            self._controls
-            if limit is None
-            else replace(self._controls, max_seconds=max(1e-3, limit - seconds))
-        )
+    def _since(self, seconds: float) -> Controls:
+        """The controls after the first look, with time left for the last one; callbacks count all of it."""
+        limit, told = self._controls.max_seconds, self._controls.callback
+        before = self._task.seconds_before + seconds
+
+        def callback(step: Step) -> None:
+            if told is not None:
+                told(replace(step, seconds=before + step.seconds))
+
+        left = None if limit is None else max(1e-3, limit - 2 * seconds)
+        return replace(self._controls, max_seconds=left, callback=callback)
 
     def _release(self) -> None:
         """Let go of the compiled step: it holds the images of the scene in a ring of references."""

@@ -17,6 +17,7 @@ from hsr_tf.solvers.blind_deep_prior import (
     PUBLISHED_BLIND,
     BlindDeepPrior,
     BlindPriorConfig,
+    BlindScene,
     flat_cameras,
 )
 from hsr_tf.solvers.solver import Controls, Outcome
@@ -116,6 +117,15 @@ def test_time_ends_it_and_it_needs_no_cameras(sharp: np.ndarray) -> None:
     assert found.iterations < 500 and not found.converged
     assert np.isfinite(found.estimate).all()
     assert methods.get("blind_deep_prior").needs == ()
+
+
+def test_cameras_that_were_not_learnt_are_those_of_the_start_to_the_last_bit(sharp: np.ndarray) -> None:
+    pair, config = observed(sharp), BlindPriorConfig(**{**QUICK, "base": "spectral_ls"})  # type: ignore[arg-type]
+    start = flat_cameras(*pair, SCALE)
+    scene = BlindScene(start, config, pair, Controls())
+    assert scene.model() is start.model and start.model.spatial.psf.factors is not None
+    scene.cameras.variables[0].assign(np.linspace(0, 5, 64).reshape(8, 8))
+    assert scene.model().spatial.psf.kernel[-1, -1] > start.model.spatial.psf.kernel[-1, -1]
 
 
 def test_an_unknown_start_is_refused() -> None:
