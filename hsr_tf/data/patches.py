@@ -39,7 +39,7 @@ class PatchSource:
     """Patches of several scenes.
 
     Args:
-        cubes: sharp cubes (H, W, C) float32 of the same number of bands; sizes may differ.
+        cubes: sharp cubes (H, W, C), float32 or 8-bit, of the same number of bands; sizes may differ.
         plan: which patches are drawn.
 
     Raises:
@@ -68,8 +68,8 @@ class PatchSource:
         """Batches `start_step` to `num_steps` - 1 of the endless sequence.
 
         Returns:
-            A dataset of (patches (B, p, p, C) float32, scene indices (B,) int64), prefetched to the
-            accelerator where there is one (several are fed by the distribution strategy).
+            A dataset of (patches (B, p, p, C) of the cubes' type, scene indices (B,) int64), prefetched to
+            the accelerator where there is one (several are fed by the distribution strategy).
         """
         steps = tf.data.Dataset.range(start_step, num_steps)
         batches = steps.map(self.batch, num_parallel_calls=2, deterministic=True)
