@@ -106,15 +106,30 @@ class FusionModel(keras.Model):
     def levels(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Every level's estimate: "estimate" and, for networks that have them, "estimate_<reduction>"."""
         lr_hsi, hr_msi = inputs["lr_hsi"], inputs["hr_msi"]
-        start = self._start(lr_hsi, hr_msi, inputs.get("spectral_map"))
-        sharp = hr_msi if start.base is None else ops.concatenate([hr_msi, start.base], -1)
-        outputs = self.network({"lr_hsi": start.guide, "hr_msi": sharp})
+        start = self.start(lr_hsi, hr_msi, inputs.get("spectral_map"))
+        outputs = self.network({"lr_hsi": start.guide, "hr_msi": start.sharp})
         estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
         if start.base is not None:
             estimates = {name: y + _reduced(start.base, name) for name, y in estimates.items()}
         if self.config.consistent:
             estimates["estimate"] = self._fitted(estimates["estimate"], lr_hsi, hr_msi, start.trust)
         return estimates
+
+    def start(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None = None) -> Start:
+        """What the network itself is given, and the base that it adds to."""
+        if self.config.base == "none":
+            return Start(None, lr_hsi, hr_msi, None)
+        guide, trust = lr_hsi, None
+        if self._sylvester is not None:
+            base = self._sylvester(lr_hsi, hr_msi)
+        elif self._least_squares is None:
+            base = bicubic_enlarge(lr_hsi, self.config.scale)
+        else:
+            fitted = self._least_squares.fit(lr_hsi, hr_msi) if spectral_map is None else spectral_map
+            found = self._least_squares.explained(fitted, lr_hsi, hr_msi)
+            base, trust = found.estimate, found.trust
+            guide = ops.concatenate([lr_hsi, found.residual], -1)
+        return Start(base, guide, ops.concatenate([hr_msi, base], -1), trust)
 
     def _fitted(self, free: Tensor, lr_hsi: Tensor, hr_msi: Tensor, trust: Tensor | None) -> Tensor:
         """The estimate fitted to both observations."""
@@ -135,18 +150,6 @@ class FusionModel(keras.Model):
             layer.set_weights(self.network.get_layer(layer.name).get_weights())
         return lean
 
-    def _start(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None) -> _Start:
-        if self.config.base == "none":
-            return _Start(None, lr_hsi, None)
-        if self._sylvester is not None:
-            return _Start(self._sylvester(lr_hsi, hr_msi), lr_hsi, None)
-        if self._least_squares is None:
-            return _Start(bicubic_enlarge(lr_hsi, self.config.scale), lr_hsi, None)
-        if spectral_map is None:
-            spectral_map = self._least_squares.fit(lr_hsi, hr_msi)
-        found = self._least_squares.explained(spectral_map, lr_hsi, hr_msi)
-        return _Start(found.estimate, ops.concatenate([lr_hsi, found.residual], -1), found.trust)
-
     def get_config(self) -> dict[str, Any]:
         """Configuration and cameras as plain data."""
         return {"config": config_to_dict(self.config), "cameras": cameras_to_dict(self.cameras)}
@@ -159,11 +162,19 @@ class FusionModel(keras.Model):
 
 
 @dataclass(frozen=True)
-class _Start:
-    """What the network starts from: the base (or None), its coarse input, and the trust in projections."""
+class Start:
+    """What the network starts from.
+
+    Attributes:
+        base: (B, s h, s w, C) that the network adds to, or None.
+        guide: (B, h, w, C or 2 C), its coarse input.
+        sharp: (B, s h, s w, c or c + C), its sharp input.
+        trust: in projections, (B, 1, 1, 1), where the base tells.
+    """
 
     base: Tensor | None
     guide: Tensor
+    sharp: Tensor
     trust: Tensor | None
 
 

@@ -97,7 +97,7 @@ class Assembly:
         """
         left = self.lr_hsi - self.degraded(cube)
         if trust is None:
-            trust = self._trust(left)
+            trust = self.trust(left)
         self._match_spectrum(cube, trust)
         seen = self.lr_hsi - self.degraded(cube) if trust > 0 else left
         solved = self._consistency.solve(tf.constant(seen[None]))
@@ -116,7 +116,8 @@ class Assembly:
         ]
         return np.concatenate(parts, -1)
 
-    def _trust(self, left: Cube) -> float:
+    def trust(self, left: Cube) -> float:
+        """t of `DataConsistency.trust` for what an estimate leaves of X, (h, w, C)."""
         images = (tf.constant(image[None]) for image in (self.lr_hsi, self.hr_msi, left))
         return float(np.squeeze(self._consistency.trust(*images)))
 

@@ -82,8 +82,8 @@ class KernelLS(Solver):
         check_pair(lr_hsi, hr_msi, self.model)
         assembly = Assembly(self.model, lr_hsi, hr_msi)
         start = assembly.start()
-        iterations = Iterations(self.name, self._most(lr_hsi), controls)
         regression = KernelRegression(self.model, self.config, start, hr_msi, controls.seed)
+        iterations = Iterations(self.name, regression.most, controls)
 
         def estimate() -> Cube:
             cube = assembly.cube(start.spectral_map, regression.codes(), regression.subspace.vectors)
@@ -98,10 +98,6 @@ class KernelLS(Solver):
         complete = iterations.done == iterations.most
         return Outcome(estimate(), iterations.done, complete, details={"rank": regression.subspace.rank})
 
-    def _most(self, lr_hsi: Cube) -> int:
-        cover = window_cover((lr_hsi.shape[0], lr_hsi.shape[1]), self.model.scale, self.config.window)
-        return self.config.draws * len(self.config.kernels) * len(cover.windows())
-
 
 class KernelRegression:
     """The corrections of all kernels in all windows, as subspace codes.
@@ -112,6 +108,10 @@ class KernelRegression:
         start: the map whose residual is explained.
         hr_msi: Y, (H, W, c).
         seed: of the random features.
+
+    Attributes:
+        most: number of fits, one a kernel and window.
+        finished: kernels that were fitted in every window.
     """
 
     def __init__(
@@ -124,22 +124,12 @@ class KernelRegression:
         height, width, _ = start.residual.shape
         self._cover = window_cover((height, width), model.scale, config.window)
         self._sum = np.zeros((*hr_msi.shape[:2], self.subspace.rank), np.float32)
-        self._finished = 0
-        self._held_out_left: list[NDArray[np.float64]] = []
+        self.most = config.draws * len(config.kernels) * len(self._cover.windows())
+        self.finished = 0
 
     def codes(self) -> NDArray[np.float32]:
         """Mean correction of the kernels that were fitted in every window, (H, W, r)."""
-        return (self._sum / max(1, self._finished)).astype(np.float32)
-
-    def held_out_error(self) -> float:
-        """Mean square, over bands, of what the mean of the kernels leaves of X where it was held out.
-
-        Of one window only, whose fits all hold out the same coarse pixels; nan for several.
-        """
-        if len(self._cover.windows()) > 1 or not self._held_out_left:
-            return float("nan")
-        left = np.mean(self._held_out_left, 0)
-        return float(np.square(left).sum(-1).mean() / self.subspace.vectors.shape[1])
+        return (self._sum / max(1, self.finished)).astype(np.float32)
 
     def steps(self) -> Iterator[RidgeFit]:
         """Fit kernel after kernel, each in all windows; a kernel counts once it has been in all."""
@@ -149,10 +139,9 @@ class KernelRegression:
             windows = self._cover.windows()
             for window in windows:
                 fit = self._fit(window, Kernel(*lengths), rng, correction)
-                self._held_out_left.append(fit.held_out_left)
                 if window is windows[-1]:
                     self._sum += correction
-                    self._finished += 1
+                    self.finished += 1
                 yield fit
 
     def _fit(

@@ -26,13 +26,11 @@ class RidgeFit:
         weight: w.
         held_out_error: mean squared error on the samples held out, relative to their mean square; nan where
             none were.
-        held_out_left: (number held out, r), truth less prediction there, from the fit to the rest.
     """
 
     coefficients: Array
     weight: float
     held_out_error: float
-    held_out_left: Array
 
 
 class Ridge:
@@ -77,15 +75,17 @@ def fit_ridge(
     """
     if held_out.all() or not held_out.any():
         whole = Ridge(features, targets).coefficients(weights[-1])
-        return RidgeFit(whole, weights[-1], float("nan"), np.zeros((0, targets.shape[1])))
+        return RidgeFit(whole, weights[-1], float("nan"))
     part = Ridge(features[~held_out], targets[~held_out])
     seen, truth = features[held_out], targets[held_out]
-    left = [truth - seen @ part.coefficients(weight).astype(seen.dtype) for weight in weights]
-    errors = [float(np.mean(np.square(rest))) for rest in left]
+    errors = [
+        float(np.mean(np.square(truth - seen @ part.coefficients(weight).astype(seen.dtype))))
+        for weight in weights
+    ]
     best = int(np.argmin(errors))
     whole = Ridge(features, targets).coefficients(weights[best])
     relative = errors[best] / max(float(np.mean(truth**2)), 1e-30)
-    return RidgeFit(whole, weights[best], relative, np.asarray(left[best], np.float64))
+    return RidgeFit(whole, weights[best], relative)
 
 
 def held_out_blocks(height: int, width: int) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,18 @@ class Iterations:
     def _in_time(self, next_seconds: float) -> bool:
         limit = self.controls.max_seconds
         return limit is None or self.seconds + next_seconds < limit
+
+
+def counting_on(controls: Controls, done: int, most: int) -> Controls:
+    """The controls of a later part of a solver: its callback goes on counting after `done`, of `most`."""
+    told = controls.callback
+    if told is None:
+        return controls
+
+    def callback(step: Step) -> None:
+        told(replace(step, iteration=done + step.iteration, most=most))
+
+    return replace(controls, callback=callback)
 
 
 class BestSoFar:

@@ -15,7 +15,7 @@ from hsr_tf.solvers.adapt import Adapt, AdaptConfig
 from hsr_tf.solvers.solver import Controls, Step
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
-NUM_BANDS, SCALE = 5, 4
+NUM_BANDS, SCALE = 5, 2
 
 
 @pytest.fixture(scope="module")
@@ -24,30 +24,38 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> AdaptConfig:
     config = FusionConfig(
         "ms_ssfnet", SCALE, NUM_BANDS, base="spectral_ls", options=(("features", 8), ("num_levels", 1))
     )
-    model = FusionModel(config, cameras(NUM_BANDS))
+    model = FusionModel(config, cameras(NUM_BANDS, scale=SCALE))
     rng = np.random.default_rng(0)
     for weight in model.network.trainable_weights:
         weight.assign(weight.numpy() + 0.002 * rng.standard_normal(weight.shape))
     folder = save_model(model.for_inference(), tmp_path_factory.mktemp("model") / "net", {})
-    return AdaptConfig(weights=folder, num_steps=20, learning_rate=1e-3, tile=6, kernel_share=0.0)
+    return AdaptConfig(weights=folder, num_steps=20, learning_rate=1e-3, turns=False, kernel_share=0.0)
 
 
 @pytest.fixture(scope="module")
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray, ObservationModel]:
-    model = cameras(NUM_BANDS)
-    cube = mixture(72, 80, NUM_BANDS, num_spectra=5)
+    model = cameras(NUM_BANDS, scale=SCALE)
+    cube = mixture(40, 36, NUM_BANDS, num_spectra=5)
     return cube, *pair(cube, model), model
 
 
-def test_fine_tuning_lowers_the_error_on_what_was_held_out(trained: AdaptConfig, scene: tuple) -> None:
+def test_fine_tuning_gains_and_tells_each_step(trained: AdaptConfig, scene: tuple) -> None:
     cube, lr_hsi, hr_msi, model = scene
     steps: list[Step] = []
     found = Adapt(model, trained).solve(lr_hsi, hr_msi, Controls(callback=steps.append))
-    assert found.details["held_out_error"] < found.details["trained_held_out_error"]
-    assert len(steps) == found.iterations
+    assert [step.iteration for step in steps] == list(range(1, found.iterations + 1))
+    assert steps[-1].objective < steps[0].objective  # type: ignore[operator]
     still = Adapt(model, replace(trained, num_steps=0)).solve(lr_hsi, hr_msi)
-    assert still.details["best_step"] == 0
+    assert (still.details["fine_tuning_steps"], found.details["fine_tuning_steps"]) == (0, 20)
     assert psnr(cube, found.estimate) > psnr(cube, still.estimate)
+
+
+def test_weights_stay_where_a_pair_would_mislead(trained: AdaptConfig, scene: tuple) -> None:
+    _, lr_hsi, hr_msi, model = scene
+    noisy = (lr_hsi + 0.02 * np.random.default_rng(0).standard_normal(lr_hsi.shape)).astype(np.float32)
+    assert Adapt(model, trained).solve(noisy, hr_msi).details["fine_tuning_steps"] == 0
+    small = Adapt(model, trained).solve(lr_hsi[:12], hr_msi[: 12 * SCALE])
+    assert small.details["fine_tuning_steps"] == 0
 
 
 @pytest.mark.slow
@@ -56,7 +64,10 @@ def test_kernel_regression_adds_to_it(trained: AdaptConfig, scene: tuple) -> Non
     quick = replace(trained, num_steps=0)
     alone = Adapt(model, quick).solve(lr_hsi, hr_msi).estimate
     shared = Adapt(model, replace(quick, kernel_share=0.5)).solve(lr_hsi, hr_msi).estimate
+    found = Adapt(model, replace(quick, kernel_share=None)).solve(lr_hsi, hr_msi)
     assert psnr(cube, shared) > psnr(cube, alone)
+    assert psnr(cube, found.estimate) > psnr(cube, alone)
+    assert 0 < found.details["kernel_share"] <= 0.8
 
 
 @pytest.mark.slow
@@ -75,7 +86,7 @@ def test_a_time_limit_ends_it(trained: AdaptConfig, scene: tuple) -> None:
 
 
 def test_weights_that_are_missing_or_do_not_fit_are_named(trained: AdaptConfig, tmp_path: Path) -> None:
-    model = cameras(7)
+    model = cameras(7, scale=SCALE)
     lr_hsi, hr_msi = pair(mixture(24, 24, 7), model)
     with pytest.raises(ValueError, match="weights: expected weights for ms_ssfnet, 7 bands"):
         Adapt(model, trained).solve(lr_hsi, hr_msi)
