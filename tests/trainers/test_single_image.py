@@ -134,6 +134,20 @@ def test_patches_must_fit_a_network_with_a_scale_of_its_own():
     assert dataclasses.replace(whole, network=task().network, scales=(2.0, 3.0, 4.0)).cut == 36
 
 
+def test_a_network_with_a_scale_of_its_own_learns_from_the_small_picture(tmp_path):
+    options = (("features", 4), ("num_stages", 1))
+    network = NetworkPlan("dbpn", ImageSpec(scale=4, seed=1), options)
+    held = Pictures(["p"], [scribble(0).values], [scribble(2)])
+    trainer = SingleImageTrainer(
+        SingleImageTask(network, held, (4.0,), PatchPlan(16, 2)), tiny_plan(tmp_path, num_steps=2)
+    )
+    cut = np.random.default_rng(0).random((2, 16, 16, 1)).astype(np.float32)
+    seen, target = trainer.observe(tf.constant(cut))
+    np.testing.assert_allclose(seen, reduce_picture(cut, 4), atol=1e-6)
+    np.testing.assert_array_equal(target, cut)
+    assert set(trainer.train()) == {"psnr_x4", "gain_x4"}
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four colour pictures in a folder."""
