@@ -8,8 +8,9 @@ Two chains of variants on crops of training scenes at one scale, after the proto
   less that of the published form.
 
 All variants take their options' steps, or the first --num_steps of them, so that the scores do not depend on
-what else the machine does. The cost is told as processor seconds, of all cores together. With `--noisy` both
-images have noise, as in `benchmarks.solvers`. The table in docs/solvers.md is what this prints.
+what else the machine does. With `--base=spectral_ls` more is left for the network to find than `kernel_ls`
+leaves. The cost is told as processor seconds, of all cores together. With `--noisy` both images have noise as
+in `benchmarks.solvers`. The tables in docs/solvers.md are what this prints.
 """
 
 from __future__ import annotations
@@ -113,13 +114,16 @@ def define_flags() -> None:
     flags.DEFINE_integer("crop", 256, "Take the top left so many pixels a side.", lower_bound=16)
     flags.DEFINE_integer("num_steps", None, "Most steps of every variant (default: the form's).", 1)
     flags.DEFINE_list("options", [], "Variants by name, e.g. tile=0,ema=0 (default: all).")
+    flags.DEFINE_string("base", None, "Base of the form and its variants (default: the form's).")
     flags.DEFINE_bool("published", False, "Turn options on in the published form instead.")
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
     flags.DEFINE_integer("seed", 0, "Seed of all that is drawn.")
     flags.DEFINE_string("json", None, "Write the figures to this file too.")
 
 
-def variants(form: str, chosen: Sequence[str], num_steps: int | None) -> dict[str, DeepPriorConfig]:
+def variants(
+    form: str, chosen: Sequence[str], num_steps: int | None, *, base: str | None = None
+) -> dict[str, DeepPriorConfig]:
     """The form and each of its variants by name, the form first.
 
     Raises:
@@ -127,6 +131,7 @@ def variants(form: str, chosen: Sequence[str], num_steps: int | None) -> dict[st
     """
     config = PUBLISHED if form == PUBLISHED_FORM else DeepPriorConfig()
     config = config if num_steps is None else replace(config, num_steps=num_steps)
+    config = config if base is None else replace(config, base=base)
     known = TURNED_ON if form == PUBLISHED_FORM else TURNED_BACK
     for name in chosen:
         checks.require_choice("options", name, known)
@@ -194,7 +199,7 @@ def markdown(form: str, lines: Sequence[Line]) -> str:
 def main() -> None:
     """Measure, print, write."""
     form = PUBLISHED_FORM if FLAGS.published else DEFAULT
-    configs = variants(form, FLAGS.options, FLAGS.num_steps)
+    configs = variants(form, FLAGS.options, FLAGS.num_steps, base=FLAGS.base)
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
     fits = measure(configs, _scenes())

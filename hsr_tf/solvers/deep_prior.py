@@ -44,11 +44,16 @@ BASE_SHARE = 0.6
 
 @dataclass(frozen=True)
 class DeepPriorConfig:
-    """Options of `DeepPrior`.
+    """Options of `DeepPrior`; docs/solvers.md has the table of their gains.
+
+    Over "kernel_ls" the steps seldom find anything, so that on the scene of that table the options other than
+    `base` and `consistent` change nothing (0.00 dB). With noise `hold_out` gains where steps are many:
+    more than 1 dB in a test.
 
     Attributes:
         inputs: "noise" (32 channels, fixed) or "observations".
-        base: "none", "spectral_ls" or "kernel_ls": what F is added to.
+        base: "none", "spectral_ls" or "kernel_ls": what F is added to. "kernel_ls" gains 0.86 dB over
+            "spectral_ls" and 2.39 dB over "none", after 100 steps at most.
         network: "hourglass" or "pixelwise".
         features: channels inside F.
         subspace: F gives codes in the spectral subspace; else all bands.
@@ -57,7 +62,7 @@ class DeepPriorConfig:
         coarse_levels: halvings of the sharp grid that the first steps start from (a third of the steps, by
             equal parts); levels that do not divide the scale are left out.
         hold_out: keep a fifth of the coarse pixels out of the loss, for early stopping.
-        consistent: make the result agree with both images.
+        consistent: make the result agree with both images; + 0.08 dB over "kernel_ls".
         num_steps, learning_rate, ema: see `FitPlan`.
         dtype: precision of F, e.g. "mixed_bfloat16".
         kernels, num_features: see `KernelConfig`, for the base "kernel_ls".

@@ -29,6 +29,7 @@ def test_steps_are_cut_for_all_and_unknown_variants_refused() -> None:
     found = prior_options.variants(DEFAULT, ["tile=0"], 7)
     assert list(found) == [DEFAULT, "tile=0"]
     assert {config.num_steps for config in found.values()} == {7}
+    assert prior_options.variants(DEFAULT, ["tile=0"], 7, base="none")["tile=0"].base == "none"
     with pytest.raises(ValueError, match="options: expected one of"):
         prior_options.variants(DEFAULT, ["tile=1"], None)
 
