@@ -134,6 +134,7 @@ def test_patches_must_fit_a_network_with_a_scale_of_its_own():
     assert dataclasses.replace(whole, network=task().network, scales=(2.0, 3.0, 4.0)).cut == 36
 
 
+@pytest.mark.slow
 def test_a_network_with_a_scale_of_its_own_learns_from_the_small_picture(tmp_path):
     options = (("features", 4), ("num_stages", 1))
     network = NetworkPlan("dbpn", ImageSpec(scale=4, seed=1), options)
