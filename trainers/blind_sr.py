@@ -1,0 +1,315 @@
+"""Train a blind network, or one that is told the blur: `python -m trainers.blind_sr --run_dir=runs/kbpn`.
+
+Sharp patches are blurred, each by a kernel of its own drawn from `--kernels`, reduced by antialiased bicubic
+interpolation, and given noise if `--noise` says so: on the device, in the compiled step. Blind networks
+(kbpn, ikc) learn by eq. 3 of KBPN's paper, with a flag for each weight; networks that are told the kernel
+(srmdnf, srcnn_cab, srresnet_concat, srresnet_sft) by its picture term. The paper's training in parts is three
+runs, each of which goes on from the one before:
+
+    --part=image --run_dir=runs/1
+    --part=estimator --start_from=runs/1/model --run_dir=runs/2
+    --part=whole --start_from=runs/2/model --run_dir=runs/3
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from hsr_tf import checks, losses, methods
+from hsr_tf.blind_losses import BlindLoss, BlindTruth, BlindWeights
+from hsr_tf.data.kernels import FORMS, KernelDistribution, parse_kernels
+from hsr_tf.data.patches import PatchPlan
+from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.metrics import luma_scores
+from hsr_tf.networks.image_layers import BlindNetwork
+from hsr_tf.networks.pretrained import load_image_network, save_model
+from hsr_tf.physics.kernel_code import fit_kernel_code
+from hsr_tf.physics.kernel_shapes import gaussian_kernels
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.physics.sample_blur import BlindDegradation
+from hsr_tf.report.render import preview
+from trainers import _flags
+from trainers._pictures import (
+    NetworkPlan,
+    Pictures,
+    PictureTrainer,
+    compiled,
+    define_picture_flags,
+    load_pictures,
+    network_plan,
+    output_folder,
+    run_record,
+)
+from trainers._run import RunPlan, Validation
+
+FLAGS = flags.FLAGS
+Tensor = Any
+PARTS = ("whole", "image", "estimator")
+NUM_CODE_SAMPLES, NUM_PREVIEWS = 500, 3
+
+
+def define_flags() -> None:
+    """What this trainer has beside the flags of runs and pictures."""
+    define_picture_flags(
+        method="kbpn",
+        known="kbpn or ikc, or told the kernel: srmdnf, srcnn_cab, srresnet_concat, srresnet_sft",
+        patch_size=96,
+    )
+    flags.DEFINE_integer("scale", 4, "Factor that the network enlarges by.", lower_bound=2)
+    flags.DEFINE_string("kernels", "isotropic:0.2-4.0", f"Blur of the patches: {' | '.join(FORMS)}.")
+    flags.DEFINE_float("noise", 0.0, "Largest deviation of the noise, in 8-bit steps.", lower_bound=0.0)
+    flags.DEFINE_list(
+        "validation_sigmas", ["0.2", "1.3", "2.6"], "Gaussian blurs that pictures held back are scored with."
+    )
+    flags.DEFINE_enum(
+        "part", "whole", PARTS, "What is trained: all, or one side told the truth of the other."
+    )
+    flags.DEFINE_string("start_from", None, "Folder of a trained model of the same network to start from.")
+    for f in fields(BlindWeights):
+        flags.DEFINE_float(f"weight_{f.name}", f.default, f"Weight of the loss's {f.name} term.")
+
+
+@dataclass(frozen=True)
+class PartPlan(NetworkPlan):
+    """A network of which one part is trained, from another run's weights if they are given."""
+
+    part: str = "whole"
+    start_from: str | None = None
+
+    def build(self) -> keras.Model:
+        """The network; the layers of the other part are frozen."""
+        network = super().build()
+        if self.start_from is not None:
+            _take_weights(network, self.start_from)
+        if self.part != "whole":
+            checks.require(
+                isinstance(network, BlindNetwork) and hasattr(network, f"with_true_{_TOLD[self.part]}"),
+                "part",
+                expected=f"whole, as {self.method} has no {self.part} to train alone",
+                received=self.part,
+                remedy="train kbpn in parts, or the image of ikc",
+            )
+            network.freeze_estimator(frozen=self.part == "image")
+        return network
+
+
+@dataclass(frozen=True, eq=False)
+class BlindTask:
+    """What is trained on what.
+
+    Attributes:
+        network: which one, and which part of it.
+        pictures: luminance.
+        patches: of a multiple of the scale.
+        kernels: what the patches are blurred by.
+        weights: of the loss's terms.
+        noise: largest deviation, in 8-bit steps; each patch draws its own between 0 and it.
+        sigmas: Gaussian blurs of the validation.
+        loss: of the pictures, name in `losses.LOSSES`.
+    """
+
+    network: PartPlan
+    pictures: Pictures
+    patches: PatchPlan
+    kernels: KernelDistribution
+    weights: BlindWeights = field(default_factory=BlindWeights)
+    noise: float = 0.0
+    sigmas: tuple[float, ...] = (0.2, 1.3, 2.6)
+    loss: str = "mse"
+
+    def __post_init__(self) -> None:
+        scale = self.network.spec.scale
+        checks.require(
+            scale is not None and self.patches.patch_size % scale == 0,
+            "patch_size",
+            expected=f"a multiple of the scale, {scale}",
+            received=str(self.patches.patch_size),
+            remedy="correct it",
+        )
+
+    @property
+    def scale(self) -> int:
+        """s."""
+        return self.network.spec.scale or 1
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A picture held back under one blur: what the network is given, and the truth (H, W, 1)."""
+
+    name: str
+    sigma: float
+    views: dict[str, Tensor]
+    truth: np.ndarray
+
+
+class BlindTrainer(PictureTrainer):
+    """The network of a task and its compiled training step.
+
+    Args:
+        task: what is trained on what.
+        plan: how.
+    """
+
+    def __init__(self, task: BlindTask, plan: RunPlan) -> None:
+        self.task = task
+        super().__init__(task.network, task.pictures, patches=task.patches, plan=plan)
+        told = _TOLD[task.network.part]
+        self._in_training = getattr(self.model, f"with_true_{told}")() if told else self.model
+        code = fit_kernel_code(task.kernels.sample(NUM_CODE_SAMPLES, task.patches.seed))
+        self._loss = BlindLoss(code, task.weights, losses.get(task.loss))
+        self._told_kernel = task.network.part == "image"
+        self._infer_told = compiled(self._lean.with_true_kernel()) if self._told_kernel else None
+        self._held = [self._hold(picture, s) for picture in task.pictures.validation for s in task.sigmas]
+
+    def picture_loss(self, hr_image: Tensor) -> Tensor:
+        """Eq. 3, as far as the part that is trained has its outputs."""
+        truth = self.observe(hr_image)
+        known = {"lr_image": truth.lr_image, "kernel": truth.kernel, "hr_image": truth.hr_image}
+        views = {name: known[name] for name in self._in_training.input}
+        outputs = self._in_training(views, training=True)
+        return self._loss({name: tf.cast(x, tf.float32) for name, x in outputs.items()}, truth)
+
+    def observe(self, hr_image: Tensor) -> BlindTruth:
+        """Sharp patches degraded by kernels and noise that the run's random state draws."""
+        seeds = tf.random.split(tf.cast(self.seeds.next(), tf.int64), 3)
+        kernels = self.task.kernels.draw(hr_image.shape[0], seeds[0])
+        lr_image = BlindDegradation(kernels, self.task.scale)(hr_image)
+        if self.task.noise > 0:
+            level = tf.random.stateless_uniform((hr_image.shape[0], 1, 1, 1), seeds[1], 0.0, self.task.noise)
+            lr_image += level / 255.0 * tf.random.stateless_normal(lr_image.shape, seeds[2])
+        return BlindTruth(hr_image, lr_image, kernels)
+
+    def validate(self) -> Validation:
+        """Mean PSNR on Y of the pictures held back, its gain over bicubic and the kernel's L1, by sigma."""
+        infer = self.inference()
+        rows: dict[float, list[dict[str, float]]] = {sigma: [] for sigma in self.task.sigmas}
+        pictures: dict[str, np.ndarray] = {}
+        for held in self._held:
+            outputs = self._infer_told(held.views) if self._infer_told else infer(self._given(held))
+            rows[held.sigma].append(self._scores(held, outputs))
+            if held.sigma == self.task.sigmas[-1] and len(pictures) < NUM_PREVIEWS:
+                estimate = np.clip(outputs["estimate"][0].numpy(), 0.0, 1.0)
+                pictures[held.name] = preview(held.truth, estimate, None)
+        return Validation(
+            {
+                f"{name}_sigma{sigma:g}": float(np.mean([row[name] for row in found]))
+                for sigma, found in rows.items()
+                for name in found[0]
+            },
+            pictures,
+        )
+
+    def _given(self, held: Held) -> dict[str, Tensor]:
+        return {name: held.views[name] for name in self._lean.input}
+
+    def _scores(self, held: Held, outputs: dict[str, Tensor]) -> dict[str, float]:
+        bicubic = bicubic_enlarge(held.views["lr_image"], self.task.scale)
+        psnr, floor = (
+            luma_scores(held.truth, one[0].numpy(), border=self.task.scale).psnr
+            for one in (outputs["estimate"], bicubic)
+        )
+        scores = {"psnr": psnr, "gain": psnr - floor}
+        if "kernel" in outputs:
+            scores["kernel_l1"] = float(tf.reduce_sum(tf.abs(outputs["kernel"] - held.views["kernel"])))
+        return scores
+
+    def _hold(self, picture: NamedPicture, sigma: float) -> Held:
+        luma = picture.luma.astype(np.float32) / 255.0
+        height, width = (n - n % self.task.scale for n in luma.shape[:2])
+        truth, kernel = luma[:height, :width], gaussian_kernels(tf.constant([sigma]), self.task.kernels.size)
+        lr_image = BlindDegradation(kernel, self.task.scale)(truth[None])
+        return Held(picture.name, sigma, {"lr_image": lr_image, "kernel": kernel}, truth)
+
+
+_TOLD = {"whole": "", "image": "kernel", "estimator": "image"}
+
+
+def _take_weights(network: keras.Model, folder: str) -> None:
+    """The weights of a trained model, which must be of the same network."""
+    trained = {weight.path: weight for weight in load_image_network(folder).weights}
+    wanted = {weight.path: weight for weight in network.weights}
+    other = sorted(
+        path
+        for path in {*trained, *wanted}
+        if path not in trained or path not in wanted or trained[path].shape != wanted[path].shape
+    )
+    checks.require(
+        not other,
+        "start_from",
+        expected="a model of the same network and options",
+        received=f"{folder}, other in {len(other)} weights{', such as ' + other[0] if other else ''}",
+        remedy="give the options that it was trained with",
+    )
+    for path, weight in wanted.items():
+        weight.assign(trained[path])
+
+
+def main() -> None:
+    """Flags to arguments, train, save."""
+    task, plan = task_from_flags(), _flags.run_plan()
+    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
+    trainer = BlindTrainer(task, plan)
+    first, begin = trainer.run.restore(), time.monotonic()
+    scores = trainer.train()
+    record = {
+        **run_record(values, task.pictures),
+        "scale": task.scale,
+        "loss_weights": asdict(task.weights),
+        "validation": scores,
+        "first_step": first,
+        "seconds": round(time.monotonic() - begin, 1),
+        "cores": os.cpu_count(),
+    }
+    folder = save_model(trainer.model.for_inference(), output_folder(), record)
+    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+
+
+def task_from_flags() -> BlindTask:
+    """The task that the flags describe; pictures are read here."""
+    given = network_plan(FLAGS.scale)
+    checks.require(
+        "kernel" in methods.get(given.method).needs
+        or issubclass(methods.get(given.method).build, BlindNetwork),  # type: ignore[arg-type]
+        "method",
+        expected="a blind network or one that is told the kernel",
+        received=given.method,
+        remedy="train the others with trainers.single_image",
+    )
+    network = PartPlan(given.method, given.spec, given.options, FLAGS.part, FLAGS.start_from)
+    patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
+    weights = BlindWeights(**{f.name: getattr(FLAGS, f"weight_{f.name}") for f in fields(BlindWeights)})
+    sigmas = tuple(_sigma(text) for text in FLAGS.validation_sigmas)
+    kernels = parse_kernels(FLAGS.kernels)
+    pictures = load_pictures(network.spec.num_channels, smallest=FLAGS.patch_size)
+    return BlindTask(network, pictures, patches, kernels, weights, FLAGS.noise, sigmas, FLAGS.loss)
+
+
+def _sigma(text: str) -> float:
+    try:
+        sigma = float(text)
+    except ValueError:
+        sigma = 0.0
+    checks.require(
+        0 < sigma < 1e3,
+        "validation_sigmas",
+        expected="positive widths in pixels",
+        received=text,
+        remedy="write e.g. 0.2,1.3,2.6",
+    )
+    return sigma
+
+
+if __name__ == "__main__":
+    _flags.define_run_flags()
+    define_flags()
+    _flags.run_app(main)
