@@ -29,7 +29,8 @@ from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation
-from hsr_tf.solvers.solver import Controls, Cube, Outcome
+from hsr_tf.solvers.in_windows import InWindows
+from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
 
 Tensor = Any
 Estimator = Callable[[Cube, Cube], Outcome]
@@ -130,9 +131,15 @@ def network(card: pretrained.ModelCard, *, given: bool) -> Estimator:
 
 
 def solver(method: methods.Method, model: ObservationModel, controls: Controls) -> Estimator:
-    """A solver on arrays, run as the controls say."""
-    built = method.build(model)
-    return lambda lr_hsi, hr_msi: built.solve(lr_hsi, hr_msi, controls)
+    """A solver on arrays, run as the controls say, in windows where the scene is too large for it."""
+    built: Solver = method.build(model)
+
+    def estimate(lr_hsi: Cube, hr_msi: Cube) -> Outcome:
+        parts = InWindows(built, model, built.largest_side) if built.largest_side else None
+        runner = parts if parts is not None and parts.needed(lr_hsi) else built
+        return runner.solve(lr_hsi, hr_msi, controls)
+
+    return estimate
 
 
 def _least_squares(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) -> Outcome:

@@ -27,7 +27,16 @@ from hsr_tf.solvers.fine_tuning import FineTuning, free_model
 from hsr_tf.solvers.gradient_fit import FitTask
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
 from hsr_tf.solvers.shares import combine, second_shares
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair, counting_on
+from hsr_tf.solvers.solver import (
+    LARGEST_SIDE,
+    Controls,
+    Cube,
+    Iterations,
+    Outcome,
+    Solver,
+    check_pair,
+    counting_on,
+)
 from hsr_tf.solvers.turned import ALL_TURNS, NO_TURN, turned_estimate
 
 KERNEL_TIME = 0.5
@@ -81,6 +90,7 @@ class Adapt(Solver):
     """
 
     name = "adapt"
+    largest_side = LARGEST_SIDE
 
     def __init__(self, model: ObservationModel, config: AdaptConfig = AdaptConfig()) -> None:
         self.model, self.config = model, config

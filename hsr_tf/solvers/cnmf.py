@@ -37,7 +37,7 @@ from hsr_tf.solvers.endmembers import (
     vertex_components,
 )
 from hsr_tf.solvers.mixture import STARTS, MixedPair, require_counts
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver
 
 FLOOR = 1e-6
 
@@ -103,6 +103,8 @@ class CnmfSolver(Solver):
         model: the two cameras.
         config: options.
     """
+
+    largest_side = LARGEST_SIDE
 
     def __init__(self, model: ObservationModel, config: CnmfConfig = CnmfConfig()) -> None:
         self.model, self.config = model, config

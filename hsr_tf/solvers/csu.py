@@ -33,7 +33,7 @@ from hsr_tf.solvers.endmembers import (
     vertex_components,
 )
 from hsr_tf.solvers.mixture import STARTS, MixedPair, require_counts
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver
+from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ class CsuSolver(Solver):
         model: the two cameras.
         config: options.
     """
+
+    largest_side = LARGEST_SIDE
 
     def __init__(self, model: ObservationModel, config: CsuConfig = CsuConfig()) -> None:
         self.model, self.config = model, config

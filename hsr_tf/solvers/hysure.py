@@ -35,7 +35,7 @@ from hsr_tf.solvers.assembly import Assembly
 from hsr_tf.solvers.colour_map import GROUNDS, ColourMap
 from hsr_tf.solvers.gradients import Gradients, Image, lengths, shrink
 from hsr_tf.solvers.pair import require_positive
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
+from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.solvers.subspace import SpectralSubspace
 from hsr_tf.sylvester import Sylvester
 
@@ -130,6 +130,8 @@ class Hysure(Solver):
         model: the two cameras.
         config: options.
     """
+
+    largest_side = LARGEST_SIDE
 
     def __init__(self, model: ObservationModel, config: HysureConfig = HysureConfig()) -> None:
         self.model, self.config = model, config

@@ -39,7 +39,7 @@ from hsr_tf.solvers.colour_map import GROUNDS, ColourMap
 from hsr_tf.solvers.dictionary import Matrix, learn_dictionary
 from hsr_tf.solvers.neighbours import neighbour_means
 from hsr_tf.solvers.pair import require_positive
-from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
+from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.sylvester import Sylvester
 
 STARTS = ("bicubic", "spectral_ls")
@@ -133,6 +133,8 @@ class Nnsr(Solver):
         model: the two cameras.
         config: options.
     """
+
+    largest_side = LARGEST_SIDE
 
     def __init__(self, model: ObservationModel, config: NnsrConfig = NnsrConfig()) -> None:
         self.model, self.config = model, config

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 
 Cube = NDArray[np.float32]
+LARGEST_SIDE = 768  # sharp pixels a side that solvers with many images of the scene hold within 4 GB
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,14 @@ class Outcome:
 
 
 class Solver(ABC):
-    """One method with its options; `solve` may be called again and again."""
+    """One method with its options; `solve` may be called again and again.
+
+    Attributes:
+        largest_side: sharp pixels a side that are solved at once, for memory; None for any number. `fuse`
+            gives larger scenes to `InWindows`.
+    """
+
+    largest_side: ClassVar[int | None] = None
 
     @abstractmethod
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:

@@ -1,0 +1,86 @@
+"""A scene in windows: every pixel solved, the images explained, iterations counted through, time shared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.solvers.assembly import Assembly
+from hsr_tf.solvers.in_windows import InWindows
+from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
+from tests.solvers.scenes import cameras, mixture, pair, psnr
+
+BANDS = 6
+
+
+class Plain(Solver):
+    """The closed form of its window, in two iterations; keeps what it was told."""
+
+    def __init__(self, model: ObservationModel) -> None:
+        self.model, self.told = model, list[tuple[tuple[int, ...], Controls]]()
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """See `Solver.solve`."""
+        self.told.append((hr_msi.shape[:2], controls))
+        assembly = Assembly(self.model, lr_hsi, hr_msi)
+        cube = assembly.cube(assembly.start().spectral_map)
+        iterations = Iterations("plain", 2, controls)
+        for _ in iterations:
+            iterations.report(1.0, lambda: cube)
+        return Outcome(cube, iterations.done, converged=True, details={"first": len(self.told)})
+
+
+@pytest.fixture(scope="module")
+def scene() -> tuple[Cube, Cube, Cube, ObservationModel]:
+    model = cameras(BANDS)
+    cube = mixture(72, 100, BANDS, num_spectra=5)
+    return cube, *pair(cube, model), model
+
+
+def test_windows_are_nearly_as_good_as_the_whole_and_explain_both_images(scene: tuple) -> None:
+    cube, lr_hsi, hr_msi, model = scene
+    solver = KernelLS(model, KernelConfig(kernels=((4.0, 8.0),), draws=1, num_features=64))
+    whole = solver.solve(lr_hsi, hr_msi).estimate
+    parts = InWindows(solver, model, 40)
+    assert parts.needed(lr_hsi)
+    found = parts.solve(lr_hsi, hr_msi)
+    assert found.details["windows"] == 6
+    assert psnr(cube, found.estimate) > psnr(cube, whole) - 1.0
+    left = lr_hsi - model.spatial.forward(found.estimate[None])[0]
+    gap = hr_msi - model.spectral.forward(found.estimate[None])[0]
+    assert np.abs(left).max() < 1e-4
+    assert np.abs(gap).max() < 1e-4
+
+
+def test_a_callback_sees_all_iterations_and_the_whole_scene(scene: tuple) -> None:
+    cube, lr_hsi, hr_msi, model = scene
+    steps, seen = list[Step](), list[float]()
+
+    def callback(step: Step) -> None:
+        steps.append(step)
+        seen.append(psnr(cube, step.estimate()))
+
+    found = InWindows(Plain(model), model, 40).solve(lr_hsi, hr_msi, Controls(callback=callback))
+    assert [step.iteration for step in steps] == list(range(1, found.iterations + 1))
+    assert {step.most for step in steps} == {found.iterations}
+    assert min(seen) > 20
+
+
+def test_windows_share_the_time_and_keep_no_checkpoint(scene: tuple) -> None:
+    _, lr_hsi, hr_msi, model = scene
+    solver = Plain(model)
+    found = InWindows(solver, model, 40).solve(lr_hsi, hr_msi, Controls(seed=7, max_seconds=600.0))
+    limits = [controls.max_seconds or 0 for _, controls in solver.told]
+    assert len(limits) == found.details["windows"]
+    assert limits[0] == pytest.approx(0.85 * 600 / 6, rel=0.05)
+    assert limits == sorted(limits)
+    assert limits[-1] < 0.85 * 600
+    assert all(controls.checkpoint is None and controls.seed == 7 for _, controls in solver.told)
+    assert found.details["first"] == 1
+
+
+def test_small_scenes_are_not_cut(scene: tuple) -> None:
+    _, lr_hsi, _, model = scene
+    assert not InWindows(Plain(model), model, 80).needed(lr_hsi)
