@@ -67,6 +67,6 @@ def test_levels_are_added_each_against_the_truth_of_its_size() -> None:
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     assert losses.get("l1") is l1
     with pytest.raises(
-        ValueError, match=r"loss: expected one of l1, log_mse, mse, got 'log_mae'; did you mean"
+        ValueError, match=r"loss: expected one of half_sse, l1, log_mse, mse, got 'log_mae'; did you mean"
     ):
         losses.get("log_mae")
