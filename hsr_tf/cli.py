@@ -154,7 +154,7 @@ def fuse(
     ] = None,
     adapt: Annotated[
         bool,
-        typer.Option("--adapt", help="Fine-tune the network of --method on these two images first."),
+        typer.Option("--adapt", help="Adapt the network of --method to these two images first."),
     ] = False,
     option: Annotated[
         list[str] | None,

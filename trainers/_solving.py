@@ -40,7 +40,7 @@ def define_solving_flags(method: str) -> None:
     """Flags of both trainers, with their own default method."""
     define_scene_flags()
     flags.DEFINE_string("method", method, "Solver, see hsr methods.")
-    flags.DEFINE_bool("adapt", False, "Fine-tune the trained network named by --method on this scene.")
+    flags.DEFINE_bool("adapt", False, "Adapt the trained network named by --method to this scene.")
     flags.DEFINE_string(
         "weights", None, "Folder of the trained model for --adapt (default: the shipped one)."
     )

@@ -3,10 +3,10 @@
 Three parts, each an option. The estimate is the mean over the scene's eight turns (`turned.py`): 0.05 to 0.5
 dB at x8. `kernel_ls`, which has learnt from this scene alone, has a share of it in every band (`shares.py`),
 large where it departs further from the closed form than the network does: 0 to 2.5 dB more. And the weights
-may be fitted to a pair made from the scene one scale down (`fine_tuning.py`): alone up to 0.7 dB on scenes that
-a network has not seen, but 0.8 to 2.7 dB lost on three of four that it was trained on, and nothing that the
-share does not give too, so this is off. All of it was measured on CAVE training scenes, five of them held back
-from one of the networks. No paper has it so.
+may be fitted to a pair made from the scene one scale down (`fine_tuning.py`): alone up to 0.7 dB on scenes
+that a network has not seen, but 0.8 to 2.7 dB lost on three of four that it was trained on, and nothing that
+the share does not give too, so this is off. All of it was measured on CAVE training scenes, five of them held
+back from one of the networks. No paper has it so.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class AdaptConfig:
         network: method of the trained network.
         weights: folder of a trained model; None for the shipped one of these sizes.
         num_steps: of the fine-tuning, 60 is a good number; 0 for none. There is none either where X has fewer
-            than 8 s pixels a side, or where the images disagree by more than rounding: the pair would be cleaner
-            than they are.
+            than 8 s pixels a side, or where the images disagree by more than rounding: the pair would be
+            cleaner than they are.
         learning_rate: of the fine-tuning, falling along a cosine.
         turns: average the network over the eight turns of the scene.
         kernel_share: share of `kernel_ls` in the result, 0 to 1; None to find it for each band.
