@@ -41,7 +41,7 @@ from hsr_tf.solvers.solver import (
 )
 from hsr_tf.solvers.turned import ALL_TURNS, NO_TURN, turned_estimate
 
-KERNEL_TIME = 0.5
+KERNEL_TIME, TURNS_UNTIL = 0.5, 0.8
 NOISY = 0.5
 
 
@@ -185,7 +185,11 @@ class AdaptedScene:
         turns = ALL_TURNS if self._config.turns else NO_TURN
         own_map = self._network.config.base == "spectral_ls"
         spectral_map = self._start.spectral_map if own_map else None
-        cube = turned_estimate(self._network, *self._images, spectral_map=spectral_map, turns=turns)
+        limit = self._controls.max_seconds
+        left = None if limit is None else TURNS_UNTIL * limit - (time.perf_counter() - self._began)
+        cube = turned_estimate(
+            self._network, *self._images, spectral_map=spectral_map, turns=turns, max_seconds=left
+        )
         self._assembly.complete(cube)
         if self._config.kernel_share == 0 or not self._regression.finished:
             return cube

@@ -8,6 +8,7 @@ turned, so the PSF need not be symmetric. On five CAVE scenes held back from a t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -49,6 +50,7 @@ def turned_estimate(
     *,
     spectral_map: tf.Tensor | None = None,
     turns: tuple[Turn, ...] = ALL_TURNS,
+    max_seconds: float | None = None,
 ) -> Cube:
     """The mean estimate (s h, s w, C), without the projection onto both images.
 
@@ -58,17 +60,37 @@ def turned_estimate(
         hr_msi: Y, (s h, s w, c).
         spectral_map: of the whole scene, see `FusionModel.fit`.
         turns: those averaged.
+        max_seconds: fewer turns, one at least, where all would take longer; None for no limit.
     """
+    began = time.perf_counter()
     scale = model.config.scale
     side = max(2, SIDE // scale)
     cover = Cover((lr_hsi.shape[0], lr_hsi.shape[1]), scale, size=side, overlap=max(1, side // 8))
     cube = np.zeros((*hr_msi.shape[:2], lr_hsi.shape[-1]), np.float32)
-    for window in cover.windows():
+    windows = cover.windows()
+    for number, window in enumerate(windows):
         images = (np.ascontiguousarray(lr_hsi[window.coarse]), np.ascontiguousarray(hr_msi[window.sharp]))
-        weights = cover.weights(window)[..., None]
-        for part in _parts(model, *images, spectral_map, turns):
-            cube[window.sharp] += part * (weights / np.float32(len(turns)))
+        spent = time.perf_counter() - began
+        left = None if max_seconds is None else (max_seconds - spent) / (len(windows) - number)
+        mean = _mean_in_time(_parts(model, *images, spectral_map, turns), left)
+        cube[window.sharp] += mean * cover.weights(window)[..., None]
     return cube
+
+
+def _mean_in_time(parts: Iterator[Cube], max_seconds: float | None) -> Cube:
+    """The mean of the parts, or of those that come before another like the slowest would be too late."""
+    began = last = time.perf_counter()
+    total, count, slowest = next(parts), 1, 0.0
+    while True:
+        now = time.perf_counter()
+        slowest, last = max(slowest, now - last), now
+        if max_seconds is not None and now - began + slowest > max_seconds:
+            break
+        part = next(parts, None)
+        if part is None:
+            break
+        total, count = total + part, count + 1
+    return np.asarray(total / np.float32(count), np.float32)
 
 
 def _parts(

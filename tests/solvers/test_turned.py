@@ -64,3 +64,11 @@ def test_windows_give_the_whole(network: FusionModel, images: tuple, monkeypatch
     parts = turned_estimate(network, *images, spectral_map=spectral_map, turns=NO_TURN)
     assert np.abs(parts - whole).mean() < 0.1 * np.abs(whole - images[1].mean()).mean()
     assert parts.dtype == np.float32
+
+
+def test_without_time_for_all_turns_it_is_the_mean_of_those_done(network: FusionModel, images: tuple) -> None:
+    once = turned_estimate(network, *images, turns=NO_TURN)
+    hurried = turned_estimate(network, *images, max_seconds=1e-6)
+    np.testing.assert_allclose(hurried, once, atol=1e-6)
+    calm = turned_estimate(network, *images, max_seconds=600.0)
+    np.testing.assert_array_equal(calm, turned_estimate(network, *images))
