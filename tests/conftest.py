@@ -17,6 +17,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(_variable, "1")
 
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -25,6 +26,10 @@ import numpy as np
 import pytest
 
 SEED = 20240607
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs with Ctrl-C ignored, which programs started by the tests would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Continuous integration repeats the same examples; at home each run looks for new ones.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
