@@ -7,6 +7,7 @@ share them and a second graph (a network that is told the true kernel, say) trai
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -183,9 +184,9 @@ class BlindNetwork(ImageNetwork):
     part alone.
     """
 
+    @abstractmethod
     def with_true_kernel(self) -> keras.Model:
         """The picture's part on {"lr_image", "kernel"}, sharing its weights with this network."""
-        raise NotImplementedError
 
     def estimator_weights(self) -> list[keras.Variable]:
         """Trainable weights of the kernel estimator."""

@@ -237,7 +237,8 @@ def test_reading_warns_of_nothing(tmp_path: Path) -> None:
     IMAGE.save(tmp_path / "a.jpg")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        read_picture(tmp_path / "a.jpg")
+        picture = read_picture(tmp_path / "a.jpg")
+    assert picture.values.shape[:2] == (IMAGE.height, IMAGE.width)
 
 
 @pytest.mark.parametrize("values", [COLOUR[..., 0], COLOUR / 255, COLOUR[:0], np.zeros((2, 2, 5), np.uint8)])
