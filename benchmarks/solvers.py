@@ -5,6 +5,8 @@ Gaussian PSF of FWHM s, Nikon D700, noise-free (or `--noisy`). Printed: PSNR, SA
 `spectral_ls` with the same cameras, mean over the scenes, and whether the slowest scene was within the limit:
 120 s for solvers that know the cameras, 180 s for those that know neither, which are not told them.
 
+Satellites: `--data_dir=CUBES --srf=TABLE.csv --srf_channels=B02,B03,B04,B08 --scales=4`.
+
 `--crop=256` at x8 adds what other programs reach on the top left of balloons on such a machine.
 `--memory` measures instead the largest memory of each method on a scene of --size x --size pixels and 31
 bands, each in a process of its own; there `estimate_psf_srf` counts as a method, with `spectral_ls` after it.
@@ -35,6 +37,8 @@ from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.pair import PAIR_NAMES, save_pair
+from hsr_tf.physics.cameras import DEFAULT_SRF
+from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls
@@ -108,6 +112,10 @@ def define_flags() -> None:
     flags.DEFINE_list("scenes", [], "Names of scenes (default: all of the folder).")
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
     flags.DEFINE_list("scales", ["8", "16", "32"], "Sharp pixels a coarse pixel along one side.")
+    flags.DEFINE_string(
+        "srf", DEFAULT_SRF, "Spectral response: a name, or a CSV file; blind outside its range."
+    )
+    flags.DEFINE_list("srf_channels", [], "Channels of the response (default: all of them).")
     flags.DEFINE_integer("crop", None, "Take the top left so many pixels a side.", lower_bound=16)
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
     flags.DEFINE_float(
@@ -131,9 +139,16 @@ def measure(names: Sequence[str], scenes: Sequence[Scene], scales: Sequence[int]
     rows = []
     with tqdm(total=len(names) * len(scenes) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
         for whole in scenes:
+            srf = load_srf(
+                FLAGS.srf,
+                whole.wavelengths_nm,
+                outside="zero",
+                num_bands=whole.num_bands,
+                channels=FLAGS.srf_channels,
+            )
             for scale in scales:
                 scene = crop_to_multiple(whole, scale)
-                observation = simulate(scene, scale=scale, snr_db=snr_db)
+                observation = simulate(scene, scale=scale, srf=srf, snr_db=snr_db)
                 for name in names:
                     bar.set_postfix_str(f"{scene.name} x{scale} {name}")
                     controls = Controls(max_seconds=FLAGS.max_seconds or limit_of(name))
@@ -278,7 +293,13 @@ def main() -> None:
     lines = summarise(rows)
     others = others_table(rows) if FLAGS.crop == 256 and not FLAGS.noisy else ""
     print(f"\n{markdown(lines)}" + (f"\n\n{others}" if others else ""))
-    protocol = {"crop": FLAGS.crop, "noisy": FLAGS.noisy, "max_seconds": FLAGS.max_seconds}
+    protocol = {
+        "srf": FLAGS.srf,
+        "srf_channels": FLAGS.srf_channels,
+        "crop": FLAGS.crop,
+        "noisy": FLAGS.noisy,
+        "max_seconds": FLAGS.max_seconds,
+    }
     found = {"lines": [asdict(line) for line in lines], "rows": [row.as_dict() for row in rows]}
     _write({"machine": about, "protocol": protocol, **found})
 

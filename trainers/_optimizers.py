@@ -11,7 +11,7 @@ from keras import ops
 from hsr_tf import checks
 from trainers._run import RunPlan
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
+OPTIMIZERS = ("adam", "adamw", "muon", "sgd")
 SCHEDULES = ("constant", "cosine", "steps")
 
 
@@ -35,6 +35,9 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
         )
     elif plan.optimizer == "adam":
         optimizer = keras.optimizers.Adam(**shared)
+    elif plan.optimizer == "muon":
+        decay = {"weight_decay": plan.weight_decay, "adam_weight_decay": plan.weight_decay}
+        optimizer = ConvolutionMuon(**decay, **shared)
     else:
         optimizer = keras.optimizers.AdamW(weight_decay=plan.weight_decay, **shared)
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
@@ -99,6 +102,31 @@ class ClippedSGD(keras.optimizers.SGD):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "theta": self.theta, "penalty": self.penalty}
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class ConvolutionMuon(keras.optimizers.Muon):
+    """Muon (K. Jordan et al. 2024) on the kernels of convolutions, Adam on everything else.
+
+    Keras' Muon takes matrices alone. Here a kernel (height, width, n, m) is the matrix (height width n, m);
+    its momentum is made orthogonal and scaled so that the weights move by a fifth of the rate in the mean
+    square (J. Liu et al., "Muon is scalable for LLM training", 2025, eq. 4), which fits the rates of Adam.
+    Kernels to or from fewer than `SMALLEST` channels, the first and the last of a network, keep Adam.
+    """
+
+    SMALLEST = 8
+
+    def _should_use_adamw(self, variable: Any) -> bool:
+        return len(variable.shape) != 4 or min(variable.shape[2:]) < self.SMALLEST
+
+    def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
+        self.assign_add(m, (self.momentum - 1.0) * m + gradient)
+        ahead = gradient + self.momentum * m if self.nesterov else m
+        matrix = ops.reshape(ahead, (-1, variable.shape[-1]))
+        step = (
+            self.rms_rate * max(matrix.shape) ** 0.5 * self.zeropower_via_newtonschulz5(matrix, self.ns_steps)
+        )
+        self.assign_sub(variable, lr * ops.reshape(step, variable.shape))
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

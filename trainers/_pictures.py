@@ -18,6 +18,7 @@ from hsr_tf import checks, losses, methods
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
 from hsr_tf.networks.image_network import ImageSpec
+from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.options import network_options
 from trainers._run import RunPlan
 from trainers._trainer import Trainer
@@ -39,7 +40,7 @@ def define_picture_flags(*, method: str, known: str, patch_size: int) -> None:
     flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
     flags.DEFINE_string("method", method, f"Network: {known}.")
     flags.DEFINE_multi_string("option", [], "NAME=VALUE, an option of the network; may be given again.")
-    flags.DEFINE_enum("init", "he", ["he", "gaussian_0.001"], "Initial weights.")
+    flags.DEFINE_enum("init", "he", list(INITIALIZERS), "Initial weights.")
     flags.DEFINE_bool("zero_head", False, "Start the reconstruction at zero.")
     flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss.")
 

@@ -23,6 +23,7 @@ from hsr_tf import checks, losses, metrics
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
+from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.noise import GaussianNoise
@@ -73,7 +74,7 @@ def define_flags() -> None:
         "upsampling_kernel", None, "Size of the transposed convolutions, 4 or 2 (ms_ssfnet)."
     )
     flags.DEFINE_string("activation", None, "prelu or leaky_relu (ms_ssfnet).")
-    flags.DEFINE_enum("init", "he", ["he", "gaussian_0.001"], "Initial weights.")
+    flags.DEFINE_enum("init", "he", list(INITIALIZERS), "Initial weights.")
     flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss of each level.")
     flags.DEFINE_integer("patch_size", 64, "Side of a patch in sharp pixels.", lower_bound=1)
     flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", lower_bound=1)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -99,6 +100,7 @@ def load_srf(
     normalise: str = "column_sum",
     outside: str = "error",
     num_bands: int | None = None,
+    channels: Sequence[str] = (),
 ) -> SpectralResponse:
     """A response by name or from a CSV file, on a cube's wavelengths.
 
@@ -111,14 +113,18 @@ def load_srf(
         outside: what to do with bands that the table does not cover: "error", or "zero" (the camera is blind
             there).
         num_bands: C where `wavelengths_nm` is None.
+        channels: names of the table's columns to take, in this order; empty for all of them.
 
     Raises:
         OSError: for a file that is missing or no such table.
-        ValueError: for an unknown name, bands outside the table, or a channel that sees none of the bands.
+        ValueError: for an unknown name or channel, bands outside the table, or a channel that sees none of
+            the bands.
     """
     checks.require_choice("normalise", normalise, NORMALISATIONS)
     checks.require_choice("outside", outside, ("error", "zero"))
     table = _find_table(name)
+    if channels:
+        table = _some_channels(table, channels)
     if wavelengths_nm is None:
         checks.require(
             num_bands is None or num_bands == len(table.wavelengths_nm),
@@ -141,6 +147,13 @@ def load_srf(
     return SpectralResponse(
         matrix / sums if normalise == "column_sum" else matrix, channels=table.channels, name=table.name
     )
+
+
+def _some_channels(table: ResponseTable, channels: Sequence[str]) -> ResponseTable:
+    for channel in channels:
+        checks.require_choice("channels", channel, table.channels)
+    columns = [table.channels.index(channel) for channel in channels]
+    return replace(table, values=table.values[:, columns], channels=tuple(channels))
 
 
 def resample_response(

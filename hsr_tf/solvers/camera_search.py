@@ -14,9 +14,9 @@ from scipy.optimize import least_squares
 from hsr_tf.physics.psf import Psf, default_support
 from hsr_tf.physics.psf_shift import centroid, on_support, shifted_psf
 from hsr_tf.solvers.coarse_pixels import CoarsePixels, coarse_pixels
-from hsr_tf.solvers.psf_refine import KernelRefinement
+from hsr_tf.solvers.psf_refine import SMALLEST_GAIN, KernelRefinement, held_out_error
 from hsr_tf.solvers.psf_shapes import STEP_SIZES, DetectorShape, GaussianShape, PsfShape
-from hsr_tf.solvers.response_fit import ResponseFit
+from hsr_tf.solvers.response_fit import ResponseFit, bell_widths
 from hsr_tf.solvers.solver import Cube
 
 Array = NDArray[np.float64]
@@ -87,6 +87,7 @@ class CameraSearch:
             DetectorShape(),
             GaussianShape(),
         )
+        self._width, *self._narrower = bell_widths(lr_hsi.shape[2])
         reach = max(2.0, scale / 4) if config.max_shift is None else config.max_shift
         self._observe(max(3 * scale, standard + 2 * int(np.ceil(reach))))
         self._start = self._coarse_position(reach)
@@ -102,6 +103,8 @@ class CameraSearch:
             fit = self._fitted(shape, fit.parameters)
         if self._tried == 0 or fit.misfit < self.best.misfit:
             self.best = fit
+        if self._tried == 0:
+            self._narrow_channels()
         self._tried += 1
 
     def refine(self) -> bool:
@@ -141,7 +144,26 @@ class CameraSearch:
         taps = num_taps + (num_taps - self._scale) % 2
         centred = self._config.offset
         self._pixels: CoarsePixels = coarse_pixels(*self._images, self._scale, taps, centred=centred)
-        self._response = ResponseFit(self._pixels.spectra)
+        self._response = ResponseFit(self._pixels.spectra, self._width)
+
+    def _narrow_channels(self) -> None:
+        """Let the response's channels be narrower as long as pixels held out are explained better."""
+        wide, error = (self._width, self._response), self._held_out_error(self.best)
+        for self._width in self._narrower:
+            if self.best.misfit < ROUNDING:
+                break
+            self._response = ResponseFit(self._pixels.spectra, self._width)
+            fit = self._fitted(self.best.shape, self.best.parameters)
+            narrow_error = self._held_out_error(fit)
+            if narrow_error > (1 - SMALLEST_GAIN) * error:
+                break
+            wide, error, self.best = (self._width, self._response), narrow_error, fit
+        self._width, self._response = wide
+
+    def _held_out_error(self, fit: CameraFit) -> float:
+        pixels = self._pixels
+        train = ResponseFit(pixels.spectra[~pixels.held_out], self._width)
+        return held_out_error(pixels, train, fit.kernel, fit.weights)
 
     def _widest(self) -> float:
         """The largest support: as the options say, and four coarse pixels inside the image at the least."""
@@ -159,7 +181,7 @@ class CameraSearch:
         cut = on_support(kernel, (taps, taps))
         best = self.best
         self.best = self._with_response(best.shape, best.parameters, cut / cut.sum(), best.weights)
-        return KernelRefinement(self._pixels)
+        return KernelRefinement(self._pixels, self._width)
 
     def _coarse_position(self, reach: float) -> tuple[float, float]:
         """The position of the usual Gaussian that explains most, on a grid of eighths of a cell."""

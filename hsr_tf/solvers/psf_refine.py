@@ -53,14 +53,17 @@ class KernelRefinement:
 
     Args:
         pixels: the coarse pixels.
+        width: of the response's channels, in bands.
     """
 
-    def __init__(self, pixels: CoarsePixels) -> None:
+    def __init__(self, pixels: CoarsePixels, width: float) -> None:
         self._pixels = pixels
         self._knots = knot_basis(pixels.num_taps, -(-pixels.scale // KNOTS_A_CELL))
         self._taps = pixels.mixed(self._knots)
         self._train = ~pixels.held_out
-        self._responses = {part: ResponseFit(pixels.spectra[rows]) for part, rows in self._parts().items()}
+        self._responses = {
+            part: ResponseFit(pixels.spectra[rows], width) for part, rows in self._parts().items()
+        }
 
     def refine(self, kernel: Array, weights: Array) -> Refined:
         """The best kernel near `kernel` (n, n), for weights (c,) of the response's prior.
@@ -141,11 +144,14 @@ class KernelRefinement:
         return self._knots @ coefficients.reshape(num_knots, num_knots) @ self._knots.T
 
     def _held_out_error(self, kernel: Array, weights: Array) -> float:
-        """Error of a response fitted to the other pixels, relative to the deviation of the colours."""
-        colours, rows = self._pixels.colours(kernel), self._pixels.held_out
-        response = self._responses["train"].solve(colours[~rows], weights)
-        gap = self._pixels.spectra[rows] @ response - colours[rows]
-        return float(np.sqrt(np.mean(np.square(gap).mean(0) / (colours[rows].var(0) + 1e-30))))
+        return held_out_error(self._pixels, self._responses["train"], kernel, weights)
+
+
+def held_out_error(pixels: CoarsePixels, train: ResponseFit, kernel: Array, weights: Array) -> float:
+    """Error on the pixels held out of a response fitted to the others, relative to the colours' deviation."""
+    colours, rows = pixels.colours(kernel), pixels.held_out
+    gap = pixels.spectra[rows] @ train.solve(colours[~rows], weights) - colours[rows]
+    return float(np.sqrt(np.mean(np.square(gap).mean(0) / (colours[rows].var(0) + 1e-30))))
 
 
 def knot_basis(num_taps: int, spacing: int) -> Array:

@@ -2,8 +2,8 @@
 
     R = argmin |X R - A|^2 + w |P R|^2,   |P r|^2 = (1.33 b^4 |second differences of r|^2 + |r|^2) / 2
 
-The prior P is scaled so that |P r| = |r| for a bell of standard deviation b = C / 12 bands, which a colour
-camera's channels are. Its weight is then a ratio of variances, w = m |X r - A|^2 / |P r|^2 (per sample),
+The prior P is scaled so that |P r| = |r| for a bell of standard deviation b bands: C / 12 for a colour
+camera's channels; a satellite's are narrower (`bell_widths`). Its weight is then a ratio of variances, w = m |X r - A|^2 / |P r|^2 (per sample),
 found by iteration: without noise it vanishes and R is exact, with noise or with a blur that is not yet right
 it keeps R from explaining what is none of its making. m is 3, and
 with more than 1000 coarse pixels 3 for each 1000, as misfit of that kind does not average out over them.
@@ -18,15 +18,19 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 Array = NDArray[np.float64]
-BANDS_A_BELL = 12.0
+BELLS = (12.0, 24.0, 48.0, 96.0)
 MISFIT = 3.0
 INDEPENDENT = 1000
 SMALLEST_WEIGHT = 1e-15
 
 
-def smoothness_prior(num_bands: int) -> Array:
-    """P, (C, C) upper triangular."""
-    width = max(num_bands / BANDS_A_BELL, 1.0)
+def bell_widths(num_bands: int) -> list[float]:
+    """Widths b that channels may have, in bands, a colour camera's first and none below 1."""
+    return list(dict.fromkeys(max(num_bands / bells, 1.0) for bells in BELLS))
+
+
+def smoothness_prior(num_bands: int, width: float) -> Array:
+    """P, (C, C) upper triangular, for bells of standard deviation `width` bands."""
     second = np.diff(np.eye(num_bands), 2, axis=0)
     energy: Array = (1.33 * width**4 * second.T @ second + np.eye(num_bands)) / 2
     return np.linalg.cholesky(energy).T.astype(np.float64)
@@ -37,11 +41,12 @@ class ResponseFit:
 
     Args:
         spectra: X, (N, C).
+        width: of the channels, in bands.
     """
 
-    def __init__(self, spectra: Array) -> None:
+    def __init__(self, spectra: Array, width: float) -> None:
         self.spectra = spectra
-        self.prior = smoothness_prior(spectra.shape[1])
+        self.prior = smoothness_prior(spectra.shape[1], width)
         inverse = np.linalg.inv(self.prior)
         self.basis, self._values, _ = np.linalg.svd(spectra @ inverse, full_matrices=False)
         self._rotation, self._triangle = np.linalg.qr(spectra)

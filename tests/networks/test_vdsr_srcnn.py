@@ -65,6 +65,16 @@ def test_with_a_head_of_zero_vdsr_starts_at_the_enlarged_picture() -> None:
     np.testing.assert_array_equal(estimate(network, PICTURE), PICTURE)
 
 
+def test_from_the_identity_the_inner_convolutions_nearly_hand_their_input_on() -> None:
+    network = VDSR(ImageSpec(None, init="identity", seed=3), depth=6, features=8)
+    inner = [network.get_layer(f"conv{i}").kernel.numpy() for i in range(2, 6)]
+    for kernel in inner:
+        beside = kernel - np.pad(np.eye(8)[None, None], ((1, 1), (1, 1), (0, 0), (0, 0)))
+        assert beside.std() == pytest.approx(0.1 * np.sqrt(2 / 72), rel=0.15)
+    assert np.abs(inner[0] - inner[1]).max() > 0
+    assert network.get_layer("conv1").kernel.numpy().std() == pytest.approx(np.sqrt(2 / 9), rel=0.25)
+
+
 @pytest.mark.parametrize(
     "network",
     [VDSR(ImageSpec(None), depth=4, features=6), SRCNN(ImageSpec(None, init="he"), features=(6, 4))],

@@ -238,3 +238,12 @@ def test_what_is_no_matrix_is_refused(matrix: np.ndarray) -> None:
 def test_the_shipped_response_needs_no_colour_science(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "colour", None)
     assert load_srf("nikon_d700", CAVE_NM).matrix.shape == (31, 3)
+
+
+def test_channels_are_taken_by_name_and_in_the_order_asked_for() -> None:
+    whole = load_srf("nikon_d700", CAVE_NM)
+    some = load_srf("nikon_d700", CAVE_NM, channels=[whole.channels[2], whole.channels[0]])
+    assert some.channels == (whole.channels[2], whole.channels[0])
+    np.testing.assert_array_equal(some.matrix, whole.matrix[:, [2, 0]])
+    with pytest.raises(ValueError, match="channels"):
+        load_srf("nikon_d700", CAVE_NM, channels=["B08"])

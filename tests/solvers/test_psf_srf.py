@@ -116,6 +116,16 @@ def test_noise_costs_little() -> None:
     assert found.srf.min() >= 0
 
 
+def test_channels_much_narrower_than_a_colour_camera_s_are_found() -> None:
+    """72 collinear bands and channels of a few of them, as satellites have: the first prior is too wide."""
+    kernel = gaussian_psf(4).kernel
+    cube = ndimage.gaussian_filter1d(scene(96, 80, 72, smoothing=1.5), 2.0, axis=2)
+    bells = np.exp(-0.5 * ((np.arange(72)[:, None] - np.array([14.0, 30.0, 55.0])) / [1.0, 1.5, 2.0]) ** 2)
+    found = estimate_psf_srf(*observe(cube, kernel, 4, bells / bells.sum(0)), 4)
+    assert kernel_error(found, kernel) < 0.02
+    assert angle(found.srf, bells) < 5.0
+
+
 def test_gain_and_offset_of_a_channel_are_told_apart() -> None:
     matrix, kernel = response(9, 2), gaussian_psf(3).kernel
     lr_hsi, hr_msi = observe(scene(3 * 36, 3 * 30, 9), kernel, 3, matrix)
@@ -173,7 +183,7 @@ def test_coarse_pixels_see_what_the_spatial_degradation_gives(scale: int) -> Non
 def test_spectra_of_another_seed_give_the_response_back() -> None:
     spectra = np.random.default_rng(2).random((60, 9)) + 0.1
     matrix = response(9, 3)
-    found, weights = ResponseFit(spectra).fit(spectra @ matrix)
+    found, weights = ResponseFit(spectra, 1.0).fit(spectra @ matrix)
     np.testing.assert_allclose(found, matrix, atol=1e-6)
     assert weights.shape == (3,)
 
@@ -182,8 +192,8 @@ def test_what_no_response_explains_is_the_least_squares_residual() -> None:
     generator = np.random.default_rng(3)
     spectra, colours = generator.random((40, 5)), generator.random((40, 2))
     weights = np.array([0.5, 2.0])
-    prior = smoothness_prior(5)
-    left = np.square(ResponseFit(spectra).unexplained(colours, weights)).sum(0)
+    prior = smoothness_prior(5, 1.0)
+    left = np.square(ResponseFit(spectra, 1.0).unexplained(colours, weights)).sum(0)
     for channel, weight in enumerate(weights):
         system = np.vstack([spectra, np.sqrt(weight) * prior])
         right = np.concatenate([colours[:, channel], np.zeros(5)])

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from tests.trainers.test_fusion_trainer import tiny_plan
-from trainers._optimizers import ClippedSGD, StepDecay, make_optimizer
+from trainers._optimizers import ClippedSGD, ConvolutionMuon, StepDecay, make_optimizer
 
 
 def test_adjustable_clipping_penalty_and_momentum_are_those_of_the_recipe():
@@ -71,3 +71,26 @@ def test_the_plan_s_optimizer_has_its_settings_and_can_be_written_down(tmp_path:
 def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, changes, message):
     with pytest.raises(ValueError, match=message):
         make_optimizer(tiny_plan(tmp_path, **changes))
+
+
+def test_muon_moves_a_convolution_along_an_orthogonal_matrix_and_the_rest_as_adam_does():
+    rng = np.random.default_rng(4)
+    start = {
+        "kernel": rng.standard_normal((3, 3, 8, 10)).astype(np.float32),
+        "first": rng.standard_normal((3, 3, 1, 10)).astype(np.float32),
+        "bias": rng.standard_normal(10).astype(np.float32),
+    }
+    gradients = [tf.constant(rng.standard_normal(value.shape), tf.float32) for value in start.values()]
+    variables = [keras.Variable(value) for value in start.values()]
+    alike = [keras.Variable(value) for value in start.values()]
+    ConvolutionMuon(learning_rate=0.01, weight_decay=None, adam_weight_decay=None).apply(gradients, variables)
+    keras.optimizers.Adam(learning_rate=0.01).apply(gradients, alike)
+    step = (start["kernel"] - variables[0].numpy()).reshape(72, 10)
+    assert np.sqrt(np.mean(step**2)) == pytest.approx(0.2 * 0.01, rel=0.15)
+    singular = np.linalg.svd(step, compute_uv=False)
+    assert (
+        singular.max() / singular.min() < 1.9 < np.linalg.svd(gradients[0].numpy().reshape(72, 10))[1].max()
+    )
+    assert np.vdot(step, gradients[0].numpy()) > 0
+    for variable, other in zip(variables[1:], alike[1:], strict=True):
+        np.testing.assert_allclose(variable.numpy(), other.numpy(), atol=1e-6)
