@@ -148,17 +148,18 @@ class CameraSearch:
 
     def _narrow_channels(self) -> None:
         """Let the response's channels be narrower as long as pixels held out are explained better."""
-        wide, error = (self._width, self._response), self._held_out_error(self.best)
-        for self._width in self._narrower:
+        error = self._held_out_error(self.best)
+        for narrower in self._narrower:
             if self.best.misfit < ROUNDING:
-                break
-            self._response = ResponseFit(self._pixels.spectra, self._width)
+                return
+            before = self._width, self._response
+            self._width, self._response = narrower, ResponseFit(self._pixels.spectra, narrower)
             fit = self._fitted(self.best.shape, self.best.parameters)
             narrow_error = self._held_out_error(fit)
             if narrow_error > (1 - SMALLEST_GAIN) * error:
-                break
-            wide, error, self.best = (self._width, self._response), narrow_error, fit
-        self._width, self._response = wide
+                self._width, self._response = before
+                return
+            error, self.best = narrow_error, fit
 
     def _held_out_error(self, fit: CameraFit) -> float:
         pixels = self._pixels

@@ -3,9 +3,9 @@
     R = argmin |X R - A|^2 + w |P R|^2,   |P r|^2 = (1.33 b^4 |second differences of r|^2 + |r|^2) / 2
 
 The prior P is scaled so that |P r| = |r| for a bell of standard deviation b bands: C / 12 for a colour
-camera's channels; a satellite's are narrower (`bell_widths`). Its weight is then a ratio of variances, w = m |X r - A|^2 / |P r|^2 (per sample),
-found by iteration: without noise it vanishes and R is exact, with noise or with a blur that is not yet right
-it keeps R from explaining what is none of its making. m is 3, and
+camera's channels; a satellite's are narrower (`bell_widths`). Its weight is then a ratio of variances,
+w = m |X r - A|^2 / |P r|^2 (per sample), found by iteration: without noise it vanishes and R is exact, with
+noise or with a blur that is not yet right it keeps R from explaining what is none of its making. m is 3, and
 with more than 1000 coarse pixels 3 for each 1000, as misfit of that kind does not average out over them.
 (Generalised cross-validation, which takes it for white noise, chooses weights that are too small by orders of
 magnitude.)
