@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +21,9 @@ from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
 from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.layers import INITIALIZERS
+from hsr_tf.networks.pretrained import save_model
 from hsr_tf.options import network_options
+from trainers import _flags
 from trainers._run import RunPlan
 from trainers._trainer import Trainer
 
@@ -208,15 +212,27 @@ def _number(name: str, text: str) -> float:
         raise
 
 
-def run_record(values: dict[str, Any], pictures: Pictures) -> dict[str, Any]:
-    """What a model card says of flags and pictures."""
-    return {
+def train_and_save(make: Callable[[RunPlan], PictureTrainer], **record: Any) -> None:
+    """Train, or go on, to the last step, and save the model with the card that says how.
+
+    Args:
+        make: the trainer for a plan; called when the flags are found to be those of the run.
+        record: what the card says beside flags, pictures, scores and time.
+    """
+    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
+    trainer = make(_flags.run_plan())
+    first, begin = trainer.run.restore(), time.monotonic()
+    scores = trainer.train()
+    card = {
         "flags": {name: value for name, value in values.items() if name not in PATHS},
-        "training_pictures": len(pictures.training),
-        "validation_pictures": [picture.name for picture in pictures.validation],
+        "training_pictures": len(trainer.pictures.training),
+        "validation_pictures": [picture.name for picture in trainer.pictures.validation],
+        **record,
+        "validation": scores,
+        "first_step": first,
+        "seconds": round(time.monotonic() - begin, 1),
+        "cores": os.cpu_count(),
     }
-
-
-def output_folder() -> Path:
-    """Where the trained model goes."""
-    return Path(FLAGS.output_dir or Path(FLAGS.run_dir) / "model")
+    output = Path(FLAGS.output_dir or Path(FLAGS.run_dir) / "model")
+    folder = save_model(trainer.model.for_inference(), output, card)
+    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))

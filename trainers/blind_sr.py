@@ -13,10 +13,8 @@ runs, each of which goes on from the one before:
 
 from __future__ import annotations
 
-import os
-import time
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import keras
@@ -31,7 +29,7 @@ from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.metrics import luma_scores
 from hsr_tf.networks.image_layers import BlindNetwork
-from hsr_tf.networks.pretrained import load_image_network, save_model
+from hsr_tf.networks.pretrained import load_image_network
 from hsr_tf.physics.kernel_code import fit_kernel_code
 from hsr_tf.physics.kernel_shapes import gaussian_kernels
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -46,8 +44,7 @@ from trainers._pictures import (
     define_picture_flags,
     load_pictures,
     network_plan,
-    output_folder,
-    run_record,
+    train_and_save,
 )
 from trainers._run import RunPlan, Validation
 
@@ -256,22 +253,8 @@ def _take_weights(network: keras.Model, folder: str) -> None:
 
 def main() -> None:
     """Flags to arguments, train, save."""
-    task, plan = task_from_flags(), _flags.run_plan()
-    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
-    trainer = BlindTrainer(task, plan)
-    first, begin = trainer.run.restore(), time.monotonic()
-    scores = trainer.train()
-    record = {
-        **run_record(values, task.pictures),
-        "scale": task.scale,
-        "loss_weights": asdict(task.weights),
-        "validation": scores,
-        "first_step": first,
-        "seconds": round(time.monotonic() - begin, 1),
-        "cores": os.cpu_count(),
-    }
-    folder = save_model(trainer.model.for_inference(), output_folder(), record)
-    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+    task = task_from_flags()
+    train_and_save(partial(BlindTrainer, task), scale=task.scale, loss_weights=asdict(task.weights))
 
 
 def task_from_flags() -> BlindTask:

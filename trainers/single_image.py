@@ -13,10 +13,8 @@ Luminance alone is trained on. The published recipe of VDSR is within the flags 
 from __future__ import annotations
 
 import math
-import os
-import time
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,7 +25,6 @@ from hsr_tf import checks, losses, methods
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.metrics import luma_scores
-from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
 from hsr_tf.report.render import preview
 from trainers import _flags
@@ -39,9 +36,8 @@ from trainers._pictures import (
     define_picture_flags,
     load_pictures,
     network_plan,
-    output_folder,
-    run_record,
     scale_of,
+    train_and_save,
     whole_scale,
 )
 from trainers._run import RunPlan, Validation
@@ -187,21 +183,8 @@ def enlarged(hr_image: Tensor, scale: float) -> Tensor:
 
 def main() -> None:
     """Flags to arguments, train, save."""
-    task, plan = task_from_flags(), _flags.run_plan()
-    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
-    trainer = SingleImageTrainer(task, plan)
-    first, begin = trainer.run.restore(), time.monotonic()
-    scores = trainer.train()
-    record = {
-        **run_record(values, task.pictures),
-        "scales": list(task.scales),
-        "validation": scores,
-        "first_step": first,
-        "seconds": round(time.monotonic() - begin, 1),
-        "cores": os.cpu_count(),
-    }
-    folder = save_model(trainer.model.for_inference(), output_folder(), record)
-    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+    task = task_from_flags()
+    train_and_save(partial(SingleImageTrainer, task), scales=list(task.scales))
 
 
 def task_from_flags() -> SingleImageTask:
