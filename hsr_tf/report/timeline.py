@@ -126,12 +126,13 @@ def _draw_curve(
         spare = max(0.0, SMALLEST_SPAN_DB - (high - low)) / 2
         axes.set_ylim(low - spare, high + spare)
         axes.ticklabel_format(axis="y", useOffset=False)
+        early = seconds[best] < 0.25 * seconds.max()
         axes.annotate(
             f"{values[best]:.2f} dB at {seconds[best]:.0f} s",
             (seconds[best], values[best]),
-            xytext=(-2, 5),
+            xytext=(2 if early else -2, 5),
             textcoords="offset points",
-            ha="right",
+            ha="left" if early else "right",
             fontsize=NOTE_POINTS,
             color=QUIET,
         )

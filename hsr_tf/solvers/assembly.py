@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -80,10 +81,15 @@ class Assembly:
         height, width, _ = self.hr_msi.shape
         cube = np.empty((height, width, self.lr_hsi.shape[-1]), np.float32)
         for rows in self._row_strips():
-            cube[rows] = self._map.predict(spectral_map, tf.constant(self.hr_msi[None, rows]))[0].numpy()
+            cube[rows] = self.mapped(spectral_map, rows)
             if codes is not None and vectors is not None:
                 cube[rows] += codes[rows] @ vectors
         return cube
+
+    def mapped(self, spectral_map: tf.Tensor, place: Any) -> Cube:
+        """M(Y) at a place of the sharp grid: rows, or rows and columns."""
+        seen = tf.constant(np.ascontiguousarray(self.hr_msi[place])[None])
+        return np.asarray(self._map.predict(spectral_map, seen)[0].numpy())
 
     def complete(self, cube: Cube, *, trust: float | None = None) -> float:
         """Make the cube agree with both images, in place, as far as they agree with each other.

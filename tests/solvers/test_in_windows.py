@@ -84,3 +84,17 @@ def test_windows_share_the_time_and_keep_no_checkpoint(scene: tuple) -> None:
 def test_small_scenes_are_not_cut(scene: tuple) -> None:
     _, lr_hsi, _, model = scene
     assert not InWindows(Plain(model), model, 80).needed(lr_hsi)
+
+
+def test_when_time_is_up_the_other_windows_get_the_closed_form(scene: tuple) -> None:
+    cube, lr_hsi, hr_msi, model = scene
+    solver = Plain(model)
+    with pytest.warns(UserWarning, match="1 of 6 windows"):
+        found = InWindows(solver, model, 40).solve(lr_hsi, hr_msi, Controls(max_seconds=1e-3))
+    assert (found.details["windows"], found.details["windows_solved"], len(solver.told)) == (6, 1, 1)
+    assert not found.converged
+    assert np.abs(lr_hsi - model.spatial.forward(found.estimate[None])[0]).max() < 1e-4
+    whole = Assembly(model, lr_hsi, hr_msi)
+    closed = whole.cube(whole.start().spectral_map)
+    whole.complete(closed)
+    assert psnr(cube, found.estimate) > psnr(cube, closed) - 1.0
