@@ -89,7 +89,7 @@ class _Parts:
     def fill(self, windows: Sequence[Window], cover: Cover) -> None:
         """The closed form for windows that are not solved."""
         warnings.warn(
-            f"max_seconds: time for {self._solved} of {self._num_windows} windows; the others get the closed form",
+            f"max_seconds: time for {self._solved} of {self._num_windows} windows, closed form in the others",
             stacklevel=2,
         )
         spectral_map = self._assembly.start().spectral_map
