@@ -29,6 +29,7 @@ from tqdm import tqdm
 from benchmarks.fusion import machine
 from hsr_tf import checks, methods
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
+from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.io.atomic import replacing_file
@@ -37,7 +38,6 @@ from hsr_tf.options import configured
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig
 from hsr_tf.solvers.solver import Controls
-from trainers import _flags
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB
 
 FLAGS = flags.FLAGS
@@ -221,4 +221,4 @@ def _scenes() -> list[Scene]:
 
 if __name__ == "__main__":
     define_flags()
-    _flags.run_app(main)
+    run_app(main)

@@ -33,6 +33,7 @@ from benchmarks._subjects import synthetic_scene
 from benchmarks.fusion import machine
 from hsr_tf import checks, methods
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
+from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.io.atomic import replacing_file
@@ -42,7 +43,6 @@ from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls
-from trainers import _flags
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, positive_scale, score_or_skip
 
 FLAGS = flags.FLAGS
@@ -352,4 +352,4 @@ def _signed(value: float | None) -> str:
 
 if __name__ == "__main__":
     define_flags()
-    _flags.run_app(main)
+    run_app(main)

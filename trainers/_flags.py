@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags, logging
+from absl import flags
 
 from hsr_tf import checks
 from hsr_tf.io.atomic import replacing_file
@@ -95,41 +92,6 @@ def resolved_flags() -> dict[str, Any]:
     known = FLAGS.flags_by_module_dict()
     own = [flag for module, found in known.items() if _is_ours(module) for flag in found]
     return {flag.name: flag.value for flag in sorted(own, key=lambda flag: flag.name)}
-
-
-def run_app(main: Callable[[], None]) -> None:
-    """Parse flags and run; an expected error is one line and exit code 2, Ctrl-C is exit code 130."""
-
-    def guarded(arguments: list[str]) -> None:
-        if not FLAGS["verbosity"].present:
-            logging.set_verbosity(logging.WARNING)
-        if len(arguments) > 1:
-            _fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
-        try:
-            main()
-        except (ValueError, OSError) as error:
-            if os.environ.get("HSR_DEBUG"):
-                raise
-            _fail(str(error))
-        except KeyboardInterrupt:
-            sys.stderr.write("\ninterrupted; the same command goes on from the last checkpoint\n")
-            sys.exit(130)
-
-    app.run(guarded, flags_parser=_parse)
-
-
-def _parse(arguments: list[str]) -> list[str]:
-    """Flags from the command line, one line and exit code 2 for a mistyped one."""
-    try:
-        return FLAGS(arguments)
-    except (flags.Error, OSError) as error:
-        _fail(str(error).replace("\n", " "))
-        raise
-
-
-def _fail(message: str) -> None:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(2)
 
 
 def _is_ours(module: str) -> bool:

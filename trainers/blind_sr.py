@@ -27,6 +27,7 @@ from hsr_tf.blind_losses import BlindLoss, BlindTruth, BlindWeights
 from hsr_tf.data.kernels import FORMS, KernelDistribution, parse_kernels
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.flag_apps import run_app
 from hsr_tf.metrics import luma_scores
 from hsr_tf.networks.image_layers import BlindNetwork
 from hsr_tf.networks.pretrained import load_image_network
@@ -295,4 +296,4 @@ def _sigma(text: str) -> float:
 if __name__ == "__main__":
     _flags.define_run_flags()
     define_flags()
-    _flags.run_app(main)
+    run_app(main)

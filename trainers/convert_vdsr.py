@@ -12,9 +12,9 @@ from pathlib import Path
 from absl import flags
 
 from hsr_tf import checks
+from hsr_tf.flag_apps import run_app
 from hsr_tf.networks.plain_arrays import LAYOUTS, read_vdsr
 from hsr_tf.networks.pretrained import save_model
-from trainers import _flags
 
 FLAGS = flags.FLAGS
 
@@ -44,4 +44,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    _flags.run_app(main)
+    run_app(main)

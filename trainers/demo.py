@@ -21,6 +21,7 @@ from rich.table import Table
 
 from hsr_tf.data.indian_pines import SENTINEL2_NM, Parts, cut, load_indian_pines, sentinel2_response
 from hsr_tf.data.patches import PatchPlan
+from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import save
 from hsr_tf.metrics import Scorecard, psnr_per_band, scorecard
@@ -29,7 +30,6 @@ from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.scene import Observation, Scene, Solution
-from trainers import _flags
 from trainers._run import RunPlan
 from trainers.fusion import FusionTask, FusionTrainer
 
@@ -256,4 +256,4 @@ def command(folder: Path) -> str:
 
 if __name__ == "__main__":
     define_flags()
-    _flags.run_app(main)
+    run_app(main)

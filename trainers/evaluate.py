@@ -28,6 +28,7 @@ from tqdm import tqdm
 from hsr_tf import checks, methods
 from hsr_tf.camera_metrics import CameraScores, camera_scores
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
+from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.io.atomic import replacing_file
@@ -351,4 +352,4 @@ def positive_scale(text: str) -> int:
 if __name__ == "__main__":
     define_flags()
     evaluate_pictures.define_flags()
-    _flags.run_app(main)
+    run_app(main)

@@ -22,6 +22,7 @@ from absl import flags
 from hsr_tf import checks, losses, metrics
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
+from hsr_tf.flag_apps import run_app
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import save_model
@@ -263,4 +264,4 @@ def _split(scenes: Sequence[Scene], held_back: Sequence[str]) -> tuple[list[Scen
 if __name__ == "__main__":
     _flags.define_run_flags()
     define_flags()
-    _flags.run_app(main)
+    run_app(main)

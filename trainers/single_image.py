@@ -24,6 +24,7 @@ from absl import flags
 from hsr_tf import checks, losses, methods
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.flag_apps import run_app
 from hsr_tf.metrics import luma_scores
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
 from hsr_tf.report.render import preview
@@ -200,4 +201,4 @@ def task_from_flags() -> SingleImageTask:
 if __name__ == "__main__":
     _flags.define_run_flags()
     define_flags()
-    _flags.run_app(main)
+    run_app(main)

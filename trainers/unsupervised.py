@@ -15,7 +15,7 @@ from __future__ import annotations
 from absl import flags
 
 from hsr_tf import checks, methods
-from trainers import _flags
+from hsr_tf.flag_apps import run_app
 from trainers._solving import define_solving_flags, job_from_flags, solve_and_write
 
 FLAGS = flags.FLAGS
@@ -43,4 +43,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    _flags.run_app(main)
+    run_app(main)
