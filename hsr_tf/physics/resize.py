@@ -114,6 +114,17 @@ def bicubic_enlarge(y: Tensor, scale: int) -> Tensor:
     return y
 
 
+def bicubic_enlarge_by(y: Tensor, factor: Tensor) -> Tensor:
+    """Enlarge (B, h, w, C) by a factor of at least 1 that is a tensor, for sizes not known in advance.
+
+    The same numbers as `BicubicResize` to float32's last digits, (B, ceil(factor h), ceil(factor w), C), for
+    exported models that are told the factor with the picture.
+    """
+    for axis in (1, 2):
+        y = _resample(y, axis, *_enlarging_table(ops.shape(y)[axis], ops.cast(factor, "float64")))
+    return y
+
+
 def bicubic_reduce(x: Tensor, factor: int) -> Tensor:
     """Reduce (B, H, W, C) by an integer, antialiased, for sizes not known in advance.
 
@@ -192,11 +203,25 @@ def _gather_table(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
     return indices, weights
 
 
-def _resample(x: Tensor, axis: int, indices: np.ndarray, weights: np.ndarray) -> Tensor:
+def _enlarging_table(size: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Indices and weights, both (ceil(factor size), 4), of one axis."""
+    length = ops.cast(ops.ceil(ops.cast(size, "float64") * factor - 1e-9), "int32")
+    centre = (ops.cast(ops.arange(length), "float64") + 0.5) / factor - 0.5
+    first = ops.floor(centre) - 1.0
+    distance = ops.abs(centre[:, None] - first[:, None] - ops.arange(4, dtype="float64"))
+    inner = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    outer = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    weights = ops.where(distance <= 1, inner, ops.where(distance <= 2, outer, 0.0))
+    taps = ops.cast(first, "int32")[:, None] + ops.arange(4, dtype="int32")
+    period = ops.mod(taps, 2 * size)
+    return ops.where(period < size, period, 2 * size - 1 - period), weights
+
+
+def _resample(x: Tensor, axis: int, indices: Any, weights: Any) -> Tensor:
     shape = [1, -1, 1, 1] if axis == 1 else [1, 1, -1, 1]
     total = 0.0
     for j in range(indices.shape[1]):
-        weight = ops.reshape(ops.convert_to_tensor(weights[:, j], dtype=x.dtype), shape)
+        weight = ops.reshape(ops.cast(weights[:, j], x.dtype), shape)
         total = total + weight * ops.take(x, indices[:, j], axis=axis)
     return total
 

@@ -1,0 +1,1 @@
+"""Trained models for other programs: SavedModels for servers, TFLite files for devices, and their proofs."""

@@ -1,0 +1,199 @@
+"""Export a trained model for TensorFlow Serving: `python -m export.saved_model --output_dir=models/vdsr/1`.
+
+    --checkpoint=runs/vdsr/model           a folder that a trainer wrote, or
+    --method=vdsr [--scale=4]              the model of this method that comes with the package
+
+The last part of --output_dir is the version, a whole number. Written there: the SavedModel with the functions
+of `export.signatures`, and in assets.extra, which servers leave alone, hsr_tf.json (what it is, how it was
+trained, what it scores, the hash of its weights). Beside the versions lies batching_parameters.txt, for
+`--enable_batching --batching_parameters_file` of TensorFlow Serving; requests of one shape share a batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from absl import flags
+
+import hsr_tf
+from export.signatures import Signature, fusion_signatures, image_signatures
+from hsr_tf import checks
+from hsr_tf.flag_apps import run_app
+from hsr_tf.io.atomic import replacing_file, replacing_folder
+from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.pretrained import (
+    SINGLE_IMAGE,
+    ModelCard,
+    load_image_network,
+    load_model,
+    read_card,
+    shipped_models,
+)
+
+FLAGS = flags.FLAGS
+METADATA = "hsr_tf.json"
+BATCHING = """max_batch_size { value: 8 }
+batch_timeout_micros { value: 2000 }
+max_enqueued_batches { value: 64 }
+num_batch_threads { value: %d }
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A model as it will be used, and its card."""
+
+    model: FusionModel | ImageNetwork
+    card: ModelCard
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> TrainedModel:
+        """The model of a folder, in float32, without what only training needs; errors as `read_card`."""
+        card = read_card(folder)
+        model = (load_image_network if card.kind == SINGLE_IMAGE else load_model)(folder)
+        return cls(model.for_inference(), card)
+
+    @property
+    def signatures(self) -> list[Signature]:
+        """What it answers when it is exported."""
+        if isinstance(self.model, ImageNetwork):
+            return image_signatures(self.model)
+        return fusion_signatures(self.model)
+
+    def metadata(self) -> dict[str, Any]:
+        """What it is, as JSON data."""
+        config, cameras = dict(self.card.config), self.card.cameras or {}
+        return {
+            "method": config["method"],
+            "kind": self.card.kind,
+            "name": self.card.folder.name,
+            "scale": config["scale"],
+            "num_bands": config.get("num_bands"),
+            "num_channels": config["num_channels"],
+            "sensor": cameras.get("srf_name"),
+            "psf": cameras.get("psf_name"),
+            "config": config,
+            "record": dict(self.card.record),
+            "signatures": {one.name: [spec.name for spec in one.inputs] for one in self.signatures},
+            "hsr_tf": hsr_tf.__version__,
+            "weights_sha256": weights_digest(self.model),
+        }
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 over names, shapes and float32 values of all weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for weight in sorted(model.weights, key=lambda weight: weight.path):
+        values = np.ascontiguousarray(weight.numpy(), "<f4")
+        digest.update(f"{weight.path}{values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()
+
+
+def export_saved_model(
+    trained: TrainedModel, folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> Path:
+    """Write a version folder, all or nothing, and the batching file beside it.
+
+    Args:
+        trained: what is exported.
+        folder: models/NAME/VERSION; NAME is made if it is missing.
+        overwrite: replace a version that exists.
+
+    Raises:
+        ValueError: when the last part of `folder` is no whole number.
+        OSError: for a version that exists, or a folder that cannot be written.
+    """
+    folder = Path(folder)
+    checks.require(
+        folder.name.isdecimal() and int(folder.name) > 0,
+        "output_dir",
+        expected="a folder whose name is a version, a positive whole number",
+        received=str(folder),
+        remedy="write e.g. models/vdsr/1",
+    )
+    if folder.exists() and not overwrite:
+        raise checks.file_error(folder, "exists", "take the next version, or add --overwrite")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_folder(folder) as draft:
+        _write(trained.model, trained.signatures, draft)
+        extra = draft / "assets.extra"
+        extra.mkdir()
+        (extra / METADATA).write_text(json.dumps(trained.metadata(), indent=1) + "\n", encoding="utf-8")
+    with replacing_file(folder.parent / "batching_parameters.txt") as draft_file:
+        draft_file.write_text(BATCHING % (os.cpu_count() or 1), encoding="utf-8")
+    return folder
+
+
+def _write(model: keras.Model, signatures: Sequence[Signature], folder: Path) -> None:
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for signature in signatures:
+        archive.add_endpoint(
+            name=signature.name, fn=signature.function, input_signature=list(signature.inputs)
+        )
+    archive.write_out(str(folder), verbose=False)
+
+
+def shipped(method: str, scale: int | None) -> Path:
+    """The folder of the model of a method that comes with the package.
+
+    Raises:
+        ValueError: when there is none, or several and no scale says which; the message lists them.
+    """
+    known = [card for card in shipped_models() if card.config["method"] == method]
+    fitting = [card for card in known if scale is None or card.config["scale"] in (scale, None)]
+    checks.require(
+        len(fitting) == 1,
+        "method, scale",
+        expected=f"one of {_listed(shipped_models())}",
+        received=f"{method}{'' if scale is None else f' x{scale}'}, which {len(fitting)} of them are",
+        remedy="give the scale too, or the folder of a trained model (--checkpoint=FOLDER)",
+    )
+    return fitting[0].folder
+
+
+def _listed(cards: Sequence[ModelCard]) -> str:
+    return ", ".join(
+        card.config["method"] + ("" if card.config["scale"] is None else f" x{card.config['scale']}")
+        for card in cards
+    )
+
+
+def define_flags() -> None:
+    """What is exported, and where to."""
+    flags.DEFINE_string("checkpoint", None, "Folder of a trained model.")
+    flags.DEFINE_string("method", None, "Method of a model that comes with the package.")
+    flags.DEFINE_integer("scale", None, "Its scale, where there are several.", lower_bound=1)
+    flags.DEFINE_string("output_dir", None, "models/NAME/VERSION.", required=True)
+    flags.DEFINE_bool("overwrite", False, "Replace a version that exists.")
+
+
+def main() -> None:
+    """Load, export, say what it answers."""
+    checks.require(
+        (FLAGS.checkpoint is None) != (FLAGS.method is None),
+        "checkpoint, method",
+        expected="one of the two",
+        received="both" if FLAGS.checkpoint else "none",
+        remedy="give e.g. --method=vdsr, or --checkpoint=runs/vdsr/model",
+    )
+    trained = TrainedModel.load(FLAGS.checkpoint or shipped(FLAGS.method, FLAGS.scale))
+    folder = export_saved_model(trained, FLAGS.output_dir, overwrite=FLAGS.overwrite)
+    for signature in trained.signatures:
+        print(f"{signature.name}({', '.join(spec.name for spec in signature.inputs)})")
+    print(f"exported: {folder}")
+
+
+if __name__ == "__main__":
+    define_flags()
+    run_app(main, interrupted="nothing was written")

@@ -1,0 +1,168 @@
+"""Exported models answer as Keras does, at sizes they were not traced with, and refuse what is of no use."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from export.saved_model import METADATA, TrainedModel, export_saved_model, shipped, weights_digest
+from export.signatures import MOST_PIXELS
+from hsr_tf import methods
+from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.pretrained import save_model
+from hsr_tf.upscaling import upscale
+from tests.networks.test_conformance import cameras, observe, stirred
+from tests.networks.test_image_conformance import built, inputs_of, small
+
+SIZES = ((5, 7), (9, 6), (12, 12))
+
+
+@lru_cache(maxsize=4)
+def trained(folder: Path, model: FusionModel | ImageNetwork) -> TrainedModel:
+    save_model(model, folder, {"scores": {"psnr": 31.5}})
+    return TrainedModel.load(folder)
+
+
+def exported(tmp_path: Path, model: FusionModel | ImageNetwork) -> Any:
+    return tf.saved_model.load(str(export_saved_model(trained(tmp_path / "m", model), tmp_path / "x" / "1")))
+
+
+@pytest.mark.parametrize("method", methods.names("image_network"))
+def test_a_network_of_single_images_answers_as_keras_does(method: str, tmp_path: Path) -> None:
+    served = exported(tmp_path, built(method)).signatures["serving_default"]
+    lean = TrainedModel.load(tmp_path / "m").model
+    for size in SIZES:
+        views = inputs_of(lean, size, batch=size[0] % 2 + 1)
+        found, expected = served(**views), lean(views)
+        assert set(found) == set(expected)
+        for name in found:
+            np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("base", ["none", "bicubic", "spectral_ls", "sylvester"])
+@pytest.mark.parametrize("method", ["ms_ssfnet", "dhsis"])
+def test_a_fusion_model_answers_as_keras_does(method: str, base: str, tmp_path: Path) -> None:
+    model = stirred(method, base)
+    served = exported(tmp_path, model).signatures["serving_default"]
+    assert {spec.name for spec in served.structured_input_signature[1].values()} == {"lr_hsi", "hr_msi"}
+    for size in ((3, 5), (6, 4), (5, 5)):
+        views = observe(cameras(4), size, batch=1)
+        np.testing.assert_allclose(served(**views)["estimate"], model(views), atol=1e-5)
+
+
+def png(image: np.ndarray, form: str = "PNG") -> bytes:
+    """An encoded picture."""
+    with io.BytesIO() as file:
+        Image.fromarray(image).save(file, form, **({"quality": 95} if form == "JPEG" else {}))
+        return file.getvalue()
+
+
+def picture(*shape: int) -> np.ndarray:
+    """A smooth picture with some contrast."""
+    rng = np.random.default_rng(len(shape))
+    coarse = Image.fromarray(rng.integers(0, 256, (4, 5, 4), np.uint8)).resize(
+        (17, 13), Image.Resampling.BICUBIC
+    )
+    return np.asarray(coarse)[..., : shape[0]].squeeze() if shape else np.asarray(coarse)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_encoded_pictures_come_back_as_upscale_makes_them(channels: int, tmp_path: Path) -> None:
+    served = exported(tmp_path, small("vdsr")).signatures["picture"]
+    given = picture(channels)
+    answer = served(image_bytes=tf.constant(png(given)), scale=tf.constant(2.5))["image_bytes"].numpy()
+    found = np.asarray(Image.open(io.BytesIO(answer)))
+    expected = upscale(given, 2.5, method="vdsr", weights=tmp_path / "m").image
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_jpegs_are_taken_and_kernels_answered(tmp_path: Path) -> None:
+    served = exported(tmp_path, built("kbpn")).signatures["picture"]
+    given = png(picture(3), "JPEG")
+    answer = served(image_bytes=tf.constant(given))
+    assert answer["kernel"].shape == (1, 21, 21)
+    found = np.asarray(Image.open(io.BytesIO(answer["image_bytes"].numpy())))
+    decoded = np.asarray(Image.open(io.BytesIO(given)))
+    assert found.shape == (26, 34, 3)
+    views = {"lr_image": tf.constant(_luma(decoded), tf.float32)}
+    middle = TrainedModel.load(tmp_path / "m").model(views)["estimate"][0, ..., 0].numpy() * 255
+    assert np.median(np.abs(np.clip(_luma(found)[0, ..., 0] * 255, 16, 235) - np.clip(middle, 16, 235))) < 2
+
+
+def _luma(rgb: np.ndarray) -> np.ndarray:
+    return (16 + rgb[None].astype(float) @ [[65.481], [128.553], [24.966]] / 255) / 255
+
+
+def claimed(height: int, width: int) -> bytes:
+    """A small PNG file whose header claims a large picture."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = b"IDAT" + zlib.compress(bytes(64))
+    chunks = [struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in (header, data)]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"",
+        b"GIF89a.......",
+        b"\x89PNG\r\n\x1a\n",
+        claimed(60_000, 60_000),
+        claimed(1, 40),
+        png(picture(3))[:90],
+    ],
+    ids=["nothing", "other", "header", "bomb", "line", "cut"],
+)
+def test_what_is_no_picture_or_too_large_fails_before_it_is_decoded(given: bytes, tmp_path: Path) -> None:
+    served = exported(tmp_path, small("vdsr")).signatures["picture"]
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        served(image_bytes=tf.constant(given), scale=tf.constant(2.0))
+
+
+def test_a_factor_out_of_range_fails(tmp_path: Path) -> None:
+    served = exported(tmp_path, small("vdsr")).signatures["picture"]
+    for scale in (0.5, 2e3, float("nan"), (MOST_PIXELS / (13 * 17)) ** 0.5 + 1):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            served(image_bytes=tf.constant(png(picture(3))), scale=tf.constant(scale))
+
+
+def test_the_metadata_say_what_it_is(tmp_path: Path) -> None:
+    folder = export_saved_model(trained(tmp_path / "m", stirred("ms_ssfnet", "none")), tmp_path / "x" / "3")
+    found = json.loads((folder / "assets.extra" / METADATA).read_text())
+    assert (found["method"], found["scale"], found["record"]["scores"]["psnr"]) == ("ms_ssfnet", 4, 31.5)
+    assert found["signatures"] == {"serving_default": ["lr_hsi", "hr_msi"]}
+    assert found["weights_sha256"] == weights_digest(TrainedModel.load(tmp_path / "m").model)
+    assert "max_batch_size" in (tmp_path / "x" / "batching_parameters.txt").read_text()
+
+
+def test_versions_are_whole_numbers_and_not_replaced_unasked(tmp_path: Path) -> None:
+    model = trained(tmp_path / "m", small("srcnn"))
+    with pytest.raises(ValueError, match="output_dir"):
+        export_saved_model(model, tmp_path / "x" / "first")
+    folder = export_saved_model(model, tmp_path / "x" / "1")
+    before = (folder / "saved_model.pb").stat().st_mtime_ns
+    with pytest.raises(OSError, match="exists"):
+        export_saved_model(model, folder)
+    assert (folder / "saved_model.pb").stat().st_mtime_ns == before
+    export_saved_model(model, folder, overwrite=True)
+    assert (folder / "saved_model.pb").stat().st_mtime_ns != before
+
+
+def test_shipped_models_are_found_by_method_and_scale() -> None:
+    assert shipped("ms_ssfnet", 8).name.endswith("x8")
+    with pytest.raises(ValueError, match="ms_ssfnet x16"):
+        shipped("ms_ssfnet", None)
+    with pytest.raises(ValueError, match="ms_ssfnet x8"):
+        shipped("none", None)
