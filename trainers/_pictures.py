@@ -19,9 +19,9 @@ from absl import flags
 from hsr_tf import checks, losses, methods
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
-from hsr_tf.networks.image_network import ImageSpec
+from hsr_tf.networks.image_network import ImageNetwork, ImageSpec
 from hsr_tf.networks.layers import INITIALIZERS
-from hsr_tf.networks.pretrained import save_model
+from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.options import network_options
 from trainers import _flags
 from trainers._run import RunPlan
@@ -46,6 +46,11 @@ def define_picture_flags(*, method: str, known: str, patch_size: int) -> None:
     flags.DEFINE_multi_string("option", [], "NAME=VALUE, an option of the network; may be given again.")
     flags.DEFINE_enum("init", "he", list(INITIALIZERS), "Initial weights.")
     flags.DEFINE_bool("zero_head", False, "Start the reconstruction at zero.")
+    flags.DEFINE_string(
+        "start_from",
+        None,
+        "Folder of a trained model of the same network (of a shallower VDSR) to start from.",
+    )
     flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss.")
 
 
@@ -72,15 +77,20 @@ class NetworkPlan:
         method: its name in the registry, of kind "image_network".
         spec: its specification.
         options: its further arguments.
+        start_from: folder of a trained model of the method to start from.
     """
 
     method: str
     spec: ImageSpec
     options: tuple[tuple[str, Any], ...] = ()
+    start_from: str | None = None
 
     def build(self) -> keras.Model:
-        """The network with fresh weights."""
-        return methods.get(self.method).build(self.spec, **dict(self.options))
+        """The network with fresh weights, or those of the trained model."""
+        network = methods.get(self.method).build(self.spec, **dict(self.options))
+        if self.start_from is not None:
+            _take_weights(network, self.start_from)
+        return network
 
 
 class PictureTrainer(Trainer):
@@ -154,7 +164,28 @@ def network_plan(scale: int | None, *, num_channels: int = 1) -> NetworkPlan:
         init=FLAGS.init,
         zero_head=FLAGS.zero_head,
     )
-    return NetworkPlan(FLAGS.method, spec, tuple(sorted(network_options(known, FLAGS.option).items())))
+    options = tuple(sorted(network_options(known, FLAGS.option).items()))
+    return NetworkPlan(FLAGS.method, spec, options, FLAGS.start_from)
+
+
+def _take_weights(network: ImageNetwork, folder: str) -> None:
+    """The weights of a trained model of the same network, or of one that can be brought into its form."""
+    trained = {weight.path: weight for weight in load_image_network(folder).in_form_of(network).weights}
+    wanted = {weight.path: weight for weight in network.weights}
+    other = sorted(
+        path
+        for path in {*trained, *wanted}
+        if path not in trained or path not in wanted or trained[path].shape != wanted[path].shape
+    )
+    checks.require(
+        not other,
+        "start_from",
+        expected="a model of the same network and options",
+        received=f"{folder}, other in {len(other)} weights{', such as ' + other[0] if other else ''}",
+        remedy="give the options that it was trained with",
+    )
+    for path, weight in wanted.items():
+        weight.assign(trained[path])
 
 
 def common_multiple(scales: Sequence[float]) -> int:

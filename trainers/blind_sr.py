@@ -30,7 +30,6 @@ from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.flag_apps import run_app
 from hsr_tf.metrics import luma_scores
 from hsr_tf.networks.image_layers import BlindNetwork
-from hsr_tf.networks.pretrained import load_image_network
 from hsr_tf.physics.kernel_code import fit_kernel_code
 from hsr_tf.physics.kernel_shapes import gaussian_kernels
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -71,23 +70,19 @@ def define_flags() -> None:
     flags.DEFINE_enum(
         "part", "whole", PARTS, "What is trained: all, or one side told the truth of the other."
     )
-    flags.DEFINE_string("start_from", None, "Folder of a trained model of the same network to start from.")
     for f in fields(BlindWeights):
         flags.DEFINE_float(f"weight_{f.name}", f.default, f"Weight of the loss's {f.name} term.")
 
 
 @dataclass(frozen=True)
 class PartPlan(NetworkPlan):
-    """A network of which one part is trained, from another run's weights if they are given."""
+    """A network of which one part is trained."""
 
     part: str = "whole"
-    start_from: str | None = None
 
     def build(self) -> keras.Model:
         """The network; the layers of the other part are frozen."""
         network = super().build()
-        if self.start_from is not None:
-            _take_weights(network, self.start_from)
         if self.part != "whole":
             checks.require(
                 isinstance(network, BlindNetwork) and hasattr(network, f"with_true_{_TOLD[self.part]}"),
@@ -232,26 +227,6 @@ class BlindTrainer(PictureTrainer):
 _TOLD = {"whole": "", "image": "kernel", "estimator": "image"}
 
 
-def _take_weights(network: keras.Model, folder: str) -> None:
-    """The weights of a trained model, which must be of the same network."""
-    trained = {weight.path: weight for weight in load_image_network(folder).weights}
-    wanted = {weight.path: weight for weight in network.weights}
-    other = sorted(
-        path
-        for path in {*trained, *wanted}
-        if path not in trained or path not in wanted or trained[path].shape != wanted[path].shape
-    )
-    checks.require(
-        not other,
-        "start_from",
-        expected="a model of the same network and options",
-        received=f"{folder}, other in {len(other)} weights{', such as ' + other[0] if other else ''}",
-        remedy="give the options that it was trained with",
-    )
-    for path, weight in wanted.items():
-        weight.assign(trained[path])
-
-
 def main() -> None:
     """Flags to arguments, train, save."""
     task = task_from_flags()
@@ -269,7 +244,7 @@ def task_from_flags() -> BlindTask:
         received=given.method,
         remedy="train the others with trainers.single_image",
     )
-    network = PartPlan(given.method, given.spec, given.options, FLAGS.part, FLAGS.start_from)
+    network = PartPlan(given.method, given.spec, given.options, given.start_from, FLAGS.part)
     patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
     weights = BlindWeights(**{f.name: getattr(FLAGS, f"weight_{f.name}") for f in fields(BlindWeights)})
     sigmas = tuple(_sigma(text) for text in FLAGS.validation_sigmas)

@@ -12,12 +12,13 @@ picture would have no more than 8 bits. `zero_head` starts at the enlarged pictu
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers
 
 from hsr_tf import checks
 from hsr_tf.methods import register
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
-from hsr_tf.networks.layers import LayerMaker
+from hsr_tf.networks.layers import LayerMaker, NearIdentity
 
 
 @register(
@@ -61,3 +62,27 @@ class VDSR(ImageNetwork):
             options={"depth": depth, "features": features},
             reach=depth,
         )
+
+    def in_form_of(self, other: ImageNetwork) -> ImageNetwork:
+        """A deeper VDSR of the same filters that answers the same: the further convolutions are the identity.
+
+        They lie evenly between those there are, and hand on what a ReLU has made non-negative.
+        """
+        if not isinstance(other, VDSR) or other.depth <= self.depth:
+            return self
+        deeper = VDSR(other.spec, depth=other.depth, features=self._options["features"])
+        places = np.linspace(1, other.depth - 1, self.depth - 1).round().astype(int)
+        taken = dict(zip([*places, other.depth], range(1, self.depth + 1), strict=True))
+        for number in range(1, other.depth + 1):
+            layer = deeper.get_layer(f"conv{number}")
+            if number in taken:
+                layer.set_weights(self.get_layer(f"conv{taken[number]}").get_weights())
+            else:
+                identity = NearIdentity(noise=0.0)(layer.kernel.shape)
+                layer.set_weights([identity, np.zeros(layer.bias.shape)])
+        return deeper
+
+    @property
+    def depth(self) -> int:
+        """Number of convolutions."""
+        return int(self._options["depth"])

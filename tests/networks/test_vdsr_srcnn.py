@@ -65,6 +65,16 @@ def test_with_a_head_of_zero_vdsr_starts_at_the_enlarged_picture() -> None:
     np.testing.assert_array_equal(estimate(network, PICTURE), PICTURE)
 
 
+@pytest.mark.parametrize("depth", [5, 9])
+def test_a_deeper_vdsr_made_of_a_shallow_one_answers_the_same(depth: int) -> None:
+    shallow = with_biases(VDSR(ImageSpec(None), depth=4, features=6))
+    deeper = shallow.in_form_of(VDSR(ImageSpec(None), depth=depth, features=6))
+    assert deeper.depth == depth
+    np.testing.assert_allclose(estimate(deeper, PICTURE), estimate(shallow, PICTURE), atol=1e-6)
+    assert shallow.in_form_of(VDSR(ImageSpec(None), depth=3, features=6)) is shallow
+    assert shallow.in_form_of(SRCNN(ImageSpec(None))) is shallow
+
+
 def test_from_the_identity_the_inner_convolutions_nearly_hand_their_input_on() -> None:
     network = VDSR(ImageSpec(None, init="identity", seed=3), depth=6, features=8)
     inner = [network.get_layer(f"conv{i}").kernel.numpy() for i in range(2, 6)]

@@ -36,7 +36,7 @@ OPTIONS = {
 def task(method: str, *, part: str = "whole", start_from: str | None = None) -> BlindTask:
     """A network of scale 2 on two pictures, one more held back."""
     spec = ImageSpec(scale=2, seed=3, zero_head=True)
-    network = PartPlan(method, spec, OPTIONS[method], part, start_from)
+    network = PartPlan(method, spec, OPTIONS[method], start_from, part)
     pictures = [scribble(index) for index in range(3)]
     held = Pictures(["picture_0", "picture_1"], [p.values for p in pictures[:2]], pictures[2:])
     return BlindTask(network, held, PatchPlan(16, 2, seed=3), Isotropic(0.3, 2.0), sigmas=(0.3, 1.5))

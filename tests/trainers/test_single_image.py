@@ -17,7 +17,7 @@ from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.metrics import luma_scores
 from hsr_tf.networks.image_network import ImageSpec
-from hsr_tf.networks.pretrained import load_image_network
+from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
 from tests.trainers.test_fusion_trainer import tiny_plan
 from trainers._pictures import NetworkPlan, Pictures
@@ -207,3 +207,16 @@ def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, folder, start, flag
     last = errors.strip().splitlines()[-1]
     assert run.returncode == 2, errors
     assert last.startswith("error: ") and message in last
+
+
+def test_a_run_starts_from_a_shallower_trained_network(tmp_path: Path) -> None:
+    first = SingleImageTrainer(task(), tiny_plan(tmp_path / "first"))
+    first.train()
+    save_model(first.model.for_inference(), tmp_path / "model", {})
+    picture = tf.constant(scribble(3).values[None] / 255.0, tf.float32)
+    deeper = (("depth", 6), ("features", 4))
+    plan = NetworkPlan("vdsr", ImageSpec(scale=None, seed=4), deeper, str(tmp_path / "model"))
+    found = plan.build()({"lr_image": picture})["estimate"]
+    np.testing.assert_allclose(found, first.model({"lr_image": picture})["estimate"], atol=1e-6)
+    with pytest.raises(ValueError, match="start_from: expected a model of the same network"):
+        dataclasses.replace(plan, options=(("depth", 2), ("features", 4))).build()
