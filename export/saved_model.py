@@ -5,8 +5,7 @@
 
 The last part of --output_dir is the version, a whole number. Written there: the SavedModel with the functions
 of `export.signatures`, and in assets.extra, which servers leave alone, hsr_tf.json (what it is, how it was
-trained, what it scores, the hash of its weights). Beside the versions lies batching_parameters.txt, for
-`--enable_batching --batching_parameters_file` of TensorFlow Serving; requests of one shape share a batch.
+trained, what it scores, the hash of its weights).
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ import hsr_tf
 from export.signatures import Signature, fusion_signatures, image_signatures
 from hsr_tf import checks
 from hsr_tf.flag_apps import run_app
-from hsr_tf.io.atomic import replacing_file, replacing_folder
+from hsr_tf.io.atomic import replacing_folder
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.pretrained import (
@@ -41,11 +40,6 @@ from hsr_tf.networks.pretrained import (
 
 FLAGS = flags.FLAGS
 METADATA = "hsr_tf.json"
-BATCHING = """max_batch_size { value: 8 }
-batch_timeout_micros { value: 2000 }
-max_enqueued_batches { value: 64 }
-num_batch_threads { value: %d }
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +96,7 @@ def weights_digest(model: keras.Model) -> str:
 def export_saved_model(
     trained: TrainedModel, folder: str | os.PathLike[str], *, overwrite: bool = False
 ) -> Path:
-    """Write a version folder, all or nothing, and the batching file beside it.
+    """Write a version folder, all or nothing.
 
     Args:
         trained: what is exported.
@@ -129,8 +123,6 @@ def export_saved_model(
         extra = draft / "assets.extra"
         extra.mkdir()
         (extra / METADATA).write_text(json.dumps(trained.metadata(), indent=1) + "\n", encoding="utf-8")
-    with replacing_file(folder.parent / "batching_parameters.txt") as draft_file:
-        draft_file.write_text(BATCHING % (os.cpu_count() or 1), encoding="utf-8")
     return folder
 
 
@@ -186,6 +178,13 @@ def main() -> None:
         expected="one of the two",
         received="both" if FLAGS.checkpoint else "none",
         remedy="give e.g. --method=vdsr, or --checkpoint=runs/vdsr/model",
+    )
+    checks.require(
+        FLAGS.scale is None or FLAGS.checkpoint is None,
+        "scale",
+        expected="none with a checkpoint, which has its own",
+        received=str(FLAGS.scale),
+        remedy="leave it out",
     )
     trained = TrainedModel.load(FLAGS.checkpoint or shipped(FLAGS.method, FLAGS.scale))
     folder = export_saved_model(trained, FLAGS.output_dir, overwrite=FLAGS.overwrite)

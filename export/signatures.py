@@ -7,7 +7,8 @@ told the blur, kernel (B, k, k); networks without a factor of their own take the
 `picture` takes image_bytes, one encoded PNG or JPEG, and answers image_bytes, a PNG: luminance by the
 network, colour and alpha bicubic, as `hsr_tf.upscale` does it in one piece. For networks without a factor of
 their own it also takes the factor, `scale`. Pictures are decoded to 8 bits; EXIF orientation is not looked
-at. What claims more than `MOST_PIXELS` pixels, in or out, is refused before it is decoded.
+at. What claims more than `MOST_PIXELS` pixels, in or out, is refused before it is decoded: larger pictures
+are cut into tiles by who asks. The scans of a progressive JPEG are not counted: give requests a deadline.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from hsr_tf.physics.resize import bicubic_enlarge_by
 
 Tensor = Any
 DEFAULT, PICTURE = "serving_default", "picture"
-MOST_PIXELS = 2**26
-SMALLEST_SIDE, PNG_HEADER = 2, 33
-PNG_MAGIC, JPEG_MAGIC = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
+MOST_PIXELS = 2**22
+SMALLEST, SMALLEST_OF_OWN_FACTOR, PNG_HEADER = 2, 24, 33
+PNG_MAGIC, JPEG_MAGIC = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ def _picture_signature(function: PictureFunction) -> Signature:
     encoded = tf.TensorSpec((), tf.string, "image_bytes")
     if function.network.spec.scale is not None:
         return Signature(PICTURE, function.enlarged, (encoded,))
-    return Signature(PICTURE, function.enlarged_by, (encoded, tf.TensorSpec((), tf.float32, "scale")))
+    return Signature(PICTURE, function.enlarged_by, (encoded, tf.TensorSpec((), tf.float64, "scale")))
 
 
 class PictureFunction:
@@ -92,7 +93,7 @@ class PictureFunction:
         """By the network's own factor."""
         scale = self.network.spec.scale
         assert scale is not None
-        image_bytes = checked(image_bytes, float(scale))
+        image_bytes = checked(image_bytes, float(scale), smallest=SMALLEST_OF_OWN_FACTOR)
         rgba = decoded(image_bytes)
         return self._answer(rgba, bicubic_enlarge_by(rgba, float(scale)), image_bytes)
 
@@ -124,11 +125,11 @@ class PictureFunction:
         return self.network.spec.num_channels == 3
 
 
-def checked(image_bytes: Tensor, scale: Tensor | float) -> Tensor:
+def checked(image_bytes: Tensor, scale: Tensor | float, *, smallest: int = SMALLEST) -> Tensor:
     """The bytes, once they begin as a PNG or JPEG whose header claims a size that is of use.
 
     Fails for anything else, and for a picture of more than `MOST_PIXELS`, before or after the enlargement, or
-    of a side below 2. What follows must depend on the bytes that are returned.
+    of a side below `smallest`. What follows must depend on the bytes that are returned.
     """
     is_png = _begins(image_bytes, PNG_MAGIC) & (tf.strings.length(image_bytes) >= PNG_HEADER)
     known = is_png | _begins(image_bytes, JPEG_MAGIC)
@@ -136,8 +137,8 @@ def checked(image_bytes: Tensor, scale: Tensor | float) -> Tensor:
         begun = tf.identity(image_bytes)
     size = tf.cond(is_png, lambda: _png_size(begun), lambda: _jpeg_size(begun))
     num_pixels = tf.reduce_prod(tf.cast(size, tf.float32)) * tf.cast(scale, tf.float32) ** 2
-    fits = (num_pixels <= MOST_PIXELS) & tf.reduce_all(size >= SMALLEST_SIDE)
-    said = f"image_bytes: expected sides of {SMALLEST_SIDE} or more, a result of {MOST_PIXELS} pixels or less"
+    fits = (num_pixels <= MOST_PIXELS) & tf.reduce_all(size >= smallest)
+    said = f"image_bytes: expected sides of {smallest} or more, a result of {MOST_PIXELS} pixels or less"
     with tf.control_dependencies([tf.debugging.Assert(fits, [said, size])]):
         return tf.identity(begun)
 
@@ -153,14 +154,19 @@ def decoded(image_bytes: Tensor) -> Tensor:
 
 
 def encoded_like(rgba: Tensor, image_bytes: Tensor) -> Tensor:
-    """(H, W, 4) uint8 as a PNG, of the kind of the picture given: gray or colour, with alpha or without."""
+    """(H, W, 4) uint8 as a PNG, gray as `image_bytes` is, with alpha if it has any."""
     kind = tf.cond(
         _begins(image_bytes, PNG_MAGIC), lambda: _byte(image_bytes, 25), lambda: _jpeg_kind(image_bytes)
     )
+    is_gray = (kind == 0) | (kind == 4)
+    has_alpha = (kind >= 4) | (tf.reduce_min(rgba[..., 3]) < 255)
     gray, alpha = rgba[..., :1], rgba[..., 3:]
-    cases = {0: gray, 4: tf.concat([gray, alpha], -1), 2: rgba[..., :3]}
-    branches = [(tf.equal(kind, code), lambda x=x: tf.io.encode_png(x)) for code, x in cases.items()]
-    return tf.case(branches, default=lambda: tf.io.encode_png(rgba), exclusive=True)
+    cases = [
+        (is_gray & ~has_alpha, lambda: tf.io.encode_png(gray)),
+        (is_gray & has_alpha, lambda: tf.io.encode_png(tf.concat([gray, alpha], -1))),
+        (has_alpha, lambda: tf.io.encode_png(rgba)),
+    ]
+    return tf.case(cases, default=lambda: tf.io.encode_png(rgba[..., :3]))
 
 
 def _images(name: str, num_channels: int) -> tf.TensorSpec:

@@ -13,6 +13,7 @@ from trainers._optimizers import OPTIMIZERS, SCHEDULES
 from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
+FLAG_FILE = "flags.txt"
 
 
 def define_run_flags() -> None:
@@ -33,7 +34,10 @@ def define_run_flags() -> None:
         "warmup_steps", 200, "Steps in which the learning rate rises from zero.", lower_bound=0
     )
     flags.DEFINE_float(
-        "weight_decay", 0.0, "Weight decay: decoupled (adamw), or in the gradient (sgd).", lower_bound=0.0
+        "weight_decay",
+        0.0,
+        "Weight decay: decoupled (adamw, muon) or in the gradient.",
+        lower_bound=0.0,
     )
     flags.DEFINE_float(
         "clip_norm", 1.0, "Largest norm of the whole gradient; 0 for no clipping.", lower_bound=0.0
@@ -67,12 +71,22 @@ def save_resolved_flags(run_dir: Path) -> dict[str, Any]:
     """Write every flag of the application to RUN_DIR/flags.txt, a flag file that repeats the run.
 
     Raises:
-        ValueError: when the folder holds a run of other flags.
+        ValueError: as `require_flags_of_run`.
     """
+    require_flags_of_run(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
-    values = resolved_flags()
-    text = "".join(line for name, value in values.items() for line in _lines(name, value))
-    path = run_dir / "flags.txt"
+    with replacing_file(run_dir / FLAG_FILE) as draft:
+        draft.write_text(_flag_file(), encoding="utf-8")
+    return resolved_flags()
+
+
+def require_flags_of_run(run_dir: Path) -> None:
+    """Refuse a folder that holds a run of other flags; nothing is written.
+
+    Raises:
+        ValueError: in one line that tells them.
+    """
+    path, text = run_dir / FLAG_FILE, _flag_file()
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         old, new = set(path.read_text(encoding="utf-8").splitlines()), set(text.splitlines())
         checks.require(
@@ -82,9 +96,10 @@ def save_resolved_flags(run_dir: Path) -> dict[str, Any]:
             received=" ".join(sorted(new - old)) or "fewer",
             remedy="give another run_dir for a new run, or the old flags to go on",
         )
-    with replacing_file(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-    return values
+
+
+def _flag_file() -> str:
+    return "".join(line for name, value in resolved_flags().items() for line in _lines(name, value))
 
 
 def resolved_flags() -> dict[str, Any]:

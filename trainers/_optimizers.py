@@ -111,7 +111,8 @@ class ConvolutionMuon(keras.optimizers.Muon):
     Keras' Muon takes matrices alone. Here a kernel (height, width, n, m) is the matrix (height width n, m);
     its momentum is made orthogonal and scaled so that the weights move by a fifth of the rate in the mean
     square (J. Liu et al., "Muon is scalable for LLM training", 2025, eq. 4), which fits the rates of Adam.
-    Kernels to or from fewer than `SMALLEST` channels, the first and the last of a network, keep Adam.
+    Kernels to or from fewer than `SMALLEST` channels (the first and the last of a network on one or three)
+    keep Adam; Keras' `exclude_layers` is not looked at.
     """
 
     SMALLEST = 8

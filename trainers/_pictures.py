@@ -7,7 +7,7 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,12 @@ from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.options import network_options
 from trainers import _flags
-from trainers._run import RunPlan
+from trainers._run import RunPlan, has_checkpoint
 from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 Tensor = Any
-PATHS = ("run_dir", "output_dir", "data_dirs")
+PATHS = ("run_dir", "output_dir", "data_dirs", "start_from")
 
 
 def define_picture_flags(*, method: str, known: str, patch_size: int) -> None:
@@ -107,7 +107,8 @@ class PictureTrainer(Trainer):
         self, network: NetworkPlan, pictures: Pictures, *, patches: PatchPlan, plan: RunPlan
     ) -> None:
         self.network, self.pictures = network, pictures
-        super().__init__(plan, network.build, PatchSource(pictures.values, patches))
+        fresh = replace(network, start_from=None) if has_checkpoint(plan.run_dir) else network
+        super().__init__(plan, fresh.build, PatchSource(pictures.values, patches))
         self._lean = self.model.for_inference()
         self._infer = compiled(self._lean)
 
@@ -250,8 +251,9 @@ def train_and_save(make: Callable[[RunPlan], PictureTrainer], **record: Any) -> 
         make: the trainer for a plan; called when the flags are found to be those of the run.
         record: what the card says beside flags, pictures, scores and time.
     """
-    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
+    _flags.require_flags_of_run(Path(FLAGS.run_dir))
     trainer = make(_flags.run_plan())
+    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
     first, begin = trainer.run.restore(), time.monotonic()
     scores = trainer.train()
     card = {

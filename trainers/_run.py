@@ -20,6 +20,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+CHECKPOINTS = "checkpoints"
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -55,6 +57,11 @@ class RunPlan:
     clip_theta: float = 0.0
 
 
+def has_checkpoint(run_dir: Path) -> bool:
+    """Whether a run of this folder can go on."""
+    return tf.train.latest_checkpoint(run_dir / CHECKPOINTS) is not None
+
+
 class Run:
     """One training run in its folder.
 
@@ -77,7 +84,7 @@ class Run:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
         kept = [*model.variables, *optimizer.variables, *states]
         checkpoint = tf.train.Checkpoint(step=self.step, variables=[variable.value for variable in kept])
-        self._manager = tf.train.CheckpointManager(checkpoint, plan.run_dir / "checkpoints", max_to_keep=2)
+        self._manager = tf.train.CheckpointManager(checkpoint, plan.run_dir / CHECKPOINTS, max_to_keep=2)
         self._checkpoint = checkpoint
         self.writer = tf.summary.create_file_writer(str(plan.run_dir / "tensorboard"))
 

@@ -7,7 +7,6 @@ share them and a second graph (a network that is told the true kernel, say) trai
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from hsr_tf import checks
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec
 from hsr_tf.networks.layers import BicubicEnlarge, LayerMaker
 from hsr_tf.physics.kernel_code import gaussian_code
@@ -34,6 +34,13 @@ class SharedLayers:
     """
 
     def __init__(self, spec: ImageSpec) -> None:
+        checks.require(
+            spec.init != "identity",
+            "init",
+            expected="he or gaussian_0.001 for this network, which is no plain stack",
+            received="identity",
+            remedy="leave it out",
+        )
         self._make = LayerMaker(spec)
         self._known: dict[str, layers.Layer] = {}
         self.spec, self.dtype = spec, spec.dtype
@@ -184,9 +191,9 @@ class BlindNetwork(ImageNetwork):
     part alone.
     """
 
-    @abstractmethod
     def with_true_kernel(self) -> keras.Model:
         """The picture's part on {"lr_image", "kernel"}, sharing its weights with this network."""
+        raise NotImplementedError
 
     def estimator_weights(self) -> list[keras.Variable]:
         """Trainable weights of the kernel estimator."""

@@ -33,7 +33,7 @@ class ImageSpec:
         num_channels: C, 1 for Y, 3 for RGB.
         seed: seed of the weights.
         dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
-        init: "he" (normal, variance 2 / fan-in), "gaussian_0.001" or "identity" (see `NearIdentity`).
+        init: "he" (normal, variance 2 / fan-in), "gaussian_0.001", or "identity" for VDSR (`NearIdentity`).
         zero_head: start the reconstruction at zero, for networks that add to an enlarged picture.
     """
 

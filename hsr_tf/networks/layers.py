@@ -201,7 +201,7 @@ class NearIdentity(keras.initializers.Initializer):
         if len(shape) != 4 or shape[2] != shape[3]:
             return start
         centre = np.zeros((*shape[:2], 1, 1), "float32")
-        centre[shape[0] // 2, shape[1] // 2] = 1.0
+        centre[(shape[0] - 1) // 2, (shape[1] - 1) // 2] = 1.0
         return centre * ops.eye(shape[2], dtype=start.dtype) + self.noise * start
 
     def get_config(self) -> dict[str, Any]:

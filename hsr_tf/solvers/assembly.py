@@ -64,10 +64,13 @@ class Assembly:
         """Time since the assembly was made."""
         return time.perf_counter() - self._began
 
+    def spectral_map(self) -> tf.Tensor:
+        """The closed-form map alone, (1, K, C)."""
+        return self._map.fit(tf.constant(self.lr_hsi[None]), tf.constant(self.hr_msi[None]))
+
     def start(self) -> Start:
-        """Fit the map to the scene."""
-        lr_hsi, hr_msi = tf.constant(self.lr_hsi[None]), tf.constant(self.hr_msi[None])
-        spectral_map = self._map.fit(lr_hsi, hr_msi)
+        """The closed-form map and what it leaves."""
+        spectral_map = self.spectral_map()
         cube = self.cube(spectral_map)
         return Start(spectral_map, self.lr_hsi - self.degraded(cube))
 

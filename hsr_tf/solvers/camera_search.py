@@ -101,11 +101,10 @@ class CameraSearch:
         if wanted > self._pixels.num_taps and (self._tried == 0 or fit.misfit < self.best.misfit):
             self._observe(wanted)
             fit = self._fitted(shape, fit.parameters)
-        if self._tried == 0 or fit.misfit < self.best.misfit:
-            self.best = fit
-        if self._tried == 0:
-            self._narrow_channels()
         self._tried += 1
+        if self._tried == 1 or fit.misfit < self.best.misfit:
+            self.best = fit
+            self._narrow_channels()
 
     def refine(self) -> bool:
         """One round of free refinement; whether it changed anything."""
@@ -148,10 +147,11 @@ class CameraSearch:
 
     def _narrow_channels(self) -> None:
         """Let the response's channels be narrower as long as pixels held out are explained better."""
+        if not self._narrower or self.best.misfit < ROUNDING:
+            return
         error = self._held_out_error(self.best)
-        for narrower in self._narrower:
-            if self.best.misfit < ROUNDING:
-                return
+        while self._narrower and self.best.misfit >= ROUNDING:
+            narrower = self._narrower[0]
             before = self._width, self._response
             self._width, self._response = narrower, ResponseFit(self._pixels.spectra, narrower)
             fit = self._fitted(self.best.shape, self.best.parameters)
@@ -160,6 +160,7 @@ class CameraSearch:
                 self._width, self._response = before
                 return
             error, self.best = narrow_error, fit
+            self._narrower.pop(0)
 
     def _held_out_error(self, fit: CameraFit) -> float:
         pixels = self._pixels

@@ -79,7 +79,7 @@ class HysureConfig:
 
     @classmethod
     def published(cls) -> HysureConfig:
-        """The weights, the penalty and the 200 iterations of the authors' program, for multispectral images."""
+        """The weights, penalty and 200 iterations of the authors' program for multispectral images."""
         return cls(
             tv_weight=5e-4,
             edge=0.0,

@@ -15,7 +15,14 @@ from scipy.io import loadmat
 from scipy.signal import fftconvolve
 
 from hsr_tf.physics.operator import adjoint_error
-from hsr_tf.physics.resize import AxisResize, BicubicResize, bicubic_enlarge, bicubic_reduce, keys_cubic
+from hsr_tf.physics.resize import (
+    AxisResize,
+    BicubicResize,
+    bicubic_enlarge,
+    bicubic_enlarge_by,
+    bicubic_reduce,
+    keys_cubic,
+)
 
 FACTORS = st.sampled_from([0.2, 0.25, 1 / 3, 0.5, 0.7, 1.0, 1.3, 2.0, 2.5, 3.0, 4.0])
 SIZES = st.tuples(st.integers(1, 17), st.integers(1, 17))
@@ -218,3 +225,15 @@ def test_a_part_of_an_axis_is_that_part_of_the_whole(factor: float) -> None:
 def test_an_axis_refuses_a_factor_that_is_not_positive() -> None:
     with pytest.raises(ValueError, match="factor: expected a positive number"):
         AxisResize(4, 8, 0.0)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.1, 1.2, 1.6, 2.0, 3.3])
+def test_a_factor_told_at_run_time_gives_the_same_picture(factor: float) -> None:
+    compiled = tf.function(
+        bicubic_enlarge_by,
+        input_signature=[tf.TensorSpec((None, None, None, 2)), tf.TensorSpec((), tf.float64)],
+    )
+    for size in ((10, 7), (1, 13), (30, 41)):
+        x = np.random.default_rng(3).random((2, *size, 2)).astype(np.float32)
+        expected = BicubicResize(size, factor).forward(tf.constant(x))
+        np.testing.assert_allclose(compiled(x, factor), expected, atol=2e-6)

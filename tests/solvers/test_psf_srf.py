@@ -116,9 +116,9 @@ def test_noise_costs_little() -> None:
     assert found.srf.min() >= 0
 
 
-def test_channels_much_narrower_than_a_colour_camera_s_are_found() -> None:
+@pytest.mark.parametrize("kernel", [gaussian_psf(4).kernel, box_psf(4).kernel], ids=["gaussian", "box"])
+def test_channels_much_narrower_than_a_colour_camera_s_are_found(kernel: Array) -> None:
     """72 collinear bands and channels of a few of them, as satellites have: the first prior is too wide."""
-    kernel = gaussian_psf(4).kernel
     cube = ndimage.gaussian_filter1d(scene(96, 80, 72, smoothing=1.5), 2.0, axis=2)
     bells = np.exp(-0.5 * ((np.arange(72)[:, None] - np.array([14.0, 30.0, 55.0])) / [1.0, 1.5, 2.0]) ** 2)
     found = estimate_psf_srf(*observe(cube, kernel, 4, bells / bells.sum(0)), 4)

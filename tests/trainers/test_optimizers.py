@@ -94,3 +94,20 @@ def test_muon_moves_a_convolution_along_an_orthogonal_matrix_and_the_rest_as_ada
     assert np.vdot(step, gradients[0].numpy()) > 0
     for variable, other in zip(variables[1:], alike[1:], strict=True):
         np.testing.assert_allclose(variable.numpy(), other.numpy(), atol=1e-6)
+
+
+def test_muon_s_second_step_follows_the_momentum_ahead(tmp_path: Path):
+    rng = np.random.default_rng(5)
+    gradients = [rng.standard_normal((1, 1, 8, 8)).astype(np.float32) for _ in range(3)]
+    variable = keras.Variable(np.zeros((1, 1, 8, 8), np.float32))
+    optimizer = make_optimizer(tiny_plan(tmp_path, optimizer="muon", ema=0.0, clip_norm=0.0, warmup_steps=0))
+    assert isinstance(optimizer, ConvolutionMuon)
+    speed = np.zeros((8, 8))
+    for gradient in gradients:
+        before = variable.numpy()[0, 0]
+        optimizer.apply([tf.constant(gradient)], [variable])
+        speed = 0.95 * speed + gradient[0, 0]
+        left, _, right = np.linalg.svd(gradient[0, 0] + 0.95 * speed)
+        step = before - variable.numpy()[0, 0]
+        cosine = np.vdot(step, left @ right) / np.linalg.norm(step) / np.linalg.norm(left @ right)
+        assert cosine > 0.97
