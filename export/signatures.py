@@ -6,15 +6,17 @@ Networks of single images: `serving_default` is the network itself, lr_image (B,
 told the blur, kernel (B, k, k); networks without a factor of their own take the enlarged picture there.
 `picture` takes image_bytes, one encoded PNG or JPEG, and answers image_bytes, a PNG: luminance by the
 network, colour and alpha bicubic, as `hsr_tf.upscale` does it in one piece. For networks without a factor of
-their own it also takes the factor, `scale`. Pictures are decoded to 8 bits; EXIF orientation is not looked
-at. What claims more than `MOST_PIXELS` pixels, in or out, is refused before it is decoded: larger pictures
-are cut into tiles by who asks. The scans of a progressive JPEG are not counted: give requests a deadline.
+their own it also takes the factor, `scale`. Pictures are decoded to 8 bits; EXIF orientation and transparency
+that is no channel of its own are not looked at. What claims more than `MOST_PIXELS` pixels, in or out, is
+refused before it is decoded: larger pictures are cut into tiles by who asks. The scans of a progressive JPEG
+are not counted: give requests a deadline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -29,6 +31,7 @@ Tensor = Any
 DEFAULT, PICTURE = "serving_default", "picture"
 MOST_PIXELS = 2**22
 SMALLEST, SMALLEST_OF_OWN_FACTOR, PNG_HEADER = 2, 24, 33
+GRAY, GRAY_ALPHA, COLOUR_ALPHA, JPEG = 0, 4, 6, -1
 PNG_MAGIC, JPEG_MAGIC = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\xff\xd8\xff"
 
 
@@ -145,28 +148,40 @@ def checked(image_bytes: Tensor, scale: Tensor | float, *, smallest: int = SMALL
 
 def decoded(image_bytes: Tensor) -> Tensor:
     """A PNG or JPEG as R, G, B and alpha, (1, h, w, 4) float32 in [0, 1]; gray is R = G = B."""
-    rgba = tf.cond(
-        _begins(image_bytes, PNG_MAGIC),
-        lambda: tf.io.decode_png(image_bytes, channels=4),
-        lambda: _with_alpha(tf.io.decode_jpeg(image_bytes, channels=3, dct_method="INTEGER_ACCURATE")),
-    )
+    png, jpeg = tf.io.decode_png, partial(tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE")
+    kind = _colour_type(image_bytes)
+    branches = [
+        (kind == JPEG, lambda: _with_alpha(jpeg(image_bytes, channels=3))),
+        (kind >= GRAY_ALPHA, lambda: png(image_bytes, channels=4)),
+    ]
+    rgba = tf.case(branches, default=lambda: _with_alpha(png(image_bytes, channels=3)))
     return tf.ensure_shape(tf.cast(rgba, tf.float32)[None] / 255.0, (1, None, None, 4))
 
 
 def encoded_like(rgba: Tensor, image_bytes: Tensor) -> Tensor:
-    """(H, W, 4) uint8 as a PNG, gray as `image_bytes` is, with alpha if it has any."""
-    kind = tf.cond(
-        _begins(image_bytes, PNG_MAGIC), lambda: _byte(image_bytes, 25), lambda: _jpeg_kind(image_bytes)
-    )
-    is_gray = (kind == 0) | (kind == 4)
-    has_alpha = (kind >= 4) | (tf.reduce_min(rgba[..., 3]) < 255)
+    """(H, W, 4) uint8 as a PNG, gray and with an alpha channel where `image_bytes` is so."""
+    kind = _colour_type(image_bytes)
     gray, alpha = rgba[..., :1], rgba[..., 3:]
-    cases = [
-        (is_gray & ~has_alpha, lambda: tf.io.encode_png(gray)),
-        (is_gray & has_alpha, lambda: tf.io.encode_png(tf.concat([gray, alpha], -1))),
-        (has_alpha, lambda: tf.io.encode_png(rgba)),
+    is_gray_jpeg = _is_gray_jpeg(image_bytes, kind)
+    branches = [
+        ((kind == GRAY) | is_gray_jpeg, lambda: tf.io.encode_png(gray)),
+        (kind == GRAY_ALPHA, lambda: tf.io.encode_png(tf.concat([gray, alpha], -1))),
+        (kind == COLOUR_ALPHA, lambda: tf.io.encode_png(rgba)),
     ]
-    return tf.case(cases, default=lambda: tf.io.encode_png(rgba[..., :3]))
+    return tf.case(branches, default=lambda: tf.io.encode_png(rgba[..., :3]))
+
+
+def _colour_type(image_bytes: Tensor) -> Tensor:
+    """That of a PNG's header, `JPEG` for a JPEG."""
+    return tf.cond(_begins(image_bytes, PNG_MAGIC), lambda: _byte(image_bytes, 25), lambda: tf.constant(JPEG))
+
+
+def _is_gray_jpeg(image_bytes: Tensor, kind: Tensor) -> Tensor:
+    return tf.cond(
+        kind == JPEG,
+        lambda: tf.equal(tf.image.extract_jpeg_shape(image_bytes)[2], 1),
+        lambda: tf.constant(False),
+    )
 
 
 def _images(name: str, num_channels: int) -> tf.TensorSpec:
@@ -195,11 +210,6 @@ def _big_endian(image_bytes: Tensor, place: int) -> Tensor:
 
 def _jpeg_size(image_bytes: Tensor) -> Tensor:
     return tf.image.extract_jpeg_shape(image_bytes, tf.int64)[:2]
-
-
-def _jpeg_kind(image_bytes: Tensor) -> Tensor:
-    """The colour type that a PNG of the picture has: 0 for gray, 2 for colour."""
-    return tf.where(tf.equal(tf.image.extract_jpeg_shape(image_bytes)[2], 1), 0, 2)
 
 
 def _with_alpha(rgb: Tensor) -> Tensor:
