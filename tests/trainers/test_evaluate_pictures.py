@@ -13,9 +13,9 @@ import pytest
 from scipy.ndimage import convolve
 from skimage.metrics import peak_signal_noise_ratio
 
-from hsr_tf.data.pictures import NamedPicture
+from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs
-from hsr_tf.networks.pretrained import save_model
+from hsr_tf.networks.pretrained import save_model, shipped_models
 from hsr_tf.networks.vdsr import VDSR
 from hsr_tf.physics.resize import BicubicResize
 from tests.trainers.test_single_image import scribble
@@ -168,3 +168,28 @@ def test_one_command_scores_pictures(tmp_path: Path, start) -> None:
     printed, errors = run.communicate(timeout=280)
     assert run.returncode == 0, errors
     assert (tmp_path / "out" / "scores.md").read_text() in printed and "| set | x2.5 | bicubic |" in printed
+
+
+def test_the_shipped_vdsr_is_small_and_beats_bicubic_at_any_factor(shared_data: Path) -> None:
+    (network,) = find_enlargers(["vdsr"], [2.0])
+    card = shipped_models("image_network")[0]
+    assert sum(path.stat().st_size for path in card.folder.iterdir()) < 3e6
+    picture = load_picture(shared_data / "sisr" / "Set5" / "butterfly.png")
+    for case in (Case(1.5), Case(2), Case(2.5), Case(3.7)):
+        rows = [
+            score(one.label, "Set5", picture, case=case, made=one.run(picture, case))
+            for one in (network, Enlarger("bicubic"))
+        ]
+        assert rows[0].psnr > rows[1].psnr + 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scale", "least"), [(2, 37.0), (3, 33.1), (4, 30.8)])
+def test_the_shipped_vdsr_reaches_the_scores_of_its_card(scale: int, least: float, shared_data: Path) -> None:
+    (network,) = find_enlargers(["vdsr"], [scale])
+    pictures, case = [load_picture(p) for p in find_pictures(shared_data / "sisr" / "Set5")], Case(scale)
+    rows = [score("vdsr", "Set5", one, case=case, made=network.run(one, case)) for one in pictures]
+    found = np.mean([row.psnr for row in rows])
+    told = shipped_models("image_network")[0].record["scores"]["Set5"][f"x{scale}"]["psnr"]
+    assert found == pytest.approx(told, abs=0.01)
+    assert found >= least
