@@ -30,6 +30,8 @@ def given_flags(monkeypatch: pytest.MonkeyPatch) -> Iterator[flags.FlagValues]:
     own = flags.FlagValues()
     flags.DEFINE_float("max_seconds", None, "", flag_values=own)
     flags.DEFINE_bool("noisy", False, "", flag_values=own)
+    flags.DEFINE_string("srf", "nikon_d700", "", flag_values=own)
+    flags.DEFINE_list("srf_channels", [], "", flag_values=own)
     own(["x"])
     monkeypatch.setattr(solvers, "FLAGS", own)
     yield own
