@@ -187,13 +187,9 @@ class SharedLayers:
 class BlindNetwork(ImageNetwork):
     """A network that finds the kernel itself; its estimator's layers are called `kernel_...`.
 
-    `with_true_kernel` is the same network told the kernel, on the same weights: for training the picture's
-    part alone.
+    Those whose picture can be trained alone have a method `with_true_kernel`: the picture's part on
+    {"lr_image", "kernel"}, on the same weights.
     """
-
-    def with_true_kernel(self) -> keras.Model:
-        """The picture's part on {"lr_image", "kernel"}, sharing its weights with this network."""
-        raise NotImplementedError
 
     def estimator_weights(self) -> list[keras.Variable]:
         """Trainable weights of the kernel estimator."""

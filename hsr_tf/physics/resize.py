@@ -140,12 +140,12 @@ def bicubic_reduce(x: Tensor, factor: int) -> Tensor:
     return x
 
 
-def keys_cubic(x: np.ndarray) -> np.ndarray:
-    """Keys' cubic convolution kernel with a = -0.5 (his eq. 15)."""
-    x = np.abs(x)
+def keys_cubic(x: Any, numbers: Any = np) -> Any:
+    """Keys' cubic convolution kernel with a = -0.5 (his eq. 15); of tensors with `keras.ops`."""
+    x = numbers.abs(x)
     inner = 1.5 * x**3 - 2.5 * x**2 + 1
     outer = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x <= 1, inner, np.where(x <= 2, outer, 0.0))
+    return numbers.where(x <= 1, inner, numbers.where(x <= 2, outer, 0.0))
 
 
 def _output_size(
@@ -184,12 +184,17 @@ def _weights(size: int, out_size: int, factor: float, antialias: bool) -> csr_ma
     taps = np.floor(centre - 2 / stretch).astype(np.int64)[:, None] + np.arange(num_taps)
     weights = keys_cubic((centre[:, None] - taps) * stretch)
     weights /= weights.sum(1, keepdims=True)
-    period = taps % (2 * size)
-    mirrored = np.where(period < size, period, 2 * size - 1 - period)
+    mirrored = _mirrored(taps, size)
     rows = np.repeat(np.arange(out_size), num_taps)
     keep = weights.ravel() != 0
     entries = (weights.ravel()[keep], (rows[keep], mirrored.ravel()[keep]))
     return coo_matrix(entries, shape=(out_size, size)).tocsr()
+
+
+def _mirrored(taps: Any, size: Any, numbers: Any = np) -> Any:
+    """Samples within the axis that the mirrored ones past its ends repeat."""
+    period = taps % (2 * size)
+    return numbers.where(period < size, period, 2 * size - 1 - period)
 
 
 def _gather_table(matrix: csr_matrix) -> tuple[np.ndarray, np.ndarray]:
@@ -208,13 +213,9 @@ def _enlarging_table(size: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     length = ops.cast(ops.ceil(ops.cast(size, "float64") * factor - 1e-9), "int32")
     centre = (ops.cast(ops.arange(length), "float64") + 0.5) / factor - 0.5
     first = ops.floor(centre) - 1.0
-    distance = ops.abs(centre[:, None] - first[:, None] - ops.arange(4, dtype="float64"))
-    inner = 1.5 * distance**3 - 2.5 * distance**2 + 1
-    outer = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
-    weights = ops.where(distance <= 1, inner, ops.where(distance <= 2, outer, 0.0))
+    weights = keys_cubic(centre[:, None] - first[:, None] - ops.arange(4, dtype="float64"), ops)
     taps = ops.cast(first, "int32")[:, None] + ops.arange(4, dtype="int32")
-    period = ops.mod(taps, 2 * size)
-    return ops.where(period < size, period, 2 * size - 1 - period), weights
+    return _mirrored(taps, size, ops), weights
 
 
 def _resample(x: Tensor, axis: int, indices: Any, weights: Any) -> Tensor:
