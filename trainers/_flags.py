@@ -48,6 +48,9 @@ def define_run_flags() -> None:
         "Largest change of a weight by one gradient (sgd); 0 for no clipping.",
         lower_bound=0.0,
     )
+    flags.DEFINE_list(
+        "muon_excludes", [], "Beginnings of the names of layers that muon leaves to Adam, such as kernel_."
+    )
     flags.DEFINE_float("ema", 0.998, "Momentum of the averaged weights that are kept; 0 for none.")
     precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
     flags.DEFINE_enum("dtype", "float32", precisions, "Precision of the network.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import keras
@@ -37,7 +38,8 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
         optimizer = keras.optimizers.Adam(**shared)
     elif plan.optimizer == "muon":
         decay = {"weight_decay": plan.weight_decay, "adam_weight_decay": plan.weight_decay}
-        optimizer = ConvolutionMuon(**decay, **shared)
+        excluded = ["^" + re.escape(start) for start in plan.muon_excludes]
+        optimizer = ConvolutionMuon(exclude_layers=excluded, **decay, **shared)
     else:
         optimizer = keras.optimizers.AdamW(weight_decay=plan.weight_decay, **shared)
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
@@ -59,6 +61,13 @@ def _check(plan: RunPlan) -> None:
         expected="a positive number of steps for the schedule steps",
         received=str(plan.decay_every),
         remedy="give e.g. a quarter of num_steps",
+    )
+    checks.require(
+        not plan.muon_excludes or plan.optimizer == "muon",
+        "muon_excludes",
+        expected="the optimizer muon beside it",
+        received=f"the optimizer {plan.optimizer}",
+        remedy="give --optimizer=muon, or leave it out",
     )
     checks.require(
         plan.clip_theta == 0 or plan.optimizer == "sgd",
@@ -112,13 +121,15 @@ class ConvolutionMuon(keras.optimizers.Muon):
     its momentum is made orthogonal and scaled so that the weights move by a fifth of the rate in the mean
     square (J. Liu et al., "Muon is scalable for LLM training", 2025, eq. 4), which fits the rates of Adam.
     Kernels to or from fewer than `SMALLEST` channels (the first and the last of a network on one or three)
-    keep Adam; Keras' `exclude_layers` is not looked at.
+    keep Adam, and so do those whose path one of the regular expressions `exclude_layers` finds.
     """
 
     SMALLEST = 8
 
     def _should_use_adamw(self, variable: Any) -> bool:
-        return len(variable.shape) != 4 or min(variable.shape[2:]) < self.SMALLEST
+        if len(variable.shape) != 4 or min(variable.shape[2:]) < self.SMALLEST:
+            return True
+        return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
     def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
         self.assign_add(m, (self.momentum - 1.0) * m + gradient)

@@ -55,6 +55,7 @@ class RunPlan:
     decay_every: int = 0
     decay_factor: float = 0.1
     clip_theta: float = 0.0
+    muon_excludes: Sequence[str] = ()
 
 
 def has_checkpoint(run_dir: Path) -> bool:

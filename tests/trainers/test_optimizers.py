@@ -65,6 +65,7 @@ def test_the_plan_s_optimizer_has_its_settings_and_can_be_written_down(tmp_path:
     [
         ({"schedule": "steps"}, "decay_every: expected a positive number"),
         ({"clip_theta": 0.1}, "clip_theta: expected 0 with the optimizer adamw"),
+        ({"muon_excludes": ["kernel_"]}, "muon_excludes: expected the optimizer muon"),
         ({"optimizer": "sdg"}, "did you mean 'sgd'"),
     ],
 )
@@ -73,17 +74,29 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, changes
         make_optimizer(tiny_plan(tmp_path, **changes))
 
 
-def test_muon_moves_a_convolution_along_an_orthogonal_matrix_and_the_rest_as_adam_does():
+def test_muon_moves_a_convolution_along_an_orthogonal_matrix_and_the_rest_as_adam_does(tmp_path: Path):
     rng = np.random.default_rng(4)
     start = {
         "kernel": rng.standard_normal((3, 3, 8, 10)).astype(np.float32),
         "first": rng.standard_normal((3, 3, 1, 10)).astype(np.float32),
+        "left_out": rng.standard_normal((3, 3, 8, 10)).astype(np.float32),
         "bias": rng.standard_normal(10).astype(np.float32),
     }
     gradients = [tf.constant(rng.standard_normal(value.shape), tf.float32) for value in start.values()]
-    variables = [keras.Variable(value) for value in start.values()]
+    variables = [keras.Variable(value, name=name) for name, value in start.items()]
     alike = [keras.Variable(value) for value in start.values()]
-    ConvolutionMuon(learning_rate=0.01, weight_decay=None, adam_weight_decay=None).apply(gradients, variables)
+    plan = tiny_plan(
+        tmp_path,
+        optimizer="muon",
+        muon_excludes=["left_"],
+        schedule="constant",
+        warmup_steps=0,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        ema=0.0,
+        learning_rate=0.01,
+    )
+    make_optimizer(plan).apply(gradients, variables)
     keras.optimizers.Adam(learning_rate=0.01).apply(gradients, alike)
     step = (start["kernel"] - variables[0].numpy()).reshape(72, 10)
     assert np.sqrt(np.mean(step**2)) == pytest.approx(0.2 * 0.01, rel=0.15)

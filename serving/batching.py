@@ -1,0 +1,294 @@
+"""One queue for all models: requests wait here, and those of equal shape are computed together.
+
+The oldest request goes first, whatever its model. With it go those that wait for the same function with
+equal dtypes and equal dimensions after the first, up to `max_batch` samples; their inputs are joined along
+the first dimension and the outputs cut apart again. A batch that fails, or whose outputs do not have as many
+samples as its inputs, is computed again one by one, so that nobody gets an error that another request caused.
+A model must treat samples apart, as all of this project do; for one that mixes them, `max_batch` is 1.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import grpc
+import numpy as np
+
+from hsr_tf import checks
+from serving.refusal import Refusal
+from serving.telemetry import Telemetry
+
+LOGGER = logging.getLogger("serving")
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class QueuePlan:
+    """How requests wait.
+
+    Attributes:
+        max_batch: samples that are computed together.
+        batch_timeout_ms: how long a batch waits to fill up; 0 takes only what waits already.
+        max_queue: requests that wait.
+        max_queue_bytes: of the inputs that wait.
+        num_workers: threads that compute.
+    """
+
+    max_batch: int = 8
+    batch_timeout_ms: float = 0.0
+    max_queue: int = 64
+    max_queue_bytes: int = 1 << 30
+    num_workers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch", "max_queue", "max_queue_bytes", "num_workers"):
+            value = getattr(self, name)
+            checks.require(value >= 1, name, expected="1 or more", received=str(value), remedy="enlarge it")
+        checks.require(
+            self.batch_timeout_ms >= 0,
+            "batch_timeout_ms",
+            expected="0 or more",
+            received=str(self.batch_timeout_ms),
+            remedy="enlarge it",
+        )
+
+
+class Function(Protocol):
+    """What computes: `serving.loaded.Endpoint`."""
+
+    @property
+    def is_batchable(self) -> bool:
+        """Whether samples of several requests may be joined."""
+
+    @property
+    def model(self) -> str:
+        """Its name, for the counts."""
+
+    def compute(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Outputs by name; raises Refusal."""
+
+
+@dataclass(eq=False)
+class Job:
+    """One request that waits or is computed.
+
+    Attributes:
+        function: what computes it.
+        inputs: by name.
+        deadline: on the clock of `time.monotonic`, or None.
+    """
+
+    function: Function
+    inputs: Arrays
+    deadline: float | None = None
+    arrived: float = field(default_factory=time.monotonic)
+    _answer: Future[Arrays] = field(default_factory=Future)
+
+    @cached_property
+    def num_bytes(self) -> int:
+        """Of the inputs; what the strings of an array of strings hold counts too."""
+        return sum(_num_bytes(array) for array in self.inputs.values())
+
+    @cached_property
+    def num_samples(self) -> int:
+        """Size of the first dimension; 1 where there is none."""
+        return max((array.shape[0] for array in self.inputs.values() if array.ndim), default=1)
+
+    @cached_property
+    def likeness(self) -> Hashable | None:
+        """Equal for jobs that may be computed together; None for one that must be alone."""
+        heights = {array.shape[0] if array.ndim else 0 for array in self.inputs.values()}
+        if not self.function.is_batchable or len(heights) != 1 or 0 in heights:
+            return None
+        named = sorted(self.inputs.items())
+        return id(self.function), *((name, array.dtype.str, array.shape[1:]) for name, array in named)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody still waits for it."""
+        return not self._answer.done() and (self.deadline is None or time.monotonic() < self.deadline)
+
+    def finish(self, answer: Arrays | Exception) -> None:
+        """Give the answer; nothing happens when there was one before."""
+        with suppress(InvalidStateError):
+            if isinstance(answer, Exception):
+                self._answer.set_exception(answer)
+            else:
+                self._answer.set_result(answer)
+
+    def give_up(self) -> None:
+        """Nobody waits for it any more."""
+        self._answer.cancel()
+
+    def wait(self) -> Arrays:
+        """The outputs, when they are there.
+
+        Raises:
+            Refusal: of the function; DEADLINE_EXCEEDED; CANCELLED when the client has gone.
+        """
+        remaining = None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
+        try:
+            return self._answer.result(remaining)
+        except (TimeoutError, CancelledError) as error:
+            if self.deadline is not None and time.monotonic() >= self.deadline:
+                raise Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer within the deadline") from error
+            raise Refusal(grpc.StatusCode.CANCELLED, "the request was cancelled") from error
+
+
+def _num_bytes(array: np.ndarray) -> int:
+    if array.dtype != np.object_:
+        return int(array.nbytes)
+    return int(array.nbytes) + sum(len(text) for text in array.ravel())
+
+
+class Scheduler:
+    """The queue and the threads that compute.
+
+    Args:
+        plan: sizes.
+        telemetry: told of every batch.
+    """
+
+    def __init__(self, plan: QueuePlan, telemetry: Telemetry) -> None:
+        self.plan, self._telemetry = plan, telemetry
+        self._waiting: list[Job] = []
+        self._changed, self._is_stopped = threading.Condition(), False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"compute {number}", daemon=True)
+            for number in range(plan.num_workers)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the threads; what still waits is refused, what is being computed not waited for for long."""
+        with self._changed:
+            self._is_stopped = True
+            left, self._waiting = self._waiting, []
+            self._changed.notify_all()
+        for job in left:
+            job.finish(Refusal(grpc.StatusCode.UNAVAILABLE, "the server is going down; ask another one"))
+        for thread in self._threads:
+            thread.join(timeout=1.0)
+
+    @property
+    def num_waiting(self) -> int:
+        """Requests in the queue."""
+        return len(self._waiting)
+
+    @property
+    def num_waiting_bytes(self) -> int:
+        """Of their inputs."""
+        with self._changed:
+            return sum(job.num_bytes for job in self._waiting)
+
+    def put(self, job: Job) -> None:
+        """Let a job wait; Refusal: RESOURCE_EXHAUSTED at once when the queue is full."""
+        with self._changed:
+            size = sum(waiting.num_bytes for waiting in self._waiting) + job.num_bytes
+            if len(self._waiting) >= self.plan.max_queue or size > self.plan.max_queue_bytes:
+                said = f"{len(self._waiting)} requests wait already; try again later"
+                raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, said)
+            if self._is_stopped:
+                raise Refusal(grpc.StatusCode.UNAVAILABLE, "the server is going down; ask another one")
+            self._waiting.append(job)
+            self._changed.notify_all()
+
+    def drop(self, job: Job) -> None:
+        """Forget a job whose client has gone: its place is free, and it is not begun any more."""
+        job.give_up()
+        with self._changed:
+            self._waiting = [waiting for waiting in self._waiting if waiting is not job]
+
+    def _work(self) -> None:
+        while batch := self._next_batch():
+            try:
+                self._run(batch)
+            except Exception as error:
+                LOGGER.exception("a batch of %s failed", batch[0].function.model)
+                for job in batch:
+                    job.finish(_unforeseen(error))
+
+    def _next_batch(self) -> list[Job]:
+        """The oldest job and its like; empty when the scheduler has been stopped."""
+        with self._changed:
+            while not self._is_stopped:
+                self._waiting = [job for job in self._waiting if job.is_wanted]
+                if self._waiting:
+                    return self._filled([self._waiting.pop(0)])
+                self._changed.wait()
+            return []
+
+    def _filled(self, batch: list[Job]) -> list[Job]:
+        """With all that is alike, as far as it fits; waits for more as long as the plan says."""
+        until = batch[0].arrived + self.plan.batch_timeout_ms / 1e3
+        if batch[0].likeness is None:
+            return batch
+        while not self._is_stopped:
+            self._take_alike(batch)
+            remaining = until - time.monotonic()
+            if _num_samples(batch) >= self.plan.max_batch or remaining <= 0:
+                break
+            self._changed.wait(remaining)
+        return batch
+
+    def _take_alike(self, batch: list[Job]) -> None:
+        for job in list(self._waiting):
+            fits = _num_samples(batch) + job.num_samples <= self.plan.max_batch
+            if fits and job.likeness == batch[0].likeness:
+                batch.append(job)
+                self._waiting.remove(job)
+
+    def _run(self, batch: Sequence[Job]) -> None:
+        wanted = [job for job in batch if job.is_wanted]
+        if len(wanted) > 1 and self._run_together(wanted):
+            return
+        for job in wanted:
+            if job.is_wanted:
+                self._run_alone(job)
+
+    def _run_alone(self, job: Job) -> None:
+        self._telemetry.computed(job.function.model, job.num_samples)
+        try:
+            job.finish(job.function.compute(job.inputs))
+        except Refusal as refusal:
+            job.finish(refusal)
+
+    def _run_together(self, batch: Sequence[Job]) -> bool:
+        """Whether the batch could be computed as one."""
+        joined = {name: np.concatenate([job.inputs[name] for job in batch]) for name in batch[0].inputs}
+        try:
+            outputs = batch[0].function.compute(joined)
+        except Refusal:
+            return False
+        total = _num_samples(batch)
+        if any(array.ndim == 0 or array.shape[0] != total for array in outputs.values()):
+            return False
+        self._telemetry.computed(batch[0].function.model, total)
+        start = 0
+        for job in batch:
+            end = start + job.num_samples
+            job.finish({name: array[start:end] for name, array in outputs.items()})
+            start = end
+        return True
+
+
+def _num_samples(batch: Sequence[Job]) -> int:
+    return sum(job.num_samples for job in batch)
+
+
+def _unforeseen(error: Exception) -> Refusal:
+    is_memory = isinstance(error, MemoryError)
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED if is_memory else grpc.StatusCode.INTERNAL
+    return Refusal(code, "not enough memory; try again later" if is_memory else "the server failed")

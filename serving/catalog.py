@@ -1,0 +1,290 @@
+"""The models that are served: a thread looks at their folders, loads what is new and lets go what is old.
+
+A version is loaded once its folder holds a graph and looked the same in two looks running. Only when it
+answers do requests go to it, and only then is the version that it replaces let go, as soon as the requests
+that use it are done. A version that cannot be loaded leaves the old one in its place, and is tried again when
+its content changes. A version that is loaded is never read again: a changed model is a new version.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import grpc
+
+from serving.folders import Listing, ModelSettings, listing, model_folders, version_folders
+from serving.loaded import GRAPH_FILE, LoadedVersion, first_line
+from serving.refusal import Refusal, shortened
+from serving.telemetry import Telemetry
+
+LOGGER = logging.getLogger("serving")
+LOOKS_UNTIL_SETTLED, SECONDS_UNTIL_SETTLED = 2, 0.5
+Loader = Callable[[str, int, Path], LoadedVersion]
+
+
+class State(IntEnum):
+    """Of a version, with the numbers of ModelVersionStatus.State."""
+
+    START = 10
+    LOADING = 20
+    AVAILABLE = 30
+    UNLOADING = 40
+    END = 50
+
+
+@dataclass
+class Record:
+    """What is known of one version.
+
+    Attributes:
+        state: where it stands.
+        loaded: set while it is in memory.
+        error: why it could not be loaded; "" otherwise.
+        seen: content of its folder at the last look.
+        failed: the content that could not be loaded.
+    """
+
+    state: State = State.START
+    loaded: LoadedVersion | None = None
+    error: str = ""
+    seen: Listing | None = None
+    failed: Listing | None = None
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """What is told of a version."""
+
+    version: int
+    state: State
+    error: str
+
+
+class Catalog:
+    """Models and their versions, looked after by a thread.
+
+    Args:
+        root: every folder in it is a model, until `configure` says otherwise.
+        load: makes a version ready to answer.
+        poll_seconds: between two looks.
+        telemetry: told of loads.
+    """
+
+    def __init__(self, root: Path, load: Loader, *, poll_seconds: float, telemetry: Telemetry) -> None:
+        self.root = root
+        self._load, self._poll_seconds, self._telemetry = load, poll_seconds, telemetry
+        self._configured: tuple[ModelSettings, ...] | None = None
+        self._records: dict[str, dict[int, Record]] = {}
+        self._labels: dict[str, Mapping[str, int]] = {}
+        self._changed = threading.Condition()
+        self._looking = threading.Lock()
+        self._wake, self._is_stopped = threading.Event(), False
+        self._num_looks = self._generation = 0
+        self._thread = threading.Thread(target=self._look_again_and_again, name="catalog", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, after the load that it is in, and wait a moment for it."""
+        self._is_stopped = True
+        self._wake.set()
+        self._thread.join(timeout=1.0)
+
+    def configure(self, settings: Sequence[ModelSettings]) -> None:
+        """Serve these models from now on, and no others."""
+        with self._changed:
+            self._configured = tuple(settings)
+            self._labels = {model.name: model.labels for model in settings}
+            self._generation += 1
+            self._num_looks = 0
+        self._wake.set()
+
+    def wait_until_settled(self, timeout: float) -> bool:
+        """Whether, within `timeout` seconds, all that was ready to be loaded has been tried."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._num_looks >= LOOKS_UNTIL_SETTLED, timeout)
+
+    @contextmanager
+    def lease(self, name: str, version: int | None = None, label: str = "") -> Iterator[LoadedVersion]:
+        """A loaded version, the largest number unless said otherwise, which stays in memory meanwhile.
+
+        Raises:
+            Refusal: NOT_FOUND, saying what there is.
+        """
+        with self._changed:
+            loaded = self._find(name, version, label)
+            loaded.users.add(1)
+        try:
+            yield loaded
+        finally:
+            loaded.users.add(-1)
+
+    def _find(self, name: str, version: int | None, label: str) -> LoadedVersion:
+        available = {loaded.version: loaded for loaded in self._available(name)}
+        _require_found(bool(available), f"model {shortened(name)}", sorted(self._records))
+        if label:
+            labels = self._labels.get(name, {})
+            _require_found(label in labels, f"label {shortened(label)} of {name}", sorted(labels))
+            version = labels[label]
+        wanted = max(available) if version is None else version
+        _require_found(wanted in available, f"version {wanted} of {name}", sorted(available))
+        return available[wanted]
+
+    def _available(self, name: str) -> list[LoadedVersion]:
+        records = self._records.get(name, {}).values()
+        available = (record.loaded for record in records if record.state == State.AVAILABLE)
+        return [loaded for loaded in available if loaded is not None]
+
+    def available(self) -> list[LoadedVersion]:
+        """All versions that answer."""
+        with self._changed:
+            return [loaded for name in sorted(self._records) for loaded in self._available(name)]
+
+    def statuses(self, name: str) -> list[VersionStatus]:
+        """Every version of a model that was ever tried, the largest first; Refusal: NOT_FOUND."""
+        with self._changed:
+            _require_found(name in self._records, f"model {shortened(name)}", sorted(self._records))
+            records = sorted(self._records[name].items(), reverse=True)
+            return [VersionStatus(version, record.state, record.error) for version, record in records]
+
+    def _look_again_and_again(self) -> None:
+        while not self._is_stopped:
+            self._wake.clear()
+            try:
+                self.look()
+            except Exception:
+                LOGGER.exception("could not look at the models; trying again")
+            is_settled = self._num_looks >= LOOKS_UNTIL_SETTLED
+            soon = min(self._poll_seconds, SECONDS_UNTIL_SETTLED)
+            self._wake.wait(self._poll_seconds if is_settled else soon)
+
+    def look(self) -> None:
+        """Look at every model once, and do what is to be done."""
+        with self._looking:
+            with self._changed:
+                generation, configured = self._generation, self._configured
+            models = self._discovered() if configured is None else configured
+            for model in models or ():
+                self._tend(model)
+            if models is not None:
+                self._let_go_others({model.name for model in models})
+            self._end_unused()
+            with self._changed:
+                self._num_looks += generation == self._generation
+                self._changed.notify_all()
+
+    def _discovered(self) -> tuple[ModelSettings, ...] | None:
+        """The models of the root; None when it cannot be read, which changes nothing."""
+        try:
+            return tuple(ModelSettings(name, path) for name, path in model_folders(self.root).items())
+        except OSError as error:
+            LOGGER.warning("%s: %s; what is loaded stays", self.root, error)
+            return None
+
+    def _tend(self, model: ModelSettings) -> None:
+        try:
+            folders = version_folders(model.base_path)
+        except OSError as error:
+            LOGGER.warning("%s: %s; what is loaded stays", model.base_path, error)
+            return
+        with self._changed:
+            self._records.setdefault(model.name, {})
+        tried = self._try(model, folders)
+        serving = [version for version, answers in tried.items() if answers]
+        is_complete = len(serving) == model.policy.number(list(folders))
+        for version, record in self._records[model.name].items():
+            is_replaced = is_complete and version not in serving
+            if record.state == State.AVAILABLE and (is_replaced or version not in folders):
+                self._let_go(record)
+            if version not in folders:
+                record.seen = record.failed = None
+        self._forget(model.name, present=set(folders), tried=set(tried))
+
+    def _try(self, model: ModelSettings, folders: Mapping[int, Path]) -> dict[int, bool]:
+        """Version -> whether it answers, in the order of the policy, until as many do as it wants."""
+        tried: dict[int, bool] = {}
+        for version in model.policy.candidates(list(folders)):
+            if sum(tried.values()) < model.policy.number(list(folders)):
+                tried[version] = self._answers(model.name, version, folders[version])
+        return tried
+
+    def _answers(self, name: str, version: int, folder: Path) -> bool:
+        """Whether a version answers, if need be after loading it."""
+        record = self._records[name].get(version, Record())
+        if record.state in (State.AVAILABLE, State.UNLOADING):
+            return record.state == State.AVAILABLE
+        with self._changed:
+            self._records[name][version] = record
+        try:
+            content = listing(folder)
+        except OSError:
+            return False
+        is_stable, record.seen = content == record.seen, content
+        if not is_stable or content == record.failed or not (folder / GRAPH_FILE).is_file():
+            return False
+        return self._load_into(record, (name, version, folder))
+
+    def _load_into(self, record: Record, what: tuple[str, int, Path]) -> bool:
+        self._set(record, State.LOADING)
+        try:
+            loaded = self._load(*what)
+        except Exception as error:
+            record.failed = record.seen
+            said = f"{type(error).__name__}: {first_line(str(error))}"
+            self._set(record, State.END, error=said)
+            self._telemetry.load_failed(what[0])
+            LOGGER.error("cannot load %s version %d: %s", what[0], what[1], said)
+            return False
+        record.failed = None
+        self._set(record, State.AVAILABLE, loaded=loaded)
+        self._telemetry.set_loaded(what[0], len(self._available(what[0])))
+        return True
+
+    def _set(
+        self, record: Record, state: State, *, loaded: LoadedVersion | None = None, error: str = ""
+    ) -> None:
+        with self._changed:
+            record.state, record.loaded, record.error = state, loaded, error
+
+    def _let_go(self, record: Record) -> None:
+        """No new requests for it from now on."""
+        with self._changed:
+            record.state = State.UNLOADING
+
+    def _let_go_others(self, names: set[str]) -> None:
+        for name in set(self._records) - names:
+            for record in self._records[name].values():
+                if record.state == State.AVAILABLE:
+                    self._let_go(record)
+            self._forget(name, present=set(), tried=set())
+
+    def _forget(self, name: str, *, present: set[int], tried: set[int]) -> None:
+        """Failures whose folder is gone, and versions that nobody waits for any more."""
+        with self._changed:
+            records = self._records[name]
+            for version, record in list(records.items()):
+                is_gone = bool(record.error) and version not in present
+                if is_gone or (record.state == State.START and version not in tried):
+                    del records[version]
+
+    def _end_unused(self) -> None:
+        for name, records in self._records.items():
+            for version, record in records.items():
+                if record.state == State.UNLOADING and record.loaded and record.loaded.users.number == 0:
+                    self._set(record, State.END)
+                    LOGGER.info("let go %s version %d", name, version)
+            self._telemetry.set_loaded(name, len(self._available(name)))
+
+
+def _require_found(ok: bool, what: str, known: Sequence[object]) -> None:
+    if not ok:
+        there = ", ".join(str(one) for one in known) or "none"
+        raise Refusal(grpc.StatusCode.NOT_FOUND, f"no {what} is served; there is: {there}")

@@ -1,0 +1,131 @@
+"""Model folders: which versions lie in them, what a version holds, and which of them are to be served."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LARGEST_VERSION = 2**63 - 1
+Listing = tuple[tuple[str, int, int], ...]
+
+
+def version_folders(base_path: Path) -> dict[int, Path]:
+    """Version number, 1 or more -> folder, in ascending order; other names, as of temporaries, are left out.
+
+    Raises:
+        OSError: when the folder is there but cannot be read.
+    """
+    try:
+        entries = list(os.scandir(base_path))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    found = {int(entry.name): Path(entry.path) for entry in entries if _is_version(entry)}
+    return dict(sorted(found.items()))
+
+
+def _is_version(entry: os.DirEntry[str]) -> bool:
+    name = entry.name
+    is_number = name.isascii() and name.isdecimal() and len(name) <= 19 and str(int(name)) == name
+    return is_number and 0 < int(name) <= LARGEST_VERSION and entry.is_dir()
+
+
+def model_folders(root: Path) -> dict[str, Path]:
+    """Model name -> folder, for every folder in `root` whose name does not begin with a dot.
+
+    Raises:
+        OSError: when `root` cannot be read.
+    """
+    entries = sorted(os.scandir(root), key=lambda entry: entry.name)
+    return {
+        entry.name: Path(entry.path) for entry in entries if not entry.name.startswith(".") and entry.is_dir()
+    }
+
+
+def listing(folder: Path) -> Listing:
+    """(path, bytes, time of change in nanoseconds) of every file below a folder, sorted.
+
+    Raises:
+        OSError: when something vanishes meanwhile.
+    """
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            facts = os.stat(path)
+            found.append((os.path.relpath(path, folder), facts.st_size, facts.st_mtime_ns))
+    return tuple(sorted(found))
+
+
+class Policy(ABC):
+    """Which of the versions that lie in a folder are served."""
+
+    @abstractmethod
+    def candidates(self, present: Sequence[int]) -> list[int]:
+        """The versions that may be served, first choice first."""
+
+    @abstractmethod
+    def number(self, present: Sequence[int]) -> int:
+        """How many of the candidates are served."""
+
+
+@dataclass(frozen=True)
+class Latest(Policy):
+    """The `count` largest numbers; one that cannot be loaded leaves its place to the next smaller."""
+
+    count: int = 1
+
+    def candidates(self, present: Sequence[int]) -> list[int]:
+        """All, the largest first."""
+        return sorted(present, reverse=True)
+
+    def number(self, present: Sequence[int]) -> int:
+        """`count`, where there are so many."""
+        return min(self.count, len(present))
+
+
+@dataclass(frozen=True)
+class Every(Policy):
+    """All of them."""
+
+    def candidates(self, present: Sequence[int]) -> list[int]:
+        """All."""
+        return list(present)
+
+    def number(self, present: Sequence[int]) -> int:
+        """All."""
+        return len(present)
+
+
+@dataclass(frozen=True)
+class Specific(Policy):
+    """Those with these numbers."""
+
+    versions: tuple[int, ...]
+
+    def candidates(self, present: Sequence[int]) -> list[int]:
+        """Those that are there."""
+        return [version for version in self.versions if version in present]
+
+    def number(self, present: Sequence[int]) -> int:
+        """Those that are there."""
+        return len(self.candidates(present))
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """One model that is served.
+
+    Attributes:
+        name: as requests spell it.
+        base_path: folder of its version folders.
+        policy: which of them are served.
+        labels: other names of versions.
+    """
+
+    name: str
+    base_path: Path
+    policy: Policy = field(default_factory=Latest)
+    labels: Mapping[str, int] = field(default_factory=dict)

@@ -1,0 +1,300 @@
+"""Serve exported models: `python -m serving.server --model_base_path=models --port=8500`.
+
+Answers as TensorFlow Serving does (PredictionService, ModelService, gRPC health) for SavedModels that lie as
+MODEL_BASE_PATH/NAME/VERSION; new versions are taken up while it runs. SIGTERM and Ctrl-C let the requests in
+flight finish. For others than this machine (--host) give --tls_certificate, --tls_key and --token_file or
+--tls_client_ca. The metrics (--metrics_port) are plain HTTP without a token.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+import tensorflow as tf
+from absl import flags
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+
+from hsr_tf import checks
+from hsr_tf.flag_apps import run_app
+from serving.batching import QueuePlan, Scheduler
+from serving.calls import Gate
+from serving.catalog import Catalog
+from serving.loaded import load_version
+from serving.prediction import PredictionService, Shared
+from serving.security import Security, TokenCheck, is_loopback, read_tokens, server_credentials
+from serving.status import ModelService
+from serving.telemetry import Telemetry, publish
+from serving.tensors import Limits
+
+FLAGS = flags.FLAGS
+MIB = 1 << 20
+SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+NUM_SPARE_CALLS = 16
+SECONDS_TO_SAY_GOODBYE = 0.2
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """What is served, where, and to whom.
+
+    Attributes:
+        model_base_path: folder of the models.
+        host: address that is listened at.
+        port: of gRPC; 0 takes a free one.
+        metrics_port: of the metrics; 0 shows none.
+        poll_seconds: between two looks at the folders.
+        queue: how requests wait.
+        limits: how large they may be.
+        security: who may ask.
+    """
+
+    model_base_path: Path
+    host: str = "127.0.0.1"
+    port: int = 8500
+    metrics_port: int = 0
+    poll_seconds: float = 2.0
+    queue: QueuePlan = field(default_factory=QueuePlan)
+    limits: Limits = field(default_factory=Limits)
+    security: Security = field(default_factory=Security)
+
+    def __post_init__(self) -> None:
+        checks.require(
+            self.queue.max_queue_bytes >= self.limits.message_bytes,
+            "max_queue_mib",
+            expected="at least --max_message_mib, or the largest request would never be taken",
+            received=str(self.queue.max_queue_bytes / MIB),
+            remedy="enlarge it",
+        )
+        if not self.model_base_path.is_dir():
+            raise checks.file_error(
+                self.model_base_path, "is no folder", "give --model_base_path the folder of exported models"
+            )
+
+
+class ModelServer:
+    """A server; it listens from `start` to `stop`.
+
+    Args:
+        plan: what is served.
+
+    Raises:
+        ValueError, OSError: for files of `plan.security` that are of no use.
+    """
+
+    def __init__(self, plan: ServerPlan) -> None:
+        self.plan, self.port = plan, 0
+        self.telemetry = Telemetry()
+        self.scheduler = Scheduler(plan.queue, self.telemetry)
+        self.catalog = Catalog(
+            plan.model_base_path,
+            partial(load_version, limits=plan.limits),
+            poll_seconds=plan.poll_seconds,
+            telemetry=self.telemetry,
+        )
+        self._gate, self._is_loaded = Gate(), threading.Event()
+        self._credentials = server_credentials(plan.security)
+        self._health = _health_of_services()
+        self._grpc = self._assembled()
+        self._end_metrics: Callable[[], None] = lambda: None
+
+    def _assembled(self) -> Any:
+        """The gRPC server with its services."""
+        num_calls = (
+            self.plan.queue.max_queue
+            + self.plan.queue.num_workers * self.plan.queue.max_batch
+            + NUM_SPARE_CALLS
+        )
+        tokens = self.plan.security.token_file
+        server = grpc.server(
+            ThreadPoolExecutor(num_calls, thread_name_prefix="call"),
+            interceptors=[TokenCheck(read_tokens(tokens), self.telemetry)] if tokens else [],
+            options=_options(self.plan.limits.message_bytes),
+            maximum_concurrent_rpcs=num_calls,
+        )
+        shared = Shared(self.catalog, self.scheduler, self.telemetry, self.plan.limits, self._gate)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(shared), server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(shared), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        return server
+
+    def start(self) -> ModelServer:
+        """Listen, and begin to load; health says SERVING once the first look at the models is through.
+
+        Raises:
+            OSError: when a port cannot be had.
+        """
+        self.port = self._bound()
+        if self.plan.metrics_port:
+            self._end_metrics = publish(self.telemetry, self.plan.host, self.plan.metrics_port)
+        self.telemetry.watch_queue(
+            lambda: self.scheduler.num_waiting, lambda: self.scheduler.num_waiting_bytes
+        )
+        self.scheduler.start()
+        self._grpc.start()
+        self.catalog.start()
+        threading.Thread(target=self._open, name="open", daemon=True).start()
+        return self
+
+    def _bound(self) -> int:
+        host, port = self.plan.host, self.plan.port
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        try:
+            if self._credentials is None:
+                bound = self._grpc.add_insecure_port(address)
+            else:
+                bound = self._grpc.add_secure_port(address, self._credentials)
+        except RuntimeError:
+            bound = 0
+        if not bound:
+            raise checks.file_error(address, "cannot be listened at", "take another --port or --host")
+        return int(bound)
+
+    def _open(self) -> None:
+        self.catalog.wait_until_settled(threading.TIMEOUT_MAX)
+        for name in ("", *SERVICES):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self._is_loaded.set()
+
+    def wait_until_loaded(self, timeout: float) -> bool:
+        """Whether, within `timeout` seconds, the first look at the models is through."""
+        return self._is_loaded.wait(timeout)
+
+    def stop(self, grace: float = 20.0) -> bool:
+        """Refuse new requests, let those in flight finish, end.
+
+        Returns:
+            whether all of them were answered within `grace` seconds.
+        """
+        self._health.enter_graceful_shutdown()
+        is_done = self._gate.close(grace)
+        self.scheduler.stop()
+        self._grpc.stop(SECONDS_TO_SAY_GOODBYE).wait()
+        self.catalog.stop()
+        self._end_metrics()
+        return is_done
+
+
+def _options(message_bytes: int) -> list[tuple[str, int]]:
+    # Without the last, two servers could share one port without a word.
+    return [
+        ("grpc.max_receive_message_length", message_bytes),
+        ("grpc.max_send_message_length", message_bytes),
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def _health_of_services() -> Any:
+    """The health service, NOT_SERVING for all; its watchers take no thread of the calls."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="health")
+    servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=pool)
+    for name in ("", *SERVICES):
+        servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+    return servicer
+
+
+def define_flags() -> None:
+    """What is served, where, to whom, and how much of it."""
+    flags.DEFINE_string(
+        "model_base_path", None, "Folder of the models: NAME/VERSION below it.", required=True
+    )
+    flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 is all of this machine's.")
+    flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 takes a free one.", lower_bound=0, upper_bound=65535)
+    flags.DEFINE_integer("metrics_port", 0, "Port of the metrics; 0: none.", lower_bound=0, upper_bound=65535)
+    flags.DEFINE_float("poll_seconds", 2.0, "Seconds between two looks at the folders.", lower_bound=0.05)
+    flags.DEFINE_float("drain_seconds", 20.0, "Seconds for requests in flight at the end.", lower_bound=0.0)
+    flags.DEFINE_bool("log_requests", False, "One line for each request, without its data.")
+    flags.DEFINE_integer("num_threads", 0, "Threads of one operation; 0: TensorFlow chooses.", lower_bound=0)
+    flags.DEFINE_integer("num_workers", 1, "Batches that are computed at the same time.", lower_bound=1)
+    flags.DEFINE_integer("max_batch", 8, "Samples that are computed together; 1: no batching.", lower_bound=1)
+    flags.DEFINE_float("batch_timeout_ms", 0.0, "How long a batch waits to fill up.", lower_bound=0.0)
+    flags.DEFINE_integer("max_queue", 64, "Requests that may wait.", lower_bound=1)
+    flags.DEFINE_integer("max_queue_mib", 1024, "MiB of inputs that may wait.", lower_bound=1)
+    flags.DEFINE_integer(
+        "max_message_mib", 64, "MiB of a request or an answer.", lower_bound=1, upper_bound=2047
+    )
+    flags.DEFINE_integer("max_pixels", 2**26, "Product of the dimensions of one input.", lower_bound=1)
+    flags.DEFINE_string("tls_certificate", None, "PEM file of the server's certificate chain.")
+    flags.DEFINE_string("tls_key", None, "PEM file of its key.")
+    flags.DEFINE_string("tls_client_ca", None, "PEM file; clients need a certificate signed by it.")
+    flags.DEFINE_string("token_file", None, "Tokens, one a line; clients need one of them.")
+
+
+def plan_of_flags() -> ServerPlan:
+    """The flags as a plan; ValueError and OSError as `ServerPlan`."""
+    names = ("tls_certificate", "tls_key", "tls_client_ca", "token_file")
+    files = {name: Path(FLAGS[name].value) if FLAGS[name].value else None for name in names}
+    return ServerPlan(
+        model_base_path=Path(FLAGS.model_base_path),
+        host=FLAGS.host,
+        port=FLAGS.port,
+        metrics_port=FLAGS.metrics_port,
+        poll_seconds=FLAGS.poll_seconds,
+        queue=QueuePlan(
+            max_batch=FLAGS.max_batch,
+            batch_timeout_ms=FLAGS.batch_timeout_ms,
+            max_queue=FLAGS.max_queue,
+            max_queue_bytes=FLAGS.max_queue_mib * MIB,
+            num_workers=FLAGS.num_workers,
+        ),
+        limits=Limits(FLAGS.max_message_mib * MIB, FLAGS.max_pixels),
+        security=Security(**files),
+    )
+
+
+def _start_logging(log_requests: bool) -> None:
+    """Loads and failures to stderr, requests if they are asked for."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger = logging.getLogger("serving")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(logging.INFO)
+    logging.getLogger("serving.requests").setLevel(logging.INFO if log_requests else logging.WARNING)
+
+
+def _say_what_is_served(server: ModelServer) -> None:
+    models = server.catalog.available()
+    for loaded in models:
+        signatures = ", ".join(str(one.signature) for one in loaded.endpoints.values())
+        print(f"serving {loaded.name} version {loaded.version}: {signatures}")
+    if not models:
+        print(f"warning: nothing to serve in {server.plan.model_base_path} yet", file=sys.stderr)
+    if not is_loopback(server.plan.host):
+        for warning in server.plan.security.weaknesses:
+            print(f"warning: {warning}", file=sys.stderr)
+    print(f"listening on {server.plan.host}:{server.port}", flush=True)
+
+
+def main() -> None:
+    """Serve until a signal says that it is enough."""
+    _start_logging(FLAGS.log_requests)
+    if FLAGS.num_threads:
+        tf.config.threading.set_intra_op_parallelism_threads(FLAGS.num_threads)
+    # Its `put` may be called from a signal handler; that of an Event may not.
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: signals.put(number))
+    server = ModelServer(plan_of_flags()).start()
+    while signals.empty() and not server.wait_until_loaded(0.1):
+        pass
+    if signals.empty():
+        _say_what_is_served(server)
+    signals.get()
+    if not server.stop(FLAGS.drain_seconds):
+        print("warning: some requests were cut off by --drain_seconds", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    define_flags()
+    run_app(main, interrupted="nothing was served yet")

@@ -1,0 +1,117 @@
+"""What the server counts, in Prometheus' form.
+
+Labels hold names of models and signatures that are served, never what a request made up: a client could
+otherwise fill the memory with series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from hsr_tf import checks
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+SAMPLES = (1, 2, 4, 8, 16, 32, 64)
+UNKNOWN = "-"
+
+
+@dataclass
+class Call:
+    """One request, as far as it is known by now.
+
+    Attributes:
+        method: of the service.
+        model, version, signature: what answers it.
+        shapes: of its inputs, e.g. "lr_image(1, 8, 8, 1)".
+    """
+
+    method: str
+    model: str = UNKNOWN
+    version: int = 0
+    signature: str = UNKNOWN
+    shapes: str = UNKNOWN
+
+
+@dataclass(frozen=True, eq=False)
+class Telemetry:
+    """The counts of one server, in a registry of their own."""
+
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    requests: Counter = field(init=False)
+    seconds: Histogram = field(init=False)
+    samples: Histogram = field(init=False)
+    versions: Gauge = field(init=False)
+    failures: Counter = field(init=False)
+
+    def __post_init__(self) -> None:
+        own = self.registry
+        names = ["model", "method", "signature"]
+        metrics = {
+            "requests": Counter(
+                "hsr_requests", "Requests by their gRPC status code.", [*names, "code"], registry=own
+            ),
+            "seconds": Histogram(
+                "hsr_request_seconds", "From arrival to answer.", names, registry=own, buckets=SECONDS
+            ),
+            "samples": Histogram(
+                "hsr_batch_samples", "Samples computed together.", ["model"], registry=own, buckets=SAMPLES
+            ),
+            "versions": Gauge("hsr_loaded_versions", "Versions that answer.", ["model"], registry=own),
+            "failures": Counter(
+                "hsr_load_failures", "Versions that could not be loaded.", ["model"], registry=own
+            ),
+        }
+        for name, metric in metrics.items():
+            object.__setattr__(self, name, metric)
+
+    def watch_queue(self, num_waiting: Callable[[], float], num_bytes: Callable[[], float]) -> None:
+        """Show these two whenever somebody looks."""
+        waiting = Gauge("hsr_queue_requests", "Requests that wait.", registry=self.registry)
+        waiting.set_function(num_waiting)
+        size = Gauge("hsr_queue_bytes", "Bytes of the inputs that wait.", registry=self.registry)
+        size.set_function(num_bytes)
+
+    def answered(self, call: Call, code: str, seconds: float) -> None:
+        """Count a request."""
+        names = (call.model, call.method, call.signature)
+        self.requests.labels(*names, code).inc()
+        self.seconds.labels(*names).observe(seconds)
+
+    def computed(self, model: str, num_samples: int) -> None:
+        """Count a batch."""
+        self.samples.labels(model).observe(num_samples)
+
+    def set_loaded(self, model: str, number: int) -> None:
+        """How many versions of a model answer."""
+        self.versions.labels(model).set(number)
+
+    def load_failed(self, model: str) -> None:
+        """Count a version that could not be loaded."""
+        self.failures.labels(model).inc()
+
+
+def publish(telemetry: Telemetry, host: str, port: int) -> Callable[[], None]:
+    """Show the counts at http://HOST:PORT/metrics, to anybody who can reach it.
+
+    Returns:
+        what ends it.
+
+    Raises:
+        OSError: when the port cannot be had.
+    """
+    try:
+        server, thread = start_http_server(port, addr=host, registry=telemetry.registry)
+    except OSError as error:
+        raise checks.file_error(
+            f"{host}:{port}", f"no metrics there ({error})", "take another --metrics_port"
+        ) from error
+
+    def end() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join(timeout=1.0)
+
+    return end
