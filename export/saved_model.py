@@ -4,8 +4,9 @@
     --method=vdsr [--scale=4]              the model of this method that comes with the package
 
 The last part of --output_dir is the version, a whole number. Written there: the SavedModel with the functions
-of `export.signatures`, and in assets.extra, which servers leave alone, hsr_tf.json (what it is, how it was
-trained, what it scores, the hash of its weights).
+of `export.signatures`, and in assets.extra hsr_tf.json (what it is, how it was trained, what it scores, the
+hash of its weights) and the requests that TensorFlow Serving asks before it lets others ask
+(`export.warm_up`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ import numpy as np
 from absl import flags
 
 import hsr_tf
-from export.signatures import Signature, fusion_signatures, image_signatures
+from export import signatures as answers
+from export.signatures import (
+    Signature,
+    fusion_signatures,
+    image_signatures,
+    metadata_signature,
+)
+from export.warm_up import write_warm_up
 from hsr_tf import checks
 from hsr_tf.flag_apps import run_app
 from hsr_tf.io.atomic import replacing_folder
@@ -58,13 +66,22 @@ class TrainedModel:
 
     @property
     def signatures(self) -> list[Signature]:
-        """What it answers when it is exported."""
+        """All that it answers when it is exported."""
+        return [*self.model_signatures, metadata_signature(json.dumps(self.metadata()))]
+
+    @property
+    def model_signatures(self) -> list[Signature]:
+        """What the model computes."""
         if isinstance(self.model, ImageNetwork):
             return image_signatures(self.model)
         return fusion_signatures(self.model)
 
     def metadata(self) -> dict[str, Any]:
-        """What it is, as JSON data."""
+        """What it is, as JSON data.
+
+        "kind" is "image_network" or "network" (of fusion), "reach" how far an estimated pixel looks: pixels
+        of lr_image, or coarse pixels of the scene; None where it looks at all of it.
+        """
         config, cameras = dict(self.card.config), self.card.cameras or {}
         return {
             "method": config["method"],
@@ -73,11 +90,18 @@ class TrainedModel:
             "scale": config["scale"],
             "num_bands": config.get("num_bands"),
             "num_channels": config["num_channels"],
+            "base": config.get("base"),
+            "reach": self.model.reach,
+            "finds_kernel": bool(getattr(self.model, "finds_kernel", False)),
             "sensor": cameras.get("srf_name"),
             "psf": cameras.get("psf_name"),
+            "cameras": cameras or None,
             "config": config,
             "record": dict(self.card.record),
-            "signatures": {one.name: [spec.name for spec in one.inputs] for one in self.signatures},
+            "signatures": {
+                **{one.name: [spec.name for spec in one.inputs] for one in self.model_signatures},
+                answers.METADATA: [],
+            },
             "hsr_tf": hsr_tf.__version__,
             "weights_sha256": weights_digest(self.model),
         }
@@ -119,10 +143,12 @@ def export_saved_model(
         raise checks.file_error(folder, "exists", "take the next version, or add --overwrite")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with replacing_folder(folder) as draft:
-        _write(trained.model, trained.signatures, draft)
+        signatures = trained.signatures
+        _write(trained.model, signatures, draft)
         extra = draft / "assets.extra"
         extra.mkdir()
         (extra / METADATA).write_text(json.dumps(trained.metadata(), indent=1) + "\n", encoding="utf-8")
+        write_warm_up(extra, folder.parent.name, signatures, scale=trained.card.config["scale"] or 1)
     return folder
 
 

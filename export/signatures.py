@@ -1,6 +1,10 @@
 """What an exported model answers: its functions on tensors and, for single images, on encoded pictures.
 
-Fusion models: `serving_default` takes lr_hsi (B, h, w, C) and hr_msi (B, s h, s w, c), of any sizes.
+Fusion models: `serving_default` takes lr_hsi (B, h, w, C) and hr_msi (B, s h, s w, c), of any sizes. Over the
+base "spectral_ls" a scene may be fused in parts: `fit` takes the whole of it and answers what its parts
+share, spectral_map (B, K, C) and trust (B, 1, 1, 1); `fuse_part` takes these beside both images of a part.
+
+All models: `metadata` takes nothing and answers one string, the JSON text of `TrainedModel.metadata`.
 
 Networks of single images: `serving_default` is the network itself, lr_image (B, h, w, C) and, where it is
 told the blur, kernel (B, k, k); networks without a factor of their own take the enlarged picture there.
@@ -28,7 +32,7 @@ from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.physics.resize import bicubic_enlarge_by
 
 Tensor = Any
-DEFAULT, PICTURE = "serving_default", "picture"
+DEFAULT, PICTURE, FIT, FUSE_PART, METADATA = "serving_default", "picture", "fit", "fuse_part", "metadata"
 MOST_PIXELS = 2**22
 SMALLEST, SMALLEST_OF_OWN_FACTOR, PNG_HEADER = 2, 24, 33
 GRAY, GRAY_ALPHA, COLOUR_ALPHA, JPEG = 0, 4, 6, -1
@@ -51,14 +55,36 @@ class Signature:
 
 
 def fusion_signatures(model: FusionModel) -> list[Signature]:
-    """`serving_default` of a fusion model."""
+    """`serving_default` of a fusion model and, over the base "spectral_ls", `fit` and `fuse_part`."""
     config = model.config
 
     def fuse(lr_hsi: Tensor, hr_msi: Tensor) -> dict[str, Tensor]:
         return {"estimate": model({"lr_hsi": lr_hsi, "hr_msi": hr_msi})}
 
-    inputs = (_images("lr_hsi", config.num_bands), _images("hr_msi", config.num_channels))
-    return [Signature(DEFAULT, fuse, inputs)]
+    def fuse_part(lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor, trust: Tensor) -> dict[str, Tensor]:
+        shared = {"spectral_map": spectral_map, "trust": trust}
+        return {"estimate": model({"lr_hsi": lr_hsi, "hr_msi": hr_msi, **shared})}
+
+    images = (_images("lr_hsi", config.num_bands), _images("hr_msi", config.num_channels))
+    found = [Signature(DEFAULT, fuse, images)]
+    if config.base == "spectral_ls":
+        num_features = 1 + config.num_channels * (config.num_channels + 3) // 2
+        shared = (
+            tf.TensorSpec((None, num_features, config.num_bands), tf.float32, "spectral_map"),
+            tf.TensorSpec((None, 1, 1, 1), tf.float32, "trust"),
+        )
+        found.append(Signature(FIT, model.shared, images))
+        found.append(Signature(FUSE_PART, fuse_part, images + shared))
+    return found
+
+
+def metadata_signature(text: str) -> Signature:
+    """`metadata`, which answers the text."""
+
+    def metadata() -> dict[str, Tensor]:
+        return {"metadata": tf.constant(text)}
+
+    return Signature(METADATA, metadata, ())
 
 
 def image_signatures(network: ImageNetwork) -> list[Signature]:

@@ -31,6 +31,7 @@ Tensor = Any
 BREAK_EVEN = 0.025
 SMALLEST_GAIN = 3e-3
 FLOATS_AT_ONCE = 2**25
+REACH_ACCURACY, IMPULSE_REACH = 1e-5, 128
 BASES = ("none", "bicubic", "spectral_ls", "sylvester")
 
 
@@ -128,6 +129,46 @@ class DataConsistency:
         ratio = apart / ops.maximum(allowed * BREAK_EVEN**2, 1e-10)
         return 1.0 / (1.0 + ops.square(ratio))
 
+    def reach(self, accuracy: float = REACH_ACCURACY) -> int | None:
+        """How far `explain` looks: coarse pixels on each side of the one above an estimated pixel.
+
+        What lies further away changes the estimate by at most `accuracy` for residuals of 1: the inverse of
+        D D* decays geometrically, and the margin is read off its impulse response (nine coarse pixels for
+        Gaussian PSFs whose full width at half maximum is the scale, none for box PSFs).
+
+        None where parts of a scene are not to be projected on their own: with a circular border, which joins
+        what lies apart, and where conjugate gradients look at the whole image for their step lengths.
+        """
+        if self._gram is None or self.model.spatial.border == "circular":
+            return None
+        responses = [self._impulse_response(axis) for axis in (0, 1)]
+        totals = [response.sum(0).max() for response in responses]
+        far = [
+            [
+                total * response[np.abs(_lags(response)) > margin].sum(0).max()
+                for margin in range(IMPULSE_REACH)
+            ]
+            for response, total in zip(responses, reversed(totals), strict=True)
+        ]
+        enough = np.nonzero(np.sum(far, axis=0) <= accuracy)[0]
+        return int(enough[0]) if len(enough) else None
+
+    def _impulse_response(self, axis: int) -> np.ndarray:
+        """|D* (D D* + w)^-1| of a coarse impulse along one axis, (coarse pixels, s)."""
+        assert self._gram is not None
+        spatial, length = self.model.spatial, 2 * IMPULSE_REACH + 1
+        impulse = np.zeros((1, length, 1, 1))
+        impulse[0, IMPULSE_REACH] = 1.0
+        solved = _chebyshev_inverse(impulse, 1, self._gram[axis], "mirrored", self._damping, self._tolerance)
+        factors = spatial.psf.factors
+        assert factors is not None
+        sparse = np.zeros((length, spatial.scale))
+        sparse[:, 0] = ops.convert_to_numpy(solved)[0, :, 0, 0]
+        full = np.convolve(sparse.ravel(), factors[axis][::-1])
+        start = spatial.offsets[axis]
+        padded = np.pad(full, [(max(start, 0), sparse.size)])[max(-start, 0) :]
+        return np.abs(padded[: sparse.size].reshape(sparse.shape))
+
     def solve(self, residual: Tensor) -> Tensor:
         """(D D* + w)^-1 of a coarse image."""
         if self._gram is None:
@@ -210,10 +251,20 @@ class SpectralLS:
         """The estimate (B, s h, s w, C) of a map that `fit` gave."""
         return self.explained(spectral_map, lr_hsi, hr_msi).estimate
 
-    def explained(self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> MapEstimate:
+    def trusted(self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        """How far the two observations are to be believed, see `DataConsistency.trust`."""
+        if self._consistency is None:
+            return ops.zeros_like(lr_hsi[:, :1, :1, :1])
+        left = lr_hsi - self.model.spatial.forward(self.predict(spectral_map, hr_msi))
+        return self._consistency.trust(lr_hsi, hr_msi, left)
+
+    def explained(
+        self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor, *, trust: Tensor | None = None
+    ) -> MapEstimate:
         """The estimate with what the map leaves of X, and how far the observations were believed.
 
         D acts on the map's cube once: the residual after the spectral projection follows on the coarse grid.
+        A `trust` (B, 1, 1, 1) that is given is that of the whole scene, of which the images are a part.
         """
         start = self.predict(spectral_map, hr_msi)
         coarse = self.model.spatial.forward(start)
@@ -223,7 +274,7 @@ class SpectralLS:
             return MapEstimate(plain, left, ops.zeros_like(lr_hsi[:, :1, :1, :1]))
         matched = self._consistency.match_spectrum(start, hr_msi)
         residual = lr_hsi - self._consistency.match_spectrum(coarse, self.model.spatial.forward(hr_msi))
-        trust = self._consistency.trust(lr_hsi, hr_msi, left)
+        trust = self._consistency.trust(lr_hsi, hr_msi, left) if trust is None else trust
         consistent = self._consistency.explain(matched, residual)
         return MapEstimate(plain + trust * (consistent - plain), residual, trust)
 
@@ -278,6 +329,10 @@ def least_squares(features: Tensor, targets: Tensor, *, damping: float = 3e-5) -
             columns = columns - ops.matmul(column, shares * later)
             steps = steps - ops.matmul(step, shares * later)
     return weights
+
+
+def _lags(response: np.ndarray) -> np.ndarray:
+    return np.arange(len(response)) - len(response) // 2
 
 
 def _pixels(x: Tensor) -> Any:

@@ -1,7 +1,8 @@
 """RGB and YCbCr of ITU-R BT.601 with the ranges of television, as MATLAB's rgb2ycbcr computes them.
 
 All values are fractions: R, G, B in [0, 1] give Y in [16, 235] / 255 and Cb, Cr in [16, 240] / 255. Channels
-come last. The matrix is BT.601's, with the digits that MATLAB's documentation gives (65.481, 128.553, ...);
+come last. NumPy arrays are converted by NumPy and stay so, tensors by `keras.ops`, which is loaded for them
+alone. The matrix is BT.601's, with the digits that MATLAB's documentation gives (65.481, 128.553, ...);
 its inverse is computed from it, so that there and back changes nothing but the last digit.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
 
@@ -28,7 +28,7 @@ def rgb_to_ycbcr(rgb: Tensor) -> Tensor:
         ValueError: when the last axis is not of three channels.
     """
     _require_three("rgb", rgb)
-    return ops.matmul(rgb, _as(rgb, MATRIX.T)) + _as(rgb, OFFSET)
+    return _product(rgb, MATRIX.T) + _as(rgb, OFFSET)
 
 
 def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def ycbcr_to_rgb(ycbcr: Tensor) -> Tensor:
         ValueError: when the last axis is not of three channels.
     """
     _require_three("ycbcr", ycbcr)
-    return ops.matmul(ycbcr - _as(ycbcr, OFFSET), _as(ycbcr, np.linalg.inv(MATRIX).T))
+    return _product(ycbcr - _as(ycbcr, OFFSET), np.linalg.inv(MATRIX).T)
 
 
 def rgb_to_y(rgb: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def rgb_to_y(rgb: Tensor) -> Tensor:
         ValueError: when the last axis is not of three channels.
     """
     _require_three("rgb", rgb)
-    return ops.matmul(rgb, _as(rgb, MATRIX[:1].T)) + Y_OF_BLACK
+    return _product(rgb, MATRIX[:1].T) + Y_OF_BLACK
 
 
 def gray_to_y(gray: Tensor) -> Tensor:
@@ -89,7 +89,20 @@ def luma_8bit(picture: np.ndarray) -> np.ndarray:
     return np.floor(channels @ weights + 16 + 0.5).astype(np.uint8)
 
 
+def _product(image: Tensor, matrix: np.ndarray) -> Tensor:
+    """(..., n) times (n, m), of the image's type."""
+    if isinstance(image, np.ndarray):
+        return (image.reshape(-1, image.shape[-1]) @ _as(image, matrix)).reshape(*image.shape[:-1], -1)
+    from keras import ops
+
+    return ops.matmul(image, _as(image, matrix))
+
+
 def _as(x: Tensor, values: np.ndarray) -> Tensor:
+    if isinstance(x, np.ndarray):
+        return values.astype(x.dtype)
+    from keras import ops
+
     return ops.convert_to_tensor(values, dtype=x.dtype)
 
 

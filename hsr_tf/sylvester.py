@@ -40,6 +40,7 @@ from hsr_tf.physics.spatial import SpatialDegradation
 
 Tensor = Any
 PRIOR_WEIGHT = 1e-3
+IMPULSE_REACH = 128
 
 
 class CoarseInverse:
@@ -62,6 +63,30 @@ class CoarseInverse:
         weights = ops.reshape(ops.convert_to_tensor(weights, dtype=residual.dtype), (1, 1, 1, -1))
         divide = self._division(residual, weights)
         return divide(residual) if self.exact else self._conjugate_gradients(residual, weights, divide)
+
+    def reach(self, weight: float, *, accuracy: float = 1e-5) -> int | None:
+        """How far D* (D D* + w)^-1 looks: coarse pixels on each side of the one above a sharp pixel.
+
+        What lies further away changes it by at most `accuracy` for coarse images of at most 1; read off the
+        impulse response of the inverse, which decays geometrically. None with a circular border, which joins
+        what lies apart, and where conjugate gradients look at the whole image for their step lengths.
+        """
+        if self._spatial.border == "circular" or not self.exact:
+            return None
+        scale, kernel = self._spatial.scale, self._spatial.psf.kernel
+        length = 2 * IMPULSE_REACH + 1
+        lags = [np.arange(n) - n // 2 for n in self.taps.shape]
+        taps = np.zeros((length, length))
+        np.add.at(taps, np.ix_(*lags), self.taps)
+        response = np.abs(np.fft.ifft2(1.0 / (np.maximum(np.fft.fft2(taps).real, 0.0) + weight)))
+        distance = np.abs(np.fft.fftfreq(length, 1 / length))
+        outside = np.maximum(distance[:, None], distance[None])
+        touched = -(-max(kernel.shape) // (2 * scale))
+        gain = max(kernel[i::scale, j::scale].sum() for i in range(scale) for j in range(scale))
+        for margin in range(IMPULSE_REACH):
+            if gain * response[outside > margin].sum() <= accuracy:
+                return margin + touched
+        return None
 
     def _division(self, like: Tensor, weights: Tensor) -> Callable[[Tensor], Tensor]:
         """The inverse by the transform that belongs to the border, for images of the size of `like`."""
@@ -151,6 +176,10 @@ class Sylvester:
         solved = ops.matmul(self._inverse(left, total), ops.transpose(axes))
         return start + self.spatial.adjoint(solved)
 
+    def reach(self, weight: float = PRIOR_WEIGHT) -> int | None:
+        """How far the minimiser looks beyond D itself, see `CoarseInverse.reach`."""
+        return self._inverse.reach(weight)
+
 
 class SylvesterBase:
     """The closed form as a base and as a last step of networks, in the full spectrum.
@@ -168,6 +197,11 @@ class SylvesterBase:
     def __call__(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """(B, h, w, C) and (B, s h, s w, c) to (B, s h, s w, C), near the bicubic enlargement of X."""
         return self.refine(bicubic_enlarge(lr_hsi, self.model.scale), lr_hsi, hr_msi)
+
+    @property
+    def reach(self) -> int | None:
+        """How far `refine` looks beyond D itself, see `CoarseInverse.reach`; every band at its own weight."""
+        return self._solve.reach(self._weight)
 
     def refine(self, estimate: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """The closed form around `estimate`.

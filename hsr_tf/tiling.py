@@ -9,11 +9,17 @@ whole. All windows of a plan are of one length: compiled networks are traced onc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 from hsr_tf import checks
+
+Place = TypeVar("Place")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -77,3 +83,30 @@ def plan_axis(
         kept = slice(part.start - scale * start, part.stop - scale * start)
         tiles.append(AxisTile(out, part, slice(start, start + length), kept))
     return tiles
+
+
+def computed(
+    places: Iterable[Place], compute: Callable[[Place], Result], *, num_parallel: int = 1
+) -> Iterator[tuple[Place, Result]]:
+    """Every place with what `compute` makes of it, in their order.
+
+    With `num_parallel` of 1 this happens in the calling thread, else in so many others, which are ahead of
+    what was taken by as many results again. After an error, or when the caller stops, the places that were
+    not begun are left out, and those in work are not waited for.
+    """
+    if num_parallel == 1:
+        yield from ((place, compute(place)) for place in places)
+        return
+    pool = ThreadPoolExecutor(num_parallel)
+    waiting: deque[tuple[Place, Future[Result]]] = deque()
+    try:
+        for place in places:
+            if len(waiting) == 2 * num_parallel:
+                first, future = waiting.popleft()
+                yield first, future.result()
+            waiting.append((place, pool.submit(compute, place)))
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

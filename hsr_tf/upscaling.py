@@ -1,56 +1,37 @@
 """Enlarging a picture by any factor: Y of BT.601 by a trained network, colour and alpha bicubic.
 
-Networks without a factor of their own (VDSR, SRCNN) improve the bicubically enlarged picture. Those that
-enlarge themselves run at the least factor that is enough, and bicubic reduction (or, past the largest there
-is, enlargement) takes their estimate to the size asked for. Sizes are rounded up, as MATLAB's imresize does.
-
-The picture is worked through in tiles, so that memory holds the input, the result and one tile. A network
-that looks no further than its `reach` gives the same in tiles as in one piece. One that looks at the whole
-picture, because it finds one kernel for it, sees each tile with a margin, and its kernels are averaged: it
-has no whole to be equal to but that of a single tile.
+The network is chosen here and made the `PictureModel` of `hsr_tf.enlarging`, which does the rest.
 """
 
 from __future__ import annotations
 
-import math
 import os
+import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hsr_tf import checks, methods
-from hsr_tf.io.picture import require_memory
+from hsr_tf.cubic import enlarged_length
+from hsr_tf.enlarging import PictureModel, TileControls, enlarge, require_scale
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.image_selection import loaded, select_image_network
-from hsr_tf.networks.image_tiles import (
-    BicubicTiles,
-    NetworkTiles,
-    PictureGrid,
-    Tiles,
-    enlarged_length,
-    kernel_input,
-)
+
+__all__ = [
+    "NamedNetwork",
+    "TileControls",
+    "Upscaled",
+    "enlarged_length",
+    "picture_model",
+    "require_method",
+    "require_scale",
+    "upscale",
+    "usable_network",
+]
 
 BICUBIC = "bicubic"
 IMAGE_NETWORK = "image_network"
-SMALLEST_SIDE = 24
-
-
-@dataclass(frozen=True)
-class TileControls:
-    """How a picture is worked through.
-
-    Attributes:
-        tile: longest side of a tile in pixels of the result.
-        max_gib: refuse results that take more memory; None for half of the machine's.
-        progress: called with the number of tiles done and of all of them.
-    """
-
-    tile: int = 512
-    max_gib: float | None = None
-    progress: Callable[[int, int], None] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +70,9 @@ def upscale(
 ) -> Upscaled:
     """Enlarge a picture.
 
+    Networks without a factor of their own (VDSR, SRCNN) improve the bicubically enlarged picture. Those that
+    enlarge themselves run at the least factor that is enough.
+
     Args:
         image: (H, W) or (H, W, C), uint8, uint16 or floating point in [0, 1]; C is 1 (gray), 2 (gray, alpha),
             3 (RGB) or 4 (RGB, alpha). Gray counts as R = G = B.
@@ -106,20 +90,13 @@ def upscale(
             is missing or of no use, an image of another kind.
         OSError: damaged weights, a result beyond the memory limit.
     """
-    controls = controls or TileControls()
     chosen = usable_network(scale, method=method, weights=weights, kernel=kernel)
-    picture = _checked(image)
-    size = _require_result(picture, scale, controls.max_gib)
     start = time.perf_counter()
-    if chosen is None:
-        tiles: Tiles = BicubicTiles(PictureGrid(picture, scale), controls.tile)
-    else:
-        grown = picture if chosen.network.spec.scale is None else _grown(picture)
-        tiles = NetworkTiles(PictureGrid(grown, scale), chosen.network, kernel=kernel, tile=controls.tile)
-    result = _computed(tiles, (*size, picture.shape[2]), picture.dtype, controls.progress)
+    model = None if chosen is None else picture_model(chosen.network, kernel)
+    found = enlarge(image, scale, model=model, controls=controls)
     return Upscaled(
-        image=result.reshape(*size, *np.shape(image)[2:]),
-        kernel=tiles.kernel,
+        image=found.image,
+        kernel=found.kernel,
         seconds=time.perf_counter() - start,
         weights=None if chosen is None else chosen.name,
     )
@@ -149,19 +126,21 @@ def usable_network(
     return NamedNetwork(network, card.folder.name)
 
 
-def require_scale(scale: float) -> None:
-    """Refuse a factor that is not finite or below 1.
+def picture_model(network: ImageNetwork, kernel: np.ndarray | None = None) -> PictureModel:
+    """The network as whoever estimates windows; one window at a time, whoever asks.
 
     Raises:
-        ValueError: in one line.
+        ValueError: a kernel that is missing, too large or of no use.
     """
-    checks.require(
-        math.isfinite(scale) and scale >= 1,
-        "scale",
-        expected="a factor of at least 1",
-        received=f"{scale:g}",
-        remedy="give e.g. 2 or 2.5",
-    )
+    told, turn = kernel_input(network, kernel), threading.Lock()
+
+    def run(lr_image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        with turn:
+            outputs = network.predict_on_batch({"lr_image": lr_image, **told})
+        found = np.asarray(outputs["kernel"])[0] if "kernel" in outputs else None
+        return np.asarray(outputs["estimate"]), found
+
+    return PictureModel(network.spec.scale, network.spec.num_channels, network.reach, run)
 
 
 def require_method(
@@ -183,66 +162,29 @@ def require_method(
         )
 
 
-def _checked(image: np.ndarray) -> np.ndarray:
-    """The image as (H, W, C)."""
-    found = np.asarray(image)
-    picture = found[..., None] if found.ndim == 2 else found
-    right = picture.ndim == 3 and 1 <= picture.shape[2] <= 4 and min(picture.shape) > 0
+def kernel_input(network: ImageNetwork, kernel: np.ndarray | None) -> dict[str, np.ndarray]:
+    """The input `kernel` (1, k, k), with zeros around a smaller one; nothing for networks without it.
+
+    Raises:
+        ValueError: a kernel that is missing, too large, of even sides or of no use.
+    """
+    side = next((given.shape[-1] for given in network.inputs if given.name == "kernel"), None)
     checks.require(
-        right and (picture.dtype in (np.uint8, np.uint16) or picture.dtype.kind == "f"),
-        "image",
-        expected="(H, W) or (H, W, 1 to 4), uint8, uint16 or floating point in [0, 1]",
-        received=f"{found.shape}, {found.dtype}",
-        remedy="convert it first",
+        (side is not None) == (kernel is not None),
+        "kernel",
+        expected="none, as this method is not told the blur" if side is None else "the blur of the picture",
+        received="none" if kernel is None else "one",
+        remedy="leave it out" if side is None else "give it, or use a method that finds it",
     )
-    if picture.dtype.kind == "f":
-        checks.require_finite("image", picture)
-        checks.require(
-            float(picture.min()) >= 0 and float(picture.max()) <= 1,
-            "image",
-            expected="values in [0, 1]",
-            received=f"{picture.min():.4g} to {picture.max():.4g}",
-            remedy="divide by the largest value, or clip it",
-        )
-    return picture
-
-
-def _require_result(picture: np.ndarray, scale: float, max_gib: float | None) -> tuple[int, int]:
-    """(H, W) of the result, which must fit into memory."""
-    height, width = (enlarged_length(n, scale) for n in picture.shape[:2])
-    require_memory("result", (height, width, picture.shape[2]), picture.dtype.itemsize, max_gib)
-    return height, width
-
-
-def _grown(picture: np.ndarray) -> np.ndarray:
-    """A very small picture mirrored to the right and below, so that blurs and filters fit into it."""
-    missing = [max(0, SMALLEST_SIDE - n) for n in picture.shape[:2]]
-    if not any(missing):
-        return picture
-    return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
-
-
-def _computed(
-    tiles: Tiles,
-    shape: tuple[int, int, int],
-    dtype: np.dtype,
-    progress: Callable[[int, int], None] | None,
-) -> np.ndarray:
-    """All tiles put together, in the type of the picture; what lies past `shape` is left out."""
-    result = np.empty(shape, dtype)
-    num_tiles = len(tiles.rows) * len(tiles.columns)
-    num_done = 0
-    for rows in tiles.rows:
-        for columns in tiles.columns:
-            place = result[rows.out, columns.out]
-            place[...] = _in_type(tiles.compute(rows, columns)[: place.shape[0], : place.shape[1]], dtype)
-            num_done += 1
-            if progress is not None:
-                progress(num_done, num_tiles)
-    return result
-
-
-def _in_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Fractions clipped to [0, 1] and rounded to whole steps where the type has them."""
-    clipped = np.clip(values, 0, 1)
-    return clipped if dtype.kind == "f" else np.rint(clipped * np.float32(np.iinfo(dtype).max)).astype(dtype)
+    if kernel is None or side is None:
+        return {}
+    found = np.asarray(kernel, dtype=np.float32)
+    checks.require(
+        found.ndim == 2 and all(n % 2 == 1 and n <= side for n in found.shape) and found.sum() > 0,
+        "kernel",
+        expected=f"odd sides of at most {side} and a positive sum",
+        received=f"{found.shape}, sum {found.sum():.3g}",
+        remedy="crop or centre it",
+    )
+    margins = [((side - n) // 2, (side - n) // 2) for n in found.shape]
+    return {"kernel": np.pad(found / found.sum(), margins)[None]}

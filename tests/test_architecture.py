@@ -17,7 +17,16 @@ PACKAGES = ("hsr_tf", "trainers", "export", "serving", "benchmarks")
 
 # Bottom first. A module imports from its own layer and from those before it.
 LAYERS = (
-    ("hsr_tf.checks", "hsr_tf.color", "hsr_tf.methods", "hsr_tf.ops", "hsr_tf.options", "hsr_tf.scene"),
+    (
+        "hsr_tf.checks",
+        "hsr_tf.color",
+        "hsr_tf.cubic",
+        "hsr_tf.memory",
+        "hsr_tf.methods",
+        "hsr_tf.ops",
+        "hsr_tf.options",
+        "hsr_tf.scene",
+    ),
     (
         "hsr_tf.blind_losses",
         "hsr_tf.camera_metrics",
@@ -26,7 +35,14 @@ LAYERS = (
         "hsr_tf.physics",
         "hsr_tf.tiling",
     ),
-    ("hsr_tf.bases", "hsr_tf.band_groups", "hsr_tf.disagreement", "hsr_tf.repair", "hsr_tf.sylvester"),
+    (
+        "hsr_tf.bases",
+        "hsr_tf.band_groups",
+        "hsr_tf.disagreement",
+        "hsr_tf.enlarging",
+        "hsr_tf.repair",
+        "hsr_tf.sylvester",
+    ),
     ("hsr_tf.data", "hsr_tf.io"),
     ("hsr_tf.networks",),
     ("hsr_tf.solvers",),
@@ -37,7 +53,16 @@ LAYERS = (
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}
 APART = {"export", "serving", "trainers"}
 WITH_TENSORFLOW = {"benchmarks", "export", "hsr_tf.data", "hsr_tf.solvers", "serving", "trainers"}
-WITHOUT_KERAS = {"hsr_tf", "hsr_tf.checks", "hsr_tf.io", "hsr_tf.scene"}
+WITHOUT_KERAS = {
+    "hsr_tf",
+    "hsr_tf.checks",
+    "hsr_tf.cubic",
+    "hsr_tf.enlarging",
+    "hsr_tf.io",
+    "hsr_tf.memory",
+    "hsr_tf.scene",
+    "hsr_tf.tiling",
+}
 LONGEST_FILE, LONGEST_BODY = 450, 60
 
 

@@ -62,6 +62,15 @@ def test_luminance_of_8_bits_is_the_rounded_one() -> None:
 
 
 @pytest.mark.parametrize("function", [color.rgb_to_ycbcr, color.ycbcr_to_rgb, color.rgb_to_y])
+def test_arrays_stay_arrays_and_are_what_tensors_are(function) -> None:
+    for image in (FLOAT, FLOAT.astype(np.float32), FLOAT[None, ::2]):
+        found = function(image)
+        assert isinstance(found, np.ndarray)
+        assert found.dtype == image.dtype
+        np.testing.assert_allclose(found, converted(function, image), atol=2e-7)
+
+
+@pytest.mark.parametrize("function", [color.rgb_to_ycbcr, color.ycbcr_to_rgb, color.rgb_to_y])
 def test_other_channels_are_refused(function) -> None:
     with pytest.raises(ValueError, match=r"expected three channels .* got \(4, 6, 4\)"):
         function(np.zeros((4, 6, 4), np.float32))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsr_tf.physics.resize import AxisResize
+from hsr_tf.cubic import AxisResize
 from hsr_tf.tiling import even_parts, plan_axis
 
 

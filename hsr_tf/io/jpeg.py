@@ -15,8 +15,9 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hsr_tf.checks import file_error, require
-from hsr_tf.io.picture import Picture, require_memory, upright, with_channels
+from hsr_tf.io.picture import Picture, upright, with_channels
 from hsr_tf.io.source import decoding
+from hsr_tf.memory import require_memory
 
 FORMAT = "JPEG"
 SIGNATURE = b"\xff\xd8\xff"

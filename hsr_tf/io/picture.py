@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import file_error, require
-from hsr_tf.io.source import GIB
+from hsr_tf.checks import require
 
 DEPTHS = (np.dtype(np.uint8), np.dtype(np.uint16))
-MEMORY_SHARE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,34 +66,3 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 def with_channels(values: NDArray[Any]) -> NDArray[Any]:
     """(H, W) as (H, W, 1)."""
     return values[..., None] if values.ndim == 2 else values
-
-
-def default_limit_gib() -> float:
-    """Half of the machine's memory, in GiB; 16 where it does not tell."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 16.0
-    return MEMORY_SHARE * total / GIB
-
-
-def require_memory(path: str | Path, shape: tuple[int, ...], itemsize: int, max_gib: float | None) -> None:
-    """Refuse an empty picture, and one beyond the limit, before memory is taken for it.
-
-    Args:
-        path: of the picture, for the message.
-        shape: (H, W, C).
-        itemsize: bytes a value.
-        max_gib: the limit; None for half of the machine's memory.
-
-    Raises:
-        OSError: in one line.
-    """
-    height, width, channels = (int(length) for length in shape)
-    if min(height, width) < 1:
-        raise file_error(path, f"is an empty picture of {height}x{width} pixels", "give one with pixels")
-    limit = default_limit_gib() if max_gib is None else max_gib
-    gib = height * width * channels * itemsize / GIB
-    if gib > limit:
-        problem = f"a picture of {height}x{width} pixels takes {gib:.3g} GiB, over the limit of {limit:.3g}"
-        raise file_error(path, problem, "crop it, or use a machine with more memory")

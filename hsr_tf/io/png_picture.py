@@ -11,9 +11,10 @@ import zlib
 from pathlib import Path
 
 from hsr_tf.io.jpeg import exif_orientation
-from hsr_tf.io.picture import Picture, require_memory, upright
+from hsr_tf.io.picture import Picture, upright
 from hsr_tf.io.png import FORMAT, SIGNATURE, decode_png, encode_png, read_png_header
 from hsr_tf.io.source import decoding
+from hsr_tf.memory import require_memory
 
 PROFILE_NAME = b"ICC profile\0\0"
 HEADER_END = len(SIGNATURE) + 25

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
+from hsr_tf.memory import GIB
 from hsr_tf.scene import Scene
 
 BANDS_AT_ONCE = 16
-GIB = 1024**3
 BandReader = Callable[[int, int], NDArray[Any]]
 
 

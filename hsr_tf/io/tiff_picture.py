@@ -16,9 +16,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
-from hsr_tf.io.picture import DEPTHS, Picture, require_memory, upright, with_channels
+from hsr_tf.io.picture import DEPTHS, Picture, upright, with_channels
 from hsr_tf.io.source import decoding
 from hsr_tf.io.tiff import FORMAT, damage_raised
+from hsr_tf.memory import require_memory
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 ORIENTATION, PROFILE = 274, 34675

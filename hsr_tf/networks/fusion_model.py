@@ -12,6 +12,7 @@ the same closed form around the network's estimate, the last step of DHSIS, inst
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -21,6 +22,7 @@ from keras import ops
 from hsr_tf import checks, methods
 from hsr_tf.bases import BASES, DataConsistency, SpectralLS
 from hsr_tf.networks.layers import NetworkSpec
+from hsr_tf.networks.reach import Parts, fusion_reach
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
@@ -67,8 +69,9 @@ class FusionModel(keras.Model):
         config: what to build.
         cameras: the two cameras; needed by the bases "spectral_ls" and "sylvester" and by `consistent`.
 
-    Input: {"lr_hsi": (B, h, w, C), "hr_msi": (B, s h, s w, c)} and, optional, "spectral_map" (B, K, C), a map
-    that `fit` gave for the whole scene when the images are a part of it.
+    Input: {"lr_hsi": (B, h, w, C), "hr_msi": (B, s h, s w, c)} and, when the images are a part of a scene and
+    the base is "spectral_ls", what `shared` found for the whole of it: "spectral_map" (B, K, C), and "trust"
+    (B, 1, 1, 1).
     Output: the estimate (B, s h, s w, C), float32; `levels` gives the intermediate ones as well.
 
     Raises:
@@ -98,6 +101,25 @@ class FusionModel(keras.Model):
         """The scene's spectral map (B, K, C) for the base "spectral_ls", None for the others."""
         return None if self._least_squares is None else self._least_squares.fit(lr_hsi, hr_msi)
 
+    def shared(self, lr_hsi: Tensor, hr_msi: Tensor) -> dict[str, Tensor]:
+        """What parts of a scene share: "spectral_map" and "trust" of the base "spectral_ls", else nothing."""
+        if self._least_squares is None:
+            return {}
+        spectral_map = self._least_squares.fit(lr_hsi, hr_msi)
+        trust = self._least_squares.trusted(spectral_map, lr_hsi, hr_msi)
+        return {"spectral_map": spectral_map, "trust": trust}
+
+    @cached_property
+    def reach(self) -> int | None:
+        """Coarse pixels on each side that an estimated pixel looks at, given what `shared` says of the scene.
+
+        Tiles with this margin equal the whole to 1e-4. None where they would not, see `fusion_reach`: with
+        `consistent` over the bases "none" and "bicubic", whose trust in the observations no tile knows; with
+        cameras whose border is circular; and with a PSF whose inverse is found by conjugate gradients.
+        """
+        parts = Parts(self.config.base, self._consistency, self._sylvester, self.config.consistent)
+        return fusion_reach(self.network, parts)
+
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:
         """The estimate (B, s h, s w, C)."""
         del training
@@ -106,7 +128,7 @@ class FusionModel(keras.Model):
     def levels(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """Every level's estimate: "estimate" and, for networks that have them, "estimate_<reduction>"."""
         lr_hsi, hr_msi = inputs["lr_hsi"], inputs["hr_msi"]
-        start = self.start(lr_hsi, hr_msi, inputs.get("spectral_map"))
+        start = self.start(lr_hsi, hr_msi, inputs.get("spectral_map"), inputs.get("trust"))
         outputs = self.network({"lr_hsi": start.guide, "hr_msi": start.sharp})
         estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
         if start.base is not None:
@@ -115,18 +137,24 @@ class FusionModel(keras.Model):
             estimates["estimate"] = self._fitted(estimates["estimate"], lr_hsi, hr_msi, start.trust)
         return estimates
 
-    def start(self, lr_hsi: Tensor, hr_msi: Tensor, spectral_map: Tensor | None = None) -> Start:
+    def start(
+        self,
+        lr_hsi: Tensor,
+        hr_msi: Tensor,
+        spectral_map: Tensor | None = None,
+        trust: Tensor | None = None,
+    ) -> Start:
         """What the network itself is given, and the base that it adds to."""
         if self.config.base == "none":
             return Start(None, lr_hsi, hr_msi, None)
-        guide, trust = lr_hsi, None
+        guide = lr_hsi
         if self._sylvester is not None:
             base = self._sylvester(lr_hsi, hr_msi)
         elif self._least_squares is None:
             base = bicubic_enlarge(lr_hsi, self.config.scale)
         else:
             fitted = self._least_squares.fit(lr_hsi, hr_msi) if spectral_map is None else spectral_map
-            found = self._least_squares.explained(fitted, lr_hsi, hr_msi)
+            found = self._least_squares.explained(fitted, lr_hsi, hr_msi, trust=trust)
             base, trust = found.estimate, found.trust
             guide = ops.concatenate([lr_hsi, found.residual], -1)
         return Start(base, guide, ops.concatenate([hr_msi, base], -1), trust)

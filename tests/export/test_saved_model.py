@@ -64,6 +64,20 @@ def test_a_fusion_model_answers_as_keras_does(method: str, base: str, tmp_path: 
         np.testing.assert_allclose(served(**views)["estimate"], model(views), atol=1e-5)
 
 
+def test_parts_of_a_scene_share_what_was_found_for_the_whole(tmp_path: Path) -> None:
+    model = stirred("ms_ssfnet", "spectral_ls")
+    signatures = exported(tmp_path, model).signatures
+    views = observe(cameras(4), (16, 6), batch=1)
+    whole, shared = model(views), signatures["fit"](**views)
+    assert set(shared) == {"spectral_map", "trust"}
+    part = {"lr_hsi": views["lr_hsi"][:, 2:], "hr_msi": views["hr_msi"][:, 8:]}
+    found = signatures["fuse_part"](**part, **shared)["estimate"]
+    assert model.reach is not None
+    inside = 4 * model.reach
+    np.testing.assert_allclose(found[:, inside:], whole[:, 8 + inside :], atol=1e-5)
+    assert np.abs(model(part)[:, inside:] - whole[:, 8 + inside :]).max() > 1e-3
+
+
 @pytest.fixture(scope="module")
 def vdsr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained model and its export, for tests that only ask it."""
@@ -183,7 +197,10 @@ def test_the_metadata_say_what_it_is(tmp_path: Path) -> None:
     folder = export_saved_model(trained(tmp_path / "m", stirred("ms_ssfnet", "none")), tmp_path / "x" / "3")
     found = json.loads((folder / "assets.extra" / METADATA).read_text())
     assert (found["method"], found["scale"], found["record"]["scores"]["psnr"]) == ("ms_ssfnet", 4, 31.5)
-    assert found["signatures"] == {"serving_default": ["lr_hsi", "hr_msi"]}
+    assert found["signatures"] == {"serving_default": ["lr_hsi", "hr_msi"], "metadata": []}
+    served = tf.saved_model.load(str(folder)).signatures["metadata"]
+    assert json.loads(served()["metadata"].numpy()) == found
+    assert (found["kind"], found["base"], found["reach"]) == ("network", "none", 6)
     assert found["weights_sha256"] == weights_digest(TrainedModel.load(tmp_path / "m").model)
 
 

@@ -14,41 +14,18 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.signal import fftconvolve
 
+from hsr_tf.cubic import keys_cubic
 from hsr_tf.physics.operator import adjoint_error
 from hsr_tf.physics.resize import (
-    AxisResize,
     BicubicResize,
     bicubic_enlarge,
     bicubic_enlarge_by,
     bicubic_reduce,
-    keys_cubic,
 )
+from tests.test_cubic import dense
 
 FACTORS = st.sampled_from([0.2, 0.25, 1 / 3, 0.5, 0.7, 1.0, 1.3, 2.0, 2.5, 3.0, 4.0])
 SIZES = st.tuples(st.integers(1, 17), st.integers(1, 17))
-
-
-def cubic(t: float) -> float:
-    """Keys' kernel, a = -1/2, as he writes it."""
-    t = abs(t)
-    if t < 1:
-        return (1.5 * t - 2.5) * t * t + 1
-    return ((-0.5 * t + 2.5) * t - 4) * t + 2 if t < 2 else 0.0
-
-
-def dense(size: int, out_size: int, factor: float) -> np.ndarray:
-    """One axis as a matrix, entry by entry: the kernel about each output's centre, folded at mirrors."""
-    stretch = min(factor, 1.0)
-    matrix = np.zeros((out_size, size))
-    for i in range(out_size):
-        centre = (i + 0.5) / factor - 0.5
-        first, last = math.floor(centre - 2 / stretch) - 1, math.ceil(centre + 2 / stretch) + 1
-        for j in range(first, last + 1):
-            source = j
-            while not 0 <= source < size:
-                source = -1 - source if source < 0 else 2 * size - 1 - source
-            matrix[i, source] += cubic((centre - j) * stretch)
-    return matrix / matrix.sum(1, keepdims=True)
 
 
 @given(size=SIZES, factor=FACTORS)
@@ -106,14 +83,6 @@ def test_halving_weighs_eight_neighbours_as_worked_by_hand() -> None:
     x[0, :, :, 0] = np.eye(16)[7][:, None]
     found = np.asarray(BicubicResize((16, 16), 0.5)(x))[0, :, 4, 0]
     np.testing.assert_allclose(found[2:6] * 256, [-9, 111, 29, -3], atol=1e-10)
-
-
-def test_the_kernel_is_keys_cubic() -> None:
-    points = np.linspace(-2.5, 2.5, 101)
-    np.testing.assert_allclose(keys_cubic(points), [cubic(t) for t in points], atol=1e-14)
-    assert keys_cubic(np.array([0.0, 1.0, 2.0])).tolist() == [1, 0, 0]
-    shifts = np.arange(-3, 4) + np.linspace(0, 1, 11)[:, None]
-    np.testing.assert_allclose(keys_cubic(shifts).sum(1), 1, atol=1e-14)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4, 5, 8])
@@ -204,27 +173,6 @@ def test_kernels_fitted_to_imresize_do_nearly_the_same(shared_data: Path, index:
     inside = (slice(8, -8), slice(8, -8))
     assert np.abs(fitted[inside] - exact[inside]).max() < 0.02
     assert np.sqrt(np.mean((fitted[inside] - exact[inside]) ** 2)) < 0.002
-
-
-@pytest.mark.parametrize("factor", [2.5, 3.0, 1.0, 0.3])
-def test_a_part_of_an_axis_is_that_part_of_the_whole(factor: float) -> None:
-    image = np.random.default_rng(6).random((1, 23, 17, 2)).astype(np.float32)
-    operator = BicubicResize((23, 17), factor)
-    whole = np.asarray(operator.forward(tf.constant(image)))
-    found = tf.constant(image)
-    parts = (slice(2, operator.output_size[0] - 1), slice(1, operator.output_size[1]))
-    for axis, part in zip((1, 2), parts, strict=True):
-        resize = AxisResize(image.shape[axis], operator.output_size[axis - 1], factor)
-        source = resize.source(part)
-        assert source.stop - source.start <= (part.stop - part.start) / factor + 4 / min(factor, 1) + 2
-        window = found[:, source] if axis == 1 else found[:, :, source]
-        found = resize.forward(window, axis, part)
-    np.testing.assert_allclose(np.asarray(found), whole[:, parts[0], parts[1]], atol=1e-6)
-
-
-def test_an_axis_refuses_a_factor_that_is_not_positive() -> None:
-    with pytest.raises(ValueError, match="factor: expected a positive number"):
-        AxisResize(4, 8, 0.0)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.1, 1.2, 1.6, 2.0, 3.3])

@@ -1,0 +1,290 @@
+"""Whether a TFLite file does what its SavedModel does: run both on real images, compare, write a card.
+
+The file is run by the runtime that devices have (LiteRT), on images of several sizes, with one and two
+threads. Found are the largest difference, the task's PSNR before and after, operators, size and seconds; they
+are written beside the file, as JSON and as a card to read. A file that breaks a bound is moved aside
+(NAME.rejected).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+
+from export.tflite_model import TFLiteModel
+from export.trials import Trial
+from hsr_tf import checks
+from hsr_tf.io.atomic import replacing_file
+
+DEFAULT, METADATA = "serving_default", "hsr_tf.json"
+LARGEST_DIFFERENCE = {"float32": 2e-4}
+LARGEST_LOSS_DB = {"float32": 0.01, "float16": 0.05, "dynamic": 0.3, "int8": 0.3}
+NUM_TIMED, TIMED_SIDE = 5, 256
+MIB = 2**20
+
+
+class SavedModel:
+    """A version folder that `export.saved_model` wrote.
+
+    Args:
+        folder: models/NAME/VERSION.
+
+    Attributes:
+        metadata: what it tells of itself.
+        inputs, outputs: names of `serving_default`.
+        function: it, called with tensors by name.
+    """
+
+    def __init__(self, folder: Path, metadata: dict[str, Any]) -> None:
+        self.metadata = metadata
+        self._loaded = tf.saved_model.load(str(folder))
+        self.function = self._loaded.signatures[DEFAULT]
+        self.inputs = list(metadata["signatures"][DEFAULT])
+        self.outputs = sorted(self.function.structured_outputs)
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> SavedModel:
+        """The model of a folder.
+
+        Raises:
+            OSError: no such folder, or one that export.saved_model did not write.
+        """
+        path = Path(folder) / "assets.extra" / METADATA
+        if not path.is_file():
+            raise checks.file_error(folder, "holds no exported model", "give models/NAME/VERSION")
+        try:
+            return cls(Path(folder), json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError, tf.errors.OpError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise checks.file_error(folder, f"is damaged ({reason})", "export it again") from None
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether its weights come from a training."""
+        return bool(self.metadata["record"])
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name."""
+        found = self.function(**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in found.items()}
+
+    def spec(self, name: str, size: tuple[int, int] | None) -> tf.TensorSpec:
+        """What an input takes: any size, or `size` rows and columns of lr_image or lr_hsi, batches of one."""
+        known = self.function.structured_input_signature[1][name]
+        if size is None:
+            return tf.TensorSpec(known.shape, known.dtype, name)
+        factor = self.metadata["scale"] if name == "hr_msi" else 1
+        sides = known.shape[1:3] if name == "kernel" else [factor * n for n in size]
+        return tf.TensorSpec((1, *sides, *known.shape[3:]), known.dtype, name)
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found of a file.
+
+    Attributes:
+        file: its name.
+        variant: its precision.
+        mib: its size.
+        num_trials: inputs that it was run on, of `num_sizes` sizes.
+        largest_difference: of all outputs from the SavedModel's.
+        psnr_before, psnr_after: mean over the trials in dB, of the SavedModel and of the file.
+        seconds_one_thread, seconds_two_threads: medians, for an estimate of at most 256 x 256 pixels.
+        operators: by name, how many.
+        problems: bounds that were broken.
+    """
+
+    file: str
+    variant: str
+    mib: float
+    num_trials: int
+    num_sizes: int
+    largest_difference: float
+    psnr_before: float
+    psnr_after: float
+    seconds_one_thread: float
+    seconds_two_threads: float
+    operators: dict[str, int]
+    problems: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no bound was broken."""
+        return not self.problems
+
+    @property
+    def loss_db(self) -> float:
+        """PSNR that the file loses."""
+        return self.psnr_before - self.psnr_after
+
+
+def check_file(path: Path, variant: str, reference: SavedModel, trials: Sequence[Trial]) -> Check:
+    """Run a file on trials, compare, write the card; a file that breaks a bound is moved aside.
+
+    Raises:
+        ValueError: no trials, or a file that LiteRT does not run.
+    """
+    checks.require(
+        len(trials) > 0, "data_dir", expected="real images", received="none", remedy="give another folder"
+    )
+    found = _found(path, variant, reference, _fitting(path, trials))
+    with replacing_file(path.with_suffix(".json")) as draft:
+        draft.write_text(json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n", "utf-8")
+    with replacing_file(path.with_suffix(".md")) as draft:
+        draft.write_text(card(found, reference.metadata), "utf-8")
+    if not found.passed:
+        os.replace(path, path.with_name(path.name + ".rejected"))
+    return found
+
+
+def _fitting(path: Path, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials, cut to the sizes of a file that has fixed ones; those too small are left out."""
+    model = TFLiteModel(path)
+    fixed = {name: shape[1:3] for name, shape in model.input_shapes.items() if -1 not in shape}
+    if "lr_image" not in fixed and "lr_hsi" not in fixed:
+        return list(trials)
+    return [cut for trial in trials if (cut := _cut(trial, fixed)) is not None]
+
+
+def _cut(trial: Trial, fixed: dict[str, tuple[int, ...]]) -> Trial | None:
+    inputs = {
+        name: value if name == "kernel" else value[:, : fixed[name][0], : fixed[name][1]]
+        for name, value in trial.inputs.items()
+    }
+    if any(value.shape[1:3] != fixed[name] for name, value in inputs.items()):
+        return None
+    rows, columns = fixed.get("hr_msi") or fixed["lr_image"]
+    given, whole = trial.inputs.get("hr_msi", trial.inputs.get("lr_image")), trial.truth
+    assert given is not None
+    factor = whole.shape[0] // given.shape[1]
+    return Trial(trial.name, inputs, whole[: factor * rows, : factor * columns], trial.scale)
+
+
+def _found(path: Path, variant: str, reference: SavedModel, trials: Sequence[Trial]) -> Check:
+    content = path.read_bytes()
+    one, two = (TFLiteModel(content, num_threads=threads) for threads in (1, 2))
+    differences, before, after, finite = [0.0], [], [], True
+    for trial in trials:
+        expected, answered = reference.run(trial.inputs), two.run(trial.inputs)
+        finite = finite and all(bool(np.isfinite(value).all()) for value in answered.values())
+        differences += [_difference(answered[name], expected[name]) for name in expected]
+        before.append(trial.psnr(expected["estimate"]))
+        after.append(trial.psnr(np.nan_to_num(answered["estimate"])))
+    found = Check(
+        file=path.name,
+        variant=variant,
+        mib=len(content) / MIB,
+        num_trials=len(trials),
+        num_sizes=len({trial.truth.shape for trial in trials}),
+        largest_difference=max(differences),
+        psnr_before=statistics.mean(before),
+        psnr_after=statistics.mean(after),
+        seconds_one_thread=_median_seconds(one, trials[0]),
+        seconds_two_threads=_median_seconds(two, trials[0]),
+        operators=operators_of(content),
+        problems=(),
+    )
+    return replace(found, problems=_problems(found, finite, judged=reference.is_trained))
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest, as a share of the largest value where that is above one."""
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def _problems(found: Check, finite: bool, *, judged: bool) -> tuple[str, ...]:
+    """The bounds that were broken; the loss is not `judged` where the weights were never trained."""
+    difference, loss = found.largest_difference, found.loss_db
+    most, allowed = LARGEST_DIFFERENCE.get(found.variant, np.inf), LARGEST_LOSS_DB[found.variant]
+    others = [name for name in found.operators if name.startswith("custom ")]
+    bounds = [
+        (not finite, "NaN or infinite values in the output"),
+        (not difference <= most, f"differs by {difference:.2g}, allowed {most:.2g}"),
+        (judged and not loss <= allowed, f"loses {loss:.2f} dB, allowed {allowed} dB"),
+        (bool(others), f"needs {', '.join(others)}, which are no builtin operators"),
+    ]
+    return tuple(text for broken, text in bounds if broken)
+
+
+def operators_of(content: bytes) -> dict[str, int]:
+    """How often a file uses each operator; those that are no builtins begin with "custom "."""
+    model = schema.Model.GetRootAsModel(content, 0)
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
+    counts: dict[str, int] = {}
+    for i in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(i)
+        for j in range(graph.OperatorsLength()):
+            code = model.OperatorCodes(graph.Operators(j).OpcodeIndex())
+            number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+            own = names[number] if names[number] != "CUSTOM" else f"custom {code.CustomCode().decode()}"
+            counts[own] = counts.get(own, 0) + 1
+    return dict(sorted(counts.items(), key=lambda entry: -entry[1]))
+
+
+def _median_seconds(model: TFLiteModel, trial: Trial) -> float:
+    """For a part whose estimate has at most 256 x 256 pixels."""
+    inputs = dict(trial.inputs)
+    for name in inputs.keys() - {"kernel"}:
+        side = TIMED_SIDE * inputs[name].shape[1] // trial.truth.shape[0]
+        if -1 in model.input_shapes[name]:
+            inputs[name] = inputs[name][:, :side, :side]
+    model.run(inputs)
+    seconds = []
+    for _ in range(NUM_TIMED):
+        begin = time.perf_counter()
+        model.run(inputs)
+        seconds.append(time.perf_counter() - begin)
+    return statistics.median(seconds)
+
+
+def table(found: Sequence[Check]) -> str:
+    """One line a file, Markdown."""
+    lines = [
+        "| file | MiB | difference | PSNR before | after | loses dB | 1 thread | 2 threads | bounds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {one.file} | {one.mib:.2f} | {one.largest_difference:.1e} | {one.psnr_before:.2f} "
+        f"| {one.psnr_after:.2f} | {one.loss_db:.2f} | {one.seconds_one_thread:.3f} s "
+        f"| {one.seconds_two_threads:.3f} s | {'; '.join(one.problems) or 'kept'} |"
+        for one in found
+    ]
+    return "\n".join(lines)
+
+
+def card(found: Check, metadata: dict[str, Any]) -> str:
+    """What a file is, for people who are handed it."""
+    scale = (
+        "any factor, on a picture that was enlarged before"
+        if metadata["scale"] is None
+        else "x" + str(metadata["scale"])
+    )
+    operators = ", ".join(f"{count} {name}" for name, count in found.operators.items())
+    return "\n".join(
+        [
+            f"# {found.file}",
+            "",
+            f"{metadata['method']} ({metadata['name']}), {scale}; {found.variant}, {found.mib:.2f} MiB. Made "
+            f"by hsr_tf {metadata['hsr_tf']} of weights with SHA-256 {metadata['weights_sha256'][:16]}....",
+            "",
+            f"Inputs: {', '.join(metadata['signatures'][DEFAULT])}. Images are in [0, 1], channels last.",
+            "",
+            table([found]),
+            "",
+            f"Compared with the SavedModel on {found.num_trials} real inputs of {found.num_sizes} sizes. "
+            "The seconds are medians for an estimate of at most 256 x 256 pixels.",
+            "",
+            f"Operators: {operators}.",
+            "",
+        ]
+    )

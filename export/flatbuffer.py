@@ -1,0 +1,78 @@
+"""What a TFLite file says of itself: the names of its inputs and outputs, and this project's metadata.
+
+The converter knows outputs by number and writes no function that could be called by name. Here a file gets a
+`serving_default` with the names of the SavedModel, and a metadata buffer "hsr_tf.json" (what it is, its
+scale, how values are normalised), which `tflite_metadata` reads without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+from hsr_tf import checks
+
+DEFAULT, METADATA = "serving_default", "hsr_tf.json"
+
+
+def described(
+    content: bytes, inputs: Sequence[str], outputs: Sequence[str], metadata: dict[str, Any]
+) -> bytes:
+    """The file with a named function and metadata.
+
+    Args:
+        content: a TFLite file of one function.
+        inputs, outputs: names in the order of the file's tensors.
+        metadata: JSON data.
+    """
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    graph = model.subgraphs[0]
+    function = schema.SignatureDefT()
+    function.signatureKey, function.subgraphIndex = DEFAULT, 0
+    function.inputs = _named(inputs, graph.inputs)
+    function.outputs = _named(outputs, graph.outputs)
+    for name, index in zip([*inputs, *outputs], [*graph.inputs, *graph.outputs], strict=True):
+        graph.tensors[index].name = name.encode()
+    model.signatureDefs = [function]
+    _add_metadata(model, json.dumps(metadata))
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def tflite_metadata(content: bytes) -> dict[str, Any]:
+    """The project's metadata of a TFLite file.
+
+    Raises:
+        ValueError: bytes that are no TFLite file, or one without this metadata.
+    """
+    is_model = len(content) > 8 and schema.Model.ModelBufferHasIdentifier(content, 0)
+    checks.require(
+        is_model, "model", expected="a TFLite file", received="other bytes", remedy="export it again"
+    )
+    model = schema.Model.GetRootAsModel(content, 0)
+    for i in range(model.MetadataLength()):
+        entry = model.Metadata(i)
+        if entry.Name() == METADATA.encode():
+            found: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+            return found
+    raise ValueError(f"model: expected a file of export.tflite, got one without {METADATA}; export it again")
+
+
+def _named(names: Sequence[str], indices: Sequence[int]) -> list[Any]:
+    entries = []
+    for name, index in zip(names, indices, strict=True):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, index
+        entries.append(entry)
+    return entries
+
+
+def _add_metadata(model: Any, text: str) -> None:
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(text.encode())
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = METADATA, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]

@@ -1,0 +1,187 @@
+"""Export for devices: `python -m export.tflite --saved_model=models/vdsr/1 --output_dir=models/tflite`.
+
+    --variant=float32|float16|dynamic|int8|all      one file each, NAME.VARIANT.tflite
+    --sizes=256x256,128x128                         fixed sizes, NAME.VARIANT.256x256.tflite, for devices that
+                                                    need them; without it a file takes any size
+    --integer_ends                                  int8 inputs and outputs (variant int8)
+
+Files hold builtin operators alone, a `serving_default` with the names of the SavedModel, and its metadata.
+The int8 variant is calibrated with patches of --calibration_dir. Every file is run by LiteRT on the images of
+--data_dir, compared with the SavedModel, and described in a card beside it (`export.comparison`); one that
+breaks a bound is moved aside, and the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+
+from export.comparison import Check, SavedModel, check_file, table
+from export.flatbuffer import described
+from export.quantize import VARIANTS, reduced
+from export.trials import PICTURES, Task
+from hsr_tf import checks
+from hsr_tf.data.scenes import data_root
+from hsr_tf.flag_apps import run_app
+from hsr_tf.io.atomic import replacing_file
+
+FLAGS = flags.FLAGS
+Size = tuple[int, int]
+NORMALISATION = "images are float32 in [0, 1]; luminance Y of BT.601 lies in [16, 235] / 255"
+
+
+@dataclass(frozen=True)
+class Data:
+    """Folders of real images.
+
+    Attributes:
+        trials: what files are tried on.
+        calibration: what integers are calibrated with.
+        most_trials: try no more inputs than these; None for all.
+    """
+
+    trials: Path
+    calibration: Path
+    most_trials: int | None = None
+
+
+def convert(model: SavedModel, size: Size | None = None) -> bytes:
+    """The float32 file of a SavedModel's `serving_default`.
+
+    Args:
+        model: the SavedModel.
+        size: (h, w) of lr_image or lr_hsi in a file of fixed sizes and batches of one; None for free ones.
+
+    Raises:
+        ValueError: for a model that needs more than builtin operators.
+    """
+    specs = [model.spec(name, size) for name in model.inputs]
+
+    def function(*tensors: Any) -> list[Any]:
+        outputs = model.function(**dict(zip(model.inputs, tensors, strict=True)))
+        return [outputs[name] for name in model.outputs]
+
+    concrete = tf.function(function, input_signature=specs).get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    try:
+        content = converter.convert()
+    except tf.errors.OpError as error:
+        raise ValueError(f"saved_model: needs more than builtin operators: {error.message[:300]}") from None
+    metadata = {**model.metadata, "normalisation": NORMALISATION, "size": size}
+    return described(content, model.inputs, model.outputs, metadata)
+
+
+def export_tflite(
+    model: SavedModel,
+    folder: str | os.PathLike[str],
+    *,
+    variants: Sequence[str],
+    data: Data,
+    sizes: Sequence[Size | None] = (None,),
+    integer_ends: bool = False,
+) -> list[Check]:
+    """Write one file for each variant and size, each with its card.
+
+    Returns:
+        What was found of each; files that broke a bound were moved aside.
+    """
+    folder, task = Path(folder), Task(model.metadata)
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for size in sizes:
+        content = convert(model, size)
+        for variant in variants:
+            smaller = reduced(
+                content,
+                variant,
+                calibration=lambda: task.calibration(data.calibration),
+                integer_ends=integer_ends,
+            )
+            path = folder / _file_name(model.metadata["name"], variant, size)
+            with replacing_file(path) as draft:
+                draft.write_bytes(smaller)
+            trials = list(islice(task.trials(data.trials), data.most_trials))
+            found.append(check_file(path, variant, model, trials))
+    return found
+
+
+def _file_name(name: str, variant: str, size: Size | None) -> str:
+    return f"{name}.{variant}{'' if size is None else f'.{size[0]}x{size[1]}'}.tflite"
+
+
+def _sizes(texts: Sequence[str]) -> list[Size | None]:
+    sizes: list[Size | None] = []
+    for text in texts:
+        rows, _, columns = text.partition("x")
+        checks.require(
+            rows.isdecimal() and columns.isdecimal() and int(rows) > 0 and int(columns) > 0,
+            "sizes",
+            expected="rows x columns",
+            received=text,
+            remedy="write e.g. --sizes=256x256,128x128",
+        )
+        sizes.append((int(rows), int(columns)))
+    return sizes or [None]
+
+
+def default_data(kind: str, trials: str | None, calibration: str | None) -> Data:
+    """The folders given, or those of the data root: Set5 and BSD200, or cave_test and cave_train.
+
+    Raises:
+        ValueError: where there is neither.
+    """
+    root = data_root()
+    usual = ("sisr/Set5", "sisr/BSD200") if kind == PICTURES else ("hsi/cave_test", "hsi/cave_train")
+    folders = []
+    for flag, given, name in zip(("data_dir", "calibration_dir"), (trials, calibration), usual, strict=True):
+        checks.require(
+            given is not None or root is not None,
+            flag,
+            expected="a folder of sharp images to try the model on",
+            received="none, and no $HSR_DATA",
+            remedy=f"give --{flag}",
+        )
+        folders.append(Path(given) if given is not None else Path(root or ".") / name)
+    return Data(folders[0], folders[1])
+
+
+def define_flags() -> None:
+    """What is exported, how, and where to."""
+    flags.DEFINE_string("saved_model", None, "Version folder that export.saved_model wrote.", required=True)
+    flags.DEFINE_string("output_dir", "models/tflite", "Folder for the files and their cards.")
+    flags.DEFINE_enum("variant", "all", [*VARIANTS, "all"], "Precision of the file.")
+    flags.DEFINE_list("sizes", [], "Fixed sizes ROWSxCOLUMNS of the (coarse) input.")
+    flags.DEFINE_bool("integer_ends", False, "Inputs and outputs of int8 files in integers too.")
+    flags.DEFINE_string("data_dir", None, "Images to try the files on (default: Set5 or cave_test).")
+    flags.DEFINE_string(
+        "calibration_dir", None, "Images to calibrate int8 with (default: BSD200 or cave_train)."
+    )
+
+
+def main() -> None:
+    """Load, convert, check, say what came out."""
+    model = SavedModel.load(FLAGS.saved_model)
+    found = export_tflite(
+        model,
+        FLAGS.output_dir,
+        variants=VARIANTS if FLAGS.variant == "all" else [FLAGS.variant],
+        data=default_data(model.metadata["kind"], FLAGS.data_dir, FLAGS.calibration_dir),
+        sizes=_sizes(FLAGS.sizes),
+        integer_ends=FLAGS.integer_ends,
+    )
+    print(table(found))
+    if not all(one.passed for one in found):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    define_flags()
+    run_app(main, interrupted="files that were not finished were not written")

@@ -1,0 +1,143 @@
+"""What an exported model is tried on: real inputs of the kind that it was made for, and the truth.
+
+Pictures are degraded as the evaluation protocol degrades them (bicubic; for networks that find or are told a
+blur, with Gaussians before), cubes are seen by the cameras that the model was trained for. The same makes the
+patches that integers are calibrated with, so that calibration, test and training agree on what an input is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hsr_tf import checks
+from hsr_tf.data.patches import PatchPlan, PatchSource
+from hsr_tf.data.picture_cases import Case
+from hsr_tf.data.pictures import find_pictures, load_picture
+from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes, top_left
+from hsr_tf.metrics import luma_scores, scorecard
+from hsr_tf.networks.fusion_model import cameras_from_dict
+from hsr_tf.physics.reduction import enlarge_picture
+
+FACTORS, SIGMAS = (2, 3, 4), (0.2, 1.3, 2.6)
+PICTURES, SCENES = "image_network", "network"
+LARGEST_SCENE = 256
+NUM_PICTURES, NUM_SCENES = 12, 4
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One input with its truth.
+
+    Attributes:
+        name: of the picture or scene, and how it was degraded.
+        inputs: by name, batches of one, float32.
+        truth: (H, W, C).
+        scale: pixels a given one along one side.
+    """
+
+    name: str
+    inputs: dict[str, np.ndarray]
+    truth: np.ndarray
+    scale: int
+
+    def psnr(self, estimate: np.ndarray) -> float:
+        """The task's PSNR of an estimate (1, H, W, C): on Y for pictures, the mean over bands for cubes."""
+        if self.truth.shape[-1] == 1:
+            return luma_scores(self.truth, estimate[0], border=self.scale).psnr
+        return scorecard(self.truth, estimate[0], scale=self.scale).psnr_bands
+
+
+class Task:
+    """Inputs of the kind that a model was made for.
+
+    Args:
+        metadata: of the model, see `export.saved_model.TrainedModel.metadata`.
+
+    Raises:
+        ValueError: for a fusion model whose cameras the metadata do not tell, or one of colour pictures.
+    """
+
+    def __init__(self, metadata: dict[str, Any]) -> None:
+        self.kind, self.scale = metadata["kind"], metadata["scale"]
+        self._asked = metadata["signatures"]["serving_default"]
+        self._blind = bool(metadata.get("finds_kernel"))
+        self._cameras = cameras_from_dict(metadata.get("cameras")) if self.kind == SCENES else None
+        checks.require(
+            self.kind == PICTURES or self._cameras is not None,
+            "saved_model",
+            expected="cameras that tell what the model's inputs look like",
+            received="none",
+            remedy="export a model that was trained with trainers.fusion",
+        )
+        checks.require(
+            self.kind == SCENES or metadata["num_channels"] == 1,
+            "saved_model",
+            expected="a network on luminance",
+            received=f"{metadata['num_channels']} channels",
+            remedy="try it on pictures of your own with hsr upscale",
+        )
+
+    def trials(self, folder: str | os.PathLike[str]) -> Iterator[Trial]:
+        """Whole pictures, or scenes of at most 256 x 256 pixels, of a folder."""
+        if self.kind == SCENES:
+            for scene in load_scenes(find_scenes(folder, default="")):
+                part = crop_to_multiple(top_left(scene, LARGEST_SCENE), self.scale)
+                yield Trial(scene.name, self._seen(part.cube[None]), part.cube, self.scale)
+            return
+        for path in find_pictures(folder):
+            luma = load_picture(path).luma.astype(np.float32) / 255.0
+            for case in self._cases():
+                truth = case.cut(luma)
+                yield Trial(
+                    f"{path.stem} {case.label}", self._degraded(truth[None], case), truth, int(case.scale)
+                )
+
+    def calibration(
+        self, folder: str | os.PathLike[str], *, num_patches: int = 24, patch_size: int = 96
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Inputs made of patches of a folder's pictures or scenes, drawn by a seeded tf.data pipeline."""
+        size = patch_size - patch_size % (12 if self.scale is None else self.scale)
+        source = PatchSource(self._training_images(folder), PatchPlan(size, 1))
+        cases = [None] if self.kind == SCENES else self._cases()
+        for number, (patch, _) in enumerate(source.dataset(0, num_patches)):
+            sharp = patch.numpy()
+            case = cases[number % len(cases)]
+            yield (
+                self._seen(sharp) if case is None else self._degraded(sharp.astype(np.float32) / 255.0, case)
+            )
+
+    def _training_images(self, folder: str | os.PathLike[str]) -> list[np.ndarray]:
+        """Some of a folder's images, evenly spread."""
+        if self.kind == SCENES:
+            return [scene.cube for scene in load_scenes(_spread(find_scenes(folder, default=""), NUM_SCENES))]
+        return [load_picture(path).luma for path in _spread(find_pictures(folder), NUM_PICTURES)]
+
+    def _cases(self) -> list[Case]:
+        if self.scale is None:
+            return [Case(factor) for factor in FACTORS]
+        if self._blind or "kernel" in self._asked:
+            return [Case(self.scale, sigma) for sigma in SIGMAS]
+        return [Case(self.scale)]
+
+    def _degraded(self, sharp: np.ndarray, case: Case) -> dict[str, np.ndarray]:
+        small = case.degrade(sharp[0])
+        size = (sharp.shape[1], sharp.shape[2])
+        image = enlarge_picture(small, case.scale, size) if self.scale is None else small
+        inputs = {"lr_image": np.asarray(image)}
+        return inputs | ({"kernel": case.kernel[None]} if "kernel" in self._asked else {})
+
+    def _seen(self, sharp: np.ndarray) -> dict[str, np.ndarray]:
+        assert self._cameras is not None
+        pair = self._cameras.simulate(tf.constant(sharp, tf.float32))
+        return dict(zip(("lr_hsi", "hr_msi"), (np.asarray(image) for image in pair), strict=True))
+
+
+def _spread(paths: Sequence[Any], number: int) -> list[Any]:
+    places = np.linspace(0, len(paths) - 1, min(number, len(paths))).round().astype(int)
+    return [paths[place] for place in places]

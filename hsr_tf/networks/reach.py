@@ -1,0 +1,184 @@
+"""How far an estimated pixel of a fusion model looks, so that large scenes can be cut into tiles.
+
+A tensor's samples are cells of `spacing` sharp pixels. `View` says how many sharp pixels of the two inputs a
+sample looks at before and after its cell; it is followed through the layers of a network, the base that the
+network adds to and the fit to the observations. Along both axes everything looks equally far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from hsr_tf.bases import DataConsistency
+from hsr_tf.networks.layers import BicubicEnlarge, FusionNetwork
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.sylvester import SylvesterBase
+
+POINTWISE = (layers.Activation, layers.Concatenate, layers.Add, layers.LeakyReLU, layers.PReLU, layers.ReLU)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the samples of a tensor look at.
+
+    Attributes:
+        spacing: sharp pixels a sample.
+        before, after: sharp pixels in front of the sample's cell and behind it.
+    """
+
+    spacing: int
+    before: int = 0
+    after: int = 0
+
+    def widened(self, before: int, after: int) -> View:
+        """Looking so many sharp pixels further."""
+        return View(self.spacing, self.before + before, self.after + after)
+
+    def enlarged(self, factor: int, taps: list[tuple[int, int]]) -> View:
+        """The tensor enlarged, phase i of its new samples made of the old ones `taps[i]`, first to last."""
+        fine = self.spacing // factor
+        before = max(fine * i - self.spacing * first for i, (first, _) in enumerate(taps))
+        after = max(self.spacing * (last + 1) - fine * (i + 1) for i, (_, last) in enumerate(taps))
+        return View(fine, self.before + max(before, 0), self.after + max(after, 0))
+
+    def reduced(self, factor: int) -> View:
+        """Cells joined, as pooling does."""
+        return View(self.spacing * factor, self.before, self.after)
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """What a fusion model consists of beside its network.
+
+    Attributes:
+        base: of the configuration.
+        consistency: the projection, where base or last step need it.
+        sylvester: the closed form, where base and last step are it.
+        consistent: whether the estimate is fitted to the observations.
+    """
+
+    base: str
+    consistency: DataConsistency | None
+    sylvester: SylvesterBase | None
+    consistent: bool
+
+
+def fusion_reach(network: FusionNetwork, parts: Parts) -> int | None:
+    """Coarse pixels around the one above it that an estimated pixel looks at; None where tiles are not right.
+
+    Tiles are not right where an estimate rests on the whole scene: with layers that are not known to look at
+    a neighbourhood, cameras whose border is circular, a PSF whose inverse conjugate gradients find, and with
+    a last projection whose trust in the observations is judged without the base "spectral_ls", which alone
+    hands it on from the whole scene to its parts.
+    """
+    scale = network.spec.scale
+    if parts.consistent and parts.base not in ("spectral_ls", "sylvester"):
+        return None
+    margin = _inverse_margin(parts)
+    if margin is None:
+        return None
+    guide, base = _start(parts, scale, margin)
+    sharp = View(1) if base is None else base
+    views = _views(network, {"lr_hsi": guide, "hr_msi": sharp})
+    if views is None:
+        return None
+    estimate = _joined([views, sharp])
+    if parts.consistent:
+        estimate = _fitted(estimate, _spatial(parts), margin)
+    return -(-max(estimate.before, estimate.after) // scale)
+
+
+def _inverse_margin(parts: Parts) -> int | None:
+    """Coarse pixels that the inverse of D D* looks at; 0 where none is taken."""
+    if parts.sylvester is not None:
+        return parts.sylvester.reach
+    return 0 if parts.consistency is None else parts.consistency.reach()
+
+
+def _start(parts: Parts, scale: int, margin: int) -> tuple[View, View | None]:
+    """Views of the network's coarse input and of the base."""
+    coarse = View(scale)
+    if parts.base == "none":
+        return coarse, None
+    enlarged = coarse.enlarged(scale, _bicubic_taps(scale))
+    if parts.base == "bicubic":
+        return coarse, enlarged
+    spatial = _spatial(parts)
+    if parts.base == "sylvester":
+        return coarse, _fitted(enlarged, spatial, margin)
+    left = coarse.widened(*_blur(spatial))
+    plain = left.enlarged(scale, _bicubic_taps(scale))
+    return left, _joined([plain, _fitted(View(1), spatial, margin)])
+
+
+def _fitted(estimate: View, spatial: SpatialDegradation, margin: int) -> View:
+    """The estimate after D has judged it and `margin` coarse pixels of what is left have corrected it."""
+    before, after = _blur(spatial)
+    cell = spatial.scale * (margin + 1) - 1
+    return estimate.widened(before + cell, after + cell)
+
+
+def _blur(spatial: SpatialDegradation) -> tuple[int, int]:
+    """Sharp pixels that D looks at outside of a cell."""
+    taps, scale = spatial.psf.kernel.shape, spatial.scale
+    before = max(0, -min(spatial.offsets))
+    after = max(0, *(offset + n - scale for offset, n in zip(spatial.offsets, taps, strict=True)))
+    return before, after
+
+
+def _spatial(parts: Parts) -> SpatialDegradation:
+    known = parts.sylvester or parts.consistency
+    assert known is not None
+    return known.model.spatial
+
+
+def _views(network: FusionNetwork, starts: Mapping[str, View]) -> View | None:
+    """What the network's estimate looks at, None where a layer is not known."""
+    seen: dict[int, View] = {}
+    for layer in network.layers:
+        if isinstance(layer, layers.InputLayer):
+            seen[id(layer.output)] = starts[layer.name]
+            continue
+        found = _through(layer, _joined([seen[id(tensor)] for tensor in keras.tree.flatten(layer.input)]))
+        if found is None:
+            return None
+        seen[id(layer.output)] = found
+    return seen[id(network.output["estimate"])]
+
+
+def _through(layer: layers.Layer, view: View) -> View | None:
+    """The view of a layer's output, of that of its input."""
+    if isinstance(layer, POINTWISE):
+        return view
+    if isinstance(layer, layers.Conv2D) and layer.padding == "same" and set(layer.strides) == {1}:
+        beyond = (max(layer.kernel_size) - 1) * max(layer.dilation_rate)
+        return view.widened(view.spacing * (beyond // 2), view.spacing * (beyond - beyond // 2))
+    if isinstance(layer, layers.Conv2DTranspose) and layer.padding == "same":
+        factor, size = layer.strides[0], max(layer.kernel_size)
+        return view.enlarged(factor, _transposed_taps(factor, size))
+    if isinstance(layer, layers.MaxPooling2D):
+        return view.reduced(layer.pool_size[0])
+    if isinstance(layer, BicubicEnlarge):
+        return view.enlarged(layer.scale, _bicubic_taps(layer.scale))
+    return None
+
+
+def _joined(views: list[View]) -> View:
+    """Samples of the same spacing that look at all that these look at."""
+    assert len({view.spacing for view in views}) == 1
+    return View(views[0].spacing, max(v.before for v in views), max(v.after for v in views))
+
+
+def _transposed_taps(factor: int, size: int) -> list[tuple[int, int]]:
+    """Output i of a transposed convolution is made of the inputs o with 0 <= i + before - factor o < size."""
+    before = max(size - factor, 0) // 2
+    return [(-((size - 1 - before - i) // factor), (i + before) // factor) for i in range(factor)]
+
+
+def _bicubic_taps(factor: int) -> list[tuple[int, int]]:
+    first = [int((2 * i + 1 - factor) // (2 * factor)) - 1 for i in range(factor)]
+    return [(tap, tap + 3) for tap in first]

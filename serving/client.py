@@ -1,0 +1,344 @@
+"""Ask a server: `python -m serving.client --address=127.0.0.1:8500 --model=vdsr --input=photo.png ...`.
+
+    --input=photo.png --scale=2.5 --output=big.png        enlarge a picture
+    --lr_hsi=x.h5 --hr_msi=y.h5 --output=cube.h5          fuse a scene
+
+The server is that of `serving.server`, or TensorFlow Serving with models of `export.saved_model`. Neither
+TensorFlow nor Keras is loaded: pictures are worked through by `hsr_tf.enlarging` and scenes by
+`serving.scenes`, several tiles in flight, with the results that `hsr_tf.upscale` and the model itself give.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from hsr_tf import checks
+from hsr_tf.cubic import enlarged_length
+from hsr_tf.enlarging import Enlarged, PictureModel, TileControls, enlarge, require_scale
+from hsr_tf.flag_apps import run_app
+from serving import messages
+from serving.connection import GET_STATUS, MIB, PREDICT, Connection, Settings
+from serving.scenes import FusionServer, Limits, SceneTiles
+
+FLAGS = flags.FLAGS
+DEFAULT, METADATA = "serving_default", "metadata"
+PICTURE_TILE = 512
+SECONDS_WITHOUT_BAR = 2.0
+KINDS = {"image_network": "enlarges pictures", "network": "fuses scenes"}
+
+
+@dataclass(frozen=True)
+class VersionStatus:
+    """One version of a model at the server.
+
+    Attributes:
+        version: its number.
+        state: AVAILABLE, LOADING, ... as TensorFlow Serving calls it.
+        error: why it is not available, empty where it is.
+    """
+
+    version: int
+    state: str
+    error: str
+
+
+class Client:
+    """A client of one model; close it, or use it in a `with` statement.
+
+    Args:
+        address: HOST:PORT.
+        model: its name at the server.
+        version: of the model; None for the newest.
+        settings: security, limits, tiles.
+
+    Raises:
+        ValueError: a token for another machine over a plain connection.
+        OSError: a certificate file that cannot be read.
+    """
+
+    def __init__(
+        self, address: str, *, model: str, version: int | None = None, settings: Settings | None = None
+    ) -> None:
+        self.model, self.version, self.settings = model, version, settings or Settings()
+        self._connection = Connection(address, self.settings)
+        self._metadata: dict[str, Any] | None = None
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the connection and all calls."""
+        self._connection.close()
+
+    def predict(self, inputs: Mapping[str, Any], *, signature_name: str = DEFAULT) -> dict[str, np.ndarray]:
+        """The outputs of a signature by name.
+
+        Args:
+            inputs: arrays, numbers, bytes or text by name.
+            signature_name: of the model.
+
+        Raises:
+            ValueError: what the server refuses, with its reason; an input that is no tensor; an answer that
+                is damaged.
+            OSError: no connection, no permission, no answer in time, a failure of the server.
+        """
+        request = messages.PredictRequest(model_spec=self._spec(signature_name))
+        for name, values in inputs.items():
+            request.inputs[name].CopyFrom(messages.to_tensor_proto(values))
+        answer = self._connection.call(PREDICT, request)
+        return {name: messages.to_array(proto) for name, proto in answer.outputs.items()}
+
+    def metadata(self) -> dict[str, Any]:
+        """What the model is: kind, method, scale, num_bands, num_channels, reach, signatures, record, ...
+
+        Asked for once. Errors as `predict`; ValueError also for a model that was exported by something else.
+        """
+        with self._turn:
+            if self._metadata is None:
+                self._metadata = _read(self.predict({}, signature_name=METADATA))
+            return self._metadata
+
+    def status(self) -> list[VersionStatus]:
+        """Every version of the model; errors as `predict`."""
+        request = messages.GetModelStatusRequest(model_spec=self._spec(""))
+        answer = self._connection.call(GET_STATUS, request)
+        return [
+            VersionStatus(one.version, messages.STATES.get(one.state, "UNKNOWN"), one.status.error_message)
+            for one in answer.model_version_status
+        ]
+
+    def upscale(self, image: np.ndarray, scale: float) -> Enlarged:
+        """Enlarge a picture, as `hsr_tf.upscale` does; see there for the arguments and errors.
+
+        Raises:
+            ValueError: also for a model that fuses, or must be told a kernel, and for wrong answers.
+            OSError: also for trouble with the connection.
+        """
+        told = self._require_kind("image_network")
+        checks.require(
+            told["signatures"][DEFAULT] == ["lr_image"],
+            "model",
+            expected="one that needs nothing but the picture",
+            received=f"{self.model}, which takes {', '.join(told['signatures'][DEFAULT])}",
+            remedy="ask its signatures with predict",
+        )
+
+        def run(lr_image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+            outputs = self.predict({"lr_image": lr_image})
+            checks.require(
+                "estimate" in outputs,
+                "estimate",
+                expected="an answer",
+                received="none",
+                remedy="export the model again",
+            )
+            return outputs["estimate"], outputs["kernel"][0] if "kernel" in outputs else None
+
+        model = PictureModel(told["scale"], told["num_channels"], told["reach"], run)
+        with _bar() as progress:
+            controls = TileControls(
+                tile=self.settings.tile or PICTURE_TILE,
+                progress=progress,
+                num_parallel=self.settings.num_in_flight,
+            )
+            return enlarge(image, scale, model=model, controls=controls)
+
+    def fuse(self, lr_hsi: np.ndarray, hr_msi: np.ndarray) -> np.ndarray:
+        """The estimate (s h, s w, C) float32 of lr_hsi (h, w, C) and hr_msi (s h, s w, c), not clipped.
+
+        Raises:
+            ValueError: a model that enlarges pictures, images that do not fit it, a scene that is too large
+                for a message and cannot be cut, a wrong answer.
+            OSError: trouble with the connection, too little memory.
+        """
+        server = FusionServer.of(self._require_kind("network"))
+        limits = Limits(self.settings.max_message_mib * MIB, self.settings.tile, self.settings.num_in_flight)
+        tiles = SceneTiles(server, lambda inputs, name: self.predict(inputs, signature_name=name), limits)
+        coarse, sharp = (np.asarray(image, np.float32) for image in (lr_hsi, hr_msi))
+        with _bar() as progress:
+            return tiles.fuse(coarse, sharp, progress)
+
+    def _spec(self, signature_name: str) -> Any:
+        spec = messages.ModelSpec(name=self.model, signature_name=signature_name)
+        if self.version is not None:
+            spec.version.value = self.version
+        return spec
+
+    def _require_kind(self, kind: str) -> dict[str, Any]:
+        """The metadata of a model that can do what is asked for."""
+        told = self.metadata()
+        checks.require(
+            told["kind"] == kind,
+            "model",
+            expected=f"one that {KINDS[kind]}",
+            received=f"{self.model}, which {KINDS[told['kind']]}",
+            remedy="name another model of the server",
+        )
+        return told
+
+
+def _read(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The metadata of their JSON text."""
+    try:
+        told = json.loads(outputs[METADATA].item())
+        wanted = ("method", "scale", "num_channels", "num_bands", "reach")
+        right = (
+            told["kind"] in KINDS and DEFAULT in told["signatures"] and all(name in told for name in wanted)
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        right = False
+    checks.require(
+        right,
+        "model",
+        expected="one that python -m export.saved_model wrote, with its metadata",
+        received="another",
+        remedy="export it again, or ask its signatures with predict",
+    )
+    return told
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, once it has taken seconds, where stderr is a terminal."""
+    start = time.monotonic()
+    with tqdm(unit="tile", delay=SECONDS_WITHOUT_BAR, disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def progress(num_done: int, num_tiles: int) -> None:
+            bar.total = num_tiles
+            bar.update(num_done - bar.n)
+            if time.monotonic() - start > SECONDS_WITHOUT_BAR:
+                bar.refresh()
+
+        yield progress
+
+
+def define_flags() -> None:
+    """Whom to ask, what, and how."""
+    flags.DEFINE_string("address", "127.0.0.1:8500", "HOST:PORT of the server.")
+    flags.DEFINE_string("model", None, "Its name at the server.", required=True)
+    flags.DEFINE_integer("version", None, "Version of the model; the newest by default.", lower_bound=1)
+    flags.DEFINE_string("input", None, "PNG, JPEG or TIFF picture to enlarge.")
+    flags.DEFINE_float("scale", 2.0, "The factor, at least 1; it need not be whole.")
+    flags.DEFINE_string("lr_hsi", None, "File of the coarse cube to fuse.")
+    flags.DEFINE_string("hr_msi", None, "File of the sharp image to fuse.")
+    flags.DEFINE_string("output", None, "File to write; its suffix says the format.", required=True)
+    flags.DEFINE_bool("overwrite", False, "Replace a file that exists.")
+    flags.DEFINE_string("token_file", None, "File whose first line is the token to show.")
+    flags.DEFINE_string("tls_ca", None, "PEM file: certificates that the server's is signed by.")
+    flags.DEFINE_string("tls_certificate", None, "PEM file of the client's certificate.")
+    flags.DEFINE_string("tls_key", None, "PEM file of its key.")
+    flags.DEFINE_float("deadline_seconds", 60.0, "Longest time for a request.", lower_bound=0.001)
+    flags.DEFINE_integer("tile", None, "Longest side of a tile in pixels of the result.", lower_bound=1)
+    flags.DEFINE_integer("num_in_flight", 4, "Tiles asked for at a time.", lower_bound=1)
+    flags.DEFINE_integer(
+        "max_message_mib", 64, "MiB of a request or an answer.", lower_bound=1, upper_bound=2047
+    )
+
+
+def main() -> None:
+    """Check the names, ask, write."""
+    given = {name: getattr(FLAGS, name) for name in ("input", "lr_hsi", "hr_msi")}
+    named = [name for name, value in given.items() if value is not None]
+    checks.require(
+        named in (["input"], ["lr_hsi", "hr_msi"]),
+        "input, lr_hsi, hr_msi",
+        expected="a picture to enlarge (input), or two images to fuse (lr_hsi and hr_msi)",
+        received=", ".join(named) or "none",
+        remedy="give e.g. --input=photo.png",
+    )
+    output = Path(FLAGS.output)
+    if output.exists() and not FLAGS.overwrite:
+        raise checks.file_error(output, "exists", "add --overwrite, or write to another name")
+    start = time.perf_counter()
+    with Client(FLAGS.address, model=FLAGS.model, version=FLAGS.version, settings=_settings()) as client:
+        if FLAGS.input is not None:
+            size = enlarge_file(client, Path(FLAGS.input), output, scale=FLAGS.scale)
+        else:
+            size = fuse_files(client, FLAGS.lr_hsi, FLAGS.hr_msi, output=output)
+    seconds = time.perf_counter() - start
+    print(f"wrote {output}  {'x'.join(map(str, size))}  ({FLAGS.model}, {seconds:.1f} s)")
+
+
+def enlarge_file(client: Client, source: Path, target: Path, *, scale: float) -> tuple[int, ...]:
+    """Read, enlarge and write a picture; its size."""
+    from hsr_tf.io.pictures import read_picture, require_suffix, require_writable, write_picture
+
+    require_scale(scale)
+    require_suffix(target)
+    _require_folder(target)
+    picture = read_picture(source)
+    height, width = (enlarged_length(n, scale) for n in picture.size)
+    require_writable(target, has_alpha=picture.has_alpha, size=(height, width))
+    write_picture(replace(picture, values=client.upscale(picture.values, scale).image), target)
+    return height, width
+
+
+def fuse_files(client: Client, lr_hsi: str, hr_msi: str, *, output: Path) -> tuple[int, ...]:
+    """Read, fuse and write a scene; its size."""
+    from hsr_tf import io
+    from hsr_tf.scene import Scene
+
+    io.writer_for(output)
+    coarse, sharp = io.load(lr_hsi), io.load(hr_msi)
+    for scene, name in ((coarse, "lr_hsi"), (sharp, "hr_msi")):
+        checks.require(
+            scene.nodata_mask is None or not scene.nodata_mask.any(),
+            name,
+            expected="data in every pixel",
+            received="pixels without",
+            remedy="crop it, or use hsr fuse, which repairs them",
+        )
+    cube = client.fuse(coarse.cube, sharp.cube)
+    told = {**coarse.metadata, "method": client.metadata()["method"], "model": client.model}
+    io.save(Scene(cube, coarse.wavelengths_nm, coarse.name, told), output)
+    return cube.shape
+
+
+def _require_folder(target: Path) -> None:
+    if not target.absolute().parent.is_dir():
+        raise checks.file_error(target, f"the folder {target.parent} does not exist", "make it first")
+
+
+def _settings() -> Settings:
+    return Settings(
+        tls_ca=FLAGS.tls_ca,
+        tls_certificate=FLAGS.tls_certificate,
+        tls_key=FLAGS.tls_key,
+        token=None if FLAGS.token_file is None else _token(Path(FLAGS.token_file)),
+        deadline_seconds=FLAGS.deadline_seconds,
+        max_message_mib=FLAGS.max_message_mib,
+        num_in_flight=FLAGS.num_in_flight,
+        tile=FLAGS.tile,
+    )
+
+
+def _token(path: Path) -> str:
+    """The first line of a file."""
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise checks.file_error(path, "holds no token that can be read", "check its name") from error
+    if not lines:
+        raise checks.file_error(path, "is empty", "write the token into it")
+    return lines[0]
+
+
+if __name__ == "__main__":
+    define_flags()
+    run_app(main, interrupted="nothing was written")

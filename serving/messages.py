@@ -1,0 +1,260 @@
+"""The messages that clients exchange with TensorFlow Serving, made without TensorFlow.
+
+Its own Python classes import TensorFlow, which takes seconds and half a gigabyte. These are built from
+`TABLE`, the part of its protocol that a client needs, field by field as in tensorflow/core/framework,
+tensorflow/core/protobuf/meta_graph.proto and tensorflow_serving/apis. They live in a descriptor pool of their
+own, so that both kinds may be loaded in one process.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+
+from hsr_tf import checks
+
+ENUMS = {
+    "tensorflow.DataType": (
+        "DT_INVALID=0 DT_FLOAT=1 DT_DOUBLE=2 DT_INT32=3 DT_UINT8=4 DT_INT16=5 DT_INT8=6 DT_STRING=7 "
+        "DT_COMPLEX64=8 DT_INT64=9 DT_BOOL=10 DT_BFLOAT16=14 DT_UINT16=17 DT_COMPLEX128=18 DT_HALF=19 "
+        "DT_UINT32=22 DT_UINT64=23"
+    ),
+    "tensorflow.error.Code": (
+        "OK=0 CANCELLED=1 UNKNOWN=2 INVALID_ARGUMENT=3 DEADLINE_EXCEEDED=4 NOT_FOUND=5 ALREADY_EXISTS=6 "
+        "PERMISSION_DENIED=7 RESOURCE_EXHAUSTED=8 FAILED_PRECONDITION=9 ABORTED=10 OUT_OF_RANGE=11 "
+        "UNIMPLEMENTED=12 INTERNAL=13 UNAVAILABLE=14 DATA_LOSS=15 UNAUTHENTICATED=16"
+    ),
+    "tensorflow.serving.ModelVersionStatus.State": (
+        "UNKNOWN=0 START=10 LOADING=20 AVAILABLE=30 UNLOADING=40 END=50"
+    ),
+}
+# A field is its number, name and type; "*" repeats it, "^" maps strings to it, "|" puts it into a oneof.
+TABLE = {
+    "tensorflow.TensorShapeProto": "2 dim *tensorflow.TensorShapeProto.Dim, 3 unknown_rank bool",
+    "tensorflow.TensorShapeProto.Dim": "1 size int64, 2 name string",
+    "tensorflow.TensorProto": (
+        "1 dtype tensorflow.DataType, 2 tensor_shape tensorflow.TensorShapeProto, 3 version_number int32, "
+        "4 tensor_content bytes, 5 float_val *float, 6 double_val *double, 7 int_val *int32, "
+        "8 string_val *bytes, 9 scomplex_val *float, 10 int64_val *int64, 11 bool_val *bool, "
+        "12 dcomplex_val *double, 13 half_val *int32, 16 uint32_val *uint32, 17 uint64_val *uint64"
+    ),
+    "tensorflow.TensorInfo": (
+        "1 name string|encoding, 2 dtype tensorflow.DataType, 3 tensor_shape tensorflow.TensorShapeProto"
+    ),
+    "tensorflow.SignatureDef": (
+        "1 inputs ^tensorflow.TensorInfo, 2 outputs ^tensorflow.TensorInfo, 3 method_name string"
+    ),
+    "tensorflow.serving.ModelSpec": (
+        "1 name string, 2 version google.protobuf.Int64Value|version_choice, "
+        "4 version_label string|version_choice, 3 signature_name string"
+    ),
+    "tensorflow.serving.PredictRequest": (
+        "1 model_spec tensorflow.serving.ModelSpec, 2 inputs ^tensorflow.TensorProto, 3 output_filter *string"
+    ),
+    "tensorflow.serving.PredictResponse": (
+        "2 model_spec tensorflow.serving.ModelSpec, 1 outputs ^tensorflow.TensorProto"
+    ),
+    "tensorflow.serving.SignatureDefMap": "1 signature_def ^tensorflow.SignatureDef",
+    "tensorflow.serving.GetModelMetadataRequest": (
+        "1 model_spec tensorflow.serving.ModelSpec, 2 metadata_field *string"
+    ),
+    "tensorflow.serving.GetModelMetadataResponse": (
+        "1 model_spec tensorflow.serving.ModelSpec, 2 metadata ^google.protobuf.Any"
+    ),
+    "tensorflow.serving.StatusProto": "1 error_code tensorflow.error.Code, 2 error_message string",
+    "tensorflow.serving.ModelVersionStatus": (
+        "1 version int64, 2 state tensorflow.serving.ModelVersionStatus.State, "
+        "3 status tensorflow.serving.StatusProto"
+    ),
+    "tensorflow.serving.GetModelStatusRequest": "1 model_spec tensorflow.serving.ModelSpec",
+    "tensorflow.serving.GetModelStatusResponse": (
+        "1 model_version_status *tensorflow.serving.ModelVersionStatus"
+    ),
+}
+MOST_REPEATED = 2**28
+PACKAGES = ("tensorflow", "tensorflow.error", "tensorflow.serving")
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_KINDS = ("bool", "bytes", "double", "float", "int32", "int64", "string", "uint32", "uint64")
+# By the type's name: NumPy's, and the field that holds values where they are no raw bytes.
+_NUMPY: dict[str, tuple[Any, str]] = {
+    "DT_FLOAT": (np.float32, "float_val"),
+    "DT_DOUBLE": (np.float64, "double_val"),
+    "DT_INT32": (np.int32, "int_val"),
+    "DT_UINT8": (np.uint8, "int_val"),
+    "DT_INT16": (np.int16, "int_val"),
+    "DT_INT8": (np.int8, "int_val"),
+    "DT_INT64": (np.int64, "int64_val"),
+    "DT_BOOL": (np.bool_, "bool_val"),
+    "DT_UINT16": (np.uint16, "int_val"),
+    "DT_HALF": (np.float16, "half_val"),
+    "DT_UINT32": (np.uint32, "uint32_val"),
+    "DT_UINT64": (np.uint64, "uint64_val"),
+}
+
+
+def _package_of(name: str) -> str:
+    return max((package for package in PACKAGES if name.startswith(f"{package}.")), key=len)
+
+
+def _numbered(text: str) -> dict[str, int]:
+    return {name: int(number) for name, number in (pair.split("=") for pair in text.split())}
+
+
+def _file(package: str) -> Any:
+    """The descriptor of one package's messages and enums, as if from one .proto file."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name=f"hsr_tf/{package}.proto", package=package, syntax="proto3"
+    )
+    file.dependency.extend([any_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name])
+    if package == "tensorflow.serving":
+        file.dependency.extend(f"hsr_tf/{other}.proto" for other in PACKAGES[:2])
+    made: dict[str, Any] = {package: file}
+    for name in sorted(full for full in TABLE if _package_of(full) == package):
+        parent, _, own = name.rpartition(".")
+        holder = made[parent]
+        made[name] = (holder.message_type if holder is file else holder.nested_type).add(name=own)
+        for text in TABLE[name].split(", "):
+            _add_field(made[name], name, text)
+    for name in (full for full in ENUMS if _package_of(full) == package):
+        parent, _, own = name.rpartition(".")
+        enum = made[parent].enum_type.add(name=own)
+        for value, number in _numbered(ENUMS[name]).items():
+            enum.value.add(name=value, number=number)
+    return file
+
+
+def _add_field(message: Any, full_name: str, text: str) -> None:
+    number, name, kind = text.split(" ")
+    kind, _, oneof = kind.partition("|")
+    if kind[0] == "^":
+        entry = message.nested_type.add(name=f"{name.title().replace('_', '')}Entry")
+        entry.options.map_entry = True
+        _add_field(entry, "", "1 key string")
+        _add_field(entry, "", f"2 value {kind[1:]}")
+        kind = f"*{full_name}.{entry.name}"
+    field = message.field.add(name=name, number=int(number))
+    field.label = _FIELD.LABEL_REPEATED if kind[0] == "*" else _FIELD.LABEL_OPTIONAL
+    kind = kind.lstrip("*")
+    if kind in _KINDS:
+        field.type = getattr(_FIELD, f"TYPE_{kind.upper()}")
+    else:
+        field.type = _FIELD.TYPE_ENUM if kind in ENUMS else _FIELD.TYPE_MESSAGE
+        field.type_name = f".{kind}"
+    if oneof:
+        names = [one.name for one in message.oneof_decl]
+        if oneof not in names:
+            message.oneof_decl.add(name=oneof)
+            names.append(oneof)
+        field.oneof_index = names.index(oneof)
+
+
+def _pool() -> Any:
+    pool = descriptor_pool.DescriptorPool()
+    for known in (any_pb2, wrappers_pb2):
+        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+    for package in PACKAGES:
+        pool.AddSerializedFile(_file(package).SerializeToString())
+    return pool
+
+
+POOL = _pool()
+
+
+def message_class(name: str) -> Any:
+    """The class of a message of `TABLE` by its full name."""
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(name))
+
+
+TensorProto = message_class("tensorflow.TensorProto")
+ModelSpec = message_class("tensorflow.serving.ModelSpec")
+PredictRequest = message_class("tensorflow.serving.PredictRequest")
+PredictResponse = message_class("tensorflow.serving.PredictResponse")
+SignatureDefMap = message_class("tensorflow.serving.SignatureDefMap")
+GetModelMetadataRequest = message_class("tensorflow.serving.GetModelMetadataRequest")
+GetModelMetadataResponse = message_class("tensorflow.serving.GetModelMetadataResponse")
+GetModelStatusRequest = message_class("tensorflow.serving.GetModelStatusRequest")
+GetModelStatusResponse = message_class("tensorflow.serving.GetModelStatusResponse")
+DATA_TYPES = _numbered(ENUMS["tensorflow.DataType"])
+STATES = {
+    number: name for name, number in _numbered(ENUMS["tensorflow.serving.ModelVersionStatus.State"]).items()
+}
+_NAMES = {number: name for name, number in DATA_TYPES.items()}
+_TYPES = {np.dtype(numpy_type): name for name, (numpy_type, _) in _NUMPY.items()}
+
+
+def to_tensor_proto(values: Any) -> Any:
+    """A TensorProto of an array, a number, or bytes or text (or a list of those).
+
+    Raises:
+        ValueError: a type that has no place in one.
+    """
+    array = np.asarray(values)
+    proto = TensorProto()
+    for length in array.shape:
+        proto.tensor_shape.dim.add(size=length)
+    if array.dtype.kind in "OSU":
+        proto.dtype = DATA_TYPES["DT_STRING"]
+        given = [values] if isinstance(values, bytes | str) else np.asarray(values, object).ravel().tolist()
+        proto.string_val.extend(one.encode() if isinstance(one, str) else bytes(one) for one in given)
+        return proto
+    name = _TYPES.get(array.dtype.newbyteorder("="))
+    checks.require(
+        name is not None,
+        "input",
+        expected="an array of numbers, truth values, bytes or text",
+        received=str(array.dtype),
+        remedy="convert it first, to float32 for images",
+    )
+    proto.dtype = DATA_TYPES[str(name)]
+    proto.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+    return proto
+
+
+def to_array(proto: Any) -> np.ndarray:
+    """The array of a TensorProto; text comes as an array of bytes objects.
+
+    Raises:
+        ValueError: a type that is not known here, a shape that is not, or values that do not fill it.
+    """
+    name = _NAMES.get(proto.dtype, f"type {proto.dtype}")
+    shape = tuple(int(dim.size) for dim in proto.tensor_shape.dim)
+    known = not proto.tensor_shape.unknown_rank and min(shape, default=0) >= 0
+    checks.require(
+        known and (name in _NUMPY or name == "DT_STRING"),
+        "tensor",
+        expected="one of a known shape and type",
+        received=f"{name}, {shape}",
+        remedy="this is no answer of a model exported here",
+    )
+    if name == "DT_STRING":
+        return _filled(np.array([*proto.string_val, None], object)[:-1], shape)
+    dtype, field = _NUMPY[name]
+    if proto.tensor_content:
+        raw = np.frombuffer(proto.tensor_content, np.uint8)
+        _require_count(raw.size, int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize, shape)
+        return raw.view(np.dtype(dtype).newbyteorder("<")).reshape(shape).astype(dtype)
+    values = getattr(proto, field)
+    if name == "DT_HALF":
+        return _filled(np.array(values, np.uint16).view(np.float16), shape)
+    return _filled(np.array(values, dtype), shape)
+
+
+def _filled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The values in their shape; the last one is repeated as TensorFlow does, which cuts equal ends off."""
+    count = int(np.prod(shape, dtype=object))
+    if 0 < values.size < count <= MOST_REPEATED:
+        values = np.concatenate([values, np.repeat(values[-1:], count - values.size)])
+    _require_count(values.size, count, shape)
+    return values.reshape(shape)
+
+
+def _require_count(found: int, expected: int, shape: tuple[int, ...]) -> None:
+    checks.require(
+        found == expected,
+        "tensor",
+        expected=f"what fills the shape {shape}",
+        received=f"{found} instead of {expected}",
+        remedy="the answer is damaged",
+    )
