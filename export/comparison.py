@@ -24,7 +24,7 @@ from ai_edge_litert import schema_py_generated as schema
 from export.tflite_model import TFLiteModel
 from export.trials import Trial
 from hsr_tf import checks
-from hsr_tf.io.atomic import replacing_file
+from hsr_tf.atomic import replacing_file
 
 DEFAULT, METADATA = "serving_default", "hsr_tf.json"
 LARGEST_DIFFERENCE = {"float32": 2e-4}

@@ -8,6 +8,7 @@ scale, how values are normalised), which `tflite_metadata` reads without TensorF
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,8 +39,12 @@ def described(
     for name, index in zip([*inputs, *outputs], [*graph.inputs, *graph.outputs], strict=True):
         graph.tensors[index].name = name.encode()
     model.signatureDefs = [function]
-    _add_metadata(model, json.dumps(metadata))
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return _with_metadata(model, metadata)
+
+
+def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
+    """The file with these metadata instead of its own, which the quantizer empties."""
+    return _with_metadata(flatbuffer_utils.read_model_from_bytearray(bytearray(content)), metadata)
 
 
 def tflite_metadata(content: bytes) -> dict[str, Any]:
@@ -52,13 +57,29 @@ def tflite_metadata(content: bytes) -> dict[str, Any]:
     checks.require(
         is_model, "model", expected="a TFLite file", received="other bytes", remedy="export it again"
     )
-    model = schema.Model.GetRootAsModel(content, 0)
+    try:
+        text = _metadata_text(schema.Model.GetRootAsModel(content, 0))
+        found: Any = None if text is None else json.loads(text)
+    except (ValueError, IndexError, TypeError, AttributeError, struct.error):
+        raise ValueError(
+            "model: expected a whole TFLite file, got one that is damaged or cut; fetch it again"
+        ) from None
+    checks.require(
+        isinstance(found, dict),
+        "model",
+        expected="a file of export.tflite",
+        received=f"one without {METADATA}",
+        remedy="export it again",
+    )
+    return dict(found)
+
+
+def _metadata_text(model: Any) -> bytes | None:
     for i in range(model.MetadataLength()):
         entry = model.Metadata(i)
         if entry.Name() == METADATA.encode():
-            found: dict[str, Any] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-            return found
-    raise ValueError(f"model: expected a file of export.tflite, got one without {METADATA}; export it again")
+            return bytes(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+    return None
 
 
 def _named(names: Sequence[str], indices: Sequence[int]) -> list[Any]:
@@ -70,9 +91,11 @@ def _named(names: Sequence[str], indices: Sequence[int]) -> list[Any]:
     return entries
 
 
-def _add_metadata(model: Any, text: str) -> None:
+def _with_metadata(model: Any, metadata: dict[str, Any]) -> bytes:
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = list(text.encode())
+    buffer.data = list(json.dumps(metadata).encode())
     model.buffers.append(buffer)
     entry.name, entry.buffer = METADATA, len(model.buffers) - 1
-    model.metadata = [*(model.metadata or []), entry]
+    others = [one for one in model.metadata or [] if one.name not in (METADATA, METADATA.encode())]
+    model.metadata = [*others, entry]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

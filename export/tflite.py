@@ -25,13 +25,13 @@ import tensorflow as tf
 from absl import flags
 
 from export.comparison import Check, SavedModel, check_file, table
-from export.flatbuffer import described
+from export.flatbuffer import described, with_metadata
 from export.quantize import VARIANTS, reduced
 from export.trials import PICTURES, Task
 from hsr_tf import checks
+from hsr_tf.atomic import replacing_file
 from hsr_tf.data.scenes import data_root
 from hsr_tf.flag_apps import run_app
-from hsr_tf.io.atomic import replacing_file
 
 FLAGS = flags.FLAGS
 Size = tuple[int, int]
@@ -75,8 +75,11 @@ def convert(model: SavedModel, size: Size | None = None) -> bytes:
         content = converter.convert()
     except tf.errors.OpError as error:
         raise ValueError(f"saved_model: needs more than builtin operators: {error.message[:300]}") from None
-    metadata = {**model.metadata, "normalisation": NORMALISATION, "size": size}
-    return described(content, model.inputs, model.outputs, metadata)
+    return described(content, model.inputs, model.outputs, _metadata(model, size))
+
+
+def _metadata(model: SavedModel, size: Size | None) -> dict[str, Any]:
+    return {**model.metadata, "normalisation": NORMALISATION, "size": size}
 
 
 def export_tflite(
@@ -107,7 +110,7 @@ def export_tflite(
             )
             path = folder / _file_name(model.metadata["name"], variant, size)
             with replacing_file(path) as draft:
-                draft.write_bytes(smaller)
+                draft.write_bytes(with_metadata(smaller, _metadata(model, size)))
             trials = list(islice(task.trials(data.trials), data.most_trials))
             found.append(check_file(path, variant, model, trials))
     return found

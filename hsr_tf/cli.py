@@ -380,7 +380,7 @@ def _require_json(path: Path) -> None:
 
 
 def _write_json(path: Path, data: dict[str, Any]) -> None:
-    from hsr_tf.io.atomic import replacing_file
+    from hsr_tf.atomic import replacing_file
 
     with replacing_file(path) as draft:
         draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

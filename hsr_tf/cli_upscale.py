@@ -216,7 +216,7 @@ def _write(task: _Task, picture: Any, found: Any, write_picture: Callable[..., A
     write_picture(replace(picture, values=found.image), task.target)
     if task.kernel is None:
         return
-    from hsr_tf.io.atomic import replacing_file
+    from hsr_tf.atomic import replacing_file
     from hsr_tf.report.cameras import CamerasData, cameras_sheet
 
     with replacing_file(task.kernel) as draft, open(draft, "wb") as file:

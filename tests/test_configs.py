@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 OF_ONE_SCENE = {"unsupervised": "unsupervised", "blind": "blind_fusion"}
 OF_PICTURES = {"vdsr": "single_image", "srcnn": "single_image", "dbpn": "single_image"}
+BLIND = {"kbpn": "blind_sr", "ikc": "blind_sr", "srmdnf": "blind_sr"}
 BUILD = """
 import sys
 import numpy as np
@@ -66,26 +67,26 @@ for path in sys.argv[1:]:
 BUILD_PICTURES = """
 import sys
 from absl import flags
-from trainers import _flags, single_image
+from trainers import _flags, {trainer}
 from trainers._optimizers import make_optimizer
 from trainers._pictures import Pictures
 
 _flags.define_run_flags()
-single_image.define_flags()
-single_image.load_pictures = lambda *_, **__: Pictures([], [], [])
+{trainer}.define_flags()
+{trainer}.load_pictures = lambda *_, **__: Pictures([], [], [])
 for path in sys.argv[1:]:
     flags.FLAGS.unparse_flags()
     for name in flags.FLAGS:
         flags.FLAGS[name].unparse()
-    flags.FLAGS(["x", f"--flagfile={path}", "--run_dir=unused"])
+    flags.FLAGS(["x", f"--flagfile={{path}}", "--run_dir=unused"])
     make_optimizer(_flags.run_plan())
-    print(path, single_image.task_from_flags().network.build().count_params())
+    print(path, {trainer}.task_from_flags().network.build().count_params())
 """
 
 
 def trainer_of(path: Path) -> str:
     """The trainer that a configuration is for, by the first word of its name."""
-    return {**OF_ONE_SCENE, **OF_PICTURES}.get(path.stem.split("_")[0], "fusion")
+    return {**OF_ONE_SCENE, **OF_PICTURES, **BLIND}.get(path.stem.split("_")[0], "fusion")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -116,11 +117,12 @@ def test_every_configuration_of_one_scene_builds_its_solver(trainer):
     assert len(done.stdout.strip().splitlines()) == len(chosen)
 
 
-def test_every_configuration_of_single_images_builds_its_network():
-    chosen = [path for path in CONFIGS if trainer_of(path) == "single_image"]
+@pytest.mark.parametrize("trainer", sorted({*OF_PICTURES.values(), *BLIND.values()}))
+def test_every_configuration_of_single_images_builds_its_network(trainer):
+    chosen = [path for path in CONFIGS if trainer_of(path) == trainer]
     if not chosen:
-        pytest.skip("no configuration of trainers.single_image")
-    command = [sys.executable, "-c", BUILD_PICTURES, *map(str, chosen)]
+        pytest.skip(f"no configuration of trainers.{trainer}")
+    command = [sys.executable, "-c", BUILD_PICTURES.format(trainer=trainer), *map(str, chosen)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert len(done.stdout.strip().splitlines()) == len(chosen)

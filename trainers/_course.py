@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsr_tf.io.atomic import replacing_file
+from hsr_tf.atomic import replacing_file
 from hsr_tf.metrics import psnr_bands
 from hsr_tf.scene import Scene
 from hsr_tf.solvers.solver import Step

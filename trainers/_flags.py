@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from hsr_tf import checks
-from hsr_tf.io.atomic import replacing_file
+from hsr_tf.atomic import replacing_file
 from trainers._optimizers import OPTIMIZERS, SCHEDULES
 from trainers._run import RunPlan
 

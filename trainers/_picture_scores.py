@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from hsr_tf.atomic import replacing_file
 from hsr_tf.camera_metrics import kernel_l1
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.metrics import luma_scores
 from trainers._picture_cases import BICUBIC, Case, Estimate
 

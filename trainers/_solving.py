@@ -14,10 +14,10 @@ import numpy as np
 from absl import flags
 
 from hsr_tf import methods
+from hsr_tf.atomic import replacing_file
 from hsr_tf.camera_metrics import camera_scores
 from hsr_tf.fusion import fuse
 from hsr_tf.io import save
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.metrics import psnr_bands, scorecard
 from hsr_tf.options import adapted, with_options
 from hsr_tf.physics.psf import Psf

@@ -26,12 +26,12 @@ from absl import flags
 from tqdm import tqdm
 
 from hsr_tf import checks, methods
+from hsr_tf.atomic import replacing_file
 from hsr_tf.camera_metrics import CameraScores, camera_scores
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.metrics import Scorecard, scorecard, summarise
 from hsr_tf.networks.pretrained import find_shipped, read_card
 from hsr_tf.physics.cameras import choose_cameras

@@ -20,9 +20,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import require
 from hsr_tf.io.arrays import band_reader, choose_key, find_white_level
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding
 from hsr_tf.scene import Scene

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error
 from hsr_tf.io.arrays import (
     band_reader,
@@ -29,7 +30,6 @@ from hsr_tf.io.arrays import (
     parse_layout,
     usable_wavelengths,
 )
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.hdf5 import find_dataset, opened
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, require_real, require_size
 from hsr_tf.scene import Scene

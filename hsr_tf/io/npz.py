@@ -18,6 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from hsr_tf.atomic import replacing_file
 from hsr_tf.io.arrays import (
     WHITE_LEVEL_NAMES,
     band_reader,
@@ -27,7 +28,6 @@ from hsr_tf.io.arrays import (
     metadata_to_text,
     usable_wavelengths,
 )
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.source import BandSource, ReadRequest, decoding, require_real, require_size
 from hsr_tf.scene import Scene
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from natsort import natsorted
 
+from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
 from hsr_tf.io import jpeg, png
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.jpeg import read_jpeg, require_jpeg, to_8_bits, write_jpeg
 from hsr_tf.io.picture import Picture
 from hsr_tf.io.png_picture import read_png_picture, write_png_picture

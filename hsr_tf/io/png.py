@@ -21,8 +21,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_option, require_size
 from hsr_tf.scene import Scene
 

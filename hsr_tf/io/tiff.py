@@ -18,9 +18,9 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error
 from hsr_tf.io.arrays import band_reader
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.png import require_picture, to_uint16
 from hsr_tf.io.source import (
     BandSource,

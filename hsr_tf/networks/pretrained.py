@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.io.atomic import replacing_folder
+from hsr_tf.atomic import replacing_folder
 from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.networks import image_network
 from hsr_tf.networks.fusion_model import (

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import checks
-from hsr_tf.io.atomic import replacing_file
+from hsr_tf.atomic import replacing_file
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Step
 
 Values = list[np.ndarray]
