@@ -28,11 +28,11 @@ from tqdm import tqdm
 
 from benchmarks.fusion import machine
 from hsr_tf import checks, methods
+from hsr_tf.atomic import replacing_file
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.metrics import scorecard
 from hsr_tf.options import configured
 from hsr_tf.scene import Observation, Scene

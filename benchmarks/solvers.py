@@ -32,11 +32,11 @@ from tqdm import tqdm
 from benchmarks._subjects import synthetic_scene
 from benchmarks.fusion import machine
 from hsr_tf import checks, methods
+from hsr_tf.atomic import replacing_file
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
-from hsr_tf.io.atomic import replacing_file
 from hsr_tf.io.pair import PAIR_NAMES, save_pair
 from hsr_tf.physics.cameras import DEFAULT_SRF
 from hsr_tf.physics.spectral import load_srf

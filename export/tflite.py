@@ -16,17 +16,18 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 from absl import flags
+from tensorflow.lite.python.convert_phase import ConverterError
 
 from export.comparison import Check, SavedModel, check_file, table
 from export.flatbuffer import described, with_metadata
-from export.quantize import VARIANTS, reduced
+from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, reduced
 from export.trials import PICTURES, Task
 from hsr_tf import checks
 from hsr_tf.atomic import replacing_file
@@ -73,8 +74,12 @@ def convert(model: SavedModel, size: Size | None = None) -> bytes:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     try:
         content = converter.convert()
-    except tf.errors.OpError as error:
-        raise ValueError(f"saved_model: needs more than builtin operators: {error.message[:300]}") from None
+    except (tf.errors.OpError, ConverterError) as error:
+        reason = next((line for line in str(error).splitlines() if "Select ops" in line), str(error))
+        raise ValueError(
+            "saved_model: expected builtin operators of LiteRT alone, got others "
+            f"({' '.join(reason.split())[:200]}); export a model over another base or of another method"
+        ) from None
     return described(content, model.inputs, model.outputs, _metadata(model, size))
 
 
@@ -97,6 +102,7 @@ def export_tflite(
         What was found of each; files that broke a bound were moved aside.
     """
     folder, task = Path(folder), Task(model.metadata)
+    form = OF_PICTURES if task.kind == PICTURES else OF_SCENES
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for size in sizes:
@@ -106,7 +112,7 @@ def export_tflite(
                 content,
                 variant,
                 calibration=lambda: task.calibration(data.calibration),
-                integer_ends=integer_ends,
+                form=replace(form, integer_ends=integer_ends),
             )
             path = folder / _file_name(model.metadata["name"], variant, size)
             with replacing_file(path) as draft:
@@ -171,6 +177,13 @@ def define_flags() -> None:
 
 def main() -> None:
     """Load, convert, check, say what came out."""
+    checks.require(
+        not FLAGS.integer_ends or FLAGS.variant == "int8",
+        "integer_ends",
+        expected="the variant int8 beside it",
+        received=FLAGS.variant,
+        remedy="add --variant=int8, or leave it out",
+    )
     model = SavedModel.load(FLAGS.saved_model)
     found = export_tflite(
         model,

@@ -13,6 +13,8 @@ from ai_edge_litert.interpreter import Interpreter
 from export.flatbuffer import DEFAULT, tflite_metadata
 from hsr_tf import checks
 
+KINDS = {"image_network": "enlarges pictures", "network": "fuses scenes"}
+
 
 class TFLiteModel:
     """The function `serving_default` of a file.
@@ -52,7 +54,8 @@ class TFLiteModel:
         """The outputs by name, float32; integer ends are scaled here.
 
         Raises:
-            ValueError: other names, a rank or a fixed size that the file does not take.
+            ValueError: other names, a rank or a fixed size that the file does not take, sizes that LiteRT
+                cannot work on.
         """
         checks.require(
             set(inputs) == set(self._inputs),
@@ -74,8 +77,33 @@ class TFLiteModel:
                 remedy="cut it into tiles, or export other sizes",
             )
         given = {name: _to_integers(value, self._inputs[name]) for name, value in inputs.items()}
-        found = self._function(**given)
+        try:
+            found = self._function(**given)
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0][:200]
+            sizes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
+            raise ValueError(
+                f"inputs: expected what the file can work on, got {sizes} ({reason}); give other sizes"
+            ) from None
         return {name: _to_floats(value, self._outputs[name]) for name, value in found.items()}
+
+
+def require_kind(model: TFLiteModel, kind: str) -> dict[str, Any]:
+    """The metadata of a file that can do what is asked for.
+
+    Raises:
+        ValueError: for another one.
+    """
+    told = model.metadata
+    wanted = {"kind", "scale", "num_channels", "num_bands", "reach", "signatures"}
+    checks.require(
+        wanted <= told.keys() and told["kind"] == kind,
+        "model",
+        expected=f"a file that {KINDS[kind]}",
+        received=f"one that {KINDS.get(str(told.get('kind')), 'says not what it does')}",
+        remedy="give another file, or other inputs",
+    )
+    return told
 
 
 def _content(path: Path) -> bytes:

@@ -99,7 +99,7 @@ class Task:
                 )
 
     def calibration(
-        self, folder: str | os.PathLike[str], *, num_patches: int = 24, patch_size: int = 96
+        self, folder: str | os.PathLike[str], *, num_patches: int = 12, patch_size: int = 96
     ) -> Iterator[dict[str, np.ndarray]]:
         """Inputs made of patches of a folder's pictures or scenes, drawn by a seeded tf.data pipeline."""
         size = patch_size - patch_size % (12 if self.scale is None else self.scale)

@@ -86,6 +86,7 @@ class Catalog:
         self._looking = threading.Lock()
         self._wake, self._is_stopped = threading.Event(), False
         self._num_looks = self._generation = 0
+        self._has_looked = False
         self._thread = threading.Thread(target=self._look_again_and_again, name="catalog", daemon=True)
 
     def start(self) -> None:
@@ -105,6 +106,7 @@ class Catalog:
             self._labels = {model.name: model.labels for model in settings}
             self._generation += 1
             self._num_looks = 0
+            self._know(settings)
         self._wake.set()
 
     def wait_until_settled(self, timeout: float) -> bool:
@@ -117,7 +119,7 @@ class Catalog:
         """A loaded version, the largest number unless said otherwise, which stays in memory meanwhile.
 
         Raises:
-            Refusal: NOT_FOUND, saying what there is.
+            Refusal: UNAVAILABLE for what is still loading; NOT_FOUND for the rest, saying what there is.
         """
         with self._changed:
             loaded = self._find(name, version, label)
@@ -129,14 +131,27 @@ class Catalog:
 
     def _find(self, name: str, version: int | None, label: str) -> LoadedVersion:
         available = {loaded.version: loaded for loaded in self._available(name)}
-        _require_found(bool(available), f"model {shortened(name)}", sorted(self._records))
+        if not available:
+            self._require_no_load(name, self._records.get(name, {}))
+            answering = sorted(other for other in self._records if self._available(other))
+            _require_found(False, f"model {shortened(name)}", answering)
         if label:
             labels = self._labels.get(name, {})
             _require_found(label in labels, f"label {shortened(label)} of {name}", sorted(labels))
             version = labels[label]
         wanted = max(available) if version is None else version
+        if wanted not in available and wanted in self._records[name]:
+            self._require_no_load(name, {wanted: self._records[name][wanted]})
         _require_found(wanted in available, f"version {wanted} of {name}", sorted(available))
         return available[wanted]
+
+    def _require_no_load(self, name: str, records: Mapping[int, Record]) -> None:
+        """Refuse what is not there yet with UNAVAILABLE, so that clients ask again."""
+        states = {record.state for record in records.values()}
+        is_awaited = name in self._records and not records and self._num_looks < LOOKS_UNTIL_SETTLED
+        if not self._has_looked or is_awaited or states & {State.START, State.LOADING}:
+            said = f"model {shortened(name)} is still loading; ask again later"
+            raise Refusal(grpc.StatusCode.UNAVAILABLE, said)
 
     def _available(self, name: str) -> list[LoadedVersion]:
         records = self._records.get(name, {}).values()
@@ -149,8 +164,10 @@ class Catalog:
             return [loaded for name in sorted(self._records) for loaded in self._available(name)]
 
     def statuses(self, name: str) -> list[VersionStatus]:
-        """Every version of a model that was ever tried, the largest first; Refusal: NOT_FOUND."""
+        """Every version of a model that was ever tried, the largest first; Refusal as `lease`."""
         with self._changed:
+            if not self._records.get(name):
+                self._require_no_load(name, {})
             _require_found(name in self._records, f"model {shortened(name)}", sorted(self._records))
             records = sorted(self._records[name].items(), reverse=True)
             return [VersionStatus(version, record.state, record.error) for version, record in records]
@@ -172,6 +189,8 @@ class Catalog:
             with self._changed:
                 generation, configured = self._generation, self._configured
             models = self._discovered() if configured is None else configured
+            if models is not None:
+                self._know(models)
             for model in models or ():
                 self._tend(model)
             if models is not None:
@@ -180,6 +199,13 @@ class Catalog:
             with self._changed:
                 self._num_looks += generation == self._generation
                 self._changed.notify_all()
+
+    def _know(self, models: Sequence[ModelSettings]) -> None:
+        """Remember the names of all models before the first of them is loaded."""
+        with self._changed:
+            for model in models:
+                self._records.setdefault(model.name, {})
+            self._has_looked = True
 
     def _discovered(self) -> tuple[ModelSettings, ...] | None:
         """The models of the root; None when it cannot be read, which changes nothing."""
@@ -195,8 +221,6 @@ class Catalog:
         except OSError as error:
             LOGGER.warning("%s: %s; what is loaded stays", model.base_path, error)
             return
-        with self._changed:
-            self._records.setdefault(model.name, {})
         tried = self._try(model, folders)
         serving = [version for version, answers in tried.items() if answers]
         is_complete = len(serving) == model.policy.number(list(folders))
@@ -276,7 +300,7 @@ class Catalog:
                     del records[version]
 
     def _end_unused(self) -> None:
-        for name, records in self._records.items():
+        for name, records in list(self._records.items()):
             for version, record in records.items():
                 if record.state == State.UNLOADING and record.loaded and record.loaded.users.number == 0:
                     self._set(record, State.END)

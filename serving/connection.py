@@ -17,6 +17,8 @@ from serving import messages
 MIB = 2**20
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
 LOCAL = ("localhost", "127.", "[::1]", "ipv4:127.", "ipv6:[::1]", "unix:")
+# What the server says, TensorFlow Serving, and gRPC itself with more calls than the server has threads for.
+FULL = ("again later", "queue", "Concurrent RPC limit")
 WRONG_REQUEST = (
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.NOT_FOUND,
@@ -173,7 +175,7 @@ class Connection:
 def _passes(error: Any) -> bool:
     """Whether the same request may succeed later: the server is not there, or its queue is full."""
     code, said = error.code(), str(error.details() or "")
-    is_full = code == grpc.StatusCode.RESOURCE_EXHAUSTED and ("again later" in said or "queue" in said)
+    is_full = code == grpc.StatusCode.RESOURCE_EXHAUSTED and any(words in said for words in FULL)
     return is_full or code == grpc.StatusCode.UNAVAILABLE
 
 

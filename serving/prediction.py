@@ -20,7 +20,7 @@ from serving.loaded import LoadedVersion
 from serving.refusal import Refusal, shortened
 from serving.requests import read_inputs
 from serving.telemetry import Call, Telemetry
-from serving.tensors import Limits, proto_of
+from serving.tensors import Limits, write_array
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 SIGNATURE_DEF = "signature_def"
@@ -138,7 +138,7 @@ def _encoded(outputs: dict[str, np.ndarray], limits: Limits) -> Any:
     if num_bytes <= limits.message_bytes:
         answer = predict_pb2.PredictResponse()
         for name, array in outputs.items():
-            answer.outputs[name].CopyFrom(proto_of(array))
+            write_array(array, answer.outputs[name])
         num_bytes = answer.ByteSize()
     if num_bytes > limits.message_bytes:
         said = f"the answer has {num_bytes} bytes, a message at most {limits.message_bytes}"

@@ -9,6 +9,7 @@ flight finish. For others than this machine (--host) give --tls_certificate, --t
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import signal
 import sys
@@ -292,7 +293,9 @@ def main() -> None:
         _say_what_is_served(server)
     signals.get()
     if not server.stop(FLAGS.drain_seconds):
-        print("warning: some requests were cut off by --drain_seconds", file=sys.stderr)
+        print("warning: some requests were cut off by --drain_seconds", file=sys.stderr, flush=True)
+        # What is still being computed would hold up the end of the interpreter.
+        os._exit(0)
 
 
 if __name__ == "__main__":

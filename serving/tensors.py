@@ -199,14 +199,19 @@ def _require_small(name: str, shape: tuple[int, ...], values: np.ndarray, limits
 
 
 def proto_of(array: np.ndarray) -> TensorProto:
-    """An array as a TensorProto: numbers in `tensor_content`, an array of bytes objects in `string_val`."""
+    """An array as a TensorProto."""
+    proto = tensor_pb2.TensorProto()
+    write_array(array, proto)
+    return proto
+
+
+def write_array(array: np.ndarray, proto: TensorProto) -> None:
+    """Fill an empty TensorProto: numbers as `tensor_content`, an array of bytes objects as `string_val`."""
     is_text = array.dtype == np.object_
-    dtype = types_pb2.DT_STRING if is_text else tf.dtypes.as_dtype(array.dtype).as_datatype_enum
-    proto = tensor_pb2.TensorProto(dtype=dtype)
+    proto.dtype = types_pb2.DT_STRING if is_text else tf.dtypes.as_dtype(array.dtype).as_datatype_enum
     for side in array.shape:
         proto.tensor_shape.dim.add(size=side)
     if is_text:
         proto.string_val.extend(array.ravel().tolist())
     else:
         proto.tensor_content = array.tobytes()
-    return proto

@@ -18,6 +18,7 @@ PACKAGES = ("hsr_tf", "trainers", "export", "serving", "benchmarks")
 # Bottom first. A module imports from its own layer and from those before it.
 LAYERS = (
     (
+        "hsr_tf.atomic",
         "hsr_tf.checks",
         "hsr_tf.color",
         "hsr_tf.cubic",
@@ -55,6 +56,7 @@ APART = {"export", "serving", "trainers"}
 WITH_TENSORFLOW = {"benchmarks", "export", "hsr_tf.data", "hsr_tf.solvers", "serving", "trainers"}
 WITHOUT_KERAS = {
     "hsr_tf",
+    "hsr_tf.atomic",
     "hsr_tf.checks",
     "hsr_tf.cubic",
     "hsr_tf.enlarging",

@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COLOUR = np.random.default_rng(4).integers(0, 256, (23, 31, 3)).astype(np.uint8)
 BUSY = grpc.StatusCode.UNAVAILABLE, "going down"
 FULL = grpc.StatusCode.RESOURCE_EXHAUSTED, "64 requests wait already; try again later"
+TOO_MANY = grpc.StatusCode.RESOURCE_EXHAUSTED, "Concurrent RPC limit exceeded!"
 IMPORTED = """
 import sys, time
 import grpc, numpy
@@ -91,7 +92,7 @@ def test_status_and_metadata_are_told() -> None:
     assert model.calls == ["metadata"]
 
 
-@pytest.mark.parametrize("failures", [[BUSY, BUSY], [FULL]])
+@pytest.mark.parametrize("failures", [[BUSY, BUSY], [FULL], [TOO_MANY]])
 def test_it_asks_again_while_the_server_is_away_or_busy(failures: list[Any]) -> None:
     model = picture_server()
     model.failures = list(failures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,18 +19,22 @@ import tensorflow as tf
 from grpc_health.v1 import health_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
+    get_model_status_pb2,
     inference_pb2,
     model_management_pb2,
     predict_pb2,
     prediction_log_pb2,
 )
 
+from serving import client as patient
 from serving.batching import QueuePlan
 from serving.catalog import State
-from serving.loaded import Endpoint
+from serving.loaded import Endpoint, LoadedVersion, load_version
+from serving.server import ModelServer, ServerPlan
 from serving.tensors import Limits
 from tests.serving.serving_for_tests import (
     PATIENCE,
+    POLL_SECONDS,
     Client,
     Held,
     ask,
@@ -195,6 +200,17 @@ def test_a_new_version_takes_over_under_load_without_a_lost_request(root: Path) 
         assert code_of(lambda: client.predict(ask(version=1, x=sample(0)))) == Code.NOT_FOUND
 
 
+def test_the_status_of_one_version_is_told(root: Path) -> None:
+    put_model(root, 2)
+    with serving(root) as (_, client):
+        request = get_model_status_pb2.GetModelStatusRequest()
+        request.model_spec.name, request.model_spec.version.value = "toy", 2
+        (told,) = client.models.GetModelStatus(request, PATIENCE).model_version_status
+        assert (told.version, told.state) == (2, State.AVAILABLE)
+        request.model_spec.version.value = 7
+        assert code_of(lambda: client.models.GetModelStatus(request, PATIENCE)) == Code.NOT_FOUND
+
+
 def test_a_broken_version_is_told_and_the_old_one_answers(root: Path) -> None:
     with serving(root) as (server, client):
         folder = root / "toy" / "2"
@@ -292,7 +308,7 @@ def _answers(client: Client) -> bool:
     try:
         return bool(client.predict(ask(x=sample(0)))["version"] == 1)
     except grpc.RpcError as error:
-        assert error.code() == Code.NOT_FOUND
+        assert error.code() in (Code.NOT_FOUND, Code.UNAVAILABLE)
         return False
 
 
@@ -311,3 +327,44 @@ def test_draining_refuses_new_requests_and_answers_those_in_flight(root: Path, h
             tf.make_ndarray(first.result().outputs["y"]), doubled(sample(0)), rtol=1e-6
         )
         assert stopping.result(PATIENCE)
+
+
+def test_what_is_not_done_when_draining_ends_is_cut_off(root: Path, held: Held) -> None:
+    with serving(root, queue=QueuePlan(max_batch=1)) as (server, client):
+        stub = client.prediction.Predict
+        computed = stub.future(ask(x=sample(0)), PATIENCE)
+        eventually(lambda: len(held.begun) == 1)
+        waiting = stub.future(ask(x=sample(1)), PATIENCE)
+        eventually(lambda: server.scheduler.num_waiting == 1)
+        assert not server.stop(0.2)
+        for call in (computed, waiting):
+            assert call.exception(PATIENCE).code() in (Code.UNAVAILABLE, Code.CANCELLED)
+        held.go.set()
+    assert len(held.begun) == 1
+
+
+def test_a_model_that_still_loads_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def slowly(*what: Any, limits: Limits) -> LoadedVersion:
+        begun.set()
+        assert go.wait(PATIENCE)
+        return load_version(*what, limits=limits)
+
+    monkeypatch.setattr("serving.server.load_version", slowly)
+    server = ModelServer(ServerPlan(root, port=0, poll_seconds=POLL_SECONDS)).start()
+    address = f"127.0.0.1:{server.port}"
+    with ThreadPoolExecutor(1) as pool, patient.Client(address, model="toy") as client:
+        assert begun.wait(PATIENCE)
+        raw = Client.at(server.port)
+        for request in (ask(x=sample(0)), ask(version=1, x=sample(0))):
+            with pytest.raises(grpc.RpcError, match="still loading; ask again") as caught:
+                raw.predict(request)
+            assert caught.value.code() == Code.UNAVAILABLE
+        assert code_of(lambda: raw.predict(ask("other", x=sample(0)))) == Code.NOT_FOUND
+        assert [one.state for one in client.status()] == ["LOADING"]
+        asked = pool.submit(client.predict, {"x": sample(0)})
+        go.set()
+        np.testing.assert_allclose(asked.result(PATIENCE)["y"], doubled(sample(0)), rtol=1e-6)
+    raw.channel.close()
+    server.stop(0.0)

@@ -161,6 +161,41 @@ def test_the_policy_says_which_versions_answer(policy: Any, served: list[int], s
         shelf.answering(label="canary")
 
 
+def refused(shelf: Shelf, name: str = "toy", **spec: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(Refusal) as caught, shelf.catalog.lease(name, **spec):
+        pass
+    return caught.value.code, str(caught.value)
+
+
+def test_what_will_be_there_soon_is_told_from_what_will_not(shelf: Shelf) -> None:
+    coming = (grpc.StatusCode.UNAVAILABLE, "model 'toy' is still loading; ask again later")
+    shelf.put(1)
+    assert refused(shelf) == coming
+    with pytest.raises(Refusal, match="still loading"):
+        shelf.catalog.statuses("toy")
+    shelf.look(1)
+    assert refused(shelf) == refused(shelf, version=1) == coming
+    assert refused(shelf, "other") == (
+        grpc.StatusCode.NOT_FOUND,
+        "no model 'other' is served; there is: none",
+    )
+    shelf.look(1)
+    shelf.put(2)
+    shelf.look(1)
+    assert refused(shelf, version=2) == coming and shelf.answering() == 1
+    assert refused(shelf, version=3)[0] == grpc.StatusCode.NOT_FOUND
+    shelf.catalog.configure([ModelSettings("twin", shelf.root / "toy", Specific((1,)))])
+    assert refused(shelf, "twin")[0] == grpc.StatusCode.UNAVAILABLE
+    shelf.look()
+    assert refused(shelf) == (grpc.StatusCode.NOT_FOUND, "no model 'toy' is served; there is: twin")
+
+
+def test_a_model_that_cannot_be_loaded_is_not_waited_for(shelf: Shelf) -> None:
+    shelf.put(1, "broken")
+    shelf.look()
+    assert refused(shelf)[0] == grpc.StatusCode.NOT_FOUND
+
+
 def test_models_that_are_configured_no_more_go(shelf: Shelf) -> None:
     shelf.put(1)
     shelf.look()

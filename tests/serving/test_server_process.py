@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.serving.serving_for_tests import Client, ask, doubled, eventually, put_model, sample
@@ -32,22 +33,26 @@ class Program:
     port: int
     metrics_port: int
 
+    def metric(self, name: str) -> float:
+        """The sum over all labels."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as page:
+            found = re.findall(rf"^{name}(?:{{.*}})? (\S+)", page.read().decode(), re.MULTILINE)
+        return sum(map(float, found))
+
     @property
     def num_waiting(self) -> float:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as page:
-            found = re.search(r"^hsr_queue_requests (\S+)", page.read().decode(), re.MULTILINE)
-        return float(found[1]) if found else 0.0
+        return self.metric("hsr_queue_requests")
 
 
 @contextmanager
-def running(root: Path, repository: Path, port: int = 0) -> Iterator[Program]:
+def running(root: Path, repository: Path, port: int = 0, *more: str) -> Iterator[Program]:
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         metrics_port = free.getsockname()[1]
     command = [sys.executable, "-m", "serving.server", f"--model_base_path={root}", f"--port={port}"]
     options = [f"--metrics_port={metrics_port}", "--poll_seconds=0.1", "--log_requests"]
     process = subprocess.Popen(
-        [*command, *options], cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*command, *options, *more], cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout
@@ -92,3 +97,24 @@ def test_it_survives_being_killed_and_ends_in_peace(tmp_path: Path, repository: 
         _, logged = again.process.communicate(timeout=START_SECONDS)
         assert again.process.returncode == 0
         assert logged.count("signature=slow") == 2 and logged.count("code=OK") == 3
+
+
+@pytest.mark.slow
+def test_what_outlasts_the_draining_is_cut_off_and_the_program_ends(tmp_path: Path, repository: Path) -> None:
+    put_model(tmp_path, 1)
+    with running(tmp_path, repository, 0, "--drain_seconds=0.2") as program:
+        calls = begin_two(program, Client.at(program.port), BUSY_UNTIL_KILLED)
+        program.process.send_signal(signal.SIGTERM)
+        cut_off = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+        assert {call.exception(BUSY_UNTIL_KILLED / 2).code() for call in calls} <= cut_off
+        _, logged = program.process.communicate(timeout=BUSY_UNTIL_KILLED / 2)
+        assert program.process.returncode == 0
+        assert "some requests were cut off by --drain_seconds" in logged
+
+
+def test_without_models_to_look_at_it_ends_with_one_line(tmp_path: Path, repository: Path) -> None:
+    command = [sys.executable, "-m", "serving.server", f"--model_base_path={tmp_path / 'absent'}"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=START_SECONDS)
+    assert done.returncode == 2 and done.stdout == ""
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("error: ") and "absent: is no folder" in said

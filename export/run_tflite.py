@@ -1,0 +1,227 @@
+"""Run a TFLite file of this project on a device, without TensorFlow.
+
+    python -m export.run_tflite --model=vdsr.int8.tflite --input=photo.png --scale=2.5 --output=big.png
+    python -m export.run_tflite --model=ms_ssfnet.float32.tflite --lr_hsi=x.npy --hr_msi=y.npy --output=z.npy
+
+It needs LiteRT (ai-edge-litert), NumPy and Pillow: the extra `device`. Pictures are PNG or JPEG of 8 bits and
+go through `export.pictures`; scenes are .npy files and go through `export.cubes`. Wrong input is one line and
+exit code 2, Ctrl-C exit code 130; files appear whole or not at all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from export.cubes import FusionFile, SceneFusion, require_pair
+from export.pictures import FORMATS, Photo, enlarge_picture, read_photo, require_writable, write_photo
+from export.tflite_model import TFLiteModel, require_kind
+from hsr_tf import checks
+from hsr_tf.atomic import replacing_file
+from hsr_tf.cubic import enlarged_length
+from hsr_tf.enlarging import require_scale
+
+SECONDS_WITHOUT_BAR = 2.0
+Progress = Callable[[int, int], None]
+
+
+def read_array(path: Path, name: str) -> np.ndarray:
+    """An array of a .npy file as it lies there, not yet in memory; nothing is unpickled.
+
+    Raises:
+        OSError: a file that is missing or no such file.
+        ValueError: an array of other than floating-point numbers.
+    """
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        reason = error.strerror or "no .npy file"
+        raise checks.file_error(path, f"cannot be read ({reason})", "write it with numpy.save") from None
+    except (ValueError, EOFError):
+        problem = "is no whole .npy file of numbers"
+        raise checks.file_error(path, problem, "write it with numpy.save") from None
+    checks.require(
+        isinstance(values, np.ndarray) and values.dtype.kind == "f",
+        name,
+        expected="a .npy file of floating-point numbers, as the model was trained on, usually in [0, 1]",
+        received=str(getattr(values, "dtype", "an archive")),
+        remedy="divide integers by their white level",
+    )
+    return values
+
+
+def write_array(values: np.ndarray, path: Path) -> None:
+    """Write a .npy file, whole or not at all."""
+    with replacing_file(path) as draft, open(draft, "wb") as file:
+        np.save(file, values)
+
+
+@contextmanager
+def progress_bar() -> Iterator[Progress]:
+    """A bar on stderr once the work has taken two seconds, where that is a terminal and tqdm is there."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        yield lambda num_done, num_tiles: None
+        return
+    start = time.monotonic()
+    with tqdm(unit="tile", delay=SECONDS_WITHOUT_BAR, disable=not sys.stderr.isatty(), leave=False) as bar:
+
+        def progress(num_done: int, num_tiles: int) -> None:
+            bar.total = num_tiles
+            bar.update(num_done - bar.n)
+            if time.monotonic() - start > SECONDS_WITHOUT_BAR:
+                bar.refresh()
+
+        yield progress
+
+
+def _enlarge_file(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...]:
+    """Read, enlarge and write a picture; the size of the result."""
+    output = Path(asked.output)
+    require_kind(model, "image_network")
+    require_scale(asked.scale)
+    _require_suffix("output", output, tuple(FORMATS))
+    checks.require(
+        asked.kernel_output is None or bool(model.metadata.get("finds_kernel")),
+        "kernel_output",
+        expected="a file of a network that finds a kernel, e.g. kbpn or ikc",
+        received=str(model.metadata.get("method")),
+        remedy="leave it out",
+    )
+    kernel = None if asked.kernel is None else np.asarray(read_array(Path(asked.kernel), "kernel"))
+    photo = read_photo(Path(asked.input))
+    height, width = (enlarged_length(n, asked.scale) for n in photo.values.shape[:2])
+    require_writable(output, photo, (height, width))
+    with progress_bar() as progress:
+        found = enlarge_picture(
+            model, photo.values, asked.scale, tile=asked.tile, kernel=kernel, progress=progress
+        )
+    write_photo(Photo(found.image, photo.icc_profile), output)
+    if asked.kernel_output is not None:
+        assert found.kernel is not None
+        write_array(found.kernel, Path(asked.kernel_output))
+    return height, width
+
+
+def _fuse_files(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...]:
+    """Read, fuse and write a scene; the size of the result."""
+    output = Path(asked.output)
+    require_kind(model, "network")
+    _require_suffix("output", output, (".npy",))
+    views = [read_array(Path(getattr(asked, name)), name) for name in ("lr_hsi", "hr_msi")]
+    require_pair(FusionFile.of(model), views[0].shape, views[1].shape)
+    coarse, sharp = (np.ascontiguousarray(view, np.float32) for view in views)
+    with progress_bar() as progress:
+        cube = SceneFusion(model, asked.tile, progress).fuse(coarse, sharp)
+    write_array(cube, output)
+    return cube.shape
+
+
+def _require_suffix(name: str, path: Path, known: Sequence[str]) -> None:
+    checks.require(
+        path.suffix.lower() in known,
+        name,
+        expected=f"a name that ends in {', '.join(known)}",
+        received=repr(os.fspath(path)),
+        remedy="change the suffix",
+    )
+
+
+def _require_targets(asked: argparse.Namespace) -> None:
+    """Refuse outputs that exist or have no folder, before any work."""
+    for path in (Path(name) for name in (asked.output, asked.kernel_output) if name is not None):
+        if not path.absolute().parent.is_dir():
+            raise checks.file_error(path, f"the folder {path.parent} does not exist", "make it first")
+        if path.exists() and not asked.overwrite:
+            raise checks.file_error(path, "exists", "add --overwrite, or write to another name")
+    if asked.kernel_output is not None:
+        _require_suffix("kernel_output", Path(asked.kernel_output), (".npy",))
+
+
+class _Parser(argparse.ArgumentParser):
+    """Arguments, whose mistakes are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {' '.join(message.split())}; see --help\n")
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _Parser(prog="python -m export.run_tflite", allow_abbrev=False, description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model", required=True, help="file that export.tflite wrote")
+    parser.add_argument("--input", help="PNG or JPEG picture to enlarge")
+    parser.add_argument("--scale", type=float, default=2.0, help="factor, at least 1; 2 by default")
+    parser.add_argument("--kernel", help=".npy file of the blur (k, k), for networks that are told it")
+    parser.add_argument("--kernel_output", help=".npy file for the blur that a blind network finds")
+    parser.add_argument("--lr_hsi", help=".npy file of the coarse cube to fuse, (h, w, C)")
+    parser.add_argument("--hr_msi", help=".npy file of the sharp image to fuse, (s h, s w, c)")
+    parser.add_argument("--output", required=True, help="file to write: .png, .jpg or .npy")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    parser.add_argument("--threads", type=int, default=2, help="of LiteRT; 2 by default")
+    parser.add_argument("--tile", type=int, help="longest side of a tile in pixels of the result")
+    return parser.parse_args(arguments)
+
+
+def _require_sense(asked: argparse.Namespace) -> None:
+    """Refuse arguments that do not belong together."""
+    named = [name for name in ("input", "lr_hsi", "hr_msi") if getattr(asked, name) is not None]
+    checks.require(
+        named in (["input"], ["lr_hsi", "hr_msi"]),
+        "input, lr_hsi, hr_msi",
+        expected="a picture to enlarge (input), or two images to fuse (lr_hsi and hr_msi)",
+        received=", ".join(named) or "none",
+        remedy="give e.g. --input=photo.png",
+    )
+    for name in ("threads", "tile"):
+        value = getattr(asked, name)
+        checks.require(
+            value is None or value >= 1,
+            name,
+            expected="a positive whole number",
+            received=str(value),
+            remedy="leave it out",
+        )
+    kernels = [name for name in ("kernel", "kernel_output") if getattr(asked, name) is not None]
+    checks.require(
+        not kernels or named == ["input"],
+        ", ".join(kernels),
+        expected="none where a scene is fused",
+        received="one",
+        remedy="leave it out",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check, run, write, say what came out; the exit code."""
+    asked = _parsed(arguments)
+    try:
+        _require_sense(asked)
+        _require_targets(asked)
+        start = time.perf_counter()
+        model = TFLiteModel(Path(asked.model), num_threads=asked.threads)
+        size = (_fuse_files if asked.input is None else _enlarge_file)(model, asked)
+    except (ValueError, OSError, MemoryError) as error:
+        if os.environ.get("HSR_DEBUG"):
+            raise
+        message = str(error) or "model: expected memory for its work, got too little; give a smaller --tile"
+        sys.stderr.write(f"error: {' '.join(message.split())}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; nothing was written\n")
+        return 130
+    seconds = time.perf_counter() - start
+    print(f"wrote {asked.output}  {'x'.join(map(str, size))}  ({Path(asked.model).name}, {seconds:.1f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

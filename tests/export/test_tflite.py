@@ -1,0 +1,269 @@
+"""TFLite files answer as Keras does, at sizes they were not traced with; what is no such file is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export import comparison, verify
+from export.comparison import SavedModel, check_file, operators_of
+from export.flatbuffer import described, tflite_metadata, with_metadata
+from export.quantize import OF_PICTURES, IntegerForm, reduced
+from export.saved_model import TrainedModel, export_saved_model
+from export.tflite import convert
+from export.tflite_model import TFLiteModel
+from export.trials import Trial
+from hsr_tf import methods
+from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.pretrained import save_model
+from tests.networks.test_conformance import NUM_BANDS, cameras, observe, stirred
+from tests.networks.test_image_conformance import built, inputs_of
+
+SIZES = ((24, 40), (31, 24), (25, 25))
+CELLS = ((6, 10), (9, 7), (8, 8))
+SLOW = {"dbpn", "kbpn", "srmdnf", "srresnet_concat", "srresnet_sft", "ssf_resnet", "spectral_resnet", "dhsis"}
+LARGEST = {"float32": 1e-4, "float16": 5e-3, "dynamic": 0.08}
+Inputs = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """A small network as it is used, its SavedModel and the float32 file of that."""
+
+    model: ImageNetwork | FusionModel
+    folder: Path
+    saved: SavedModel
+    content: bytes
+
+    def variant(self, name: str, form: IntegerForm = OF_PICTURES) -> bytes:
+        """The file in another precision, as export.tflite makes it."""
+        smaller = reduced(self.content, name, calibration=self.calibration, form=form)
+        return with_metadata(smaller, tflite_metadata(self.content))
+
+    def inputs(self, size: tuple[int, int]) -> Inputs:
+        """Random smooth inputs of about natural contrast."""
+        if isinstance(self.model, FusionModel):
+            views = observe(cameras(self.model.config.scale), size, batch=1)
+            return {name: view.numpy() for name, view in views.items()}
+        views = {name: view.numpy() for name, view in inputs_of(self.model, size, batch=1).items()}
+        return {**views, "lr_image": smooth(*size)}
+
+    def calibration(self) -> Iterator[Inputs]:
+        """Eight inputs, of sizes that no test asks about."""
+        sizes = [(7, 8), (8, 9)] if isinstance(self.model, FusionModel) else [(32, 36), (40, 32)]
+        return iter([self.inputs((rows + i, columns)) for rows, columns in sizes for i in range(4)])
+
+
+def smooth(height: int, width: int) -> np.ndarray:
+    """(1, height, width, 1) float32: a coarse random grid, enlarged."""
+    coarse = np.random.default_rng(height).random((1, 4, 5, 1))
+    return tf.image.resize(coarse, (height, width), "bicubic").numpy().clip(0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Exported]:
+    """Makes each network's files once."""
+    root = tmp_path_factory.mktemp("exported")
+
+    @cache
+    def make(method: str, base: str = "none") -> Exported:
+        single = method in methods.names("image_network")
+        model = built(method) if single else stirred(method, base)
+        place = root / f"{method}_{base}"
+        trained = TrainedModel.load(save_model(model, place, {}))
+        folder = export_saved_model(trained, place / "x" / "1")
+        saved = SavedModel.load(folder)
+        return Exported(trained.model, folder, saved, convert(saved))
+
+    return make
+
+
+def difference(model: TFLiteModel, one: Exported, inputs: Inputs) -> float:
+    """The largest of all outputs from Keras, as a share of the largest value where that is above one."""
+    expected = one.model({name: tf.constant(value) for name, value in inputs.items()})
+    if isinstance(one.model, FusionModel):
+        expected = {"estimate": expected}
+    found = model.run(inputs)
+    assert found.keys() == expected.keys()
+    assert all(found[name].shape == tuple(expected[name].shape) for name in found)
+    return max(
+        float(np.abs(found[name] - expected[name]).max() / max(1.0, np.abs(expected[name]).max()))
+        for name in found
+    )
+
+
+def networks() -> list[Any]:
+    """Every network of the registry, and the bases a fusion model may have; the costly ones are slow."""
+    cases = [(name, "none") for name in [*methods.names("image_network"), *methods.names("network")]]
+    cases += [("ms_ssfnet", base) for base in ("bicubic", "spectral_ls")]
+    slow = {("ms_ssfnet", "bicubic")}
+    return [
+        pytest.param(*case, marks=[pytest.mark.slow] if case[0] in SLOW or case in slow else [])
+        for case in cases
+    ]
+
+
+@pytest.mark.parametrize(("method", "base"), networks())
+def test_files_of_floating_point_answer_as_keras_does(
+    method: str, base: str, exported: Callable[..., Exported]
+) -> None:
+    one = exported(method, base)
+    for variant, largest in LARGEST.items():
+        content = one.variant(variant)
+        assert not [name for name in operators_of(content) if name.startswith("custom ")]
+        model = TFLiteModel(content)
+        assert (model.metadata["method"], model.metadata["scale"]) == (method, one.saved.metadata["scale"])
+        assert set(model.input_shapes) == set(one.saved.metadata["signatures"]["serving_default"])
+        for size in CELLS if isinstance(one.model, FusionModel) else SIZES:
+            assert difference(model, one, one.inputs(size)) < largest, (variant, size)
+
+
+@pytest.mark.slow
+def test_a_base_that_needs_other_operators_is_refused_in_one_line(exported: Callable[..., Exported]) -> None:
+    with pytest.raises(ValueError, match=r"^saved_model: expected builtin [^\n]*StridedSlice[^\n]*$"):
+        exported("ms_ssfnet", "sylvester")
+
+
+@pytest.mark.parametrize("method", ["vdsr", "srcnn", "ms_ssfnet"])
+def test_a_file_of_integers_answers_nearly_as_keras_does(
+    method: str, exported: Callable[..., Exported]
+) -> None:
+    one = exported(method)
+    content = one.variant("int8")
+    model = TFLiteModel(content)
+    size = CELLS[0] if method == "ms_ssfnet" else SIZES[0]
+    assert 1e-6 < difference(model, one, one.inputs(size)) < 0.05
+    assert {"QUANTIZE", "DEQUANTIZE"} <= set(operators_of(content))
+    assert tflite_metadata(content)["weights_sha256"] == one.saved.metadata["weights_sha256"]
+
+
+def test_integer_ends_take_and_give_integers_of_the_same_picture(exported: Callable[..., Exported]) -> None:
+    one = exported("vdsr")
+    model = TFLiteModel(one.variant("int8", IntegerForm(integer_ends=True)))
+    details = [*model._inputs.values(), *model._outputs.values()]
+    assert {detail["dtype"] for detail in details} == {np.int8}
+    step = model._outputs["estimate"]["quantization"][0]
+    assert difference(model, one, one.inputs(SIZES[0])) < 4 * step < 0.1
+
+
+def test_fixed_sizes_are_taken_and_others_refused(exported: Callable[..., Exported]) -> None:
+    one = exported("vdsr")
+    model = TFLiteModel(convert(one.saved, (24, 40)))
+    assert model.metadata["size"] == [24, 40]
+    assert difference(model, one, one.inputs((24, 40))) < LARGEST["float32"]
+    with pytest.raises(ValueError, match=r"^lr_image: expected a shape of \(1, 24, 40, 1\), got .*$"):
+        model.run(one.inputs((24, 41)))
+    fusion = exported("ms_ssfnet")
+    model = TFLiteModel(convert(fusion.saved, (6, 10)))
+    assert model.input_shapes == {"lr_hsi": (1, 6, 10, NUM_BANDS), "hr_msi": (1, 24, 40, 3)}
+    assert difference(model, fusion, fusion.inputs((6, 10))) < LARGEST["float32"]
+
+
+def test_integers_without_a_calibration_are_refused(exported: Callable[..., Exported]) -> None:
+    one = exported("vdsr")
+    with pytest.raises(ValueError, match="calibration: expected real inputs"):
+        reduced(one.content, "int8", calibration=lambda: [])
+    with pytest.raises(ValueError, match="did you mean 'int8'"):
+        reduced(one.content, "int", calibration=list)
+
+
+def test_what_is_no_whole_file_of_this_project_is_one_line(
+    exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    content = exported("vdsr").content
+    cuts = [content[:length] for length in (9, 100, len(content) // 2, len(content) - 500, len(content) - 1)]
+    for bad in (b"", b"TFL3", bytes(200), *cuts):
+        with pytest.raises(ValueError, match=r"^model: expected [^\n]*$"):
+            TFLiteModel(bad)
+    with pytest.raises(OSError, match="cannot be read"):
+        TFLiteModel(tmp_path / "none.tflite")
+
+
+def test_a_file_of_other_origin_is_one_line() -> None:
+    double = tf.function(lambda x: 2 * x, input_signature=[tf.TensorSpec((1, 4))])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([double.get_concrete_function()])
+    foreign = converter.convert()
+    with pytest.raises(ValueError, match=r"^model: expected a file of export.tflite, got [^\n]*$"):
+        TFLiteModel(foreign)
+    with pytest.raises(ValueError, match=r"^inputs: expected x, got y; [^\n]*$"):
+        TFLiteModel(described(foreign, ["x"], ["twice"], {})).run({"y": np.zeros((1, 4))})
+
+
+def trials(one: Exported, number: int = 2) -> list[Trial]:
+    """Pictures with themselves as their truth."""
+    inputs = [one.inputs(size) for size in SIZES[:number]]
+    return [Trial(str(i), given, given["lr_image"][0], 1) for i, given in enumerate(inputs)]
+
+
+def emptied(content: bytes, value: float) -> bytes:
+    """The file with every weight replaced, as a wrong way of conversion does it."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    for tensor in model.subgraphs[0].tensors:
+        data = model.buffers[tensor.buffer].data
+        if tensor.type == 0 and data is not None and len(data):
+            size = len(data) // 4
+            model.buffers[tensor.buffer].data = list(np.full(size, value, np.float32).tobytes())
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def test_a_file_that_kept_its_bounds_stays_with_its_card(
+    exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    one, path = exported("vdsr"), tmp_path / "vdsr.float32.tflite"
+    path.write_bytes(one.content)
+    found = check_file(path, "float32", one.saved, trials(one))
+    assert found.passed and path.exists() and found.num_sizes == 2
+    assert json.loads(path.with_suffix(".json").read_text())["largest_difference"] < 1e-4
+    assert "vdsr" in path.with_suffix(".md").read_text()
+
+
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "NaN"), (0.0, "differs by"), (0.01, "differs by")])
+def test_a_file_that_lost_its_weights_is_moved_aside(
+    value: float, said: str, exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    one, path = exported("srcnn"), tmp_path / "srcnn.float32.tflite"
+    path.write_bytes(emptied(one.content, value))
+    found = check_file(path, "float32", one.saved, trials(one))
+    assert any(said in problem for problem in found.problems)
+    assert not path.exists()
+    assert (tmp_path / "srcnn.float32.tflite.rejected").exists()
+
+
+def test_verify_ends_with_1_for_a_broken_bound(
+    exported: Callable[..., Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, path = exported("srcnn"), tmp_path / "srcnn.float32.tflite"
+    path.write_bytes(one.content)
+    monkeypatch.setattr(verify, "FLAGS", Flags(model=str(path), saved_model=str(one.folder)))
+    monkeypatch.setattr(verify, "default_data", lambda *_: verify.replace(DATA, trials=tmp_path))
+    monkeypatch.setattr(verify.Task, "trials", lambda *_: iter(trials(one)))
+    verify.main()
+    monkeypatch.setitem(comparison.LARGEST_DIFFERENCE, "float32", -1.0)
+    with pytest.raises(SystemExit) as ended:
+        verify.main()
+    assert ended.value.code == 1
+    assert not path.exists() and path.with_name(path.name + ".rejected").exists()
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Those of export.verify."""
+
+    model: str
+    saved_model: str
+    all: bool = False
+    data_dir: str | None = None
+
+
+DATA = verify.default_data("image_network", "trials", "calibration")
