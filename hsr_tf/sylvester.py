@@ -92,7 +92,8 @@ class CoarseInverse:
         """The inverse by the transform that belongs to the border, for images of the size of `like`."""
         sizes = [like.shape[axis] or ops.shape(like)[axis] for axis in (1, 2)]
         dtype = keras.backend.standardize_dtype(like.dtype)
-        gain = gram_spectrum(self.taps, sizes, self._spatial.border, dtype)[None, :, :, None] + weights
+        spectrum = gram_spectrum(self.taps, sizes, self._spatial.border, dtype)
+        gain = ops.expand_dims(spectrum, (0, 3)) + weights
         if self._spatial.border == "circular":
             return lambda image: _divide_by_dft(image, gain)
         rows, columns = (_dct_matrix(n, dtype) for n in sizes)
@@ -235,7 +236,7 @@ def gram_spectrum(taps: np.ndarray, sizes: list[Any], border: str, dtype: str) -
     waves = []
     for size, num_taps in zip(sizes, taps.shape, strict=True):
         lags = ops.convert_to_tensor(turn * (np.arange(num_taps) - num_taps // 2)[None], dtype="int32")
-        waves.append(_angles(ops.arange(size, dtype="int32")[:, None] * lags, 2 * size, dtype))
+        waves.append(_angles(ops.expand_dims(ops.arange(size, dtype="int32"), 1) * lags, 2 * size, dtype))
     weights = ops.convert_to_tensor(taps, dtype=dtype)
 
     def mixed(rows: Tensor, columns: Tensor) -> Tensor:
@@ -250,8 +251,9 @@ def gram_spectrum(taps: np.ndarray, sizes: list[Any], border: str, dtype: str) -
 def _dct_matrix(size: Any, dtype: str) -> Tensor:
     """The orthonormal DCT-II (n, n): row k is a wave of k half turns."""
     index = ops.arange(size, dtype="int32")
-    waves = ops.cos(_angles(index[:, None] * (2 * index[None] + 1), 4 * size, dtype))
-    first = ops.cast(index[:, None] == 0, dtype)
+    down, across = ops.expand_dims(index, 1), ops.expand_dims(index, 0)
+    waves = ops.cos(_angles(down * (2 * across + 1), 4 * size, dtype))
+    first = ops.cast(down == 0, dtype)
     return waves * ops.sqrt((2.0 - first) / ops.cast(size, dtype))
 
 
