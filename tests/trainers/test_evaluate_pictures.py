@@ -15,7 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs
-from hsr_tf.networks.pretrained import save_model, shipped_models
+from hsr_tf.networks.pretrained import ModelCard, save_model, shipped_models
 from hsr_tf.networks.vdsr import VDSR
 from hsr_tf.physics.resize import BicubicResize
 from tests.trainers.test_single_image import scribble
@@ -172,8 +172,7 @@ def test_one_command_scores_pictures(tmp_path: Path, start) -> None:
 
 def test_the_shipped_vdsr_is_small_and_beats_bicubic_at_any_factor(shared_data: Path) -> None:
     (network,) = find_enlargers(["vdsr"], [2.0])
-    card = shipped_models("image_network")[0]
-    assert sum(path.stat().st_size for path in card.folder.iterdir()) < 3e6
+    assert shipped_bytes("vdsr") < 3e6
     picture = load_picture(shared_data / "sisr" / "Set5" / "butterfly.png")
     for case in (Case(1.5), Case(2), Case(2.5), Case(3.7)):
         rows = [
@@ -190,6 +189,31 @@ def test_the_shipped_vdsr_reaches_the_scores_of_its_card(scale: int, least: floa
     pictures, case = [load_picture(p) for p in find_pictures(shared_data / "sisr" / "Set5")], Case(scale)
     rows = [score("vdsr", "Set5", one, case=case, made=network.run(one, case)) for one in pictures]
     found = np.mean([row.psnr for row in rows])
-    told = shipped_models("image_network")[0].record["scores"]["Set5"][f"x{scale}"]["psnr"]
-    assert found == pytest.approx(told, abs=0.01)
+    assert found == pytest.approx(shipped("vdsr").record["scores"]["Set5"][f"x{scale}"]["psnr"], abs=0.01)
     assert found >= least
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sigma", "least"), [(0.2, 28.7), (1.3, 29.8), (2.6, 29.3)])
+def test_the_shipped_kbpn_reaches_the_scores_of_its_card_blind(
+    sigma: float, least: float, shared_data: Path
+) -> None:
+    assert shipped_bytes("kbpn") < 1e7
+    (network,) = find_enlargers(["kbpn"], [4])
+    pictures, case = [load_picture(p) for p in find_pictures(shared_data / "sisr" / "Set5")], Case(4, sigma)
+    rows = [score("kbpn", "Set5", one, case=case, made=network.run(one, case)) for one in pictures]
+    told = shipped("kbpn").record["scores"]["Set5"][f"x4 sigma {sigma}"]
+    assert np.mean([row.psnr for row in rows]) == pytest.approx(told["psnr"], abs=0.01)
+    assert np.mean([row.kernel_l1 for row in rows]) == pytest.approx(told["kernel_l1"], abs=0.01)
+    assert told["psnr"] >= least
+
+
+def shipped(method: str) -> ModelCard:
+    """The card of the one model of a method that comes with the package."""
+    (card,) = (card for card in shipped_models("image_network") if card.config["method"] == method)
+    return card
+
+
+def shipped_bytes(method: str) -> int:
+    """What its files take."""
+    return sum(path.stat().st_size for path in shipped(method).folder.iterdir())
