@@ -419,6 +419,7 @@ def test_an_interrupt_while_writing_leaves_the_old_file(folder: Path) -> None:
     assert everything(folder) == before
 
 
+@pytest.mark.slow
 def test_an_interrupted_solver_ends_with_130_and_writes_nothing(folder: Path) -> None:
     """The command itself, stopped within an iteration."""
     code = """

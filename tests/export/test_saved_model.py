@@ -26,6 +26,12 @@ from tests.networks.test_conformance import cameras, observe, stirred
 from tests.networks.test_image_conformance import built, inputs_of, small
 
 SIZES = ((5, 7), (9, 6), (12, 12))
+SLOW = {"dbpn", "ikc", "kbpn"}
+
+
+def some_slow(names: list[str]) -> list[Any]:
+    """Those that take long are left to `make test-all`; the TFLite files of ikc go through its SavedModel."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
 
 
 @lru_cache(maxsize=4)
@@ -38,7 +44,7 @@ def exported(tmp_path: Path, model: FusionModel | ImageNetwork) -> Any:
     return tf.saved_model.load(str(export_saved_model(trained(tmp_path / "m", model), tmp_path / "x" / "1")))
 
 
-@pytest.mark.parametrize("method", methods.names("image_network"))
+@pytest.mark.parametrize("method", some_slow(methods.names("image_network")))
 def test_a_network_of_single_images_answers_as_keras_does(method: str, tmp_path: Path) -> None:
     served = exported(tmp_path, built(method)).signatures["serving_default"]
     lean = TrainedModel.load(tmp_path / "m").model
@@ -53,7 +59,10 @@ def test_a_network_of_single_images_answers_as_keras_does(method: str, tmp_path:
 @pytest.mark.parametrize(
     ("method", "base"),
     [(method, "none") for method in methods.names("network")]
-    + [("ms_ssfnet", "bicubic"), ("ms_ssfnet", "spectral_ls"), ("ms_ssfnet", "sylvester")],
+    + [
+        pytest.param("ms_ssfnet", base, marks=pytest.mark.slow)
+        for base in ("bicubic", "spectral_ls", "sylvester")
+    ],
 )
 def test_a_fusion_model_answers_as_keras_does(method: str, base: str, tmp_path: Path) -> None:
     model = stirred(method, base)
@@ -124,6 +133,7 @@ def test_encoded_pictures_come_back_as_upscale_makes_them(
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_jpegs_are_taken_and_kernels_answered(tmp_path: Path) -> None:
     served = exported(tmp_path, built("ikc")).signatures["picture"]
     given = png(np.kron(picture(3), np.ones((2, 2, 1), np.uint8)), "JPEG")

@@ -108,8 +108,15 @@ def test_tiles_draw_on_the_same_scene_and_their_loss_vanishes_for_the_truth() ->
     assert max(values) < 1e-10
 
 
-@pytest.mark.parametrize("network", ["pixelwise", "hourglass"])
-@pytest.mark.parametrize("inputs", ["noise", "observations"])
+@pytest.mark.parametrize(
+    ("network", "inputs"),
+    [
+        ("pixelwise", "noise"),
+        ("hourglass", "observations"),
+        pytest.param("pixelwise", "observations", marks=pytest.mark.slow),
+        pytest.param("hourglass", "noise", marks=pytest.mark.slow),
+    ],
+)
 def test_the_published_loss_falls(network: str, inputs: str) -> None:
     model, steps = cameras(6), list[Step]()
     lr_hsi, hr_msi = pair(mixture(24, 36, 6), model)
@@ -120,8 +127,17 @@ def test_the_published_loss_falls(network: str, inputs: str) -> None:
     assert np.mean(losses[-5:]) < 0.3 * np.mean(losses[:3])
 
 
-@pytest.mark.parametrize(("num_channels", "scale"), [(1, 3), (4, 2), (10, 4)])
-@pytest.mark.parametrize("base", ["spectral_ls", "kernel_ls"])
+@pytest.mark.parametrize(
+    ("num_channels", "scale", "base"),
+    [
+        (1, 3, "kernel_ls"),
+        (4, 2, "spectral_ls"),
+        pytest.param(10, 4, "kernel_ls", marks=pytest.mark.slow),
+        pytest.param(10, 4, "spectral_ls", marks=pytest.mark.slow),
+        pytest.param(4, 2, "kernel_ls", marks=pytest.mark.slow),
+        pytest.param(1, 3, "spectral_ls", marks=pytest.mark.slow),
+    ],
+)
 def test_it_is_no_worse_than_its_base(num_channels: int, scale: int, base: str) -> None:
     cube, model = mixture(36, 48, 11), cameras(11, num_channels, scale=scale)
     lr_hsi, hr_msi = pair(cube, model)
@@ -131,6 +147,7 @@ def test_it_is_no_worse_than_its_base(num_channels: int, scale: int, base: str) 
     assert found.details["held_out_error"] <= found.details["base_held_out_error"]
 
 
+@pytest.mark.slow
 def test_with_noise_early_stopping_keeps_the_quality_that_more_steps_would_lose() -> None:
     cube, model, rng = mixture(48, 48, 6), cameras(6), np.random.default_rng(0)
     noisy = [

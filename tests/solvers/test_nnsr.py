@@ -81,6 +81,7 @@ def test_it_beats_the_enlarged_cube_and_repeats_bit_for_bit(scale: int, num_chan
     assert np.square(found.estimate - cube).mean() < 0.8 * np.square(plain - cube).mean()
 
 
+@pytest.mark.slow
 def test_both_images_are_explained_for_a_turned_blur_too() -> None:
     model, _, lr_hsi, hr_msi = scene(
         3, 3, psf=anisotropic_gaussian_psf(3, sigmas=(1.6, 0.7), angle_degrees=35)

@@ -93,6 +93,7 @@ def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterru
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_a_killed_process_started_again_ends_with_the_weights_of_an_uninterrupted_one(
     tmp_path: Path, scene_folder: Path, start: Start
 ):
@@ -172,11 +173,15 @@ def test_learning_rate_rises_then_falls_to_a_thousandth():
     ("flags", "message"),
     [
         (["--learning_rat=1"], "Unknown command line flag 'learning_rat'"),
-        (["--data_dir=/nowhere"], "no such folder"),
+        pytest.param(["--data_dir=/nowhere"], "no such folder", marks=pytest.mark.slow),
         (["--method=ms_ssfne"], "did you mean 'ms_ssfnet'?"),
-        (["--validation_scenes=scene_9"], "expected one of scene_0, scene_1, scene_2"),
+        pytest.param(
+            ["--validation_scenes=scene_9"],
+            "expected one of scene_0, scene_1, scene_2",
+            marks=pytest.mark.slow,
+        ),
         (["--scale=6"], "power of two"),
-        (["--patch_size=400"], "at most"),
+        pytest.param(["--patch_size=400"], "at most", marks=pytest.mark.slow),
         (["--flagfile=/nowhere.flags"], "nowhere.flags"),
     ],
 )
