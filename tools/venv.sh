@@ -86,7 +86,8 @@ if ! current lock || ! current project; then
     touch "$installed/incomplete"
     if ! current lock; then
         rm -f "$installed/lock" "$installed/project"
-        pip_install --require-hashes --only-binary :all: -r requirements.lock
+        # Python compiles what is imported, when it is: compiling all of TensorFlow takes half a minute.
+        pip_install --no-compile --require-hashes --only-binary :all: -r requirements.lock
         record lock
     fi
     rm -f "$installed/project"
