@@ -128,22 +128,35 @@ class Check:
         return self.psnr_before - self.psnr_after
 
 
-def check_file(path: Path, variant: str, reference: SavedModel, trials: Sequence[Trial]) -> Check:
+def check_file(
+    path: Path, variant: str, reference: SavedModel, trials: Sequence[Trial], *, target: Path | None = None
+) -> Check:
     """Run a file on trials, compare, write the card; a file that breaks a bound is moved aside.
 
+    Args:
+        path: the file.
+        variant: its precision.
+        reference: what it was made of.
+        trials: real inputs.
+        target: where a file that keeps the bounds is moved to; None to leave it where it is.
+
     Raises:
-        ValueError: no trials, or a file that LiteRT does not run.
+        ValueError: no trials of the file's size, or a file that LiteRT does not run.
     """
+    fitting, target = _fitting(path, trials), target or path
     checks.require(
-        len(trials) > 0, "data_dir", expected="real images", received="none", remedy="give another folder"
+        len(fitting) > 0,
+        "data_dir",
+        expected="real images, no smaller than the file's fixed size",
+        received=f"{len(trials)}, none of which is large enough",
+        remedy="give another folder, or a smaller size",
     )
-    found = _found(path, variant, reference, _fitting(path, trials))
-    with replacing_file(path.with_suffix(".json")) as draft:
+    found = _found(path, variant, reference, fitting)
+    with replacing_file(target.with_suffix(".json")) as draft:
         draft.write_text(json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n", "utf-8")
-    with replacing_file(path.with_suffix(".md")) as draft:
+    with replacing_file(target.with_suffix(".md")) as draft:
         draft.write_text(card(found, reference.metadata), "utf-8")
-    if not found.passed:
-        os.replace(path, path.with_name(path.name + ".rejected"))
+    os.replace(path, target if found.passed else target.with_name(target.name + ".rejected"))
     return found
 
 
@@ -284,7 +297,14 @@ def card(found: Check, metadata: dict[str, Any]) -> str:
             f"Compared with the SavedModel on {found.num_trials} real inputs of {found.num_sizes} sizes. "
             "The seconds are medians for an estimate of at most 256 x 256 pixels.",
             "",
+            f"An estimated pixel looks {_reach(metadata)} around it.",
+            "",
             f"Operators: {operators}.",
             "",
         ]
     )
+
+
+def _reach(metadata: dict[str, Any]) -> str:
+    reach = metadata.get("reach")
+    return "at the whole image" if reach is None else f"at most {reach} pixels of the (coarse) input"

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,11 @@ METADATA = "hsr_tf.json"
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model as it will be used, and its card."""
+    """A model as it will be used, its card, and the name it is exported by, else that of its folder."""
 
     model: FusionModel | ImageNetwork
     card: ModelCard
+    name: str = ""
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> TrainedModel:
@@ -86,7 +87,7 @@ class TrainedModel:
         return {
             "method": config["method"],
             "kind": self.card.kind,
-            "name": self.card.folder.name,
+            "name": self.name or self.card.folder.name,
             "scale": config["scale"],
             "num_bands": config.get("num_bands"),
             "num_channels": config["num_channels"],
@@ -142,6 +143,7 @@ def export_saved_model(
     if folder.exists() and not overwrite:
         raise checks.file_error(folder, "exists", "take the next version, or add --overwrite")
     folder.parent.mkdir(parents=True, exist_ok=True)
+    trained = replace(trained, name=folder.absolute().parent.name)
     with replacing_folder(folder) as draft:
         signatures = trained.signatures
         _write(trained.model, signatures, draft)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -30,7 +31,6 @@ from export.flatbuffer import described, with_metadata
 from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, reduced
 from export.trials import PICTURES, Task
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_file
 from hsr_tf.data.scenes import data_root
 from hsr_tf.flag_apps import run_app
 
@@ -115,10 +115,11 @@ def export_tflite(
                 form=replace(form, integer_ends=integer_ends),
             )
             path = folder / _file_name(model.metadata["name"], variant, size)
-            with replacing_file(path) as draft:
-                draft.write_bytes(with_metadata(smaller, _metadata(model, size)))
             trials = list(islice(task.trials(data.trials), data.most_trials))
-            found.append(check_file(path, variant, model, trials))
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as workplace:
+                unchecked = Path(workplace) / path.name
+                unchecked.write_bytes(with_metadata(smaller, _metadata(model, size)))
+                found.append(check_file(unchecked, variant, model, trials, target=path))
     return found
 
 

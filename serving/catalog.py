@@ -248,11 +248,11 @@ class Catalog:
         with self._changed:
             self._records[name][version] = record
         try:
-            content = listing(folder)
+            content, is_whole = listing(folder), (folder / GRAPH_FILE).is_file()
         except OSError:
             return False
         is_stable, record.seen = content == record.seen, content
-        if not is_stable or content == record.failed or not (folder / GRAPH_FILE).is_file():
+        if not is_stable or content == record.failed or not is_whole:
             return False
         return self._load_into(record, (name, version, folder))
 

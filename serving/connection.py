@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import random
 import threading
@@ -16,7 +17,6 @@ from serving import messages
 
 MIB = 2**20
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
-LOCAL = ("localhost", "127.", "[::1]", "ipv4:127.", "ipv6:[::1]", "unix:")
 # What the server says, TensorFlow Serving, and gRPC itself with more calls than the server has threads for.
 FULL = ("again later", "queue", "Concurrent RPC limit")
 WRONG_REQUEST = (
@@ -53,6 +53,13 @@ class Settings:
     tile: int | None = None
 
     def __post_init__(self) -> None:
+        checks.require(
+            self.token is None or all("!" <= letter <= "~" for letter in self.token),
+            "token",
+            expected="printable characters without spaces",
+            received="others, such as the end of a line",
+            remedy="strip what the file holds around it",
+        )
         for name in ("deadline_seconds", "max_message_mib", "num_in_flight", "tile"):
             value = getattr(self, name)
             checks.require(
@@ -85,9 +92,6 @@ class Method:
 
 
 PREDICT = Method("/tensorflow.serving.PredictionService/Predict", messages.PredictResponse)
-GET_METADATA = Method(
-    "/tensorflow.serving.PredictionService/GetModelMetadata", messages.GetModelMetadataResponse
-)
 GET_STATUS = Method("/tensorflow.serving.ModelService/GetModelStatus", messages.GetModelStatusResponse)
 
 
@@ -105,7 +109,7 @@ class Connection:
 
     def __init__(self, address: str, settings: Settings) -> None:
         checks.require(
-            settings.token is None or settings.is_secure or address.startswith(LOCAL),
+            settings.token is None or settings.is_secure or is_this_machine(address),
             "token",
             expected="an encrypted connection to another machine",
             received=f"a plain one to {address}",
@@ -120,7 +124,7 @@ class Connection:
                 request_serializer=lambda request: request.SerializeToString(),
                 response_deserializer=method.answer.FromString,
             )
-            for method in (PREDICT, GET_METADATA, GET_STATUS)
+            for method in (PREDICT, GET_STATUS)
         }
         self._told = [("authorization", f"Bearer {settings.token}")] if settings.token else []
 
@@ -202,3 +206,19 @@ def _content(path: str | os.PathLike[str] | None) -> bytes | None:
             return file.read()
     except OSError as error:
         raise checks.file_error(path, f"cannot be read ({error.strerror})", "check its name") from error
+
+
+def is_this_machine(address: str) -> bool:
+    """Whether a connection to HOST:PORT, as gRPC writes addresses, or unix:PATH stays on this machine."""
+    if address.startswith("unix:"):
+        return True
+    host = address.removeprefix("ipv4:").removeprefix("ipv6:").removeprefix("dns:").rpartition(":")[0]
+    return is_loopback(host.removeprefix("[").removesuffix("]"))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches the address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -197,7 +197,14 @@ def to_tensor_proto(values: Any) -> Any:
     if array.dtype.kind in "OSU":
         proto.dtype = DATA_TYPES["DT_STRING"]
         given = [values] if isinstance(values, bytes | str) else np.asarray(values, object).ravel().tolist()
-        proto.string_val.extend(one.encode() if isinstance(one, str) else bytes(one) for one in given)
+        checks.require(
+            all(isinstance(one, bytes | str) for one in given),
+            "input",
+            expected="numbers, or strings alone",
+            received="a mixture, or other objects",
+            remedy="give an array of one type",
+        )
+        proto.string_val.extend(one.encode() if isinstance(one, str) else one for one in given)
         return proto
     name = _TYPES.get(array.dtype.newbyteorder("="))
     checks.require(

@@ -7,7 +7,6 @@ by programs that have none.
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import grpc
 
 from hsr_tf import checks
+from serving.connection import is_loopback as is_loopback
 from serving.telemetry import Call, Telemetry
 
 HEALTH, HEADER, SCHEME = "/grpc.health.v1.Health/", "authorization", "Bearer "
@@ -125,7 +125,8 @@ class TokenCheck(grpc.ServerInterceptor):
         """The handler of a call, or one that refuses it."""
         if handler_call_details.method.startswith(HEALTH) or self._is_known(handler_call_details):
             return continuation(handler_call_details)
-        return grpc.unary_unary_rpc_method_handler(self._refuse)
+        # A stream is refused before its message: who sends none would keep a thread and a place.
+        return grpc.stream_unary_rpc_method_handler(self._refuse)
 
     def _is_known(self, details: Any) -> bool:
         values = [value for key, value in details.invocation_metadata if key == HEADER]
@@ -140,11 +141,3 @@ class TokenCheck(grpc.ServerInterceptor):
             grpc.StatusCode.UNAUTHENTICATED,
             "expected the metadata authorization: Bearer TOKEN with a known token",
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -206,6 +206,7 @@ def test_a_factor_out_of_range_fails(vdsr: Any) -> None:
 def test_the_metadata_say_what_it_is(tmp_path: Path) -> None:
     folder = export_saved_model(trained(tmp_path / "m", stirred("ms_ssfnet", "none")), tmp_path / "x" / "3")
     found = json.loads((folder / "assets.extra" / METADATA).read_text())
+    assert found["name"] == "x"
     assert (found["method"], found["scale"], found["record"]["scores"]["psnr"]) == ("ms_ssfnet", 4, 31.5)
     assert found["signatures"] == {"serving_default": ["lr_hsi", "hr_msi"], "metadata": []}
     served = tf.saved_model.load(str(folder)).signatures["metadata"]

@@ -180,8 +180,13 @@ def test_a_token_is_shown_but_never_over_a_plain_connection_to_others() -> None:
     with asking(model, token="secret") as client:
         client.metadata()
     assert model.tokens == ["Bearer secret"]
-    with pytest.raises(ValueError, match="token: expected an encrypted connection"):
-        Client("10.0.0.1:8500", model="m", settings=Settings(token="secret"))
+    for other in ("10.0.0.1:8500", "localhost.example:8500", "127.example:8500", "dns:127.0.0.1.example:1"):
+        with pytest.raises(ValueError, match="token: expected an encrypted connection"):
+            Client(other, model="m", settings=Settings(token="secret"))
+    for own in ("localhost:1", "127.0.0.9:1", "[::1]:1", "ipv4:127.0.0.1:1", "unix:/tmp/x"):
+        Client(own, model="m", settings=Settings(token="secret")).close()
+    with pytest.raises(ValueError, match="token: expected printable characters"):
+        Settings(token="secret\n")
 
 
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path) -> None:

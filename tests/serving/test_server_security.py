@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Event
 
 import grpc
 import pytest
@@ -104,10 +105,17 @@ def test_clients_need_a_token_except_for_health(root: Path, tmp_path: Path) -> N
             client.metadata = (("authorization", given),) if given else ()
             assert code_of(lambda: client.predict(ask(x=sample(0)))) == Code.UNAUTHENTICATED
             assert code_of(client.states) == Code.UNAUTHENTICATED
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            predict = channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+            held = Event()  # the headers are sent, and never a message
+            with pytest.raises(grpc.RpcError) as refused:
+                predict(iter(held.wait, True), timeout=20)
+            held.set()
+            assert refused.value.code() == Code.UNAUTHENTICATED
         client.metadata = (("authorization", f"Bearer {TOKENS[0]}"),) * 2
         assert code_of(lambda: client.predict(ask(x=sample(0)))) == Code.UNAUTHENTICATED
         labels = {"model": "-", "method": "unauthenticated", "signature": "-", "code": "UNAUTHENTICATED"}
-        assert server.telemetry.registry.get_sample_value("hsr_requests_total", labels) == 11
+        assert server.telemetry.registry.get_sample_value("hsr_requests_total", labels) == 12
 
 
 def test_files_of_no_use_are_named(tmp_path: Path) -> None:
