@@ -17,6 +17,7 @@ import numpy as np
 from export.tflite_model import TFLiteModel
 from hsr_tf import checks
 from hsr_tf.memory import require_memory
+from hsr_tf.scene_pair import require_pair, sharp_part
 from hsr_tf.tiling import AxisTile, even_parts, plan_axis
 
 Progress = Callable[[int, int], None]
@@ -78,14 +79,15 @@ class SceneFusion:
             OSError: too little memory.
         """
         told = FusionFile.of(self.model)
-        require_pair(told, lr_hsi.shape, hr_msi.shape)
+        require_pair(told, lr_hsi, hr_msi)
+        require_memory("estimate", (*hr_msi.shape[:2], told.num_bands), 4, None)
         for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
             checks.require_finite(name, image)
         rows, columns = _plan(told, (lr_hsi.shape[0], lr_hsi.shape[1]), self.tile)
         places = [(row, column) for row in rows for column in columns]
         result = np.empty((*hr_msi.shape[:2], told.num_bands), np.float32)
         for num_done, place in enumerate(places, start=1):
-            out = tuple(_sharp(axis.out, told.scale) for axis in place)
+            out = tuple(sharp_part(axis.out, told.scale) for axis in place)
             result[out] = self._part(told, lr_hsi, hr_msi, place)
             self.progress(num_done, len(places))
         return result
@@ -93,10 +95,10 @@ class SceneFusion:
     def _part(self, told: FusionFile, lr_hsi: np.ndarray, hr_msi: np.ndarray, place: Place) -> np.ndarray:
         """One tile of the estimate."""
         windows = tuple(axis.window for axis in place)
-        kept = tuple(_sharp(axis.kept, told.scale) for axis in place)
+        kept = tuple(sharp_part(axis.kept, told.scale) for axis in place)
         fine = told.fixed and (told.scale * told.fixed[0], told.scale * told.fixed[1])
         coarse = grown(lr_hsi[windows][None], told.fixed)
-        sharp = grown(hr_msi[tuple(_sharp(window, told.scale) for window in windows)][None], fine)
+        sharp = grown(hr_msi[tuple(sharp_part(window, told.scale) for window in windows)][None], fine)
         estimate = self.model.run({"lr_hsi": coarse, "hr_msi": sharp})["estimate"]
         checks.require(
             estimate.shape == (*sharp.shape[:3], told.num_bands),
@@ -115,30 +117,6 @@ def grown(image: np.ndarray, size: Size | None) -> np.ndarray:
         return np.ascontiguousarray(image)
     missing = [n - m for n, m in zip(size, image.shape[1:3], strict=True)]
     return np.pad(image, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
-
-
-def require_pair(told: FusionFile, lr_hsi: tuple[int, ...], hr_msi: tuple[int, ...]) -> None:
-    """Refuse shapes that do not fit a model or one another, and an estimate that memory does not hold.
-
-    Raises:
-        ValueError, OSError: in one line.
-    """
-    checks.require(
-        len(lr_hsi) == 3 and lr_hsi[-1] == told.num_bands and min(lr_hsi) > 0,
-        "lr_hsi",
-        expected=f"(h, w, {told.num_bands})",
-        received=str(lr_hsi),
-        remedy="give the bands that the model was trained for",
-    )
-    expected = (*(told.scale * n for n in lr_hsi[:2]), told.num_channels)
-    checks.require(
-        hr_msi == expected,
-        "hr_msi",
-        expected=f"{expected}, {told.scale} times the size of lr_hsi",
-        received=str(hr_msi),
-        remedy="crop or resample one of them",
-    )
-    require_memory("estimate", (*expected[:2], told.num_bands), 4, None)
 
 
 def _plan(told: FusionFile, size: Size, tile: int | None) -> list[list[AxisTile]]:
@@ -176,8 +154,3 @@ def _room(told: FusionFile, size: Size) -> list[int]:
         remedy="export other sizes, or none",
     )
     return room
-
-
-def _sharp(part: slice, scale: int) -> slice:
-    """The sharp pixels of a slice of coarse ones."""
-    return slice(scale * part.start, scale * part.stop)

@@ -6,11 +6,11 @@
               and to the output, and all that is no convolution, stay in float32 (`IntegerForm`)
     int8 with integer ends: everything that can be integers, the inputs and outputs too
 
-The mixed recipe of "int8" is what keeps the picture. On held-out training images VDSR at x2 loses 0.28 dB
-with everything in integers, 0.12 with the last addition in float32, and 0.01 with the first and last
-convolution in float32 as well, in the same time. MS-SSFNet at x8 loses 2.9 dB with all convolutions in
-integers, 1.2 without the first ones and the last, and 0.03 without the two next to each input and the three
-next to the output.
+The mixed recipe of "int8" is what keeps the picture. On training images VDSR at x2 loses 0.28 dB with
+everything in integers, 0.12 with the last addition in float32, and 0.01 with the first and last convolution
+in float32 as well, in the same time. MS-SSFNet at x8 loses 2.9 dB on a training scene with all convolutions
+in integers, 1.2 without the first ones and the last, and 0.03 without the two next to each input and the
+three next to the output.
 """
 
 from __future__ import annotations

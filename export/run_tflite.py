@@ -14,23 +14,21 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
-from export.cubes import FusionFile, SceneFusion, require_pair
+from export.cubes import FusionFile, SceneFusion
 from export.pictures import FORMATS, Photo, enlarge_picture, read_photo, require_writable, write_photo
 from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
 from hsr_tf.atomic import replacing_file
 from hsr_tf.cubic import enlarged_length
 from hsr_tf.enlarging import require_scale
-
-SECONDS_WITHOUT_BAR = 2.0
-Progress = Callable[[int, int], None]
+from hsr_tf.scene_pair import require_pair
+from hsr_tf.tile_progress import tile_bar
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
@@ -64,26 +62,6 @@ def write_array(values: np.ndarray, path: Path) -> None:
         np.save(file, values)
 
 
-@contextmanager
-def progress_bar() -> Iterator[Progress]:
-    """A bar on stderr once the work has taken two seconds, where that is a terminal and tqdm is there."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
-        yield lambda num_done, num_tiles: None
-        return
-    start = time.monotonic()
-    with tqdm(unit="tile", delay=SECONDS_WITHOUT_BAR, disable=not sys.stderr.isatty(), leave=False) as bar:
-
-        def progress(num_done: int, num_tiles: int) -> None:
-            bar.total = num_tiles
-            bar.update(num_done - bar.n)
-            if time.monotonic() - start > SECONDS_WITHOUT_BAR:
-                bar.refresh()
-
-        yield progress
-
-
 def _enlarge_file(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...]:
     """Read, enlarge and write a picture; the size of the result."""
     output = Path(asked.output)
@@ -101,7 +79,7 @@ def _enlarge_file(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, .
     photo = read_photo(Path(asked.input))
     height, width = (enlarged_length(n, asked.scale) for n in photo.values.shape[:2])
     require_writable(output, photo, (height, width))
-    with progress_bar() as progress:
+    with tile_bar() as progress:
         found = enlarge_picture(
             model, photo.values, asked.scale, tile=asked.tile, kernel=kernel, progress=progress
         )
@@ -118,9 +96,9 @@ def _fuse_files(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...
     require_kind(model, "network")
     _require_suffix("output", output, (".npy",))
     views = [read_array(Path(getattr(asked, name)), name) for name in ("lr_hsi", "hr_msi")]
-    require_pair(FusionFile.of(model), views[0].shape, views[1].shape)
+    require_pair(FusionFile.of(model), *views)
     coarse, sharp = (np.ascontiguousarray(view, np.float32) for view in views)
-    with progress_bar() as progress:
+    with tile_bar() as progress:
         cube = SceneFusion(model, asked.tile, progress).fuse(coarse, sharp)
     write_array(cube, output)
     return cube.shape

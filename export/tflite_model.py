@@ -12,8 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from export.flatbuffer import DEFAULT, tflite_metadata
 from hsr_tf import checks
-
-KINDS = {"image_network": "enlarges pictures", "network": "fuses scenes"}
+from hsr_tf.scene_pair import WHAT_MODELS_DO
 
 
 class TFLiteModel:
@@ -99,8 +98,8 @@ def require_kind(model: TFLiteModel, kind: str) -> dict[str, Any]:
     checks.require(
         wanted <= told.keys() and told["kind"] == kind,
         "model",
-        expected=f"a file that {KINDS[kind]}",
-        received=f"one that {KINDS.get(str(told.get('kind')), 'says not what it does')}",
+        expected=f"a file that {WHAT_MODELS_DO[kind]}",
+        received=f"one that {WHAT_MODELS_DO.get(str(told.get('kind')), 'says not what it does')}",
         remedy="give another file, or other inputs",
     )
     return told

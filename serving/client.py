@@ -11,23 +11,22 @@ TensorFlow nor Keras is loaded: pictures are worked through by `hsr_tf.enlarging
 from __future__ import annotations
 
 import json
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import flags
-from tqdm import tqdm
 
 from hsr_tf import checks
 from hsr_tf.cubic import enlarged_length
 from hsr_tf.enlarging import Enlarged, PictureModel, TileControls, enlarge, require_scale
 from hsr_tf.flag_apps import run_app
+from hsr_tf.scene_pair import WHAT_MODELS_DO
+from hsr_tf.tile_progress import tile_bar
 from serving import messages
 from serving.connection import GET_STATUS, MIB, PREDICT, Connection, Settings
 from serving.scenes import FusionServer, Limits, SceneTiles
@@ -35,8 +34,6 @@ from serving.scenes import FusionServer, Limits, SceneTiles
 FLAGS = flags.FLAGS
 DEFAULT, METADATA = "serving_default", "metadata"
 PICTURE_TILE = 512
-SECONDS_WITHOUT_BAR = 2.0
-KINDS = {"image_network": "enlarges pictures", "network": "fuses scenes"}
 
 
 @dataclass(frozen=True)
@@ -151,7 +148,7 @@ class Client:
             return outputs["estimate"], outputs["kernel"][0] if "kernel" in outputs else None
 
         model = PictureModel(told["scale"], told["num_channels"], told["reach"], run)
-        with _bar() as progress:
+        with tile_bar() as progress:
             controls = TileControls(
                 tile=self.settings.tile or PICTURE_TILE,
                 progress=progress,
@@ -170,9 +167,8 @@ class Client:
         server = FusionServer.of(self._require_kind("network"))
         limits = Limits(self.settings.max_message_mib * MIB, self.settings.tile, self.settings.num_in_flight)
         tiles = SceneTiles(server, lambda inputs, name: self.predict(inputs, signature_name=name), limits)
-        coarse, sharp = (np.asarray(image, np.float32) for image in (lr_hsi, hr_msi))
-        with _bar() as progress:
-            return tiles.fuse(coarse, sharp, progress)
+        with tile_bar() as progress:
+            return tiles.fuse(np.asarray(lr_hsi), np.asarray(hr_msi), progress)
 
     def _spec(self, signature_name: str) -> Any:
         spec = messages.ModelSpec(name=self.model, signature_name=signature_name)
@@ -186,8 +182,8 @@ class Client:
         checks.require(
             told["kind"] == kind,
             "model",
-            expected=f"one that {KINDS[kind]}",
-            received=f"{self.model}, which {KINDS[told['kind']]}",
+            expected=f"one that {WHAT_MODELS_DO[kind]}",
+            received=f"{self.model}, which {WHAT_MODELS_DO[told['kind']]}",
             remedy="name another model of the server",
         )
         return told
@@ -198,9 +194,8 @@ def _read(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
     try:
         told = json.loads(outputs[METADATA].item())
         wanted = ("method", "scale", "num_channels", "num_bands", "reach")
-        right = (
-            told["kind"] in KINDS and DEFAULT in told["signatures"] and all(name in told for name in wanted)
-        )
+        complete = DEFAULT in told["signatures"] and all(name in told for name in wanted)
+        right = told["kind"] in WHAT_MODELS_DO and complete
     except (KeyError, TypeError, ValueError, AttributeError):
         right = False
     checks.require(
@@ -211,21 +206,6 @@ def _read(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
         remedy="export it again, or ask its signatures with predict",
     )
     return told
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, once it has taken seconds, where stderr is a terminal."""
-    start = time.monotonic()
-    with tqdm(unit="tile", delay=SECONDS_WITHOUT_BAR, disable=not sys.stderr.isatty(), leave=False) as bar:
-
-        def progress(num_done: int, num_tiles: int) -> None:
-            bar.total = num_tiles
-            bar.update(num_done - bar.n)
-            if time.monotonic() - start > SECONDS_WITHOUT_BAR:
-                bar.refresh()
-
-        yield progress
 
 
 def define_flags() -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.memory import require_memory
+from hsr_tf.scene_pair import require_pair, sharp_part
 from hsr_tf.tiling import AxisTile, computed, even_parts, plan_axis
 
 Arrays = dict[str, np.ndarray]
@@ -70,7 +71,7 @@ class SceneTiles:
     limits: Limits
 
     def fuse(self, lr_hsi: np.ndarray, hr_msi: np.ndarray, progress: Progress) -> np.ndarray:
-        """The estimate (s h, s w, C) float32 of (h, w, C) and (s h, s w, c) float32.
+        """The estimate (s h, s w, C) float32 of (h, w, C) and (s h, s w, c), floating point.
 
         Raises:
             ValueError: images that do not fit the model or one another, a scene that is too large for a
@@ -78,7 +79,10 @@ class SceneTiles:
             OSError: trouble of the connection, too little memory.
         """
         server = self.server
-        _require_pair(server, lr_hsi, hr_msi)
+        require_pair(server, lr_hsi, hr_msi)
+        for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
+            checks.require_finite(name, image)
+        lr_hsi, hr_msi = (image.astype(np.float32, copy=False) for image in (lr_hsi, hr_msi))
         size = lr_hsi.shape[:2]
         if self._fits_whole(size):
             found = self._estimate(lr_hsi, hr_msi, {})
@@ -91,14 +95,14 @@ class SceneTiles:
 
         def compute(place: Place) -> np.ndarray:
             windows = tuple(axis.window for axis in place)
-            kept = tuple(_sharp(axis.kept, server.scale) for axis in place)
-            part = hr_msi[tuple(_sharp(window, server.scale) for window in windows)]
+            kept = tuple(sharp_part(axis.kept, server.scale) for axis in place)
+            part = hr_msi[tuple(sharp_part(window, server.scale) for window in windows)]
             return self._estimate(lr_hsi[windows], part, shared)[kept]
 
         result = np.empty((*hr_msi.shape[:2], server.num_bands), np.float32)
         tiles = computed(places, compute, num_parallel=self.limits.num_in_flight)
         for num_done, (place, values) in enumerate(tiles, start=1):
-            result[tuple(_sharp(axis.out, server.scale) for axis in place)] = values
+            result[tuple(sharp_part(axis.out, server.scale) for axis in place)] = values
             progress(num_done, len(places))
         return result
 
@@ -163,31 +167,6 @@ class SceneTiles:
         _require_answer("estimate", found, (1, *hr_msi.shape[:2], self.server.num_bands))
         assert found is not None
         return found[0]
-
-
-def _sharp(part: slice, scale: int) -> slice:
-    """The sharp pixels of a slice of coarse ones."""
-    return slice(scale * part.start, scale * part.stop)
-
-
-def _require_pair(server: FusionServer, lr_hsi: np.ndarray, hr_msi: np.ndarray) -> None:
-    expected = tuple(server.scale * n for n in lr_hsi.shape[:2])
-    checks.require(
-        lr_hsi.ndim == 3 and lr_hsi.shape[-1] == server.num_bands and min(lr_hsi.shape) > 0,
-        "lr_hsi",
-        expected=f"(h, w, {server.num_bands})",
-        received=str(lr_hsi.shape),
-        remedy="give the bands that the model was trained for",
-    )
-    checks.require(
-        hr_msi.shape == (*expected, server.num_channels),
-        "hr_msi",
-        expected=f"{(*expected, server.num_channels)}, {server.scale} times the size of lr_hsi",
-        received=str(hr_msi.shape),
-        remedy="crop or resample one of them",
-    )
-    for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
-        checks.require_finite(name, image)
 
 
 def _require_answer(name: str, found: np.ndarray | None, shape: tuple[int, ...] | None) -> None:

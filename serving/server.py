@@ -274,6 +274,8 @@ def _say_what_is_served(server: ModelServer) -> None:
     if not is_loopback(server.plan.host):
         for warning in server.plan.security.weaknesses:
             print(f"warning: {warning}", file=sys.stderr)
+        if server.plan.metrics_port:
+            print("warning: whoever reaches --metrics_port reads the metrics", file=sys.stderr)
     print(f"listening on {server.plan.host}:{server.port}", flush=True)
 
 

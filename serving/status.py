@@ -151,8 +151,9 @@ def _read_model(entry: Any, root: Path) -> ModelSettings:
         remedy="export the model there first",
     )
     policy = _read_policy(entry.model_version_policy, present)
+    served = policy.candidates(present)[: policy.number(present)]
     for label, version in entry.version_labels.items():
-        _require_present(f"version_labels[{shortened(label)}]", version, policy.candidates(present))
+        _require_present(f"version_labels[{shortened(label)}]", version, served)
     return ModelSettings(entry.name, base_path, policy, dict(entry.version_labels))
 
 

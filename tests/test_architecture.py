@@ -27,6 +27,8 @@ LAYERS = (
         "hsr_tf.ops",
         "hsr_tf.options",
         "hsr_tf.scene",
+        "hsr_tf.scene_pair",
+        "hsr_tf.tile_progress",
     ),
     (
         "hsr_tf.blind_losses",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +21,7 @@ import hsr_tf
 from hsr_tf import cli
 from hsr_tf.scene import Scene
 from tests.solver_for_tests import blended, registered
+from tests.test_atomic import files_limited_to
 
 WAVELENGTHS_NM = np.arange(400.0, 701.0, 10.0)
 COMMANDS = ("simulate", "fuse", "upscale", "evaluate", "info", "methods")
@@ -205,17 +204,6 @@ def test_bad_input_is_one_line_and_changes_nothing(
     assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1), answer
     assert answer.err.startswith("error: ") and words in answer.err
     assert everything(folder) == before
-
-
-@contextmanager
-def files_limited_to(num_bytes: int) -> Iterator[None]:
-    """Writes beyond so many bytes a file fail, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("limit", [0, 3000, 12_000])

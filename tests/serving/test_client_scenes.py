@@ -143,6 +143,7 @@ def test_scenes_that_cannot_be_cut_are_refused(reach: int | None, num_bytes: int
         (lambda x, y: (x[..., :3], y), r"lr_hsi: expected \(h, w, 5\)"),
         (lambda x, y: (x, y[:-4]), r"hr_msi: expected \(104, 88, 3\), 4 times the size"),
         (lambda x, y: (x * np.nan, y), "lr_hsi: expected finite values"),
+        (lambda x, y: (x, (255 * y).astype(np.uint8)), "hr_msi: expected floating-point values.*uint8"),
     ],
 )
 def test_images_that_do_not_fit_are_not_sent(change: Any, said: str) -> None:

@@ -229,7 +229,8 @@ def reload(client: Client, *models: dict[str, Any]) -> Any:
         entry = request.config.model_config_list.config.add(
             name=model["name"], base_path=model.get("path", "")
         )
-        entry.model_version_policy.specific.versions.extend(model.get("versions", ()))
+        if "versions" in model:
+            entry.model_version_policy.specific.versions.extend(model["versions"])
         entry.version_labels.update(model.get("labels", {}))
     return client.models.HandleReloadConfigRequest(request, PATIENCE).status
 
@@ -245,6 +246,7 @@ def test_models_versions_and_labels_are_chosen_while_it_runs(root: Path) -> None
             [{"name": "toy", "path": "../..", "versions": [1]}],
             [{"name": "toy", "versions": [3]}],
             [{"name": "toy", "versions": [1], "labels": {"stable": 2}}],
+            [{"name": "toy", "labels": {"stable": 1}}],  # the latest alone is served
             [{"name": "toy", "versions": [1]}] * 2,
             [{"name": "", "path": "toy", "versions": [1]}],
             [{"name": "absent", "versions": [1]}],
