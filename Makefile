@@ -6,7 +6,7 @@ VENV ?= .venv
 # Empty: the Python that VENV already has, else python3.
 PYTHON ?=
 WORKERS ?= 2
-UV ?= uv
+UV ?= $(VENV)/bin/uv
 
 RUN = $(VENV)/bin/python
 PACKAGES = $(foreach name,hsr_tf trainers export serving benchmarks,$(if $(wildcard $(name)/*.py),$(name)))
@@ -47,7 +47,7 @@ bench: setup  ## speed of the models and of the simulation
 bench-solvers: setup  ## quality and time of the solvers (ARGS=--memory: their memory)
 	$(RUN) -m benchmarks.solvers $(ARGS)
 
-lock:  ## write requirements.lock anew from setup.cfg (needs uv; UPGRADE=--upgrade takes newer versions)
+lock: setup  ## write requirements.lock anew from setup.cfg (UPGRADE=--upgrade takes newer versions)
 	$(UV) pip compile setup.cfg --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock --quiet $(UPGRADE)
 

@@ -18,6 +18,8 @@ case "$*" in
         echo "venv" >>"$FAKE_LOG"
         rm -rf "$4" && mkdir -p "$4/bin" && cp "$0" "$4/bin/python" && touch "$4/pyvenv.cfg" ;;
     "-m pip --version") ;;
+    *.hsr_tf/uv) echo "uv" >>"$FAKE_LOG" ;;
+    "-m uv "*) echo "lock-by-uv" >>"$FAKE_LOG"; exit "${FAKE_UV:-0}" ;;
     *requirements.lock) echo "lock" >>"$FAKE_LOG"; exit "${FAKE_PIP:-0}" ;;
     *editable*) echo "project" >>"$FAKE_LOG" ;;
     *) exit 9 ;;
@@ -32,13 +34,14 @@ class Checkout:
     root: Path
 
     def run(
-        self, *, python: str = "", version: str = "3.11", pip: int = 0
+        self, *, python: str = "", version: str = "3.11", pip: int = 0, uv: int = 0
     ) -> subprocess.CompletedProcess[str]:
-        """Run the script; `version` is what the stand-in claims to be, `pip` its exit status for the lock."""
+        """Run the script; `version` is what the stand-in claims to be, `pip` and `uv` their exit status."""
         environment = os.environ | {
             "FAKE_BASE": str(self.root / "bin" / "python3"),
             "FAKE_LOG": str(self.root / "log"),
             "FAKE_PIP": str(pip),
+            "FAKE_UV": str(uv),
             "FAKE_VERSION": version,
             "PATH": f"{self.root / 'bin'}:{os.environ['PATH']}",
         }
@@ -85,6 +88,21 @@ def test_only_the_content_of_the_inputs_counts(checkout: Checkout) -> None:
     (checkout.root / "requirements.lock").write_text("second\n")
     checkout.run()
     assert checkout.steps() == ["lock", "project"]
+
+
+def test_uv_installs_where_the_lock_names_it_and_pip_where_uv_cannot(checkout: Checkout) -> None:
+    blocks = [
+        "tqdm==4 \\\n    --hash=sha256:a\n",
+        "uv==1 \\\n    --hash=sha256:b\n    # via hsr_tf\n",
+        "wheel==1 \\\n    --hash=sha256:c\n",
+    ]
+    (checkout.root / "requirements.lock").write_text("".join(blocks))
+    assert checkout.run().returncode == 0
+    assert checkout.steps() == ["venv", "uv", "lock-by-uv", "project"]
+    assert (checkout.root / ".venv" / ".hsr_tf" / "uv").read_text() == blocks[1]
+    shutil.rmtree(checkout.root / ".venv")
+    assert checkout.run(uv=2).returncode == 0
+    assert checkout.steps() == ["venv", "uv", "lock-by-uv", "lock", "project"]
 
 
 def test_an_installation_cut_short_is_made_anew(checkout: Checkout) -> None:
