@@ -50,7 +50,7 @@ LAYERS = (
     ("hsr_tf.networks",),
     ("hsr_tf.solvers",),
     ("hsr_tf.fusion", "hsr_tf.report", "hsr_tf.solve", "hsr_tf.upscaling", "hsr_tf.weights"),
-    ("export", "hsr_tf.cli", "hsr_tf.cli_upscale", "hsr_tf.flag_apps", "serving", "trainers"),
+    ("export", "hsr_tf.cli", "hsr_tf.flag_apps", "serving", "trainers"),
     ("benchmarks",),
 )
 RANKS = {unit: rank for rank, units in enumerate(LAYERS) for unit in units}

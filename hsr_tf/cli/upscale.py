@@ -22,6 +22,11 @@ from hsr_tf import checks
 from hsr_tf.report import terminal
 
 Progress = Callable[[int, int], None]
+EXAMPLES = (
+    "hsr upscale --input=photo.png --scale=2.5 --output=big.png",
+    "hsr upscale --input=photos --scale=4 --method=bicubic --output=big_photos",
+    "hsr upscale --input=old.jpg --scale=4 --method=kbpn --kernel_output=blur.npy --output=new.png",
+)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,72 @@
+"""The `hsr` command, one module a command.
+
+Bad input ends with one line on stderr and exit code 2, an interrupt with 130; a result is written whole or
+not at all. `HSR_DEBUG=1` shows the traceback as well. Keras is loaded only by the commands that compute, and
+only after the files have been looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from hsr_tf import __version__
+from hsr_tf.cli import evaluate, fuse, info, list_methods, simulate, upscale
+from hsr_tf.report import terminal
+
+app = typer.Typer(
+    name="hsr",
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A low-resolution hyperspectral cube and a sharp colour image in, the sharp cube out; "
+    "or a picture in, a larger one out.",
+    epilog="Start with [bold]hsr methods[/bold] and [bold]hsr fuse --help[/bold].",
+)
+
+
+def _examples(lines: Sequence[str]) -> str:
+    """An epilogue; the empty lines keep rich from joining the examples."""
+    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"[cyan]{line}[/cyan]" for line in lines)
+
+
+def _add(name: str, command: Callable[..., Any], examples: Sequence[str]) -> None:
+    app.command(name, epilog=_examples(examples))(command)
+
+
+@app.callback(invoke_without_command=True)
+def _hsr(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"hsr {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+_add("simulate", simulate.simulate, simulate.EXAMPLES)
+_add("fuse", fuse.fuse, fuse.EXAMPLES)
+_add("upscale", upscale.upscale, upscale.EXAMPLES)
+_add("evaluate", evaluate.evaluate, evaluate.EXAMPLES)
+_add("info", info.info, info.EXAMPLES)
+_add("methods", list_methods.methods, list_methods.EXAMPLES)
+
+
+def main() -> None:
+    """Entry point of the `hsr` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line (without the program's name) and return its exit code.
+
+    0: done. 2: bad input, one line on stderr says which. 130: interrupted. 1: an error of the program itself.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    return terminal.exit_code(lambda: app(list(arguments), prog_name="hsr", standalone_mode=False))

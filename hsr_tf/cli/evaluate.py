@@ -1,0 +1,52 @@
+"""`hsr evaluate`: an estimate held against the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsr_tf.cli.words import require_apart, require_json, write_json
+from hsr_tf.report import terminal
+
+EXAMPLES = (
+    "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8",
+    "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8 --json=scores.json",
+)
+
+
+def evaluate(
+    reference: Annotated[Path, typer.Option(help="The true sharp cube.")],
+    estimate: Annotated[Path, typer.Option(help="The estimated cube; it is clipped to [0, 1] first.")],
+    scale: Annotated[int, typer.Option(help="The factor between the fused resolutions, for ERGAS.")],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the scores to this file as well.")
+    ] = None,
+) -> None:
+    """Score an estimate against the truth: PSNR, RMSE, SSIM, SAM, ERGAS."""
+    from hsr_tf import io
+
+    if json_file is not None:
+        require_json(json_file)
+        require_apart([json_file], [reference, estimate])
+    with terminal.working("reading the two cubes"):
+        truth, guess = io.load(reference), io.load(estimate)
+    with terminal.working("scoring"):
+        terminal.load_keras()
+        from hsr_tf.metrics import scorecard
+        from hsr_tf.report.screen import scorecard_table
+
+        card = scorecard(truth.cube, guess.cube, scale=scale)
+    terminal.show(scorecard_table(card))
+    if json_file is not None:
+        write_json(
+            json_file,
+            {
+                "reference": str(reference),
+                "estimate": str(estimate),
+                "scale": scale,
+                "scores": card.as_dict(),
+            },
+        )
+        typer.echo(f"wrote {json_file}")

@@ -1,0 +1,147 @@
+"""`hsr fuse`: a coarse cube and a sharp image of the same ground into the sharp cube."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hsr_tf import checks
+from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart
+from hsr_tf.report import terminal
+
+EXAMPLES = (
+    "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --output=z.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --adapt --output=z.h5",
+    "hsr fuse --lr_hsi=x.mat --hr_msi=y.png --psf=gaussian:fwhm=6 --output=z.mat",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
+)
+
+
+def fuse(
+    lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
+    hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
+    output: Annotated[
+        Path, typer.Option(help="Where to; the suffix says the format (.h5, .mat, .npz, a folder).")
+    ],
+    method: Annotated[str, typer.Option(help="Name of the method, see hsr methods.")] = "spectral_ls",
+    srf: Srf = None,
+    psf: Psf = None,
+    srf_outside: SrfOutside = "error",
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a trained model; the shipped one for these sizes by default."),
+    ] = None,
+    adapt: Annotated[
+        bool,
+        typer.Option("--adapt", help="Adapt the network of --method to these two images first."),
+    ] = False,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of a solver, NAME=VALUE; may be given again for others."),
+    ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option("--max_seconds", help="A solver ends after so long with its best estimate so far."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all that a solver draws.")] = 0,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="File (.npz) from which a long solver goes on when it is started again."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw estimated kernel and response into this file (.png).")
+    ] = None,
+) -> None:
+    """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
+
+    Without --psf and --srf the cameras are those that simulated files
+    tell of, else gaussian and nikon_d700. What is wrong with the images
+    (dead bands, no data) is told in warnings and repaired.
+    """
+    from hsr_tf import io
+    from hsr_tf.report.screen import facts, fusion_facts
+    from hsr_tf.scene import Observation
+
+    io.writer_for(output)
+    written = [path for path in (output, checkpoint, picture) if path is not None]
+    require_apart(written, [lr_hsi, hr_msi])
+    if picture is not None:
+        _require_picture(picture)
+    with terminal.working("reading the two images"):
+        observation = Observation.from_pair(io.load(lr_hsi), io.load(hr_msi))
+    with terminal.working("loading the method"):
+        terminal.load_keras()
+        from hsr_tf import fusion
+        from hsr_tf import methods as registry
+        from hsr_tf.options import adapted, with_options
+        from hsr_tf.solvers.solver import Controls
+
+        known = registry.get(method, registry.FUSION_KINDS)
+        chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
+        _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
+        in_file = srf in (None, "estimate") and srf_outside == "error"
+        response = srf if in_file else loaded_srf(srf, srf_outside, observation.lr_hsi)
+    iterates = chosen.kind == "solver"
+    controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
+    with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
+        solution = fusion.fuse(
+            observation,
+            chosen,
+            psf=psf,
+            srf=response,
+            weights=None if adapt else weights,
+            controls=controls,
+        )
+    with terminal.working("writing"):
+        io.save(solution.estimate, output)
+        if picture is not None:
+            _draw_cameras(picture, observation, solution)
+    lines = [*fusion_facts(observation, solution), ("wrote", str(output))]
+    terminal.show(facts([*lines, ("drew", str(picture or ""))]))
+
+
+def _require_picture(path: Path) -> None:
+    from hsr_tf.report.canvas import require_png
+
+    require_png(path)
+    if not path.absolute().parent.is_dir():
+        raise checks.file_error(path, f"the folder {path.absolute().parent} does not exist", "make it first")
+
+
+def _require_estimated_cameras(
+    picture: Path | None, needs: tuple[str, ...], kind: str, words: tuple[str | None, str | None]
+) -> None:
+    estimated = "estimate" in words or (kind == "solver" and not {"psf", "srf"} <= set(needs))
+    checks.require(
+        picture is None or estimated,
+        "picture",
+        expected="a method that estimates kernel or response",
+        received="one that is given both",
+        remedy="add --psf=estimate or --srf=estimate, or leave the picture out",
+    )
+
+
+def _draw_cameras(path: Path, observation: Any, solution: Any) -> None:
+    from hsr_tf.report.cameras import CamerasData, cameras_sheet
+
+    told = solution.estimate.metadata
+    names = str(observation.hr_msi.metadata.get("channels", ""))
+    title = f"{told['method']}, x{observation.scale}"
+    name = observation.lr_hsi.name
+    cameras_sheet(
+        path,
+        CamerasData(
+            title=f"{name}, {title}" if name else title,
+            psf=solution.psf,
+            srf=solution.srf,
+            shift_pixels=solution.shift_pixels,
+            wavelengths_nm=observation.lr_hsi.wavelengths_nm,
+            channels=tuple(names.split(",")) if names else (),
+        ),
+    )

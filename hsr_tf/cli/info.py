@@ -1,0 +1,27 @@
+"""`hsr info`: what a file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsr_tf.report import terminal
+
+EXAMPLES = (
+    "hsr info balloons.h5",
+    "hsr info a_folder_of_png_bands",
+)
+
+
+def info(
+    file: Annotated[Path, typer.Argument(help="A cube or image file, or a folder of PNG bands.")],
+) -> None:
+    """Show what a file holds: size, wavelengths, scaling, values, metadata."""
+    from hsr_tf import io
+    from hsr_tf.report.screen import facts, file_facts
+
+    with terminal.working("reading"):
+        summary = io.describe(file)
+    terminal.show(facts(file_facts(summary)))

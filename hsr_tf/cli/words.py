@@ -1,0 +1,72 @@
+"""What the commands share: options of the same name and meaning, and checks of file names."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hsr_tf import checks
+
+Psf = Annotated[
+    str | None,
+    typer.Option(
+        "--psf",
+        help="Blur of the hyperspectral camera, in pixels of the sharp image: gaussian, gaussian:fwhm=6, "
+        "gaussian:sigma=2x4,angle=30, box:size=5, motion:length=9,angle=30, identity, or a file; "
+        "hsr fuse takes estimate too, to find it from the images.",
+    ),
+]
+Srf = Annotated[
+    str | None,
+    typer.Option(
+        "--srf",
+        help="Response of the colour camera: nikon_d700, a camera of colour-science, or a CSV file; "
+        "hsr fuse takes estimate too.",
+    ),
+]
+SrfOutside = Annotated[
+    str,
+    typer.Option(
+        "--srf_outside",
+        help="Bands that the response does not cover: error, or zero (the camera is blind there).",
+    ),
+]
+
+
+def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:
+    """The response of a camera in words or a file, at the bands of a scene."""
+    from hsr_tf.physics.cameras import DEFAULT_SRF
+    from hsr_tf.physics.spectral import load_srf
+
+    return load_srf(srf or DEFAULT_SRF, scene.wavelengths_nm, outside=outside, num_bands=scene.num_bands)
+
+
+def require_apart(outputs: list[Path], inputs: list[Path]) -> None:
+    """Refuse to write over what is read."""
+    for output in outputs:
+        for given in inputs:
+            if output.exists() and given.exists() and output.samefile(given):
+                raise checks.file_error(output, "is an input as well", "write to another name")
+
+
+def require_json(path: Path) -> None:
+    """Refuse a name for a JSON file that could not be written."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        problem = "is a folder" if path.is_dir() else f"the folder {path.absolute().parent} does not exist"
+        raise checks.file_error(path, problem, "give the name of a file in a folder that exists")
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """Write a JSON file, whole or not at all."""
+    from hsr_tf.atomic import replacing_file
+
+    with replacing_file(path) as draft:
+        draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def size_words(scene: Any) -> str:
+    """HxWxC."""
+    return "x".join(map(str, scene.shape))
