@@ -71,8 +71,15 @@ def simulate(
     lr_cube, hr_cube = (np.asarray(ops.convert_to_numpy(image))[0] for image in pair)
     lr_told, hr_told = simulation_metadata(cameras, psf=psf, snr_db=snr_db, seed=seed)
     inherited = _inherited(scene.metadata)
-    lr_hsi = Scene(lr_cube, scene.wavelengths_nm, scene.name, {**inherited, **lr_told})
-    hr_msi = Scene(hr_cube, None, scene.name, {**inherited, **hr_told})
+    grid = scene.georeference
+    lr_hsi = replace(
+        scene,
+        cube=lr_cube,
+        metadata={**inherited, **lr_told},
+        nodata_mask=None,
+        georeference=None if grid is None else grid.coarser(cameras.scale),
+    )
+    hr_msi = Scene(hr_cube, None, scene.name, {**inherited, **hr_told}, georeference=grid)
     return Observation(lr_hsi, hr_msi, cameras.scale)
 
 

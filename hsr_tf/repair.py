@@ -2,9 +2,10 @@
 
 Found before anything is solved, each told in one line (`hsr_tf.disagreement` looks for wrong cameras):
 
-- dead bands of X, constant where others vary: left out of the solve, filled in the estimate by linear
-  interpolation of the bands beside them. With M (kept bands, C) for that interpolation Y = Z M R, so that the
-  kept bands have the response M R and nothing of Y is lost. Dead channels of Y are left out.
+- dead bands of X, constant where others vary, and those on a file's bad-band list: left out of the solve,
+  filled in the estimate by linear interpolation of the bands beside them. With M (kept bands, C) for that
+  interpolation Y = Z M R, so that the kept bands have the response M R and nothing of Y is lost. Dead
+  channels of Y are left out.
 - saturated samples, which pile up at the maximum of a band or channel: named and kept.
 - pixels without data in X or Y: for the solve they get the value of the nearest pixel with data; the estimate
   has zeros there and a mask that tells so.
@@ -37,6 +38,7 @@ class Repaired:
     Attributes:
         observation: without masks, NaN and (unless they were to be kept) dead bands.
         source: X as it came.
+        sharp: Y as it came.
         findings: what was found and done, one line each.
         bands: indices of the bands of X that are left, increasing.
         channels: indices of the channels of Y that are left, increasing.
@@ -48,6 +50,7 @@ class Repaired:
 
     observation: Observation
     source: Scene
+    sharp: Scene
     findings: tuple[str, ...]
     bands: NDArray[np.int64]
     channels: NDArray[np.int64]
@@ -65,12 +68,23 @@ class Repaired:
         return replace(model, spectral=SpectralResponse(matrix, channels=names, name=model.spectral.name))
 
     def whole_scene(self, cube: NDArray[np.float32], metadata: Mapping[str, Any]) -> Scene:
-        """The estimate (H, W, bands left) with every band, and zeros and a mask where there is no data."""
+        """The estimate (H, W, bands left) with every band, and zeros and a mask where there is no data.
+
+        It has what X tells of its bands, and the grid of Y, or that of X in finer pixels.
+        """
         if len(self.bands) < self.source.num_bands:
             cube = cube @ self.mixing.astype(cube.dtype)
         if self.nodata is not None:
             cube = np.where(self.nodata[..., None], cube.dtype.type(0), cube)
-        return Scene(cube, self.source.wavelengths_nm, self.source.name, metadata, self.nodata)
+        nodata = self.source.nodata if self.sharp.nodata is None else self.sharp.nodata
+        return replace(
+            self.source,
+            cube=cube,
+            metadata=metadata,
+            nodata_mask=self.nodata,
+            nodata=nodata,
+            georeference=self.observation.sharp_grid(),
+        )
 
     def full_response(self, srf: NDArray[np.float64]) -> NDArray[np.float64]:
         """A response (bands left, channels left) as (C, c), zero where left out; M times it is `srf`."""
@@ -92,7 +106,7 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
     """
     lr_hsi, hr_msi, scale = observation.lr_hsi, observation.hr_msi, observation.scale
     holes = {"lr_hsi": _holes("lr_hsi", lr_hsi), "hr_msi": _holes("hr_msi", hr_msi)}
-    bands, channels = _live(lr_hsi.cube, holes["lr_hsi"]), _live(hr_msi.cube, holes["hr_msi"])
+    bands, channels = _live(lr_hsi, holes["lr_hsi"]), _live(hr_msi, holes["hr_msi"])
     mixing = _mixing(bands, lr_hsi)
     findings = [
         *_dead_line("lr_hsi", "band", lr_hsi, bands, "left out, and filled from the bands beside them"),
@@ -115,6 +129,7 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
     return Repaired(
         observation=images,
         source=lr_hsi,
+        sharp=hr_msi,
         findings=tuple(findings),
         bands=bands,
         channels=channels,
@@ -140,11 +155,14 @@ def _holes(name: str, scene: Scene) -> Mask | None:
     return mask
 
 
-def _live(cube: NDArray[np.float32], hole: Mask | None) -> NDArray[np.int64]:
-    """Indices of the bands that vary over the pixels with data; all of them where none does."""
+def _live(scene: Scene, hole: Mask | None) -> NDArray[np.int64]:
+    """Indices of the bands that vary over the pixels with data and are not on the bad-band list; else all."""
+    cube = scene.cube
     pixels = cube.reshape(-1, cube.shape[-1]) if hole is None else cube[~hole]
-    varying = np.flatnonzero(pixels.max(0) > pixels.min(0))
-    return varying if len(varying) else np.arange(cube.shape[-1])
+    varying = pixels.max(0) > pixels.min(0)
+    if scene.good_bands is not None:
+        varying &= scene.good_bands
+    return np.flatnonzero(varying) if varying.any() else np.arange(cube.shape[-1])
 
 
 def _mixing(bands: NDArray[np.int64], scene: Scene) -> NDArray[np.float64]:
@@ -169,8 +187,7 @@ def _with_cube(scene: Scene, cube: NDArray[np.float32], bands: NDArray[np.int64]
     """The scene with another cube, of which the bands named are left, and no mask."""
     if len(bands) == scene.num_bands:
         return scene if cube is scene.cube else replace(scene, cube=cube, nodata_mask=None)
-    wavelengths = None if scene.wavelengths_nm is None else scene.wavelengths_nm[bands]
-    return replace(scene, cube=cube[..., bands], wavelengths_nm=wavelengths, nodata_mask=None)
+    return scene.with_bands(cube[..., bands], bands)
 
 
 def _masks(
@@ -187,11 +204,17 @@ def _masks(
 
 
 def _dead_line(name: str, word: str, scene: Scene, left: NDArray[np.int64], done: str) -> list[str]:
-    dead = np.setdiff1d(np.arange(scene.num_bands), left)
-    if not len(dead):
-        return []
-    kind = "all zero" if not scene.cube[..., dead].any() else "constant"
-    return [f"{name}: {len(dead)} dead {_plural(word, dead)} {_named(dead, scene)} ({kind}); {done}"]
+    out = np.setdiff1d(np.arange(scene.num_bands), left)
+    listed = out[:0] if scene.good_bands is None else out[~scene.good_bands[out]]
+    dead = np.setdiff1d(out, listed)
+    lines = []
+    if len(dead):
+        kind = "all zero" if not scene.cube[..., dead].any() else "constant"
+        lines.append(f"{name}: {len(dead)} dead {_plural(word, dead)} {_named(dead, scene)} ({kind}); {done}")
+    if len(listed):
+        bands = f"{len(listed)} {_plural(word, listed)} {_named(listed, scene)}"
+        lines.append(f"{name}: {bands} on the bad-band list of the file; {done}")
+    return lines
 
 
 def _saturated_line(

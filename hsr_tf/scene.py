@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import require, require_finite
+from hsr_tf.georeference import Georeference
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +23,16 @@ class Scene:
         name: what to call the scene in tables and pictures.
         metadata: anything else: white_level, source, units, instrument.
         nodata_mask: (H, W) bool, True where the pixel holds no data; None when every pixel does.
+        fwhm_nm: (C,) full width at half maximum of each band in nanometres, or None when unknown.
+        band_names: (C,) names of the bands, or None when they have none.
+        good_bands: (C,) bool, False for the bands that the file's bad-band list leaves out; None without one.
+        georeference: where the pixels lie on the ground, or None when unknown.
+        nodata: the stored value that stood, and will stand again, in pixels without data; None without one.
 
     Raises:
         ValueError: a cube that is not 3-D, empty, not of real numbers, or not finite outside the mask;
-            wavelengths that do not match the bands or are not positive; a mask of another size.
+            wavelengths or widths that do not match the bands or are not positive; a mask of another size;
+            names or a bad-band list of another length.
     """
 
     cube: NDArray[np.float32]
@@ -33,6 +40,11 @@ class Scene:
     name: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     nodata_mask: NDArray[np.bool_] | None = None
+    fwhm_nm: NDArray[np.float64] | None = None
+    band_names: tuple[str, ...] | None = None
+    good_bands: NDArray[np.bool_] | None = None
+    georeference: Georeference | None = None
+    nodata: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cube", _as_cube(self.cube))
@@ -40,8 +52,15 @@ class Scene:
         height, width, bands = self.cube.shape
         if self.nodata_mask is not None:
             object.__setattr__(self, "nodata_mask", _as_mask(self.nodata_mask, (height, width)))
-        if self.wavelengths_nm is not None:
-            object.__setattr__(self, "wavelengths_nm", _as_wavelengths(self.wavelengths_nm, bands))
+        for name in ("wavelengths_nm", "fwhm_nm"):
+            if (values := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _as_nanometres(name, values, bands))
+        if self.band_names is not None:
+            object.__setattr__(self, "band_names", tuple(str(name) for name in self.band_names))
+            _require_one_a_band("band_names", len(self.band_names or ()), bands)
+        if self.good_bands is not None:
+            object.__setattr__(self, "good_bands", np.asarray(self.good_bands).astype(bool).ravel())
+            _require_one_a_band("good_bands", len(self.good_bands), bands)
         _require_finite_outside(self.cube, self.nodata_mask)
 
     @property
@@ -54,6 +73,18 @@ class Scene:
         """(H, W, C)."""
         height, width, bands = self.cube.shape
         return int(height), int(width), int(bands)
+
+    def with_bands(self, cube: NDArray[np.float32], bands: NDArray[np.integer[Any]]) -> Scene:
+        """The scene with a cube that holds these bands of it (indices), every pixel with data."""
+        return replace(
+            self,
+            cube=cube,
+            wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[bands],
+            nodata_mask=None,
+            fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[bands],
+            band_names=None if self.band_names is None else tuple(self.band_names[i] for i in bands),
+            good_bands=None if self.good_bands is None else self.good_bands[bands],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +115,12 @@ class Observation:
             received=_pixels(self.hr_msi),
             remedy="check the scale, and crop both files to the same ground",
         )
+
+    def sharp_grid(self) -> Georeference | None:
+        """Where the sharp pixels lie: what Y tells, else the grid of X in pixels s times finer, else None."""
+        if self.hr_msi.georeference is not None or self.lr_hsi.georeference is None:
+            return self.hr_msi.georeference
+        return self.lr_hsi.georeference.coarser(1 / self.scale)
 
     @classmethod
     def from_pair(cls, lr_hsi: Scene, hr_msi: Scene) -> Observation:
@@ -165,23 +202,33 @@ def _as_cube(values: Any) -> NDArray[np.float32]:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _as_wavelengths(values: Any, num_bands: int) -> NDArray[np.float64]:
-    wavelengths = np.array(values, dtype=np.float64)
+def _as_nanometres(name: str, values: Any, num_bands: int) -> NDArray[np.float64]:
+    nanometres = np.array(values, dtype=np.float64)
     require(
-        wavelengths.shape == (num_bands,),
-        "wavelengths_nm",
+        nanometres.shape == (num_bands,),
+        name,
         expected=f"one value for each of the {num_bands} bands",
-        received=f"shape {wavelengths.shape}",
-        remedy="give the centre of every band in nanometres, or None",
+        received=f"shape {nanometres.shape}",
+        remedy="give one for every band in nanometres, or None",
     )
     require(
-        bool(np.all(np.isfinite(wavelengths) & (wavelengths > 0))),
-        "wavelengths_nm",
+        bool(np.all(np.isfinite(nanometres) & (nanometres > 0))),
+        name,
         expected="positive finite nanometres",
-        received=f"values between {wavelengths.min():g} and {wavelengths.max():g}",
+        received=f"values between {nanometres.min():g} and {nanometres.max():g}",
         remedy="repair them, or give None when they are unknown",
     )
-    return wavelengths
+    return nanometres
+
+
+def _require_one_a_band(name: str, received: int, num_bands: int) -> None:
+    require(
+        received == num_bands,
+        name,
+        expected=f"one for each of the {num_bands} bands",
+        received=str(received),
+        remedy="give one for every band, or None",
+    )
 
 
 def _as_mask(values: Any, size: tuple[int, int]) -> NDArray[np.bool_]:

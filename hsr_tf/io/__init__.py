@@ -24,18 +24,31 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from hsr_tf.checks import file_error
-from hsr_tf.io.hdf5 import open_hdf5, write_hdf5
+from hsr_tf.io.hdf5 import create_hdf5, open_hdf5, write_hdf5
 from hsr_tf.io.mat import open_mat, write_mat
 from hsr_tf.io.npz import open_npz, write_npz
 from hsr_tf.io.png import open_png, write_png
 from hsr_tf.io.png_folder import open_png_folder, write_png_folder
 from hsr_tf.io.source import BandSource, ReadRequest, to_scene
+from hsr_tf.io.stream import CubeHeader, CubeReader, CubeWriter
 from hsr_tf.io.summary import FileSummary, summarise
 from hsr_tf.io.tiff import open_tiff, write_tiff
 from hsr_tf.scene import Scene
 
-__all__ = ["FileSummary", "describe", "load", "save", "writer_for"]
+__all__ = [
+    "CubeHeader",
+    "CubeReader",
+    "CubeWriter",
+    "FileSummary",
+    "create_cube",
+    "describe",
+    "load",
+    "open_cube",
+    "save",
+    "writer_for",
+]
 
+Creator = Callable[[Path, CubeHeader], AbstractContextManager[CubeWriter]]
 Opener = Callable[[Path, ReadRequest], AbstractContextManager[BandSource]]
 Writer = Callable[[Scene, Path], None]
 
@@ -57,6 +70,8 @@ _WRITERS: dict[str, Writer] = {
     ".tif": write_tiff,
     ".tiff": write_tiff,
 }
+# What `create_cube` writes part by part.
+_CREATORS: dict[str, Creator] = {".h5": create_hdf5, ".hdf5": create_hdf5}
 
 
 def load(
@@ -99,6 +114,39 @@ def describe(
     request = ReadRequest(key=key, layout=layout, white_level=white_level)
     with _open_source(Path(path), request) as source:
         return summarise(source, white_level)
+
+
+@contextmanager
+def open_cube(
+    path: str | os.PathLike[str],
+    *,
+    key: str | None = None,
+    layout: str | None = None,
+    white_level: float | None = None,
+    max_gib: float = 16.0,
+) -> Iterator[CubeReader]:
+    """A file of which parts are read as they are needed; arguments and errors as in `load`.
+
+    `max_gib` counts for formats that can only be read at once.
+    """
+    request = ReadRequest(key=key, layout=layout, white_level=white_level, max_gib=max_gib)
+    with _open_source(Path(path), request) as source:
+        yield CubeReader(source, request)
+
+
+@contextmanager
+def create_cube(path: str | os.PathLike[str], header: CubeHeader) -> Iterator[CubeWriter]:
+    """A file that is written part by part, in any order; it appears when the block ends without error.
+
+    Raises:
+        OSError: a format that cannot be written so (the message names those that can), a full disk.
+    """
+    writer_for(path)
+    suffix = Path(path).suffix.lower()
+    if suffix not in _CREATORS:
+        raise file_error(Path(path), "cannot be written part by part", f"use one of {', '.join(_CREATORS)}")
+    with _CREATORS[suffix](Path(os.path.realpath(path)), header) as writer:
+        yield writer
 
 
 def save(scene: Scene, path: str | os.PathLike[str]) -> Path:

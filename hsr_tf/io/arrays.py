@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
+from hsr_tf.io.source import PartReader
 
 AXES = ("band", "row", "col")
 WHITE_LEVEL_NAMES = ("white_level", "reflectance_scale", "scale")
@@ -35,8 +36,8 @@ def parse_layout(layout: str) -> tuple[int, int, int]:
     return band, row, col
 
 
-def band_reader(array: Any, layout: str) -> tuple[tuple[int, int, int], Callable[[int, int], NDArray[Any]]]:
-    """(H, W, C) of an array or data set and a function that reads its bands start..stop as (n, H, W).
+def band_reader(array: Any, layout: str) -> tuple[tuple[int, int, int], PartReader]:
+    """(H, W, C) of an array or data set and a function that reads a part of it as (bands, rows, columns).
 
     A 2-D one is a single band; its rows come first unless `layout` names the columns first.
     """
@@ -44,15 +45,20 @@ def band_reader(array: Any, layout: str) -> tuple[tuple[int, int, int], Callable
     if array.ndim == 2:
         (height, width), turned = array.shape, col < row
         shape = (width, height, 1) if turned else (height, width, 1)
-        return shape, lambda _start, _stop: (array[...].T if turned else array[...])[None]
 
-    def read_bands(start: int, stop: int) -> NDArray[Any]:
+        def read_band(_bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+            part = array[cols, rows].T if turned else array[rows, cols]
+            return np.asarray(part)[None]
+
+        return shape, read_band
+
+    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
         window = [slice(None)] * 3
-        window[band] = slice(start, stop)
+        window[band], window[row], window[col] = bands, rows, cols
         return np.asarray(array[tuple(window)]).transpose(band, row, col)
 
     bands, height, width = (int(array.shape[axis]) for axis in (band, row, col))
-    return (height, width, bands), read_bands
+    return (height, width, bands), read
 
 
 def choose_key(

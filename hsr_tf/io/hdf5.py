@@ -4,6 +4,9 @@ Read: dataset `cube` (or the key given, or the only 3-D array), order of axes in
 (band,row,col when absent), white level in an attribute `white_level`, `reflectance_scale` or `scale` (of
 255 or more) of the dataset or the file, `wavelength_nm` (C,), optional `nodata_mask` (row, col). Other
 attributes become the metadata.
+Also read where they are there: `fwhm_nm`, `band_names`, `good_bands` (C,), and of the cube the attributes
+`nodata`, `gain` and `offset` (value = gain * stored + offset), `transform` (six numbers
+in rasterio's order) and `crs_wkt`.
 Written: `cube` float32, band,row,col, one compressed chunk a band; the values are those of the scene, so no
 white level belongs to them, and the one of the original file is kept as `source_white_level`.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +26,19 @@ from numpy.typing import NDArray
 
 from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import require
+from hsr_tf.georeference import Georeference
 from hsr_tf.io.arrays import band_reader, choose_key, find_white_level
-from hsr_tf.io.guarded import created_hdf5
+from hsr_tf.io.guarded import GuardedFile, created_hdf5
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding
+from hsr_tf.io.stream import CubeHeader, CubeWriter, header_of
 from hsr_tf.scene import Scene
 
 FORMAT = "HDF5"
 DEFAULT_LAYOUT = "band,row,col"
 WAVELENGTH_NAMES = ("wavelength_nm", "wavelengths_nm")
 MAX_ATTRIBUTE_BYTES = 60_000
+TILE_CHUNK = 64
+OF_THE_CUBE = ("nodata", "gain", "offset", "transform", "crs_wkt")
 
 
 @contextmanager
@@ -44,9 +52,11 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     with opened(path, FORMAT) as file:
         dataset = find_dataset(path, file, request.key, preferred=("cube",))
         with decoding(path, FORMAT):
-            attributes = {**_attributes(file), **_attributes(dataset)}
+            own = _attributes(dataset)
+            told = {name: own.pop(name, None) for name in OF_THE_CUBE}
+            attributes = {**_attributes(file), **own}
         layout = request.layout or str(attributes.pop("layout", DEFAULT_LAYOUT))
-        shape, read_bands = band_reader(dataset, layout)
+        shape, read = band_reader(dataset, layout)
         level = find_white_level(path, attributes, given=request.white_level)
         for name in ("layout", "white_level"):
             attributes.pop(name, None)
@@ -55,17 +65,31 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         with decoding(path, FORMAT):
             wavelengths = _companion(file, WAVELENGTH_NAMES, (shape[2],), strict=request.key is None)
             mask = _companion(file, ("nodata_mask",), shape[:2], strict=False)
+            widths, good = (
+                _companion(file, (name,), (shape[2],), strict=False) for name in ("fwhm_nm", "good_bands")
+            )
+            names = _names(file, shape[2])
+            grid = (
+                None if told["transform"] is None else Georeference(tuple(told["transform"]), told["crs_wkt"])
+            )
         yield BandSource(
             path=path,
             format=FORMAT,
             shape=shape,
             dtype=dataset.dtype,
-            read_bands=decoded(path, FORMAT, read_bands),
+            read=decoded(path, FORMAT, read),
             white_level=level,
             wavelengths_nm=None if wavelengths is None else wavelengths.ravel(),
             metadata=attributes,
             name=str(attributes.get("scene", "")),
             nodata_mask=mask,
+            nodata=None if told["nodata"] is None else float(told["nodata"]),
+            fwhm_nm=widths,
+            band_names=names,
+            good_bands=good,
+            georeference=grid,
+            gain=told["gain"],
+            offset=0.0 if told["offset"] is None else told["offset"],
         )
 
 
@@ -76,17 +100,80 @@ def write_hdf5(scene: Scene, path: Path) -> None:
         OSError: the disk is full or the place cannot be written; an older file stays as it was.
         ValueError: metadata too large for an HDF5 attribute.
     """
-    attributes = _writable(scene.metadata)
-    with replacing_file(path) as temporary, created_hdf5(temporary) as (file, guarded):
-        file.attrs.update({**attributes, "scene": scene.name})
-        dataset = _create_cube(file, scene.shape)
+    header = header_of(scene)
+    with _created(path, header, chunk=_band_chunk(*scene.shape[:2])) as (file, dataset, guarded):
         for band in range(scene.num_bands):
             dataset[band] = scene.cube[..., band]
             guarded.raise_failure()
-        if scene.wavelengths_nm is not None:
-            file.create_dataset("wavelength_nm", data=scene.wavelengths_nm)
         if scene.nodata_mask is not None:
             file.create_dataset("nodata_mask", data=scene.nodata_mask.astype(np.uint8), compression="gzip")
+
+
+@contextmanager
+def create_hdf5(path: Path, header: CubeHeader) -> Iterator[CubeWriter]:
+    """The same file, written part by part: chunks of all bands and 64 x 64 pixels.
+
+    Raises:
+        OSError: the disk is full or the place cannot be written; an older file stays as it was.
+    """
+    height, width, num_bands = header.shape
+    chunk = (num_bands, min(height, TILE_CHUNK), min(width, TILE_CHUNK))
+    with _created(path, header, chunk=chunk) as (_, dataset, guarded):
+        yield _Hdf5Writer(dataset, guarded)
+
+
+@dataclass(frozen=True)
+class _Hdf5Writer:
+    dataset: h5py.Dataset
+    guarded: GuardedFile
+
+    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        """Put (h, w, C) values into their place."""
+        self.dataset[:, rows, cols] = np.moveaxis(values, -1, 0)
+        self.guarded.raise_failure()
+
+
+@contextmanager
+def _created(
+    path: Path, header: CubeHeader, *, chunk: tuple[int, int, int]
+) -> Iterator[tuple[h5py.File, h5py.Dataset, GuardedFile]]:
+    """A new file with all that the header tells, and an empty cube to fill."""
+    attributes = _writable(header.metadata)
+    height, width, num_bands = header.shape
+    with replacing_file(path) as temporary, created_hdf5(temporary) as (file, guarded):
+        file.attrs.update({**attributes, "scene": header.name})
+        dataset = file.create_dataset(
+            "cube",
+            (num_bands, height, width),
+            header.dtype,
+            chunks=chunk,
+            compression="gzip",
+            compression_opts=1,
+            shuffle=True,
+        )
+        dataset.attrs["layout"] = DEFAULT_LAYOUT
+        _write_header(file, dataset, header)
+        yield file, dataset, guarded
+
+
+def _write_header(file: h5py.File, dataset: h5py.Dataset, header: CubeHeader) -> None:
+    """Wavelengths, widths, names and the bad-band list as data sets; the rest as attributes of the cube."""
+    for name, values in (("wavelength_nm", header.wavelengths_nm), ("fwhm_nm", header.fwhm_nm)):
+        if values is not None:
+            file.create_dataset(name, data=values)
+    if header.band_names is not None:
+        file.create_dataset("band_names", data=list(header.band_names), dtype=h5py.string_dtype())
+    if header.good_bands is not None:
+        file.create_dataset("good_bands", data=np.asarray(header.good_bands).astype(np.uint8))
+    told: dict[str, Any] = {
+        "white_level": header.white_level,
+        "nodata": header.nodata,
+        "gain": header.gain,
+        "offset": None if header.gain is None else header.offset,
+    }
+    if header.georeference is not None:
+        told |= {"transform": header.georeference.transform, "crs_wkt": header.georeference.crs}
+    dataset.attrs.update({name: value for name, value in told.items() if value is not None})
 
 
 @contextmanager
@@ -145,22 +232,17 @@ def _companion(
     return None
 
 
-def _create_cube(file: h5py.File, shape: tuple[int, int, int]) -> h5py.Dataset:
-    height, width, num_bands = shape
-    dataset = file.create_dataset(
-        "cube",
-        (num_bands, height, width),
-        np.float32,
-        chunks=_chunk(height, width),
-        compression="gzip",
-        compression_opts=1,
-        shuffle=True,
+def _names(file: h5py.File, num_bands: int) -> tuple[str, ...] | None:
+    """The names of the bands where there is one for each."""
+    item = file.get("band_names")
+    if not isinstance(item, h5py.Dataset) or item.shape != (num_bands,):
+        return None
+    return tuple(
+        text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in item[...]
     )
-    dataset.attrs["layout"] = DEFAULT_LAYOUT
-    return dataset
 
 
-def _chunk(height: int, width: int) -> tuple[int, int, int]:
+def _band_chunk(height: int, width: int) -> tuple[int, int, int]:
     """One band a chunk, in several pieces where a band is beyond about 16 MiB."""
     return 1, max(1, min(height, 4 * 1024**2 // width)), width
 

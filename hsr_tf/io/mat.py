@@ -96,7 +96,7 @@ def _open_73(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         dataset = find_dataset(path, file, request.key, preferred=KNOWN_KEYS)
         layout = request.layout or DEFAULT_LAYOUT
         parse_layout(layout)
-        shape, read_bands = band_reader(dataset, ",".join(reversed(layout.split(","))))
+        shape, read = band_reader(dataset, ",".join(reversed(layout.split(","))))
         with decoding(path, FORMAT_73):
             small = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
             small = {name: np.asarray(item[...]) for name, item in small.items() if 0 < item.size <= shape[2]}
@@ -105,7 +105,7 @@ def _open_73(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             format=FORMAT_73,
             shape=shape,
             dtype=dataset.dtype,
-            read_bands=decoded(path, FORMAT_73, read_bands),
+            read=decoded(path, FORMAT_73, read),
             white_level=_white_level(path, small, request),
             wavelengths_nm=_wavelengths(small, shape[2]),
         )
@@ -125,13 +125,13 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     with decoding(path, FORMAT_5):
         held = loadmat(path, appendmat=False, variable_names=sorted(wanted))
     require_real(path, held[key].dtype)
-    shape, read_bands = band_reader(held[key], request.layout or DEFAULT_LAYOUT)
+    shape, read = band_reader(held[key], request.layout or DEFAULT_LAYOUT)
     yield BandSource(
         path=path,
         format=FORMAT_5,
         shape=shape,
         dtype=held[key].dtype.newbyteorder("="),
-        read_bands=read_bands,
+        read=read,
         white_level=_white_level(path, held, request),
         wavelengths_nm=_wavelengths(held, shape[2]),
         metadata=metadata_from_text(_text(held, "metadata")),

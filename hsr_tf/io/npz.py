@@ -70,14 +70,14 @@ def open_npz(path: Path, request: ReadRequest) -> Iterator[BandSource]:
                 for name in COMPANIONS
                 if name != key and _is_small(headers.get(name))
             }
-        shape, read_bands = band_reader(cube, request.layout or str(held.get("layout", DEFAULT_LAYOUT)))
+        shape, read = band_reader(cube, request.layout or str(held.get("layout", DEFAULT_LAYOUT)))
         found = (usable_wavelengths(held.get(name), shape[2]) for name in WAVELENGTH_NAMES)
         yield BandSource(
             path=path,
             format=FORMAT,
             shape=shape,
             dtype=cube.dtype,
-            read_bands=read_bands,
+            read=read,
             white_level=find_white_level(path, held, given=request.white_level),
             wavelengths_nm=next((wavelengths for wavelengths in found if wavelengths is not None), None),
             metadata=metadata_from_text(held.get("metadata", "")),

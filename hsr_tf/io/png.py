@@ -61,7 +61,7 @@ def open_png(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         format=FORMAT,
         shape=(*header.size, picture.shape[2]),
         dtype=picture.dtype,
-        read_bands=lambda start, stop: np.moveaxis(picture[..., start:stop], -1, 0),
+        read=lambda bands, rows, cols: np.moveaxis(picture[rows, cols, bands], -1, 0),
     )
 
 

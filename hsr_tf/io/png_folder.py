@@ -52,8 +52,8 @@ def open_png_folder(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         format=FORMAT,
         shape=(*headers[0].size, len(files)),
         dtype=dtype,
-        read_bands=lambda start, stop: np.stack(
-            [_widened(gray_png(file), dtype) for file in files[start:stop]]
+        read=lambda bands, rows, cols: np.stack(
+            [_widened(gray_png(file)[rows, cols], dtype) for file in files[bands]]
         ),
         wavelengths_nm=_wavelengths(path, files),
         name=path.resolve().name,

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
+from hsr_tf.georeference import Georeference
 from hsr_tf.memory import GIB
 from hsr_tf.scene import Scene
 
 BANDS_AT_ONCE = 16
-BandReader = Callable[[int, int], NDArray[Any]]
+PartReader = Callable[[slice, slice, slice], NDArray[Any]]
+EVERYTHING = slice(None)
 
 
 @dataclass(frozen=True)
@@ -45,44 +47,134 @@ class BandSource:
         format: what it is, in words.
         shape: (H, W, C).
         dtype: type of the stored values.
-        read_bands: `read_bands(start, stop)` gives the stored values of these bands, (stop - start, H, W).
+        read: `read(bands, rows, cols)` gives the stored values of these slices, (bands, rows, columns).
         white_level: stored value that stands for 1.0 as the file tells it; None when it does not.
         wavelengths_nm: centre of each band, (C,), or None.
         metadata: everything else that the file tells.
         name: name of the scene; the stem of the file when empty.
-        nodata_mask: (H, W), True where there is no data, or None.
+        nodata_mask: (H, W), True where there is no data, where the file holds a mask, else None.
+        nodata: the stored value of pixels without data, or None; the mask is then found from the values.
+        fwhm_nm: full width at half maximum of each band, (C,), or None.
+        band_names: one for each band, or None.
+        good_bands: (C,), False for bands of a bad-band list, or None.
+        georeference: where the pixels lie, or None.
+        gain: (C,) or a number, and
+        offset: the file's own law, value = gain * stored + offset; it stands in place of `white_level`.
+        in_memory: whether opening has read the whole cube.
     """
 
     path: Path
     format: str
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
-    read_bands: BandReader
+    read: PartReader
     white_level: float | None = None
     wavelengths_nm: NDArray[Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     nodata_mask: NDArray[Any] | None = None
+    nodata: float | None = None
+    fwhm_nm: NDArray[Any] | None = None
+    band_names: tuple[str, ...] | None = None
+    good_bands: NDArray[Any] | None = None
+    georeference: Georeference | None = None
+    gain: NDArray[Any] | float | None = None
+    offset: NDArray[Any] | float = 0.0
+    in_memory: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Scaling:
+    """How stored values become those of a scene: divided by a level, or gain * stored + offset, or kept.
+
+    Args:
+        level: what stored values are divided by, or None.
+        origin: where that comes from: "argument", "file", "largest uint16", or "".
+        gain: (C,) or a number, where the file has a law of its own, else None.
+        offset: (C,) or a number, of that law.
+    """
+
+    level: float | None
+    origin: str
+    gain: NDArray[Any] | None = None
+    offset: NDArray[Any] | None = None
+
+    def into(self, out: NDArray[np.float32], stored: NDArray[Any], bands: slice = EVERYTHING) -> None:
+        """Write the scaled values of these bands, last axis of both arrays, into `out`."""
+        if self.gain is None or self.offset is None:
+            scale_into(out, stored, self.level)
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):
+                out[...] = stored * self.gain[bands] + self.offset[bands]
+
+
+def scaling_of(source: BandSource, given: float | None) -> Scaling:
+    """The scaling of a source; the caller's white level comes first, then the file's own law."""
+    if given is None and source.gain is not None:
+        shape = (source.shape[2],)
+        gain, offset = (
+            np.broadcast_to(np.asarray(x, np.float64), shape) for x in (source.gain, source.offset)
+        )
+        return Scaling(None, "file", gain, offset)
+    return Scaling(*effective_white_level(source, given))
+
+
+def without_data(source: BandSource, stored: NDArray[Any], bands: slice) -> NDArray[np.bool_] | None:
+    """(n, h, w) where stored values of these bands are the source's nodata value; None without one."""
+    if source.nodata is None:
+        return None
+    found = np.isnan(stored) if np.isnan(source.nodata) else stored == source.nodata
+    if source.good_bands is not None:
+        found = found | ~np.asarray(source.good_bands).astype(bool)[bands, None, None]
+    return found
+
+
+def joined_mask(source: BandSource, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(h, w) without data, from `without_data` of all bands.
+
+    A pixel without data holds the nodata value in every band that is not on the bad-band list; of a value
+    other than 0, which no sensor measures, one band is enough, unless that band holds nothing else.
+    """
+    if source.nodata == 0:
+        return np.asarray(found.all(axis=0))
+    alive = ~found.all(axis=(1, 2))
+    return np.asarray(found[alive].any(axis=0) if alive.any() else np.ones(found.shape[1:], bool))
 
 
 def to_scene(source: BandSource, request: ReadRequest) -> Scene:
-    """Read a cube block by block into one float32 array; stored values / white level, nothing clipped."""
+    """Read a cube block by block into one float32 array, scaled, nothing clipped."""
     require_real(source.path, source.dtype)
     require_size(source.path, source.shape, request.max_gib)
-    level, origin = effective_white_level(source, request.white_level)
+    scaling = scaling_of(source, request.white_level)
     cube = np.empty(source.shape, dtype=np.float32)
-    for start, bands in each_block(source):
-        scale_into(cube[..., start : start + bands.shape[0]], np.moveaxis(bands, 0, -1), level)
+    holes = []
+    for start, stored in each_block(source):
+        part = slice(start, start + stored.shape[0])
+        scaling.into(cube[..., part], np.moveaxis(stored, 0, -1), part)
+        holes.append(without_data(source, stored, part))
+    mask = source.nodata_mask
+    if mask is None and source.nodata is not None:
+        mask = joined_mask(source, np.concatenate([hole for hole in holes if hole is not None]))
+        cube[mask] = 0
+    return _scene(source, cube, mask, scaling)
+
+
+def _scene(source: BandSource, cube: NDArray[np.float32], mask: Any, scaling: Scaling) -> Scene:
     metadata = {"source": source.path.name, **source.metadata}
-    if level is not None:
-        metadata |= {"white_level": level, "white_level_origin": origin}
+    if scaling.level is not None:
+        metadata |= {"white_level": scaling.level, "white_level_origin": scaling.origin}
     try:
         return Scene(
             cube=cube,
             wavelengths_nm=source.wavelengths_nm,
             name=source.name or source.path.stem,
             metadata=metadata,
-            nodata_mask=source.nodata_mask,
+            nodata_mask=None if mask is None or not np.any(mask) else mask,
+            fwhm_nm=source.fwhm_nm,
+            band_names=source.band_names,
+            good_bands=source.good_bands,
+            georeference=source.georeference,
+            nodata=source.nodata,
         )
     except ValueError as error:
         raise ValueError(f"{source.path}: {error}") from error
@@ -92,7 +184,7 @@ def each_block(source: BandSource) -> Iterator[tuple[int, NDArray[Any]]]:
     """The first band and the stored values (n, H, W) of each block of bands, in order."""
     num_bands = source.shape[2]
     for start in range(0, num_bands, BANDS_AT_ONCE):
-        yield start, source.read_bands(start, min(start + BANDS_AT_ONCE, num_bands))
+        yield start, source.read(slice(start, min(start + BANDS_AT_ONCE, num_bands)), EVERYTHING, EVERYTHING)
 
 
 def effective_white_level(source: BandSource, given: float | None) -> tuple[float | None, str]:
@@ -169,11 +261,11 @@ def decoding(path: Path, format_name: str) -> Iterator[None]:
         raise file_error(path, problem, "fetch or write it again") from error
 
 
-def decoded(path: Path, format_name: str, read_bands: BandReader) -> BandReader:
+def decoded(path: Path, format_name: str, read: PartReader) -> PartReader:
     """The same reader, with the errors of a broken file in one clear line."""
 
-    def read(start: int, stop: int) -> NDArray[Any]:
+    def explained(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
         with decoding(path, format_name):
-            return read_bands(start, stop)
+            return read(bands, rows, cols)
 
-    return read
+    return explained

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.io.source import BandSource, each_block, effective_white_level, require_real, scale_into
+from hsr_tf.io.source import BandSource, each_block, require_real, scaling_of
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class _Statistics:
 def summarise(source: BandSource, white_level: float | None) -> FileSummary:
     """Read the bands of an open file once and keep only their statistics."""
     require_real(source.path, source.dtype)
-    level, origin = effective_white_level(source, white_level)
+    scaling = scaling_of(source, white_level)
     mask = None if source.nodata_mask is None else np.asarray(source.nodata_mask).astype(bool)
     found = _Statistics()
-    for _, bands in each_block(source):
-        for band in bands:
-            scaled = np.empty(band.shape, dtype=np.float32)
-            scale_into(scaled, band, level)
+    for start, stored in each_block(source):
+        for index, band in enumerate(stored, start):
+            scaled = np.empty((*band.shape, 1), dtype=np.float32)
+            scaling.into(scaled, band[..., None], slice(index, index + 1))
             found.add(scaled if mask is None else scaled[~mask])
     return FileSummary(
         path=source.path,
@@ -85,8 +85,8 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
         shape=source.shape,
         dtype=source.dtype.name,
         wavelengths_nm=_span(source.wavelengths_nm),
-        white_level=level,
-        white_level_origin=origin,
+        white_level=scaling.level,
+        white_level_origin=scaling.origin,
         minimum=found.minimum if found.count else np.nan,
         maximum=found.maximum if found.count else np.nan,
         mean=found.total / found.count if found.count else np.nan,

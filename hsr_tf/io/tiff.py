@@ -56,8 +56,8 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         require_real(path, series[0].dtype)
         require_size(path, series[0].shape, request.max_gib)
         array = _Pages(path, series[0], num_pages)
-        shape, read_bands = band_reader(array, request.layout or array.layout)
-        yield BandSource(path, FORMAT, shape, series[0].dtype, decoded(path, FORMAT, read_bands))
+        shape, read = band_reader(array, request.layout or array.layout)
+        yield BandSource(path, FORMAT, shape, series[0].dtype, decoded(path, FORMAT, read))
 
 
 def write_tiff(scene: Scene, path: Path) -> None:
