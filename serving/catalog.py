@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -82,6 +82,7 @@ class Catalog:
         self._configured: tuple[ModelSettings, ...] | None = None
         self._records: dict[str, dict[int, Record]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
+        self._answered: dict[tuple[str, str], int] = {}  # (model, label) before the last `configure`
         self._changed = threading.Condition()
         self._looking = threading.Lock()
         self._wake, self._is_stopped = threading.Event(), False
@@ -103,6 +104,7 @@ class Catalog:
         """Serve these models from now on, and no others."""
         with self._changed:
             self._configured = tuple(settings)
+            self._remember_labels()
             self._labels = {model.name: model.labels for model in settings}
             self._generation += 1
             self._num_looks = 0
@@ -138,12 +140,25 @@ class Catalog:
         if label:
             labels = self._labels.get(name, {})
             _require_found(label in labels, f"label {shortened(label)} of {name}", sorted(labels))
-            version = labels[label]
+            version = self._labelled(name, label, available)
         wanted = max(available) if version is None else version
         if wanted not in available and wanted in self._records[name]:
             self._require_no_load(name, {wanted: self._records[name][wanted]})
         _require_found(wanted in available, f"version {wanted} of {name}", sorted(available))
         return available[wanted]
+
+    def _remember_labels(self) -> None:
+        """What the labels stand for now, before they are given anew."""
+        for name, labels in self._labels.items():
+            available = {loaded.version for loaded in self._available(name)}
+            for label in labels:
+                self._answered[name, label] = self._labelled(name, label, available)
+
+    def _labelled(self, name: str, label: str, available: Collection[int]) -> int:
+        """The version of a label; while a new one is not there yet, the one that it stood for before."""
+        wanted = self._labels[name][label]
+        before = self._answered.get((name, label), wanted)
+        return before if wanted not in available and before in available else wanted
 
     def _require_no_load(self, name: str, records: Mapping[int, Record]) -> None:
         """Refuse what is not there yet with UNAVAILABLE, so that clients ask again."""

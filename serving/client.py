@@ -11,12 +11,11 @@ TensorFlow nor Keras is loaded: pictures are worked through by `hsr_tf.enlarging
 from __future__ import annotations
 
 import json
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from absl import flags
@@ -28,12 +27,14 @@ from hsr_tf.flag_apps import run_app
 from hsr_tf.scene_pair import WHAT_MODELS_DO
 from hsr_tf.tile_progress import tile_bar
 from serving import messages
-from serving.connection import GET_STATUS, MIB, PREDICT, Connection, Settings
+from serving.connection import GET_STATUS, MIB, PREDICT, Connection, NotServed, Settings
 from serving.scenes import FusionServer, Limits, SceneTiles
 
 FLAGS = flags.FLAGS
 DEFAULT, METADATA = "serving_default", "metadata"
 PICTURE_TILE = 512
+MOST_BEGINNINGS = 3
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,24 @@ class VersionStatus:
     error: str
 
 
+@dataclass(frozen=True)
+class _Pinned:
+    """One version of the model, its number and its metadata."""
+
+    client: Client
+    told: dict[str, Any]
+    version: int | None
+
+    def predict(self, inputs: Mapping[str, Any], signature_name: str) -> dict[str, np.ndarray]:
+        """The outputs of a signature by name."""
+        return self.client._ask(inputs, signature_name, self.version)[0]
+
+
 class Client:
     """A client of one model; close it, or use it in a `with` statement.
+
+    A picture or a scene is worked through by one version of the model. Where no version is named and the
+    server lets that one go meanwhile, the work begins anew with the newest.
 
     Args:
         address: HOST:PORT.
@@ -70,8 +87,6 @@ class Client:
     ) -> None:
         self.model, self.version, self.settings = model, version, settings or Settings()
         self._connection = Connection(address, self.settings)
-        self._metadata: dict[str, Any] | None = None
-        self._turn = threading.Lock()
 
     def __enter__(self) -> Client:
         return self
@@ -95,25 +110,18 @@ class Client:
                 is damaged.
             OSError: no connection, no permission, no answer in time, a failure of the server.
         """
-        request = messages.PredictRequest(model_spec=self._spec(signature_name))
-        for name, values in inputs.items():
-            request.inputs[name].CopyFrom(messages.to_tensor_proto(values))
-        answer = self._connection.call(PREDICT, request)
-        return {name: messages.to_array(proto) for name, proto in answer.outputs.items()}
+        return self._ask(inputs, signature_name, self.version)[0]
 
     def metadata(self) -> dict[str, Any]:
         """What the model is: kind, method, scale, num_bands, num_channels, reach, signatures, record, ...
 
-        Asked for once. Errors as `predict`; ValueError also for a model that was exported by something else.
+        Errors as `predict`; ValueError also for a model that was exported by something else.
         """
-        with self._turn:
-            if self._metadata is None:
-                self._metadata = _read(self.predict({}, signature_name=METADATA))
-            return self._metadata
+        return _read(self.predict({}, signature_name=METADATA))
 
     def status(self) -> list[VersionStatus]:
         """Every version of the model; errors as `predict`."""
-        request = messages.GetModelStatusRequest(model_spec=self._spec(""))
+        request = messages.GetModelStatusRequest(model_spec=self._spec("", self.version))
         answer = self._connection.call(GET_STATUS, request)
         return [
             VersionStatus(one.version, messages.STATES.get(one.state, "UNKNOWN"), one.status.error_message)
@@ -127,7 +135,21 @@ class Client:
             ValueError: also for a model that fuses, or must be told a kernel, and for wrong answers.
             OSError: also for trouble with the connection.
         """
-        told = self._require_kind("image_network")
+        return self._with_one_version("image_network", lambda pinned: self._upscale(image, scale, pinned))
+
+    def fuse(self, lr_hsi: np.ndarray, hr_msi: np.ndarray) -> np.ndarray:
+        """The estimate (s h, s w, C) float32 of lr_hsi (h, w, C) and hr_msi (s h, s w, c), not clipped.
+
+        Raises:
+            ValueError: a model that enlarges pictures, images that do not fit it, a scene that is too large
+                for a message and cannot be cut, a wrong answer.
+            OSError: trouble with the connection, too little memory.
+        """
+        images = np.asarray(lr_hsi), np.asarray(hr_msi)
+        return self._with_one_version("network", lambda pinned: self._fuse(*images, pinned))
+
+    def _upscale(self, image: np.ndarray, scale: float, pinned: _Pinned) -> Enlarged:
+        told = pinned.told
         checks.require(
             told["signatures"][DEFAULT] == ["lr_image"],
             "model",
@@ -137,7 +159,7 @@ class Client:
         )
 
         def run(lr_image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-            outputs = self.predict({"lr_image": lr_image})
+            outputs = pinned.predict({"lr_image": lr_image}, DEFAULT)
             checks.require(
                 "estimate" in outputs,
                 "estimate",
@@ -156,29 +178,42 @@ class Client:
             )
             return enlarge(image, scale, model=model, controls=controls)
 
-    def fuse(self, lr_hsi: np.ndarray, hr_msi: np.ndarray) -> np.ndarray:
-        """The estimate (s h, s w, C) float32 of lr_hsi (h, w, C) and hr_msi (s h, s w, c), not clipped.
-
-        Raises:
-            ValueError: a model that enlarges pictures, images that do not fit it, a scene that is too large
-                for a message and cannot be cut, a wrong answer.
-            OSError: trouble with the connection, too little memory.
-        """
-        server = FusionServer.of(self._require_kind("network"))
+    def _fuse(self, lr_hsi: np.ndarray, hr_msi: np.ndarray, pinned: _Pinned) -> np.ndarray:
         limits = Limits(self.settings.max_message_mib * MIB, self.settings.tile, self.settings.num_in_flight)
-        tiles = SceneTiles(server, lambda inputs, name: self.predict(inputs, signature_name=name), limits)
+        tiles = SceneTiles(FusionServer.of(pinned.told), pinned.predict, limits)
         with tile_bar() as progress:
-            return tiles.fuse(np.asarray(lr_hsi), np.asarray(hr_msi), progress)
+            return tiles.fuse(lr_hsi, hr_msi, progress)
 
-    def _spec(self, signature_name: str) -> Any:
+    def _with_one_version(self, kind: str, work: Callable[[_Pinned], Result]) -> Result:
+        """The work on one version from its first tile to its last; begun anew where the server lets it go."""
+        for num_left in reversed(range(MOST_BEGINNINGS)):
+            told, version = self._ask({}, METADATA, self.version)
+            try:
+                return work(_Pinned(self, self._require_kind(kind, _read(told)), version))
+            except NotServed:
+                if self.version is not None or not num_left:
+                    raise
+        raise AssertionError("the last beginning returns or raises")
+
+    def _ask(
+        self, inputs: Mapping[str, Any], signature_name: str, version: int | None
+    ) -> tuple[dict[str, np.ndarray], int | None]:
+        """The outputs, and the version that gave them."""
+        request = messages.PredictRequest(model_spec=self._spec(signature_name, version))
+        for name, values in inputs.items():
+            request.inputs[name].CopyFrom(messages.to_tensor_proto(values))
+        answer = self._connection.call(PREDICT, request)
+        outputs = {name: messages.to_array(proto) for name, proto in answer.outputs.items()}
+        return outputs, answer.model_spec.version.value or version
+
+    def _spec(self, signature_name: str, version: int | None) -> Any:
         spec = messages.ModelSpec(name=self.model, signature_name=signature_name)
-        if self.version is not None:
-            spec.version.value = self.version
+        if version is not None:
+            spec.version.value = version
         return spec
 
-    def _require_kind(self, kind: str) -> dict[str, Any]:
+    def _require_kind(self, kind: str, told: dict[str, Any]) -> dict[str, Any]:
         """The metadata of a model that can do what is asked for."""
-        told = self.metadata()
         checks.require(
             told["kind"] == kind,
             "model",

@@ -21,10 +21,13 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 3.0
 FULL = ("again later", "queue", "Concurrent RPC limit")
 WRONG_REQUEST = (
     grpc.StatusCode.INVALID_ARGUMENT,
-    grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.FAILED_PRECONDITION,
     grpc.StatusCode.OUT_OF_RANGE,
 )
+
+
+class NotServed(ValueError):
+    """The model, its version or its signature is not at the server, or not any more."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ class Connection:
         """The answer.
 
         Raises:
+            NotServed: a model or version that is not there, with what is.
             ValueError: a request that the server refuses, or that no message holds, with its reason.
             OSError: no connection, no permission, no answer in time, a failure of the server.
         """
@@ -164,6 +168,8 @@ class Connection:
                 f"max_message_mib: expected messages of at most {self._settings.max_message_mib} MiB, got "
                 f"a larger one ({said}); use smaller tiles, or raise the limit here and at the server"
             )
+        if code == grpc.StatusCode.NOT_FOUND:
+            return NotServed(f"{self.address}: {said}")
         if code in WRONG_REQUEST:
             return ValueError(f"{self.address}: {said}")
         if code == grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -29,6 +29,7 @@ class FakeModel:
         calls: names of the signatures asked for, failed calls too.
         tokens: headers of the calls.
         statuses: version, state's number and error of each version.
+        version: the one that is served; others are not found.
     """
 
     signatures: dict[str, Answer]
@@ -36,6 +37,7 @@ class FakeModel:
     calls: list[str] = field(default_factory=list)
     tokens: list[str | None] = field(default_factory=list)
     statuses: list[tuple[int, int, str]] = field(default_factory=list)
+    version: int = 1
     turn: Any = field(default_factory=threading.Lock)
 
     def predict(self, request: Any, context: Any) -> Any:
@@ -47,10 +49,13 @@ class FakeModel:
             failure = self.failures.pop(0) if self.failures else None
         if failure is not None:
             context.abort(*failure)
+        if request.model_spec.version.value not in (0, self.version):
+            context.abort(grpc.StatusCode.NOT_FOUND, f"no version {request.model_spec.version.value}")
         if name not in self.signatures:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no signature {name}")
         found = self.signatures[name]({k: messages.to_array(v) for k, v in request.inputs.items()})
         answer = messages.PredictResponse(model_spec=request.model_spec)
+        answer.model_spec.version.value = self.version
         for key, value in found.items():
             answer.outputs[key].CopyFrom(messages.to_tensor_proto(value))
         return answer

@@ -83,12 +83,40 @@ def test_a_factor_of_its_own_and_a_kernel_are_taken_over() -> None:
     np.testing.assert_allclose(found.kernel, 1 / 9)
 
 
+def test_a_picture_is_made_by_one_version_from_its_first_tile_to_its_last() -> None:
+    tiles = []
+
+    def answer(inputs: Arrays) -> Arrays:
+        tiles.append(model.version)
+        if len(tiles) == 3:
+            model.version = 2
+        return {"estimate": inputs["lr_image"] * np.float32(1 / model.version)}
+
+    model = FakeModel({"metadata": metadata_of(reach=0), "serving_default": answer})
+    with asking(model, tile=16, num_in_flight=1) as client:
+        found = client.upscale(COLOUR, 2).image
+        model.version = 2
+        whole = client.upscale(COLOUR, 2).image
+    np.testing.assert_array_equal(found, whole)
+    assert tiles[:4] == [1, 1, 1, 2]
+    assert model.calls.count("metadata") == 3
+
+
+def test_a_version_that_was_named_is_not_exchanged() -> None:
+    model = picture_server()
+    with serving(model) as address, Client(address, model="m", version=1) as client:
+        client.upscale(COLOUR, 2)
+        model.version = 2
+        with pytest.raises(ValueError, match="no version 1"):
+            client.upscale(COLOUR, 2)
+
+
 def test_status_and_metadata_are_told() -> None:
     model = picture_server()
     model.statuses = [(2, 30, ""), (3, 50, "damaged")]
     with asking(model) as client:
         assert client.status() == [VersionStatus(2, "AVAILABLE", ""), VersionStatus(3, "END", "damaged")]
-        assert client.metadata()["method"] == client.metadata()["method"] == "vdsr"
+        assert client.metadata()["method"] == "vdsr"
     assert model.calls == ["metadata"]
 
 

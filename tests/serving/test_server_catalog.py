@@ -161,6 +161,29 @@ def test_the_policy_says_which_versions_answer(policy: Any, served: list[int], s
         shelf.answering(label="canary")
 
 
+def test_a_label_moves_when_its_new_version_answers(shelf: Shelf) -> None:
+    shelf.put(1)
+    shelf.look()
+
+    def configure(version: int) -> None:
+        labels = {"stable": version}
+        folder = shelf.root / "toy"
+        shelf.catalog.configure([ModelSettings("toy", folder, Specific((version,)), labels)])
+
+    configure(1)
+    shelf.put(2)
+    configure(2)
+    assert shelf.answering(label="stable") == 1
+    shelf.look(1)
+    assert shelf.answering(label="stable") == 1
+    shelf.look()
+    assert shelf.answering(label="stable") == 2
+    shelf.put(3, "broken")
+    configure(3)
+    shelf.look()
+    assert shelf.answering(label="stable") == 2
+
+
 def refused(shelf: Shelf, name: str = "toy", **spec: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(Refusal) as caught, shelf.catalog.lease(name, **spec):
         pass
