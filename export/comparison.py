@@ -27,6 +27,7 @@ from hsr_tf import checks
 from hsr_tf.atomic import replacing_file
 
 DEFAULT, METADATA = "serving_default", "hsr_tf.json"
+REJECTED = ".rejected"
 LARGEST_DIFFERENCE = {"float32": 2e-4}
 LARGEST_LOSS_DB = {"float32": 0.01, "float16": 0.05, "dynamic": 0.3, "int8": 0.3}
 NUM_TIMED, TIMED_SIDE = 5, 256
@@ -152,12 +153,23 @@ def check_file(
         remedy="give another folder, or a smaller size",
     )
     found = _found(path, variant, reference, fitting)
-    with replacing_file(target.with_suffix(".json")) as draft:
-        draft.write_text(json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n", "utf-8")
-    with replacing_file(target.with_suffix(".md")) as draft:
-        draft.write_text(card(found, reference.metadata), "utf-8")
-    os.replace(path, target if found.passed else target.with_name(target.name + ".rejected"))
+    kept = target if found.passed else target.with_name(target.name + REJECTED)
+    told = json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n"
+    for place, text in zip(cards_of(kept), (told, card(found, reference.metadata)), strict=True):
+        with replacing_file(place) as draft:
+            draft.write_text(text, "utf-8")
+    os.replace(path, kept)
+    if kept != target == path:
+        for place in cards_of(path):
+            place.unlink(missing_ok=True)
     return found
+
+
+def cards_of(path: Path) -> tuple[Path, Path]:
+    """The JSON and the page beside a file: NAME.json of NAME.tflite, NAME.rejected.json of a rejected one."""
+    ending = REJECTED if path.name.endswith(REJECTED) else ""
+    name = path.name.removesuffix(REJECTED).removesuffix(".tflite")
+    return path.with_name(f"{name}{ending}.json"), path.with_name(f"{name}{ending}.md")
 
 
 def _fitting(path: Path, trials: Sequence[Trial]) -> list[Trial]:

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def export_tflite(
             smaller = reduced(
                 content,
                 variant,
-                calibration=lambda: task.calibration(data.calibration),
+                calibration=partial(task.calibration, data.calibration, input_size=size),
                 form=replace(form, integer_ends=integer_ends),
             )
             path = folder / _file_name(model.metadata["name"], variant, size)

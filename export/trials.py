@@ -99,18 +99,43 @@ class Task:
                 )
 
     def calibration(
-        self, folder: str | os.PathLike[str], *, num_patches: int = 12, patch_size: int = 96
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        input_size: tuple[int, int] | None = None,
+        num_patches: int = 12,
+        patch_size: int = 96,
     ) -> Iterator[dict[str, np.ndarray]]:
-        """Inputs made of patches of a folder's pictures or scenes, drawn by a seeded tf.data pipeline."""
-        size = patch_size - patch_size % (12 if self.scale is None else self.scale)
-        source = PatchSource(self._training_images(folder), PatchPlan(size, 1))
+        """Inputs made of patches of a folder's pictures or scenes, drawn by a seeded tf.data pipeline.
+
+        Args:
+            folder: of pictures or scenes.
+            input_size: (h, w) of lr_image or lr_hsi for a file that takes no other; else by `patch_size`.
+            num_patches: how many.
+            patch_size: side of the sharp patches in pixels.
+
+        Raises:
+            ValueError: images that are smaller than that.
+        """
+        step = 12 if self.scale is None else self.scale
+        wanted = patch_size if input_size is None else (self.scale or 1) * max(input_size)
+        source = PatchSource(self._training_images(folder), PatchPlan(-(-wanted // step) * step, 1))
         cases = [None] if self.kind == SCENES else self._cases()
         for number, (patch, _) in enumerate(source.dataset(0, num_patches)):
             sharp = patch.numpy()
             case = cases[number % len(cases)]
-            yield (
+            inputs = (
                 self._seen(sharp) if case is None else self._degraded(sharp.astype(np.float32) / 255.0, case)
             )
+            yield inputs if input_size is None else self._cut(inputs, input_size)
+
+    def _cut(self, inputs: dict[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
+        """The upper left part of the images, (h, w) coarse pixels."""
+        ends = {"lr_image": 1, "lr_hsi": 1, "hr_msi": self.scale}
+        return {
+            name: value[:, : ends[name] * size[0], : ends[name] * size[1]] if name in ends else value
+            for name, value in inputs.items()
+        }
 
     def _training_images(self, folder: str | os.PathLike[str]) -> list[np.ndarray]:
         """Some of a folder's images, evenly spread."""

@@ -26,16 +26,15 @@ from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.flag_apps import run_app
 from hsr_tf.metrics import luma_scores
-from hsr_tf.networks.fake_quant import quantization_aware
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
 from hsr_tf.report.render import preview
 from trainers import _flags
+from trainers._hosts import join_hosts
 from trainers._pictures import (
     NetworkPlan,
     Pictures,
     PictureTrainer,
     common_multiple,
-    compiled,
     define_picture_flags,
     load_pictures,
     network_plan,
@@ -57,11 +56,6 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "scales", ["2", "3", "4"], "Factors that one model learns; fractional ones too. DBPN takes one."
     )
-    flags.DEFINE_bool(
-        "fake_quant",
-        False,
-        "Round weights and activations to 8 bits, to fine-tune for int8 files.",
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +68,6 @@ class SingleImageTask:
         scales: factors that the model learns.
         patches: of the size that is compared.
         loss: name in `losses.LOSSES`.
-        fake_quant: compute as 8-bit integers will, see `hsr_tf.networks.fake_quant`.
     """
 
     network: NetworkPlan
@@ -82,7 +75,6 @@ class SingleImageTask:
     scales: tuple[float, ...]
     patches: PatchPlan
     loss: str = "mse"
-    fake_quant: bool = False
 
     def __post_init__(self) -> None:
         own = self.network.spec.scale
@@ -132,17 +124,13 @@ class SingleImageTrainer(PictureTrainer):
         self.task = task
         patches = replace(task.patches, patch_size=task.cut)
         super().__init__(task.network, task.pictures, patches=patches, plan=plan)
-        self._in_training = self.model
-        if task.fake_quant:
-            self._in_training = quantization_aware(self.model)
-            self._infer = compiled(quantization_aware(self._lean))
         self._loss = losses.get(task.loss)
         self._held = [self._hold(picture, s) for picture in task.pictures.validation for s in task.scales]
 
     def picture_loss(self, hr_image: Tensor) -> Tensor:
         """The task's loss of the estimates."""
         lr_image, target = self.observe(hr_image)
-        estimate = self._in_training({"lr_image": lr_image}, training=True)["estimate"]
+        estimate = self.model({"lr_image": lr_image}, training=True)["estimate"]
         return self._loss(target, tf.cast(estimate, tf.float32))
 
     def observe(self, hr_image: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,6 +185,7 @@ def enlarged(hr_image: Tensor, scale: float) -> Tensor:
 
 def main() -> None:
     """Flags to arguments, train, save."""
+    join_hosts()
     task = task_from_flags()
     train_and_save(partial(SingleImageTrainer, task), scales=list(task.scales))
 
@@ -207,7 +196,7 @@ def task_from_flags() -> SingleImageTask:
     own = methods.get(FLAGS.method, ("image_network",)).name not in ENLARGED_FIRST
     network = network_plan(whole_scale(scales) if own else None)
     patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
-    empty = SingleImageTask(network, Pictures([], [], []), scales, patches, FLAGS.loss, FLAGS.fake_quant)
+    empty = SingleImageTask(network, Pictures([], [], []), scales, patches, FLAGS.loss)
     return replace(empty, pictures=load_pictures(network.spec.num_channels, smallest=empty.cut))
 
 

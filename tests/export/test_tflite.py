@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from export import comparison, verify
 from export.comparison import SavedModel, check_file, operators_of
 from export.flatbuffer import described, tflite_metadata, with_metadata
 from export.quantize import OF_PICTURES, IntegerForm, reduced
 from export.saved_model import TrainedModel, export_saved_model
-from export.tflite import convert
+from export.tflite import Data, convert, export_tflite
 from export.tflite_model import TFLiteModel
 from export.trials import Trial
 from hsr_tf import methods
@@ -248,6 +249,39 @@ def test_a_file_that_lost_its_weights_is_moved_aside(
     assert any(said in problem for problem in found.problems)
     assert not path.exists()
     assert (tmp_path / "srcnn.float32.tflite.rejected").exists()
+
+
+def test_a_rejected_file_leaves_an_older_one_and_its_card_alone(
+    exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    one, path, fresh = exported("srcnn"), tmp_path / "srcnn.float32.tflite", tmp_path / "fresh"
+    path.write_bytes(one.content)
+    check_file(path, "float32", one.saved, trials(one))
+    before = {name.name: name.read_bytes() for name in tmp_path.iterdir()}
+    fresh.write_bytes(emptied(one.content, np.nan))
+    assert not check_file(fresh, "float32", one.saved, trials(one), target=path).passed
+    after = {name.name: name.read_bytes() for name in tmp_path.iterdir()}
+    assert {name: after.pop(name) for name in before} == before
+    assert sorted(after) == [
+        f"srcnn.float32{end}" for end in (".rejected.json", ".rejected.md", ".tflite.rejected")
+    ]
+    path.write_bytes(emptied(one.content, np.nan))
+    check_file(path, "float32", one.saved, trials(one))
+    assert sorted(name.name for name in tmp_path.iterdir()) == sorted(after)
+
+
+def test_a_file_of_one_size_is_calibrated_with_inputs_of_that_size(
+    exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (60, 80)).astype(np.uint8)
+    for folder in ("trials", "calibration"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(pixels).save(tmp_path / folder / "a.png")
+    data = Data(tmp_path / "trials", tmp_path / "calibration")
+    one = exported("srcnn")
+    (found,) = export_tflite(one.saved, tmp_path / "out", variants=["int8"], data=data, sizes=[(20, 28)])
+    written = tmp_path / "out" / found.file
+    assert dict(TFLiteModel(written.read_bytes()).input_shapes) == {"lr_image": (1, 20, 28, 1)}
 
 
 def test_verify_ends_with_1_for_a_broken_bound(
