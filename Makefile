@@ -11,11 +11,14 @@ UV ?= $(VENV)/bin/uv
 RUN = $(VENV)/bin/python
 PACKAGES = $(foreach name,hsr_tf trainers export serving benchmarks,$(if $(wildcard $(name)/*.py),$(name)))
 
+LIBRARY = $(filter-out hsr_tf.__init__,$(subst /,.,$(basename $(wildcard hsr_tf/*.py)) \
+	$(patsubst %/__init__.py,%,$(wildcard hsr_tf/*/__init__.py))))
+
 TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_CPP_MIN_LOG_LEVEL
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-all demo lint format bench bench-solvers lock clean
+.PHONY: help setup test test-all demo lint format bench bench-solvers docs lock clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -47,10 +50,14 @@ bench: setup  ## speed of the models and of the simulation
 bench-solvers: setup  ## quality and time of the solvers (ARGS=--memory: their memory)
 	$(RUN) -m benchmarks.solvers $(ARGS)
 
+docs: setup  ## pages of the library's functions and classes, into docs_html/
+	$(RUN) -m pdoc --docformat google --output-directory docs_html hsr_tf $(LIBRARY)
+	@echo "open docs_html/index.html"
+
 lock: setup  ## write requirements.lock anew from setup.cfg (UPGRADE=--upgrade takes newer versions)
 	$(UV) pip compile setup.cfg --all-extras --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock --quiet $(UPGRADE)
 
 clean:  ## remove caches and build folders; .venv and runs/ stay
-	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo_output
+	rm -rf build dist docs_html *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis demo_output
 	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,6 +1,8 @@
 """The registry of methods: one name for each, what it needs, and how it is built.
 
 A module registers its method where it defines it; `names` and `describe` import those modules on first use.
+An installed package adds methods of its own by an entry point of the group "hsr_tf.methods" that names the
+module which registers them; `hsr_tf.conformance` tests them.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 from hsr_tf import checks
@@ -17,6 +20,7 @@ _REGISTRY: dict[str, Method] = {}
 KINDS = ("closed_form", "network", "solver", "image_network")
 NEEDS = ("psf", "srf", "weights", "kernel")
 FUSION_KINDS = KINDS[:3]
+ENTRY_POINTS = "hsr_tf.methods"
 
 
 @dataclass(frozen=True)
@@ -96,3 +100,11 @@ def describe() -> list[Method]:
 def _load() -> None:
     for provider in _PROVIDERS:
         importlib.import_module(provider)
+    for added in metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            added.load()
+        except Exception as error:
+            raise ValueError(
+                f"methods: expected {added.value} to register methods, got {type(error).__name__}: {error}; "
+                "mend or uninstall the package that names it as an entry point"
+            ) from error

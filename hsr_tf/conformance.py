@@ -1,0 +1,177 @@
+"""What every fusion method of the registry promises, as a test that a method of one's own can call.
+
+    from hsr_tf import conformance, methods
+
+    def test_my_method_keeps_its_promises():
+        assert conformance.broken_promises(methods.get("mine")) == []
+
+Closed forms and solvers are run through `hsr_tf.fuse` on small asymmetric scenes whose truth is known;
+networks are judged as they begin, untrained. Each promise that is broken gives one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from hsr_tf import checks, methods
+from hsr_tf.fusion import fuse, simulate
+from hsr_tf.metrics import psnr_bands
+from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.scene import Observation, Scene
+from hsr_tf.solvers.solver import Controls, Cube, Step
+
+SCALE, NUM_BANDS = 4, 6
+CELLS = ((6, 9), (9, 5))
+NUM_STEPS = 2
+BICUBIC_DB = -0.05
+
+
+class _EnoughSteps(Exception):
+    """Ends a solver from its callback."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A scene and what the two cameras see of it."""
+
+    truth: Cube
+    observation: Observation
+    srf: SpectralResponse
+
+
+def broken_promises(method: methods.Method) -> list[str]:
+    """What a method does not keep of this:
+
+    - the estimate has the size of the sharp image and the bands of the coarse cube and is finite, for scenes
+      that are not square, and for colour and panchromatic images;
+    - what it is given stays as it was;
+    - the same images and seed give the same bits;
+    - on a smooth scene it is no worse than bicubic enlargement;
+    - a solver calls back after each iteration with its number and estimate, ends when the callback raises,
+      and within its time limit and one iteration more with an estimate;
+    - a network over a base starts from that base, has weights to train, and the seed decides them.
+
+    Args:
+        method: of the registry, or unregistered; one that needs weights is a network class.
+
+    Raises:
+        ValueError: a method of single images, or a solver that needs weights.
+    """
+    checks.require_choice("kind of method", method.kind, methods.FUSION_KINDS)
+    if method.kind == "network":
+        return list(_broken_by_network(method))
+    checks.require(
+        "weights" not in method.needs,
+        "method",
+        expected="one that needs no weights",
+        received=method.name,
+        remedy="test it over the network that it starts from",
+    )
+    broken = []
+    for cells, num_channels in zip(CELLS, (3, 1), strict=True):
+        case = _case(cells, num_channels)
+        label = f"{case.truth.shape[0]}x{case.truth.shape[1]} pixels, {num_channels} channels"
+        broken += [f"{label}: {line}" for line in _broken_by_estimate(method, case)]
+    if method.kind == "solver":
+        broken += _broken_by_controls(method, _case(CELLS[0], 3))
+    return broken
+
+
+def _case(cells: tuple[int, int], num_channels: int) -> _Case:
+    """A mixture of three smooth spectra with soft edges."""
+    rng = np.random.default_rng(sum(cells))
+    height, width = (SCALE * n for n in cells)
+    spectra = 0.2 + 0.6 * gaussian_filter(rng.random((3, NUM_BANDS)), (0, 1))
+    fields = np.stack([gaussian_filter(rng.standard_normal((height, width)), 3) for _ in spectra], -1)
+    shares = np.exp(4 * fields / fields.std())
+    cube = (shares / shares.sum(-1, keepdims=True) @ spectra).astype(np.float32)
+    bands = np.arange(NUM_BANDS)[:, None]
+    centres = (np.arange(num_channels) + 0.5) * NUM_BANDS / num_channels
+    weights = np.exp(-0.5 * ((bands - centres) / (0.5 + NUM_BANDS / num_channels)) ** 2)
+    srf = SpectralResponse(weights / weights.sum(0))
+    scene = Scene(cube, np.linspace(450.0, 700.0, NUM_BANDS), "conformance")
+    return _Case(cube, simulate(scene, scale=SCALE, srf=srf), srf)
+
+
+def _run(method: methods.Method, case: _Case, controls: Controls | None = None) -> Cube:
+    known: dict[str, Any] = {"srf": case.srf} if "srf" in method.needs else {}
+    return fuse(case.observation, method, controls=controls, **known).estimate.cube
+
+
+def _broken_by_estimate(method: methods.Method, case: _Case) -> Iterator[str]:
+    given = [case.observation.lr_hsi.cube, case.observation.hr_msi.cube]
+    before = [image.copy() for image in given]
+    estimate = _first(method, case)
+    yield from _broken_by_form(estimate, case.truth.shape)
+    if any((image != kept).any() for image, kept in zip(given, before, strict=True)):
+        yield "the images that it was given have changed"
+    if estimate.shape != case.truth.shape or not np.isfinite(estimate).all():
+        return
+    if (estimate != _first(method, case)).any():
+        yield "the same images and seed give another estimate"
+    bicubic = _run(methods.get("bicubic"), case)
+    gain = float(psnr_bands(case.truth, estimate)) - float(psnr_bands(case.truth, bicubic))
+    if gain < BICUBIC_DB:
+        yield f"the estimate is {-gain:.2f} dB worse than bicubic enlargement"
+
+
+def _broken_by_form(estimate: Cube, shape: tuple[int, ...]) -> Iterator[str]:
+    if estimate.shape != shape:
+        yield f"the estimate has the shape {estimate.shape}, not {shape}"
+    if not np.isfinite(estimate).all():
+        yield "the estimate is not finite"
+
+
+def _first(method: methods.Method, case: _Case) -> Cube:
+    """The estimate; of a solver that after its first iterations, or its last where it has fewer."""
+    if method.kind != "solver":
+        return _run(method, case)
+    seen: list[Cube] = []
+
+    def callback(step: Step) -> None:
+        seen.append(np.array(step.estimate()))
+        if len(seen) == NUM_STEPS:
+            raise _EnoughSteps
+
+    try:
+        return _run(method, case, Controls(callback=callback))
+    except _EnoughSteps:
+        return seen[-1]
+
+
+def _broken_by_controls(method: methods.Method, case: _Case) -> Iterator[str]:
+    steps: list[Step] = []
+    estimate = _run(method, case, Controls(max_seconds=0.5, callback=steps.append))
+    yield from (f"with a time limit: {line}" for line in _broken_by_form(estimate, case.truth.shape))
+    numbers = [step.iteration for step in steps]
+    if numbers != list(range(1, len(numbers) + 1)) or not numbers:
+        yield f"its callback was told the iterations {numbers[:6]}, not 1, 2, 3, ..."
+    if any(step.iteration > step.most for step in steps):
+        yield "it made more iterations than it said there could be"
+    slowest = max(np.diff([0.0, *(step.seconds for step in steps)]), default=0.0)
+    if steps and steps[-1].seconds > 0.5 + slowest + 1.0:
+        yield f"it took {steps[-1].seconds:.1f} s with a limit of 0.5 s"
+
+
+def _broken_by_network(method: methods.Method) -> Iterator[str]:
+    case = _case(CELLS[0], 3)
+    config = FusionConfig(method.name, SCALE, NUM_BANDS, 3, "bicubic", dtype="float32")
+    model = FusionModel(config)
+    pair = {"lr_hsi": case.observation.lr_hsi.cube[None], "hr_msi": case.observation.hr_msi.cube[None]}
+    estimate = np.asarray(model.predict_on_batch(pair))[0]
+    yield from _broken_by_form(estimate, case.truth.shape)
+    bicubic = _run(methods.get("bicubic"), case)
+    if estimate.shape == bicubic.shape and np.abs(estimate - bicubic).max() > 1e-4:
+        yield "untrained, over the base bicubic, it does not give that base: its head does not start at zero"
+    if not model.trainable_weights:
+        yield "it has no weights to train"
+    again = FusionModel(config)
+    pairs = zip(model.network.get_weights(), again.network.get_weights(), strict=True)
+    if any((one != other).any() for one, other in pairs):
+        yield "the same seed gives other weights"
