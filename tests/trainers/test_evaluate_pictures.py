@@ -208,6 +208,19 @@ def test_the_shipped_kbpn_reaches_the_scores_of_its_card_blind(
     assert told["psnr"] >= least
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("sigma", "least"), [(0.2, 31.0), (1.3, 30.9), (2.6, 30.5)])
+def test_the_shipped_srmdnf_reaches_the_scores_of_its_card(
+    sigma: float, least: float, shared_data: Path
+) -> None:
+    (network,) = find_enlargers(["srmdnf"], [4])
+    pictures, case = [load_picture(p) for p in find_pictures(shared_data / "sisr" / "Set5")], Case(4, sigma)
+    rows = [score("srmdnf", "Set5", one, case=case, made=network.run(one, case)) for one in pictures]
+    told = shipped("srmdnf").record["scores"]["Set5"][f"x4 sigma {sigma}"]
+    assert np.mean([row.psnr for row in rows]) == pytest.approx(told["psnr"], abs=0.01)
+    assert told["psnr"] >= least
+
+
 def shipped(method: str) -> ModelCard:
     """The card of the one model of a method that comes with the package."""
     (card,) = (card for card in shipped_models("image_network") if card.config["method"] == method)
