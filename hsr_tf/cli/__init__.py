@@ -15,7 +15,20 @@ from typing import Annotated, Any
 import typer
 
 from hsr_tf import __version__
-from hsr_tf.cli import evaluate, fuse, info, list_methods, simulate, upscale
+from hsr_tf.cli import (
+    check,
+    convert,
+    demo,
+    evaluate,
+    fuse,
+    info,
+    list_methods,
+    quality,
+    report,
+    sensors,
+    simulate,
+    upscale,
+)
 from hsr_tf.report import terminal
 
 app = typer.Typer(
@@ -51,10 +64,16 @@ def _hsr(
 
 
 _add("simulate", simulate.simulate, simulate.EXAMPLES)
+_add("check", check.check, check.EXAMPLES)
 _add("fuse", fuse.fuse, fuse.EXAMPLES)
 _add("upscale", upscale.upscale, upscale.EXAMPLES)
 _add("evaluate", evaluate.evaluate, evaluate.EXAMPLES)
+_add("quality", quality.quality, quality.EXAMPLES)
+_add("report", report.report, report.EXAMPLES)
+_add("convert", convert.convert, convert.EXAMPLES)
 _add("info", info.info, info.EXAMPLES)
+_add("demo", demo.demo, demo.EXAMPLES)
+_add("sensors", sensors.sensors, sensors.EXAMPLES)
 _add("methods", list_methods.methods, list_methods.EXAMPLES)
 
 
@@ -66,7 +85,8 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command line (without the program's name) and return its exit code.
 
-    0: done. 2: bad input, one line on stderr says which. 130: interrupted. 1: an error of the program itself.
+    0: done. 2: bad input, one line on stderr says which. 130: interrupted. 1: an error of the program itself,
+    or a pair that `hsr check` found not fusable.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return terminal.exit_code(lambda: app(list(arguments), prog_name="hsr", standalone_mode=False))

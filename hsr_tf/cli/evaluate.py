@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import require_apart, require_json, write_json
+from hsr_tf.cli.words import Report, require_apart, require_json, require_report, write_json
 from hsr_tf.report import terminal
 
 EXAMPLES = (
     "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8",
     "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8 --json=scores.json",
+    "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8 --report=report.html",
 )
 
 
@@ -23,6 +26,7 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the scores to this file as well.")
     ] = None,
+    report: Report = None,
 ) -> None:
     """Score an estimate against the truth: PSNR, RMSE, SSIM, SAM, ERGAS."""
     from hsr_tf import io
@@ -30,6 +34,8 @@ def evaluate(
     if json_file is not None:
         require_json(json_file)
         require_apart([json_file], [reference, estimate])
+    if report is not None:
+        require_report(report)
     with terminal.working("reading the two cubes"):
         truth, guess = io.load(reference), io.load(estimate)
     with terminal.working("scoring"):
@@ -50,3 +56,12 @@ def evaluate(
             },
         )
         typer.echo(f"wrote {json_file}")
+    if report is not None:
+        with terminal.working("writing the report"):
+            from hsr_tf.report.html import write_report
+            from hsr_tf.report.scene_report import estimate_report
+
+            name = str(guess.metadata.get("method", "")) or estimate.stem
+            data = estimate_report((name, guess), truth, scale=scale)
+            write_report(replace(data, command=("hsr", *sys.argv[1:])), report)
+        typer.echo(f"wrote {report}")

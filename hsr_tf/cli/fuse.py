@@ -4,13 +4,35 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart
+from hsr_tf.cli.fuse_stream import (
+    Asked,
+    DaskAddress,
+    MemoryLimit,
+    Restart,
+    Stream,
+    Streaming,
+    fuse_streamed,
+    is_streamed,
+)
+from hsr_tf.cli.judging import Told, Uncertainty, Wald, fused, one_scale_down, require_map, show_trial
+from hsr_tf.cli.words import (
+    HrKey,
+    LrKey,
+    Psf,
+    Report,
+    Srf,
+    SrfOutside,
+    loaded_srf,
+    require_apart,
+    require_report,
+)
 from hsr_tf.report import terminal
 
 EXAMPLES = (
@@ -20,6 +42,10 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=x.mat --hr_msi=y.png --psf=gaussian:fwhm=6 --output=z.mat",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --report=report.html",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --uncertainty=sigma.h5 --wald",
+    "hsr fuse --lr_hsi=x.img --hr_msi=y.tif --memory_limit=3GB --output=z.tif",
+    "hsr fuse --lr_hsi=x.zarr --hr_msi=y.zarr --dask=local:2 --output=z.zarr",
 )
 
 
@@ -57,6 +83,15 @@ def fuse(
     picture: Annotated[
         Path | None, typer.Option(help="Draw estimated kernel and response into this file (.png).")
     ] = None,
+    report: Report = None,
+    lr_key: LrKey = None,
+    hr_key: HrKey = None,
+    uncertainty: Uncertainty = None,
+    wald: Wald = False,
+    memory_limit: MemoryLimit = None,
+    stream: Stream = False,
+    restart: Restart = False,
+    dask: DaskAddress = None,
 ) -> None:
     """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
 
@@ -65,19 +100,31 @@ def fuse(
     (dead bands, no data) is told in warnings and repaired.
     """
     from hsr_tf import io
+    from hsr_tf.alignment import align
     from hsr_tf.report.screen import facts, fusion_facts
-    from hsr_tf.scene import Observation
 
     io.writer_for(output)
-    written = [path for path in (output, checkpoint, picture) if path is not None]
+    written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
+    require_map(uncertainty, output)
     if picture is not None:
         _require_picture(picture)
+    if report is not None:
+        require_report(report)
+    streaming = Streaming(memory_limit, stream, restart, dask)
+    if is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
+        names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
+        given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
+        others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
+        options = tuple(option or ())
+        asked = Asked(method, options, weights, adapt, psf, srf, srf_outside, seed, others)
+        fuse_streamed(streaming, asked, (lr_hsi, hr_msi, output))
+        return
     with terminal.working("reading the two images"):
-        observation = Observation.from_pair(io.load(lr_hsi), io.load(hr_msi))
+        aligned = align(io.load(lr_hsi, key=lr_key), io.load(hr_msi, key=hr_key))
+        observation = aligned.observation
     with terminal.working("loading the method"):
         terminal.load_keras()
-        from hsr_tf import fusion
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
         from hsr_tf.solvers.solver import Controls
@@ -90,20 +137,41 @@ def fuse(
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        solution = fusion.fuse(
-            observation,
-            chosen,
-            psf=psf,
-            srf=response,
-            weights=None if adapt else weights,
-            controls=controls,
-        )
+        told = Told(psf, response, None if adapt else weights, controls)
+        solution, sigma = fused(observation, chosen, told, with_map=uncertainty is not None)
+    trial = one_scale_down(observation, chosen, told) if wald else None
     with terminal.working("writing"):
         io.save(solution.estimate, output)
+        if uncertainty is not None and sigma is not None:
+            io.save(sigma, uncertainty)
         if picture is not None:
             _draw_cameras(picture, observation, solution)
-    lines = [*fusion_facts(observation, solution), ("wrote", str(output))]
-    terminal.show(facts([*lines, ("drew", str(picture or ""))]))
+        if report is not None:
+            _write_report(report, observation, solution, (psf, response))
+    lines = [
+        ("grids", "; ".join(aligned.told)),
+        *fusion_facts(observation, solution),
+        ("wrote", str(output)),
+        ("sigma", str(uncertainty or "")),
+    ]
+    terminal.show(facts([*lines, ("drew", str(picture or "")), ("report", str(report or ""))]))
+    if trial is not None:
+        show_trial(trial)
+
+
+def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:
+    """The page of this fusion; cameras that were to be estimated are the solution's."""
+    from hsr_tf.report.html import write_report
+    from hsr_tf.report.scene_report import residual_scores, scene_report, shown_cameras
+
+    psf, srf = (None if isinstance(word, str) and word == "estimate" else word for word in given)
+    told = solution.estimate.metadata
+    method = str(told["method"])
+    cameras = shown_cameras(observation, solution, psf=psf, srf=srf)
+    data = scene_report(observation, {method: solution.estimate}, cameras=cameras)
+    scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
+    command = ("hsr", *sys.argv[1:])
+    write_report(replace(data, scores=scores, configuration=dict(told), command=command), path)
 
 
 def _require_picture(path: Path) -> None:

@@ -23,9 +23,17 @@ Srf = Annotated[
     str | None,
     typer.Option(
         "--srf",
-        help="Response of the colour camera: nikon_d700, a camera of colour-science, or a CSV file; "
-        "hsr fuse takes estimate too.",
+        help="Response of the colour camera: nikon_d700, a sensor or camera that hsr sensors lists, or a CSV "
+        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too.",
     ),
+]
+LrKey = Annotated[
+    str | None,
+    typer.Option("--lr_key", help="Which array of the coarse file, where it holds several."),
+]
+HrKey = Annotated[
+    str | None,
+    typer.Option("--hr_key", help="Which array of the sharp file, where it holds several."),
 ]
 SrfOutside = Annotated[
     str,
@@ -33,6 +41,12 @@ SrfOutside = Annotated[
         "--srf_outside",
         help="Bands that the response does not cover: error, or zero (the camera is blind there).",
     ),
+]
+
+
+Report = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write a page that shows the result (.html), as hsr report does."),
 ]
 
 
@@ -54,6 +68,16 @@ def require_apart(outputs: list[Path], inputs: list[Path]) -> None:
 
 def require_json(path: Path) -> None:
     """Refuse a name for a JSON file that could not be written."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        problem = "is a folder" if path.is_dir() else f"the folder {path.absolute().parent} does not exist"
+        raise checks.file_error(path, problem, "give the name of a file in a folder that exists")
+
+
+def require_report(path: Path) -> None:
+    """Refuse a name for a report that could not be written, before anything is computed."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        problem = "is no name of a page"
+        raise checks.file_error(path, problem, "give a name that ends in .html")
     if path.is_dir() or not path.absolute().parent.is_dir():
         problem = "is a folder" if path.is_dir() else f"the folder {path.absolute().parent} does not exist"
         raise checks.file_error(path, problem, "give the name of a file in a folder that exists")

@@ -19,6 +19,7 @@ from hsr_tf import checks
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.psf_spec import parse_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse, load_srf
@@ -30,6 +31,7 @@ SnrDb = tuple[float | None, float | None]
 
 DEFAULT_PSF, DEFAULT_SRF = "gaussian", "nikon_d700"
 MAX_KERNEL_SIZE = 4096
+SMALLEST_SHIFT = 0.01
 GIVEN, TOLD, DEFAULT, UNKNOWN = "given", "told by the file", "default", "unknown"
 
 
@@ -91,6 +93,9 @@ def choose_cameras(
 ) -> CameraChoice:
     """The cameras of an observation: those given, else those that its metadata tell, else the defaults.
 
+    Where the grids of the two images lie a part of a pixel apart, the PSF is shifted by it: no sample is
+    interpolated then.
+
     Args:
         observation: the two images.
         psf: see `make_cameras`; None leaves it to the metadata of `lr_hsi`, else "gaussian".
@@ -101,6 +106,7 @@ def choose_cameras(
         ValueError, OSError: as `make_cameras`; a response with another number of channels than `hr_msi`.
     """
     kernel, psf_origin = _first(psf, _told_psf, observation, DEFAULT_PSF)
+    kernel = _on_the_grids(kernel, observation)
     response, srf_origin = _first(srf, _told_srf, observation, DEFAULT_SRF)
     try:
         model = make_cameras(observation.lr_hsi, observation.scale, psf=kernel, srf=response)
@@ -144,6 +150,14 @@ def _first(
         return given, GIVEN
     told = ask(observation)
     return (default, DEFAULT) if told is None else (told, TOLD)
+
+
+def _on_the_grids(psf: PsfLike, observation: Observation) -> PsfLike:
+    """The PSF, shifted by what the two grids lie apart where that is worth it."""
+    shift = observation.grid_shift()
+    if max(map(abs, shift)) < SMALLEST_SHIFT:
+        return psf
+    return shifted_psf(psf if isinstance(psf, Psf) else parse_psf(psf, observation.scale), shift)
 
 
 def _told_psf(observation: Observation) -> Psf | None:

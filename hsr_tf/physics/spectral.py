@@ -1,21 +1,15 @@
 """Spectral response of the colour camera: Y = Z R, R of shape (bands, channels).
 
-Responses come from a CSV file (lines of comment start with #, then a header `wavelength_nm,name,...`, then
-one row a wavelength), from the project's own table, or by camera name from colour-science. They are brought
-to the cube's wavelengths by the mean over each band's width where the table is finer than the cube, else by
-linear interpolation, and normalised to columns that sum to one, so that a spectrum that is flat at v gives v
-in every channel; `normalise="none"` keeps the table's units.
+Responses come from a CSV file or by name (`hsr_tf.physics.response_library`). They are brought to the cube's
+wavelengths by the mean over each band's width where the table is finer than the cube, else by linear
+interpolation, and normalised to columns that sum to one, so that a spectrum that is flat at v gives v in
+every channel; `normalise="none"` keeps the table's units.
 """
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,27 +17,20 @@ from keras import ops
 
 from hsr_tf import checks
 from hsr_tf.physics.operator import LinearOperator
+from hsr_tf.physics.response_library import find_table, response_names
+from hsr_tf.physics.response_table import ResponseTable, read_response_csv
+
+__all__ = [
+    "ResponseTable",
+    "SpectralResponse",
+    "load_srf",
+    "read_response_csv",
+    "resample_response",
+    "response_names",
+]
 
 Tensor = Any
 NORMALISATIONS = ("column_sum", "none")
-SHIPPED = {"nikon_d700": "nikon_d700.csv"}
-
-
-@dataclass(frozen=True, eq=False)
-class ResponseTable:
-    """A response as published.
-
-    Attributes:
-        wavelengths_nm: (n,) increasing.
-        values: (n, c) sensitivity of each channel.
-        channels: names of the channels.
-        name: where it is from.
-    """
-
-    wavelengths_nm: np.ndarray
-    values: np.ndarray
-    channels: tuple[str, ...]
-    name: str
 
 
 class SpectralResponse(LinearOperator):
@@ -105,8 +92,8 @@ def load_srf(
     """A response by name or from a CSV file, on a cube's wavelengths.
 
     Args:
-        name: a shipped response ("nikon_d700"), a camera of colour-science (`response_names` lists them), or
-            a path.
+        name: a shipped response ("nikon_d700"), a sensor ("sentinel2a"), a camera of colour-science
+            (`response_names` lists them), or a path; channels may follow it ("sentinel2a:B02,B03,B04").
         wavelengths_nm: (C,) band centres of the cube; None takes the table's rows as the bands, which needs
             `num_bands` to agree.
         normalise: "column_sum" (each channel sums to one over the cube's bands) or "none".
@@ -122,9 +109,9 @@ def load_srf(
     """
     checks.require_choice("normalise", normalise, NORMALISATIONS)
     checks.require_choice("outside", outside, ("error", "zero"))
-    table = _find_table(name)
+    table = find_table(name)
     if channels:
-        table = _some_channels(table, channels)
+        table = table.only(tuple(channels))
     if wavelengths_nm is None:
         checks.require(
             num_bands is None or num_bands == len(table.wavelengths_nm),
@@ -142,18 +129,16 @@ def load_srf(
         "srf",
         expected="channels that see some of the cube's bands",
         received=f"{table.channels[int(np.argmin(sums))]} of {table.name} sums to {sums.min():.3g}",
-        remedy="use a response that covers the cube",
+        remedy="use a response that covers the cube, or name the channels that see it "
+        f"({os.fspath(name).partition(':')[0]}:{','.join(_seeing(table, sums)) or '...'})",
     )
     return SpectralResponse(
         matrix / sums if normalise == "column_sum" else matrix, channels=table.channels, name=table.name
     )
 
 
-def _some_channels(table: ResponseTable, channels: Sequence[str]) -> ResponseTable:
-    for channel in channels:
-        checks.require_choice("channels", channel, table.channels)
-    columns = [table.channels.index(channel) for channel in channels]
-    return replace(table, values=table.values[:, columns], channels=tuple(channels))
+def _seeing(table: ResponseTable, sums: np.ndarray) -> list[str]:
+    return [channel for channel, seen in zip(table.channels, sums, strict=True) if seen > 0]
 
 
 def resample_response(
@@ -183,70 +168,3 @@ def resample_response(
     samples = np.clip(wavelengths_nm[:, None] + width[:, None] * spread, grid[0], grid[-1])
     columns = [np.interp(samples, grid, column).mean(1) for column in table.values.T]
     return np.where(beyond[:, None], 0.0, np.stack(columns, 1))
-
-
-def response_names() -> list[str]:
-    """Every response that has a name: shipped ones first, then the cameras of colour-science."""
-    return [*SHIPPED, *_colour_cameras()]
-
-
-def read_response_csv(path: str | os.PathLike[str]) -> ResponseTable:
-    """Read `wavelength_nm,channel,...` rows; lines of comment start with #.
-
-    Raises:
-        OSError: when the file is missing or holds no such table (the line is named).
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise checks.file_error(path, "no such response file", "check the path")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row and not row[0].lstrip().startswith("#")]
-        header, values = [c.strip() for c in rows[0]], np.array([[float(v) for v in row] for row in rows[1:]])
-    except (ValueError, IndexError, UnicodeDecodeError) as error:
-        raise checks.file_error(
-            path, f"is no response table ({error})", "give a header wavelength_nm,name,... and numbers"
-        ) from error
-    if (
-        values.ndim != 2
-        or values.shape[1] != len(header)
-        or values.shape[1] < 2
-        or not np.isfinite(values).all()
-    ):
-        raise checks.file_error(
-            path, "is no response table", "give a header wavelength_nm,name,... and finite numbers"
-        )
-    values = values[np.argsort(values[:, 0])]
-    if np.any(np.diff(values[:, 0]) == 0):
-        raise checks.file_error(
-            path, "is no response table (a wavelength comes twice)", "keep one row of each"
-        )
-    return ResponseTable(values[:, 0], values[:, 1:], tuple(header[1:]), path.stem)
-
-
-def _find_table(name: str | os.PathLike[str]) -> ResponseTable:
-    text = os.fspath(name)
-    if text in SHIPPED:
-        with resources.as_file(resources.files("hsr_tf.physics") / "responses" / SHIPPED[text]) as path:
-            return read_response_csv(path)
-    if Path(text).suffix or os.sep in text:
-        return read_response_csv(text)
-    cameras = _colour_cameras()
-    checks.require_choice("srf", text, [*SHIPPED, *cameras])
-    from colour import MSDS_CAMERA_SENSITIVITIES
-
-    table = MSDS_CAMERA_SENSITIVITIES[cameras[text]]
-    return ResponseTable(
-        table.wavelengths.astype(float), np.asarray(table.values, float), tuple(table.labels), cameras[text]
-    )
-
-
-@lru_cache
-def _colour_cameras() -> dict[str, str]:
-    """Our spelling of each camera name of colour-science, e.g. nikon_5100_npl, and theirs."""
-    from colour import MSDS_CAMERA_SENSITIVITIES
-
-    return {
-        name.lower().replace(" ", "_").replace("(", "").replace(")", ""): name
-        for name in MSDS_CAMERA_SENSITIVITIES
-    }

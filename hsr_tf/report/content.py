@@ -62,11 +62,11 @@ class SheetData:
             received=str(len(self.estimates)),
             remedy="draw several sheets",
         )
-        height, width, num_bands = _require_cube("reference", self.reference, (None, None, None))
-        _require_cube("hr_msi", self.hr_msi, (height, width, None))
-        low_height, low_width, _ = _require_cube("lr_hsi", self.lr_hsi, (None, None, num_bands))
+        height, width, num_bands = require_cube("reference", self.reference, (None, None, None))
+        require_cube("hr_msi", self.hr_msi, (height, width, None))
+        low_height, low_width, _ = require_cube("lr_hsi", self.lr_hsi, (None, None, num_bands))
         for name, estimate in self.estimates.items():
-            _require_cube(f"estimate {name!r}", estimate, (height, width, num_bands))
+            require_cube(f"estimate {name!r}", estimate, (height, width, num_bands))
         self._require_scale(height, width, low_height, low_width)
         self._require_axes(num_bands)
 
@@ -112,19 +112,17 @@ class Result:
     sam: float
 
     @classmethod
-    def of(cls, name: str, cube: np.ndarray, data: SheetData) -> Result:
-        clipped = np.clip(cube, 0.0, data.data_range)
-        angle = _by_rows(metrics.sam_map, data.reference, clipped)
-        curve = ops.convert_to_numpy(
-            metrics.psnr_per_band(data.reference, clipped, data_range=data.data_range)
-        )
+    def of(cls, name: str, cube: np.ndarray, *, reference: np.ndarray, data_range: float = 1.0) -> Result:
+        clipped = np.clip(cube, 0.0, data_range)
+        angle = _by_rows(metrics.sam_map, reference, clipped)
+        curve = ops.convert_to_numpy(metrics.psnr_per_band(reference, clipped, data_range=data_range))
         return cls(
             name=str(name),
             cube=clipped,
-            error=_by_rows(metrics.error_map, data.reference, clipped) * (255.0 / data.data_range),
+            error=_by_rows(metrics.error_map, reference, clipped) * (255.0 / data_range),
             angle=angle,
             psnr=curve,
-            rmse=float(metrics.rmse_255(data.reference, clipped, data_range=data.data_range)),
+            rmse=float(metrics.rmse_255(reference, clipped, data_range=data_range)),
             sam=float(np.nanmean(angle)) if np.isfinite(angle).any() else math.nan,
         )
 
@@ -146,9 +144,10 @@ def _by_rows(measure: Callable[..., Any], reference: np.ndarray, estimate: np.nd
     return np.concatenate([ops.convert_to_numpy(measure(reference[rows], estimate[rows])) for rows in blocks])
 
 
-def _require_cube(
+def require_cube(
     name: str, cube: np.ndarray, shape: tuple[int | None, int | None, int | None]
 ) -> tuple[int, int, int]:
+    """Refuse what is no finite cube of these sides, None for any; the sides it has."""
     found = np.shape(cube)
     wanted = " x ".join("any" if side is None else str(side) for side in shape)
     fits = len(found) == 3 and all(side in (None, there) for side, there in zip(shape, found, strict=True))

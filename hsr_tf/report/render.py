@@ -13,6 +13,8 @@ import numpy as np
 VISIBLE_NM = (640.0, 550.0, 460.0)
 VISIBLE_TOLERANCE_NM = 25.0
 FALSE_COLOUR_POSITIONS = (5 / 6, 3 / 6, 1 / 6)
+INFRARED_NM = (860.0, 650.0, 550.0)
+WIDE_POSITIONS = (0.95, 0.65, 0.08)
 DISPLAY_GAMMA = 2.2
 CUT_PERCENT = 0.5
 
@@ -51,6 +53,50 @@ class Stretch:
         return np.clip((channels - self.low) / (self.high - self.low), 0.0, 1.0) ** (1.0 / DISPLAY_GAMMA)
 
 
+@dataclass(frozen=True, eq=False)
+class SpectralAxis:
+    """The axis of spectra: wavelengths in nanometres, or band numbers from 1 where they are not known.
+
+    Attributes:
+        positions: places along the axis, increasing; NaN where a curve breaks as bands were taken out.
+        bands: the band of each place, -1 at a break.
+    """
+
+    positions: np.ndarray
+    bands: np.ndarray
+
+    @classmethod
+    def of(cls, num_bands: int, wavelengths_nm: np.ndarray | None) -> SpectralAxis:
+        """A curve breaks where a step is over four times the median step."""
+        if wavelengths_nm is None:
+            return cls(np.arange(1.0, num_bands + 1), np.arange(num_bands))
+        order = np.argsort(wavelengths_nm, kind="stable")
+        positions = np.asarray(wavelengths_nm, np.float64)[order]
+        steps = np.diff(positions)
+        gaps = np.flatnonzero(steps > 4 * np.median(steps)) + 1 if steps.size else np.zeros(0, np.intp)
+        return cls(np.insert(positions, gaps, np.nan), np.insert(order, gaps, -1))
+
+    def arrange(self, values: np.ndarray) -> np.ndarray:
+        """One value a band in the order of the places, NaN at the breaks."""
+        return np.where(self.bands < 0, np.nan, np.asarray(values, np.float64)[self.bands])
+
+
+def false_colour_bands(num_bands: int, wavelengths_nm: np.ndarray | None) -> DisplayBands:
+    """Near infrared, red and green (860, 650, 550 nm) as red, green and blue, as maps of vegetation have it.
+
+    Where the cube does not reach that far, a band near the long end, one in the middle and one near the
+    short end, further apart than those of `display_bands`.
+    """
+    if wavelengths_nm is not None:
+        distance = np.abs(np.asarray(wavelengths_nm)[None, :] - np.asarray(INFRARED_NM)[:, None])
+        if distance.min(axis=1).max() <= VISIBLE_TOLERANCE_NM:
+            near, red, green = (int(i) for i in distance.argmin(axis=1))
+            return DisplayBands((near, red, green), true_colour=False)
+    order = np.arange(num_bands) if wavelengths_nm is None else np.argsort(wavelengths_nm, kind="stable")
+    far, middle, short = (int(order[int(position * num_bands)]) for position in WIDE_POSITIONS)
+    return DisplayBands((far, middle, short), true_colour=False)
+
+
 def display_bands(num_bands: int, wavelengths_nm: np.ndarray | None) -> DisplayBands:
     """The bands nearest 640, 550 and 460 nm or, where one is over 25 nm off, three evenly spread."""
     if wavelengths_nm is not None:
@@ -69,12 +115,15 @@ def display_channels(image: np.ndarray, channels: tuple[int, int, int] | None) -
     One or two channels give grey; three are red, green and blue; of more, which satellites order from short
     to long wavelengths, the first three are blue, green and red.
     """
-    num_channels = image.shape[-1]
-    if channels is not None:
-        return image[..., list(channels)]
+    groups = display_groups(image.shape[-1]) if channels is None else [(channel,) for channel in channels]
+    return np.stack([image[..., list(group)].mean(axis=-1) for group in groups], axis=-1)
+
+
+def display_groups(num_channels: int) -> list[tuple[int, ...]]:
+    """The channels whose means `display_channels` shows as red, green and blue."""
     if num_channels < 3:
-        return np.repeat(image.mean(axis=-1, keepdims=True), 3, axis=-1)
-    return image[..., :3] if num_channels == 3 else image[..., [2, 1, 0]]
+        return [tuple(range(num_channels))] * 3
+    return [(0,), (1,), (2,)] if num_channels == 3 else [(2,), (1,), (0,)]
 
 
 def preview(reference: np.ndarray, estimate: np.ndarray, wavelengths_nm: np.ndarray | None) -> np.ndarray:

@@ -77,7 +77,13 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
         ("format", summary.format),
         ("scene", summary.name),
         ("size", f"{height} rows x {width} columns x {num_bands} bands, stored as {summary.dtype}"),
+        ("stored", _stored(summary)),
         ("wavelengths", _wavelengths(summary)),
+        ("widths", "" if summary.fwhm_nm is None else f"{_span(summary.fwhm_nm)} nm (FWHM)"),
+        ("band names", "" if summary.band_names is None else " ... ".join(summary.band_names)),
+        ("bad bands", "" if summary.num_bad_bands is None else f"{summary.num_bad_bands} of {num_bands}"),
+        *_place(summary),
+        ("nodata value", "" if summary.nodata is None else f"{summary.nodata:g}"),
         ("scaling", _scaling(summary)),
         ("values", f"{summary.minimum:.6g} to {summary.maximum:.6g}, mean {summary.mean:.6g}"),
     ]
@@ -141,6 +147,40 @@ def _size(scene: Scene) -> str:
     return "x".join(map(str, scene.shape))
 
 
+def _stored(summary: FileSummary) -> str:
+    chunk = (
+        "" if summary.chunks is None else "pieces of {} bands x {} rows x {} columns".format(*summary.chunks)
+    )
+    return ", ".join(part for part in (summary.storage, chunk) if part)
+
+
+def _span(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:g}" if ends[0] == ends[1] else f"{ends[0]:g} to {ends[1]:g}"
+
+
+def _place(summary: FileSummary) -> list[tuple[str, str]]:
+    """Coordinate system, size of a pixel and the four outer corners."""
+    grid = summary.georeference
+    if grid is None:
+        return []
+    from hsr_tf.io.crs import crs_label
+
+    rows, cols = summary.shape[:2]
+    corners = {
+        "upper left": (0, 0),
+        "upper right": (0, cols),
+        "lower left": (rows, 0),
+        "lower right": (rows, cols),
+    }
+    height, width = grid.pixel_size
+    found = [
+        ("coordinates", "unknown system" if grid.crs is None else crs_label(grid.crs)),
+        ("pixel", f"{width:g} wide, {height:g} high"),
+    ]
+    places = {name: grid.at(*corner) for name, corner in corners.items()}
+    return found + [(name, f"{x:.10g}, {y:.10g}") for name, (x, y) in places.items()]
+
+
 def _wavelengths(summary: FileSummary) -> str:
     if summary.wavelengths_nm is None:
         return "unknown"
@@ -149,6 +189,8 @@ def _wavelengths(summary: FileSummary) -> str:
 
 
 def _scaling(summary: FileSummary) -> str:
+    if summary.has_gain:
+        return "gain * stored + offset, as the file tells them"
     if summary.white_level is None:
         return "none, values are taken as stored"
     origin = {"file": "the white level in the file"}.get(

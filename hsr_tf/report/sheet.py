@@ -35,7 +35,14 @@ from hsr_tf.report.canvas import (
 )
 from hsr_tf.report.content import Result, SheetData
 from hsr_tf.report.grid import Grid
-from hsr_tf.report.render import DisplayBands, Stretch, choose_points, display_bands, display_channels
+from hsr_tf.report.render import (
+    DisplayBands,
+    SpectralAxis,
+    Stretch,
+    choose_points,
+    display_bands,
+    display_channels,
+)
 
 __all__ = ["DPI", "SheetData", "draw_sheet", "picture_sheet"]
 
@@ -71,7 +78,8 @@ def picture_sheet(path: str | os.PathLike[str], data: SheetData) -> Path:
 
 def draw_sheet(data: SheetData) -> Figure:
     """The sheet as a matplotlib figure, for callers who save it in another form."""
-    results = [Result.of(name, cube, data) for name, cube in data.estimates.items()]
+    truth, peak = data.reference, data.data_range
+    results = [Result.of(n, cube, reference=truth, data_range=peak) for n, cube in data.estimates.items()]
     height, width, num_bands = data.reference.shape
     grid = Grid.of(height, width, len(results))
     figure = Figure(figsize=(grid.width, grid.height), facecolor="white")
@@ -266,15 +274,8 @@ def _draw_spectra(sheet: _Sheet) -> None:
 
 def _plot(axes: Axes, data: SheetData, values: np.ndarray, **style: Any) -> None:
     """A curve over the wavelengths, or the band numbers from 1; it breaks where bands were taken out."""
-    if data.wavelengths_nm is None:
-        axes.plot(np.arange(1, len(values) + 1), values, **style)
-        return
-    order = np.argsort(data.wavelengths_nm, kind="stable")
-    position = np.asarray(data.wavelengths_nm, np.float64)[order]
-    steps = np.diff(position)
-    gaps = np.flatnonzero(steps > 4 * np.median(steps)) + 1
-    curve = np.insert(np.asarray(values, np.float64)[order], gaps, np.nan)
-    axes.plot(np.insert(position, gaps, np.nan), curve, **style)
+    axis = SpectralAxis.of(len(values), data.wavelengths_nm)
+    axes.plot(axis.positions, axis.arrange(values), **style)
 
 
 def _dress(axes: Axes, data: SheetData, label: str) -> None:

@@ -1,0 +1,73 @@
+"""`hsr convert`: one file into another."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXAMPLES = (
+    "hsr convert radiance.hdr radiance.h5",
+    "hsr convert fused.h5 fused.tif --cog",
+    "hsr convert PRS_L2D_STD.he5 scene.img --interleave=bsq",
+    "hsr convert reflectance.tif reflectance.zarr --dtype=float32",
+)
+SECONDS_WITHOUT_BAR = 2.0
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="The file to read; see hsr info.")],
+    target: Annotated[Path, typer.Argument(help="The file to write; its suffix says the format.")],
+    key: Annotated[str | None, typer.Option(help="Which array, where the file holds several.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Order of its axes, e.g. row,col,band.")] = None,
+    white_level: Annotated[
+        float | None, typer.Option("--white_level", help="Stored value that stands for 1.0.")
+    ] = None,
+    interleave: Annotated[str | None, typer.Option(help="Of an ENVI output: bsq, bil or bip.")] = None,
+    cog: Annotated[bool, typer.Option("--cog", help="Write a cloud-optimised GeoTIFF.")] = False,
+    dtype: Annotated[
+        str | None, typer.Option(help="Type of the written values; by default that of the file.")
+    ] = None,
+    nodata: Annotated[
+        float | None, typer.Option(help="Value for pixels without data, where the format holds no mask.")
+    ] = None,
+) -> None:
+    """Write a cube in another format.
+
+    Stored values stay as they are, bit for bit, with their scale, wavelengths, grid and names.
+    """
+    from hsr_tf.io.convert import ConvertOptions, convert
+
+    options = ConvertOptions(
+        key=key,
+        layout=layout,
+        white_level=white_level,
+        interleave=interleave,
+        cog=cog,
+        dtype=dtype,
+        nodata=nodata,
+    )
+    with byte_bar() as progress:
+        written = convert(source, target, options, progress=progress)
+    typer.echo(f"wrote {written}")
+
+
+@contextmanager
+def byte_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar in megabytes a second on stderr once the work has taken two seconds, on a terminal."""
+    from tqdm import tqdm
+
+    quiet = not sys.stderr.isatty()
+    with tqdm(
+        unit="B", unit_scale=True, delay=SECONDS_WITHOUT_BAR, disable=quiet, leave=False, desc="converting"
+    ) as bar:
+
+        def progress(num_done: int, num_bytes: int) -> None:
+            bar.total = num_bytes
+            bar.update(num_done - bar.n)
+
+        yield progress

@@ -1,0 +1,214 @@
+"""The streaming half of `hsr fuse`: scenes that a limit of memory does not hold, and clusters."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hsr_tf import checks
+from hsr_tf.report import terminal
+
+BYTES_A_PIXEL, PROGRAM_BYTES = 400, 800 * 10**6
+MemoryLimit = Annotated[
+    str | None,
+    typer.Option(
+        "--memory_limit",
+        help="Stay below so much memory, e.g. 3GB: scenes that take more are fused tile by tile, from file to "
+        "file; half of the machine's memory by default.",
+    ),
+]
+Stream = Annotated[bool, typer.Option("--stream", help="Fuse tile by tile whatever the size.")]
+Restart = Annotated[
+    bool, typer.Option("--restart", help="Throw away the unfinished tiles of another request.")
+]
+DaskAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        help="Tiles over a Dask cluster: tcp://host:8786, local, or local:2 for two processes; writes .zarr.",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """The flags of streaming."""
+
+    memory_limit: str | None
+    stream: bool
+    restart: bool
+    dask: str | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The other flags of `hsr fuse` that a streamed fusion heeds, and the names of those given that it does not."""
+
+    method: str
+    options: tuple[str, ...]
+    weights: Path | None
+    adapt: bool
+    psf: str | None
+    srf: str | None
+    srf_outside: str
+    seed: int
+    others: tuple[str, ...]
+
+
+def is_streamed(
+    streaming: Streaming, lr_hsi: tuple[Path, str | None], hr_msi: tuple[Path, str | None]
+) -> bool:
+    """Whether a pair (path and array) is fused tile by tile: for a flag that says so, or for its size."""
+    from hsr_tf import io
+    from hsr_tf.streaming.memory import default_limit, parse_memory
+
+    limit = default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
+    if streaming.stream or streaming.dask is not None or streaming.restart:
+        return True
+    if any(path.suffix.lower() not in io.CREATORS for path, _ in (lr_hsi, hr_msi)):
+        return False  # formats that are read at once: they are held anyway
+    with io.open_cube(lr_hsi[0], key=lr_hsi[1]) as coarse, io.open_cube(hr_msi[0], key=hr_msi[1]) as sharp:
+        rows, cols, channels = sharp.shape
+        return rows * cols * (BYTES_A_PIXEL + 16 * (coarse.shape[2] + channels)) + PROGRAM_BYTES > limit
+
+
+def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path]) -> None:
+    """Fuse from file to file, and tell how it went.
+
+    Args:
+        streaming: the flags of streaming.
+        asked: the other flags.
+        paths: of X, Y and the output.
+    """
+    checks.require(
+        not asked.others,
+        asked.others[0] if asked.others else "",
+        expected="nothing for a scene that is fused tile by tile",
+        received="it",
+        remedy="leave it out, or raise --memory_limit so that the scene fits",
+    )
+    checks.require(
+        streaming.dask is None or paths[2].suffix.lower() == ".zarr",
+        "output",
+        expected="a .zarr store, which many processes write at once, where --dask is given",
+        received=str(paths[2]),
+        remedy="name it so, and hsr convert it afterwards",
+    )
+    with terminal.working("loading the method"):
+        terminal.load_keras()
+        request = _request(streaming, asked, paths)
+        from hsr_tf.streaming.streamed import fuse_files
+    with _explained_interrupt(), _workers(streaming, request.memory_limit) as workers, _bar() as tell:
+        done = fuse_files(request, tell, workers)
+    from hsr_tf.report.screen import facts
+
+    terminal.show(facts(_facts(done, paths[2])))
+
+
+def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path]) -> Any:
+    from hsr_tf import io
+    from hsr_tf.cli.words import loaded_srf
+    from hsr_tf.streaming.memory import default_limit, parse_memory
+    from hsr_tf.streaming.streamed import StreamRequest
+    from hsr_tf.streaming.survey import scene_of
+
+    srf: Any = asked.srf
+    if srf not in (None, "estimate") or asked.srf_outside != "error":
+        import numpy as np
+
+        with io.open_cube(paths[0]) as reader:
+            bands = scene_of(reader.header, np.zeros((1, 1, reader.shape[2]), np.float32))
+        srf = loaded_srf(asked.srf, asked.srf_outside, bands)
+    limit = default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
+    return StreamRequest(
+        *paths,
+        memory_limit=limit,
+        method=asked.method,
+        options=asked.options,
+        weights=asked.weights,
+        adapt=asked.adapt,
+        psf=asked.psf,
+        srf=srf,
+        seed=asked.seed,
+        restart=streaming.restart,
+    )
+
+
+def _workers(streaming: Streaming, memory_limit: int) -> Any:
+    if streaming.dask is None:
+        return nullcontext()
+    from hsr_tf.streaming.cluster import connected
+
+    return connected(streaming.dask, memory_limit)
+
+
+@contextmanager
+def _explained_interrupt() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("the finished tiles are kept: run the same command again to go on\n")
+        raise
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[Any], None]]:
+    """A bar a stage: tiles, time left, megapixels a second, memory; on a terminal only."""
+    from tqdm import tqdm
+
+    from hsr_tf.streaming.memory import in_words, resident_bytes
+
+    bars: dict[str, Any] = {}
+    began: dict[str, tuple[float, int]] = {}
+
+    def tell(step: Any) -> None:
+        if step.stage not in bars:
+            for bar in bars.values():
+                bar.close()
+            bars[step.stage] = tqdm(
+                total=step.total,
+                initial=step.done - 1,
+                desc=step.stage,
+                unit="tile",
+                dynamic_ncols=True,
+                disable=not sys.stderr.isatty(),
+            )
+            began[step.stage] = (time.monotonic(), step.done)
+        start, first = began[step.stage]
+        rate = step.megapixels * (step.done - first) / step.total / max(time.monotonic() - start, 1e-3)
+        bars[step.stage].set_postfix_str(f"{rate:.2f} Mpixel/s, {in_words(resident_bytes())}", refresh=False)
+        bars[step.stage].update()
+
+    try:
+        yield tell
+    finally:
+        for bar in bars.values():
+            bar.close()
+
+
+def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
+    from hsr_tf.streaming.memory import in_words
+
+    told = done.metadata
+    sizes = [" x ".join(map(str, shape)) for shape in (done.lr_shape, done.hr_shape, done.shape)]
+    rate = done.shape[0] * done.shape[1] / 1e6 / max(done.seconds, 1e-3)
+    kept = f", {done.kept} of all steps kept from an earlier run" if done.kept else ""
+    trust = f"{100 * told['trust']:.0f} %" if "trust" in told else ""
+    return [
+        ("method", f"{told['method']}, x{told['scale_factor']}"),
+        ("sizes", f"{sizes[0]} + {sizes[1]} -> {sizes[2]} in {done.seconds:.1f} s"),
+        ("tiles", f"{done.num_tiles}{kept}"),
+        ("weights", str(told.get("weights", ""))),
+        ("psf", told["psf"]),
+        ("srf", told["srf"]),
+        ("trust", trust),
+        ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
+        ("wrote", str(output)),
+    ]

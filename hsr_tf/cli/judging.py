@@ -1,0 +1,79 @@
+"""What `hsr fuse` does beside the fusion for those without a truth: the map of sigma, and Wald's protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hsr_tf import checks
+from hsr_tf.report import terminal
+
+if TYPE_CHECKING:
+    from hsr_tf.methods import Method
+    from hsr_tf.quality import WaldTrial
+    from hsr_tf.scene import Observation, Scene, Solution
+
+Uncertainty = Annotated[
+    Path | None,
+    typer.Option(help="Write a map of the expected error (1 sigma, every pixel and band) to this file."),
+]
+Wald = Annotated[
+    bool, typer.Option("--wald", help="Score the method one scale down as well, against lr_hsi.")
+]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a fusion is told beside images and method: cameras, weights, controls; see `hsr_tf.fuse`."""
+
+    psf: Any
+    srf: Any
+    weights: Path | None
+    controls: Any
+
+
+def require_map(path: Path | None, output: Path) -> None:
+    """Refuse a name for the map that could not be written, or is that of the estimate."""
+    from hsr_tf import io
+
+    if path is None:
+        return
+    io.writer_for(path)
+    if path.absolute() == output.absolute():
+        raise checks.file_error(path, "is the name of the estimate as well", "write the map to another name")
+
+
+def fused(
+    observation: Observation, method: Method, told: Told, *, with_map: bool
+) -> tuple[Solution, Scene | None]:
+    """The solution, and the map where it is wanted."""
+    from hsr_tf import fusion
+    from hsr_tf.error_maps import UncertainFusion
+
+    psf, srf, weights, controls = told.psf, told.srf, told.weights, told.controls
+    if not with_map:
+        return fusion.fuse(observation, method, psf=psf, srf=srf, weights=weights, controls=controls), None
+    found = UncertainFusion()(observation, method, psf=psf, srf=srf, weights=weights, controls=controls)
+    return found.solution, found.sigma
+
+
+def one_scale_down(observation: Observation, method: Method, told: Told) -> WaldTrial:
+    """Wald's protocol with what the fusion was told."""
+    from hsr_tf.quality import wald
+
+    psf, srf = told.psf, told.srf
+    with terminal.working("fusing one scale down"):
+        return wald(observation, method, psf=psf, srf=srf, weights=told.weights, controls=told.controls)
+
+
+def show_trial(trial: WaldTrial) -> None:
+    """The scores one scale down, and between which sizes they were found."""
+    from hsr_tf.report.screen import scorecard_table
+
+    sizes = ["x".join(map(str, scene.shape)) for scene in (trial.observation.lr_hsi, trial.reference)]
+    table = scorecard_table(trial.scores)
+    table.title, table.title_justify = f"one scale down (Wald), {sizes[0]} to {sizes[1]}", "left"
+    terminal.show(table)

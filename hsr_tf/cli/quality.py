@@ -1,0 +1,58 @@
+"""`hsr quality`: figures of an estimate without a truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart, require_json, write_json
+from hsr_tf.report import terminal
+
+EXAMPLES = (
+    "hsr quality --lr_hsi=x.h5 --hr_msi=y.h5 --estimate=sharp.h5",
+    "hsr quality --lr_hsi=x.h5 --hr_msi=y.tif --estimate=z.h5 --psf=gaussian:fwhm=6 --json=quality.json",
+)
+
+
+def quality(
+    lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
+    hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
+    estimate: Annotated[Path, typer.Option(help="The sharp cube that was fused from them.")],
+    psf: Psf = None,
+    srf: Srf = None,
+    srf_outside: SrfOutside = "error",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this file as well.")
+    ] = None,
+) -> None:
+    """Judge an estimate without a truth: does it explain both images, and the QNR family.
+
+    Without --psf and --srf the cameras are those that simulated files
+    tell of, else gaussian and nikon_d700; estimate finds them from the
+    two images.
+    """
+    from hsr_tf import io
+    from hsr_tf.scene import Observation
+
+    if json_file is not None:
+        require_json(json_file)
+        require_apart([json_file], [lr_hsi, hr_msi, estimate])
+    with terminal.working("reading the images and the estimate"):
+        observation = Observation.from_pair(io.load(lr_hsi), io.load(hr_msi))
+        fused = io.load(estimate)
+    with terminal.working("judging"):
+        terminal.load_keras()
+        from hsr_tf.quality import assess
+        from hsr_tf.report.screen_quality import quality_table
+
+        in_file = srf in (None, "estimate") and srf_outside == "error"
+        response = srf if in_file else loaded_srf(srf, srf_outside, observation.lr_hsi)
+        found = assess(observation, fused, psf=psf, srf=response)
+    terminal.show(quality_table(found.figures, psf=found.psf, srf=found.srf))
+    if json_file is not None:
+        inputs = {"lr_hsi": str(lr_hsi), "hr_msi": str(hr_msi), "estimate": str(estimate)}
+        cameras = {"psf": found.psf, "srf": found.srf}
+        write_json(json_file, {**inputs, **cameras, "figures": found.figures.as_dict()})
+        typer.echo(f"wrote {json_file}")

@@ -1,0 +1,102 @@
+"""`hsr report`: one HTML file that shows a result, from the folder of a run or from files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hsr_tf import checks
+from hsr_tf.cli.words import Psf, Srf, require_apart, require_report
+from hsr_tf.report import terminal
+
+Words = tuple[str | None, str | None]
+EXAMPLES = (
+    "hsr report --run=runs/mine --output=report.html",
+    "hsr report --lr_hsi=x.h5 --hr_msi=y.tif --estimate=z.h5 --output=report.html",
+    "hsr report --lr_hsi=x.h5 --hr_msi=y.h5 --estimate=z.h5 --reference=truth.h5 --output=r.html",
+)
+
+
+def report(
+    output: Annotated[Path, typer.Option(help="The page to write (.html).")],
+    run: Annotated[Path | None, typer.Option(help="The --run_dir of a trainer.")] = None,
+    lr_hsi: Annotated[Path | None, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")] = None,
+    hr_msi: Annotated[
+        Path | None, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")
+    ] = None,
+    estimate: Annotated[
+        list[Path] | None, typer.Option(help="The estimated sharp cube; may be given again for up to five.")
+    ] = None,
+    reference: Annotated[Path | None, typer.Option(help="The true sharp cube, where it is known.")] = None,
+    psf: Psf = None,
+    srf: Srf = None,
+) -> None:
+    """Write one HTML file that shows a result; it opens without a network.
+
+    Compare versions beside a divider, move through the bands, click for
+    spectra; error and angle maps (or, without the truth, what the two
+    images leave unexplained), cameras, curves, scores, configuration.
+    """
+    images = {"lr_hsi": lr_hsi, "hr_msi": hr_msi, "estimate": estimate}
+    _require_one_source(run, images, reference)
+    require_report(output)
+    given = [path for path in (lr_hsi, hr_msi, reference, *(estimate or ())) if path is not None]
+    require_apart([output], given)
+    with terminal.working("reading the result"):
+        if run is None:
+            assert lr_hsi and hr_msi and estimate
+            data = _from_files((lr_hsi, hr_msi), estimate, reference, (psf, srf))
+        else:
+            terminal.load_keras()
+            from hsr_tf.report.run_folder import run_report
+
+            data = run_report(run)
+    with terminal.working("writing the report"):
+        from hsr_tf.report.html import write_report
+
+        write_report(data, output)
+    typer.echo(f"wrote {output}  {output.stat().st_size / 1e6:.1f} MB")
+
+
+def _from_files(pair: tuple[Path, Path], estimates: list[Path], reference: Path | None, words: Words) -> Any:
+    """What a report shows of files; an estimate is called by the method that made it, or by its file."""
+    from hsr_tf import io
+    from hsr_tf.scene import Observation
+
+    observation = Observation.from_pair(io.load(pair[0]), io.load(pair[1]))
+    cubes = {path: io.load(path) for path in estimates}
+    truth = None if reference is None else io.load(reference)
+    terminal.load_keras()
+    from hsr_tf.report.scene_report import scene_report, shown_cameras
+
+    told = [str(cube.metadata.get("method", "")) or path.stem for path, cube in cubes.items()]
+    names = told if len(set(told)) == len(told) else [path.stem for path in cubes]
+    named = dict(zip(names, cubes.values(), strict=True))
+    checks.require(
+        len(named) == len(cubes),
+        "estimate",
+        expected="files of different names",
+        received=", ".join(names),
+        remedy="rename them",
+    )
+    cameras = shown_cameras(observation, psf=words[0], srf=words[1])
+    data = scene_report(observation, named, reference=truth, cameras=cameras)
+    settings = {name: dict(cube.metadata) for name, cube in named.items()}
+    return replace(data, configuration=settings, command=("hsr", *sys.argv[1:]))
+
+
+def _require_one_source(run: Path | None, images: Mapping[str, object], reference: Path | None) -> None:
+    named = [name for name, path in {**images, "reference": reference}.items() if path]
+    whole = all(images.values()) if run is None else not named
+    checks.require(
+        whole,
+        "run",
+        expected="the folder of a run, or lr_hsi, hr_msi and estimate",
+        received=", ".join([*(["run"] if run else []), *named]) or "none",
+        remedy="give --run=DIR, or --lr_hsi, --hr_msi and --estimate",
+    )

@@ -1,0 +1,37 @@
+"""What a check of a pair says: one finding a matter, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
+SEVERITIES = (OK, NOTE, WARNING, ERROR)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One matter that was looked at.
+
+    Attributes:
+        severity: "ok", "note" (worth knowing), "warning" (the result may suffer) or "error" (not fusable).
+        topic: what was looked at, a word or two.
+        found: what was found.
+        advice: what to do; empty where nothing is.
+    """
+
+    severity: str
+    topic: str
+    found: str
+    advice: str = ""
+
+
+def is_fusable(findings: Iterable[Finding]) -> bool:
+    """Whether no finding is an error."""
+    return all(finding.severity != ERROR for finding in findings)
+
+
+def listed(names: Iterable[str], most: int = 6) -> str:
+    """Names in a row, the first of them where they are many."""
+    kept = list(names)
+    return ", ".join(kept[:most]) + (f" and {len(kept) - most} more" if len(kept) > most else "")

@@ -1,0 +1,134 @@
+"""What the values of the two images say: range and units, noise, wavelengths.
+
+Noise of many bands is what the other bands do not explain (`hsr_tf.solvers.noise_level`). Of up to three
+channels it is the median absolute response of the difference of two Laplacians, after Immerkaer, Computer
+Vision and Image Understanding 64(2), 1996, with the median in place of the mean, so that edges count less;
+fine texture is still taken for noise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from hsr_tf.pair_check.findings import NOTE, OK, WARNING, Finding, listed
+from hsr_tf.scene import Scene
+from hsr_tf.solvers.noise_level import band_noise
+
+FEWEST_CHANNELS_TO_REGRESS = 4
+NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE = 20.0, 3.0, 0.01
+LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
+NORMAL_MEDIAN = 0.6745
+UNITS = ((1.6, "0 to 1"), (160.0, "per cent"), (np.inf, "counts"))
+LARGEST_IN_MICROMETRES = 30.0
+
+
+def data_of(scene: Scene) -> NDArray[np.float32]:
+    """(n, C), the pixels with data of the bands that are in use."""
+    mask = scene.nodata_mask
+    pixels = scene.cube.reshape(-1, scene.num_bands) if mask is None else scene.cube[~mask]
+    return pixels if scene.good_bands is None or not scene.good_bands.any() else pixels[:, scene.good_bands]
+
+
+def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """Ranges and units of both, and whether they are the same."""
+    images = {"lr_hsi": data_of(lr_hsi), "hr_msi": data_of(hr_msi)}
+    ranges = {
+        name: np.percentile(values[:: max(1, len(values) // 20_000)], (1, 50, 99)).astype(np.float64)
+        for name, values in images.items()
+    }
+    units = {name: next(word for top, word in UNITS if value[2] <= top) for name, value in ranges.items()}
+    said = "; ".join(
+        f"{name} {low:.3g} to {high:.3g} (1st to 99th percentile), median {middle:.3g}"
+        for name, (low, middle, high) in ranges.items()
+    )
+    findings = [_units_finding(said, ranges, units)]
+    for name, values in images.items():
+        share = float((values < 0).mean())
+        if share > MOST_NEGATIVE:
+            told = f"{100 * share:.2g} % of the values of {name} are negative"
+            advice = "check its dark current or atmospheric correction; non-negative methods cut them off"
+            findings.append(Finding(NOTE, "values", told, advice))
+    return findings
+
+
+def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dict[str, str]) -> Finding:
+    ratio = float(ranges["hr_msi"][1] / ranges["lr_hsi"][1]) if ranges["lr_hsi"][1] > 0 else np.inf
+    apart = not 1 / LOUDEST_RATIO <= ratio <= LOUDEST_RATIO
+    if apart or units["lr_hsi"] != units["hr_msi"]:
+        told = f"the units differ: {said}; lr_hsi looks like {units['lr_hsi']}, hr_msi like {units['hr_msi']}"
+        advice = (
+            "estimate the response (srf=estimate), which takes up a common factor, or bring both files to "
+            "reflectance from 0 to 1"
+        )
+        return Finding(WARNING, "values", f"{told} (ratio of the medians {ratio:.3g})", advice)
+    if units["lr_hsi"] != UNITS[0][1]:
+        advice = "divide both by their white level where a trained network is to be used"
+        return Finding(NOTE, "values", f"both look like {units['lr_hsi']}: {said}", advice)
+    return Finding(OK, "values", said)
+
+
+def snr_db(scene: Scene) -> NDArray[np.float64]:
+    """(C,) signal-to-noise ratio of each band in dB: its root mean square over its noise."""
+    mask, cube = scene.nodata_mask, scene.cube
+    if scene.num_bands >= FEWEST_CHANNELS_TO_REGRESS:
+        pixels = cube.reshape(-1, scene.num_bands) if mask is None else cube[~mask]
+        sigma = band_noise(pixels[None])
+    else:
+        sigma = np.array([_spatial_noise(cube[..., band], mask) for band in range(scene.num_bands)])
+        pixels = cube.reshape(-1, scene.num_bands) if mask is None else cube[~mask]
+    level = np.sqrt(np.square(pixels.astype(np.float64)).mean(0))
+    return 20 * np.log10(np.maximum(level, 1e-30) / np.maximum(sigma, 1e-9 * level + 1e-30))
+
+
+def _spatial_noise(image: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> float:
+    response = np.abs(ndimage.convolve(image.astype(np.float64), LAPLACIANS))
+    if mask is not None:
+        kept = response[~ndimage.binary_dilation(mask, np.ones((3, 3)))]
+        response = kept if kept.size else response
+    return float(np.median(response) / NORMAL_MEDIAN / np.sqrt(np.square(LAPLACIANS).sum()))
+
+
+def noise_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """The noise of both images, and the bands that hold little else."""
+    findings = []
+    for name, scene, word in (("lr_hsi", lr_hsi, "band"), ("hr_msi", hr_msi, "channel")):
+        levels = snr_db(scene)
+        noisy = np.flatnonzero(levels < NOISY_DB)
+        said = f"{name}: {np.median(levels):.0f} dB in the median {word}, {levels.min():.0f} dB in the worst"
+        if len(noisy):
+            names = listed(_band_name(scene, band) for band in noisy.tolist())
+            told = f"{said}; under {NOISY_DB:.0f} dB: {names}"
+            advice = f"leave these {word}s out (a bad-band list), or expect noise in them"
+            findings.append(Finding(WARNING, "noise", told, advice))
+        else:
+            findings.append(Finding(OK, "noise", said))
+    return findings
+
+
+def _band_name(scene: Scene, band: int) -> str:
+    if scene.wavelengths_nm is None:
+        return str(band + 1)
+    return f"{band + 1} at {scene.wavelengths_nm[band]:g} nm"
+
+
+def wavelength_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """Whether wavelengths are known, in nanometres, and those of the sharp image within the cube's."""
+    coarse, sharp = lr_hsi.wavelengths_nm, hr_msi.wavelengths_nm
+    if coarse is None:
+        said = "lr_hsi does not tell its wavelengths: no response can be looked up for it"
+        return [Finding(NOTE, "wavelengths", said, "estimate the response (srf=estimate)")]
+    said = f"lr_hsi {coarse.min():g} to {coarse.max():g} nm"
+    if coarse.max() < LARGEST_IN_MICROMETRES:
+        return [Finding(WARNING, "wavelengths", f"{said}: these look like micrometres", "convert them")]
+    if sharp is None:
+        return [Finding(OK, "wavelengths", said)]
+    width = float(np.median(np.abs(np.diff(coarse)))) if len(coarse) > 1 else 10.0
+    outside = np.flatnonzero(np.abs(sharp[:, None] - coarse).min(1) > 2 * width)
+    said += f", hr_msi {sharp.min():g} to {sharp.max():g} nm"
+    if len(outside):
+        names = listed(_band_name(hr_msi, band) for band in outside.tolist())
+        advice = "leave these channels out: what they see is not in the cube"
+        return [Finding(WARNING, "wavelengths", f"{said}; not within the cube's bands: {names}", advice)]
+    return [Finding(OK, "wavelengths", said)]

@@ -1,0 +1,234 @@
+"""The page: template, style and script filled with a report's data, and written whole or not at all.
+
+Jinja escapes every text; JSON lies in script elements with `<` written as an escape, so that no name of a
+file or value of a header can end them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bokeh.resources import Resources
+from jinja2 import Environment
+from markupsafe import Markup
+
+from hsr_tf import __version__
+from hsr_tf.atomic import replacing_file
+from hsr_tf.checks import require
+from hsr_tf.report.html.plots import make_plots, map_captions
+from hsr_tf.report.html.quality_maps import Quality, quality
+from hsr_tf.report.html.report_data import ReportData
+from hsr_tf.report.html.views import Views, described, make_views, texts
+from hsr_tf.report.screen import SCORES
+
+HERE = Path(__file__).resolve().parent
+SUFFIXES = (".html", ".htm")
+LONGEST_VALUE = 2000
+PSNR_OVER = {"psnr_bands": "bands", "psnr_cube": "cube"}
+MODES = {"true": "True colour", "spread": "Three bands", "false": "False colour"}
+
+
+def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
+    """Write the report as one HTML file, which appears whole or not at all.
+
+    Raises:
+        ValueError: `path` does not end in .html.
+        OSError: the file cannot be written; what was there before stays.
+    """
+    target = require_html(path)
+    text = render(data)
+    with replacing_file(target) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return target
+
+
+def require_html(path: str | os.PathLike[str]) -> Path:
+    """The path, which must end in .html."""
+    target = Path(path)
+    require(
+        target.suffix.lower() in SUFFIXES,
+        "report",
+        expected="a name that ends in .html",
+        received=repr(str(target)),
+        remedy="change the suffix",
+    )
+    return target
+
+
+def render(data: ReportData) -> str:
+    """The text of the page."""
+    found = quality(data) if data.estimates else None
+    views = make_views(data, found) if found is not None else None
+    plots = make_plots(data, views, found)
+    template = Environment(autoescape=True).from_string((HERE / "page.html").read_text(encoding="utf-8"))
+    scene = _scene_words(data, views, found) if views is not None and found is not None else {}
+    return template.render(
+        version=__version__,
+        title=data.title or "Report",
+        facts=_facts(data),
+        notes=[*data.notes, *_view_notes(data, views)],
+        scores=_score_table(data.scores, list(data.estimates)),
+        plots=plots.names,
+        cameras_note=_cameras_note(data),
+        has_true_srf=data.cameras is not None and data.cameras.true_srf is not None,
+        kernel_aspect=_kernel_aspect(data),
+        curves=list(data.curves),
+        command=shlex.join(str(word) for word in data.command),
+        configuration=list(_flat(data.configuration)),
+        has_scene=views is not None,
+        plots_json=_safe(plots.text),
+        bokeh=_bokeh_scripts(),
+        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
+        viewer=Markup((HERE / "viewer.js").read_text(encoding="utf-8")),
+        **{"views_json": _json(None), "coded": {}, **scene},
+    )
+
+
+def _bokeh_scripts() -> Markup:
+    """Bokeh's own script, and none of other packages that extend Bokeh in this process."""
+    sources = Resources(mode="inline", components=["bokeh"], log_level="error").js_raw
+    return Markup("\n").join(Markup("<script>\n{}\n</script>").format(Markup(code)) for code in sources)
+
+
+def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, Any]:
+    payload = described(data, views)
+    names = [preset["name"] for preset in payload["presets"]]
+    modes = [{"value": name, "label": MODES[name]} for name in names]
+    maps = map_captions(found)
+    known = data.reference is not None
+    return {
+        "views_json": _json(payload),
+        "coded": {name: Markup(text) for name, text in texts(views).items()},
+        "num_bands": data.size[2],
+        "aspect": data.size[0] / data.size[1],
+        "modes": [*modes, {"value": "band", "label": "One band"}, {"value": "custom", "label": "Choose"}],
+        "maps": maps,
+        "maps_title": "Where it is wrong" if known else "What the two images leave unexplained",
+        "maps_note": "The maps move together; maps of one kind share their colours, whose scale ends "
+        "where 99 % of the values lie below it. A click takes the place for the spectra.",
+        "precision": _precision(views),
+    }
+
+
+def _precision(views: Views) -> str:
+    step = views.half_step
+    return f"Values are kept in {views.bits} bits: every one is within ±{step:.2g} of the cube's."
+
+
+def _view_notes(data: ReportData, views: Views | None) -> Iterator[str]:
+    if views is not None and views.stride > 1:
+        height, width, _ = data.size
+        ordinal = {2: "second", 3: "third"}.get(views.stride, f"{views.stride}th")
+        yield (
+            f"This scene of {height} × {width} pixels is shown by every {ordinal} row and column; "
+            "the scores are those of all pixels."
+        )
+
+
+def _facts(data: ReportData) -> list[str]:
+    if not data.estimates:
+        return []
+    height, width, num_bands = data.size
+    words = [] if data.scale is None else [f"×{data.scale}"]
+    words.append(f"{height} × {width} pixels")
+    span = ""
+    if data.wavelengths_nm is not None:
+        span = f", {min(data.wavelengths_nm):.0f} to {max(data.wavelengths_nm):.0f} nm"
+    words.append(f"{num_bands} bands{span}")
+    if data.hr_msi is not None:
+        channels = data.hr_msi.num_bands
+        words.append(f"sharp image of {channels} channel{'s' * (channels > 1)}")
+    words.append("truth known" if data.reference is not None else "truth not known")
+    return words
+
+
+def _score_table(
+    scores: Mapping[str, Mapping[str, float | None]], methods: list[str]
+) -> dict[str, Any] | None:
+    """Heads, and rows of cells; the best value of a column is marked where several estimates have one."""
+    if not scores:
+        return None
+    names = list(dict.fromkeys(name for card in scores.values() for name in card))
+    names = [
+        name for name in names if name != "zero_spectra" or any(card.get(name) for card in scores.values())
+    ]
+    told = {name: (label.partition(",")[0], form, better) for name, label, form, better in SCORES}
+    told.update({name: (f"{told[name][0]} ({axis})", *told[name][1:]) for name, axis in PSNR_OVER.items()})
+    heads = [told.get(name, (name.replace("_", " "), "{:.4g}", "")) for name in names]
+    rivals = {method: card for method, card in scores.items() if method in methods}
+    marked = [name for name in names if name in told and len(rivals) > 1]
+    best = {name: _best(rivals, name, told[name][2]) for name in marked}
+    rows = []
+    for method, card in scores.items():
+        cells = [
+            {
+                "text": _cell(card.get(name), head[1]),
+                "best": method in rivals and card.get(name) is not None and card[name] == best.get(name),
+            }
+            for name, head in zip(names, heads, strict=True)
+        ]
+        rows.append({"name": method, "cells": cells})
+    return {"heads": [{"label": head[0], "better": head[2]} for head in heads], "rows": rows}
+
+
+def _best(scores: Mapping[str, Mapping[str, float | None]], name: str, better: str) -> float | None:
+    known = [value for card in scores.values() if (value := card.get(name)) is not None]
+    return (max if better == "higher" else min)(known) if known else None
+
+
+def _cell(value: float | None, form: str) -> str:
+    return "–" if value is None or not math.isfinite(value) else form.format(value).replace(" deg", "°")
+
+
+def _cameras_note(data: ReportData) -> str:
+    shift = None if data.cameras is None else data.cameras.shift_pixels
+    if shift is None or not any(shift):
+        return data.cameras_origin
+    moved = f"The sharp image lies {shift[0]:+.2f} rows, {shift[1]:+.2f} columns off the coarse cube."
+    return f"{data.cameras_origin} {moved}".strip()
+
+
+def _kernel_aspect(data: ReportData) -> float:
+    kernel = None if data.cameras is None else data.cameras.psf
+    return 1.0 if kernel is None else np.shape(kernel)[0] / np.shape(kernel)[1]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as dotted names and texts."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", _words(value)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, np.ndarray | list | tuple) and np.size(value) > 60:
+        return f"{' × '.join(map(str, np.shape(value)))} values"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        text = ", ".join(map(str, value))
+    else:
+        text = "not set" if value is None else str(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
+
+
+def _json(value: Any) -> Markup:
+    """JSON that may stand within a script element."""
+    return _safe(json.dumps(value, separators=(",", ":"), default=_plain))
+
+
+def _safe(text: str) -> Markup:
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"not JSON: {type(value).__name__}")

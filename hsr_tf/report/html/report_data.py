@@ -1,0 +1,136 @@
+"""What a report shows, checked: the cubes of one scene, cameras, curves, scores, configuration, command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hsr_tf.checks import require
+from hsr_tf.report.cameras import CamerasData
+from hsr_tf.report.content import MAX_ESTIMATES, require_cube
+from hsr_tf.scene import Observation, Scene
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One plot of numbers against time, steps or epochs.
+
+    Attributes:
+        x_label: what runs to the right, with its unit.
+        y_label: what is shown, with its unit.
+        series: (x, y) by name, each a pair of sequences of one length; NaN where a value is not known.
+        logarithmic: whether the vertical axis is.
+    """
+
+    x_label: str
+    y_label: str
+    series: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+    logarithmic: bool = False
+
+    def __post_init__(self) -> None:
+        for name, (x, y) in self.series.items():
+            require(
+                len(x) == len(y) > 0,
+                f"curve {name!r}",
+                expected="as many places as values, at least one",
+                received=f"{len(x)} and {len(y)}",
+                remedy="leave an empty curve out",
+            )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ReportData:
+    """What a report shows; what is None or empty is left out of it.
+
+    Attributes:
+        title: headline, usually scene, method and scale.
+        lr_hsi: the coarse cube (h, w, C).
+        hr_msi: the sharp image (H, W, c).
+        estimates: up to five cubes (H, W, C) by method, not clipped; none for a report without a scene.
+        reference: the true cube (H, W, C).
+        wavelengths_nm: centres of the C bands.
+        cameras: kernel and response that were estimated or are known; those that explain the two images.
+        cameras_origin: a line that tells where the cameras are from.
+        curves: plots by name.
+        scores: by method, then by score, None where a score is not finite.
+        configuration: every setting of the run, nested as need be.
+        command: the words of the command line that makes the result again.
+        notes: lines about the result.
+        data_range: the peak of the data.
+
+    Raises:
+        ValueError: nothing to show, more than five estimates, cubes that do not fit together, NaN in an
+            estimate or the reference.
+    """
+
+    title: str
+    lr_hsi: Scene | None = None
+    hr_msi: Scene | None = None
+    estimates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    reference: np.ndarray | None = None
+    wavelengths_nm: np.ndarray | None = None
+    cameras: CamerasData | None = None
+    cameras_origin: str = ""
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    command: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    data_range: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(
+            bool(self.estimates or self.curves or self.scores),
+            "estimates",
+            expected="an estimate, a curve or a score",
+            received="none",
+            remedy="give what the report is to show",
+        )
+        require(
+            len(self.estimates) <= MAX_ESTIMATES,
+            "estimates",
+            expected=f"at most {MAX_ESTIMATES} of them",
+            received=str(len(self.estimates)),
+            remedy="write several reports",
+        )
+        if self.estimates:
+            self._require_cubes()
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(H, W, C) of the estimates."""
+        height, width, num_bands = next(iter(self.estimates.values())).shape
+        return height, width, num_bands
+
+    @property
+    def scale(self) -> int | None:
+        """s, sharp pixels a coarse pixel along one side; None where there is no coarse cube."""
+        return None if self.lr_hsi is None else self.size[0] // self.lr_hsi.shape[0]
+
+    def _require_cubes(self) -> None:
+        first = next(iter(self.estimates.values()))
+        height, width, num_bands = require_cube("estimate", first, (None, None, None))
+        for name, cube in self.estimates.items():
+            require_cube(f"estimate {name!r}", cube, (height, width, num_bands))
+        if self.reference is not None:
+            require_cube("reference", self.reference, (height, width, num_bands))
+        if self.hr_msi is not None:
+            self._require_size("hr_msi", self.hr_msi.shape[:2], (height, width))
+        if self.lr_hsi is not None:
+            self._require_size("lr_hsi", self.lr_hsi.shape[2:], (num_bands,))
+            sharp = self.hr_msi or Scene(np.zeros((height, width, 1), np.float32))
+            Observation.from_pair(self.lr_hsi, sharp)
+        if self.wavelengths_nm is not None:
+            self._require_size("wavelengths_nm", np.shape(self.wavelengths_nm), (num_bands,))
+
+    def _require_size(self, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
+        require(
+            tuple(found) == wanted,
+            name,
+            expected=f"{' x '.join(map(str, wanted))}, as the estimates have",
+            received=" x ".join(map(str, found)),
+            remedy="give the files of one and the same scene",
+        )

@@ -1,0 +1,39 @@
+"""What `hsr check` shows on a terminal: colours for those who see them, symbols for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from hsr_tf.pair_check.findings import ERROR, NOTE, OK, WARNING, Finding
+
+SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """A line a finding: symbol and severity, what was looked at, what was found, what to do."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    table.add_column("looked at", style="bold", no_wrap=True)
+    table.add_column("found", ratio=3)
+    table.add_column("what to do", ratio=2)
+    for finding in findings:
+        symbol, style = SYMBOLS[finding.severity]
+        mark = Text(f"{symbol} {finding.severity}", style=style)
+        table.add_row(mark, finding.topic, Text(finding.found), Text(finding.advice))
+    return table
+
+
+def verdict(findings: Iterable[Finding]) -> Text:
+    """One line: whether the pair can be fused."""
+    counts = dict.fromkeys(SYMBOLS, 0)
+    for finding in findings:
+        counts[finding.severity] += 1
+    told = [f"{counts[name]} {name}{'s' * (counts[name] != 1)}" for name in (ERROR, WARNING, NOTE)]
+    ready = counts[ERROR] == 0
+    symbol, style = SYMBOLS[OK if ready else ERROR]
+    said = "the pair can be fused" if ready else "the pair cannot be fused as it is"
+    return Text.assemble((f"{symbol} {said}", style), f" ({', '.join(told)})")

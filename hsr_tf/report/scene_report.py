@@ -1,0 +1,136 @@
+"""The report of one fusion: what is known of two images and their estimates, brought together.
+
+Curves, configuration and command are the caller's to add (`dataclasses.replace`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hsr_tf.metrics import scorecard
+from hsr_tf.physics.cameras import DEFAULT, TOLD, UNKNOWN, CameraChoice, choose_cameras
+from hsr_tf.report.cameras import CamerasData
+from hsr_tf.report.html.report_data import ReportData
+from hsr_tf.scene import Observation, Scene, Solution
+
+
+@dataclass(frozen=True, eq=False)
+class ShownCameras:
+    """Kernel and response of a report, and a line that tells where they are from."""
+
+    data: CamerasData
+    origin: str
+
+
+def scene_report(
+    observation: Observation,
+    estimates: Mapping[str, Scene],
+    *,
+    reference: Scene | None = None,
+    cameras: ShownCameras | None = None,
+    title: str | None = None,
+) -> ReportData:
+    """What a report shows of estimates of one observation.
+
+    Args:
+        observation: the two images.
+        estimates: by method, each (H, W, C).
+        reference: the truth; the estimates are scored against it.
+        cameras: see `shown_cameras`.
+        title: headline; by default the scene's name, the methods and the scale.
+
+    Raises:
+        ValueError: cubes that do not fit together.
+    """
+    name, scale = observation.lr_hsi.name, observation.scale
+    made = f"{f'{name}, ' if name else ''}{', '.join(estimates)}, ×{scale}"
+    cubes = {method: estimate.cube for method, estimate in estimates.items()}
+    data = ReportData(
+        title=title or made,
+        lr_hsi=observation.lr_hsi,
+        hr_msi=observation.hr_msi,
+        estimates=cubes,
+        reference=None if reference is None else reference.cube,
+        wavelengths_nm=observation.lr_hsi.wavelengths_nm,
+        cameras=None if cameras is None else cameras.data,
+        cameras_origin="" if cameras is None else cameras.origin,
+    )
+    if reference is None:
+        return data
+    scores = {n: scorecard(reference.cube, cube, scale=scale).as_dict() for n, cube in cubes.items()}
+    return ReportData(**{**vars(data), "scores": scores})
+
+
+def estimate_report(
+    estimate: tuple[str, Scene], reference: Scene, *, scale: int, title: str | None = None
+) -> ReportData:
+    """The report of an estimate (name, scene) held against the truth, without the two images."""
+    name, scene = estimate
+    wavelengths = reference.wavelengths_nm if scene.wavelengths_nm is None else scene.wavelengths_nm
+    return ReportData(
+        title=title or f"{reference.name or 'scene'}, {name}",
+        estimates={name: scene.cube},
+        reference=reference.cube,
+        wavelengths_nm=wavelengths,
+        scores={name: scorecard(reference.cube, scene.cube, scale=scale).as_dict()},
+    )
+
+
+def shown_cameras(
+    observation: Observation, solution: Solution | None = None, *, psf: Any = None, srf: Any = None
+) -> ShownCameras | None:
+    """Kernel and response that explain the two images: estimated, given, told by the files, or the defaults.
+
+    Args:
+        observation: the two images.
+        solution: whose estimated cameras, if it has any, are shown.
+        psf: what was given for the fusion, as in `hsr_tf.fuse` (not "estimate").
+        srf: likewise.
+
+    Returns:
+        None where neither is known.
+    """
+    choice = choose_cameras(observation, psf=psf, srf=srf, srf_needed=False)
+    found_psf = None if solution is None else solution.psf
+    found_srf = None if solution is None else solution.srf
+    known_srf = None if choice.srf_origin == UNKNOWN else choice.model.spectral.matrix
+    told = str(observation.hr_msi.metadata.get("channels", ""))
+    channels = tuple(told.split(",")) if told else choice.model.spectral.channels
+    data = CamerasData(
+        title="",
+        psf=choice.model.spatial.psf.kernel if found_psf is None else found_psf,
+        srf=known_srf if found_srf is None else found_srf,
+        true_srf=known_srf if found_srf is not None and choice.srf_origin == TOLD else None,
+        shift_pixels=None if solution is None else solution.shift_pixels,
+        wavelengths_nm=observation.lr_hsi.wavelengths_nm,
+        channels=channels,
+    )
+    return ShownCameras(data, _origin(choice, found_psf is not None, found_srf is not None))
+
+
+def residual_scores(solution: Solution) -> dict[str, float | None]:
+    """What a solution leaves of the two images, as scores of a report whose truth is not known."""
+    parts = {"lr_hsi residual": solution.lr_hsi_residual, "hr_msi residual": solution.hr_msi_residual}
+    return {name: value for name, value in parts.items() if value is None or math.isfinite(value)}
+
+
+def _origin(choice: CameraChoice, psf_found: bool, srf_found: bool) -> str:
+    words = {TOLD: "told by the files", DEFAULT: "assumed, as none was given", UNKNOWN: "not known"}
+    kernel = "estimated from the two images" if psf_found else words.get(choice.psf_origin, choice.psf_origin)
+    response = (
+        "estimated from the two images" if srf_found else words.get(choice.srf_origin, choice.srf_origin)
+    )
+    return f"Point-spread function: {kernel}. Response: {response}."
+
+
+def finite(values: Mapping[str, Any]) -> dict[str, float | None]:
+    """Scores as a report takes them: what is no finite number is None."""
+    return {
+        name: float(value) if isinstance(value, int | float | np.number) and math.isfinite(value) else None
+        for name, value in values.items()
+    }

@@ -1,0 +1,84 @@
+"""The largest rectangle of coarse pixels in which both images have data, for what filled holes would mislead.
+
+Estimates of PSF and response believe every pixel; the corners that a reprojected cube leaves empty, filled
+from their neighbours for the solve, would pass for blur.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.scene import Observation
+
+LARGEST_SIDE, FEWEST_PIXELS = 256, 12
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """Rows and columns of an image, first and one past the last."""
+
+    rows: slice
+    cols: slice
+
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+        return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
+
+
+def largest_rectangle(mask: NDArray[np.bool_]) -> Rectangle:
+    """The rectangle of most pixels that are all True; of sides zero where none is.
+
+    Row by row, the largest rectangle below the histogram of True pixels above it, by a stack. Masks of more
+    than 256 pixels a side are looked at in blocks, which have to be True throughout.
+    """
+    step = max(1, -(-max(mask.shape) // LARGEST_SIDE))
+    height, width = (n // step for n in mask.shape)
+    cut = mask[: height * step, : width * step]
+    blocks: NDArray[np.bool_] = np.asarray(cut.reshape(height, step, width, step).all((1, 3)))
+    best, found = 0, (0, 0, 0, 0)
+    depths = np.zeros(width, int)
+    for row in range(height):
+        depths = np.where(blocks[row], depths + 1, 0)
+        stack: list[tuple[int, int]] = []
+        for col, depth in enumerate([*depths.tolist(), 0]):
+            start = col
+            while stack and stack[-1][1] >= depth:
+                start, tall = stack.pop()
+                if tall * (col - start) > best:
+                    best, found = tall * (col - start), (row + 1 - tall, row + 1, start, col)
+            stack.append((start, depth))
+    top, bottom, left, right = (step * place for place in found)
+    return Rectangle(slice(top, bottom), slice(left, right))
+
+
+def part_of(observation: Observation, part: Rectangle) -> Observation:
+    """These coarse pixels and the sharp ones on them, without grids and masks: for estimates only."""
+    scale = observation.scale
+    rows, cols = (slice(scale * side.start, scale * side.stop) for side in (part.rows, part.cols))
+    lr_hsi = replace(
+        observation.lr_hsi,
+        cube=observation.lr_hsi.cube[part.rows, part.cols],
+        nodata_mask=None,
+        georeference=None,
+    )
+    hr_msi = replace(
+        observation.hr_msi, cube=observation.hr_msi.cube[rows, cols], nodata_mask=None, georeference=None
+    )
+    return Observation(lr_hsi, hr_msi, scale)
+
+
+def whole_part(observation: Observation, trusted: NDArray[np.bool_]) -> Observation:
+    """The part of most coarse pixels that are all trusted; all of it where that is too small to learn from.
+
+    Args:
+        observation: X (h, w, C) and Y.
+        trusted: (h, w), False where either image has no data.
+    """
+    if trusted.all():
+        return observation
+    part = largest_rectangle(trusted)
+    return part_of(observation, part) if min(part.sides) >= FEWEST_PIXELS else observation

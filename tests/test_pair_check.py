@@ -1,0 +1,237 @@
+"""What is wrong with a pair is found and told, what is right is not complained of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+import hsr_tf
+from hsr_tf.georeference import Georeference
+from hsr_tf.pair_check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
+from hsr_tf.pair_check.orientation import SYMMETRIES, likenesses, orientation_findings, turned
+from hsr_tf.pair_check.values import snr_db
+from hsr_tf.scene import Observation, Scene
+
+CAVE_NM = np.arange(400.0, 701.0, 10.0)
+SCALE = 4
+
+
+def sharp_scene(height: int = 96, width: int = 80, *, seed: int = 3) -> Scene:
+    """Smooth spectra mixed by random maps: no symmetry, ten materials."""
+    rng = np.random.default_rng(seed)
+    maps = ndimage.gaussian_filter(rng.random((height, width, 10)), (3, 3, 0))
+    maps = (maps - maps.min((0, 1))) / np.ptp(maps, axis=(0, 1))
+    spectra = ndimage.gaussian_filter(rng.random((10, 31)), (0, 4))
+    return Scene(0.1 + 0.2 * maps @ (spectra - spectra.min()), CAVE_NM, "made")
+
+
+@pytest.fixture(scope="module")
+def pair() -> Observation:
+    return hsr_tf.simulate(sharp_scene(), scale=SCALE, psf="gaussian:fwhm=4.4", snr_db=(45.0, 45.0))
+
+
+def untold(scene: Scene, **changes: Any) -> Scene:
+    """A scene that tells nothing of its simulation."""
+    return replace(scene, metadata={}, **changes)
+
+
+def on(found: PairCheck, topic: str) -> list[Finding]:
+    return [finding for finding in found.findings if finding.topic == topic]
+
+
+def test_a_simulated_pair_is_fusable_and_needs_no_camera_flags(pair: Observation) -> None:
+    found = check_pair(pair.lr_hsi, pair.hr_msi)
+    assert found.fusable
+    assert {finding.severity for finding in found.findings} == {OK}
+    assert dict(found.flags) == {"method": "kernel_ls"}
+    assert "Gaussian, sigma 1.869" in on(found, "cameras")[0].found
+
+
+def test_unknown_cameras_are_estimated_and_the_flags_say_so(pair: Observation) -> None:
+    sharp = np.roll(pair.hr_msi.cube, 1, axis=1)  # the sharp image lies one column to the right
+    found = check_pair(untold(pair.lr_hsi), untold(pair.hr_msi, cube=sharp))
+    assert found.fusable
+    assert dict(found.flags) == {"method": "kernel_ls", "psf": "estimate", "srf": "estimate"}
+    assert found.cameras is not None
+    assert found.cameras.found is not None
+    np.testing.assert_allclose(found.cameras.found.shift, (0, 1), atol=0.15)
+    (shift,) = on(found, "shift")
+    assert shift.severity == NOTE
+    assert "psf=estimate" in shift.advice
+    (psf,) = on(found, "psf")
+    assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([4.4, 4.4], rel=0.12)
+    assert [finding.severity for finding in on(found, "agreement")] == [OK]
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES[1:])
+def test_every_turn_and_mirror_is_named(symmetry: tuple[str, int, bool]) -> None:
+    scene = sharp_scene(80, 80)
+    square = hsr_tf.simulate(scene, scale=SCALE)
+    how, turns, exchanged = symmetry
+    # What undoes the damage is the symmetry that the finding has to name.
+    damaged = next(
+        cube
+        for _, k, t in SYMMETRIES
+        if np.array_equal(
+            turned(cube := turned(square.hr_msi.cube, k, exchanged=t), turns, exchanged=exchanged),
+            square.hr_msi.cube,
+        )
+    )
+    (finding,) = orientation_findings(likenesses(square.lr_hsi, Scene(damaged)))
+    assert finding.severity == ERROR
+    assert finding.advice == f"save hr_msi {how}"
+
+
+def test_the_right_way_round_survives_a_shift_and_noise(pair: Observation) -> None:
+    rng = np.random.default_rng(0)
+    moved = np.roll(pair.hr_msi.cube, (5, -3), (0, 1))
+    noisy = Scene(moved + rng.normal(0, 0.05, moved.shape))
+    (finding,) = orientation_findings(likenesses(pair.lr_hsi, noisy))
+    assert finding.severity == OK
+
+
+def test_exchanged_rows_and_columns_are_told_where_the_sizes_do_not_divide(pair: Observation) -> None:
+    found = check_pair(pair.lr_hsi, untold(pair.hr_msi, cube=pair.hr_msi.cube.swapaxes(0, 1)))
+    assert not found.fusable
+    assert "grids" in [finding.topic for finding in found.findings]
+    assert any("rows and columns exchanged" in finding.advice for finding in on(found, "orientation"))
+
+
+def another_place(pair: Observation) -> tuple[Scene, Scene]:
+    other = hsr_tf.simulate(sharp_scene(seed=99), scale=SCALE)
+    return pair.lr_hsi, other.hr_msi
+
+
+def swapped(pair: Observation) -> tuple[Scene, Scene]:
+    return pair.hr_msi, pair.lr_hsi
+
+
+def odd_sizes(pair: Observation) -> tuple[Scene, Scene]:
+    return pair.lr_hsi, untold(pair.hr_msi, cube=pair.hr_msi.cube[:-3])
+
+
+def one_size(pair: Observation) -> tuple[Scene, Scene]:
+    return pair.lr_hsi, untold(pair.lr_hsi, cube=pair.lr_hsi.cube[..., ::8], wavelengths_nm=None)
+
+
+def far_apart(pair: Observation) -> tuple[Scene, Scene]:
+    first = Georeference((4, 0, 0, 0, -4, 0))
+    second = Georeference((1, 0, 9000, 0, -1, 0))
+    return replace(pair.lr_hsi, georeference=first), replace(pair.hr_msi, georeference=second)
+
+
+@pytest.mark.parametrize(
+    ("change", "topic", "said"),
+    [
+        (another_place, "orientation", "hardly go together"),
+        (swapped, "files", "swapped"),
+        (odd_sizes, "grids", "whole multiple"),
+        (one_size, "grids", "one size"),
+        (far_apart, "grids", "no coarse pixel in common"),
+    ],
+)
+def test_what_cannot_be_fused_is_an_error_with_advice(
+    pair: Observation, change: Callable[[Observation], tuple[Scene, Scene]], topic: str, said: str
+) -> None:
+    found = check_pair(*change(pair), estimate=False)
+    assert not found.fusable
+    assert found.flags == ()
+    errors = [finding for finding in found.findings if finding.severity == ERROR]
+    assert said in next(finding for finding in errors if finding.topic == topic).found
+    assert all(finding.advice for finding in errors)
+
+
+@pytest.mark.parametrize(("factor", "word"), [(100.0, "per cent"), (4095.0, "counts")])
+def test_other_units_are_a_warning_and_the_response_takes_them_up(
+    pair: Observation, factor: float, word: str
+) -> None:
+    found = check_pair(pair.lr_hsi, untold(pair.hr_msi, cube=pair.hr_msi.cube * factor), estimate=False)
+    (finding,) = on(found, "values")
+    assert found.fusable
+    assert finding.severity == WARNING
+    assert word in finding.found
+    assert "srf=estimate" in finding.advice
+    assert dict(found.flags)["srf"] == "estimate"
+
+
+def test_dead_noisy_and_saturated_samples_are_named(pair: Observation) -> None:
+    cube = pair.lr_hsi.cube.copy()
+    cube[..., 7] = 0
+    cube[..., 20] += np.random.default_rng(1).normal(0, 0.2, cube.shape[:2])
+    cube[:6, :6, 12] = cube[..., 12].max() * 1.2
+    mask = np.zeros(cube.shape[:2], bool)
+    mask[-2:, -3:] = True
+    found = check_pair(untold(pair.lr_hsi, cube=cube, nodata_mask=mask), pair.hr_msi, estimate=False)
+    told = " ".join(finding.found for finding in on(found, "samples"))
+    assert "dead band 8 at 470 nm" in told
+    assert "saturated" in told
+    assert "6 pixels without data" in told
+    noise = on(found, "noise")[0]
+    assert noise.severity == WARNING
+    assert "600 nm" in noise.found
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_noise_of_few_channels_is_measured_within_two_decibels(channels: int) -> None:
+    rng = np.random.default_rng(5)
+    smooth = ndimage.gaussian_filter(rng.random((200, 160, channels)), (9, 9, 0)) + 0.3
+    level = float(np.sqrt(np.square(smooth).mean()))
+    for wanted in (25.0, 35.0):
+        noisy = Scene(smooth + rng.normal(0, level * 10 ** (-wanted / 20), smooth.shape))
+        np.testing.assert_allclose(snr_db(noisy), wanted, atol=2)
+
+
+def test_wavelengths_are_compared(pair: Observation) -> None:
+    infrared = replace(pair.hr_msi, wavelengths_nm=np.array([450.0, 550.0, 830.0]))
+    (finding,) = on(check_pair(pair.lr_hsi, infrared, estimate=False), "wavelengths")
+    assert (finding.severity, "3 at 830 nm" in finding.found) == (WARNING, True)
+    micro = replace(pair.lr_hsi, wavelengths_nm=CAVE_NM / 1000)
+    (finding,) = on(check_pair(micro, pair.hr_msi, estimate=False), "wavelengths")
+    assert "micrometres" in finding.found
+
+
+@pytest.mark.parametrize(
+    ("srf", "severity", "said"),
+    [
+        ("sentinel2a:B04,B03,B02", OK, "covers the channels"),
+        ("sentinel2a:B04,B03,B08", ERROR, "B08 0 %"),
+        ("sentinel2a:B05,B03,B02", WARNING, "B05"),
+        ("sentinel2a", ERROR, "13 channels"),
+    ],
+)
+def test_a_named_response_is_held_against_the_bands(
+    pair: Observation, srf: str, severity: str, said: str
+) -> None:
+    found = check_pair(pair.lr_hsi, pair.hr_msi, srf=srf, estimate=False)
+    (finding,) = on(found, "response")
+    assert finding.severity == severity
+    assert said in finding.found
+
+
+def test_grids_that_differ_are_told_as_notes(pair: Observation) -> None:
+    coarse = Georeference((4.0, 0, 0.3, 0, -4.0, 0), None)
+    sharp = Georeference((1.0, 0, 0, 0, -1.0, 0), None)
+    placed = replace(pair.lr_hsi, georeference=coarse), replace(pair.hr_msi, georeference=sharp)
+    found = check_pair(*placed, estimate=False)
+    assert found.fusable
+    assert any(f.severity == NOTE and "left to the PSF" in f.found for f in on(found, "grids"))
+
+
+def test_cameras_that_are_given_are_held_against_the_pair(pair: Observation) -> None:
+    images = untold(pair.lr_hsi), untold(pair.hr_msi)
+    right = check_pair(*images, psf="gaussian:fwhm=4.4", srf="nikon_d700")
+    assert [finding.severity for finding in on(right, "cameras")] == [OK]
+    assert dict(right.flags) == {"method": "kernel_ls", "psf": "gaussian:fwhm=4.4", "srf": "nikon_d700"}
+    wrong = check_pair(*images, psf="gaussian:fwhm=4.4", srf="sigma_sdmerill_npl")
+    (finding,) = on(wrong, "cameras")
+    assert finding.severity == WARNING
+    assert any("400 to 680 nm only" in finding.found for finding in on(wrong, "response"))
+    assert dict(wrong.flags)["srf_outside"] == "zero"
+    assert finding.advice == "estimate both cameras"
+    with pytest.raises(ValueError, match="psf"):
+        check_pair(*images, psf="gausian", srf="nikon_d700")
