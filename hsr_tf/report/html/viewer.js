@@ -424,7 +424,8 @@
     scene.versions.forEach((version, index) => ["left", "right"].forEach((side) => option(side, index, version.name)));
     const first = scene.versions.findIndex((v, i) => v.kind === "full" && i !== scene.truth);
     const coarse = scene.versions.findIndex((v) => v.kind === "coarse");
-    state.left = coarse >= 0 ? coarse : scene.truth ?? 0;
+    const other = scene.versions.findIndex((v, i) => v.kind === "full" && i !== first);
+    state.left = coarse >= 0 ? coarse : scene.truth ?? (other >= 0 ? other : first);
     state.right = first;
     state.mode = scene.presets[0].name;
     state.band = Math.floor(scene.limits.length / 2);
