@@ -24,7 +24,7 @@ from tests.solver_for_tests import blended, registered
 from tests.test_atomic import files_limited_to
 
 WAVELENGTHS_NM = np.arange(400.0, 701.0, 10.0)
-COMMANDS = ("simulate", "fuse", "upscale", "evaluate", "info", "methods")
+COMMANDS = tuple(str(command.name) for command in cli.app.registered_commands)
 
 
 @dataclass(frozen=True)
