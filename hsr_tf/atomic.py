@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hsr_tf.checks import file_error
+from hsr_tf.checks import FileProblem, file_error
 
 
 @contextmanager
@@ -112,6 +112,8 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn an operating system's error into one line that says that the target was not touched."""
     try:
         yield
+    except FileProblem:
+        raise
     except OSError as error:
         reason = " ".join((error.strerror or str(error)).split())[:200]
         remedy = "nothing was written; free some space or choose another place"

@@ -53,6 +53,10 @@ def require_finite(name: str, array: Any) -> None:
         )
 
 
+class FileProblem(OSError):
+    """An error about a file that says in one line all that there is to say; nobody wraps it again."""
+
+
 def file_error(path: str | os.PathLike[str], problem: str, remedy: str) -> OSError:
     """A one-line `OSError` about a file, to be raised by the caller."""
-    return OSError(f"{os.fspath(path)}: {problem}; {remedy}")
+    return FileProblem(f"{os.fspath(path)}: {problem}; {remedy}")

@@ -31,6 +31,7 @@ from hsr_tf.repair import Repaired, repair
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solve import ESTIMATE, ESTIMATED
 from hsr_tf.solvers.solver import Controls, Cube
+from hsr_tf.whole_part import whole_part
 
 Tensor = Any
 NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
@@ -157,7 +158,8 @@ def _cameras(
     needed = "srf" in method.needs and not wanted["srf"]
     choice = choose_cameras(observation, **known, srf_needed=needed)
     choice = replace(choice, model=repaired.cameras(choice.model))
-    return solve.estimate_cameras(repaired.observation, choice, controls, **wanted)
+    images = whole_part(repaired.observation, repaired.trusted)
+    return solve.estimate_cameras(images, choice, controls, **wanted)
 
 
 def _suspected(repaired: Repaired, method: methods.Method, choice: CameraChoice) -> str | None:

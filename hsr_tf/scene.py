@@ -122,6 +122,18 @@ class Observation:
             return self.hr_msi.georeference
         return self.lr_hsi.georeference.coarser(1 / self.scale)
 
+    def grid_shift(self) -> tuple[float, float]:
+        """(rows, columns) in sharp pixels by which the coarse cube's corner lies off the sharp image's.
+
+        As both grids tell it; nothing where one is unknown, or where they are a pixel or more apart, as are
+        grids of images that were cropped without them.
+        """
+        coarse, sharp = self.lr_hsi.georeference, self.hr_msi.georeference
+        if coarse is None or sharp is None:
+            return 0.0, 0.0
+        row, col = sharp.pixel(*coarse.at(0, 0))
+        return (row, col) if max(abs(row), abs(col)) < 1 else (0.0, 0.0)
+
     @classmethod
     def from_pair(cls, lr_hsi: Scene, hr_msi: Scene) -> Observation:
         """Pair two scenes; the scale is the ratio of their sizes.

@@ -20,8 +20,8 @@ MemoryLimit = Annotated[
     str | None,
     typer.Option(
         "--memory_limit",
-        help="Stay below so much memory, e.g. 3GB: scenes that take more are fused tile by tile, from file to "
-        "file; half of the machine's memory by default.",
+        help="Stay below so much memory, e.g. 3GB: scenes that take more are fused tile by tile, from "
+        "file to file; half of the machine's memory by default.",
     ),
 ]
 Stream = Annotated[bool, typer.Option("--stream", help="Fuse tile by tile whatever the size.")]
@@ -49,7 +49,7 @@ class Streaming:
 
 @dataclass(frozen=True)
 class Asked:
-    """The other flags of `hsr fuse` that a streamed fusion heeds, and the names of those given that it does not."""
+    """The other flags of `hsr fuse` that a streamed fusion heeds, and the names of those it does not."""
 
     method: str
     options: tuple[str, ...]

@@ -35,6 +35,21 @@ class PatchPlan:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Share:
+    """Which parts of every batch are drawn, where several devices share it.
+
+    Attributes:
+        first: the first part, from 0.
+        count: how many, one after another; each is an element of the dataset.
+        total: of how many equal parts.
+    """
+
+    first: int = 0
+    count: int = 1
+    total: int = 1
+
+
 class PatchSource:
     """Patches of several scenes.
 
@@ -64,24 +79,37 @@ class PatchSource:
         """Whole batches in one showing of every position; the rest of it begins the next epoch."""
         return max(1, self.num_patches // self.plan.batch_size)
 
-    def dataset(self, start_step: int, num_steps: int) -> tf.data.Dataset:
-        """Batches `start_step` to `num_steps` - 1 of the endless sequence.
+    def dataset(self, start_step: int, num_steps: int, share: Share = Share()) -> tf.data.Dataset:
+        """Batches `start_step` to `num_steps` - 1 of the endless sequence, whole or a share of each.
+
+        Args:
+            start_step: the first batch.
+            num_steps: the end of the sequence.
+            share: the parts of each batch; B is a multiple of their total.
 
         Returns:
-            A dataset of (patches (B, p, p, C) of the cubes' type, scene indices (B,) int64), prefetched to
-            the accelerator where there is one (several are fed by the distribution strategy).
+            A dataset of (patches (B / total, p, p, C) of the cubes' type, scene indices (B / total,) int64),
+            whole batches prefetched to the accelerator where there is one (shares are fed by the distribution
+            strategy).
         """
-        steps = tf.data.Dataset.range(start_step, num_steps)
-        batches = steps.map(self.batch, num_parallel_calls=2, deterministic=True)
+        elements = tf.data.Dataset.range(start_step * share.count, num_steps * share.count)
+
+        def element(serial: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return self.batch(serial // share.count, share.first + serial % share.count, share.total)
+
+        batches = elements.map(element, num_parallel_calls=2, deterministic=True)
         accelerators = tf.config.list_logical_devices("GPU")
-        if len(accelerators) == 1:
+        if len(accelerators) == 1 and share.total == 1:
             return batches.apply(tf.data.experimental.prefetch_to_device(accelerators[0].name, 4))
         return batches.prefetch(4)
 
-    def batch(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The batch of one step."""
-        plan = self.plan
-        serial = step * plan.batch_size + tf.range(plan.batch_size, dtype=tf.int64)
+    def batch(
+        self, step: tf.Tensor, part: tf.Tensor | int = 0, total: int = 1
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The batch of one step, or one of `total` equal parts of it."""
+        plan, size = self.plan, self.plan.batch_size // total
+        first = tf.cast(part, tf.int64) * size
+        serial = step * plan.batch_size + first + tf.range(size, dtype=tf.int64)
         epoch, index = serial // self.num_patches, serial % self.num_patches
         seeds = tf.stack([tf.zeros_like(epoch) + plan.seed, epoch, tf.ones_like(epoch)], 1)
         last = tf.constant(self.num_patches - 1, tf.int64)
@@ -89,24 +117,25 @@ class PatchSource:
         scene = tf.searchsorted(self._ends, position, side="right", out_type=tf.int64)
         local = position - tf.where(scene > 0, tf.gather(self._ends, tf.maximum(scene - 1, 0)), 0)
         rows, columns = local // tf.gather(self._columns, scene), local % tf.gather(self._columns, scene)
-        down, right = self._offsets(step)
+        down, right = self._offsets(step, first, size)
         width = tf.gather(self._widths, scene)[:, None, None]
         row = rows[:, None, None] * plan.stride + down
         column = columns[:, None, None] * plan.stride + right
         pixel = tf.gather(self._starts, scene)[:, None, None] + row * width + column
         return tf.gather(self._table, pixel), scene
 
-    def _offsets(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Row and column offsets (B, p, p) within a patch, turned and flipped."""
+    def _offsets(self, step: tf.Tensor, first: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Row and column offsets (count, p, p) within a patch, turned and flipped, of a part of the batch."""
         size, batch = self.plan.patch_size, self.plan.batch_size
         down, right = tf.meshgrid(
             tf.range(size, dtype=tf.int64), tf.range(size, dtype=tf.int64), indexing="ij"
         )
-        down, right = tf.tile(down[None], (batch, 1, 1)), tf.tile(right[None], (batch, 1, 1))
+        down, right = tf.tile(down[None], (count, 1, 1)), tf.tile(right[None], (count, 1, 1))
         if not self.plan.augment:
             return down, right
         seed = tf.stack([tf.constant(self.plan.seed, tf.int64), step])
         coins = tf.random.stateless_uniform((3, batch, 1, 1), seed, maxval=2, dtype=tf.int32) == 1
+        coins = tf.slice(coins, tf.stack([0, first, 0, 0]), (3, count, 1, 1))
         down, right = tf.where(coins[0], right, down), tf.where(coins[0], down, right)
         down = tf.where(coins[1], size - 1 - down, down)
         return down, tf.where(coins[2], size - 1 - right, right)

@@ -1,38 +1,57 @@
-"""Files and scenes: `load`, `save` and `describe`, one module a format.
+"""Files and scenes: `load`, `save`, `describe`, `open_cube`, `create_cube`, one module a format.
 
 | suffix | read | written |
 | --- | --- | --- |
-| .h5 .hdf5 | `cube` band,row,col (attribute `layout`), or any 3-D array | float32, with metadata |
-| .mat | version 5 and 7.3, row,col,band | version 5, float32, with metadata |
-| .npz | `cube` row,col,band, or the only 3-D array | float32, with metadata |
+| .h5 .hdf5 .he5 | `cube` band,row,col (attribute `layout`), any 3-D array, PRISMA | any type, part by part |
+| .hdr .img .dat .raw .bsq .bil .bip | ENVI, also data without suffix beside a .hdr | any type, part by part |
+| .tif .tiff | GeoTIFF and COG; pictures of 8, 16, 32 bits, one page or one page a band | GeoTIFF or picture |
+| .nc .nc4 | NetCDF 4 with CF attributes | any type, part by part |
+| .zarr, a folder | Zarr 3 with CF attributes | any type, part by part, by many processes |
+| .mat | version 5 and 7.3, row,col,band | version 5 |
+| .npz | `cube` row,col,band, or the only 3-D array | any type |
 | .png | 8 and 16 bits | 1, 3 or 4 bands, 16 bits, clipped to [0, 1] |
-| .tif .tiff | 8, 16, 32 bits and floating point, one page or one page a band | as .png |
 | a folder | one PNG a band, natural order | one 16-bit PNG a band, clipped to [0, 1] |
 
-Scaling is the same for every format. Integer values are divided by the white level that the caller or the
-file gives, else by the largest value of their type (255, 65535); floating-point values are taken as they
-are unless the caller gives a white level; nothing is clipped on reading. Every file is written under a
-temporary name and then renamed.
+Scaling is the same for every format. A file's own gain and offset are applied; else integer values are
+divided by the white level that the caller or the file gives, else by the largest value of their type (255,
+65535); floating-point values are taken as they are unless the caller gives a white level; nothing is clipped
+on reading. Every file is written under a temporary name and then renamed. docs/formats.md says what each
+format keeps.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from hsr_tf.checks import file_error
+from hsr_tf.io.envi import create_envi, open_envi
+from hsr_tf.io.envi_header import DATA_SUFFIXES, find_files
+from hsr_tf.io.geotiff import create_geotiff, is_geographic, open_geotiff, wants_geotiff
 from hsr_tf.io.hdf5 import create_hdf5, open_hdf5, write_hdf5
+from hsr_tf.io.masking import without_mask, write_scene
 from hsr_tf.io.mat import open_mat, write_mat
+from hsr_tf.io.netcdf import create_netcdf, open_netcdf
 from hsr_tf.io.npz import open_npz, write_npz
 from hsr_tf.io.png import open_png, write_png
 from hsr_tf.io.png_folder import open_png_folder, write_png_folder
-from hsr_tf.io.source import BandSource, ReadRequest, to_scene
+from hsr_tf.io.source import BandSource, ReadRequest, require_plausible, require_size, to_scene
 from hsr_tf.io.stream import CubeHeader, CubeReader, CubeWriter
 from hsr_tf.io.summary import FileSummary, summarise
 from hsr_tf.io.tiff import open_tiff, write_tiff
+from hsr_tf.io.zarr_store import (
+    create_zarr,
+    is_zarr,
+    new_zarr_store,
+    open_zarr,
+    open_zarr_tiles,
+    require_replaceable,
+)
 from hsr_tf.scene import Scene
 
 __all__ = [
@@ -43,7 +62,9 @@ __all__ = [
     "create_cube",
     "describe",
     "load",
+    "new_zarr_store",
     "open_cube",
+    "open_zarr_tiles",
     "save",
     "writer_for",
 ]
@@ -52,14 +73,44 @@ Creator = Callable[[Path, CubeHeader], AbstractContextManager[CubeWriter]]
 Opener = Callable[[Path, ReadRequest], AbstractContextManager[BandSource]]
 Writer = Callable[[Scene, Path], None]
 
+
+def _read_tiff(path: Path, request: ReadRequest) -> AbstractContextManager[BandSource]:
+    """GeoTIFF or a picture; `hsr_tf.io.geotiff` says which."""
+    return open_geotiff(path, request) if is_geographic(path) else open_tiff(path, request)
+
+
+def _save_tiff(scene: Scene, path: Path) -> None:
+    if wants_geotiff(scene):
+        write_scene(partial(without_mask, create_geotiff), scene, path)
+    else:
+        write_tiff(scene, path)
+
+
+ENVI_SUFFIXES = (".hdr", *DATA_SUFFIXES)
 _OPENERS: dict[str, Opener] = {
     ".h5": open_hdf5,
     ".hdf5": open_hdf5,
+    ".he5": open_hdf5,
     ".mat": open_mat,
     ".npz": open_npz,
     ".png": open_png,
-    ".tif": open_tiff,
-    ".tiff": open_tiff,
+    ".tif": _read_tiff,
+    ".tiff": _read_tiff,
+    ".nc": open_netcdf,
+    ".nc4": open_netcdf,
+    ".zarr": open_zarr,
+    **dict.fromkeys(ENVI_SUFFIXES, open_envi),
+}
+# What `create_cube` writes part by part; GeoTIFF and ENVI hold no mask.
+CREATORS: dict[str, Creator] = {
+    ".h5": create_hdf5,
+    ".hdf5": create_hdf5,
+    ".tif": partial(without_mask, create_geotiff),
+    ".tiff": partial(without_mask, create_geotiff),
+    ".nc": create_netcdf,
+    ".nc4": create_netcdf,
+    ".zarr": create_zarr,
+    **dict.fromkeys(ENVI_SUFFIXES, partial(without_mask, create_envi)),
 }
 _WRITERS: dict[str, Writer] = {
     ".h5": write_hdf5,
@@ -67,11 +118,10 @@ _WRITERS: dict[str, Writer] = {
     ".mat": write_mat,
     ".npz": write_npz,
     ".png": write_png,
-    ".tif": write_tiff,
-    ".tiff": write_tiff,
+    ".tif": _save_tiff,
+    ".tiff": _save_tiff,
+    **{suffix: partial(write_scene, CREATORS[suffix]) for suffix in (".nc", ".nc4", ".zarr", *ENVI_SUFFIXES)},
 }
-# What `create_cube` writes part by part.
-_CREATORS: dict[str, Creator] = {".h5": create_hdf5, ".hdf5": create_hdf5}
 
 
 def load(
@@ -131,6 +181,8 @@ def open_cube(
     """
     request = ReadRequest(key=key, layout=layout, white_level=white_level, max_gib=max_gib)
     with _open_source(Path(path), request) as source:
+        require_size(source.path, source.shape, math.inf)
+        require_plausible(source)
         yield CubeReader(source, request)
 
 
@@ -143,17 +195,18 @@ def create_cube(path: str | os.PathLike[str], header: CubeHeader) -> Iterator[Cu
     """
     writer_for(path)
     suffix = Path(path).suffix.lower()
-    if suffix not in _CREATORS:
-        raise file_error(Path(path), "cannot be written part by part", f"use one of {', '.join(_CREATORS)}")
-    with _CREATORS[suffix](Path(os.path.realpath(path)), header) as writer:
+    if suffix not in CREATORS:
+        raise file_error(Path(path), "cannot be written part by part", f"use one of {', '.join(CREATORS)}")
+    with CREATORS[suffix](Path(os.path.realpath(path)), header) as writer:
         yield writer
 
 
 def save(scene: Scene, path: str | os.PathLike[str]) -> Path:
     """Write a scene; the suffix says the format, a folder or a name without suffix is one PNG a band.
 
-    The file appears whole or not at all. PNG and TIFF hold 16 bits: values are clipped to [0, 1], with a
-    warning when any lay outside.
+    The file appears whole or not at all. PNG and pictures in TIFF hold 16 bits: values are clipped to [0, 1],
+    with a warning when any lay outside. A .tif is a picture where the scene has 1, 3 or 4 bands and tells
+    nothing that only GeoTIFF holds (grid, widths, names, bad bands, nodata value).
 
     Raises:
         OSError: an unknown suffix, a missing folder, a full disk; an older file stays as it was.
@@ -177,7 +230,9 @@ def writer_for(path: str | os.PathLike[str]) -> Writer:
         raise file_error(target, f"the folder {target.parent} does not exist", "make it first")
     if target.exists() and not (target.is_file() or target.is_dir()):
         raise file_error(target, "is neither a file nor a folder", "choose another name")
-    if target.is_dir() or not suffix or os.fspath(path).endswith("/"):
+    if suffix == ".zarr":
+        require_replaceable(target)
+    elif target.is_dir() or not suffix or os.fspath(path).endswith("/"):
         return write_png_folder
     if suffix not in _WRITERS:
         raise _unknown_suffix(Path(path), _WRITERS)
@@ -189,9 +244,11 @@ def _open_source(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     if not path.exists():
         raise _missing(path)
     if path.is_dir():
-        opener: Opener = open_png_folder
+        opener: Opener = open_zarr if is_zarr(path) else open_png_folder
     elif path.suffix.lower() in _OPENERS:
         opener = _OPENERS[path.suffix.lower()]
+    elif find_files(path) is not None:
+        opener = open_envi
     else:
         raise _unknown_suffix(path, _OPENERS)
     if path.is_file() and path.stat().st_size == 0:

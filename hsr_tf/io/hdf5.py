@@ -7,6 +7,8 @@ attributes become the metadata.
 Also read where they are there: `fwhm_nm`, `band_names`, `good_bands` (C,), and of the cube the attributes
 `nodata`, `gain` and `offset` (value = gain * stored + offset), `transform` (six numbers
 in rasterio's order) and `crs_wkt`.
+Of other makers: what `hsr_tf.io.foreign_hdf5` and `hsr_tf.io.prisma` tell. Data that lie in other files
+(external and virtual data sets, links) are not read.
 Written: `cube` float32, band,row,col, one compressed chunk a band; the values are those of the scene, so no
 white level belongs to them, and the one of the original file is kept as `source_white_level`.
 """
@@ -25,10 +27,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.atomic import replacing_file
-from hsr_tf.checks import require
+from hsr_tf.checks import file_error, require
 from hsr_tf.georeference import Georeference
-from hsr_tf.io.arrays import band_reader, choose_key, find_white_level
+from hsr_tf.io.arrays import band_reader, choose_key, find_white_level, parse_layout
+from hsr_tf.io.foreign_hdf5 import UNIT_NAMES, foreign_facts
+from hsr_tf.io.foreign_hdf5 import WAVELENGTH_NAMES as FOREIGN_WAVELENGTHS
+from hsr_tf.io.foreign_hdf5 import WIDTH_NAMES as FOREIGN_WIDTHS
 from hsr_tf.io.guarded import GuardedFile, created_hdf5
+from hsr_tf.io.prisma import prisma_fields, prisma_source
+from hsr_tf.io.probe import require_harmless
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding
 from hsr_tf.io.stream import CubeHeader, CubeWriter, header_of
 from hsr_tf.scene import Scene
@@ -38,6 +45,7 @@ DEFAULT_LAYOUT = "band,row,col"
 WAVELENGTH_NAMES = ("wavelength_nm", "wavelengths_nm")
 MAX_ATTRIBUTE_BYTES = 60_000
 TILE_CHUNK = 64
+LONGEST_LIST = 100_000
 OF_THE_CUBE = ("nodata", "gain", "offset", "transform", "crs_wkt")
 
 
@@ -50,14 +58,24 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         ValueError: a layout that does not name the three axes.
     """
     with opened(path, FORMAT) as file:
+        with decoding(path, FORMAT):
+            fields = None if request.key is not None else prisma_fields(file)
+        if fields is not None:
+            require_local_data(path, file)
+            with decoding_own_errors(path):
+                source = prisma_source(path, file, fields, request)
+            yield source
+            return
         dataset = find_dataset(path, file, request.key, preferred=("cube",))
         with decoding(path, FORMAT):
             own = _attributes(dataset)
             told = {name: own.pop(name, None) for name in OF_THE_CUBE}
             attributes = {**_attributes(file), **own}
-        layout = request.layout or str(attributes.pop("layout", DEFAULT_LAYOUT))
+            facts = foreign_facts(dataset.shape, attributes, _lists(file))
+        layout = request.layout or str(attributes.pop("layout", facts.layout or DEFAULT_LAYOUT))
         shape, read = band_reader(dataset, layout)
         level = find_white_level(path, attributes, given=request.white_level)
+        level = facts.white_level if level is None and request.white_level is None else level
         for name in ("layout", "white_level"):
             attributes.pop(name, None)
         if "source_white_level" in attributes:
@@ -72,6 +90,9 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             grid = (
                 None if told["transform"] is None else Georeference(tuple(told["transform"]), told["crs_wkt"])
             )
+        wavelengths = _fitting(facts.wavelengths_nm, shape[2]) if wavelengths is None else wavelengths
+        gain = facts.gain if told["gain"] is None and level is None else told["gain"]
+        offset = facts.offset if told["gain"] is None else told["offset"]
         yield BandSource(
             path=path,
             format=FORMAT,
@@ -83,13 +104,15 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             metadata=attributes,
             name=str(attributes.get("scene", "")),
             nodata_mask=mask,
-            nodata=None if told["nodata"] is None else float(told["nodata"]),
-            fwhm_nm=widths,
+            nodata=facts.nodata if told["nodata"] is None else float(told["nodata"]),
+            fwhm_nm=_fitting(facts.fwhm_nm, shape[2]) if widths is None else widths,
             band_names=names,
             good_bands=good,
             georeference=grid,
-            gain=told["gain"],
-            offset=0.0 if told["offset"] is None else told["offset"],
+            gain=gain,
+            offset=0.0 if offset is None else offset,
+            chunks=_chunks(dataset, layout),
+            storage=f"axes {layout.replace(',', ', ')}",
         )
 
 
@@ -118,7 +141,10 @@ def create_hdf5(path: Path, header: CubeHeader) -> Iterator[CubeWriter]:
     """
     height, width, num_bands = header.shape
     chunk = (num_bands, min(height, TILE_CHUNK), min(width, TILE_CHUNK))
-    with _created(path, header, chunk=chunk) as (_, dataset, guarded):
+    with _created(path, header, chunk=chunk) as (file, dataset, guarded):
+        if header.nodata_mask is not None:
+            mask = np.asarray(header.nodata_mask).astype(np.uint8)
+            file.create_dataset("nodata_mask", data=mask, compression="gzip")
         yield _Hdf5Writer(dataset, guarded)
 
 
@@ -179,6 +205,7 @@ def _write_header(file: h5py.File, dataset: h5py.Dataset, header: CubeHeader) ->
 @contextmanager
 def opened(path: Path, format_name: str) -> Iterator[h5py.File]:
     """An HDF5 file open for reading, or one clear line."""
+    require_harmless(path, format_name)
     with decoding(path, format_name):
         file = h5py.File(path, "r")
     try:
@@ -195,8 +222,34 @@ def find_dataset(path: Path, file: h5py.File, key: str | None, *, preferred: tup
     """
     with decoding(path, FORMAT):
         datasets = _datasets(file)
+    require_local_data(path, file)
     shapes = {name: dataset.shape for name, dataset in datasets.items()}
     return datasets[choose_key(path, shapes, key, preferred=preferred)]
+
+
+def require_local_data(path: Path, file: h5py.File) -> None:
+    """Refuse data sets whose values lie in other files, which a file from elsewhere could make us read.
+
+    Raises:
+        OSError: there is one.
+    """
+    with decoding(path, FORMAT):
+        elsewhere = [n for n, one in _datasets(file).items() if one.is_virtual or one.external]
+    if elsewhere:
+        problem = f"its {elsewhere[0]} lies in other files"
+        raise file_error(path, problem, "copy the values into the file, e.g. with h5repack")
+
+
+@contextmanager
+def decoding_own_errors(path: Path) -> Iterator[None]:
+    """Errors that name the file as they are, those of the library in one line."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError | ValueError) and str(error).startswith(str(path)):
+            raise
+        with decoding(path, FORMAT):
+            raise
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:
@@ -226,15 +279,45 @@ def _companion(
 ) -> NDArray[Any] | None:
     """A dataset that belongs to the cube; unless strict, one of another shape belongs to something else."""
     for name in names:
-        item = file.get(name)
+        item = _local(file, name)
         if isinstance(item, h5py.Dataset) and (strict or item.shape == shape):
             return np.asarray(item[...])
     return None
 
 
+def _local(file: h5py.File, name: str) -> Any:
+    """What has this name in the file itself; None for a link elsewhere."""
+    return file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+
+
+def _lists(file: h5py.File) -> dict[str, tuple[Any, str | None]]:
+    """Short lists of numbers by the last part of their names in lower case, with their units."""
+    found: dict[str, tuple[Any, str | None]] = {}
+    for name, item in _datasets(file).items():
+        if item.ndim == 1 and 0 < item.size <= LONGEST_LIST and item.dtype.kind in "uif":
+            units = _attributes(item)
+            told = next((str(value) for key, value in units.items() if key.lower() in UNIT_NAMES), None)
+            last = name.rpartition("/")[2].lower()
+            if last in (*FOREIGN_WAVELENGTHS, *FOREIGN_WIDTHS):
+                found.setdefault(last, (item[...], told))
+    return found
+
+
+def _fitting(values: NDArray[Any] | None, count: int) -> NDArray[Any] | None:
+    return values if values is not None and values.size == count else None
+
+
+def _chunks(dataset: h5py.Dataset, layout: str) -> tuple[int, int, int] | None:
+    """(bands, rows, columns) of a chunk."""
+    if dataset.chunks is None or dataset.ndim != 3:
+        return None
+    band, row, col = parse_layout(layout)
+    return int(dataset.chunks[band]), int(dataset.chunks[row]), int(dataset.chunks[col])
+
+
 def _names(file: h5py.File, num_bands: int) -> tuple[str, ...] | None:
     """The names of the bands where there is one for each."""
-    item = file.get("band_names")
+    item = _local(file, "band_names")
     if not isinstance(item, h5py.Dataset) or item.shape != (num_bands,):
         return None
     return tuple(

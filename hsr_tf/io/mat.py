@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,14 @@ from hsr_tf.io.arrays import (
     choose_key,
     find_white_level,
     metadata_from_text,
-    metadata_to_text,
     parse_layout,
     usable_wavelengths,
 )
+from hsr_tf.io.companions import NAMES, companion_arrays, companions_of
 from hsr_tf.io.hdf5 import find_dataset, opened
+from hsr_tf.io.mat_check import require_true_sizes
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, require_real, require_size
+from hsr_tf.io.stream import CubeHeader, header_of
 from hsr_tf.scene import Scene
 
 FORMAT_5 = "MATLAB"
@@ -70,20 +73,21 @@ def open_mat(path: Path, request: ReadRequest) -> Iterator[BandSource]:
 
 
 def write_mat(scene: Scene, path: Path) -> None:
-    """Write version 5: `cube` (row,col,band) single, `wavelength_nm`, `nodata_mask`, `name`, `metadata`.
+    """Write version 5: `cube` (row,col,band) single and what `hsr_tf.io.companions` lists.
 
     Raises:
         OSError: more than 2 GiB, which version 5 cannot hold; a full disk (an older file stays as it was).
     """
-    if scene.cube.nbytes > MAX_VARIABLE_BYTES:
-        problem = f"cannot hold a cube of {scene.cube.nbytes / 2**30:.1f} GiB, the format ends at 2 GiB"
+    write_mat_cube(replace(header_of(scene), nodata_mask=scene.nodata_mask), scene.cube, path)
+
+
+def write_mat_cube(header: CubeHeader, cube: NDArray[Any], path: Path) -> None:
+    """Write stored values (H, W, C) of any type, and what the header tells; errors as in `write_mat`."""
+    if cube.nbytes > MAX_VARIABLE_BYTES:
+        problem = f"cannot hold a cube of {cube.nbytes / 2**30:.1f} GiB, the format ends at 2 GiB"
         raise file_error(path, problem, "save it as .h5, which MATLAB reads with h5read")
-    variables: dict[str, Any] = {"name": scene.name, "metadata": metadata_to_text(scene.metadata)}
-    if scene.wavelengths_nm is not None:
-        variables["wavelength_nm"] = scene.wavelengths_nm
-    if scene.nodata_mask is not None:
-        variables["nodata_mask"] = scene.nodata_mask.astype(np.uint8)
-    variables["cube"] = scene.cube  # last: a file cut short anywhere then lacks a part of the cube
+    variables = companion_arrays(header)
+    variables["cube"] = cube  # last: a file cut short anywhere then lacks a part of the cube
     from scipy.io import savemat
 
     with replacing_file(path) as temporary, open(temporary, "wb") as file:
@@ -116,16 +120,28 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     from scipy.io import loadmat, whosmat
 
     with decoding(path, FORMAT_5):
+        require_true_sizes(path)
         listed = whosmat(path, appendmat=False)
     shapes = {name: tuple(shape) for name, shape, kind in listed if kind in NUMERIC_CLASSES}
     _refuse_other_class(path, {name: kind for name, _, kind in listed}, request.key)
+    kinds = {name: kind for name, _, kind in listed if kind in (*NUMERIC_CLASSES, "char")}
     key = choose_key(path, shapes, request.key, preferred=KNOWN_KEYS)
     require_size(path, shapes[key], request.max_gib)
-    wanted = {key, *WAVELENGTH_NAMES, "white_level", "reflectance_scale", "nodata_mask", "name", "metadata"}
+    wanted = {
+        key,
+        *WAVELENGTH_NAMES,
+        *NAMES,
+        "white_level",
+        "reflectance_scale",
+        "nodata_mask",
+        "name",
+        "metadata",
+    }
     with decoding(path, FORMAT_5):
-        held = loadmat(path, appendmat=False, variable_names=sorted(wanted))
+        held = loadmat(path, appendmat=False, variable_names=sorted(wanted & kinds.keys()))
     require_real(path, held[key].dtype)
     shape, read = band_reader(held[key], request.layout or DEFAULT_LAYOUT)
+    beside = companions_of(held, shape[2])
     yield BandSource(
         path=path,
         format=FORMAT_5,
@@ -137,6 +153,14 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         metadata=metadata_from_text(_text(held, "metadata")),
         name=_text(held, "name"),
         nodata_mask=held.get("nodata_mask"),
+        nodata=beside.nodata,
+        fwhm_nm=beside.fwhm_nm,
+        band_names=beside.band_names,
+        good_bands=beside.good_bands,
+        georeference=beside.georeference,
+        gain=beside.gain,
+        offset=beside.offset,
+        in_memory=True,
     )
 
 

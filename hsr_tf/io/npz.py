@@ -10,7 +10,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,16 +25,17 @@ from hsr_tf.io.arrays import (
     choose_key,
     find_white_level,
     metadata_from_text,
-    metadata_to_text,
     usable_wavelengths,
 )
+from hsr_tf.io.companions import NAMES, companion_arrays, companions_of
 from hsr_tf.io.source import BandSource, ReadRequest, decoding, require_real, require_size
+from hsr_tf.io.stream import CubeHeader, header_of
 from hsr_tf.scene import Scene
 
 FORMAT = "NumPy .npz"
 DEFAULT_LAYOUT = "row,col,band"
 WAVELENGTH_NAMES = ("wavelength_nm", "wavelengths_nm", "wavelengths")
-COMPANIONS = (*WAVELENGTH_NAMES, *WHITE_LEVEL_NAMES, "layout", "name", "metadata", "nodata_mask")
+COMPANIONS = (*WAVELENGTH_NAMES, *WHITE_LEVEL_NAMES, "layout", "name", "metadata", "nodata_mask", *NAMES)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def open_npz(path: Path, request: ReadRequest) -> Iterator[BandSource]:
                 if name != key and _is_small(headers.get(name))
             }
         shape, read = band_reader(cube, request.layout or str(held.get("layout", DEFAULT_LAYOUT)))
+        beside = companions_of(held, shape[2])
         found = (usable_wavelengths(held.get(name), shape[2]) for name in WAVELENGTH_NAMES)
         yield BandSource(
             path=path,
@@ -83,23 +85,31 @@ def open_npz(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             metadata=metadata_from_text(held.get("metadata", "")),
             name=str(held.get("name", "")),
             nodata_mask=held.get("nodata_mask"),
+            nodata=beside.nodata,
+            fwhm_nm=beside.fwhm_nm,
+            band_names=beside.band_names,
+            good_bands=beside.good_bands,
+            georeference=beside.georeference,
+            gain=beside.gain,
+            offset=beside.offset,
+            in_memory=True,
         )
 
 
 def write_npz(scene: Scene, path: Path) -> None:
-    """Write `cube` (row,col,band) float32, `layout`, `wavelength_nm`, `nodata_mask`, `name`, `metadata`.
+    """Write `cube` (row,col,band) float32, `layout` and what `hsr_tf.io.companions` lists.
 
     Raises:
         OSError: the disk is full or the place cannot be written; an older file stays as it was.
     """
-    entries: dict[str, Any] = {"layout": DEFAULT_LAYOUT, "name": scene.name}
-    entries["metadata"] = metadata_to_text(scene.metadata)
-    if scene.wavelengths_nm is not None:
-        entries["wavelength_nm"] = scene.wavelengths_nm
-    if scene.nodata_mask is not None:
-        entries["nodata_mask"] = scene.nodata_mask
+    write_npz_cube(replace(header_of(scene), nodata_mask=scene.nodata_mask), scene.cube, path)
+
+
+def write_npz_cube(header: CubeHeader, cube: NDArray[Any], path: Path) -> None:
+    """Write stored values (H, W, C) of any type, and what the header tells; errors as in `write_npz`."""
+    entries = {"layout": DEFAULT_LAYOUT, **companion_arrays(header)}
     with replacing_file(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, cube=scene.cube, **entries)
+        np.savez(file, cube=cube, **entries)
 
 
 def _key(name: str) -> str:

@@ -62,6 +62,7 @@ def open_png(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         shape=(*header.size, picture.shape[2]),
         dtype=picture.dtype,
         read=lambda bands, rows, cols: np.moveaxis(picture[rows, cols, bands], -1, 0),
+        in_memory=True,
     )
 
 

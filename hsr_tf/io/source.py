@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from hsr_tf.memory import GIB
 from hsr_tf.scene import Scene
 
 BANDS_AT_ONCE = 16
+LARGEST_RATIO, ROOM_BYTES = 20_000, 2**26
 PartReader = Callable[[slice, slice, slice], NDArray[Any]]
 EVERYTHING = slice(None)
 
@@ -61,6 +63,8 @@ class BandSource:
         gain: (C,) or a number, and
         offset: the file's own law, value = gain * stored + offset; it stands in place of `white_level`.
         in_memory: whether opening has read the whole cube.
+        chunks: (bands, rows, columns) of the piece that the file stores together, or None when unknown.
+        storage: how it is stored, in words, e.g. "bil, big endian".
     """
 
     path: Path
@@ -81,6 +85,8 @@ class BandSource:
     gain: NDArray[Any] | float | None = None
     offset: NDArray[Any] | float = 0.0
     in_memory: bool = False
+    chunks: tuple[int, int, int] | None = None
+    storage: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,6 +252,29 @@ def require_size(path: Path, shape: tuple[int, ...], max_gib: float) -> None:
         size = "x".join(str(length) for length in shape)
         problem = f"a cube of {size} takes {gib:.1f} GiB as float32, more than the limit of {max_gib:g} GiB"
         raise file_error(path, problem, "crop it, or raise max_gib if the machine has the memory")
+
+
+def require_plausible(source: BandSource) -> None:
+    """Refuse a header that claims far more values than its file could hold, before hours are spent on them.
+
+    Raises:
+        OSError: more than 20000 bytes a stored byte, which no compression of an image reaches.
+    """
+    height, width, num_bands = source.shape
+    claimed = height * width * num_bands * source.dtype.itemsize
+    held = bytes_on_disk(source.path)
+    if claimed > LARGEST_RATIO * held + ROOM_BYTES:
+        size = f"{height}x{width}x{num_bands}"
+        problem = f"a cube of {size} takes {claimed / GIB:.3g} GiB, the file has {held} bytes"
+        raise file_error(source.path, problem, "fetch or write it again")
+
+
+def bytes_on_disk(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if not path.is_dir():
+        return path.stat().st_size
+    places = ((place, name) for place, _, files in os.walk(path) for name in files)
+    return sum(os.lstat(os.path.join(place, name)).st_size for place, name in places)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ class CubeHeader:
         white_level: stored value that stands for 1.0, or None.
         gain, offset: (C,) or numbers, value = gain * stored + offset where the file has such a law.
         metadata: everything else.
+        nodata_mask: (H, W), True where there is no data, for a writer that is to keep it; a reader's header
+            does not carry it. A format without masks writes the nodata value there.
     """
 
     shape: tuple[int, int, int]
@@ -58,6 +60,7 @@ class CubeHeader:
     gain: NDArray[Any] | float | None = None
     offset: NDArray[Any] | float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    nodata_mask: NDArray[Any] | None = None
 
 
 class CubeReader:
@@ -98,7 +101,11 @@ class CubeReader:
         if self.source.nodata_mask is not None:
             return part, np.asarray(self.source.nodata_mask)[rows, cols].astype(bool)
         holes = without_data(self.source, stored, EVERYTHING)
-        return part, None if holes is None else joined_mask(self.source, holes)
+        if holes is None:
+            return part, None
+        mask = joined_mask(self.source, holes)
+        part[mask] = 0
+        return part, mask
 
 
 class CubeWriter(Protocol):

@@ -52,6 +52,12 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     with file:
         with decoding(path, FORMAT), damage_raised():
             num_pages, series = len(file.pages), [one for one in file.series if not one.keyframe.is_reduced]
+            end = max(
+                (blocks_end(page) for one in series for page in one.pages if page is not None), default=0
+            )
+        if end > path.stat().st_size:
+            problem = "cannot be read as TIFF, its values reach beyond its end: it is damaged or cut short"
+            raise file_error(path, problem, "fetch or write it again")
         _require_one_picture(path, series)
         require_real(path, series[0].dtype)
         require_size(path, series[0].shape, request.max_gib)
@@ -111,6 +117,13 @@ class _Pages:
             if self._whole is None:
                 self._whole = self._series.asarray().reshape(self.shape)
             return np.asarray(self._whole[window])
+
+
+def blocks_end(page: Any) -> int:
+    """Where the last block of a page ends: more than the file has would be allocated before it is missed."""
+    return max(
+        (int(o) + int(n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0
+    )
 
 
 def _require_one_picture(path: Path, series: list[Any]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error
 from hsr_tf.io.picture import DEPTHS, Picture, upright, with_channels
 from hsr_tf.io.source import decoding
-from hsr_tf.io.tiff import FORMAT, damage_raised
+from hsr_tf.io.tiff import FORMAT, blocks_end, damage_raised
 from hsr_tf.memory import require_memory
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
@@ -38,6 +38,9 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
         file = tifffile.TiffFile(path)
     with file:
         page = _only_page(path, file)
+        with decoding(path, FORMAT):
+            if blocks_end(page) > path.stat().st_size:
+                raise ValueError("its values reach beyond its end")
         shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
         require_memory(path, shape, np.dtype(page.dtype).itemsize, max_gib)
         with decoding(path, FORMAT), damage_raised():

@@ -32,7 +32,7 @@ def _scene(rng: np.random.Generator) -> Scene:
     )
 
 
-@pytest.mark.parametrize("name", ["a.h5", "a.mat", "a.npz"])
+@pytest.mark.parametrize("name", ["a.h5", "a.mat", "a.npz", "a.img", "a.tif", "a.nc", "a.zarr"])
 def test_a_part_is_that_part_of_the_whole(name: str, tmp_path: Path) -> None:
     path = save(_scene(np.random.default_rng(0)), tmp_path / name)
     whole = load(path)

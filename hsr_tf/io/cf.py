@@ -1,0 +1,390 @@
+"""A cube as CF variables, the common form of NetCDF and Zarr: what is written, and what is understood.
+
+Written: `cube` (band, y, x) with `_FillValue`, `scale_factor` and `add_offset` (value = scale_factor * stored
++ add_offset; where they differ from band to band, which CF cannot say, the variables `gain` and `offset`),
+`wavelength` and `fwhm` (band) in nm, `band_name`, `good_band`, `nodata_mask` (y, x), the centres of rows and
+columns `y` and `x` where the grid is not turned, and the grid mapping `spatial_ref` with `crs_wkt` and GDAL's
+`GeoTransform`. CF conventions 1.11, sections 3, 5.6 and 8.1; the standard name of wavelengths is
+radiation_wavelength.
+Read: also other names of dimensions and variables, any order of axes, grids told by `y` and `x` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.georeference import Georeference
+from hsr_tf.io.arrays import band_reader, choose_key
+from hsr_tf.io.crs import crs_object, readable_crs
+from hsr_tf.io.masking import storable_nodata
+from hsr_tf.io.nanometres import flags, nanometres, numbers
+from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text, record_to_text
+from hsr_tf.io.source import BandSource, ReadRequest, decoded
+from hsr_tf.io.stream import CubeHeader
+
+CUBE, RECORD, GRID = "cube", "hsr_record", "spatial_ref"
+CONVENTIONS = "CF-1.11"
+BAND_DIMS = ("band", "bands", "wavelength", "wavelengths", "channel", "channels", "spectral", "wl")
+ROW_DIMS = ("y", "row", "rows", "line", "lines", "lat", "latitude", "northing", "downtrack")
+COL_DIMS = (
+    "x",
+    "col",
+    "cols",
+    "column",
+    "columns",
+    "sample",
+    "samples",
+    "lon",
+    "longitude",
+    "easting",
+    "crosstrack",
+)
+WAVELENGTH_NAMES = (
+    "wavelength",
+    "wavelengths",
+    "wavelength_nm",
+    "wavelengths_nm",
+    "radiation_wavelength",
+    "wl",
+)
+WIDTH_NAMES = ("fwhm", "fwhm_nm", "bandwidth")
+UTM_SCALE = 0.9996
+LONGEST_AXIS = 10_000_000
+EVENNESS = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class CfVariable:
+    """A small variable: its dimensions, values and attributes."""
+
+    dims: tuple[str, ...]
+    values: NDArray[Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def global_attributes(header: CubeHeader) -> dict[str, Any]:
+    """The file's attributes."""
+    return {"Conventions": CONVENTIONS, "title": header.name or "cube", RECORD: record_to_text(header)}
+
+
+def cube_attributes(header: CubeHeader) -> dict[str, Any]:
+    """The cube's attributes, the fill value left out."""
+    attributes: dict[str, Any] = {"long_name": "spectral cube", "units": "1"}
+    if header.gain is not None and np.ndim(header.gain) == 0 and np.ndim(header.offset) == 0:
+        attributes |= {"scale_factor": float(header.gain), "add_offset": float(header.offset)}
+    elif header.gain is None and header.white_level is not None and np.dtype(header.dtype).kind in "ui":
+        attributes |= {"scale_factor": 1 / header.white_level, "add_offset": 0.0}
+    if header.georeference is not None:
+        attributes["grid_mapping"] = GRID
+    beside = [name for name in small_variables(header) if name not in ("x", "y", GRID)]
+    if beside:
+        attributes["coordinates"] = " ".join(beside)
+    return attributes
+
+
+def fill_value(header: CubeHeader) -> float | int | None:
+    """The nodata value as the cube's type holds it, or None."""
+    dtype = np.dtype(header.dtype)
+    held = storable_nodata(header.nodata, dtype)
+    return int(held) if held is not None and dtype.kind in "ui" else held
+
+
+def small_variables(header: CubeHeader) -> dict[str, CfVariable]:
+    """Every variable but the cube, the mask and the names of the bands."""
+    found: dict[str, CfVariable] = {}
+    band = ("band",)
+    if header.wavelengths_nm is not None:
+        told = {"units": "nm", "standard_name": "radiation_wavelength", "long_name": "centre of the band"}
+        found["wavelength"] = CfVariable(band, np.asarray(header.wavelengths_nm, np.float64), told)
+    if header.fwhm_nm is not None:
+        told = {"units": "nm", "long_name": "full width at half maximum of the band"}
+        found["fwhm"] = CfVariable(band, np.asarray(header.fwhm_nm, np.float64), told)
+    if header.good_bands is not None:
+        told = {"long_name": "1 for good bands, 0 for those of the bad-band list"}
+        found["good_band"] = CfVariable(band, np.asarray(header.good_bands).astype(np.int8), told)
+    if header.gain is not None and not (np.ndim(header.gain) == 0 and np.ndim(header.offset) == 0):
+        for name, values in (("gain", header.gain), ("offset", header.offset)):
+            spread = np.broadcast_to(np.asarray(values, np.float64), (header.shape[2],))
+            found[name] = CfVariable(band, spread, {"long_name": "of value = gain * stored + offset"})
+    return found | _grid_variables(header)
+
+
+def chunk_shape(header: CubeHeader, tile: tuple[int, int]) -> tuple[int, int, int]:
+    """(C, rows, columns) of a chunk that holds all bands of a tile."""
+    height, width, num_bands = header.shape
+    return num_bands, min(height, tile[0]), min(width, tile[1])
+
+
+def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: str) -> BandSource:
+    """The cube of an undecoded xarray data set as a source of bands.
+
+    Raises:
+        OSError: no or several cubes, an unknown key.
+        ValueError: a layout that does not name the three axes.
+    """
+    shapes = {
+        str(name): tuple(map(int, one.shape))
+        for name, one in dataset.variables.items()
+        if one.dtype.kind in "uif"
+    }
+    key = choose_key(
+        path, {name: s for name, s in shapes.items() if len(s) > 1}, request.key, preferred=(CUBE,)
+    )
+    cube = dataset.variables[key]
+    layout = request.layout or _layout(dataset, cube)
+    shape, read = band_reader(_Lazy(cube), layout)
+    record = record_from_text(_text(dataset.attrs.get(RECORD)))
+    about = _About(dataset, cube, layout, shape)
+    dtype = np.dtype(cube.dtype).newbyteorder("=")
+    level, gain, offset = about.scaling(record, dtype)
+    own = {
+        str(name): _plain(value)
+        for name, value in dataset.attrs.items()
+        if name not in (RECORD, "Conventions")
+    }
+    if own.get("title") == (record.name or CUBE):
+        own.pop("title")
+    return BandSource(
+        path=path,
+        format=format_name,
+        shape=shape,
+        dtype=dtype,
+        read=decoded(path, format_name, read),
+        white_level=level,
+        wavelengths_nm=about.lengths(WAVELENGTH_NAMES, "radiation_wavelength"),
+        metadata={**own, **record.metadata},
+        name=record.name,
+        nodata_mask=about.mask(),
+        nodata=about.nodata(),
+        fwhm_nm=about.lengths(WIDTH_NAMES, ""),
+        band_names=agreed_names(about.names(), record, shape[2]),
+        good_bands=flags(about.per_band("good_band"), shape[2]),
+        georeference=agreed_grid(about.grid(), record),
+        gain=gain,
+        offset=offset,
+        chunks=about.chunks(),
+        storage=about.storage(),
+    )
+
+
+class _Lazy:
+    """An undecoded xarray variable of which only the window that is asked for is read."""
+
+    def __init__(self, variable: Any) -> None:
+        self._variable = variable
+        self.shape, self.ndim = tuple(map(int, variable.shape)), int(variable.ndim)
+        self._native = np.dtype(variable.dtype).newbyteorder("=")
+
+    def __getitem__(self, window: Any) -> NDArray[Any]:
+        return np.asarray(self._variable[window].values, dtype=self._native)
+
+
+@dataclass(frozen=True, eq=False)
+class _About:
+    """What the variables beside a cube tell of it."""
+
+    dataset: Any
+    cube: Any
+    layout: str
+    shape: tuple[int, int, int]
+
+    def dim(self, axis: str) -> str | None:
+        """The name of the dimension that is the band, row or col axis."""
+        words = [word.strip().lower() for word in self.layout.split(",")]
+        return str(self.cube.dims[words.index(axis)]) if self.cube.ndim == 3 else None
+
+    def per_band(self, name: str) -> NDArray[Any] | None:
+        """A variable with one value a band."""
+        variable = self.dataset.variables.get(name)
+        if variable is None or tuple(variable.dims) != (self.dim("band"),):
+            return None
+        return np.asarray(variable.values)
+
+    def lengths(self, names: tuple[str, ...], standard_name: str) -> NDArray[np.float64] | None:
+        """The variable of such a name or standard name on the band axis, in nanometres."""
+        variables = self.dataset.variables
+        standard = [
+            n
+            for n, one in variables.items()
+            if standard_name and one.attrs.get("standard_name") == standard_name
+        ]
+        for name in (*standard, *names):
+            values = self.per_band(name)
+            if values is not None and values.dtype.kind in "uif":
+                units = _text(variables[name].attrs.get("units"))
+                found = nanometres(values, units, self.shape[2])
+                if found is not None:
+                    return found
+        return None
+
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the bands from a variable or an attribute."""
+        values = self.per_band("band_name")
+        listed = self.cube.attrs.get("band_names") if values is None else values
+        if listed is None or np.ndim(listed) != 1 or len(listed) != self.shape[2]:
+            return None
+        return tuple(str(_plain(name)) for name in listed)
+
+    def mask(self) -> NDArray[np.bool_] | None:
+        """The mask, where there is one of the cube's size."""
+        variable = self.dataset.variables.get("nodata_mask")
+        if variable is None or tuple(variable.shape) != self.shape[:2] or variable.dtype.kind not in "buif":
+            return None
+        return np.asarray(variable.values) != 0
+
+    def nodata(self) -> float | None:
+        """`_FillValue`, else `missing_value`."""
+        for name in ("_FillValue", "missing_value"):
+            found = numbers_or_nan(self.cube.attrs.get(name))
+            if found is not None:
+                return found
+        return None
+
+    def scaling(self, record: OwnRecord, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
+        """White level, gain and offset."""
+        gains, offsets = (numbers(self.per_band(name), self.shape[2]) for name in ("gain", "offset"))
+        if gains is not None:
+            return None, gains, 0.0 if offsets is None else offsets
+        scale = numbers(self.cube.attrs.get("scale_factor"), 1)
+        shift = numbers(self.cube.attrs.get("add_offset"), 1)
+        gain, offset = 1.0 if scale is None else float(scale[0]), 0.0 if shift is None else float(shift[0])
+        level = record.white_level
+        if level is not None and dtype.kind in "ui" and gain == 1 / level and offset == 0:
+            return level, None, 0.0
+        if (scale is None and shift is None) or gain == 0:
+            return None, None, 0.0
+        return None, gain, offset
+
+    def grid(self) -> Georeference | None:
+        """The grid mapping's transform, else that of evenly spaced rows and columns."""
+        name = _text(self.cube.attrs.get("grid_mapping")).split(":")[0].strip()
+        mapping = self.dataset.variables.get(name)
+        if mapping is None:
+            mapping = self.dataset.variables.get(GRID)
+        told = {} if mapping is None else mapping.attrs
+        crs = readable_crs(_text(told.get("crs_wkt"))) or readable_crs(_text(told.get("spatial_ref")))
+        terms = numbers(_text(told.get("GeoTransform")).replace(",", " ").split(), 6)
+        try:
+            if terms is not None:
+                x, a, b, y, d, e = (float(term) for term in terms)
+                return Georeference((a, b, x, d, e, y), crs)
+            return self._from_axes(crs)
+        except ValueError:
+            return None
+
+    def _from_axes(self, crs: str | None) -> Georeference | None:
+        rows, cols = (_even_axis(self.dataset.variables.get(self.dim(axis) or "")) for axis in ("row", "col"))
+        if rows is None or cols is None:
+            return None
+        return Georeference((cols[1], 0.0, cols[0], 0.0, rows[1], rows[0]), crs)
+
+    def chunks(self) -> tuple[int, int, int] | None:
+        """(bands, rows, columns) of a chunk."""
+        held = self.cube.encoding.get("preferred_chunks") or self.cube.encoding.get("chunksizes")
+        if not held or self.cube.ndim != 3:
+            return None
+        sizes = held if isinstance(held, Mapping) else dict(zip(self.cube.dims, held, strict=False))
+        try:
+            return tuple(int(sizes[self.dim(axis)]) for axis in ("band", "row", "col"))  # type: ignore[return-value]
+        except KeyError:
+            return None
+
+    def storage(self) -> str:
+        """The order of the axes, and how values are compressed."""
+        return f"axes {', '.join(map(str, self.cube.dims))}"
+
+
+def numbers_or_nan(value: Any) -> float | None:
+    """One number, NaN included; None of anything else."""
+    try:
+        found = np.asarray(value, dtype=np.float64).ravel()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return float(found[0]) if value is not None and found.size == 1 else None
+
+
+def _layout(dataset: Any, cube: Any) -> str:
+    """The order of the axes by the names of the dimensions; band, row, col where they say nothing."""
+    if cube.ndim != 3:
+        return "band,row,col"
+    dims = [str(name) for name in cube.dims]
+    spectral = [str(one.dims[0]) for one in dataset.variables.values() if _is_spectral(one)]
+    axes: list[str | None] = [None, None, None]
+    for known, axis in (((*spectral, *BAND_DIMS), "band"), (ROW_DIMS, "row"), (COL_DIMS, "col")):
+        place = next((i for name in known for i, dim in enumerate(dims) if dim.lower() == name.lower()), None)
+        if place is not None and axes[place] is None:
+            axes[place] = axis
+    left = [axis for axis in ("band", "row", "col") if axis not in axes]
+    return ",".join(axis if axis is not None else left.pop(0) for axis in axes)
+
+
+def _is_spectral(variable: Any) -> bool:
+    return variable.ndim == 1 and variable.attrs.get("standard_name") == "radiation_wavelength"
+
+
+def _even_axis(variable: Any) -> tuple[float, float] | None:
+    """Outer corner of the first pixel and step of evenly spaced centres; None of anything else."""
+    if variable is None or variable.ndim != 1 or not 2 <= variable.size <= LONGEST_AXIS:
+        return None
+    centres = numbers(variable.values, int(variable.size)) if variable.dtype.kind in "uif" else None
+    if centres is None:
+        return None
+    step = float(centres[-1] - centres[0]) / (centres.size - 1)
+    even = step != 0 and bool(np.all(np.abs(np.diff(centres) - step) <= EVENNESS * abs(step)))
+    return (float(centres[0]) - step / 2, step) if even else None
+
+
+def _grid_variables(header: CubeHeader) -> dict[str, CfVariable]:
+    grid = header.georeference
+    if grid is None:
+        return {}
+    a, b, c, d, e, f = grid.transform
+    told: dict[str, Any] = {"GeoTransform": " ".join(repr(term) for term in (c, a, b, f, d, e))}
+    geographic = False
+    if grid.crs is not None:
+        crs = crs_object(grid.crs)
+        geographic = bool(crs.is_geographic)
+        told |= {"crs_wkt": crs.to_wkt(), "spatial_ref": crs.to_wkt(), **_mapping(crs)}
+    found = {GRID: CfVariable((), np.array(0, np.int32), told)}
+    if b == 0 and d == 0:
+        height, width, _ = header.shape
+        rows, cols = f + e * (np.arange(height) + 0.5), c + a * (np.arange(width) + 0.5)
+        words = [("latitude", "degrees_north"), ("longitude", "degrees_east")]
+        if not geographic:
+            words = [(f"projection_{axis}_coordinate", "m") for axis in ("y", "x")]
+        for name, values, (standard, units) in zip(("y", "x"), (rows, cols), words, strict=True):
+            found[name] = CfVariable((name,), values, {"standard_name": standard, "units": units})
+    return found
+
+
+def _mapping(crs: Any) -> dict[str, Any]:
+    """CF's own words for latitude and longitude and for UTM; other systems are told by their WKT."""
+    if crs.is_geographic:
+        return {"grid_mapping_name": "latitude_longitude"}
+    code = crs.to_epsg() or 0
+    if not (32601 <= code <= 32660 or 32701 <= code <= 32760):
+        return {}
+    return {
+        "grid_mapping_name": "transverse_mercator",
+        "longitude_of_central_meridian": float(6 * (code % 100) - 183),
+        "latitude_of_projection_origin": 0.0,
+        "scale_factor_at_central_meridian": UTM_SCALE,
+        "false_easting": 500_000.0,
+        "false_northing": 0.0 if code < 32700 else 10_000_000.0,
+    }
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value.item() if isinstance(value, np.generic) else value

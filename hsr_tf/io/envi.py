@@ -1,0 +1,248 @@
+"""ENVI images: a header in text and the values beside it, band by band, line by line or pixel by pixel.
+
+Read through a memory map, after the size of the file has been compared with its header. Written part by
+part into a map of a file whose room has been taken beforehand, so that a full disk is an error and no
+crash. `.bsq`, `.bil` and `.bip` say the interleave; else it is BIL: a row of one band and a tile of all bands
+both are runs of neighbouring values there, as they are in no other. The data take their place first, the
+header last; while they change places there is no header, so none ever describes other data.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.atomic import replacing_file
+from hsr_tf.checks import file_error, require_choice
+from hsr_tf.io.envi_header import (
+    DATA_SUFFIXES,
+    FORMAT,
+    INTERLEAVES,
+    NOT_METADATA,
+    EnviFiles,
+    EnviHeader,
+    find_files,
+    good_bands_of,
+    header_fields,
+    quoted_record,
+    read_header,
+    wavelengths_of,
+    write_header,
+)
+from hsr_tf.io.envi_map import georeference_of, map_fields
+from hsr_tf.io.nanometres import numbers
+from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text
+from hsr_tf.io.source import BandSource, ReadRequest, decoded, refuse_option
+from hsr_tf.io.stream import CubeHeader, CubeWriter
+
+DEFAULT_INTERLEAVE = "bil"
+AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
+TO_BAND_ROW_COL = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (2, 0, 1)}
+
+
+@contextmanager
+def open_envi(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    """Open an image by its header or by its data as a source of bands.
+
+    Raises:
+        OSError: one of the two files is missing, the header is damaged, the data are shorter than it says.
+        ValueError: a key or layout, which mean nothing here.
+    """
+    refuse_option(path, "key", request.key, FORMAT)
+    refuse_option(path, "layout", request.layout, FORMAT)
+    files = find_files(path)
+    if files is None:
+        other = "data" if path.suffix.lower() == ".hdr" else "header (.hdr)"
+        raise file_error(path, f"has no ENVI {other} beside it", "put the two files into one folder")
+    header = read_header(files.header)
+    _require_whole(files.data, header)
+    stored = _mapped(files.data, header)
+    yield _source(files, header, decoded(files.data, FORMAT, _part_reader(stored, header.interleave)))
+
+
+@contextmanager
+def create_envi(path: Path, header: CubeHeader, *, interleave: str | None = None) -> Iterator[CubeWriter]:
+    """An image that is written part by part; both files appear when the block ends, or neither does.
+
+    Raises:
+        OSError: a full disk, a header in the way that belongs to another image.
+        ValueError: an interleave, a type of number or a grid that ENVI does not know.
+    """
+    chosen = (interleave or _from_suffix(path) or DEFAULT_INTERLEAVE).lower()
+    require_choice("interleave", chosen, INTERLEAVES)
+    dtype = np.dtype(header.dtype).newbyteorder("<")
+    fields = header_fields(replace(header, dtype=dtype), chosen, map_fields(header.georeference))
+    shape = tuple(header.shape[axis] for axis in AXES[chosen])
+    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    with _both_replaced(files_to_write(path)) as drafts:
+        _take_room(drafts.data, size)
+        stored = np.memmap(drafts.data, dtype=dtype, mode="r+", shape=shape)
+        try:
+            yield _EnviWriter(stored, stored.transpose(np.argsort(AXES[chosen])))
+            stored.flush()
+        finally:
+            del stored
+        write_header(drafts.header, fields)
+
+
+def files_to_write(path: Path) -> EnviFiles:
+    """The two files of an output: `a.img` or what is named, and `a.hdr`.
+
+    Raises:
+        OSError: the header's name is taken by another image.
+    """
+    if path.suffix.lower() == ".hdr":
+        old = find_files(path) if path.exists() else None
+        return EnviFiles(path, path.with_suffix(".img") if old is None else old.data)
+    appended, replaced = path.with_name(path.name + ".hdr"), path.with_suffix(".hdr")
+    header = appended if appended.exists() else replaced
+    if header == replaced and header.exists():
+        others = [path.with_suffix(""), *(path.with_suffix(suffix) for suffix in DATA_SUFFIXES)]
+        other = next((one for one in others if one != path and one.is_file()), None)
+        if other is not None and not path.exists():
+            raise file_error(header, f"is the header of {other.name}", "choose another name")
+    return EnviFiles(header, path)
+
+
+@dataclass(frozen=True)
+class _EnviWriter:
+    stored: NDArray[Any]
+    turned: NDArray[Any]
+
+    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        """Put (h, w, C) values into their place."""
+        self.turned[rows, cols] = values
+        _let_go(self.stored)
+
+
+def _let_go(stored: NDArray[Any]) -> None:
+    """Have the mapped pages no longer count as this process's memory; the system keeps what was written."""
+    mapped = getattr(stored, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _from_suffix(path: Path) -> str | None:
+    suffix = path.suffix.lower().removeprefix(".")
+    return suffix if suffix in INTERLEAVES else None
+
+
+def _require_whole(data: Path, header: EnviHeader) -> None:
+    """Compare the size of the data with what the header says, before anything is read."""
+    height, width, num_bands = header.shape
+    needed = header.offset + height * width * num_bands * header.dtype.itemsize
+    held = data.stat().st_size
+    if held < needed:
+        size = f"{height}x{width}x{num_bands} {header.dtype.name}"
+        problem = (
+            f"has {held} bytes, {needed} are needed for {size} as {header.path.name} says; it is cut short"
+        )
+        raise file_error(data, problem, "fetch it again, or repair the header")
+
+
+def _mapped(data: Path, header: EnviHeader) -> NDArray[Any]:
+    shape = tuple(header.shape[axis] for axis in AXES[header.interleave])
+    return np.memmap(data, dtype=header.dtype, mode="r", offset=header.offset, shape=shape)
+
+
+def _part_reader(stored: NDArray[Any], interleave: str) -> Any:
+    turned = stored.transpose(TO_BAND_ROW_COL[interleave])
+    native = stored.dtype.newbyteorder("=")
+
+    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+        part = np.array(turned[bands, rows, cols], dtype=native, order="C")
+        _let_go(stored)
+        return part
+
+    return read
+
+
+def _source(files: EnviFiles, header: EnviHeader, read: Any) -> BandSource:
+    num_bands = header.shape[2]
+    record = record_from_text(quoted_record(header))
+    centres, widths = wavelengths_of(header)
+    names = header.listed("band names")
+    found = tuple(names) if names is not None and len(names) == num_bands else None
+    native = header.dtype.newbyteorder("=")
+    level, gain, offset = _scaling(header, native)
+    return BandSource(
+        path=files.data,
+        format=FORMAT,
+        shape=header.shape,
+        dtype=native,
+        read=read,
+        white_level=level,
+        wavelengths_nm=centres,
+        metadata=_metadata(header, record),
+        name=record.name,
+        nodata=_nodata(header),
+        fwhm_nm=widths,
+        band_names=agreed_names(found, record, num_bands),
+        good_bands=good_bands_of(header),
+        georeference=agreed_grid(georeference_of(header), record),
+        gain=gain,
+        offset=offset,
+        chunks=(1 if header.interleave == "bsq" else num_bands, 1, header.shape[1]),
+        storage=f"{header.interleave.upper()}, {'big' if header.dtype.str[0] == '>' else 'little'} endian",
+    )
+
+
+def _metadata(header: EnviHeader, record: OwnRecord) -> dict[str, Any]:
+    own = {name: header.text(name) for name in header.fields if name not in NOT_METADATA}
+    return {**{name: text for name, text in own.items() if text}, **record.metadata}
+
+
+def _nodata(header: EnviHeader) -> float | None:
+    text = header.text("data ignore value")
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _scaling(header: EnviHeader, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
+    """White level, gain and offset."""
+    num_bands = header.shape[2]
+    gains = header.listed("data gain values")
+    gain = None if gains is None else numbers(gains, num_bands)
+    if gain is not None:
+        offset = numbers(header.listed("data offset values") or [0.0] * num_bands, num_bands)
+        return None, gain, np.zeros(num_bands) if offset is None else offset
+    factor = numbers(header.text("reflectance scale factor") or "", 1)
+    if factor is None or not factor[0] > 0:
+        return None, None, 0.0
+    level = float(factor[0])
+    return (level, None, 0.0) if dtype.kind in "ui" else (None, None if level == 1 else 1 / level, 0.0)
+
+
+def _take_room(path: Path, size: int) -> None:
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
+
+
+@contextmanager
+def _both_replaced(files: EnviFiles) -> Iterator[EnviFiles]:
+    """Drafts of both files; the data take their place first, and no old header outlives the old data."""
+    aside = files.header.with_name(f".{files.header.name}.old.tmp")
+    with replacing_file(files.header) as header_draft:
+        try:
+            with replacing_file(files.data) as data_draft:
+                yield EnviFiles(header_draft, data_draft)
+                if files.header.exists():
+                    os.replace(files.header, aside)
+        except BaseException:
+            if aside.exists() and not files.header.exists():
+                os.replace(aside, files.header)
+            raise
+    aside.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""What HDF5 files of other makers tell of a cube, in the words that sensors' products use.
+
+Read, in upper or lower case, of the data set or its file: `scale_factor` and `add_offset` (value =
+scale_factor * stored + add_offset; a factor above 1 divides instead, as NEON's does), `_FillValue`,
+`missing_value`, `data_ignore_value`, `interleave` (bsq, bil or bip); wavelengths and widths as attributes or
+as data sets anywhere in the file, with their units. Without a layout the band axis is the only one that is as
+long as the list of wavelengths, which finds bands in the middle axis as EnMAP-like and PRISMA-like files have
+them; the other two are rows and columns in this order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.io.nanometres import nanometres, numbers
+
+WAVELENGTH_NAMES = (
+    "wavelength", "wavelengths", "center_wavelength", "centre_wavelength", "central_wavelength",
+    "center_wavelengths", "centre_wavelengths", "wavelengthcenterofband", "cw",
+)  # fmt: skip
+WIDTH_NAMES = ("fwhm", "fwhms", "bandwidth", "bandwidths", "fwhmofband")
+UNIT_NAMES = ("wavelength_units", "wavelength_unit", "units", "unit")
+NODATA_NAMES = ("_fillvalue", "missing_value", "data_ignore_value", "nodata_value")
+LAYOUTS = {"bsq": "band,row,col", "bil": "row,band,col", "bip": "row,col,band"}
+
+
+@dataclass(frozen=True, eq=False)
+class ForeignFacts:
+    """What was found.
+
+    Args:
+        layout: order of the axes, or None.
+        wavelengths_nm, fwhm_nm: (C,) or None.
+        gain, offset: value = gain * stored + offset, or None and 0.
+        white_level: what stored values are divided by, or None.
+        nodata: the stored value of pixels without data, or None.
+    """
+
+    layout: str | None
+    wavelengths_nm: NDArray[np.float64] | None
+    fwhm_nm: NDArray[np.float64] | None
+    gain: float | None
+    offset: float
+    white_level: float | None
+    nodata: float | None
+
+
+def foreign_facts(
+    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
+) -> ForeignFacts:
+    """What attributes and small data sets tell of a data set of this shape.
+
+    Args:
+        shape: of the data set.
+        attributes: of the file and the data set.
+        listed: 1-D data sets by the last part of their names in lower case, each with its units.
+    """
+    low = {name.lower(): value for name, value in attributes.items()}
+    centres, band_axis = _lengths(shape, low, listed, WAVELENGTH_NAMES)
+    widths, _ = _lengths(shape, low, listed, WIDTH_NAMES)
+    if widths is not None and (centres is None or widths.size != centres.size):
+        widths = None
+    gain, offset, level = _law(low)
+    return ForeignFacts(_layout(shape, low, band_axis), centres, widths, gain, offset, level, _nodata(low))
+
+
+def _lengths(
+    shape: tuple[int, ...],
+    attributes: Mapping[str, Any],
+    listed: Mapping[str, tuple[Any, str | None]],
+    names: tuple[str, ...],
+) -> tuple[NDArray[np.float64] | None, int | None]:
+    """A list in nanometres, and the only axis that is as long as it."""
+    units = next((str(attributes[name]) for name in UNIT_NAMES[:2] if name in attributes), None)
+    for name in names:
+        for values, own in ((listed.get(name, (None, None))), (attributes.get(name), None)):
+            count = 0 if values is None else np.size(values)
+            if count and count in shape:
+                found = nanometres(values, own or units, int(count))
+                axes = [axis for axis, length in enumerate(shape) if length == count]
+                if found is not None:
+                    return found, axes[0] if len(axes) == 1 else None
+    return None, None
+
+
+def _layout(shape: tuple[int, ...], low: Mapping[str, Any], band_axis: int | None) -> str | None:
+    told = LAYOUTS.get(str(low.get("interleave", "")).strip().lower())
+    if told is not None or band_axis is None or len(shape) != 3:
+        return told
+    words = ["row", "col"]
+    words.insert(band_axis, "band")
+    return ",".join(words)
+
+
+def _law(low: Mapping[str, Any]) -> tuple[float | None, float, float | None]:
+    """Gain, offset, white level."""
+    scale, shift = numbers(low.get("scale_factor"), 1), numbers(low.get("add_offset"), 1)
+    offset = 0.0 if shift is None else float(shift[0])
+    if scale is None or not scale[0] > 0:
+        return (None, 0.0, None) if shift is None or offset == 0 else (1.0, offset, None)
+    factor = float(scale[0])
+    return (None, 0.0, factor) if factor > 1 and offset == 0 else (factor, offset, None)
+
+
+def _nodata(low: Mapping[str, Any]) -> float | None:
+    for name in NODATA_NAMES:
+        value = low.get(name)
+        if isinstance(value, np.ndarray | np.generic | int | float) and np.size(value) == 1:
+            number = float(np.asarray(value).ravel()[0]) if np.asarray(value).dtype.kind in "uif" else None
+            if number is not None:
+                return number
+    return None

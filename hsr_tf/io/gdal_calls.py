@@ -1,0 +1,99 @@
+"""Calls of GDAL through rasterio: its options, its errors in one line, and nothing on stderr but our own.
+
+The options keep GDAL to the one file it is given: no file beside it is opened, no cache outgrows 128 MiB.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hsr_tf.checks import file_error
+
+CACHE_MIB = 128
+READ_OPTIONS = {
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_CACHEMAX": CACHE_MIB,
+    "GDAL_TIFF_INTERNAL_MASK": "YES",
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
+    "VRT_VIRTUAL_OVERVIEWS": "NO",
+}
+STDERR = threading.RLock()
+logging.getLogger("rasterio").addHandler(logging.NullHandler())
+
+
+@contextmanager
+def gdal_options() -> Iterator[None]:
+    """GDAL's options, for the length of one call of its."""
+    import rasterio
+
+    with _quiet(), rasterio.Env(**READ_OPTIONS):
+        yield
+
+
+@contextmanager
+def one_line_errors(path: Path) -> Iterator[None]:
+    """GDAL's errors while it writes as one line, without the lines that its TIFF library prints."""
+    from rasterio.errors import RasterioError
+
+    try:
+        with _unprinted():
+            yield
+    except RasterioError as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise file_error(
+            path, f"cannot be written ({reason})", "free some space or choose another place"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warning about a missing grid, and no report of messages that quote a damaged file's bytes.
+
+    rasterio cannot decode those messages of GDAL's and hands the error to both of Python's last hooks.
+    """
+    from rasterio.errors import NotGeoreferencedWarning
+
+    unraisable, uncaught = sys.unraisablehook, sys.excepthook
+
+    def quiet_unraisable(event: Any) -> None:
+        if not isinstance(event.exc_value, UnicodeDecodeError):
+            unraisable(event)
+
+    def quiet_uncaught(kind: Any, error: Any, trace: Any) -> None:
+        if not isinstance(error, UnicodeDecodeError):
+            uncaught(kind, error, trace)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        sys.unraisablehook, sys.excepthook = quiet_unraisable, quiet_uncaught
+        try:
+            yield
+        finally:
+            sys.unraisablehook, sys.excepthook = unraisable, uncaught
+
+
+@contextmanager
+def _unprinted() -> Iterator[None]:
+    """Keep off stderr what the TIFF library prints there itself; every other line is passed on afterwards."""
+    with STDERR, tempfile.TemporaryFile() as lines:
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(lines.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            lines.seek(0)
+            others = [line for line in lines.readlines() if not line.startswith(b"_tiff")]
+            os.write(kept, b"".join(others))
+            os.close(kept)

@@ -1,0 +1,367 @@
+"""GeoTIFF, cloud-optimised too, by rasterio: grid, nodata, scale and offset a band, names, wavelengths.
+
+One suffix, two readers. A TIFF whose first page has one of the tags that only geographic programs write
+(pixel scale, tie points, transformation, GeoKeys, GDAL's metadata and nodata value) is read here; every other
+one is a picture or a stack of pages for `hsr_tf.io.tiff`, which knows depths, pages and orders of axes that
+GDAL does not. Files of this module always carry GDAL's metadata, so each comes back the way it went. `save`
+writes a picture where that loses nothing that was told of the bands or the ground, else this form.
+
+GDAL is let at a file only after tifffile has read its pages: one image, real numbers, blocks of a size that
+memory holds. Its GTiff driver alone is allowed, no other file beside the image is opened (no .aux.xml, .ovr,
+.tfw), and the name is the absolute one of a file that exists, so neither a virtual format nor a remote file
+can be reached.
+Written: BigTIFF, tiles of 256 x 256 a band, deflate with a predictor (lossless); `cog=True` turns it into a
+cloud-optimised file with overviews by GDAL's COG driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from hsr_tf.atomic import replacing_file
+from hsr_tf.checks import file_error, require
+from hsr_tf.georeference import Georeference
+from hsr_tf.io.crs import crs_object
+from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
+from hsr_tf.io.geotiff_tags import RECORD, band_tags, free_tags, written_band_tags, written_tags
+from hsr_tf.io.masking import storable_nodata
+from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text
+from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, refuse_option
+from hsr_tf.io.stream import CubeHeader, CubeWriter
+from hsr_tf.io.tiff import blocks_end, damage_raised
+from hsr_tf.scene import Scene
+
+FORMAT = "GeoTIFF"
+GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
+LARGEST_BLOCK_BYTES = 2**30
+TILE, SMALLEST_TILE = 256, 16
+PALETTE = 3
+PICTURE_BANDS = (1, 3, 4)
+
+
+def is_geographic(path: Path) -> bool:
+    """Whether the first page of a TIFF has a tag that geographic programs write."""
+    with decoding(path, "TIFF"), damage_raised(), tifffile.TiffFile(path) as file:
+        tags = file.pages[0].tags if len(file.pages) else {}
+        return any(code in tags for code in GEOGRAPHIC_TAGS)
+
+
+def wants_geotiff(scene: Scene) -> bool:
+    """Whether a scene tells more, or has other bands, than a picture can hold."""
+    told = (scene.georeference, scene.fwhm_nm, scene.band_names, scene.good_bands, scene.nodata)
+    return scene.num_bands not in PICTURE_BANDS or any(one is not None for one in told)
+
+
+@contextmanager
+def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    """Open a GeoTIFF as a source of bands, read in windows.
+
+    Raises:
+        OSError: a damaged file, several images, complex values, blocks beyond any memory.
+        ValueError: a key or layout, which mean nothing here.
+    """
+    refuse_option(path, "key", request.key, FORMAT)
+    refuse_option(path, "layout", request.layout, FORMAT)
+    _require_readable(path)
+    with _reading(path) as dataset:
+        with decoding(path, FORMAT), gdal_options():
+            source = _source(path, dataset)
+        yield source
+
+
+@contextmanager
+def create_geotiff(path: Path, header: CubeHeader, *, cog: bool = False) -> Iterator[CubeWriter]:
+    """A GeoTIFF that is written part by part; it appears when the block ends without error.
+
+    Raises:
+        OSError: a full disk.
+        ValueError: a type of number that TIFF does not know, a coordinate system that PROJ does not know.
+    """
+    options = _profile(header)
+    with replacing_file(path) as temporary:
+        draft = temporary.with_name(f"{temporary.name}.tif.tmp") if cog else temporary
+        try:
+            with _writing(path, draft, header) as dataset:
+                yield _GeotiffWriter(path, dataset)
+            if cog:
+                with gdal_options(), one_line_errors(path):
+                    _optimise(draft, temporary, options)
+            _require_complete(path, temporary, header)
+        finally:
+            if cog:
+                draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path, draft: Path, header: CubeHeader) -> Iterator[Any]:
+    import rasterio
+
+    with gdal_options(), one_line_errors(path):
+        dataset = rasterio.open(draft, "w", **_profile(header))
+    try:
+        with gdal_options(), one_line_errors(path):
+            _describe(dataset, header)
+        yield dataset
+    finally:
+        with gdal_options(), one_line_errors(path):
+            dataset.close()
+
+
+@dataclass(frozen=True)
+class _GeotiffWriter:
+    path: Path
+    dataset: Any
+
+    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        """Put (h, w, C) values into their place."""
+        window = _window(rows, cols, self.dataset)
+        with gdal_options(), one_line_errors(self.path):
+            self.dataset.write(np.ascontiguousarray(np.moveaxis(values, -1, 0)), window=window)
+
+
+def _require_readable(path: Path) -> None:
+    """Refuse by tifffile what GDAL would crash on, or take all memory for."""
+    with decoding(path, FORMAT), damage_raised(), tifffile.TiffFile(path) as file:
+        told = _told(file)
+    if told.end > path.stat().st_size:
+        raise file_error(path, "cannot be read as GeoTIFF, its blocks reach beyond its end", "fetch it again")
+    if told.num_kinds != 1:
+        raise file_error(path, f"holds {told.num_kinds} images of different kinds", "save one image a file")
+    if told.dtype is None or told.dtype.kind not in "uif":
+        raise file_error(path, f"holds values of type {told.dtype}, not real numbers", "convert them first")
+    if min(*told.size, *told.block, told.num_blocks) < 1:
+        raise file_error(path, f"its image is empty {told.size}", "give a file that holds data")
+    rows, cols = (min(length, size) for length, size in zip(told.block, told.size, strict=True))
+    if rows * cols * told.depth * told.dtype.itemsize > LARGEST_BLOCK_BYTES:
+        raise file_error(path, f"its blocks of {rows}x{cols} are beyond 1 GiB", "write it in tiles")
+    if told.photometric == PALETTE:
+        raise file_error(path, "its pixels are stored as a colour palette", "save it as gray or RGB")
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the first page of a TIFF says of itself."""
+
+    num_kinds: int
+    size: tuple[int, int]
+    block: tuple[int, int]
+    depth: int
+    dtype: np.dtype[Any] | None
+    num_blocks: int
+    photometric: int
+    end: int
+
+
+def _told(file: tifffile.TiffFile) -> _Told:
+    page = file.pages[0]
+    kinds = {(one.shape, str(one.dtype)) for one in file.pages if not one.is_reduced and not one.is_mask}
+    width = int(page.imagewidth)
+    block = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, width)
+    return _Told(
+        num_kinds=len(kinds),
+        size=(int(page.imagelength), width),
+        block=(int(block[0]), int(block[1])),
+        depth=int(page.samplesperpixel) if int(page.planarconfig) == 1 else 1,
+        dtype=None if page.dtype is None else np.dtype(page.dtype),
+        num_blocks=len(page.dataoffsets),
+        photometric=int(page.photometric),
+        end=max((blocks_end(one) for one in file.pages), default=0),
+    )
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    import rasterio
+
+    with decoding(path, FORMAT), gdal_options():
+        dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
+    try:
+        yield dataset
+    finally:
+        dataset.close()
+
+
+def _source(path: Path, dataset: Any) -> BandSource:
+    count, tags = dataset.count, band_tags(dataset)
+    record = record_from_text(dataset.tags().get(RECORD))
+    names = tuple(text or "" for text in dataset.descriptions)
+    found = names if any(names) else None
+    dtype = _one_dtype(path, dataset)
+    level, gain, offset = _scaling(dataset, record, dtype)
+    block = dataset.block_shapes[0]
+    together = count if dataset.profile.get("interleave") == "pixel" else 1
+    return BandSource(
+        path=path,
+        format=FORMAT,
+        shape=(dataset.height, dataset.width, count),
+        dtype=dtype,
+        read=decoded(path, FORMAT, _part_reader(dataset)),
+        white_level=level,
+        wavelengths_nm=tags.wavelengths_nm,
+        metadata={**free_tags(dataset), **record.metadata},
+        name=record.name,
+        nodata=None if dataset.nodata is None else float(dataset.nodata),
+        fwhm_nm=tags.fwhm_nm,
+        band_names=agreed_names(found, record, count),
+        good_bands=tags.good_bands,
+        georeference=agreed_grid(_grid(dataset), record),
+        gain=gain,
+        offset=offset,
+        chunks=(together, int(block[0]), int(block[1])),
+        storage=_storage(dataset),
+    )
+
+
+def _storage(dataset: Any) -> str:
+    tiled = "tiles" if dataset.profile.get("tiled") else "strips"
+    words = [f"{tiled} of {dataset.block_shapes[0][0]}x{dataset.block_shapes[0][1]}"]
+    words.append(f"by {dataset.profile.get('interleave', 'band')}")
+    if dataset.compression is not None:
+        words.append(f"{dataset.compression.name.lower()} compressed")
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
+        words.append("cloud-optimised")
+    return ", ".join(words)
+
+
+def _one_dtype(path: Path, dataset: Any) -> np.dtype[Any]:
+    kinds = set(dataset.dtypes)
+    if len(kinds) != 1:
+        raise file_error(path, f"its bands are of different types ({', '.join(sorted(kinds))})", "unite them")
+    return np.dtype(kinds.pop())
+
+
+def _scaling(dataset: Any, record: OwnRecord, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
+    """White level, gain and offset; a white level is believed as long as the scale still is one over it."""
+    scales, offsets = np.asarray(dataset.scales, np.float64), np.asarray(dataset.offsets, np.float64)
+    level = record.white_level
+    if level is not None and dtype.kind in "ui" and not offsets.any() and bool((scales == 1 / level).all()):
+        return level, None, 0.0
+    if bool((scales == 1).all()) and not offsets.any():
+        return None, None, 0.0
+    usable = bool(np.isfinite(scales).all() and np.isfinite(offsets).all() and scales.all())
+    return (None, scales, offsets) if usable else (None, None, 0.0)
+
+
+def _grid(dataset: Any) -> Georeference | None:
+    if dataset.transform.is_identity and dataset.crs is None:
+        return None
+    a, b, c, d, e, f = (float(value) for value in tuple(dataset.transform)[:6])
+    try:
+        return Georeference((a, b, c, d, e, f), None if dataset.crs is None else dataset.crs.to_wkt())
+    except ValueError:
+        return None
+
+
+def _part_reader(dataset: Any) -> Any:
+    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+        indexes = [band + 1 for band in range(*bands.indices(dataset.count))]
+        with gdal_options():
+            return np.asarray(dataset.read(indexes, window=_window(rows, cols, dataset)))
+
+    return read
+
+
+def _window(rows: slice, cols: slice, dataset: Any) -> Any:
+    from rasterio.windows import Window
+
+    top, bottom, _ = rows.indices(dataset.height)
+    left, right, _ = cols.indices(dataset.width)
+    return Window(left, top, right - left, bottom - top)
+
+
+def _profile(header: CubeHeader) -> dict[str, Any]:
+    from rasterio.dtypes import check_dtype
+
+    height, width, num_bands = header.shape
+    dtype = np.dtype(header.dtype).newbyteorder("=")
+    require(
+        bool(check_dtype(dtype.name)) and dtype.kind in "uif",
+        "dtype",
+        expected="integers of 8 to 64 bits, float32 or float64",
+        received=dtype.name,
+        remedy="convert with --dtype=float32",
+    )
+    options: dict[str, Any] = {
+        "driver": "GTiff",
+        "height": height,
+        "width": width,
+        "count": num_bands,
+        "dtype": dtype.name,
+        "tiled": True,
+        "blockxsize": _tile(width),
+        "blockysize": _tile(height),
+        "interleave": "band",
+        "compress": "deflate",
+        "zlevel": 3,
+        "predictor": 3 if dtype.kind == "f" else 2,
+        "bigtiff": "yes",
+        "photometric": "minisblack",
+        "nodata": storable_nodata(header.nodata, dtype),
+    }
+    if header.georeference is not None:
+        from rasterio.transform import Affine
+
+        options["transform"] = Affine(*header.georeference.transform)
+        if header.georeference.crs is not None:
+            options["crs"] = crs_object(header.georeference.crs)
+    return options
+
+
+def _tile(length: int) -> int:
+    """256, or less where the image is smaller: a multiple of 16."""
+    return min(TILE, -(-length // SMALLEST_TILE) * SMALLEST_TILE)
+
+
+def _describe(dataset: Any, header: CubeHeader) -> None:
+    """Names, tags and scales of an image that has just been made."""
+    dataset.update_tags(**written_tags(header))
+    for band, own, imagery in written_band_tags(header):
+        if own:
+            dataset.update_tags(band, **own)
+        if imagery:
+            dataset.update_tags(band, ns="IMAGERY", **imagery)
+    if header.band_names is not None:
+        dataset.descriptions = tuple(header.band_names)
+    num_bands = header.shape[2]
+    if header.gain is not None:
+        dataset.scales = np.broadcast_to(np.asarray(header.gain, np.float64), num_bands).tolist()
+        dataset.offsets = np.broadcast_to(np.asarray(header.offset, np.float64), num_bands).tolist()
+    elif header.white_level is not None and np.dtype(header.dtype).kind in "ui":
+        dataset.scales = [1 / header.white_level] * num_bands
+
+
+def _optimise(draft: Path, target: Path, options: dict[str, Any]) -> None:
+    """Write a cloud-optimised copy: tiles of 512, overviews, the index first."""
+    from rasterio.shutil import copy
+
+    predictor = "FLOATING_POINT" if options["predictor"] == 3 else "STANDARD"
+    copy(
+        draft,
+        target,
+        driver="COG",
+        compress="DEFLATE",
+        predictor=predictor,
+        bigtiff="YES",
+        overview_resampling="average" if options["predictor"] == 3 else "nearest",
+    )
+
+
+def _require_complete(path: Path, written: Path, header: CubeHeader) -> None:
+    """Refuse a file whose index GDAL could not write: it tells a full disk only in its log."""
+    try:
+        with tifffile.TiffFile(written) as file:
+            page = file.pages[0]
+            ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+            whole = page.imagelength == header.shape[0] and max(ends, default=0) <= written.stat().st_size
+    except Exception as error:  # what tifffile raises on a file without an index
+        raise file_error(path, "cannot be written in full", "free some space") from error
+    if not whole:
+        raise file_error(path, "cannot be written in full", "free some space or choose another place")

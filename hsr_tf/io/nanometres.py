@@ -1,0 +1,70 @@
+"""Wavelengths and band widths in the units that files use, as nanometres."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NANOMETRES = {
+    "nm": 1.0,
+    "nanometer": 1.0,
+    "nanometre": 1.0,
+    "um": 1e3,
+    "µm": 1e3,
+    "μm": 1e3,
+    "mu": 1e3,
+    "micron": 1e3,
+    "micrometer": 1e3,
+    "micrometre": 1e3,
+    "mm": 1e6,
+    "millimeter": 1e6,
+    "millimetre": 1e6,
+    "cm": 1e7,
+    "centimeter": 1e7,
+    "centimetre": 1e7,
+    "m": 1e9,
+    "meter": 1e9,
+    "metre": 1e9,
+    "angstrom": 0.1,
+}
+UNKNOWN = ("", "unknown", "undefined", "none")
+SHORTEST_NM = 100.0
+
+
+def numbers(values: Any, count: int) -> NDArray[np.float64] | None:
+    """`count` finite numbers from text or an array; None of anything else."""
+    try:
+        found = np.asarray(values, dtype=np.float64).ravel()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found if found.size == count and bool(np.isfinite(found).all()) else None
+
+
+def nanometres(values: Any, units: str | None, count: int) -> NDArray[np.float64] | None:
+    """`count` positive lengths in nanometres; None where they are not that, or counted in something else.
+
+    Without units, values of which the largest is below 100 are in micrometres: no optical sensor has bands
+    below 100 nm, and none beyond 100 micrometres.
+    """
+    found = numbers(values, count)
+    if found is None or not bool((found > 0).all()):
+        return None
+    factor = unit_factor(units, float(found.max()))
+    return None if factor is None else found * factor
+
+
+def unit_factor(units: str | None, largest: float) -> float | None:
+    """Nanometres a unit; guessed from the largest value where the unit is not told; None for other units."""
+    word = (units or "").strip().lower()
+    if word in UNKNOWN:
+        return 1.0 if largest >= SHORTEST_NM else 1e3
+    return NANOMETRES.get(word, NANOMETRES.get(word.removesuffix("s")))
+
+
+def flags(values: Sequence[Any] | NDArray[Any] | None, count: int) -> NDArray[np.bool_] | None:
+    """A bad-band list of `count` numbers as True for good bands; None of anything else."""
+    found = None if values is None else numbers(values, count)
+    return None if found is None else found != 0

@@ -1,0 +1,128 @@
+"""NetCDF 4 with CF attributes: read by xarray on h5netcdf, written part by part by h5netcdf itself.
+
+xarray writes whole variables only, so the parts go through h5netcdf, on the same guarded file as the
+project's HDF5. Chunks hold all bands of 64 x 64 pixels, deflated, with checksums. NetCDF 3 is refused.
+`hsr_tf.io.cf` says which variables and attributes there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.atomic import replacing_file
+from hsr_tf.checks import file_error
+from hsr_tf.io import cf
+from hsr_tf.io.guarded import GuardedFile
+from hsr_tf.io.hdf5 import TILE_CHUNK, opened, require_local_data
+from hsr_tf.io.source import BandSource, ReadRequest, decoding
+from hsr_tf.io.stream import CubeHeader, CubeWriter
+
+FORMAT = "NetCDF"
+
+
+@contextmanager
+def open_netcdf(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    """Open a NetCDF 4 file as a source of bands, read in windows.
+
+    Raises:
+        OSError: a damaged file, NetCDF 3, no or several cubes, an unknown key.
+        ValueError: a layout that does not name the three axes.
+    """
+    with decoding(path, FORMAT), open(path, "rb") as file:
+        if file.read(3) == b"CDF":
+            raise file_error(path, "is NetCDF 3", "turn it into NetCDF 4, e.g. with nccopy -k nc4")
+    with opened(path, FORMAT) as file:
+        require_local_data(path, file)
+    import xarray
+
+    with decoding(path, FORMAT):
+        dataset = xarray.open_dataset(path, engine="h5netcdf", decode_cf=False, cache=False)
+    with dataset:
+        with _foreign_errors(path):
+            source = cf.cf_source(path, dataset, request, format_name=FORMAT)
+        yield source
+
+
+@contextmanager
+def create_netcdf(path: Path, header: CubeHeader) -> Iterator[CubeWriter]:
+    """A NetCDF 4 file that is written part by part; it appears when the block ends without error.
+
+    Raises:
+        OSError: a full disk.
+        ValueError: a coordinate system that PROJ does not understand.
+    """
+    import h5netcdf
+
+    with replacing_file(path) as temporary:
+        guarded = GuardedFile(temporary)
+        try:
+            with h5netcdf.File(guarded, "w") as file:
+                yield _NetcdfWriter(_laid_out(file, header), guarded)
+            guarded.raise_failure()
+        finally:
+            guarded.close()
+
+
+@dataclass(frozen=True)
+class _NetcdfWriter:
+    variable: Any
+    guarded: GuardedFile
+
+    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        """Put (h, w, C) values into their place."""
+        self.variable[:, rows, cols] = np.moveaxis(values, -1, 0)
+        self.guarded.raise_failure()
+
+
+def _laid_out(file: Any, header: CubeHeader) -> Any:
+    """All that the header tells, and an empty cube to fill."""
+    height, width, num_bands = header.shape
+    file.dimensions = {"band": num_bands, "y": height, "x": width}
+    file.attrs.update(cf.global_attributes(header))
+    for name, small in cf.small_variables(header).items():
+        variable = file.create_variable(name, small.dims, small.values.dtype, data=small.values)
+        variable.attrs.update(small.attributes)
+    if header.band_names is not None:
+        names = np.array(header.band_names, dtype=object)
+        file.create_variable("band_name", ("band",), h5py.string_dtype(), data=names)
+    if header.nodata_mask is not None:
+        mask = np.asarray(header.nodata_mask).astype(np.uint8)
+        told = file.create_variable("nodata_mask", ("y", "x"), np.uint8, data=mask, compression="gzip")
+        told.attrs["long_name"] = "1 where there is no data"
+    dtype, fill = np.dtype(header.dtype), cf.fill_value(header)
+    cube = file.create_variable(
+        cf.CUBE,
+        ("band", "y", "x"),
+        dtype,
+        fillvalue=None if fill is None else dtype.type(fill),
+        chunks=cf.chunk_shape(header, (TILE_CHUNK, TILE_CHUNK)),
+        compression="gzip",
+        compression_opts=1,
+        shuffle=True,
+        fletcher32=True,
+    )
+    cube.attrs.update(cf.cube_attributes(header))
+    return cube
+
+
+@contextmanager
+def _foreign_errors(path: Path) -> Iterator[None]:
+    """Errors of our own as they are, those of the libraries in one line."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        if str(path) in str(error) or str(error).startswith("layout:"):
+            raise
+        with decoding(path, FORMAT):
+            raise
+    except Exception:
+        with decoding(path, FORMAT):
+            raise

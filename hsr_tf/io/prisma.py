@@ -1,0 +1,209 @@
+"""PRISMA products in HDF-EOS5 (.he5): the VNIR and SWIR cubes joined into one, ordered by wavelength.
+
+`HDFEOS/SWATHS/PRS_<level>_HCO/Data Fields/VNIR_Cube` and `SWIR_Cube` are (row, band, col) unsigned 16-bit
+numbers. Wavelengths and widths are attributes of the file (`List_Cw_Vnir`, `List_Fwhm_Vnir`, and Swir), in
+the order of the stored bands, longest first; a wavelength of 0, or a 0 in `List_Cw_Vnir_Flags`, marks a band
+that was not measured, and a band without a wavelength has no place in the order: it is left out and counted
+in the metadata. Level 2: value = Min + stored (Max - Min) / 65535 with `L2ScaleVnirMin` and so on; level 1:
+radiance = stored / ScaleFactor_Vnir - Offset_Vnir. 0 stands where there are no data. Level 2D has a grid: the
+corner attributes are centres of pixels, which the known 30 m spacing confirms or refutes file by file.
+PRISMA products specification (ASI), issue 2.3, and the published readers of these files.
+Both detectors see 920 to 1010 nm: the bands of both are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.checks import file_error
+from hsr_tf.georeference import Georeference
+from hsr_tf.io.crs import readable_crs
+from hsr_tf.io.nanometres import numbers
+from hsr_tf.io.source import BandSource, ReadRequest, decoded
+
+FORMAT = "PRISMA HDF5"
+DETECTORS = ("Vnir", "Swir")
+SPACING_M = 30.0
+LARGEST_DN = 65535
+
+
+@dataclass(frozen=True, eq=False)
+class _Detector:
+    """One of the two cubes: its data set (row, band, col) and what is known of each of its bands."""
+
+    dataset: h5py.Dataset
+    wavelengths_nm: NDArray[np.float64]
+    fwhm_nm: NDArray[np.float64] | None
+    measured: NDArray[np.bool_]
+    gain: float
+    offset: float
+
+
+def prisma_fields(file: h5py.File) -> h5py.Group | None:
+    """The group of the data fields of a PRISMA hyperspectral product, or None in any other file."""
+    swaths = _child(_child(file, "HDFEOS"), "SWATHS")
+    names = (
+        []
+        if swaths is None
+        else [name for name in swaths if name.startswith("PRS_") and name.endswith("_HCO")]
+    )
+    for name in sorted(names):
+        swath = _child(swaths, name)
+        for inner in () if swath is None else swath:
+            if inner.lower().replace("_", " ") == "data fields":
+                fields = _child(swath, inner)
+                if fields is not None and "VNIR_Cube" in fields:
+                    return fields
+    return None
+
+
+def prisma_source(path: Path, file: h5py.File, fields: h5py.Group, request: ReadRequest) -> BandSource:
+    """Both cubes as one source.
+
+    Raises:
+        OSError: cubes of different sizes, wavelengths or scales that are missing.
+    """
+    found = [_detector(path, file, fields, name) for name in DETECTORS]
+    cubes = [one for one in found if one is not None]
+    sizes = {(one.dataset.shape[0], one.dataset.shape[2]) for one in cubes}
+    if len(sizes) != 1 or len({one.dataset.dtype for one in cubes}) != 1:
+        raise file_error(path, f"its cubes differ ({[one.dataset.shape for one in cubes]})", "fetch it again")
+    wavelengths = np.concatenate([one.wavelengths_nm for one in cubes])
+    usable = np.concatenate([one.measured for one in cubes])
+    if not usable.any():
+        raise file_error(path, "has no band with a wavelength", "fetch it again")
+    order = np.argsort(np.where(usable, wavelengths, np.inf), kind="stable")[: int(usable.sum())]
+    height, width = sizes.pop()
+    widths = [one.fwhm_nm for one in cubes]
+    joined = (
+        None if any(one is None for one in widths) else np.concatenate([w for w in widths if w is not None])
+    )
+    metadata = _metadata(file)
+    if not usable.all():
+        metadata["bands_left_out"] = int((~usable).sum())
+    return BandSource(
+        path=path,
+        format=FORMAT,
+        shape=(int(height), int(width), len(order)),
+        dtype=cubes[0].dataset.dtype,
+        read=decoded(path, FORMAT, _joined_reader(cubes, order)),
+        wavelengths_nm=wavelengths[order],
+        metadata=metadata,
+        nodata=0.0,
+        fwhm_nm=None if joined is None or not (joined[order] > 0).all() else joined[order],
+        band_names=tuple(_band_names(cubes)[i] for i in order),
+        georeference=_grid(file.attrs, int(height), int(width)),
+        gain=_repeated([one.gain for one in cubes], cubes)[order],
+        offset=_repeated([one.offset for one in cubes], cubes)[order],
+        storage="rows, bands, columns in two cubes (VNIR, SWIR)",
+    )
+
+
+def _detector(path: Path, file: h5py.File, fields: h5py.Group, name: str) -> _Detector | None:
+    dataset = fields.get(f"{name.upper()}_Cube")
+    if not isinstance(dataset, h5py.Dataset):
+        return None
+    if dataset.ndim != 3:
+        raise file_error(path, f"its {name.upper()} cube has {dataset.ndim} dimensions", "fetch it again")
+    count, told = int(dataset.shape[1]), file.attrs
+    centres = numbers(told.get(f"List_Cw_{name}"), count)
+    if centres is None:
+        raise file_error(path, f"its List_Cw_{name} has not {count} wavelengths", "fetch it again")
+    marks = numbers(told.get(f"List_Cw_{name}_Flags"), count)
+    measured = (centres > 0) & (True if marks is None else marks != 0)
+    gain, offset = _law(path, told, name)
+    return _Detector(dataset, centres, numbers(told.get(f"List_Fwhm_{name}"), count), measured, gain, offset)
+
+
+def _law(path: Path, told: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """Gain and offset of the stored numbers."""
+    low, high = (numbers(told.get(f"L2Scale{name}{end}"), 1) for end in ("Min", "Max"))
+    if low is not None and high is not None and high[0] > low[0]:
+        return float(high[0] - low[0]) / LARGEST_DN, float(low[0])
+    factor, shift = (numbers(told.get(f"{word}_{name}"), 1) for word in ("ScaleFactor", "Offset"))
+    if factor is not None and factor[0] > 0:
+        return 1 / float(factor[0]), 0.0 if shift is None else -float(shift[0])
+    raise file_error(path, f"has no scale of its {name.upper()} cube", "fetch it again")
+
+
+def _joined_reader(cubes: list[_Detector], order: NDArray[np.intp]) -> Any:
+    starts = np.cumsum([0, *(one.dataset.shape[1] for one in cubes)])
+
+    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+        wanted = order[bands]
+        parts: dict[int, NDArray[Any]] = {}
+        for one, start, stop in zip(cubes, starts[:-1], starts[1:], strict=True):
+            own = wanted[(wanted >= start) & (wanted < stop)]
+            if own.size:
+                first, last = int(own.min() - start), int(own.max() - start)
+                block = np.asarray(one.dataset[rows, first : last + 1, cols])
+                parts |= {int(band): block[:, int(band - start) - first] for band in own}
+        return np.stack([parts[int(band)] for band in wanted])
+
+    return read
+
+
+def _repeated(values: list[float], cubes: list[_Detector]) -> NDArray[np.float64]:
+    return np.repeat(np.asarray(values, np.float64), [one.dataset.shape[1] for one in cubes])
+
+
+def _band_names(cubes: list[_Detector]) -> list[str]:
+    counts = [int(one.dataset.shape[1]) for one in cubes]
+    return [
+        f"{name.upper()} {i + 1}"
+        for name, count in zip(DETECTORS, counts, strict=False)
+        for i in range(count)
+    ]
+
+
+def _grid(told: Mapping[str, Any], height: int, width: int) -> Georeference | None:
+    """The grid of a level 2D product from the corners of its image, else None."""
+    names = ("ULcorner_easting", "ULcorner_northing", "LRcorner_easting", "LRcorner_northing")
+    corners = [numbers(told.get(f"Product_{name}"), 1) for name in names]
+    code = numbers(told.get("Epsg_Code"), 1)
+    if any(corner is None for corner in corners) or code is None or min(height, width) < 2:
+        return None
+    left, top, right, bottom = (float(corner[0]) for corner in corners if corner is not None)
+    between = ((right - left) / (width - 1), (top - bottom) / (height - 1))
+    across = ((right - left) / width, (top - bottom) / height)
+    centres = abs(between[0] - SPACING_M) <= abs(across[0] - SPACING_M)
+    step_x, step_y = between if centres else across
+    shift = 0.5 if centres else 0.0
+    if not (step_x > 0 and step_y > 0):
+        return None
+    transform = (step_x, 0.0, left - shift * step_x, 0.0, -step_y, top + shift * step_y)
+    return Georeference(transform, readable_crs(f"EPSG:{int(code[0])}"))
+
+
+def _metadata(file: h5py.File) -> dict[str, Any]:
+    kept = (
+        "Product_Name",
+        "Product_ID",
+        "Processing_Level",
+        "Product_StartTime",
+        "Sun_zenith_angle",
+        "Image_ID",
+    )
+    found: dict[str, Any] = {}
+    for name in kept:
+        value = file.attrs.get(name)
+        if isinstance(value, bytes):
+            found[name] = value.decode("utf-8", "replace")
+        elif isinstance(value, str | int | float | np.generic):
+            found[name] = value.item() if isinstance(value, np.generic) else value
+    return found
+
+
+def _child(group: Any, name: str) -> h5py.Group | None:
+    """A group inside a group that is its own, no link into another file."""
+    if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        return None
+    child = group.get(name)
+    return child if isinstance(child, h5py.Group) else None

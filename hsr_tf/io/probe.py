@@ -1,0 +1,113 @@
+"""A first look at an HDF5 file in a process of its own, so that a damaged one cannot bring ours down.
+
+The HDF5 library trusts what a file says of itself: a few changed bytes make it free memory that it does not
+own, read beyond an array, or follow a circle for ever. A fork (no new interpreter: milliseconds) opens the
+file, walks over its groups, attributes, chunk indices and small arrays, and ends; where it crashes or does
+not come back, the file is refused. What it survives is then opened here; values of large arrays are not
+read twice. Where there is no fork (Windows) or none that is safe (macOS) the file is opened at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from hsr_tf.checks import file_error
+
+SECONDS = 30.0
+CPU_SECONDS = 5
+FEW_VALUES = 2**16
+LONGEST_PAUSE = 0.02
+
+
+def require_harmless(path: Path, format_name: str) -> None:
+    """Refuse a file on which the HDF5 library crashes or hangs.
+
+    Raises:
+        OSError: it does.
+    """
+    if not hasattr(os, "fork") or sys.platform == "darwin":
+        return
+    from h5py._objects import phil  # no other thread may be inside the library while the process is copied
+
+    with phil, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        _look_and_leave(path)
+    status = _ended(child)
+    if status is None or os.WIFSIGNALED(status):
+        how = "does not come to an end" if status is None else "crashes"
+        problem = f"cannot be read as {format_name}, the library {how} on it: it is damaged"
+        raise file_error(path, problem, "fetch or write it again")
+
+
+def _look_and_leave(path: Path) -> None:
+    """The child: whatever Python can report, the parent will meet and report itself."""
+    try:
+        _limit()
+        with h5py.File(path, "r") as file:
+            _look_at(file)
+    except BaseException:
+        pass
+    finally:
+        os._exit(0)
+
+
+def _limit() -> None:
+    """No word on stderr, no core file, and an end to circles."""
+    import resource
+
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+
+
+def _look_at(file: h5py.File) -> None:
+    def visit(_: str, item: Any) -> None:
+        try:
+            _look_at_item(item)
+        except Exception:  # the next item may still be one on which the library crashes
+            return
+
+    _attributes(file)
+    file.visititems(visit)
+
+
+def _look_at_item(item: Any) -> None:
+    _attributes(item)
+    if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
+        return
+    if item.chunks is not None:
+        item.id.get_num_chunks()
+    if 0 < item.size <= FEW_VALUES:
+        item[()]
+
+
+def _attributes(item: Any) -> None:
+    for name in item.attrs:
+        try:
+            item.attrs[name]
+        except Exception:  # one that h5py cannot turn into Python's types
+            continue
+
+
+def _ended(child: int) -> int | None:
+    """How the child ended; None where it had to be ended."""
+    give_up, pause = time.monotonic() + SECONDS, 0.0005
+    while time.monotonic() < give_up:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return None

@@ -1,0 +1,312 @@
+"""Zarr version 3: a folder of chunks that several processes may write at once; read by xarray.
+
+A chunk holds all bands of one tile, compressed by Zstandard with its checksum. `create_zarr` writes a store
+in one process. For many: `new_zarr_store` makes the folder with its metadata, each process opens it by
+`open_zarr_tiles` and writes tiles that meet no other's chunk, which is checked; a tile written twice is the
+same tile. Every chunk is written, also one of fill values only: a missing chunk is an error on reading, not
+a hole of zeros.
+Read: stores of version 3 with the standard's own codecs; their metadata are looked at before zarr sees them,
+so that no store can name a codec that runs code. `hsr_tf.io.cf` lists the variables and attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.atomic import replacing_folder
+from hsr_tf.checks import file_error, require
+from hsr_tf.io import cf
+from hsr_tf.io.source import BandSource, ReadRequest, decoding
+from hsr_tf.io.stream import CubeHeader, CubeWriter
+
+FORMAT = "Zarr"
+METADATA = "zarr.json"
+TILE = 256
+LONGEST_METADATA = 4 * 2**20
+LARGEST_CHUNK_BYTES = 2**30
+CODECS = {"bytes", "transpose", "sharding_indexed", "blosc", "gzip", "zstd", "crc32c", "zlib", "lz4"}
+TYPES = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
+    "float16",
+    "float32",
+    "float64",
+    "bool",
+}
+ALL_CHUNKS = "hsr_every_chunk_is_written"
+MOST_CHILDREN = 1000
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a Zarr store."""
+    return path.is_dir() and (path.suffix.lower() == ".zarr" or (path / METADATA).is_file())
+
+
+@contextmanager
+def open_zarr(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    """Open a store as a source of bands, read in windows.
+
+    Raises:
+        OSError: version 2, damaged metadata, a missing chunk, other codecs, no or several cubes.
+        ValueError: a layout that does not name the three axes.
+    """
+    arrays = _checked(path)
+    import xarray
+
+    with decoding(path, FORMAT), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = xarray.open_zarr(
+            path,
+            chunks=None,
+            consolidated=False,
+            decode_cf=False,
+            drop_variables=[name for name, told in arrays.items() if str(told["data_type"]) not in TYPES],
+        )
+    with dataset, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            source = cf.cf_source(path, dataset, request, format_name=FORMAT)
+        except (OSError, ValueError) as error:
+            if str(path) in str(error) or str(error).startswith("layout:"):
+                raise
+            with decoding(path, FORMAT):
+                raise
+        except Exception:
+            with decoding(path, FORMAT):
+                raise
+        yield source
+
+
+@contextmanager
+def create_zarr(path: Path, header: CubeHeader) -> Iterator[CubeWriter]:
+    """A store that is written part by part by this process; it appears when the block ends without error.
+
+    Raises:
+        OSError: a full disk, a folder in the way that is no store.
+    """
+    require_replaceable(path)
+    with replacing_folder(path) as fresh:
+        new_zarr_store(fresh, header)
+        yield _Tiles(fresh, aligned=False)
+        _sync_all(fresh)
+
+
+def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = (TILE, TILE)) -> Path:
+    """Make a store with its metadata and no chunks yet, for `open_zarr_tiles` in this or other processes.
+
+    Args:
+        folder: the store; made if need be, and empty. Give it a temporary name and rename it in the end.
+        header: of the cube.
+        tile: (rows, columns) of a chunk, which holds all bands.
+
+    Raises:
+        OSError: the folder is not empty.
+        ValueError: a type of number that Zarr does not know.
+    """
+    import zarr
+    from zarr.codecs import ZstdCodec
+
+    dtype = np.dtype(header.dtype).newbyteorder("=")
+    require(
+        dtype.name in TYPES and dtype.kind in "uif",
+        "dtype",
+        expected="integers or floating-point numbers of 8 to 64 bits",
+        received=str(dtype),
+        remedy="convert with --dtype=float32",
+    )
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    if any(folder.iterdir()):
+        raise file_error(folder, "is not empty", "give a new folder")
+    group = zarr.open_group(str(folder), mode="w", zarr_format=3, attributes=cf.global_attributes(header))
+    small = dict(cf.small_variables(header))
+    if header.nodata_mask is not None:
+        mask = np.asarray(header.nodata_mask).astype(np.uint8)
+        small["nodata_mask"] = cf.CfVariable(("y", "x"), mask, {"long_name": "1 where there is no data"})
+    for name, variable in small.items():
+        array = group.create_array(
+            name,
+            shape=variable.values.shape,
+            dtype=variable.values.dtype,
+            chunks=variable.values.shape or "auto",
+            dimension_names=variable.dims,
+            attributes=dict(variable.attributes),
+            config={"write_empty_chunks": True},
+        )
+        array[...] = variable.values
+    group.create_array(
+        cf.CUBE,
+        shape=(header.shape[2], *header.shape[:2]),
+        dtype=dtype,
+        chunks=cf.chunk_shape(header, tile),
+        dimension_names=("band", "y", "x"),
+        attributes=_cube_attributes(header, dtype),
+        compressors=[ZstdCodec(level=3, checksum=True)],
+        fill_value=0,
+        config={"write_empty_chunks": True},
+    )
+    return folder
+
+
+def open_zarr_tiles(folder: str | os.PathLike[str]) -> CubeWriter:
+    """A writer into a store that `new_zarr_store` made; several processes may have one each.
+
+    Its `write` takes tiles that begin and end where chunks do.
+    """
+    return _Tiles(Path(folder), aligned=True)
+
+
+def require_replaceable(path: Path) -> None:
+    """Refuse to replace a folder that is no store.
+
+    Raises:
+        OSError: it holds other things.
+    """
+    if path.is_dir() and any(path.iterdir()) and not (path / METADATA).is_file():
+        raise file_error(
+            path, "is a folder that is no Zarr store, which is not overwritten", "choose a new name"
+        )
+
+
+class _Tiles:
+    """Writes parts of the cube of an open store.
+
+    Args:
+        folder: the store.
+        aligned: refuse parts that share a chunk with others.
+    """
+
+    def __init__(self, folder: Path, *, aligned: bool) -> None:
+        import zarr
+
+        self._array = zarr.open_array(
+            str(folder / cf.CUBE), mode="r+", zarr_format=3, config={"write_empty_chunks": True}
+        )
+        self._aligned = aligned
+
+    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        """Put (h, w, C) values into their place.
+
+        Raises:
+            ValueError: where only whole chunks are taken, a part that cuts one.
+        """
+        if self._aligned:
+            _require_whole_chunks(self._array, rows, cols)
+        self._array[:, rows, cols] = np.ascontiguousarray(np.moveaxis(values, -1, 0))
+
+
+def _require_whole_chunks(array: Any, rows: slice, cols: slice) -> None:
+    for name, part, length, chunk in zip(
+        ("rows", "cols"), (rows, cols), array.shape[1:], array.chunks[1:], strict=True
+    ):
+        start, stop, _ = part.indices(length)
+        require(
+            start % chunk == 0 and (stop % chunk == 0 or stop == length),
+            name,
+            expected=f"a tile that begins and ends at multiples of {chunk} or at the border",
+            received=f"{start} to {stop}",
+            remedy="two processes must not write one chunk; cut the tiles along the chunks",
+        )
+
+
+def _cube_attributes(header: CubeHeader, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """The cube's attributes; the fill value in the form in which xarray keeps it in Zarr 3."""
+    attributes = cf.cube_attributes(header)
+    if header.band_names is not None:
+        attributes["band_names"] = list(header.band_names)
+    fill = cf.fill_value(header)
+    if fill is not None:
+        from xarray.backends.zarr import FillValueCoder
+
+        attributes["_FillValue"] = FillValueCoder.encode(dtype.type(fill), dtype)
+    attributes[ALL_CHUNKS] = True
+    return attributes
+
+
+def _checked(path: Path) -> dict[str, dict[str, Any]]:
+    """The metadata of the arrays of a store, once they are known to be harmless.
+
+    Raises:
+        OSError: see `open_zarr`.
+    """
+    if not (path / METADATA).is_file():
+        old = (path / ".zgroup").exists() or (path / ".zarray").exists() or (path / ".zmetadata").exists()
+        problem = "is Zarr version 2" if old else f"has no {METADATA}"
+        raise file_error(path, problem, "give a store of version 3")
+    _metadata(path, "group")
+    with os.scandir(path) as entries:
+        children = sorted(entry.name for entry in entries if entry.is_dir())[:MOST_CHILDREN]
+    arrays = {}
+    for name in children:
+        if (path / name / METADATA).is_file():
+            told = _metadata(path / name, "array")
+            _require_harmless(path / name, told)
+            arrays[name] = told
+    return arrays
+
+
+def _metadata(folder: Path, kind: str) -> dict[str, Any]:
+    file = folder / METADATA
+    with decoding(file, "Zarr metadata"):
+        if file.stat().st_size > LONGEST_METADATA:
+            raise ValueError("too long")
+        told = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(told, dict) or told.get("zarr_format") != 3 or told.get("node_type") != kind:
+            raise ValueError(f"no {kind} of version 3")
+    return dict(told)
+
+
+def _require_harmless(folder: Path, told: dict[str, Any]) -> None:
+    with decoding(folder, FORMAT):
+        shape = [int(length) for length in told["shape"]]
+        grid = told["chunk_grid"]
+        if grid["name"] != "regular" or not isinstance(told["data_type"], str | dict):
+            raise ValueError(f"chunk grid {grid['name']!r}")
+        chunk = [int(length) for length in grid["configuration"]["chunk_shape"]]
+        if len(chunk) != len(shape) or min([*chunk, *shape], default=1) < 1:
+            raise ValueError(f"chunks {chunk} of an array {shape}")
+        if prod(chunk) * 8 > LARGEST_CHUNK_BYTES and prod(chunk) > 4 * prod(shape):
+            raise ValueError(f"chunks {chunk} far larger than the array {shape}")
+        if prod(chunk) > LARGEST_CHUNK_BYTES:
+            raise ValueError(f"chunks {chunk} beyond any memory")
+        unknown = set(_codec_names(told["codecs"])) - CODECS
+        if unknown:
+            raise ValueError(f"codec {sorted(unknown)[0][:40]!r} is not one of the standard's")
+        if told.get("storage_transformers"):
+            raise ValueError("storage transformers are not read")
+        if told.get("attributes", {}).get(ALL_CHUNKS):
+            _require_all_chunks(folder, shape, chunk)
+
+
+def _codec_names(codecs: Any) -> Iterator[str]:
+    for codec in codecs:
+        yield str(codec["name"])
+        inner = codec.get("configuration", {}) or {}
+        for part in ("codecs", "index_codecs"):
+            yield from _codec_names(inner.get(part, []))
+
+
+def _require_all_chunks(folder: Path, shape: list[int], chunk: list[int]) -> None:
+    needed = prod(-(-length // size) for length, size in zip(shape, chunk, strict=True))
+    held = sum(len(files) for _, _, files in os.walk(folder / "c"))
+    if held < needed:
+        raise ValueError(f"{needed - held} of {needed} chunks are missing")
+
+
+def _sync_all(folder: Path) -> None:
+    """Have every chunk on the disk before the store takes its name."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            descriptor = os.open(os.path.join(place, name), os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
