@@ -20,10 +20,14 @@ import random
 import signal
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from tests.exports_for_tests import Exports
 
 SEED = 20240607
 
@@ -54,6 +58,15 @@ def shared_data() -> Path:
     if not (folder / "hsi").is_dir():
         pytest.skip(f"no real scenes at {folder}: set HSR_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """Small networks and their exports, made once for all workers."""
+    from tests.exports_for_tests import Exports
+
+    own = tmp_path_factory.getbasetemp()
+    return Exports((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "exports")
 
 
 @pytest.fixture(scope="session")

@@ -18,11 +18,13 @@ PACKAGES = ("hsr_tf", "trainers", "export", "serving", "benchmarks")
 # Bottom first. A module imports from its own layer and from those before it.
 LAYERS = (
     (
+        "hsr_tf.alignment",
         "hsr_tf.atomic",
         "hsr_tf.checks",
         "hsr_tf.color",
         "hsr_tf.cubic",
         "hsr_tf.georeference",
+        "hsr_tf.grids",
         "hsr_tf.memory",
         "hsr_tf.methods",
         "hsr_tf.ops",
@@ -36,8 +38,11 @@ LAYERS = (
         "hsr_tf.camera_metrics",
         "hsr_tf.losses",
         "hsr_tf.metrics",
+        "hsr_tf.no_reference",
         "hsr_tf.physics",
+        "hsr_tf.quality_index",
         "hsr_tf.tiling",
+        "hsr_tf.uncertainty",
     ),
     (
         "hsr_tf.bases",
@@ -46,11 +51,25 @@ LAYERS = (
         "hsr_tf.enlarging",
         "hsr_tf.repair",
         "hsr_tf.sylvester",
+        "hsr_tf.whole_part",
     ),
     ("hsr_tf.data", "hsr_tf.io"),
     ("hsr_tf.networks",),
     ("hsr_tf.solvers",),
-    ("hsr_tf.fusion", "hsr_tf.report", "hsr_tf.solve", "hsr_tf.upscaling", "hsr_tf.weights"),
+    (
+        "hsr_tf.conformance",
+        "hsr_tf.error_maps",
+        "hsr_tf.fusion",
+        "hsr_tf.pair_check",
+        "hsr_tf.known_scene",
+        "hsr_tf.quality",
+        "hsr_tf.report",
+        "hsr_tf.solve",
+        "hsr_tf.upscaling",
+        "hsr_tf.streaming",
+        "hsr_tf.weights",
+    ),
+    ("hsr_tf.web",),
     ("export", "hsr_tf.cli", "hsr_tf.flag_apps", "serving", "trainers"),
     ("benchmarks",),
 )
@@ -59,15 +78,19 @@ APART = {"export", "serving", "trainers"}
 WITH_TENSORFLOW = {"benchmarks", "export", "hsr_tf.data", "hsr_tf.solvers", "serving", "trainers"}
 WITHOUT_KERAS = {
     "hsr_tf",
+    "hsr_tf.alignment",
     "hsr_tf.atomic",
     "hsr_tf.checks",
     "hsr_tf.cubic",
     "hsr_tf.enlarging",
     "hsr_tf.georeference",
+    "hsr_tf.grids",
     "hsr_tf.io",
     "hsr_tf.memory",
+    "hsr_tf.quality_index",
     "hsr_tf.scene",
     "hsr_tf.tiling",
+    "hsr_tf.uncertainty",
 }
 LONGEST_FILE, LONGEST_BODY = 450, 60
 

@@ -202,7 +202,7 @@ def test_a_batch_gives_what_its_images_give_alone() -> None:
         np.testing.assert_allclose(together, np.concatenate(singles), atol=2e-5)
 
 
-@pytest.mark.parametrize("name", ["gaussian", "turned"])
+@pytest.mark.parametrize("name", [pytest.param("gaussian", marks=pytest.mark.slow), "turned"])
 def test_it_runs_compiled_for_sizes_not_known_in_advance(name: str) -> None:
     model = ObservationModel(SpatialDegradation(PSFS[name], 4), response(6))
     method = SpectralLS(model)

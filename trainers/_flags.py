@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ from absl import flags
 
 from hsr_tf import checks
 from hsr_tf.atomic import replacing_file
+from hsr_tf.networks.pretrained import save_model
+from trainers._hosts import these_hosts, wait_for_chief
 from trainers._optimizers import OPTIMIZERS, SCHEDULES
 from trainers._run import RunPlan
 
@@ -73,14 +76,46 @@ def run_plan() -> RunPlan:
 def save_resolved_flags(run_dir: Path) -> dict[str, Any]:
     """Write every flag of the application to RUN_DIR/flags.txt, a flag file that repeats the run.
 
+    Of several hosts the first writes it.
+
     Raises:
         ValueError: as `require_flags_of_run`.
     """
     require_flags_of_run(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with replacing_file(run_dir / FLAG_FILE) as draft:
-        draft.write_text(_flag_file(), encoding="utf-8")
+    if these_hosts().is_chief:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        with replacing_file(run_dir / FLAG_FILE) as draft:
+            draft.write_text(_flag_file(), encoding="utf-8")
     return resolved_flags()
+
+
+def save_trained(
+    model: Any, folder: str | Path, record: Mapping[str, Any], *, scores: Mapping[str, float]
+) -> None:
+    """Save a model for use with the card that says how it was trained, and say where; the first host does."""
+    if these_hosts().is_chief:
+        folder = save_model(model.for_inference(), folder, record)
+        told = "  ".join(f"{name} {score:.2f}" for name, score in scores.items())
+        print(f"trained model: {folder}  {told}")
+    wait_for_chief()
+
+
+def require_report(path: str | None) -> None:
+    """Refuse a name for a report that could not be written, before the run begins."""
+    if path is not None:
+        from hsr_tf.report.html.page import require_html
+
+        if not require_html(path).absolute().parent.is_dir():
+            raise checks.file_error(path, "its folder does not exist", "make it first")
+
+
+def write_run_report(run_dir: Path, path: str | None) -> None:
+    """Write the page that `hsr report --run` makes of a run, where a path is given."""
+    if path is not None and these_hosts().is_chief:
+        from hsr_tf.report.html import write_report
+        from hsr_tf.report.run_folder import run_report
+
+        print(f"report: {write_report(run_report(run_dir), path)}")
 
 
 def require_flags_of_run(run_dir: Path) -> None:

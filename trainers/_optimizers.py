@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from hsr_tf import checks
@@ -43,6 +44,32 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
     else:
         optimizer = keras.optimizers.AdamW(weight_decay=plan.weight_decay, **shared)
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
+
+
+def takes_averaged_gradients(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let an optimiser on several devices take gradients that are averaged over them already.
+
+    Keras clips the gradient of each device and then sums them. Averaged before, clipping sees the gradient of
+    the whole batch, as on one device, and there is nothing left to sum.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner._all_reduce_sum_gradients = list
+
+
+class OwnSeeds(keras.random.SeedGenerator):
+    """Seeds that differ from device to device; those of the first are those of one device alone."""
+
+    def next(self, ordered: bool = True) -> Any:
+        """The next seed, (2,)."""
+        seed = super().next(ordered)
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return seed
+        place = tf.cast(context.replica_id_in_sync_group, seed.dtype) * tf.constant(_STRIDE, seed.dtype)
+        return seed + tf.stack([place, tf.zeros_like(place)])
+
+
+_STRIDE = 0x3C6EF372 // 2
 
 
 def make_schedule(plan: RunPlan) -> keras.optimizers.schedules.LearningRateSchedule:

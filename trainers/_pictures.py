@@ -21,9 +21,10 @@ from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec
 from hsr_tf.networks.layers import INITIALIZERS
-from hsr_tf.networks.pretrained import load_image_network, save_model
+from hsr_tf.networks.pretrained import load_image_network
 from hsr_tf.options import network_options
 from trainers import _flags
+from trainers._hosts import join_hosts, told_by_chief
 from trainers._run import RunPlan, has_checkpoint
 from trainers._trainer import Trainer
 
@@ -107,7 +108,8 @@ class PictureTrainer(Trainer):
         self, network: NetworkPlan, pictures: Pictures, *, patches: PatchPlan, plan: RunPlan
     ) -> None:
         self.network, self.pictures = network, pictures
-        fresh = replace(network, start_from=None) if has_checkpoint(plan.run_dir) else network
+        goes_on = bool(told_by_chief(join_hosts(), has_checkpoint(plan.run_dir)))
+        fresh = replace(network, start_from=None) if goes_on else network
         super().__init__(plan, fresh.build, PatchSource(pictures.values, patches))
         self._lean = self.model.for_inference()
         self._infer = compiled(self._lean)
@@ -200,7 +202,9 @@ def compiled(network: keras.Model) -> Callable[[dict[str, Tensor]], dict[str, Te
         tensor.name: tf.TensorSpec((1, *tensor.shape[1:]), tf.float32, tensor.name)
         for tensor in network.inputs
     }
-    return tf.function(lambda inputs: network(inputs, training=False), input_signature=[signature])
+    return tf.function(
+        lambda inputs: network(inputs, training=False), input_signature=[signature], autograph=False
+    )
 
 
 def scale_of(text: str) -> float:
@@ -267,5 +271,4 @@ def train_and_save(make: Callable[[RunPlan], PictureTrainer], **record: Any) -> 
         "cores": os.cpu_count(),
     }
     output = Path(FLAGS.output_dir or Path(FLAGS.run_dir) / "model")
-    folder = save_model(trainer.model.for_inference(), output, card)
-    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+    _flags.save_trained(trainer.model, output, card, scores=scores)

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
+
+from trainers._hosts import join_hosts, lost_host, these_hosts, told_by_chief
 
 CHECKPOINTS = "checkpoints"
 
@@ -71,6 +74,13 @@ class Run:
         model: what is trained; its weights exist.
         optimizer: built here for the model's weights.
         states: further Keras variables to keep, such as those of random generators.
+
+    Attributes:
+        step: how many steps are done.
+        kept: every variable of a checkpoint.
+
+    Of several hosts the first writes to the run's folder; the others keep the checkpoints that TensorFlow has
+    them write too in a temporary one, log nothing and show no progress.
     """
 
     def __init__(
@@ -83,11 +93,17 @@ class Run:
         self.plan, self.model, self.optimizer = plan, model, optimizer
         optimizer.build(model.trainable_variables)
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
-        kept = [*model.variables, *optimizer.variables, *states]
-        checkpoint = tf.train.Checkpoint(step=self.step, variables=[variable.value for variable in kept])
-        self._manager = tf.train.CheckpointManager(checkpoint, plan.run_dir / CHECKPOINTS, max_to_keep=2)
+        kept = [variable.value for variable in (*model.variables, *optimizer.variables, *states)]
+        self.kept = [self.step, *kept]
+        checkpoint = tf.train.Checkpoint(step=self.step, variables=kept)
+        self._hosts = these_hosts()
+        self._aside = None if self._hosts.is_chief else TemporaryDirectory(prefix="hsr_host_")
+        folder = plan.run_dir if self._aside is None else Path(self._aside.name)
+        self._manager = tf.train.CheckpointManager(checkpoint, folder / CHECKPOINTS, max_to_keep=2)
         self._checkpoint = checkpoint
-        self.writer = tf.summary.create_file_writer(str(plan.run_dir / "tensorboard"))
+        logs = str(plan.run_dir / "tensorboard")
+        chief = self._hosts.is_chief
+        self.writer = tf.summary.create_file_writer(logs) if chief else tf.summary.create_noop_writer()
 
     def restore(self) -> int:
         """Go back to the last checkpoint, if there is one; the step to go on from."""
@@ -114,6 +130,7 @@ class Run:
 
         Raises:
             ValueError: when the loss is no longer finite; the last good checkpoint stays.
+            ConnectionError: when another host is gone.
             KeyboardInterrupt: on Ctrl-C or SIGTERM, after a checkpoint.
         """
         scores: dict[str, float] = {}
@@ -121,24 +138,31 @@ class Run:
         deadline = math.inf
         with (
             _terminating(),
-            tqdm(total=self.plan.num_steps, initial=start, unit="step", dynamic_ncols=True) as bar,
+            tqdm(
+                total=self.plan.num_steps,
+                initial=start,
+                unit="step",
+                dynamic_ncols=True,
+                disable=not self._hosts.is_chief,
+            ) as bar,
         ):
             try:
                 for step in range(start, self.plan.num_steps):
-                    loss = float(train_step(*next(batches)))
+                    loss = self._loss_of(train_step, batches, step)
                     self._require_finite(loss, step)
                     self.step.assign(step + 1)
                     mean_loss = loss if step == start else 0.98 * mean_loss + 0.02 * loss
                     bar.update()
                     if step == start and self.plan.max_seconds:
                         deadline = time.monotonic() + self.plan.max_seconds
-                    last = step + 1 == self.plan.num_steps or time.monotonic() > deadline
+                    last = step + 1 == self.plan.num_steps or self._is_over(deadline)
                     if (step + 1) % 20 == 0:
                         self._log({"loss": loss}, step)
                         bar.set_postfix_str(_status(mean_loss, scores))
                     if last or (step + 1) % self.plan.validate_every == 0:
                         scores = self._validate(validate, step)
-                        bar.write(f"step {step + 1}: {_status(mean_loss, scores)}")
+                        if self._hosts.is_chief:
+                            bar.write(f"step {step + 1}: {_status(mean_loss, scores)}")
                     if last or (step + 1) % self.plan.checkpoint_every == 0:
                         self.save()
                     if last:
@@ -161,6 +185,22 @@ class Run:
         finally:
             for variable, value in zip(self.model.trainable_variables, current, strict=True):
                 variable.assign(value)
+
+    def _loss_of(self, train_step: Callable[..., Any], batches: Iterator[Any], step: int) -> float:
+        """Take a step."""
+        try:
+            return float(train_step(*next(batches)))
+        except tf.errors.OpError as error:
+            if not self._hosts.are_several:
+                raise
+            raise lost_host(error, step, self._last_saved()) from None
+
+    def _is_over(self, deadline: float) -> bool:
+        """Whether the time is up, by the chief's clock."""
+        if math.isinf(deadline):
+            return False
+        late = time.monotonic() > deadline
+        return bool(told_by_chief(join_hosts(), late)) if self._hosts.are_several else late
 
     def _validate(self, validate: Callable[[], Validation], step: int) -> dict[str, float]:
         with self.averaged_weights():

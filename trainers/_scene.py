@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 
 from hsr_tf import checks
-from hsr_tf.data.scenes import crop_to_multiple, top_left
-from hsr_tf.fusion import simulate
 from hsr_tf.io import load
-from hsr_tf.physics.cameras import TOLD, choose_cameras, make_cameras
-from hsr_tf.physics.psf import Psf
-from hsr_tf.physics.psf_shift import shifted_psf
-from hsr_tf.scene import Observation, Scene
+from hsr_tf.known_scene import SimulationPlan, Truth, simulated_scene
+from hsr_tf.physics.cameras import DEFAULT_PSF, DEFAULT_SRF, TOLD, choose_cameras
+from hsr_tf.scene import Observation
 
 FLAGS = flags.FLAGS
-HSI_SNR_DB, MSI_SNR_DB = 35.0, 40.0
-
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """What is known of the answer; None where it is not.
-
-    Attributes:
-        scene: the sharp cube.
-        psf: (n, p), centred.
-        srf: (C, c).
-        shift: (rows, columns) by which the colour image lies off the coarse cube.
-    """
-
-    scene: Scene | None = None
-    psf: np.ndarray | None = None
-    srf: np.ndarray | None = None
-    shift: tuple[float, float] | None = None
 
 
 def define_scene_flags() -> None:
@@ -89,21 +66,15 @@ def told_truth(observation: Observation) -> Truth:
 
 
 def _simulated(path: Path) -> tuple[Observation, Truth]:
-    scale = FLAGS.scale
-    scene = crop_to_multiple(top_left(load(path), FLAGS.crop), scale)
-    cameras = make_cameras(scene, scale, psf=FLAGS.psf or "gaussian", srf=FLAGS.srf or "nikon_d700")
-    shift = _shift()
-    seen_through: str | Psf = FLAGS.psf or "gaussian"
-    if shift is not None:
-        seen_through = shifted_psf(cameras.spatial.psf, shift)
-    observation = simulate(
-        scene,
-        scale=scale,
-        psf=seen_through,
-        srf=cameras.spectral,
-        snr_db=(HSI_SNR_DB, MSI_SNR_DB) if FLAGS.noisy else (None, None),
+    plan = SimulationPlan(
+        scale=FLAGS.scale,
+        crop=FLAGS.crop,
+        psf=FLAGS.psf or DEFAULT_PSF,
+        srf=FLAGS.srf or DEFAULT_SRF,
+        noisy=FLAGS.noisy,
+        shift=_shift(),
     )
-    return observation, Truth(scene, cameras.spatial.psf.kernel, cameras.spectral.matrix, shift)
+    return simulated_scene(path, plan)
 
 
 def _shift() -> tuple[float, float] | None:

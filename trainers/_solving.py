@@ -51,6 +51,7 @@ def define_solving_flags(method: str) -> None:
     flags.DEFINE_integer("seed", 0, "Seed of all that is drawn.")
     flags.DEFINE_string("run_dir", None, "Folder for everything that is written.", required=True)
     flags.DEFINE_bool("progress", True, "Show a bar with the time left.")
+    flags.DEFINE_string("report", None, "Write a page that shows the result (.html) when the run is done.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +75,13 @@ class Job:
 
 @dataclass(frozen=True)
 class SolvePlan:
-    """How a job is run; the fields are the flags of the same names."""
+    """How a job is run; the fields are the flags of the same names, and the program's, to run it again."""
 
     run_dir: Path
     max_seconds: float | None = None
     seed: int = 0
     progress: bool = False
+    program: str = ""
 
     @property
     def is_done(self) -> bool:
@@ -96,16 +98,18 @@ def job_from_flags(*, psf: Any, srf: Any) -> Job:
     return Job(observation, truth, method, psf, srf)
 
 
-def solve_and_write(read_job: Callable[[], Job]) -> None:
+def solve_and_write(read_job: Callable[[], Job], program: str) -> None:
     """Run the job in --run_dir as the flags say, or tell that it is done."""
     run_dir = Path(FLAGS.run_dir)
+    _flags.require_report(FLAGS.report)
     _flags.save_resolved_flags(run_dir)
-    plan = SolvePlan(run_dir, FLAGS.max_seconds, FLAGS.seed, FLAGS.progress and sys.stderr.isatty())
+    plan = SolvePlan(run_dir, FLAGS.max_seconds, FLAGS.seed, FLAGS.progress and sys.stderr.isatty(), program)
     if plan.is_done:
         print(f"done before: {run_dir}; give another --run_dir for a new run")
         return
     with terminal.warnings_as_lines():
         print(summary(solve(read_job(), plan), run_dir))
+        _flags.write_run_report(run_dir, FLAGS.report)
 
 
 def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
         recorder.write()
         raise
     save(solution.estimate, folder / "estimate.h5")
-    record = describe(job, solution)
+    record = {**describe(job, solution), "program": plan.program}
     quality = (record["scores"] or {}).get("psnr_bands")
     recorder.finish(solution.seconds, solution.iterations or 0, math.nan if quality is None else quality)
     draw(job, solution, recorder, folder)

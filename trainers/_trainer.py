@@ -1,19 +1,23 @@
-"""What the trainers of networks share: model, optimiser and run on one device or several, and the step.
+"""What the trainers of networks share: model, optimiser and run on devices of one host or several, the step.
 
-A trainer says what its loss is and how it is validated; everything else is here and in `_run`.
+Each device has a share of the batch; their gradients are averaged, and clipped after that, so that any number
+of them takes the step that one device would take with the whole batch. A trainer says what its loss is and
+how it is validated; everything else is here and in `_run`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from hsr_tf.data.patches import PatchSource
-from trainers._optimizers import make_optimizer
+from hsr_tf import checks
+from hsr_tf.data.patches import PatchSource, Share
+from trainers._hosts import join_hosts, shares_of, take_from_chief, these_hosts
+from trainers._optimizers import OwnSeeds, make_optimizer, takes_averaged_gradients
 from trainers._run import Run, RunPlan, Validation
 
 Tensor = Any
@@ -33,12 +37,23 @@ class Trainer(ABC):
     def __init__(self, plan: RunPlan, build: Callable[[], keras.Model], source: PatchSource) -> None:
         self.plan, self.source = plan, source
         self.strategy = device_strategy()
+        self._num_shares = shares_of(self.strategy, plan.batch_size)
+        checks.require(
+            not (plan.jit_compile and these_hosts().are_several),
+            "jit_compile",
+            expected="false where several hosts share a step, as XLA does not compile what they exchange",
+            received="true",
+            remedy="leave it out",
+        )
         with self.strategy.scope():
             self.model = build()
             self.optimizer = make_optimizer(plan)
-            self.seeds = keras.random.SeedGenerator(plan.seed)
+            self.seeds = OwnSeeds(plan.seed)
             self.run = Run(plan, self.model, self.optimizer, [self.seeds.state])
-        self.train_step = tf.function(self._distributed_step, jit_compile=plan.jit_compile)
+        if self._num_shares > 1:
+            takes_averaged_gradients(self.optimizer)
+        # Without AutoGraph: no branch hangs on a tensor, and rewriting the sources takes half of the tracing.
+        self.train_step = tf.function(self._distributed_step, jit_compile=plan.jit_compile, autograph=False)
 
     @abstractmethod
     def loss(self, patches: Tensor, index: Tensor) -> Tensor:
@@ -57,26 +72,47 @@ class Trainer(ABC):
         Returns:
             The scores of the last validation.
         """
-        start = self.run.restore()
-        dataset = self.source.dataset(start, self.plan.num_steps)
-        if self.strategy.num_replicas_in_sync > 1:
-            dataset = self.strategy.experimental_distribute_dataset(dataset)
-        scores = self.run.loop(iter(dataset), self.train_step, self.validate)
+        self.run.restore()
+        take_from_chief(self.strategy, self.run.kept)
+        start = int(self.run.step.numpy())
+        scores = self.run.loop(iter(self._batches(start)), self.train_step, self.validate)
         scores = scores or self._final_scores()
         if self.plan.ema > 0:
             self.optimizer.finalize_variable_values(self.model.trainable_variables)
         return scores
+
+    def _batches(self, start: int) -> Any:
+        """The batches from a step on; of each the shares of this host's devices."""
+        if self._num_shares == 1:
+            return self.source.dataset(start, self.plan.num_steps)
+
+        def of_this_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            count = self._num_shares // context.num_input_pipelines
+            share = Share(context.input_pipeline_id * count, count, self._num_shares)
+            # Endless, so that the hosts need not ask each other before every step whether there is one.
+            return self.source.dataset(start, self.plan.num_steps, share).repeat()
+
+        return self.strategy.distribute_datasets_from_function(of_this_host)
 
     def _step(self, patches: Tensor, index: Tensor) -> Tensor:
         weights = self.model.trainable_variables
         with tf.GradientTape() as tape:
             loss = self.loss(patches, index)
             scaled = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(tape.gradient(scaled, weights), weights)
+        self.optimizer.apply(self._averaged(tape.gradient(scaled, weights)), weights)
         return loss
 
+    def _averaged(self, gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+        """The mean over all devices, of the gradients that there are."""
+        if self._num_shares == 1:
+            return list(gradients)
+        context = tf.distribute.get_replica_context()
+        known = [gradient for gradient in gradients if gradient is not None]
+        means = iter(context.all_reduce(tf.distribute.ReduceOp.MEAN, known))
+        return [None if gradient is None else next(means) for gradient in gradients]
+
     def _distributed_step(self, patches: Tensor, index: Tensor) -> Tensor:
-        if self.strategy.num_replicas_in_sync == 1:
+        if self._num_shares == 1:
             return self._step(patches, index)
         each = self.strategy.run(self._step, args=(patches, index))
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None)
@@ -87,6 +123,5 @@ class Trainer(ABC):
 
 
 def device_strategy() -> tf.distribute.Strategy:
-    """Every accelerator of this machine where there are several, else the default device."""
-    several = len(tf.config.list_physical_devices("GPU")) > 1
-    return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+    """Every device of this host, and of the others that TF_CONFIG tells of."""
+    return join_hosts()

@@ -38,7 +38,7 @@ def main() -> None:
     )
     beforehand = [known.kind != "solver" or need in known.needs for need in ("psf", "srf")]
     psf, srf = (ESTIMATE if first else None for first in beforehand)
-    solve_and_write(lambda: job_from_flags(psf=psf, srf=srf))
+    solve_and_write(lambda: job_from_flags(psf=psf, srf=srf), "trainers.blind_fusion")
 
 
 if __name__ == "__main__":

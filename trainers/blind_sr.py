@@ -36,6 +36,7 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.sample_blur import BlindDegradation
 from hsr_tf.report.render import preview
 from trainers import _flags
+from trainers._hosts import join_hosts
 from trainers._pictures import (
     NetworkPlan,
     Pictures,
@@ -229,6 +230,7 @@ _TOLD = {"whole": "", "image": "kernel", "estimator": "image"}
 
 def main() -> None:
     """Flags to arguments, train, save."""
+    join_hosts()
     task = task_from_flags()
     train_and_save(partial(BlindTrainer, task), scale=task.scale, loss_weights=asdict(task.weights))
 

@@ -18,7 +18,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from hsr_tf.io import load
 from hsr_tf.metrics import Scorecard, scorecard, summarise
 from hsr_tf.networks.pretrained import find_shipped, read_card
 from hsr_tf.physics.cameras import choose_cameras
+from hsr_tf.report.html import write_report
+from hsr_tf.report.scene_report import scene_report, shown_cameras
 from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.report.timeline import Mark, time_sheet
 from hsr_tf.scene import Observation, Scene, Solution
@@ -71,6 +73,12 @@ def define_flags() -> None:
     flags.DEFINE_integer("crop", None, "Take the top left so many pixels a side.", lower_bound=11)
     flags.DEFINE_bool("sheets", True, "Draw a picture sheet a scene and scale.")
     flags.DEFINE_string("output_dir", "runs/evaluation", "Where tables and pictures go.")
+    flags.DEFINE_string(
+        "report",
+        None,
+        "Write a page that shows the estimates (.html); of several scenes or scales, one page each, "
+        "NAME_SCENE_xSCALE.html beside it.",
+    )
 
 
 @dataclass(frozen=True)
@@ -229,6 +237,7 @@ def main() -> None:
     paths = find_scenes(FLAGS.scenes, default="hsi/cave_test")
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    _flags.require_report(FLAGS.report)
     rows = evaluate(entries, paths, scales, folder)
     write_tables(folder, rows, _flags.resolved_flags())
     time_sheet(folder / "times.png", _marks(rows), title="Quality against time", limit=FLAGS.max_seconds)
@@ -260,6 +269,9 @@ def evaluate(
                     bar.update()
                 if FLAGS.sheets and estimates:
                     _draw(folder / f"{scene.name}_x{scale}.png", scene, observation, estimates)
+                if FLAGS.report and estimates:
+                    alone = len(paths) * len(scales) == 1
+                    _write_page(_page_name(alone, scene, scale), scene, observation, estimates)
     checks.require(
         bool(rows),
         "methods",
@@ -268,6 +280,20 @@ def evaluate(
         remedy="train weights for these scales, or ask for spectral_ls",
     )
     return rows
+
+
+def _page_name(alone: bool, scene: Scene, scale: int) -> Path:
+    path = Path(FLAGS.report)
+    return path if alone else path.with_name(f"{path.stem}_{scene.name}_x{scale}{path.suffix}")
+
+
+def _write_page(path: Path, scene: Scene, observation: Observation, estimates: dict[str, Any]) -> None:
+    """The page of one scene and scale, with the last five methods."""
+    shown = {name: Scene(cube, scene.wavelengths_nm) for name, cube in list(estimates.items())[-5:]}
+    data = scene_report(observation, shown, reference=scene, cameras=shown_cameras(observation))
+    flags_told = _flags.resolved_flags()
+    command = ("python", "-m", "trainers.evaluate", *sys.argv[1:])
+    write_report(replace(data, configuration=flags_told, command=command), path)
 
 
 def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[str, Any]) -> None:

@@ -25,19 +25,19 @@ from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
 from hsr_tf.flag_apps import run_app
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.layers import INITIALIZERS
-from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
 from trainers import _flags
+from trainers._hosts import join_hosts
 from trainers._run import RunPlan, Validation
 from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 Tensor = Any
-PATHS = ("run_dir", "output_dir", "data_dir")
+PATHS = ("run_dir", "output_dir", "data_dir", "report")
 
 
 def define_flags() -> None:
@@ -80,6 +80,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("patch_size", 64, "Side of a patch in sharp pixels.", lower_bound=1)
     flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", lower_bound=1)
     flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
+    flags.DEFINE_string("report", None, "Write a page that shows the run (.html) when it is done.")
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class FusionTrainer(Trainer):
         super().__init__(plan, lambda: FusionModel(task.config, self.clean), source)
         self._loss = losses.get(task.loss)
         self._look_at_scenes()
-        self._infer = tf.function(lambda lr_hsi, hr_msi: self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi}))
+        self._infer = tf.function(self._answer, autograph=False)
 
     def observe(self, hr_hsi: Tensor, scene: Tensor) -> tuple[Tensor, Tensor]:
         """Both observations of a batch of patches, some of them noisy as the task says.
@@ -189,6 +190,9 @@ class FusionTrainer(Trainer):
         self._maps = None if maps[0] is None else tf.concat(maps, 0)
         self._deviations = {camera: tf.concat(each, 0) for camera, each in found.items()}
 
+    def _answer(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+        return self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi})
+
     def _estimate(self, scene: Scene) -> np.ndarray:
         lr_hsi, hr_msi = self.clean.simulate(tf.constant(scene.cube[None]))
         return np.clip(self._infer(lr_hsi, hr_msi).numpy()[0], 0.0, 1.0)
@@ -196,7 +200,9 @@ class FusionTrainer(Trainer):
 
 def main() -> None:
     """Flags to arguments, train, save."""
+    join_hosts()
     run_dir = Path(FLAGS.run_dir)
+    _flags.require_report(FLAGS.report)
     task, plan = task_from_flags(), _flags.run_plan()
     values = _flags.save_resolved_flags(run_dir)
     trainer = FusionTrainer(task, plan)
@@ -213,8 +219,8 @@ def main() -> None:
         "seconds": round(time.monotonic() - begin, 1),
         "cores": os.cpu_count(),
     }
-    folder = save_model(trainer.model.for_inference(), FLAGS.output_dir or run_dir / "model", record)
-    print(f"trained model: {folder}  " + "  ".join(f"{name} {score:.2f}" for name, score in scores.items()))
+    _flags.save_trained(trainer.model, FLAGS.output_dir or run_dir / "model", record, scores=scores)
+    _flags.write_run_report(run_dir, FLAGS.report)
 
 
 def task_from_flags() -> FusionTask:

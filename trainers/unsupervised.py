@@ -38,7 +38,7 @@ def main() -> None:
     )
     given = FLAGS.reference is None
     psf, srf = (FLAGS.psf if given else None, FLAGS.srf if given else None)
-    solve_and_write(lambda: job_from_flags(psf=psf, srf=srf))
+    solve_and_write(lambda: job_from_flags(psf=psf, srf=srf), "trainers.unsupervised")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def fuse(
     lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
     hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
     output: Annotated[
-        Path, typer.Option(help="Where to; the suffix says the format (.h5, .tif, .hdr, .nc, .zarr, .mat, .npz, a folder).")
+        Path, typer.Option(help="Where to; the suffix says the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
     method: Annotated[str, typer.Option(help="Name of the method, see hsr methods.")] = "spectral_ls",
     srf: Srf = None,

@@ -92,6 +92,15 @@ def fusion_reach(network: FusionNetwork, parts: Parts) -> int | None:
     return -(-max(estimate.before, estimate.after) // scale)
 
 
+def network_reach(network: FusionNetwork) -> int | None:
+    """Sharp pixels on each side that the network's own layers look at, beside base and projection.
+
+    None with layers that are not known to look at a neighbourhood.
+    """
+    views = _views(network, {"lr_hsi": View(network.spec.scale), "hr_msi": View(1)})
+    return None if views is None else max(views.before, views.after)
+
+
 def _inverse_margin(parts: Parts) -> int | None:
     """Coarse pixels that the inverse of D D* looks at; 0 where none is taken."""
     if parts.sylvester is not None:

@@ -102,7 +102,7 @@ class GradientFit:
         self._optimizer = keras.optimizers.Adam(rate)
         self._optimizer.build(list(task.variables))
         self._averages = [tf.Variable(variable.numpy()) for variable in task.variables]
-        self._step = tf.function(self._take_step)
+        self._step = tf.function(self._take_step, autograph=False)
         self._best: Values = []
         self._trace = {"best_step": 0, "best": np.inf, "start": np.inf, "misses": 0, "done": 0}
 

@@ -111,7 +111,7 @@ class SceneLoss:
     def strips(self, network: Any) -> Iterator[tuple[slice, Image]]:
         """F of some rows after the other, (rows, (n, W, r)); all rows at once where F sees neighbours."""
         if self._apply is None:
-            self._apply = tf.function(lambda x: network(x[None])[0], reduce_retracing=True)
+            self._apply = tf.function(lambda x: network(x[None])[0], reduce_retracing=True, autograph=False)
         inputs = self._terms.inputs
         height, width, _ = inputs.shape
         if network.name != "pixelwise":

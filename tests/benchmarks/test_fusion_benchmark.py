@@ -15,6 +15,7 @@ from benchmarks._subjects import read_recipe, synthetic_scene
 from benchmarks._timing import convolution_gflop, median_seconds, network_gflop
 from hsr_tf import methods
 from hsr_tf.networks.layers import NetworkSpec
+from tests.app_for_tests import call_app
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -91,9 +92,8 @@ def test_one_command_prints_tables_and_writes_json(start_benchmark: Start, tmp_p
     assert 0 < found["forward_peak_gib"] <= found["training_peak_gib"]
 
 
-def test_scales_that_do_not_divide_the_size_end_in_one_line_and_exit_code_2(start_benchmark: Start) -> None:
-    run = start_benchmark("--size=16", "--scales=7")
-    output, errors = run.communicate(timeout=250)
-    assert (run.returncode, output) == (2, "")
-    assert len(errors.strip().splitlines()) == 1
-    assert errors.startswith("error: scales: expected divisors of the size 16")
+def test_scales_that_do_not_divide_the_size_end_in_one_line_and_exit_code_2() -> None:
+    ended = call_app("benchmarks.fusion", "--size=16", "--scales=7")
+    assert (ended.code, ended.output) == (2, "")
+    assert len(ended.errors.strip().splitlines()) == 1
+    assert ended.errors.startswith("error: scales: expected divisors of the size 16")

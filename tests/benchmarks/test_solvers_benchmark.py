@@ -18,6 +18,7 @@ from hsr_tf.fusion import simulate
 from hsr_tf.io import save
 from hsr_tf.metrics import Scorecard
 from hsr_tf.scene import Scene
+from tests.app_for_tests import call_app
 from tests.solver_for_tests import blended, registered
 from trainers.evaluate import Row
 
@@ -112,7 +113,6 @@ def test_estimating_the_cameras_is_a_method_of_the_memory_table_with_the_limit_o
     assert solvers.limit_of("deep_prior") == 120.0
 
 
-def test_unknown_methods_are_one_line(start_solvers: Start) -> None:
-    run = start_solvers("--methods=sylvestr")
-    _, errors = run.communicate(timeout=250)
-    assert run.returncode == 2 and "did you mean 'sylvester'" in errors.strip().splitlines()[-1]
+def test_unknown_methods_are_one_line() -> None:
+    ended = call_app("benchmarks.solvers", "--methods=sylvestr")
+    assert ended.code == 2 and "did you mean 'sylvester'" in ended.last_error

@@ -13,18 +13,13 @@ import pytest
 from PIL import Image
 
 from export import run_tflite
-from export.comparison import SavedModel
 from export.cubes import SceneFusion
 from export.pictures import enlarge_picture, read_photo
-from export.saved_model import TrainedModel, export_saved_model
 from export.tflite import convert
 from export.tflite_model import TFLiteModel
-from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.image_network import ImageNetwork
-from hsr_tf.networks.pretrained import save_model
 from hsr_tf.upscaling import upscale
+from tests.exports_for_tests import ExportedModel, Exports
 from tests.networks.test_conformance import cameras, observe, stirred
-from tests.networks.test_image_conformance import built, small
 
 ABSENT = {
     *("tensorflow", "keras", "scipy", "h5py", "absl", "imagecodecs"),
@@ -44,36 +39,28 @@ sys.exit(main())
 """
 
 
-def files_of(folder: Path, model: ImageNetwork | FusionModel, *sizes: tuple[int, int]) -> SavedModel:
-    """The model saved in `folder`/m, and its float32 files: one for any size, one for each fixed size."""
-    saved = SavedModel.load(
-        export_saved_model(TrainedModel.load(save_model(model, folder / "m", {})), folder / "x" / "1")
-    )
+def files_of(folder: Path, model: ExportedModel, *sizes: tuple[int, int]) -> Path:
+    """`folder` with the trained model (m) and its float32 files: for any size, and for each fixed size."""
+    (folder / "m").symlink_to(model.trained_folder)
     for size in (None, *sizes):
         name = "any" if size is None else f"{size[0]}x{size[1]}"
-        (folder / f"{name}.tflite").write_bytes(convert(saved, size))
-    return saved
-
-
-@pytest.fixture(scope="module")
-def vdsr(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("vdsr")
-    files_of(folder, small("vdsr"), (32, 24), (6, 6))
+        (folder / f"{name}.tflite").write_bytes(convert(model.saved, size))
     return folder
 
 
 @pytest.fixture(scope="module")
-def ikc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("ikc")
-    files_of(folder, built("ikc"))
-    return folder
+def vdsr(tmp_path_factory: pytest.TempPathFactory, exports: Exports) -> Path:
+    return files_of(tmp_path_factory.mktemp("vdsr"), exports.get("vdsr"), (32, 24), (6, 6))
 
 
 @pytest.fixture(scope="module")
-def fusion(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fusion")
-    files_of(folder, stirred("ms_ssfnet", "none"), (15, 15), (12, 12))
-    return folder
+def ikc(tmp_path_factory: pytest.TempPathFactory, exports: Exports) -> Path:
+    return files_of(tmp_path_factory.mktemp("ikc"), exports.get("ikc"))
+
+
+@pytest.fixture(scope="module")
+def fusion(tmp_path_factory: pytest.TempPathFactory, exports: Exports) -> Path:
+    return files_of(tmp_path_factory.mktemp("fusion"), exports.get("ms_ssfnet"), (15, 15), (12, 12))
 
 
 def picture(*channels: int, size: tuple[int, int] = (37, 29)) -> np.ndarray:
@@ -209,9 +196,9 @@ def test_a_scene_goes_through_fixed_sizes(fusion: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_model_that_looks_at_the_whole_scene_runs_in_one_piece(tmp_path: Path) -> None:
+def test_a_model_that_looks_at_the_whole_scene_runs_in_one_piece(tmp_path: Path, exports: Exports) -> None:
     model = stirred("ms_ssfnet", "spectral_ls")
-    files_of(tmp_path, model, (9, 9))
+    files_of(tmp_path, exports.get("ms_ssfnet", "spectral_ls"), (9, 9))
     views, counts = scene(12, 9), []
     whole = SceneFusion(TFLiteModel(tmp_path / "any.tflite"), 8, lambda *done: counts.append(done))
     expected = model({name: view[None] for name, view in views.items()})[0]

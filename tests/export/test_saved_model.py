@@ -18,12 +18,12 @@ from PIL import Image
 from export.saved_model import METADATA, TrainedModel, export_saved_model, shipped, weights_digest
 from export.signatures import MOST_PIXELS
 from hsr_tf import methods
-from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.upscaling import upscale
+from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import cameras, observe, stirred
-from tests.networks.test_image_conformance import built, inputs_of, small
+from tests.networks.test_image_conformance import inputs_of, small
 
 SIZES = ((5, 7), (9, 6), (12, 12))
 SLOW = {"dbpn", "ikc", "kbpn"}
@@ -35,19 +35,15 @@ def some_slow(names: list[str]) -> list[Any]:
 
 
 @lru_cache(maxsize=4)
-def trained(folder: Path, model: FusionModel | ImageNetwork) -> TrainedModel:
+def trained(folder: Path, model: ImageNetwork) -> TrainedModel:
     save_model(model, folder, {"scores": {"psnr": 31.5}})
     return TrainedModel.load(folder)
 
 
-def exported(tmp_path: Path, model: FusionModel | ImageNetwork) -> Any:
-    return tf.saved_model.load(str(export_saved_model(trained(tmp_path / "m", model), tmp_path / "x" / "1")))
-
-
 @pytest.mark.parametrize("method", some_slow(methods.names("image_network")))
-def test_a_network_of_single_images_answers_as_keras_does(method: str, tmp_path: Path) -> None:
-    served = exported(tmp_path, built(method)).signatures["serving_default"]
-    lean = TrainedModel.load(tmp_path / "m").model
+def test_a_network_of_single_images_answers_as_keras_does(method: str, exports: Exports) -> None:
+    served = exports.get(method).signatures["serving_default"]
+    lean = exports.get(method).trained.model
     for size in SIZES:
         views = inputs_of(lean, size, batch=size[0] % 2 + 1)
         found, expected = served(**views), lean(views)
@@ -64,18 +60,18 @@ def test_a_network_of_single_images_answers_as_keras_does(method: str, tmp_path:
         for base in ("bicubic", "spectral_ls", "sylvester")
     ],
 )
-def test_a_fusion_model_answers_as_keras_does(method: str, base: str, tmp_path: Path) -> None:
+def test_a_fusion_model_answers_as_keras_does(method: str, base: str, exports: Exports) -> None:
     model = stirred(method, base)
-    served = exported(tmp_path, model).signatures["serving_default"]
+    served = exports.get(method, base).signatures["serving_default"]
     assert {spec.name for spec in served.structured_input_signature[1].values()} == {"lr_hsi", "hr_msi"}
     for size in ((3, 5), (6, 4), (5, 5)):
         views = observe(cameras(4), size, batch=1)
         np.testing.assert_allclose(served(**views)["estimate"], model(views), atol=1e-5)
 
 
-def test_parts_of_a_scene_share_what_was_found_for_the_whole(tmp_path: Path) -> None:
-    model = stirred("ms_ssfnet", "spectral_ls")
-    signatures = exported(tmp_path, model).signatures
+def test_parts_of_a_scene_share_what_was_found_for_the_whole(exports: Exports) -> None:
+    model = stirred("ssf_resnet", "spectral_ls")
+    signatures = exports.get("ssf_resnet", "spectral_ls").signatures
     views = observe(cameras(4), (16, 6), batch=1)
     whole, shared = model(views), signatures["fit"](**views)
     assert set(shared) == {"spectral_map", "trust"}
@@ -88,17 +84,15 @@ def test_parts_of_a_scene_share_what_was_found_for_the_whole(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def vdsr_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained model and its export, for tests that only ask it."""
-    folder = tmp_path_factory.mktemp("vdsr")
-    export_saved_model(trained(folder / "m", small("vdsr")), folder / "x" / "1")
-    return folder
+def vdsr_folder(exports: Exports) -> Path:
+    """A trained model, for tests that only ask it."""
+    return exports.get("vdsr").trained_folder
 
 
 @pytest.fixture(scope="module")
-def vdsr(vdsr_folder: Path) -> Any:
+def vdsr(exports: Exports) -> Any:
     """Its function of encoded pictures."""
-    return tf.saved_model.load(str(vdsr_folder / "x" / "1")).signatures["picture"]
+    return exports.get("vdsr").signatures["picture"]
 
 
 def png(image: np.ndarray, form: str = "PNG") -> bytes:
@@ -128,20 +122,20 @@ def test_encoded_pictures_come_back_as_upscale_makes_them(
     given = picture(channels)
     answer = vdsr(image_bytes=tf.constant(png(given)), scale=factor(scale))["image_bytes"].numpy()
     found = np.asarray(Image.open(io.BytesIO(answer)))
-    expected = upscale(given, scale, method="vdsr", weights=vdsr_folder / "m").image
+    expected = upscale(given, scale, method="vdsr", weights=vdsr_folder).image
     assert found.shape == expected.shape
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
 @pytest.mark.slow
-def test_jpegs_are_taken_and_kernels_answered(tmp_path: Path) -> None:
-    served = exported(tmp_path, built("ikc")).signatures["picture"]
+def test_jpegs_are_taken_and_kernels_answered(exports: Exports) -> None:
+    served = exports.get("ikc").signatures["picture"]
     given = png(np.kron(picture(3), np.ones((2, 2, 1), np.uint8)), "JPEG")
     answer = served(image_bytes=tf.constant(given))
     assert answer["kernel"].shape == (1, 21, 21)
     found = np.asarray(Image.open(io.BytesIO(answer["image_bytes"].numpy())))
     decoded = np.asarray(Image.open(io.BytesIO(given)))
-    expected = upscale(decoded, 2, method="ikc", weights=tmp_path / "m")
+    expected = upscale(decoded, 2, method="ikc", weights=exports.get("ikc").trained_folder)
     assert found.shape == expected.image.shape == (52, 68, 3)
     assert np.mean(np.abs(found.astype(int) - expected.image)) < 0.5
     np.testing.assert_allclose(answer["kernel"][0], expected.kernel, atol=1e-4)
@@ -152,7 +146,7 @@ def test_a_picture_of_a_palette_comes_back_in_its_colours(vdsr: Any, vdsr_folder
     with io.BytesIO() as file:
         image.save(file, "PNG")
         answer = vdsr(image_bytes=tf.constant(file.getvalue()), scale=factor(2.0))["image_bytes"].numpy()
-    expected = upscale(np.asarray(image.convert("RGB")), 2, method="vdsr", weights=vdsr_folder / "m").image
+    expected = upscale(np.asarray(image.convert("RGB")), 2, method="vdsr", weights=vdsr_folder).image
     assert np.abs(np.asarray(Image.open(io.BytesIO(answer))).astype(int) - expected).max() <= 1
 
 
@@ -203,16 +197,17 @@ def test_a_factor_out_of_range_fails(vdsr: Any) -> None:
             vdsr(image_bytes=tf.constant(png(picture(3))), scale=factor(scale))
 
 
-def test_the_metadata_say_what_it_is(tmp_path: Path) -> None:
-    folder = export_saved_model(trained(tmp_path / "m", stirred("ms_ssfnet", "none")), tmp_path / "x" / "3")
+def test_the_metadata_say_what_it_is(exports: Exports) -> None:
+    one = exports.get("ms_ssfnet")
+    folder = one.folder
     found = json.loads((folder / "assets.extra" / METADATA).read_text())
-    assert found["name"] == "x"
+    assert found["name"] == "ms_ssfnet"
     assert (found["method"], found["scale"], found["record"]["scores"]["psnr"]) == ("ms_ssfnet", 4, 31.5)
     assert found["signatures"] == {"serving_default": ["lr_hsi", "hr_msi"], "metadata": []}
-    served = tf.saved_model.load(str(folder)).signatures["metadata"]
+    served = one.signatures["metadata"]
     assert json.loads(served()["metadata"].numpy()) == found
     assert (found["kind"], found["base"], found["reach"]) == ("network", "none", 6)
-    assert found["weights_sha256"] == weights_digest(TrainedModel.load(tmp_path / "m").model)
+    assert found["weights_sha256"] == weights_digest(one.trained.model)
 
 
 def test_versions_are_whole_numbers_and_not_replaced_unasked(tmp_path: Path) -> None:

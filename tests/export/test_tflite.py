@@ -25,13 +25,14 @@ from export.trials import Trial
 from hsr_tf import methods
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
-from hsr_tf.networks.pretrained import save_model
-from tests.networks.test_conformance import NUM_BANDS, cameras, observe, stirred
-from tests.networks.test_image_conformance import built, inputs_of
+from hsr_tf.networks.pretrained import ModelCard, shipped_models
+from tests.exports_for_tests import Exports
+from tests.networks.test_conformance import NUM_BANDS, cameras, observe
+from tests.networks.test_image_conformance import inputs_of
 
 SIZES = ((24, 40), (31, 24), (25, 25))
 CELLS = ((6, 10), (9, 7), (8, 8))
-SLOW = {"dbpn", "kbpn", "srmdnf", "srresnet_concat", "srresnet_sft", "ssf_resnet", "spectral_resnet", "dhsis"}
+SLOW = {"dbpn", "ikc", "kbpn", "srmdnf", "srresnet_concat", "srresnet_sft", "spectral_resnet", "dhsis"}
 LARGEST = {"float32": 1e-4, "float16": 5e-3, "dynamic": 0.08}
 Inputs = dict[str, np.ndarray]
 
@@ -71,19 +72,13 @@ def smooth(height: int, width: int) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Exported]:
+def exported(exports: Exports) -> Callable[..., Exported]:
     """Makes each network's files once."""
-    root = tmp_path_factory.mktemp("exported")
 
     @cache
     def make(method: str, base: str = "none") -> Exported:
-        single = method in methods.names("image_network")
-        model = built(method) if single else stirred(method, base)
-        place = root / f"{method}_{base}"
-        trained = TrainedModel.load(save_model(model, place, {}))
-        folder = export_saved_model(trained, place / "x" / "1")
-        saved = SavedModel.load(folder)
-        return Exported(trained.model, folder, saved, convert(saved))
+        one = exports.get(method, base)
+        return Exported(one.trained.model, one.folder, one.saved, convert(one.saved))
 
     return make
 
@@ -106,7 +101,10 @@ def networks() -> list[Any]:
     """Every network of the registry, and the bases a fusion model may have; the costly ones are slow."""
     cases = [(name, "none") for name in [*methods.names("image_network"), *methods.names("network")]]
     cases += [("ms_ssfnet", base) for base in ("bicubic", "spectral_ls", "sylvester")]
-    slow = {("ms_ssfnet", "bicubic"), ("ms_ssfnet", "sylvester")}
+    cases.append(("ssf_resnet", "spectral_ls"))
+    slow = {("ms_ssfnet", base) for base in ("bicubic", "spectral_ls", "sylvester")} | {
+        ("ssf_resnet", "none")
+    }
     return [
         pytest.param(*case, marks=[pytest.mark.slow] if case[0] in SLOW or case in slow else [])
         for case in cases
@@ -311,3 +309,12 @@ class Flags:
 
 
 DATA = verify.default_data("image_network", "trials", "calibration")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("card", shipped_models(), ids=lambda card: card.folder.name)
+def test_every_shipped_model_becomes_a_file_of_builtin_operators(card: ModelCard, tmp_path: Path) -> None:
+    saved = SavedModel.load(export_saved_model(TrainedModel.load(card.folder), tmp_path / "m" / "1"))
+    content = convert(saved)
+    assert len(content) > 100_000
+    assert operators_of(content)

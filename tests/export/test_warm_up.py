@@ -10,18 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.saved_model import TrainedModel, export_saved_model
 from export.warm_up import FILE, write_warm_up
-from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.image_network import ImageNetwork
-from hsr_tf.networks.pretrained import save_model
-from tests.networks.test_conformance import stirred
-from tests.networks.test_image_conformance import built
+from tests.exports_for_tests import Exports
 
 EXPECTED = {
     "vdsr": {"serving_default": {"lr_image": (1, 32, 32, 1)}, "picture": {"image_bytes": (), "scale": ()}},
     "srmdnf": {"serving_default": {"lr_image": (1, 32, 32, 1), "kernel": (1, 21, 21)}},
-    "ms_ssfnet": {
+    "ssf_resnet": {
         "serving_default": {"lr_hsi": (1, 16, 16, 5), "hr_msi": (1, 64, 64, 3)},
         "fit": {"lr_hsi": (1, 16, 16, 5), "hr_msi": (1, 64, 64, 3)},
         "fuse_part": {
@@ -32,10 +27,6 @@ EXPECTED = {
         },
     },
 }
-
-
-def model_of(method: str) -> FusionModel | ImageNetwork:
-    return stirred(method, "spectral_ls") if method == "ms_ssfnet" else built(method)
 
 
 def requests_of(folder: Path) -> list[Any]:
@@ -49,13 +40,11 @@ def requests_of(folder: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("method", EXPECTED)
-def test_the_requests_are_answered(method: str, tmp_path: Path) -> None:
+def test_the_requests_are_answered(method: str, exports: Exports) -> None:
     pytest.importorskip("tensorflow_serving")
-    trained = TrainedModel.load(save_model(model_of(method), tmp_path / "m", {}))
-    folder = export_saved_model(trained, tmp_path / method / "1")
-    signatures = tf.saved_model.load(str(folder)).signatures
-    found = {}
-    for request in requests_of(folder):
+    one = exports.get(method, "spectral_ls" if method == "ssf_resnet" else "none")
+    signatures, found = one.signatures, {}
+    for request in requests_of(one.folder):
         assert request.model_spec.name == method
         name = request.model_spec.signature_name
         inputs = {key: tf.make_ndarray(value) for key, value in request.inputs.items()}

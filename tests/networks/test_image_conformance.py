@@ -68,7 +68,7 @@ def inputs_of(network: ImageNetwork, size: tuple[int, int], batch: int = 2) -> d
 def test_estimate_and_kernel_have_their_sizes_for_any_picture(method: str) -> None:
     network, scale = built(method), built(method).spec.scale or 1
     specs = {name: tf.TensorSpec(tensor.shape, tf.float32) for name, tensor in network.input.items()}
-    compiled = tf.function(network, input_signature=[specs])
+    compiled = tf.function(network, input_signature=[specs], autograph=False)
     for size, batch in (((5, 8), 2), ((2, 3), 1)):
         views = inputs_of(network, size, batch)
         outputs, expected = compiled(views), network(views)

@@ -7,13 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hsr_tf import methods
-from hsr_tf.bases import BASES, DataConsistency
+from hsr_tf.bases import DataConsistency
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
-from tests.networks.test_conformance import cameras, observe, small_config, stir, stirred
+from tests.networks.test_conformance import cameras, every_pair, observe, small_config, stir, stirred
 
 ROWS = 4
 
@@ -35,8 +34,7 @@ def gap_of_a_tile(model: FusionModel, own: ObservationModel, margin: int) -> flo
     return float(np.abs(model({**part, **shared})[:, inside] - whole[:, inside]).max())
 
 
-@pytest.mark.parametrize("base", BASES)
-@pytest.mark.parametrize("method", methods.names("network"))
+@every_pair
 def test_a_part_is_that_part_of_the_whole(method: str, base: str) -> None:
     model = stirred(method, base)
     assert model.reach is not None

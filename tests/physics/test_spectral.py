@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsr_tf.physics.operator import adjoint_error
+from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.spectral import (
     ResponseTable,
     SpectralResponse,
@@ -86,7 +87,10 @@ def test_every_name_that_is_listed_can_be_loaded() -> None:
     assert names[0] == "nikon_d700"
     assert len(names) == len(set(names)) >= 3
     for name in names:
-        matrix = load_srf(name, CAVE_NM, outside="zero").matrix
+        table = find_table(name)
+        covered = table.coverage(CAVE_NM) > 0.5
+        seen = ",".join(channel for channel, inside in zip(table.channels, covered, strict=True) if inside)
+        matrix = load_srf(f"{name}:{seen}", CAVE_NM, outside="zero").matrix
         np.testing.assert_allclose(matrix.sum(0), 1, atol=1e-12)
 
 

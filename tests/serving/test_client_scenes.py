@@ -12,18 +12,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export.saved_model import TrainedModel, export_saved_model
 from hsr_tf import io
 from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.image_network import ImageNetwork
-from hsr_tf.networks.pretrained import save_model
 from hsr_tf.scene import Scene
 from hsr_tf.upscaling import TileControls, upscale
 from serving.client import Client, fuse_files
 from serving.connection import Settings
 from serving.scenes import Arrays, FusionServer, Limits, SceneTiles
+from tests.exports_for_tests import ExportedModel, Exports
 from tests.networks.test_conformance import cameras, observe, stirred
-from tests.networks.test_image_conformance import small
 from tests.serving.fake_server import FakeModel, serving
 
 SIZE = (26, 22)
@@ -42,35 +39,33 @@ def whole(model: FusionModel) -> np.ndarray:
     return np.asarray(model({"lr_hsi": lr_hsi[None], "hr_msi": hr_msi[None]}))[0]
 
 
-def exported(folder: Path, model: FusionModel | ImageNetwork) -> FakeModel:
+def server_of_export(one: ExportedModel) -> FakeModel:
     """A server of the exported model."""
-    trained = TrainedModel.load(save_model(model, folder / "m", {}))
-    loaded = tf.saved_model.load(str(export_saved_model(trained, folder / "x" / "1")))
 
     def answering(function: Any) -> Callable[[Arrays], Arrays]:
         def answer(inputs: Arrays) -> Arrays:
             found = function(**{name: tf.constant(array) for name, array in inputs.items()})
             return {name: tensor.numpy() for name, tensor in found.items()}
 
-        answer.loaded = loaded  # type: ignore[attr-defined]
         return answer
 
-    return FakeModel({name: answering(function) for name, function in loaded.signatures.items()})
+    return FakeModel({name: answering(function) for name, function in one.signatures.items()})
 
 
-def test_an_exported_network_enlarges_as_upscale_does(tmp_path: Path) -> None:
-    server = exported(tmp_path, small("vdsr"))
+def test_an_exported_network_enlarges_as_upscale_does(exports: Exports) -> None:
+    one = exports.get("vdsr")
+    server = server_of_export(one)
     image = np.random.default_rng(3).random((40, 31, 3)).astype(np.float32)
-    expected = upscale(image, 2.5, weights=tmp_path / "m", controls=TileControls(tile=512)).image
+    expected = upscale(image, 2.5, weights=one.trained_folder, controls=TileControls(tile=512)).image
     with serving(server) as address, Client(address, model="m", settings=Settings(tile=41)) as client:
         found = client.upscale(image, 2.5).image
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert server.calls.count("serving_default") == 6
 
 
-def test_an_exported_model_fuses_in_tiles_as_in_one_piece(tmp_path: Path) -> None:
+def test_an_exported_model_fuses_in_tiles_as_in_one_piece(exports: Exports) -> None:
     model = stirred("ssf_resnet", "spectral_ls")
-    server = exported(tmp_path, model)
+    server = server_of_export(exports.get("ssf_resnet", "spectral_ls"))
     lr_hsi, hr_msi = scene()
     with serving(server) as address:
         with Client(address, model="m") as client:

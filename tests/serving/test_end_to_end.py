@@ -17,19 +17,18 @@ import ovmsclient
 import pytest
 from PIL import Image
 
-from export.saved_model import TrainedModel, export_saved_model
+from export.saved_model import TrainedModel
 from hsr_tf import methods
-from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.image_network import ImageNetwork
-from hsr_tf.networks.pretrained import save_model
+from hsr_tf.atomic import replacing_folder
 from hsr_tf.upscaling import TileControls, upscale
 from serving import messages
 from serving.client import Client
 from serving.connection import PREDICT, Connection, Settings
 from serving.security import Security
 from serving.server import ModelServer, ServerPlan
+from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import cameras, observe, stirred
-from tests.networks.test_image_conformance import built, inputs_of
+from tests.networks.test_image_conformance import inputs_of
 from tests.serving.serving_for_tests import PATIENCE, doubled, eventually, put_model, sample, serving
 from tests.serving.test_server_process import running
 from tests.serving.test_server_security import identity
@@ -46,7 +45,7 @@ class Shelf:
     """One server for all tests, and the models that it has been given."""
 
     root: Path
-    trained: Path
+    exports: Exports
     server: ModelServer
     given: dict[str, TrainedModel] = field(default_factory=dict)
 
@@ -54,13 +53,15 @@ class Shelf:
     def address(self) -> str:
         return f"127.0.0.1:{self.server.port}"
 
-    def put(self, name: str, model: FusionModel | ImageNetwork) -> TrainedModel:
-        """Export a model, unless it is there, and wait until it answers."""
+    def put(self, method: str, base: str = "none", *, name: str = "") -> TrainedModel:
+        """Give it an exported model, unless it is there, and wait until it answers."""
+        name = name or method
         if name not in self.given:
-            trained = TrainedModel.load(save_model(model, self.trained / name, {}))
-            export_saved_model(trained, self.root / name / "1")
+            one = self.exports.get(method, base)
+            with replacing_folder(self.root / name / "1") as draft:
+                shutil.copytree(one.folder, draft, dirs_exist_ok=True)
             eventually(lambda: name in {loaded.name for loaded in self.server.catalog.available()})
-            self.given[name] = trained
+            self.given[name] = one.trained
         return self.given[name]
 
     def answers(self, name: str, inputs: Arrays) -> Iterator[Arrays]:
@@ -72,10 +73,10 @@ class Shelf:
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
-    root, trained = tmp_path_factory.mktemp("models"), tmp_path_factory.mktemp("trained")
+def shelf(tmp_path_factory: pytest.TempPathFactory, exports: Exports) -> Iterator[Shelf]:
+    root = tmp_path_factory.mktemp("models")
     server = ModelServer(ServerPlan(root, port=0, poll_seconds=0.2)).start()
-    yield Shelf(root, trained, server)
+    yield Shelf(root, exports, server)
     server.stop(0.0)
 
 
@@ -96,7 +97,7 @@ def agree(found: Arrays, expected: Arrays) -> None:
 
 @pytest.mark.parametrize("method", marked(methods.names("image_network")))
 def test_every_network_of_single_images_answers_as_keras_does(method: str, shelf: Shelf) -> None:
-    network = shelf.put(method, built(method)).model
+    network = shelf.put(method).model
     for size in SIZES:
         views = inputs_of(network, size, batch=size[0] % 3 + 1)
         expected = arrays(network(views, training=False))
@@ -107,7 +108,7 @@ def test_every_network_of_single_images_answers_as_keras_does(method: str, shelf
 @pytest.mark.parametrize("method", marked(methods.names("network")))
 def test_every_fusion_network_answers_as_keras_does(method: str, shelf: Shelf) -> None:
     model = stirred(method, "none")
-    shelf.put(method, model)
+    shelf.put(method)
     for size in SIZES:
         views = observe(cameras(4), size, batch=size[0] % 3 + 1)
         for found in shelf.answers(method, arrays(views)):
@@ -115,7 +116,7 @@ def test_every_fusion_network_answers_as_keras_does(method: str, shelf: Shelf) -
 
 
 def test_a_picture_in_tiles_is_what_upscale_makes_of_it(shelf: Shelf) -> None:
-    folder = shelf.put("vdsr", built("vdsr")).card.folder
+    folder = shelf.put("vdsr").card.folder
     image = np.random.default_rng(3).random((40, 31, 3)).astype(np.float32)
     expected = upscale(image, 2.5, weights=folder, controls=TileControls(tile=512)).image
     with Client(shelf.address, model="vdsr", settings=Settings(tile=41)) as client:
@@ -124,7 +125,7 @@ def test_a_picture_in_tiles_is_what_upscale_makes_of_it(shelf: Shelf) -> None:
 
 def test_a_scene_in_tiles_is_what_the_model_makes_of_it(shelf: Shelf) -> None:
     model = stirred("ssf_resnet", "spectral_ls")
-    shelf.put("fitted", model)
+    shelf.put("ssf_resnet", "spectral_ls", name="fitted")
     views = observe(cameras(4), (26, 22), batch=1)
     images = [np.asarray(views[name])[0] for name in ("lr_hsi", "hr_msi")]
     with Client(shelf.address, model="fitted", settings=Settings(tile=32)) as client:
@@ -134,7 +135,7 @@ def test_a_scene_in_tiles_is_what_the_model_makes_of_it(shelf: Shelf) -> None:
 def test_the_client_goes_on_when_the_server_is_killed_and_comes_back(
     shelf: Shelf, tmp_path: Path, repository: Path
 ) -> None:
-    folder = shelf.put("vdsr", built("vdsr")).card.folder
+    folder = shelf.put("vdsr").card.folder
     shutil.copytree(shelf.root / "vdsr", tmp_path / "vdsr")
     image = np.random.default_rng(4).random((150, 150, 3)).astype(np.float32)
     settings = Settings(tile=10, deadline_seconds=200.0)
@@ -188,7 +189,7 @@ def png_of_zeros(side: int) -> bytes:
 
 
 def test_what_would_fill_the_memory_is_refused_and_the_next_is_answered(shelf: Shelf) -> None:
-    shelf.put("vdsr", built("vdsr"))
+    shelf.put("vdsr")
     claim = messages.PredictRequest(model_spec=messages.ModelSpec(name="vdsr"))
     claim.inputs["lr_image"].dtype = messages.DATA_TYPES["DT_FLOAT"]
     claim.inputs["lr_image"].float_val.append(0.5)

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.app_for_tests import call_app
 from tests.serving.serving_for_tests import Client, ask, doubled, eventually, put_model, sample
 
 BUSY_SECONDS, BUSY_UNTIL_KILLED, START_SECONDS = 1.0, 30.0, 200.0
@@ -76,26 +77,33 @@ def begin_two(program: Program, client: Client, seconds: float) -> list[Any]:
     return calls
 
 
-def test_it_survives_being_killed_and_ends_in_peace(tmp_path: Path, repository: Path) -> None:
+@pytest.mark.slow
+def test_it_survives_being_killed(tmp_path: Path, repository: Path) -> None:
     put_model(tmp_path, 1)
     with running(tmp_path, repository) as killed:
-        assert killed.lines[0].startswith("serving toy version 1: ")
-        assert "serving_default(x float32 (?, ?, 3))" in killed.lines[0]
         client = Client.at(killed.port)
         calls = begin_two(killed, client, BUSY_UNTIL_KILLED)
         killed.process.kill()
         assert {call.exception().code() for call in calls} == {grpc.StatusCode.UNAVAILABLE}
     with running(tmp_path, repository, killed.port) as again:
         assert again.port == killed.port
-        client = Client.at(again.port)
         x = sample(0)
+        np.testing.assert_allclose(Client.at(again.port).predict(ask(x=x))["y"], doubled(x), rtol=1e-6)
+
+
+def test_it_tells_what_it_serves_answers_and_ends_in_peace(tmp_path: Path, repository: Path) -> None:
+    put_model(tmp_path, 1)
+    with running(tmp_path, repository) as program:
+        assert program.lines[0].startswith("serving toy version 1: ")
+        assert "serving_default(x float32 (?, ?, 3))" in program.lines[0]
+        client, x = Client.at(program.port), sample(0)
         np.testing.assert_allclose(client.predict(ask(x=x))["y"], doubled(x), rtol=1e-6)
-        calls = begin_two(again, client, BUSY_SECONDS)
-        again.process.send_signal(signal.SIGTERM)
+        calls = begin_two(program, client, BUSY_SECONDS)
+        program.process.send_signal(signal.SIGTERM)
         answers = [tf.make_ndarray(call.result().outputs["seconds"]) for call in calls]
         assert answers == [BUSY_SECONDS] * 2
-        _, logged = again.process.communicate(timeout=START_SECONDS)
-        assert again.process.returncode == 0
+        _, logged = program.process.communicate(timeout=START_SECONDS)
+        assert program.process.returncode == 0
         assert logged.count("signature=slow") == 2 and logged.count("code=OK") == 3
 
 
@@ -112,9 +120,7 @@ def test_what_outlasts_the_draining_is_cut_off_and_the_program_ends(tmp_path: Pa
         assert "some requests were cut off by --drain_seconds" in logged
 
 
-def test_without_models_to_look_at_it_ends_with_one_line(tmp_path: Path, repository: Path) -> None:
-    command = [sys.executable, "-m", "serving.server", f"--model_base_path={tmp_path / 'absent'}"]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=START_SECONDS)
-    assert done.returncode == 2 and done.stdout == ""
-    said = done.stderr.splitlines()[-1]
-    assert said.startswith("error: ") and "absent: is no folder" in said
+def test_without_models_to_look_at_it_ends_with_one_line(tmp_path: Path) -> None:
+    ended = call_app("serving.server", f"--model_base_path={tmp_path / 'absent'}")
+    assert (ended.code, ended.output) == (2, "")
+    assert ended.last_error.startswith("error: ") and "absent: is no folder" in ended.last_error

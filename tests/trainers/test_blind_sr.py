@@ -21,7 +21,8 @@ from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.kernel_shapes import gaussian_kernels
 from hsr_tf.physics.sample_blur import BlindDegradation
-from tests.trainers.test_fusion_trainer import tiny_plan
+from tests.app_for_tests import call_app
+from tests.trainers.test_fusion_trainer import tiny_plan, train_and_copy
 from tests.trainers.test_single_image import scribble
 from trainers._pictures import Pictures
 from trainers.blind_sr import BlindTask, BlindTrainer, PartPlan
@@ -67,18 +68,7 @@ def test_noise_is_drawn_up_to_its_deviation(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["srmdnf", pytest.param("kbpn", marks=pytest.mark.slow)])
 def test_a_run_stopped_between_checkpoints_ends_as_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
     whole = BlindTrainer(task(method), tiny_plan(tmp_path / "whole"))
-    whole.train()
-    broken = BlindTrainer(task(method), tiny_plan(tmp_path / "broken"))
-    calls, own_step = iter(range(100)), broken.train_step
-
-    def dying_step(*batch: tf.Tensor) -> tf.Tensor:
-        if next(calls) == 3:
-            raise MemoryError("the machine went away")
-        return own_step(*batch)
-
-    broken.train_step = dying_step
-    with pytest.raises(MemoryError):
-        broken.train()
+    train_and_copy(whole, tmp_path / "broken")
     resumed = BlindTrainer(task(method), tiny_plan(tmp_path / "broken"))
     assert resumed.run.restore() == 2
     resumed.train()
@@ -176,7 +166,6 @@ def test_one_command_trains_and_writes_a_model_with_its_card(
     assert outputs["kernel_map"].shape == (1, 5, 6, 441)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -186,11 +175,8 @@ def test_one_command_trains_and_writes_a_model_with_its_card(
         (["--weight_image=-1"], "image: expected a weight of 0 or more"),
     ],
 )
-def test_bad_flags_end_in_one_line(
-    tmp_path: Path, folder: Path, start: Start, flags: list[str], message: str
-) -> None:
-    run = start("trainers.blind_sr", f"--data_dirs={folder}", *TINY, f"--run_dir={tmp_path / 'run'}", *flags)
-    _, errors = run.communicate(timeout=200)
-    assert run.returncode == 2, errors
-    last = errors.strip().splitlines()[-1]
-    assert last.startswith("error: ") and message in last
+def test_bad_flags_end_in_one_line(tmp_path: Path, folder: Path, flags: list[str], message: str) -> None:
+    given = [f"--data_dirs={folder}", *TINY, f"--run_dir={tmp_path / 'run'}", *flags]
+    ended = call_app("trainers.blind_sr", *given)
+    assert ended.code == 2, ended.errors
+    assert ended.last_error.startswith("error: ") and message in ended.last_error

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from hsr_tf.networks.pretrained import load_image_network, read_card
+from tests.app_for_tests import call_app
 
-Start = Callable[..., subprocess.Popen[str]]
 
-
-def test_arrays_become_a_trained_model(tmp_path: Path, start: Start) -> None:
+def test_arrays_become_a_trained_model(tmp_path: Path) -> None:
     rng = np.random.default_rng(14)
     kernels = [rng.normal(size=(3, 3, given, made)) for given, made in ((1, 4), (4, 4), (4, 1))]
     np.savez(tmp_path / "a.npz", **{f"kernel_{i}": kernel for i, kernel in enumerate(kernels)})
     flags = (f"--input={tmp_path / 'a.npz'}", f"--output={tmp_path / 'model'}")
-    out, err = start("trainers.convert_vdsr", *flags).communicate(timeout=250)
-    assert out == f"wrote {tmp_path / 'model'}  (3 convolutions, 4 features, 225 weights)\n", err
+    ended = call_app("trainers.convert_vdsr", *flags)
+    wrote = f"wrote {tmp_path / 'model'}  (3 convolutions, 4 features, 225 weights)\n"
+    assert (ended.code, ended.output) == (0, wrote), ended.errors
     assert read_card(tmp_path / "model").record["converted_from"] == "a.npz"
     network = load_image_network(tmp_path / "model")
     for i, kernel in enumerate(kernels):
@@ -29,10 +26,9 @@ def test_arrays_become_a_trained_model(tmp_path: Path, start: Start) -> None:
         assert not found[1].any()
 
 
-@pytest.mark.slow
-def test_a_folder_that_exists_is_left_alone(tmp_path: Path, start: Start) -> None:
+def test_a_folder_that_exists_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    process = start("trainers.convert_vdsr", "--input=none.npz", f"--output={tmp_path / 'model'}")
-    out, err = process.communicate(timeout=250)
-    assert (process.returncode, out) == (2, "")
-    assert err == f"error: {tmp_path / 'model'}: exists; add --overwrite, or write to another folder\n"
+    ended = call_app("trainers.convert_vdsr", "--input=none.npz", f"--output={tmp_path / 'model'}")
+    assert (ended.code, ended.output) == (2, "")
+    said = f"error: {tmp_path / 'model'}: exists; add --overwrite, or write to another folder\n"
+    assert ended.errors == said

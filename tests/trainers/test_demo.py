@@ -13,6 +13,7 @@ import pytest
 from hsr_tf.io import load
 from hsr_tf.metrics import Scorecard
 from hsr_tf.networks.pretrained import read_card
+from tests.app_for_tests import call_app
 from trainers.demo import demo_plan, results_table, verdict
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -44,13 +45,11 @@ def test_plan_fits_any_number_of_steps(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--num_steps=0", "--num_step=5"])
-def test_bad_flags_end_in_one_line_and_exit_code_2(start: Start, tmp_path: Path, flag: str) -> None:
-    run = start("trainers.demo", f"--output_dir={tmp_path / 'out'}", flag)
-    output, errors = run.communicate(timeout=250)
-    assert run.returncode == 2
-    assert len(errors.strip().splitlines()) == 1
-    assert errors.startswith("error: ")
-    assert output == ""
+def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path: Path, flag: str) -> None:
+    ended = call_app("trainers.demo", f"--output_dir={tmp_path / 'out'}", flag)
+    assert (ended.code, ended.output) == (2, "")
+    assert len(ended.errors.strip().splitlines()) == 1
+    assert ended.errors.startswith("error: ")
     assert not (tmp_path / "out").exists()
 
 

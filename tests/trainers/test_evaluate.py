@@ -10,16 +10,16 @@ import pytest
 
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.metrics import Scorecard, scorecard
+from tests.app_for_tests import call_app
 from tests.solver_for_tests import blended, registered
 from tests.trainers.conftest import waves
 from trainers.evaluate import Entry, Row, markdown_table, parse_entries, score, write_tables
 
 
-def test_rows_tables_and_sheets_of_a_folder(tmp_path, scene_folder, start):
+def test_rows_tables_and_sheets_of_a_folder(tmp_path, scene_folder):
     flags = ["--methods=bicubic,spectral_ls", f"--scenes={scene_folder}", "--scales=2,4"]
-    run = start("trainers.evaluate", *flags, f"--output_dir={tmp_path / 'out'}")
-    printed, errors = run.communicate(timeout=180)
-    assert run.returncode == 0, errors
+    ended = call_app("trainers.evaluate", *flags, f"--output_dir={tmp_path / 'out'}")
+    assert ended.code == 0, ended.errors
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
     assert len(rows) == 2 * 2 * 3
     scene = waves(1)
@@ -27,7 +27,7 @@ def test_rows_tables_and_sheets_of_a_folder(tmp_path, scene_folder, start):
     expected = scorecard(scene.cube, solution.estimate.cube, scale=4)
     found = next(r for r in rows if (r["method"], r["scale"], r["scene"]) == ("spectral_ls", "4", "scene_1"))
     assert float(found["psnr_bands"]) == pytest.approx(expected.psnr_bands, abs=1e-3)
-    assert (tmp_path / "out" / "scores.md").read_text() in printed
+    assert (tmp_path / "out" / "scores.md").read_text() in ended.output
     plain = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert {mean["scenes"] for mean in plain["mean"]} == {3}
     assert len(list((tmp_path / "out").glob("scene_*_x*.png"))) == 6
@@ -78,8 +78,8 @@ def test_methods_that_cannot_be_scored_are_refused(texts, message):
         parse_entries(texts)
 
 
-def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, scene_folder, start):
-    run = start("trainers.evaluate", f"--scenes={scene_folder}", "--scales=x8", f"--output_dir={tmp_path}")
-    _, errors = run.communicate(timeout=120)
-    assert run.returncode == 2
-    assert errors.strip().splitlines()[-1].startswith("error: scales: expected positive integers")
+def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, scene_folder):
+    given = (f"--scenes={scene_folder}", "--scales=x8", f"--output_dir={tmp_path}")
+    ended = call_app("trainers.evaluate", *given)
+    assert ended.code == 2
+    assert ended.last_error.startswith("error: scales: expected positive integers")

@@ -19,7 +19,8 @@ from hsr_tf.metrics import luma_scores
 from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
-from tests.trainers.test_fusion_trainer import tiny_plan
+from tests.app_for_tests import call_app
+from tests.trainers.test_fusion_trainer import tiny_plan, train_and_copy
 from trainers._pictures import NetworkPlan, Pictures
 from trainers.single_image import SingleImageTask, SingleImageTrainer
 
@@ -53,18 +54,7 @@ def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterru
         changes |= {"optimizer": "sgd", "schedule": "steps", "decay_every": 3, "clip_theta": 0.01}
         changes |= {"learning_rate": 0.1, "clip_norm": 0.0, "ema": 0.0}
     whole = SingleImageTrainer(task(), tiny_plan(tmp_path / "whole", **changes))
-    whole.train()
-    broken = SingleImageTrainer(task(), tiny_plan(tmp_path / "broken", **changes))
-    calls = iter(range(100))
-
-    def dying_step(*batch: tf.Tensor) -> tf.Tensor:
-        if next(calls) == 3:
-            raise MemoryError("the machine went away")
-        return whole_step(*batch)
-
-    whole_step, broken.train_step = broken.train_step, dying_step
-    with pytest.raises(MemoryError):
-        broken.train()
+    train_and_copy(whole, tmp_path / "broken")
     resumed = SingleImageTrainer(task(), tiny_plan(tmp_path / "broken", **changes))
     assert resumed.run.restore() == 2
     resumed.train()
@@ -199,14 +189,11 @@ def test_one_command_trains_and_writes_a_model_with_its_card(tmp_path: Path, fol
         (["--option=dept=3"], "did you mean 'depth'"),
     ],
 )
-@pytest.mark.slow
-def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, folder, start, flags, message):
+def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, folder, flags, message):
     given = [f"--data_dirs={folder}", *TINY, f"--run_dir={tmp_path / 'run'}", *flags]
-    run = start("trainers.single_image", *given)
-    _, errors = run.communicate(timeout=120)
-    last = errors.strip().splitlines()[-1]
-    assert run.returncode == 2, errors
-    assert last.startswith("error: ") and message in last
+    ended = call_app("trainers.single_image", *given)
+    assert ended.code == 2, ended.errors
+    assert ended.last_error.startswith("error: ") and message in ended.last_error
 
 
 def test_a_run_starts_from_a_shallower_trained_network(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import load_psf
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
+from tests.app_for_tests import call_app
 from tests.solver_for_tests import RUN, blended
 from tests.trainers.conftest import waves
 from trainers._course import Recorder, read_course
@@ -150,18 +151,16 @@ def test_the_quality_is_measured_within_its_share_of_the_time(
     assert 2 * len(measured) <= 0.06 * clock["now"] and len(measured) >= 5
 
 
-def test_commands_write_a_folder_say_so_and_do_not_repeat(tmp_path, scene_folder, start) -> None:
+def test_commands_write_a_folder_say_so_and_do_not_repeat(tmp_path, scene_folder) -> None:
     flags = [f"--reference={scene_folder / 'scene_1.h5'}", "--scale=4", "--method=sylvester", "--noisy"]
     flags.append(f"--run_dir={tmp_path / 'run'}")
-    run = start("trainers.unsupervised", *flags)
-    printed, errors = run.communicate(timeout=240)
-    assert run.returncode == 0, errors
-    assert f"written to {tmp_path / 'run'}" in printed and "PSNR " in printed
+    ended = call_app("trainers.unsupervised", *flags)
+    assert ended.code == 0, ended.errors
+    assert f"written to {tmp_path / 'run'}" in ended.output and "PSNR " in ended.output
     assert {path.name for path in (tmp_path / "run").iterdir()} >= WRITTEN | {"flags.txt"}
     assert f"--flagfile={tmp_path}" not in (tmp_path / "run" / "flags.txt").read_text()
-    again = start("trainers.unsupervised", *flags)
-    printed, errors = again.communicate(timeout=240)
-    assert again.returncode == 0 and printed.startswith("done before"), errors
+    again = call_app("trainers.unsupervised", *flags)
+    assert again.code == 0 and again.output.startswith("done before"), again.errors
 
 
 @pytest.mark.slow
@@ -187,7 +186,6 @@ def test_the_blind_command_finds_the_cameras_of_files(tmp_path, start, shared_da
         ("blind_fusion", ["--method=sylvester", "--lr_hsi=a", "--hr_msi=b", "--psf=box"], "as they are est"),
     ],
 )
-def test_bad_flags_are_one_line(module, flags, words, tmp_path, start) -> None:
-    run = start(f"trainers.{module}", *flags, f"--run_dir={tmp_path / 'run'}")
-    _, errors = run.communicate(timeout=120)
-    assert run.returncode == 2 and words in errors.strip().splitlines()[-1], errors
+def test_bad_flags_are_one_line(module, flags, words, tmp_path) -> None:
+    ended = call_app(f"trainers.{module}", *flags, f"--run_dir={tmp_path / 'run'}")
+    assert ended.code == 2 and words in ended.last_error, ended.errors

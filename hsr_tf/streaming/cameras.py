@@ -1,0 +1,67 @@
+"""The cameras of a scene in files: told, given, or estimated once from its middle and shared by all tiles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hsr_tf import methods, solve
+from hsr_tf.disagreement import suspicion
+from hsr_tf.networks.pretrained import ModelCard
+from hsr_tf.networks.selection import cameras_with, training_differences
+from hsr_tf.physics.cameras import CameraChoice, choose_cameras
+from hsr_tf.repair import Repaired
+from hsr_tf.scene import Observation, Scene
+from hsr_tf.solve import ESTIMATE, ESTIMATED
+from hsr_tf.solvers.solver import Controls
+from hsr_tf.streaming.grid import Place
+from hsr_tf.streaming.job import Scenery
+
+SAMPLE_PIXELS, FEWEST_CELLS = 768, 48
+
+
+def chosen_cameras(
+    repaired: Repaired, probe: Observation, method: methods.Method, told: dict[str, Any]
+) -> CameraChoice:
+    """The cameras that are given, told by the files, or by default, for the bands that are left."""
+    known = {name: None if _is_estimate(value) else value for name, value in told.items()}
+    needed = "srf" in method.needs and not _is_estimate(told["srf"])
+    choice = choose_cameras(probe, **known, srf_needed=needed)
+    return replace(choice, model=repaired.cameras(choice.model))
+
+
+def with_estimates(scenery: Scenery, choice: CameraChoice, told: dict[str, Any], seed: int) -> CameraChoice:
+    """The same, those that were to be estimated found from a sample of the scene."""
+    wanted = {name: _is_estimate(value) for name, value in told.items()}
+    if not any(wanted.values()):
+        return choice
+    return solve.estimate_cameras(sample(scenery), choice, Controls(seed), **wanted).choice
+
+
+def suspected(scenery: Scenery, choice: CameraChoice, method: methods.Method) -> list[str]:
+    """A line where cameras do not fit the sample, for methods that depend on both."""
+    found_here = (choice.psf_origin, choice.srf_origin) == (ESTIMATED, ESTIMATED)
+    if found_here or not {"psf", "srf"} <= set(method.needs):
+        return []
+    images = sample(scenery)
+    found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube)
+    return [] if found is None else [found.line]
+
+
+def of_network(card: ModelCard, probe: Observation, choice: CameraChoice) -> tuple[CameraChoice, list[str]]:
+    """The cameras with those that weights were trained for, and in what these differ."""
+    return cameras_with(card, choice), training_differences(card, probe, choice)
+
+
+def sample(scenery: Scenery) -> Observation:
+    """The middle of the scene, as the method is given it."""
+    grid = scenery.grid
+    side = max(FEWEST_CELLS, SAMPLE_PIXELS // grid.scale)
+    starts = [max(0, (n - side) // 2) for n in grid.size]
+    rows, cols = (slice(a, min(n, a + side)) for a, n in zip(starts, grid.size, strict=True))
+    place = Place(rows, cols)
+    return Observation(Scene(scenery.coarse(place)), Scene(scenery.sharp(place)), grid.scale)
+
+
+def _is_estimate(value: Any) -> bool:
+    return isinstance(value, str) and value == ESTIMATE

@@ -1,0 +1,198 @@
+"""The tiles of a job over a Dask cluster: tasks that read the inputs and write their own files and chunks.
+
+Every machine sees the inputs, the output's folder and this package under the same names. A task is a stage
+and the number of a tile; it keeps its tile in the draft and answers the number, so that nothing large passes
+the scheduler, and a task that is done twice writes the same file twice. Dask gives the tasks of a worker that
+died to others. The output is a Zarr store with one chunk a tile, which takes its name when all are there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsr_tf import checks
+from hsr_tf.io.stream import CubeHeader
+
+RETRIES = 5
+STORE, WRITTEN = "store.zarr", "written"
+LOCAL = re.compile(r"local(?::([1-9][0-9]*))?")
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+ONE_THREAD = dict.fromkeys(THREADS, "1")
+_open: dict[str, tuple[Any, ExitStack]] = {}
+
+
+class DaskWorkers:
+    """Who does the tiles: the workers of a cluster.
+
+    Args:
+        client: a `distributed.Client`.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def run(self, draft: Any, stage: Any, missing: list[int]) -> Iterator[int]:
+        """The numbers of the tiles as they are finished."""
+        from distributed import as_completed
+
+        folder = str(draft.folder)
+        futures = [
+            self.client.submit(run_tile, folder, stage.field, index, pure=False, retries=RETRIES)
+            for index in missing
+        ]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            self.client.cancel(futures)
+
+    def write(self, output: Path, header: CubeHeader, scenery: Any, tiles: Any) -> Iterator[int]:
+        """The store, each chunk written by a worker; it takes its name with the last one."""
+        from hsr_tf import io
+        from hsr_tf.streaming.job import Stage
+
+        del tiles
+        draft, side = scenery.draft, scenery.grid.tile * scenery.grid.scale
+        store, target = draft.folder / STORE, Path(os.path.realpath(output))
+        if not draft.has(WRITTEN, 0) and not any(draft.has(WRITTEN, i) for i in range(len(scenery.grid))):
+            shutil.rmtree(store, ignore_errors=True)
+            io.new_zarr_store(store, header, tile=(side, side))
+        draft.tell("nodata", {"nodata": header.nodata})
+        stage = Stage(WRITTEN, len(scenery.grid), lambda index: None)
+        missing = [i for i in range(len(scenery.grid)) if not draft.has(WRITTEN, i)]
+        yield from self.run(draft, stage, missing)
+        if target.exists():
+            os.rename(target, draft.folder / "replaced.zarr")
+        os.rename(store, target)
+
+
+@contextmanager
+def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
+    """The workers behind a scheduler's address, or local processes for "local" and "local:2".
+
+    Args:
+        address: tcp://host:8786, local (a process a core) or local:N.
+        memory_limit: bytes that each local process stays below.
+
+    Raises:
+        ValueError: neither an address nor local.
+        OSError: Dask is not installed, or no scheduler answers.
+    """
+    local = LOCAL.fullmatch(address)
+    checks.require(
+        local is not None or "://" in address,
+        "dask",
+        expected="the address of a scheduler (tcp://host:8786), local, or local:2 for two processes",
+        received=repr(address),
+        remedy="start one with dask scheduler, or use local",
+    )
+    with ExitStack() as stack:
+        try:
+            from distributed import Client, LocalCluster
+        except ImportError as error:
+            raise OSError("dask: distributed is not installed; pip install 'hsr_tf[dask]'") from error
+        if local is None:
+            client = _client(Client, address)
+            stack.callback(client.close)
+            yield DaskWorkers(client)
+            return
+        count = int(local.group(1) or os.cpu_count() or 1)
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=None,
+                env={**ONE_THREAD, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+        )
+        yield DaskWorkers(stack.enter_context(Client(cluster)))
+
+
+def run_tile(folder: str, field: str, index: int) -> int:
+    """One tile of one stage, in a worker; answers its number."""
+    _one_thread()
+    from hsr_tf.streaming.draft import Draft
+    from hsr_tf.streaming.job import FOUND
+    from hsr_tf.streaming.runner import SURVEY_HR
+
+    draft = Draft(Path(folder))
+    if draft.has(field, index):
+        return index
+    opened = _opened(draft, FOUND if field != SURVEY_HR else SURVEY_HR)
+    if field == WRITTEN:
+        _write(draft, opened, index)
+    else:
+        opened.stages[field].run(index)
+    return index
+
+
+class _Opened:
+    """A job as a worker holds it between tiles."""
+
+    def __init__(self, scenery: Any, tiles: Any, stages: dict[str, Any]) -> None:
+        self.scenery, self.tiles, self.stages = scenery, tiles, stages
+
+
+def _opened(draft: Any, state: str) -> _Opened:
+    """The job of a draft, opened once a process; the next state of it takes the place of the last."""
+    from hsr_tf.streaming.job import FOUND, JOB, Found, Job, opened_scenery
+    from hsr_tf.streaming.runner import method_tiles, survey_stage
+
+    told = draft.folder / f"{FOUND if state == FOUND else JOB}.json"
+    name = f"{told} {told.stat().st_mtime_ns}"
+    if name in _open:
+        return _open[name][0]
+    for _, stack in _open.values():
+        stack.close()
+    _open.clear()
+    job, stack = Job.of(draft.told(JOB)), ExitStack()
+    if state != FOUND:
+        scenery = stack.enter_context(opened_scenery(job, draft, None))
+        stage = survey_stage(scenery)
+        opened = _Opened(scenery, None, {stage.field: stage})
+    else:
+        scenery = stack.enter_context(opened_scenery(job, draft, Found.of(draft.told(FOUND))))
+        tiles = method_tiles(job, scenery)
+        opened = _Opened(scenery, tiles, {stage.field: stage for stage in tiles.stages()})
+    _open[name] = (opened, stack)
+    return opened
+
+
+def _write(draft: Any, opened: _Opened, index: int) -> None:
+    """One finished tile into its chunk of the store."""
+    from hsr_tf import io
+    from hsr_tf.streaming.runner import stored
+
+    nodata = draft.told("nodata")["nodata"]
+    values = stored(opened.scenery, opened.tiles, index, nodata)
+    grid = opened.scenery.grid
+    rows, cols = grid.place(index).finer(grid.scale)
+    io.open_zarr_tiles(draft.folder / STORE).write(rows, cols, values)
+    draft.save(WRITTEN, index, np.zeros(0, np.uint8))
+
+
+def _client(kind: Any, address: str) -> Any:
+    try:
+        return kind(address, timeout="10s")
+    except (OSError, TimeoutError) as error:
+        raise checks.file_error(
+            address, "no scheduler answers", "start one with dask scheduler, and check the address"
+        ) from error
+
+
+def _one_thread() -> None:
+    """One thread a worker, where TensorFlow is not loaded yet and nobody said otherwise."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name, value in ONE_THREAD.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,119 @@
+"""Parts of the two images, with the value of the nearest pixel that has data where there is none.
+
+Within `MOST_FAR` pixels these are the values that `hsr_tf.repair` gives the whole scene: the part is widened
+until every hole in it has its nearest pixel inside. Deeper in a hole the nearest one within that distance
+stands, and zero where there is none: too far away to be seen in any pixel with data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from hsr_tf import io
+from hsr_tf.checks import require
+from hsr_tf.io.stream import CubeHeader, CubeReader
+from hsr_tf.streaming.grid import Place
+
+Cube = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+FIRST_STEP, MOST_FAR = 32, 512
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """An open image of which parts are read.
+
+    Attributes:
+        name: of the argument that it is.
+        reader: the open file.
+        holes: whether any pixel is without data; None where nobody looked yet.
+    """
+
+    name: str
+    reader: CubeReader
+    holes: bool | None = None
+
+    @property
+    def header(self) -> CubeHeader:
+        """What the file tells."""
+        return self.reader.header
+
+    def with_mask(self, rows: slice, cols: slice) -> tuple[Cube, Mask | None]:
+        """Values (h, w, C), zero where there is no data, and where that is.
+
+        Raises:
+            ValueError: NaN or infinity in a pixel that holds data.
+        """
+        cube, mask = self.reader.read_with_mask(rows, cols)
+        mask = None if mask is None or not mask.any() else mask
+        if mask is not None:
+            cube[mask] = 0
+        if not np.isfinite(cube.sum(dtype=np.float64)):
+            bad = np.argwhere(~np.isfinite(cube))
+            row, col, band = (int(i) for i in bad[0] + (rows.start, cols.start, 0))
+            require(
+                not len(bad),
+                self.name,
+                expected="finite values",
+                received=f"{len(bad)} NaN or infinite ones in a tile, the first at {(row, col, band)}",
+                remedy="repair them or give the file a nodata value",
+            )
+        return cube, mask
+
+    def filled(self, rows: slice, cols: slice) -> Cube:
+        """Values (h, w, C), those of the nearest pixel with data where there is none."""
+        cube, mask = self.with_mask(rows, cols) if self.holes else (self.reader.read(rows, cols), None)
+        margin = FIRST_STEP
+        while mask is not None:
+            wide = self._widened(rows, cols, margin)
+            whole, hole = self.with_mask(wide.rows, wide.cols)
+            assert hole is not None
+            inner = Place(rows, cols).within(wide)
+            if not hole.all():
+                far, nearest = ndimage.distance_transform_edt(hole, return_indices=True)
+                if margin >= MOST_FAR or self._is_whole(wide) or far[inner].max() <= margin:
+                    return np.ascontiguousarray(whole[tuple(axis[inner] for axis in nearest)])
+            elif margin >= MOST_FAR or self._is_whole(wide):
+                return cube
+            margin *= 2
+        return cube
+
+    def mask(self, rows: slice, cols: slice) -> Mask | None:
+        """Where a part has no data, None for nowhere."""
+        return self.with_mask(rows, cols)[1] if self.holes else None
+
+    def _widened(self, rows: slice, cols: slice, margin: int) -> Place:
+        height, width, _ = self.reader.shape
+        return Place(
+            slice(max(0, rows.start - margin), min(height, rows.stop + margin)),
+            slice(max(0, cols.start - margin), min(width, cols.stop + margin)),
+        )
+
+    def _is_whole(self, place: Place) -> bool:
+        return place.size == self.reader.shape[:2]
+
+
+@contextmanager
+def opened_image(name: str, path: Path, *, max_gib: float, holes: bool | None = None) -> Iterator[Image]:
+    """An image file open for reading parts of it."""
+    with io.open_cube(path, max_gib=max_gib) as reader:
+        yield Image(name, reader, holes)
+
+
+def stamp(path: Path) -> Mapping[str, Any]:
+    """What tells whether a file or folder is the same as before: sizes and times, to the nanosecond."""
+    entries = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    digest = hashlib.sha256()
+    for entry in entries:
+        status = entry.stat()
+        digest.update(f"{entry.relative_to(path)} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return {"path": str(path.resolve()), "files": digest.hexdigest()}

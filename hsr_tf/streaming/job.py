@@ -1,0 +1,197 @@
+"""What a job is (plain data that every process reads from the draft), and what its tiles work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf import methods, options
+from hsr_tf.networks.fusion_model import cameras_from_dict
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.streaming.draft import Draft
+from hsr_tf.streaming.files import Cube, Image, Mask, opened_image
+from hsr_tf.streaming.grid import Place, TileGrid
+
+JOB, FOUND, SHARED = "job", "found", "shared"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done, but for what the first pass finds.
+
+    Attributes:
+        lr_hsi, hr_msi: absolute paths of X and Y.
+        method: name in the registry.
+        options: of a solver, `name=value`.
+        weights: folder of the network's model, None for methods without.
+        adapt: whether the network is adapted to each window by the solver `adapt`.
+        seed: of what a solver draws.
+        size: (h, w) of X.
+        scale: s.
+        tile: coarse pixels of a tile's side.
+        window: coarse pixels of a solver's window, None for other methods.
+        max_gib: of files that can only be read at once.
+    """
+
+    lr_hsi: str
+    hr_msi: str
+    method: str
+    options: tuple[str, ...]
+    weights: str | None
+    adapt: bool
+    seed: int
+    size: tuple[int, int]
+    scale: int
+    tile: int
+    window: int | None
+    max_gib: float
+
+    @property
+    def grid(self) -> TileGrid:
+        """Its tiles."""
+        return TileGrid(self.size, self.tile, self.scale)
+
+    def chosen(self) -> methods.Method:
+        """The method with its options."""
+        known = methods.get(self.method, methods.FUSION_KINDS)
+        if self.adapt:
+            return options.adapted(known, self.weights, self.options)
+        return options.with_options(known, self.options)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Job:
+        """The inverse of `as_dict`."""
+        rows, cols = data["size"]
+        return cls(**{**data, "options": tuple(data["options"]), "size": (rows, cols)})
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What the first pass found.
+
+    Attributes:
+        bands, channels: those of X and Y that the method is given.
+        before: (bands, C), applied to these bands of X before the method, or None.
+        after: (bands, C), applied to the estimate, or None.
+        cameras: of what the method is given.
+        holes: whether X, and Y, have pixels without data.
+    """
+
+    bands: tuple[int, ...]
+    channels: tuple[int, ...]
+    before: NDArray[np.float32] | None
+    after: NDArray[np.float32] | None
+    cameras: ObservationModel
+    holes: tuple[bool, bool]
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> Found:
+        """From plain data."""
+        before, after = (
+            None if data[name] is None else np.asarray(data[name], np.float32) for name in ("before", "after")
+        )
+        cameras = cameras_from_dict(data["cameras"])
+        assert cameras is not None
+        lr_holes, hr_holes = data["holes"]
+        return cls(
+            tuple(data["bands"]), tuple(data["channels"]), before, after, cameras, (lr_holes, hr_holes)
+        )
+
+    @property
+    def num_bands(self) -> int:
+        """Of X as the method is given it."""
+        return len(self.bands) if self.before is None else self.before.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Scenery:
+    """The images of a job, part by part as the method is given them, and the tiles that are finished.
+
+    Attributes:
+        grid: the tiles.
+        draft: where they are kept.
+        lr_hsi, hr_msi: X and Y as they are stored.
+        found: what the first pass found.
+    """
+
+    grid: TileGrid
+    draft: Draft
+    lr_hsi: Image
+    hr_msi: Image
+    found: Found
+
+    def coarse(self, place: Place) -> Cube:
+        """X of a place, (h, w, C)."""
+        cube = self.lr_hsi.filled(place.rows, place.cols)
+        if len(self.found.bands) < cube.shape[-1]:
+            cube = cube[..., list(self.found.bands)]
+        if self.found.before is not None:
+            cube = cube @ self.found.before
+        return np.ascontiguousarray(cube)
+
+    def sharp(self, place: Place) -> Cube:
+        """Y of a place, (s h, s w, c)."""
+        cube = self.hr_msi.filled(*place.finer(self.grid.scale))
+        if len(self.found.channels) < cube.shape[-1]:
+            cube = np.ascontiguousarray(cube[..., list(self.found.channels)])
+        return cube
+
+    def holes(self, place: Place) -> Mask | None:
+        """Where the estimate (s h, s w) of a place has no data, None for nowhere."""
+        coarse, scale = self.lr_hsi.mask(place.rows, place.cols), self.grid.scale
+        sharp = self.hr_msi.mask(*place.finer(scale))
+        if coarse is None:
+            return sharp
+        enlarged = coarse.repeat(scale, 0).repeat(scale, 1)
+        return enlarged if sharp is None else enlarged | sharp
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pass over tiles.
+
+    Attributes:
+        field: under which its tiles are kept; a tile that has this one is finished.
+        num_tiles: their number.
+        run: does one and keeps it.
+        conclude: what follows from all of them, done once; None for nothing.
+    """
+
+    field: str
+    num_tiles: int
+    run: Callable[[int], None]
+    conclude: Callable[[], None] | None = None
+
+
+def nothing_found(job: Job) -> Found:
+    """What the first pass works with: images of which nothing is known."""
+    spatial = SpatialDegradation(Psf(np.ones((job.scale, job.scale))), job.scale)
+    cameras = ObservationModel(spatial, SpectralResponse(np.ones((1, 1))))
+    return Found((), (), None, None, cameras, (False, False))
+
+
+@contextmanager
+def opened_scenery(job: Job, draft: Draft, found: Found | None) -> Iterator[Scenery]:
+    """The images of a job, open; for the first pass nothing is found yet."""
+    found = nothing_found(job) if found is None else found
+    with ExitStack() as stack:
+        lr_hsi, hr_msi = (
+            stack.enter_context(opened_image(name, Path(path), max_gib=job.max_gib, holes=holes))
+            for name, path, holes in zip(
+                ("lr_hsi", "hr_msi"), (job.lr_hsi, job.hr_msi), found.holes, strict=True
+            )
+        )
+        yield Scenery(job.grid, draft, lr_hsi, hr_msi, found)

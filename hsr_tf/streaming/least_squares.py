@@ -1,0 +1,213 @@
+"""`spectral_ls` of a scene that no memory holds: the map fitted to all of it, and its parts.
+
+The first stage keeps D F, the blurred features of each tile, and the triangular factor of [D F, X] of its
+coarse pixels (Demmel, Grigori, Hoemmen, Langou, "Communication-optimal parallel and sequential QR and LU
+factorizations", SIAM J. Sci. Comput. 34(1), 2012). The factors of all tiles join into that of the scene. Map,
+trust and disagreement take only inner products of these columns, so they are exactly the whole scene's.
+
+A part of the estimate then looks at few coarse pixels around it: those of the bicubic enlargement and of the
+PSF, and as far as the inverse of D D* reaches. Where conjugate gradients take that inverse (a PSF that is not
+separable or not symmetric) parts take it of a window wider by `FAR` coarse pixels, with which they agree to
+about 1e-3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from hsr_tf.bases import BREAK_EVEN, DataConsistency, least_squares, quadratic_features
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.streaming.files import Cube
+from hsr_tf.streaming.grid import Place
+from hsr_tf.streaming.job import SHARED, Scenery, Stage
+
+Tensor = Any
+FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
+FEATURES, COARSE, FACTOR, JOINED = "features", "coarse", "factor", "joined"
+
+
+@dataclass(frozen=True, eq=False)
+class SharedMap:
+    """What all parts of a scene share.
+
+    Attributes:
+        spectral_map: W, (K, C).
+        trust: t, see `DataConsistency.trust`.
+        disagreement: |X R - D Y| / |X R|.
+    """
+
+    spectral_map: NDArray[np.float32]
+    trust: float
+    disagreement: float
+
+
+@dataclass(frozen=True, eq=False)
+class MapPart:
+    """A part of the estimate.
+
+    Attributes:
+        estimate: (s h, s w, C).
+        unexplained: E, (h, w, C), what the map leaves of X after the spectral projection.
+        lr_hsi, hr_msi: X and Y there.
+    """
+
+    estimate: Cube
+    unexplained: Cube
+    lr_hsi: Cube
+    hr_msi: Cube
+
+
+class StreamedMap:
+    """`spectral_ls` in parts.
+
+    Args:
+        scenery: the images and the tiles.
+        model: the two cameras that the map is fitted for.
+    """
+
+    def __init__(self, scenery: Scenery, model: ObservationModel) -> None:
+        self._scenery, self._model = scenery, model
+        self._inverse = model.spectral.pseudo_inverse().astype(np.float32)
+        self._response = model.spectral.matrix.astype(np.float32)
+        self.consistency = DataConsistency(model)
+        reach = self.consistency.reach()
+        self.reach = FAR if reach is None else reach
+        self.blur = blurred_cells(model)
+
+    def stage(self) -> Stage:
+        """The pass that the map is fitted in."""
+        return Stage(FACTOR, len(self._scenery.grid), self._features, self._fit)
+
+    def shared(self) -> SharedMap:
+        """What the fit found."""
+        told = self._scenery.draft.told(SHARED)
+        assert told is not None
+        return SharedMap(
+            np.asarray(told["spectral_map"], np.float32), float(told["trust"]), float(told["disagreement"])
+        )
+
+    def part(self, shared: SharedMap, place: Place) -> MapPart:
+        """The estimate of a place, in coarse pixels."""
+        scenery, near = self._scenery, max(BICUBIC, self.blur)
+        around = scenery.grid.widened(place, near)
+        left, unexplained, far = self._left(shared, around)
+        solved = self.solved(unexplained, far, around)
+        sharp = scenery.sharp(around)
+        inner = place.within(around, scenery.grid.scale)
+        bands = self._bands(shared, sharp, left[around.within(far)], solved)
+        estimate = np.empty((*(s.stop - s.start for s in inner), left.shape[-1]), np.float32)
+        for where, values in bands:
+            estimate[..., where] = values[inner]
+        return MapPart(
+            estimate,
+            np.ascontiguousarray(unexplained[place.within(far)]),
+            scenery.draft.read(COARSE, scenery.grid, place),
+            np.ascontiguousarray(sharp[inner]),
+        )
+
+    def solved(self, residual: Cube, far: Place, around: Place) -> Tensor:
+        """(D D*)^-1 of a coarse image on `far`, (1, h, w, C) of what lies in `around`."""
+        solution = self.consistency.solve(ops.convert_to_tensor(residual[None]))
+        rows, cols = around.within(far)
+        return solution[:, rows, cols]
+
+    def _features(self, index: int) -> None:
+        """D F and X of a tile, and the factor of both."""
+        grid, draft = self._scenery.grid, self._scenery.draft
+        place = grid.place(index)
+        around = grid.widened(place, self.blur)
+        features = quadratic_features(ops.convert_to_tensor(self._scenery.sharp(around)[None]))
+        blurred = ops.convert_to_numpy(self._model.spatial.forward(features))[0][place.within(around)]
+        lr_hsi = self._scenery.coarse(place)
+        columns = np.concatenate([blurred, lr_hsi], -1).reshape(-1, blurred.shape[-1] + lr_hsi.shape[-1])
+        draft.save(FEATURES, index, blurred)
+        draft.save(COARSE, index, lr_hsi)
+        draft.save(FACTOR, index, _triangle(columns))
+
+    def _fit(self) -> None:
+        """Join the factors, and keep what all parts share."""
+        grid, draft = self._scenery.grid, self._scenery.draft
+        factor = draft.load(FACTOR, 0)
+        for index in range(1, len(grid)):
+            factor = _triangle(np.concatenate([factor, draft.load(FACTOR, index)]))
+        draft.save(JOINED, 0, factor)
+        found = fitted(factor, grid.size[0] * grid.size[1], self._model)
+        draft.tell(
+            SHARED,
+            {
+                "spectral_map": found.spectral_map.tolist(),
+                "trust": found.trust,
+                "disagreement": found.disagreement,
+            },
+        )
+
+    def _left(self, shared: SharedMap, around: Place) -> tuple[Cube, Cube, Place]:
+        """L and E as far around a place as the inverse reaches, and where that is."""
+        scenery = self._scenery
+        far = scenery.grid.widened(around, self.reach)
+        lr_hsi, blurred = (scenery.draft.read(f, scenery.grid, far) for f in (COARSE, FEATURES))
+        left = lr_hsi - blurred @ shared.spectral_map
+        gap = blurred[..., 1 : 1 + self._response.shape[1]] - blurred @ (shared.spectral_map @ self._response)
+        return left, left - gap @ self._inverse, far
+
+    def _bands(
+        self, shared: SharedMap, sharp: Cube, left: Cube, solved: Tensor
+    ) -> Iterator[tuple[slice, Cube]]:
+        """The estimate, some bands at a time, as `hsr_tf.band_groups` has it."""
+        features = quadratic_features(ops.convert_to_tensor(sharp))
+        gap = sharp - ops.matmul(features, ops.convert_to_tensor(shared.spectral_map @ self._response))
+        trust, scale = shared.trust, self._model.scale
+        for start in range(0, left.shape[-1], BANDS_AT_ONCE):
+            bands = slice(start, start + BANDS_AT_ONCE)
+            part = ops.matmul(features, ops.convert_to_tensor(shared.spectral_map[:, bands]))
+            if trust < 1:
+                plain = bicubic_enlarge(ops.convert_to_tensor(left[None, ..., bands]), scale)
+                part = part + (1 - trust) * plain[0]
+            if trust > 0:
+                part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
+                part = part + trust * self._model.spatial.adjoint(solved[..., bands])[0]
+            yield bands, np.asarray(ops.convert_to_numpy(part))
+
+
+def fitted(factor: NDArray[np.float64], num_pixels: int, model: ObservationModel) -> SharedMap:
+    """Map, trust and disagreement from the triangular factor of [D F, X] of a scene.
+
+    Args:
+        factor: (n, K + C) with the inner products of the columns.
+        num_pixels: coarse pixels of the scene.
+        model: the two cameras.
+    """
+    num_bands, num_channels = model.spectral.matrix.shape
+    features, lr_hsi = factor[:, :-num_bands], factor[:, -num_bands:]
+    level = np.sqrt(len(factor) / num_pixels)  # least_squares takes means over the rows
+    columns = (ops.convert_to_tensor(level * part[None]) for part in (features, lr_hsi))
+    spectral_map = np.asarray(ops.convert_to_numpy(least_squares(*columns)))[0]
+    seen = lr_hsi @ model.spectral.matrix
+    apart = _energy(seen - features[:, 1 : 1 + num_channels]) / (_energy(seen) + 1e-30)
+    allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
+    trust = 1.0 / (1.0 + (apart / max(allowed * BREAK_EVEN**2, 1e-10)) ** 2)
+    return SharedMap(spectral_map.astype(np.float32), trust, float(np.sqrt(apart)))
+
+
+def blurred_cells(model: ObservationModel) -> int:
+    """Coarse pixels on each side of its own that a coarse pixel sees through the PSF."""
+    spatial, taps = model.spatial, model.spatial.psf.kernel.shape
+    before = max(0, -min(spatial.offsets))
+    after = max(0, *(o + n - spatial.scale for o, n in zip(spatial.offsets, taps, strict=True)))
+    return -(-max(before, after) // spatial.scale)
+
+
+def _triangle(columns: NDArray[Any]) -> NDArray[np.float64]:
+    """R of the columns' QR factorisation."""
+    return np.asarray(np.linalg.qr(columns.astype(np.float64), mode="r"))
+
+
+def _energy(values: NDArray[np.float64]) -> float:
+    return float(np.square(values).sum())

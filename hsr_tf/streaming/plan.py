@@ -1,0 +1,110 @@
+"""How large the tiles of a method may be within a limit of memory.
+
+A tile's window takes so many bytes a sharp pixel. For closed forms and solvers these are measured; for
+networks they follow from the tensors that the network holds at once, which the measured peaks bear out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+
+from hsr_tf import checks
+from hsr_tf.methods import Method
+from hsr_tf.networks import pretrained
+from hsr_tf.networks.reach import network_reach
+from hsr_tf.solvers.solver import LARGEST_SIDE
+from hsr_tf.streaming.grid import best_tile
+from hsr_tf.streaming.memory import SPARE_BYTES, in_words, resident_bytes
+from hsr_tf.streaming.networks import floats_a_pixel
+
+MAP_CUBES, MAP_BYTES = 2.5, 700.0
+SOLVER_BYTES = 3300.0
+COARSE_CUBES = 8.0
+SMALLEST_TILE, LARGEST_TILE = 8, 2048
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a method takes.
+
+    Attributes:
+        bytes_a_pixel: of a tile's window, a sharp pixel.
+        margin: coarse pixels on each side of a tile that belong to its window.
+    """
+
+    bytes_a_pixel: float
+    margin: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sides in coarse pixels.
+
+    Attributes:
+        tile: of a tile.
+        window: of a solver's window, None for other methods.
+    """
+
+    tile: int
+    window: int | None
+
+
+def demand(method: Method, weights: str | None, num_bands: int, scale: int) -> Demand:
+    """What tiles of a method take."""
+    cube = 4.0 * num_bands
+    coarse = COARSE_CUBES * cube / scale**2
+    if method.kind != "network":
+        return Demand(MAP_CUBES * cube + MAP_BYTES + coarse, 4)
+    assert weights is not None
+    model = pretrained.load_model(Path(weights))
+    reach = network_reach(model.network)
+    inner = -(-reach // scale) + 4 if model.config.base == "spectral_ls" and reach else model.reach
+    return Demand(4.0 * floats_a_pixel(model) + 4.0 * cube + coarse, inner or 0)
+
+
+def whole_bytes(method: Method, size: tuple[int, int], needs: Demand, num_bands: int) -> float:
+    """What a scene of `size` sharp pixels takes at once, beside the program itself."""
+    own = SOLVER_BYTES if method.kind == "solver" else needs.bytes_a_pixel
+    side = 1.5 * LARGEST_SIDE
+    held = min(size[0] * size[1], side**2) if method.kind == "solver" else size[0] * size[1]
+    return own * held + 12.0 * num_bands * size[0] * size[1] + SPARE_BYTES
+
+
+def planned(method: Method, size: tuple[int, int], scale: int, needs: Demand, limit: int) -> Plan:
+    """The largest tiles, and windows of a solver, that stay within a limit.
+
+    Args:
+        method: that is run.
+        size: (h, w) of X.
+        scale: s.
+        needs: of the method.
+        limit: bytes, of which the program itself takes what it holds now.
+
+    Raises:
+        ValueError: a limit that leaves no room for a tile; the message tells one that would do.
+    """
+    held = resident_bytes() + SPARE_BYTES
+    most = _most(limit - held, needs, scale)
+    smallest = held + needs.bytes_a_pixel * (scale * (SMALLEST_TILE + 2 * needs.margin)) ** 2
+    if method.kind == "solver":
+        smallest = max(smallest, held + SOLVER_BYTES * (1.5 * scale * SMALLEST_TILE) ** 2)
+    checks.require(
+        limit >= smallest,
+        "memory_limit",
+        expected=f"{in_words(1.01 * smallest)} or more for {method.name} at x{scale}",
+        received=in_words(limit),
+        remedy=f"raise it (the program itself takes {in_words(held)})",
+    )
+    tile = best_tile(size, scale, min(most, max(SMALLEST_TILE, LARGEST_TILE // scale)))
+    if method.kind != "solver":
+        return Plan(tile, None)
+    side = isqrt(int((limit - held) / SOLVER_BYTES)) / 1.5
+    return Plan(tile, max(SMALLEST_TILE, int(min(side, LARGEST_SIDE)) // scale))
+
+
+def _most(num_bytes: float, needs: Demand, scale: int) -> int:
+    """Coarse pixels of the side of a tile that so many bytes hold."""
+    side = isqrt(max(0, int(num_bytes / needs.bytes_a_pixel))) // scale
+    return max(SMALLEST_TILE, side - 2 * needs.margin)
