@@ -23,6 +23,12 @@ from hsr_tf.io.stream import CubeHeader
 
 RETRIES = 5
 STORE, WRITTEN = "store.zarr", "written"
+# A worker that computes holds Python's lock for seconds, and one that starts loads TensorFlow first.
+PATIENCE = {
+    "distributed.comm.timeouts.connect": "300s",
+    "distributed.comm.timeouts.tcp": "300s",
+    "distributed.scheduler.worker-ttl": "30 minutes",
+}
 LOCAL = re.compile(r"local(?::([1-9][0-9]*))?")
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 ONE_THREAD = dict.fromkeys(THREADS, "1")
@@ -96,9 +102,11 @@ def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
     )
     with ExitStack() as stack:
         try:
+            import dask
             from distributed import Client, LocalCluster
         except ImportError as error:
             raise OSError("dask: distributed is not installed; pip install 'hsr_tf[dask]'") from error
+        stack.enter_context(dask.config.set(PATIENCE))
         if local is None:
             client = _client(Client, address)
             stack.callback(client.close)

@@ -32,7 +32,17 @@ from tests.networks.test_image_conformance import inputs_of
 
 SIZES = ((24, 40), (31, 24), (25, 25))
 CELLS = ((6, 10), (9, 7), (8, 8))
-SLOW = {"dbpn", "ikc", "kbpn", "srmdnf", "srresnet_concat", "srresnet_sft", "spectral_resnet", "dhsis"}
+SLOW = {
+    "dbpn",
+    "ikc",
+    "kbpn",
+    "srmdnf",
+    "srresnet_concat",
+    "srresnet_sft",
+    "ssf_resnet",
+    "spectral_resnet",
+    "dhsis",
+}
 LARGEST = {"float32": 1e-4, "float16": 5e-3, "dynamic": 0.08}
 Inputs = dict[str, np.ndarray]
 
@@ -98,13 +108,13 @@ def difference(model: TFLiteModel, one: Exported, inputs: Inputs) -> float:
 
 
 def networks() -> list[Any]:
-    """Every network of the registry, and the bases a fusion model may have; the costly ones are slow."""
+    """Every network of the registry, and the bases a fusion model may have; the costly ones are slow.
+
+    (tests/networks/test_conversion.py converts one over spectral_ls always.)
+    """
     cases = [(name, "none") for name in [*methods.names("image_network"), *methods.names("network")]]
     cases += [("ms_ssfnet", base) for base in ("bicubic", "spectral_ls", "sylvester")]
-    cases.append(("ssf_resnet", "spectral_ls"))
-    slow = {("ms_ssfnet", base) for base in ("bicubic", "spectral_ls", "sylvester")} | {
-        ("ssf_resnet", "none")
-    }
+    slow = {*cases[-3:]}
     return [
         pytest.param(*case, marks=[pytest.mark.slow] if case[0] in SLOW or case in slow else [])
         for case in cases

@@ -58,6 +58,7 @@ class Shelf:
         name = name or method
         if name not in self.given:
             one = self.exports.get(method, base)
+            (self.root / name).mkdir()
             with replacing_folder(self.root / name / "1") as draft:
                 shutil.copytree(one.folder, draft, dirs_exist_ok=True)
             eventually(lambda: name in {loaded.name for loaded in self.server.catalog.available()})

@@ -88,6 +88,7 @@ def test_other_numbers_of_channels(sharp: np.ndarray, num_channels: int) -> None
     assert found.srf is not None and found.srf.shape == (BANDS, num_channels)
 
 
+@pytest.mark.slow
 def test_two_runs_are_equal(sharp: np.ndarray) -> None:
     pair = observed(sharp)
     runs = [blind(pair, num_steps=3) for _ in range(2)]

@@ -166,7 +166,7 @@ def test_with_noise_early_stopping_keeps_the_quality_that_more_steps_would_lose(
     assert many > quality(400, hold_out=False) + 1.0
 
 
-@pytest.mark.parametrize("levels", [0, 2])
+@pytest.mark.parametrize("levels", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_the_same_seed_gives_the_same_bits(levels: int) -> None:
     model = cameras(6)
     lr_hsi, hr_msi = pair(mixture(24, 36, 6), model)

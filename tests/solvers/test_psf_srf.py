@@ -116,7 +116,13 @@ def test_noise_costs_little() -> None:
     assert found.srf.min() >= 0
 
 
-@pytest.mark.parametrize("kernel", [gaussian_psf(4).kernel, box_psf(4).kernel], ids=["gaussian", "box"])
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        pytest.param(gaussian_psf(4).kernel, id="gaussian"),
+        pytest.param(box_psf(4).kernel, id="box", marks=pytest.mark.slow),
+    ],
+)
 def test_channels_much_narrower_than_a_colour_camera_s_are_found(kernel: Array) -> None:
     """72 collinear bands and channels of a few of them, as satellites have: the first prior is too wide."""
     cube = ndimage.gaussian_filter1d(scene(96, 80, 72, smoothing=1.5), 2.0, axis=2)

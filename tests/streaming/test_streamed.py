@@ -80,7 +80,7 @@ def test_the_output_tells_bands_grid_and_cameras(tmp_path: Path) -> None:
     assert told.metadata["trust"] == pytest.approx(whole.metadata["trust"], abs=1e-4)
 
 
-@pytest.mark.parametrize("method", ["spectral_ls", "ms_ssfnet"])
+@pytest.mark.parametrize("method", ["spectral_ls", pytest.param("ms_ssfnet", marks=pytest.mark.slow)])
 def test_holes_and_dead_bands_are_repaired_as_in_the_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
@@ -104,7 +104,7 @@ def test_holes_and_dead_bands_are_repaired_as_in_the_whole(
     assert np.abs(io.load(tmp_path / "z.h5").cube - found.cube).max() < 1e-5
 
 
-@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("noisy", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_solver_in_windows_is_that_of_the_whole(tmp_path: Path, noisy: bool) -> None:
     pair = write_pair(tmp_path, (96, 136, 31))
     if noisy:
@@ -134,7 +134,10 @@ def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "LARGEST_SIDE", 8 * WINDOW)
 
 
-@pytest.mark.parametrize("tiles", [3, 17, 30])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("tiles", [17, pytest.param(3, marks=SLOW), pytest.param(30, marks=SLOW)])
 def test_a_run_that_was_ended_goes_on_to_the_same_bytes(tmp_path: Path, tiles: int) -> None:
     write_pair(tmp_path)
     fuse_files(request_for(tmp_path))
