@@ -8,6 +8,7 @@ died to others. The output is a Zarr store with one chunk a tile, which takes it
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -120,6 +121,7 @@ def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
                 processes=True,
                 host="127.0.0.1",
                 dashboard_address=None,
+                silence_logs=logging.ERROR,
                 memory_limit=None,
                 env={**ONE_THREAD, "TF_CPP_MIN_LOG_LEVEL": "3"},
             )
