@@ -152,28 +152,55 @@ def _views(network: FusionNetwork, starts: Mapping[str, View]) -> View | None:
         if isinstance(layer, layers.InputLayer):
             seen[id(layer.output)] = starts[layer.name]
             continue
-        found = _through(layer, _joined([seen[id(tensor)] for tensor in keras.tree.flatten(layer.input)]))
+        found = through(layer, _joined([seen[id(tensor)] for tensor in keras.tree.flatten(layer.input)]))
         if found is None:
             return None
         seen[id(layer.output)] = found
     return seen[id(network.output["estimate"])]
 
 
-def _through(layer: layers.Layer, view: View) -> View | None:
-    """The view of a layer's output, of that of its input."""
+def through(layer: layers.Layer, view: View) -> View | None:
+    """The view of a layer's output, of that of its input; None for a layer that is not known."""
     if isinstance(layer, POINTWISE):
         return view
-    if isinstance(layer, layers.Conv2D) and layer.padding == "same" and set(layer.strides) == {1}:
-        beyond = (max(layer.kernel_size) - 1) * max(layer.dilation_rate)
-        return view.widened(view.spacing * (beyond // 2), view.spacing * (beyond - beyond // 2))
-    if isinstance(layer, layers.Conv2DTranspose) and layer.padding == "same":
-        factor, size = layer.strides[0], max(layer.kernel_size)
-        return view.enlarged(factor, _transposed_taps(factor, size))
+    if _is_plain_conv(layer):
+        width = _width(layer)
+        return view.widened(view.spacing * (width // 2), view.spacing * (width - width // 2))
     if isinstance(layer, layers.MaxPooling2D):
         return view.reduced(layer.pool_size[0])
-    if isinstance(layer, BicubicEnlarge):
-        return view.enlarged(layer.scale, _bicubic_taps(layer.scale))
-    return None
+    taps = _enlarging_taps(layer)
+    return None if taps is None else view.enlarged(len(taps), taps)
+
+
+def beyond(layer: layers.Layer) -> tuple[float, int]:
+    """How a layer that `through` knows widens what is looked at.
+
+    Returns:
+        New samples a sample of its input, along one side, and the samples that a new one looks at beyond its own.
+    """
+    if _is_plain_conv(layer):
+        return 1, _width(layer) - _width(layer) // 2
+    if isinstance(layer, layers.MaxPooling2D):
+        return 1 / layer.pool_size[0], 0
+    taps = _enlarging_taps(layer) or [(0, 0)]
+    return len(taps), max(max(-first, last) for first, last in taps)
+
+
+def _is_plain_conv(layer: layers.Layer) -> bool:
+    known = isinstance(layer, layers.Conv2D) and not isinstance(layer, layers.Conv2DTranspose)
+    return known and layer.padding == "same" and set(layer.strides) == {1}
+
+
+def _width(layer: layers.Layer) -> int:
+    """Samples that a convolution spans beside the one in its middle."""
+    return (max(layer.kernel_size) - 1) * max(layer.dilation_rate)
+
+
+def _enlarging_taps(layer: layers.Layer) -> list[tuple[int, int]] | None:
+    """First and last input of every phase of a layer that enlarges, None for others."""
+    if isinstance(layer, layers.Conv2DTranspose) and layer.padding == "same":
+        return _transposed_taps(layer.strides[0], max(layer.kernel_size))
+    return _bicubic_taps(layer.scale) if isinstance(layer, BicubicEnlarge) else None
 
 
 def _joined(views: list[View]) -> View:

@@ -3,7 +3,8 @@
 Over the base "spectral_ls" the parts are cut where the whole computation has its seams: the map is fitted to
 the scene (`least_squares`), a tile of base and network looks no further than the network's own layers, and
 the last projection, which looks far, is added when all tiles are there, from the coarse image of what they
-leave of X. A tile is so widened by the network's layers alone, 6 coarse pixels of the shipped models' 25.
+leave of X. A tile is so widened by the network's layers alone, 5 or 6 coarse pixels of the shipped models' 25,
+and most of the layers by less (`hsr_tf.networks.inner`).
 
 Other models are asked about windows that are wider by all that an estimated pixel looks at
 (`FusionModel.reach`).
@@ -16,6 +17,7 @@ from keras import ops
 
 from hsr_tf import checks
 from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.reach import network_reach
 from hsr_tf.streaming.files import Cube
 from hsr_tf.streaming.job import Scenery, Stage
@@ -34,13 +36,11 @@ class BasedNetwork:
 
     def __init__(self, scenery: Scenery, model: FusionModel) -> None:
         assert model.cameras is not None
-        self._scenery, self._network, self._cameras = scenery, model.network, model.cameras
+        self._scenery, self._cameras = scenery, model.cameras
         self._consistent = model.config.consistent
         self._map = StreamedMap(scenery, model.cameras)
-        reach = network_reach(model.network)
-        _require_reach(reach, model)
-        assert reach is not None
-        self._margin = -(-reach // model.cameras.scale)
+        _require_reach(network_reach(model.network), model)
+        self._network = InnerNetwork(model.network)
 
     def stages(self) -> list[Stage]:
         """The fit of the map and the network."""
@@ -70,7 +70,7 @@ class BasedNetwork:
         scenery, scale = self._scenery, self._scenery.grid.scale
         place = scenery.grid.place(index)
         seen = scenery.grid.widened(place, self._map.blur if self._consistent else 0)
-        window = scenery.grid.widened(seen, self._margin)
+        window = scenery.grid.widened(seen, self._network.margin)
         part = self._map.part(self._map.shared(), window)
         guide = np.concatenate([part.lr_hsi, part.unexplained], -1)
         given = {
@@ -80,7 +80,7 @@ class BasedNetwork:
         inner = seen.within(window, scale)
         base, hr_msi = part.estimate[inner].copy(), part.hr_msi[inner]
         del part
-        free = np.asarray(self._network.predict_on_batch(given)["estimate"], np.float32)[0][inner] + base
+        free = self._network.estimate(given, seen.margins(window)) + base
         del given, base
         own = place.within(seen, scale)
         if self._consistent:
