@@ -7,7 +7,8 @@ two results are compared byte by byte. With --workers the largest size is also f
 processes of a local Dask cluster, in turns.
 
 Figures: seconds of the whole process, Mpixel/s of the fusion itself as the command tells it, the same per
-second of processor time, peak memory.
+second of processor time, peak memory; and, of three sizes or more, the straight line through the processor
+time over the pixels that is nearest in relative terms, with how far from it the sizes lie.
 """
 
 from __future__ import annotations
@@ -173,18 +174,37 @@ def measure(method: str, pairs: dict[int, tuple[Path, Path]], folder: Path) -> N
     print(
         f"\n| {method} | wall s | Mpixel/s | Mpixel/s a core | peak GB |\n| --- | ---: | ---: | ---: | ---: |"
     )
+    taken: dict[int, float] = {}
     for size, pair in pairs.items():
         output = folder / f"z{size}.h5"
         output.unlink(missing_ok=True)
         run, area = run_fuse(pair, output, method), size**2 / 1e6
+        taken[size] = run.processor
         rates = f"{area / run.told:.3f} | {area / run.processor:.3f}"
         print(f"| {size} | {run.wall:.1f} | {rates} | {run.peak_bytes / 1e9:.2f} |", flush=True)
+    if len(taken) > 2:
+        print(growth(taken))
     if FLAGS.kills:
         size, pair = list(pairs.items())[-1]
         killed = folder / "killed.h5"
         run_killed(pair, killed, method, FLAGS.kills)
         same = filecmp.cmp(killed, folder / f"z{size}.h5", shallow=False)
         print(f"killed {FLAGS.kills} times and resumed: {'the same bytes' if same else 'OTHER BYTES'}")
+
+
+def growth(taken: dict[int, float]) -> str:
+    """How processor time grows with the number of pixels.
+
+    Args:
+        taken: processor seconds by the side of the scene in pixels.
+    """
+    areas = np.asarray([size**2 / 1e6 for size in taken])
+    seconds = np.asarray(list(taken.values()))
+    columns = np.stack([np.ones_like(areas), areas], 1) / seconds[:, None]
+    start, slope = np.linalg.lstsq(columns, np.ones_like(areas), rcond=None)[0]
+    apart = (seconds / (start + slope * areas) - 1) * 100
+    told = ", ".join(f"{size}: {value:+.0f} %" for size, value in zip(taken, apart, strict=True))
+    return f"processor time: {start:.1f} s + {slope:.2f} s a megapixel; away from this line: {told}"
 
 
 def measure_workers(pair: tuple[Path, Path], size: int, method: str, folder: Path) -> None:

@@ -3,8 +3,8 @@
 Over the base "spectral_ls" the parts are cut where the whole computation has its seams: the map is fitted to
 the scene (`least_squares`), a tile of base and network looks no further than the network's own layers, and
 the last projection, which looks far, is added when all tiles are there, from the coarse image of what they
-leave of X. A tile is so widened by the network's layers alone, 5 or 6 coarse pixels of the shipped models' 25,
-and most of the layers by less (`hsr_tf.networks.inner`).
+leave of X. A tile is so widened by the network's layers alone, 4 coarse pixels of the shipped models' 25, and
+the dear layers by less (`hsr_tf.networks.inner`).
 
 Other models are asked about windows that are wider by all that an estimated pixel looks at
 (`FusionModel.reach`).

@@ -22,6 +22,8 @@ from hsr_tf.streaming.networks import floats_a_pixel
 MAP_CUBES, MAP_BYTES = 2.5, 700.0
 SOLVER_BYTES = 3300.0
 COARSE_CUBES = 8.0
+# the layers that take most memory see little more than a tile (`hsr_tf.networks.inner`)
+CUT_MARGIN = 3
 SMALLEST_TILE, LARGEST_TILE = 8, 2048
 
 
@@ -59,9 +61,8 @@ def demand(method: Method, weights: str | None, num_bands: int, scale: int) -> D
         return Demand(MAP_CUBES * cube + MAP_BYTES + coarse, 4)
     assert weights is not None
     model = pretrained.load_model(Path(weights))
-    reach = network_reach(model.network)
-    inner = -(-reach // scale) + 4 if model.config.base == "spectral_ls" and reach else model.reach
-    return Demand(4.0 * floats_a_pixel(model) + 4.0 * cube + coarse, inner or 0)
+    cut = model.config.base == "spectral_ls" and network_reach(model.network) is not None
+    return Demand(4.0 * floats_a_pixel(model) + 4.0 * cube + coarse, CUT_MARGIN if cut else model.reach or 0)
 
 
 def whole_bytes(method: Method, size: tuple[int, int], needs: Demand, num_bands: int) -> float:
