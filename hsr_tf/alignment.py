@@ -1,33 +1,83 @@
 """Two georeferenced images brought onto grids that nest: s x s sharp pixels a coarse one, on common ground.
 
 The ratio and the offset come from the transforms of the two files (`hsr_tf.grids` says which image is
-resampled when). Resampling and coordinate systems are GDAL's, by rasterio: cubic convolution, wider where
-pixels become larger, with the exact map of every pixel instead of GDAL's usual approximation to an eighth of
-a pixel. Images without a grid are paired by their sizes, as they were.
+resampled when, `hsr_tf.reprojection` how). What is to be done follows from grids and sizes alone, so that
+images in files are aligned as those in memory are. Images without a grid are paired by their sizes, as they
+were.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Protocol
 
 import numpy as np
-from rasterio import warp
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
-from rasterio.errors import CRSError
-from rasterio.transform import Affine
 
 from hsr_tf import checks
+from hsr_tf.coordinates import coordinate_systems, pixel_map, system_name
 from hsr_tf.georeference import Georeference
-from hsr_tf.grids import COARSE, SHARP, GridPlan, PixelMap, Places, plan_grids
+from hsr_tf.grids import COARSE, NONE, SHARP, GridPlan, plan_grids
+from hsr_tf.reprojection import Cube, Mask, Reprojection
 from hsr_tf.scene import Observation, Scene
 
-BANDS_AT_ONCE = 32
 SMALLEST_TOLD_SHIFT = 0.01
-PLANE = CRS.from_epsg(3857)
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+
+class Placed(Protocol):
+    """An image that may tell where it lies: a `Scene`, or the header of a file."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+
+    @property
+    def georeference(self) -> Georeference | None:
+        """Its grid, or None."""
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What is done to one of two images: turned round, then cropped, then resampled, or nothing.
+
+    Attributes:
+        axes: turned round along these first, 0 for rows and 1 for columns.
+        rows, cols: the pixels that are kept.
+        grid: of the outcome.
+        size: (rows, columns) of the outcome.
+        reprojection: of the kept pixels onto the grid, or None.
+    """
+
+    axes: tuple[int, ...]
+    rows: slice
+    cols: slice
+    grid: Georeference
+    size: tuple[int, int]
+    reprojection: Reprojection | None = None
+
+    def changes(self, image: Placed) -> bool:
+        """Whether the outcome is not the image itself."""
+        whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
+        return bool(self.axes) or (self.rows, self.cols) != whole or self.reprojection is not None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How two images are brought together.
+
+    Attributes:
+        scale: s.
+        lr_hsi, hr_msi: what is done to each.
+        told: the same in words, one line each.
+        plan: how the grids nest.
+    """
+
+    scale: int
+    lr_hsi: Fitting
+    hr_msi: Fitting
+    told: tuple[str, ...]
+    plan: GridPlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,33 +106,88 @@ def align(lr_hsi: Scene, hr_msi: Scene) -> Aligned:
         ValueError: no common ground, coarse pixels that are no larger than the sharp ones, a coordinate
             system that is not understood; without grids, sizes that do not divide.
     """
+    pairing = pair_by_grids(lr_hsi, hr_msi)
+    if pairing is None:
+        return Aligned(Observation.from_pair(lr_hsi, hr_msi), paired_by_size(lr_hsi, hr_msi))
+    images = fitted(lr_hsi, pairing.lr_hsi), fitted(hr_msi, pairing.hr_msi)
+    return Aligned(Observation(*images, pairing.scale), pairing.told, pairing.plan)
+
+
+def pair_by_grids(lr_hsi: Placed, hr_msi: Placed) -> Pairing | None:
+    """How two images are brought together by their grids; None where one of them tells none.
+
+    Args:
+        lr_hsi: grid and size of the coarse cube.
+        hr_msi: those of the sharp image.
+
+    Raises:
+        ValueError: as `align`, of images with grids.
+    """
     if not (is_placed(lr_hsi) and is_placed(hr_msi)):
-        told = _one_sided(lr_hsi, hr_msi)
-        return Aligned(Observation.from_pair(lr_hsi, hr_msi), told)
-    coarse, told = _same_way_up(lr_hsi, hr_msi)
-    plan = plan_alignment(_grid(coarse), coarse.shape[:2], _grid(hr_msi), hr_msi.shape[:2])
-    lr_part = _part(coarse, plan.lr_rows, plan.lr_cols)
-    hr_part = _part(hr_msi, plan.hr_rows, plan.hr_cols)
-    cells = (hr_part.shape[0] // plan.scale, hr_part.shape[1] // plan.scale)
+        return None
+    axes, coarse, sharp = _turned(lr_hsi, hr_msi), _grid(lr_hsi), _grid(hr_msi)
+    coarse = _turned_grid(coarse, lr_hsi.shape[:2], axes)
+    plan = plan_alignment(coarse, lr_hsi.shape[:2], sharp, hr_msi.shape[:2])
+    lr_part = _cropped(axes, coarse, plan.lr_rows, plan.lr_cols)
+    hr_part = _cropped((), sharp, plan.hr_rows, plan.hr_cols)
     if plan.resampled == COARSE:
-        lr_part = resampled(coarse, _grid(hr_part).coarser(plan.scale), cells)
+        rows, cols = (length // plan.scale for length in hr_part.size)
+        lr_part = _resampled(lr_part, hr_part.grid.coarser(plan.scale), (rows, cols))
     elif plan.resampled == SHARP:
-        size = (lr_part.shape[0] * plan.scale, lr_part.shape[1] * plan.scale)
-        hr_part = resampled(hr_msi, _grid(lr_part).coarser(1 / plan.scale), size)
-    observation = Observation(lr_part, hr_part, plan.scale)
-    lines = (
-        *told,
+        rows, cols = (length * plan.scale for length in lr_part.size)
+        hr_part = _resampled(hr_part, lr_part.grid.coarser(1 / plan.scale), (rows, cols))
+    told = (
+        *_turned_line(axes),
         *_one_system(lr_hsi, hr_msi),
         *_scale_line(lr_hsi, hr_msi, plan),
-        *_lines(lr_hsi, hr_msi, observation, plan),
+        *_lines((lr_hsi, hr_msi), (lr_part, hr_part), plan),
     )
-    return Aligned(observation, lines, plan)
+    return Pairing(plan.scale, lr_part, hr_part, told, plan)
 
 
-def is_placed(scene: Scene) -> bool:
-    """Whether a scene tells where it lies: a grid that is not the one that readers take for want of any."""
-    grid = scene.georeference
+def fitted(scene: Scene, fitting: Fitting) -> Scene:
+    """A scene brought onto the common ground; what it does not cover is masked.
+
+    Raises:
+        ValueError: no pixel with data falls on the grid.
+    """
+    if not fitting.changes(scene):
+        return scene
+    kept = (fitting.rows, fitting.cols)
+    cube = np.flip(scene.cube, fitting.axes)[kept]
+    mask = None if scene.nodata_mask is None else np.flip(scene.nodata_mask, fitting.axes)[kept]
+    if fitting.reprojection is not None:
+        cube, hole = _reprojected(fitting.reprojection, cube, mask)
+        mask = hole if hole.any() else None
+        checks.require(
+            not hole.all(),
+            scene.name or "scene",
+            expected="data on the common ground",
+            received="none",
+            remedy="check the coordinate systems and nodata values of both files",
+        )
+    return replace(scene, cube=cube, nodata_mask=mask, georeference=fitting.grid)
+
+
+def _reprojected(onto: Reprojection, cube: Cube, mask: Mask | None) -> tuple[Cube, Mask]:
+    rows, cols = (slice(0, length) for length in onto.target_size)
+
+    def part(*place: slice) -> tuple[Cube, Mask | None]:
+        return cube[place], None if mask is None else mask[place]
+
+    return onto.window(part, rows, cols, num_bands=cube.shape[-1])
+
+
+def is_placed(image: Placed) -> bool:
+    """Whether an image tells where it lies: a grid that is not the one that readers take for want of any."""
+    grid = image.georeference
     return grid is not None and (grid.crs is not None or grid.transform != UNPLACED)
+
+
+def paired_by_size(lr_hsi: Placed, hr_msi: Placed) -> tuple[str, ...]:
+    """A line where only one of two images tells where it lies."""
+    placed = [name for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if is_placed(image)]
+    return (f"only {placed[0]} tells where it lies; paired by size",) if placed else ()
 
 
 def plan_alignment(
@@ -95,7 +200,7 @@ def plan_alignment(
     """
     plan = plan_grids(pixel_map(coarse, sharp), lr_size, hr_size)
     if plan is None:
-        systems = _systems(coarse, sharp)
+        systems = coordinate_systems(coarse, sharp)
         here, there = _extent(coarse, lr_size, systems[0]), _extent(sharp, hr_size, systems[1])
         checks.require(
             False,
@@ -108,186 +213,73 @@ def plan_alignment(
     return plan
 
 
-def pixel_map(coarse: Georeference, sharp: Georeference) -> PixelMap:
-    """Places on one grid to places on the other; a system that one of them does not tell is the other's.
-
-    Raises:
-        ValueError: a coordinate system that is not understood.
-    """
-    systems = _systems(coarse, sharp)
-    straight = systems[0] == systems[1]
-
-    def to_sharp(places: Places) -> Places:
-        x, y = _placed(coarse.at, places)
-        if not straight:
-            x, y = _transformed(systems, x, y)
-        return np.stack(_placed(sharp.pixel, np.stack([x, y], 1)), 1)
-
-    return PixelMap(to_sharp, straight)
+def _grid(image: Placed) -> Georeference:
+    assert image.georeference is not None
+    return image.georeference
 
 
-def _transformed(systems: tuple[CRS, CRS], x: Places, y: Places) -> tuple[Places, Places]:
-    """Places of one coordinate system in another."""
-    try:
-        first, second = warp.transform(*systems, x, y)
-    except Exception as error:  # GDAL's errors have no public class of their own
-        reason = " ".join(str(error).split())[:120]
-        names = f"{_name(systems[0])} to {_name(systems[1])}"
-        raise ValueError(
-            f"lr_hsi: expected places that both coordinate systems know ({names}), got x {np.min(x):.6g} to "
-            f"{np.max(x):.6g}, y {np.min(y):.6g} to {np.max(y):.6g} ({reason}); check the transform and the "
-            "coordinate system of both files"
-        ) from error
-    return np.asarray(first), np.asarray(second)
+def _cropped(axes: tuple[int, ...], grid: Georeference, rows: slice, cols: slice) -> Fitting:
+    size = rows.stop - rows.start, cols.stop - cols.start
+    whole = rows.start == cols.start == 0
+    return Fitting(axes, rows, cols, grid if whole else grid.window(rows.start, cols.start), size)
 
 
-def _placed(convert: Callable[..., Any], places: Places) -> tuple[Places, Places]:
-    """A conversion of two numbers, of two columns at once."""
-    first, second = convert(places[:, 0], places[:, 1])
-    return first, second
+def _resampled(part: Fitting, grid: Georeference, size: tuple[int, int]) -> Fitting:
+    return replace(part, grid=grid, size=size, reprojection=Reprojection(part.grid, part.size, grid, size))
 
 
-def resampled(scene: Scene, grid: Georeference, size: tuple[int, int]) -> Scene:
-    """A scene on another grid of (rows, columns), by cubic convolution; what it does not cover is masked.
-
-    Raises:
-        ValueError: no pixel with data falls on the grid.
-    """
-    num_bands = scene.num_bands
-    systems = _systems(_grid(scene), grid)
-    cube = np.empty((*size, num_bands), np.float32)
-    hole = np.zeros(size, bool)
-    for start in range(0, num_bands, BANDS_AT_ONCE):
-        part = slice(start, start + BANDS_AT_ONCE)
-        bands = np.ascontiguousarray(np.moveaxis(scene.cube[..., part], -1, 0))
-        if scene.nodata_mask is not None:
-            bands[:, scene.nodata_mask] = np.nan
-        out = np.full((len(bands), *size), np.nan, np.float32)
-        warp.reproject(
-            bands,
-            out,
-            src_transform=Affine(*_grid(scene).transform),
-            src_crs=systems[0],
-            src_nodata=np.nan,
-            dst_transform=Affine(*grid.transform),
-            dst_crs=systems[1],
-            dst_nodata=np.nan,
-            resampling=Resampling.cubic,
-            tolerance=0.0,
-        )
-        missing = np.isnan(out)
-        hole |= missing.any(0)
-        cube[..., part] = np.moveaxis(np.where(missing, np.float32(0), out), 0, -1)
-    cube[hole] = 0
-    checks.require(
-        not hole.all(),
-        scene.name or "scene",
-        expected="data on the common ground",
-        received="none",
-        remedy="check the coordinate systems and nodata values of both files",
-    )
-    return replace(scene, cube=cube, nodata_mask=hole if hole.any() else None, georeference=grid)
-
-
-def _grid(scene: Scene) -> Georeference:
-    assert scene.georeference is not None
-    return scene.georeference
-
-
-def _part(scene: Scene, rows: slice, cols: slice) -> Scene:
-    """The scene of these pixels; the scene itself where they are all."""
-    if (rows, cols) == (slice(0, scene.shape[0]), slice(0, scene.shape[1])):
-        return scene
-    mask = scene.nodata_mask
-    return replace(
-        scene,
-        cube=scene.cube[rows, cols],
-        nodata_mask=None if mask is None else mask[rows, cols],
-        georeference=_grid(scene).window(rows.start, cols.start),
-    )
-
-
-def _same_way_up(lr_hsi: Scene, hr_msi: Scene) -> tuple[Scene, tuple[str, ...]]:
-    """The coarse cube with its rows and columns in the order of the sharp image's."""
+def _turned(lr_hsi: Placed, hr_msi: Placed) -> tuple[int, ...]:
+    """The axes along which the coarse cube runs the other way than the sharp image."""
     slope = np.diag(pixel_map(_grid(lr_hsi), _grid(hr_msi)).slope(lr_hsi.shape[:2]))
-    axes = tuple(axis for axis in (0, 1) if slope[axis] < -1e-9 and abs(slope[axis]) > 0.5)
+    return tuple(axis for axis in (0, 1) if slope[axis] < -1e-9 and abs(slope[axis]) > 0.5)
+
+
+def _turned_grid(grid: Georeference, size: tuple[int, int], axes: tuple[int, ...]) -> Georeference:
+    """The grid of an image of (rows, columns) that is turned round along these axes."""
     if not axes:
-        return lr_hsi, ()
-    a, b, _, d, e, _ = _grid(lr_hsi).transform
-    height, width, _ = lr_hsi.shape
-    x, y = _grid(lr_hsi).at(height if 0 in axes else 0, width if 1 in axes else 0)
+        return grid
+    a, b, _, d, e, _ = grid.transform
+    x, y = grid.at(size[0] if 0 in axes else 0, size[1] if 1 in axes else 0)
     down, right = (-1 if 0 in axes else 1), (-1 if 1 in axes else 1)
-    grid = Georeference((a * right, b * down, x, d * right, e * down, y), _grid(lr_hsi).crs)
-    mask = lr_hsi.nodata_mask
-    turned = replace(
-        lr_hsi,
-        cube=np.flip(lr_hsi.cube, axes),
-        nodata_mask=None if mask is None else np.flip(mask, axes),
-        georeference=grid,
-    )
+    return Georeference((a * right, b * down, x, d * right, e * down, y), grid.crs)
+
+
+def _turned_line(axes: tuple[int, ...]) -> tuple[str, ...]:
     names = " and ".join(("rows", "columns")[axis] for axis in axes)
-    return turned, (f"the {names} of lr_hsi run the other way than those of hr_msi; turned round",)
-
-
-def _systems(first: Georeference, second: Georeference) -> tuple[CRS, CRS]:
-    """Their coordinate systems; a plane where neither tells one."""
-    known = [None if grid.crs is None else _system(grid.crs) for grid in (first, second)]
-    fallback = known[0] or known[1] or PLANE
-    return known[0] or fallback, known[1] or fallback
-
-
-def _system(text: str) -> CRS:
-    try:
-        return CRS.from_user_input(text)
-    except CRSError as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ValueError(
-            f"crs: expected a coordinate system as WKT or EPSG code, got {text[:60]!r} ({reason}); "
-            "repair it, or take it out of the file"
-        ) from error
+    return (f"the {names} of lr_hsi run the other way than those of hr_msi; turned round",) if axes else ()
 
 
 def _extent(grid: Georeference, size: tuple[int, int], system: CRS) -> str:
     """The corners of an image in words."""
     corners = [grid.at(row, col) for row in (0, size[0]) for col in (0, size[1])]
     x, y = ([corner[axis] for corner in corners] for axis in (0, 1))
-    return f"x {min(x):.10g} to {max(x):.10g}, y {min(y):.10g} to {max(y):.10g} in {_name(system)}"
+    return f"x {min(x):.10g} to {max(x):.10g}, y {min(y):.10g} to {max(y):.10g} in {system_name(system)}"
 
 
-def _name(system: CRS) -> str:
-    code = system.to_epsg()
-    return f"EPSG:{code}" if code else " ".join(system.to_wkt().split('"')[1:2]) or "its own system"
-
-
-def _one_sided(lr_hsi: Scene, hr_msi: Scene) -> tuple[str, ...]:
-    placed = [name for name, scene in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if is_placed(scene)]
-    return (f"only {placed[0]} tells where it lies; paired by size",) if placed else ()
-
-
-def _one_system(lr_hsi: Scene, hr_msi: Scene) -> tuple[str, ...]:
-    known = [name for name, scene in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if _grid(scene).crs]
+def _one_system(lr_hsi: Placed, hr_msi: Placed) -> tuple[str, ...]:
+    known = [name for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if _grid(image).crs]
     return (f"only {known[0]} tells its coordinate system; taken for both",) if len(known) == 1 else ()
 
 
-def _scale_line(lr_hsi: Scene, hr_msi: Scene, plan: GridPlan) -> tuple[str, ...]:
-    coarse, sharp = (_grid(scene).pixel_size[0] for scene in (lr_hsi, hr_msi))
+def _scale_line(lr_hsi: Placed, hr_msi: Placed, plan: GridPlan) -> tuple[str, ...]:
+    coarse, sharp = (_grid(image).pixel_size[0] for image in (lr_hsi, hr_msi))
     return (f"scale {plan.scale} from the grids of the files (pixels of {coarse:.6g} and {sharp:.6g})",)
 
 
-def _lines(lr_hsi: Scene, hr_msi: Scene, observation: Observation, plan: GridPlan) -> list[str]:
+def _lines(images: tuple[Placed, Placed], kept: tuple[Fitting, Fitting], plan: GridPlan) -> list[str]:
     lines = []
-    kept = observation.lr_hsi, observation.hr_msi
+    lr_hsi, hr_msi = images
     if plan.resampled == COARSE:
-        names = [_name(system) for system in _systems(_grid(lr_hsi), _grid(hr_msi))]
+        names = [system_name(system) for system in coordinate_systems(_grid(lr_hsi), _grid(hr_msi))]
         way = f"from {names[0]} to {names[1]}" if names[0] != names[1] else "as the grids do not nest"
         lines.append(f"lr_hsi reprojected (cubic) {way}, onto {plan.scale} x {plan.scale} pixels of hr_msi")
     elif plan.resampled == SHARP:
-        old, new = (_grid(scene).pixel_size[0] for scene in (hr_msi, kept[1]))
+        old, new = _grid(hr_msi).pixel_size[0], kept[1].grid.pixel_size[0]
         lines.append(
             f"hr_msi resampled (cubic) from pixels of {old:.6g} to {new:.6g}, the nearest whole ratio"
         )
-    sizes = [f"{scene.shape[0]}x{scene.shape[1]}" for scene in (lr_hsi, hr_msi, *kept)]
-    if plan.resampled == "none" and sizes[:2] != sizes[2:]:
+    sizes = [f"{rows}x{cols}" for rows, cols in (*(i.shape[:2] for i in images), *(k.size for k in kept))]
+    if plan.resampled == NONE and sizes[:2] != sizes[2:]:
         lines.append(
             f"cropped to the common ground: {sizes[2]} of {sizes[0]} and {sizes[3]} of {sizes[1]} pixels"
         )
