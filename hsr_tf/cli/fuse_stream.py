@@ -68,13 +68,19 @@ def is_streamed(
     """Whether a pair (path and array) is fused tile by tile: for a flag that says so, or for its size."""
     from hsr_tf import io
     from hsr_tf.streaming.memory import default_limit, parse_memory
+    from hsr_tf.streaming.pair import room_gib
 
     limit = default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
     if streaming.stream or streaming.dask is not None or streaming.restart:
         return True
-    if any(path.suffix.lower() not in io.CREATORS for path, _ in (lr_hsi, hr_msi)):
+    if streaming.memory_limit is None and any(
+        path.suffix.lower() not in io.CREATORS for path, _ in (lr_hsi, hr_msi)
+    ):
         return False  # formats that are read at once: they are held anyway
-    with io.open_cube(lr_hsi[0], key=lr_hsi[1]) as coarse, io.open_cube(hr_msi[0], key=hr_msi[1]) as sharp:
+    with (
+        io.open_cube(lr_hsi[0], key=lr_hsi[1], max_gib=room_gib(limit)) as coarse,
+        io.open_cube(hr_msi[0], key=hr_msi[1], max_gib=room_gib(limit)) as sharp,
+    ):
         rows, cols, channels = sharp.shape
         return rows * cols * (BYTES_A_PIXEL + 16 * (coarse.shape[2] + channels)) + PROGRAM_BYTES > limit
 
@@ -116,17 +122,18 @@ def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path])
     from hsr_tf import io
     from hsr_tf.cli.words import loaded_srf
     from hsr_tf.streaming.memory import default_limit, parse_memory
-    from hsr_tf.streaming.streamed import StreamRequest
+    from hsr_tf.streaming.pair import room_gib
+    from hsr_tf.streaming.request import StreamRequest
     from hsr_tf.streaming.survey import scene_of
 
+    limit = default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
     srf: Any = asked.srf
     if srf not in (None, "estimate") or asked.srf_outside != "error":
         import numpy as np
 
-        with io.open_cube(paths[0]) as reader:
+        with io.open_cube(paths[0], max_gib=room_gib(limit)) as reader:
             bands = scene_of(reader.header, np.zeros((1, 1, reader.shape[2]), np.float32))
         srf = loaded_srf(asked.srf, asked.srf_outside, bands)
-    limit = default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
     return StreamRequest(
         *paths,
         memory_limit=limit,
@@ -202,6 +209,7 @@ def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
     kept = f", {done.kept} of all steps kept from an earlier run" if done.kept else ""
     trust = f"{100 * told['trust']:.0f} %" if "trust" in told else ""
     return [
+        ("grids", "; ".join(done.grids)),
         ("method", f"{told['method']}, x{told['scale_factor']}"),
         ("sizes", f"{sizes[0]} + {sizes[1]} -> {sizes[2]} in {done.seconds:.1f} s"),
         ("tiles", f"{done.num_tiles}{kept}"),

@@ -177,9 +177,9 @@ def open_cube(
 ) -> Iterator[CubeReader]:
     """A file of which parts are read as they are needed; arguments and errors as in `load`.
 
-    `max_gib` counts for formats that can only be read at once.
+    `max_gib` counts for formats that can only be read at once, which are held as they are stored.
     """
-    request = ReadRequest(key=key, layout=layout, white_level=white_level, max_gib=max_gib)
+    request = ReadRequest(key=key, layout=layout, white_level=white_level, max_gib=max_gib, in_parts=True)
     with _open_source(Path(path), request) as source:
         require_size(source.path, source.shape, math.inf)
         require_plausible(source)

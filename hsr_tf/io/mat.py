@@ -33,7 +33,7 @@ from hsr_tf.io.arrays import (
 from hsr_tf.io.companions import NAMES, companion_arrays, companions_of
 from hsr_tf.io.hdf5 import find_dataset, opened
 from hsr_tf.io.mat_check import require_true_sizes
-from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, require_real, require_size
+from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, require_real, require_room
 from hsr_tf.io.stream import CubeHeader, header_of
 from hsr_tf.scene import Scene
 
@@ -126,7 +126,7 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     _refuse_other_class(path, {name: kind for name, _, kind in listed}, request.key)
     kinds = {name: kind for name, _, kind in listed if kind in (*NUMERIC_CLASSES, "char")}
     key = choose_key(path, shapes, request.key, preferred=KNOWN_KEYS)
-    require_size(path, shapes[key], request.max_gib)
+    require_room(path, shapes[key], _dtype(kinds[key]), request)
     wanted = {
         key,
         *WAVELENGTH_NAMES,
@@ -162,6 +162,11 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         offset=beside.offset,
         in_memory=True,
     )
+
+
+def _dtype(kind: str) -> np.dtype[Any]:
+    """The type of a class of numbers; numbers that are whole may be stored in less."""
+    return np.dtype({"double": "float64", "single": "float32"}.get(kind, kind))
 
 
 def _refuse_other_class(path: Path, kinds: dict[str, str], key: str | None) -> None:

@@ -28,7 +28,7 @@ from hsr_tf.io.arrays import (
     usable_wavelengths,
 )
 from hsr_tf.io.companions import NAMES, companion_arrays, companions_of
-from hsr_tf.io.source import BandSource, ReadRequest, decoding, require_real, require_size
+from hsr_tf.io.source import BandSource, ReadRequest, decoding, require_real, require_room
 from hsr_tf.io.stream import CubeHeader, header_of
 from hsr_tf.scene import Scene
 
@@ -63,7 +63,7 @@ def open_npz(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         shapes = {name: header.shape for name, header in headers.items()}
         key = choose_key(path, shapes, request.key, preferred=("cube",))
         require_real(path, headers[key].dtype)
-        require_size(path, shapes[key], request.max_gib)
+        require_room(path, shapes[key], headers[key].dtype, request)
         with decoding(path, FORMAT):
             cube = _read(archive, key)
             held = {

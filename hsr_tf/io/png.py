@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
-from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_option, require_size
+from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_option, require_room
 from hsr_tf.scene import Scene
 
 FORMAT = "PNG"
@@ -54,7 +54,7 @@ def open_png(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     refuse_option(path, "layout", request.layout, FORMAT)
     header = read_png_header(path)
     shape = (*header.size, header.num_channels)
-    require_size(path, shape, request.max_gib)
+    require_room(path, shape, header.dtype, request)
     picture = decode_png(path)
     yield BandSource(
         path=path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,12 +33,15 @@ class ReadRequest:
         layout: order of its axes, e.g. "band,row,col".
         white_level: stored value that stands for 1.0.
         max_gib: refuse cubes whose float32 form takes more than so many GiB.
+        in_parts: parts are read, so that a cube takes memory only as it is stored, and only in a format that
+            can but be read at once; `max_gib` counts for these.
     """
 
     key: str | None = None
     layout: str | None = None
     white_level: float | None = None
     max_gib: float = 16.0
+    in_parts: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +256,24 @@ def require_size(path: Path, shape: tuple[int, ...], max_gib: float) -> None:
         size = "x".join(str(length) for length in shape)
         problem = f"a cube of {size} takes {gib:.1f} GiB as float32, more than the limit of {max_gib:g} GiB"
         raise file_error(path, problem, "crop it, or raise max_gib if the machine has the memory")
+
+
+def require_room(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], request: ReadRequest) -> None:
+    """Refuse a cube of a format that can only be read at once, before memory is taken for it.
+
+    Raises:
+        OSError: more than the request allows, as it is held: float32, or as stored where parts are read.
+    """
+    if not request.in_parts:
+        require_size(path, shape, request.max_gib)
+        return
+    require_size(path, shape, np.inf)
+    gib = math.prod(int(length) for length in shape) * dtype.itemsize / GIB
+    if gib > request.max_gib:
+        size = "x".join(str(length) for length in shape)
+        held = f"its {size} {dtype.name} take {gib:.3g} GiB, more than the {request.max_gib:.3g} GiB left"
+        remedy = "turn it into .h5 or .zarr (hsr convert), which are read in parts, or raise the limit"
+        raise file_error(path, f"can only be read at once, and {held} within the memory limit", remedy)
 
 
 def require_plausible(source: BandSource) -> None:

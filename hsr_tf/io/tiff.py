@@ -29,7 +29,7 @@ from hsr_tf.io.source import (
     decoding,
     refuse_option,
     require_real,
-    require_size,
+    require_room,
 )
 from hsr_tf.scene import Scene
 
@@ -60,7 +60,7 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             raise file_error(path, problem, "fetch or write it again")
         _require_one_picture(path, series)
         require_real(path, series[0].dtype)
-        require_size(path, series[0].shape, request.max_gib)
+        require_room(path, series[0].shape, series[0].dtype, request)
         array = _Pages(path, series[0], num_pages)
         shape, read = band_reader(array, request.layout or array.layout)
         yield BandSource(path, FORMAT, shape, series[0].dtype, decoded(path, FORMAT, read))

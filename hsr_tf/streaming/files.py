@@ -8,24 +8,40 @@ stands, and zero where there is none: too far away to be seen in any pixel with 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hsr_tf import io
 from hsr_tf.checks import require
-from hsr_tf.io.stream import CubeHeader, CubeReader
+from hsr_tf.io.stream import CubeHeader
 from hsr_tf.streaming.grid import Place
 
 Cube = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 FIRST_STEP, MOST_FAR = 32, 512
+
+
+class Parts(Protocol):
+    """An image of which parts are read: a `CubeReader`, or one that brings an image onto another grid."""
+
+    @property
+    def header(self) -> CubeHeader:
+        """What is known of the image."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+
+    def read(self, rows: slice, cols: slice) -> Cube:
+        """The values of a part, (h, w, C); 0 where there is no data."""
+
+    def read_with_mask(self, rows: slice, cols: slice) -> tuple[Cube, Mask | None]:
+        """The values of a part, and where it holds no data, (h, w), or None where nothing tells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +50,17 @@ class Image:
 
     Attributes:
         name: of the argument that it is.
-        reader: the open file.
+        reader: what reads it.
         holes: whether any pixel is without data; None where nobody looked yet.
     """
 
     name: str
-    reader: CubeReader
+    reader: Parts
     holes: bool | None = None
 
     @property
     def header(self) -> CubeHeader:
-        """What the file tells."""
+        """What is known of it."""
         return self.reader.header
 
     def with_mask(self, rows: slice, cols: slice) -> tuple[Cube, Mask | None]:
@@ -100,13 +116,6 @@ class Image:
 
     def _is_whole(self, place: Place) -> bool:
         return place.size == self.reader.shape[:2]
-
-
-@contextmanager
-def opened_image(name: str, path: Path, *, max_gib: float, holes: bool | None = None) -> Iterator[Image]:
-    """An image file open for reading parts of it."""
-    with io.open_cube(path, max_gib=max_gib) as reader:
-        yield Image(name, reader, holes)
 
 
 def stamp(path: Path) -> Mapping[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.streaming.draft import Draft
-from hsr_tf.streaming.files import Cube, Image, Mask, opened_image
+from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.grid import Place, TileGrid
+from hsr_tf.streaming.pair import Pair, opened_pair
 
 JOB, FOUND, SHARED = "job", "found", "shared"
 
@@ -35,11 +36,11 @@ class Job:
         weights: folder of the network's model, None for methods without.
         adapt: whether the network is adapted to each window by the solver `adapt`.
         seed: of what a solver draws.
-        size: (h, w) of X.
+        size: (h, w) of X on the common ground.
         scale: s.
         tile: coarse pixels of a tile's side.
         window: coarse pixels of a solver's window, None for other methods.
-        max_gib: of files that can only be read at once.
+        memory_limit: bytes that each process stays below.
     """
 
     lr_hsi: str
@@ -53,7 +54,7 @@ class Job:
     scale: int
     tile: int
     window: int | None
-    max_gib: float
+    memory_limit: int
 
     @property
     def grid(self) -> TileGrid:
@@ -123,7 +124,7 @@ class Scenery:
     Attributes:
         grid: the tiles.
         draft: where they are kept.
-        lr_hsi, hr_msi: X and Y as they are stored.
+        lr_hsi, hr_msi: X and Y on common ground.
         found: what the first pass found.
     """
 
@@ -183,15 +184,18 @@ def nothing_found(job: Job) -> Found:
     return Found((), (), None, None, cameras, (False, False))
 
 
+def scenery_of(job: Job, draft: Draft, pair: Pair, found: Found | None) -> Scenery:
+    """What the tiles of a job work with; for the first pass nothing is found yet."""
+    found = nothing_found(job) if found is None else found
+    lr_hsi, hr_msi = (
+        replace(image, holes=holes)
+        for image, holes in zip((pair.lr_hsi, pair.hr_msi), found.holes, strict=True)
+    )
+    return Scenery(job.grid, draft, lr_hsi, hr_msi, found)
+
+
 @contextmanager
 def opened_scenery(job: Job, draft: Draft, found: Found | None) -> Iterator[Scenery]:
-    """The images of a job, open; for the first pass nothing is found yet."""
-    found = nothing_found(job) if found is None else found
-    with ExitStack() as stack:
-        lr_hsi, hr_msi = (
-            stack.enter_context(opened_image(name, Path(path), max_gib=job.max_gib, holes=holes))
-            for name, path, holes in zip(
-                ("lr_hsi", "hr_msi"), (job.lr_hsi, job.hr_msi), found.holes, strict=True
-            )
-        )
-        yield Scenery(job.grid, draft, lr_hsi, hr_msi, found)
+    """The same, of the job's own files, in a process that has not opened them."""
+    with opened_pair(Path(job.lr_hsi), Path(job.hr_msi), job.memory_limit) as pair:
+        yield scenery_of(job, draft, pair, found)

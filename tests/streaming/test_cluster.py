@@ -16,7 +16,8 @@ from hsr_tf import io
 from hsr_tf.streaming import plan
 from hsr_tf.streaming.cluster import connected, run_tile
 from hsr_tf.streaming.draft import Draft, draft_folder
-from hsr_tf.streaming.streamed import Here, StreamRequest, fuse_files
+from hsr_tf.streaming.request import StreamRequest
+from hsr_tf.streaming.streamed import Here, fuse_files
 from tests.streaming.pairs import write_pair
 
 

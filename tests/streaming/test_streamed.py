@@ -24,7 +24,8 @@ from hsr_tf.solvers.in_windows import InWindows
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming import draft as drafts
 from hsr_tf.streaming import plan
-from hsr_tf.streaming.streamed import Here, StreamRequest, fuse_files
+from hsr_tf.streaming.request import StreamRequest
+from hsr_tf.streaming.streamed import Here, fuse_files
 from tests.streaming.pairs import with_holes_and_a_dead_band, write_images, write_pair
 
 PLENTY = 64 * 10**9

@@ -1,0 +1,160 @@
+"""The two images of a job on common ground: nothing is cropped or resampled but the parts that are read.
+
+How they are brought together follows from their grids alone (`hsr_tf.alignment`), so that every process of a
+job sees the same images. A part that is resampled is what the whole scene has there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from hsr_tf import checks, io
+from hsr_tf.alignment import Fitting, pair_by_grids, paired_by_size
+from hsr_tf.io.stream import CubeHeader
+from hsr_tf.memory import GIB
+from hsr_tf.streaming.files import Cube, Image, Mask
+from hsr_tf.streaming.grid import Place
+from hsr_tf.streaming.memory import SPARE_BYTES, resident_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two open images on grids that nest.
+
+    Attributes:
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (s h, s w, c).
+        scale: s.
+        told: how they were brought together, one line each.
+    """
+
+    lr_hsi: Image
+    hr_msi: Image
+    scale: int
+    told: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> tuple[CubeHeader, CubeHeader]:
+        """What is known of X and Y."""
+        return self.lr_hsi.header, self.hr_msi.header
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w)."""
+        return self.lr_hsi.header.shape[:2]
+
+
+class FittedParts:
+    """An image brought onto the common ground as its parts are read.
+
+    Args:
+        image: as its file has it.
+        fitting: what is done to it.
+    """
+
+    def __init__(self, image: Image, fitting: Fitting) -> None:
+        self._image, self._fitting = image, fitting
+        self.shape = (*fitting.size, image.header.shape[2])
+        self.header = replace(image.header, shape=self.shape, georeference=fitting.grid)
+
+    def read(self, rows: slice, cols: slice) -> Cube:
+        """The values of a part, (h, w, C); 0 where there is no data."""
+        return self.read_with_mask(rows, cols)[0]
+
+    def read_with_mask(self, rows: slice, cols: slice) -> tuple[Cube, Mask | None]:
+        """The values of a part, and where it holds no data, (h, w), or None for nowhere.
+
+        Raises:
+            ValueError: NaN or infinity in a pixel of the file that holds data; a part that lies on pixels of
+                the file too far apart to be held.
+        """
+        onto, place = self._fitting.reprojection, Place(rows, cols)
+        if onto is None:
+            return self._kept(place)
+        seen = onto.seen(rows, cols)
+        if seen is None:
+            return np.zeros((*place.size, self.shape[2]), np.float32), np.ones(place.size, bool)
+        held = Place(*seen)
+        cube, mask = self._kept(held)
+
+        def part(rows: slice, cols: slice) -> tuple[Cube, Mask | None]:
+            inner = Place(rows, cols).within(held)
+            return cube[inner], None if mask is None else mask[inner]
+
+        return onto.window(part, rows, cols, num_bands=self.shape[2])
+
+    def _kept(self, place: Place) -> tuple[Cube, Mask | None]:
+        """A part of the image once it is turned round and cropped."""
+        fitting, sides = self._fitting, []
+        for axis, (part, kept) in enumerate(((place.rows, fitting.rows), (place.cols, fitting.cols))):
+            first, last = part.start + kept.start, part.stop + kept.start
+            length = self._image.header.shape[axis]
+            sides.append(slice(length - last, length - first) if axis in fitting.axes else slice(first, last))
+        cube, mask = self._image.with_mask(*sides)
+        return np.flip(cube, fitting.axes), None if mask is None else np.flip(mask, fitting.axes)
+
+
+@contextmanager
+def opened_pair(lr_hsi: Path, hr_msi: Path, memory_limit: int) -> Iterator[Pair]:
+    """Two files open for reading parts of them, on common ground.
+
+    Args:
+        lr_hsi, hr_msi: files of X and Y.
+        memory_limit: bytes that the process stays below; files that can only be read at once are held in it.
+
+    Raises:
+        OSError: files that are missing, damaged or too large to be held.
+        ValueError: as `paired`.
+    """
+    with ExitStack() as stack:
+        images = []
+        for name, path in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
+            reader = stack.enter_context(io.open_cube(path, max_gib=room_gib(memory_limit)))
+            reader.read(slice(0, 1), slice(0, 1))  # a file that is held is in memory from here on
+            images.append(Image(name, reader))
+        yield paired(*images)
+
+
+def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
+    """Two images by their grids where both have one, else by their sizes.
+
+    Raises:
+        ValueError: as `hsr_tf.alignment.align`; sizes that do not divide.
+    """
+    pairing = pair_by_grids(lr_hsi.header, hr_msi.header)
+    if pairing is None:
+        told = paired_by_size(lr_hsi.header, hr_msi.header)
+        return Pair(lr_hsi, hr_msi, scale_of(lr_hsi.header.shape, hr_msi.header.shape), told)
+    images = (_fitted(i, f) for i, f in ((lr_hsi, pairing.lr_hsi), (hr_msi, pairing.hr_msi)))
+    return Pair(*images, pairing.scale, pairing.told)
+
+
+def room_gib(memory_limit: int) -> float:
+    """GiB that a limit leaves for a file that is held, beside what the process holds already."""
+    return max(0, memory_limit - resident_bytes() - SPARE_BYTES) / GIB
+
+
+def scale_of(lr_shape: tuple[int, int, int], hr_shape: tuple[int, int, int]) -> int:
+    """The ratio of the sizes of Y and X.
+
+    Raises:
+        ValueError: sizes that do not divide, or by other factors along rows than along columns.
+    """
+    ratios = [b / a for a, b in zip(lr_shape[:2], hr_shape[:2], strict=True)]
+    checks.require(
+        ratios[0] == ratios[1] and ratios[0] == int(ratios[0]) and ratios[0] >= 1,
+        "hr_msi",
+        expected=f"a whole multiple of the {lr_shape[0]}x{lr_shape[1]} pixels of lr_hsi on both axes",
+        received=f"{hr_shape[0]}x{hr_shape[1]} pixels (ratios {ratios[0]:g} and {ratios[1]:g})",
+        remedy="crop both files to the same ground, and check that they are not swapped",
+    )
+    return int(ratios[0])
+
+
+def _fitted(image: Image, fitting: Fitting) -> Image:
+    return Image(image.name, FittedParts(image, fitting)) if fitting.changes(image.header) else image

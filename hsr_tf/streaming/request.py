@@ -1,0 +1,133 @@
+"""What is asked of a streamed fusion, what is told of it, and what tells one request from another."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hsr_tf.io.arrays import metadata_to_text
+from hsr_tf.io.stream import CubeHeader
+from hsr_tf.networks.pretrained import ModelCard
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.streaming.files import stamp
+from hsr_tf.streaming.pair import Pair
+
+
+@dataclass(frozen=True, eq=False)
+class StreamRequest:
+    """What is asked for.
+
+    Attributes:
+        lr_hsi, hr_msi: files of X and Y.
+        output: file of the estimate, of a format that is written part by part.
+        memory_limit: bytes that the process stays below.
+        method: name in the registry.
+        options: of a solver, `name=value`.
+        weights: folder of a trained model; by default the shipped one for these sizes.
+        adapt: adapt the network to each window.
+        psf, srf: as `hsr_tf.fuse` takes them.
+        seed: of what a solver draws.
+        restart: throw away the unfinished tiles of another request.
+    """
+
+    lr_hsi: Path
+    hr_msi: Path
+    output: Path
+    memory_limit: int
+    method: str = "spectral_ls"
+    options: tuple[str, ...] = ()
+    weights: Path | None = None
+    adapt: bool = False
+    psf: Any = None
+    srf: Any = None
+    seed: int = 0
+    restart: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is.
+
+    Attributes:
+        stage: its name: survey, factor, estimate, ..., writing.
+        done, total: tiles of the stage.
+        megapixels: sharp pixels of a whole stage, in millions.
+    """
+
+    stage: str
+    done: int
+    total: int
+    megapixels: float
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """What became of a request.
+
+    Attributes:
+        lr_shape, hr_shape: of X and Y on the common ground.
+        shape: of the estimate.
+        num_tiles: that the scene was cut into.
+        kept: tiles, of all stages, that an earlier run had finished.
+        seconds: this run took.
+        peak_bytes: the most memory that this process held.
+        metadata: of the estimate.
+        grids: how X and Y were brought together, one line each.
+    """
+
+    lr_shape: tuple[int, int, int]
+    hr_shape: tuple[int, int, int]
+    shape: tuple[int, int, int]
+    num_tiles: int
+    kept: int
+    seconds: float
+    peak_bytes: int
+    metadata: dict[str, Any]
+    grids: tuple[str, ...] = ()
+
+
+Tell = Callable[[Progress], None]
+
+
+def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> dict[str, Any]:
+    """All that decides the result, as plain data; what the files tell, such as their grids, is part of it."""
+    words = {name: _in_words(getattr(request, name)) for name in ("psf", "srf")}
+    headers = zip(("lr_hsi", "hr_msi"), pair.headers, strict=True)
+    files = {name: {**stamp(getattr(request, name)), "told": _told(header)} for name, header in headers}
+    return {
+        **files,
+        "method": request.method,
+        "options": list(request.options),
+        "weights": None if card is None else _digest(card.folder),
+        "adapt": request.adapt,
+        **words,
+        "seed": request.seed,
+        "memory_limit": request.memory_limit,
+    }
+
+
+def _told(header: CubeHeader) -> str:
+    """SHA-256 of a header: ENVI's stands in a file beside the values."""
+    told = {field.name: getattr(header, field.name) for field in fields(header)}
+    return hashlib.sha256(metadata_to_text(told).encode()).hexdigest()
+
+
+def _in_words(camera: Any) -> str | None:
+    if isinstance(camera, SpectralResponse):
+        return hashlib.sha256(np.ascontiguousarray(camera.matrix).tobytes()).hexdigest()
+    if camera is not None and Path(str(camera)).is_file():
+        return f"{camera} {_digest(Path(str(camera)))}"
+    return None if camera is None else str(camera)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file, or of the files of a folder."""
+    digest = hashlib.sha256()
+    for entry in sorted(path.iterdir()) if path.is_dir() else [path]:
+        digest.update(entry.read_bytes())
+    return digest.hexdigest()
