@@ -16,6 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     ):
         os.environ.setdefault(_variable, "1")
 
+import gc
 import random
 import signal
 import sys
@@ -41,14 +42,30 @@ hypothesis.settings.register_profile("home", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "home")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# What is imported stays: looking through it for garbage, again and again, takes seconds of every worker.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, but not looked for among the modules."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
 
 @pytest.fixture(autouse=True)
 def fixed_seeds() -> None:
-    """Every test starts from the same random state, whatever ran before it; Keras too, once it is loaded."""
+    """Every test starts from the same random state, whatever ran before it; Keras too, once it is loaded.
+
+    Not TensorFlow's own seed: setting it makes every compiled function be optimised again, a third of the
+    time of some tests, and its stateful generators are used nowhere (tests/test_architecture.py).
+    """
     random.seed(SEED)
     np.random.seed(SEED)
     if "keras" in sys.modules:
-        sys.modules["keras"].utils.set_random_seed(SEED)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys.modules["tensorflow"].random, "set_seed", lambda seed: None)
+            sys.modules["keras"].utils.set_random_seed(SEED)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -210,6 +211,15 @@ def test_imports_form_no_circle() -> None:
 
 def test_files_and_function_bodies_stay_short() -> None:
     assert long_parts(project_sources()) == []
+
+
+def test_nothing_draws_from_the_stateful_generators_of_tensorflow() -> None:
+    """They would depend on what ran before: tests/conftest.py sets every seed but theirs."""
+    folders = ("hsr_tf", "trainers", "export", "serving", "tests")
+    texts = {path: path.read_text() for name in folders for path in (ROOT / name).rglob("*.py")}
+    drawing = re.compile(r"\btf\.random\.(?!stateless_|split\b)\w|\btensorflow\.random import")
+    assert len(texts) > 100
+    assert [path for path, text in texts.items() if drawing.search(text)] == []
 
 
 def test_the_project_is_read_at_all() -> None:
