@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from hsr_tf.io.foreign_hdf5 import UNIT_NAMES, foreign_facts
 from hsr_tf.io.foreign_hdf5 import WAVELENGTH_NAMES as FOREIGN_WAVELENGTHS
 from hsr_tf.io.foreign_hdf5 import WIDTH_NAMES as FOREIGN_WIDTHS
 from hsr_tf.io.guarded import GuardedFile, created_hdf5
+from hsr_tf.io.hdf5_tiles import Hdf5TileWriter
 from hsr_tf.io.prisma import prisma_fields, prisma_source
 from hsr_tf.io.probe import require_harmless
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding
@@ -44,7 +44,7 @@ FORMAT = "HDF5"
 DEFAULT_LAYOUT = "band,row,col"
 WAVELENGTH_NAMES = ("wavelength_nm", "wavelengths_nm")
 MAX_ATTRIBUTE_BYTES = 60_000
-TILE_CHUNK = 64
+TILE_CHUNK, LEVEL = 64, 1
 LONGEST_LIST = 100_000
 OF_THE_CUBE = ("nodata", "gain", "offset", "transform", "crs_wkt")
 
@@ -145,18 +145,7 @@ def create_hdf5(path: Path, header: CubeHeader) -> Iterator[CubeWriter]:
         if header.nodata_mask is not None:
             mask = np.asarray(header.nodata_mask).astype(np.uint8)
             file.create_dataset("nodata_mask", data=mask, compression="gzip")
-        yield _Hdf5Writer(dataset, guarded)
-
-
-@dataclass(frozen=True)
-class _Hdf5Writer:
-    dataset: h5py.Dataset
-    guarded: GuardedFile
-
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place."""
-        self.dataset[:, rows, cols] = np.moveaxis(values, -1, 0)
-        self.guarded.raise_failure()
+        yield Hdf5TileWriter(dataset, guarded, LEVEL)
 
 
 @contextmanager
@@ -174,7 +163,7 @@ def _created(
             header.dtype,
             chunks=chunk,
             compression="gzip",
-            compression_opts=1,
+            compression_opts=LEVEL,
             shuffle=True,
         )
         dataset.attrs["layout"] = DEFAULT_LAYOUT
