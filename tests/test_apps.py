@@ -37,9 +37,10 @@ def test_a_mistyped_flag_is_one_line_and_exit_code_2(module: str) -> None:
     assert {*flags.FLAGS} == known
 
 
+# The client is the one that starts without TensorFlow.
 @pytest.mark.parametrize(
     "module",
-    [name if name == "trainers.fusion" else pytest.param(name, marks=pytest.mark.slow) for name in APPS],
+    [name if name == "serving.client" else pytest.param(name, marks=pytest.mark.slow) for name in APPS],
 )
 def test_a_process_of_its_own_says_the_same(module: str) -> None:
     command = [sys.executable, "-m", module, "--no_such_flag=1"]

@@ -387,8 +387,28 @@ def interrupted(folder: Path, code: str, *arguments: str, after: str) -> tuple[i
     return process.returncode, out, err
 
 
-def test_an_interrupt_while_writing_leaves_the_old_file(folder: Path) -> None:
-    """The installed command itself, stopped just before the new file takes the place of the old one."""
+@pytest.mark.parametrize(
+    "arguments", [FUSE, (*SIMULATE, "--scale=8"), ("convert", "x.h5", "old.h5")], ids=lambda given: given[0]
+)
+def test_an_interrupt_while_writing_leaves_the_old_files(
+    arguments: Sequence[str], folder: Path, hsr: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just before the new file takes the place of the old one."""
+
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(folder)
+    before = everything(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", interrupt)
+        answer = hsr(*arguments)
+    assert answer == Answer(130, "", "interrupted\n")
+    assert everything(folder) == before
+
+
+def test_ctrl_c_stops_the_installed_command_while_it_writes(folder: Path) -> None:
+    """A command that needs no framework, as a process; what it does is the same for all of them."""
     code = """
         import os, sys, time
         from hsr_tf import cli
@@ -402,7 +422,7 @@ def test_an_interrupt_while_writing_leaves_the_old_file(folder: Path) -> None:
         cli.main()
     """
     before = everything(folder)
-    answer = interrupted(folder, code, *FUSE, after="written")
+    answer = interrupted(folder, code, "convert", "x.h5", "old.h5", after="written")
     assert answer == (130, "", "interrupted\n")
     assert everything(folder) == before
 
