@@ -30,17 +30,19 @@ class Pair:
         lr_hsi: X, (h, w, C).
         hr_msi: Y, (s h, s w, c).
         scale: s.
+        stored: what the files of X and Y tell, before anything is done to them.
         told: how they were brought together, one line each.
     """
 
     lr_hsi: Image
     hr_msi: Image
     scale: int
-    told: tuple[str, ...] = ()
+    stored: tuple[CubeHeader, CubeHeader]
+    told: tuple[str, ...]
 
     @property
     def headers(self) -> tuple[CubeHeader, CubeHeader]:
-        """What is known of X and Y."""
+        """What is known of X and Y on the common ground."""
         return self.lr_hsi.header, self.hr_msi.header
 
     @property
@@ -126,12 +128,13 @@ def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
     Raises:
         ValueError: as `hsr_tf.alignment.align`; sizes that do not divide.
     """
-    pairing = pair_by_grids(lr_hsi.header, hr_msi.header)
+    stored = lr_hsi.header, hr_msi.header
+    pairing = pair_by_grids(*stored)
     if pairing is None:
-        told = paired_by_size(lr_hsi.header, hr_msi.header)
-        return Pair(lr_hsi, hr_msi, scale_of(lr_hsi.header.shape, hr_msi.header.shape), told)
-    images = (_fitted(i, f) for i, f in ((lr_hsi, pairing.lr_hsi), (hr_msi, pairing.hr_msi)))
-    return Pair(*images, pairing.scale, pairing.told)
+        scale = scale_of(stored[0].shape, stored[1].shape)
+        return Pair(lr_hsi, hr_msi, scale, stored, paired_by_size(*stored))
+    images = _fitted(lr_hsi, pairing.lr_hsi), _fitted(hr_msi, pairing.hr_msi)
+    return Pair(*images, pairing.scale, stored, pairing.told)
 
 
 def room_gib(memory_limit: int) -> float:

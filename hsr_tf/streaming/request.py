@@ -97,7 +97,7 @@ Tell = Callable[[Progress], None]
 def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> dict[str, Any]:
     """All that decides the result, as plain data; what the files tell, such as their grids, is part of it."""
     words = {name: _in_words(getattr(request, name)) for name in ("psf", "srf")}
-    headers = zip(("lr_hsi", "hr_msi"), pair.headers, strict=True)
+    headers = zip(("lr_hsi", "hr_msi"), pair.stored, strict=True)
     files = {name: {**stamp(getattr(request, name)), "told": _told(header)} for name, header in headers}
     return {
         **files,

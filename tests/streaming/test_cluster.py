@@ -17,8 +17,9 @@ from hsr_tf.streaming import plan
 from hsr_tf.streaming.cluster import connected, run_tile
 from hsr_tf.streaming.draft import Draft, draft_folder
 from hsr_tf.streaming.request import StreamRequest
-from hsr_tf.streaming.streamed import Here, fuse_files
+from hsr_tf.streaming.streamed import fuse_files
 from tests.streaming.pairs import write_pair
+from tests.streaming.runs import AsWorkers
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +30,6 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def request_for(folder: Path, name: str) -> StreamRequest:
     return StreamRequest(folder / "x.h5", folder / "y.h5", folder / name, 64 * 10**9)
-
-
-class AsWorkers(Here):
-    """The function that workers run, in this process."""
-
-    def run(self, draft, stage, missing):  # type: ignore[no-untyped-def]
-        for index in missing:
-            yield run_tile(str(draft.folder), stage.field, index)
 
 
 def test_what_workers_run_makes_the_same_result(tmp_path: Path) -> None:

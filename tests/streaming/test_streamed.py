@@ -25,8 +25,9 @@ from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming import draft as drafts
 from hsr_tf.streaming import plan
 from hsr_tf.streaming.request import StreamRequest
-from hsr_tf.streaming.streamed import Here, fuse_files
+from hsr_tf.streaming.streamed import fuse_files
 from tests.streaming.pairs import with_holes_and_a_dead_band, write_images, write_pair
+from tests.streaming.runs import DyingAfter
 
 PLENTY = 64 * 10**9
 
@@ -45,20 +46,6 @@ def request_for(folder: Path, **changes: object) -> StreamRequest:
 
 def largest_gap(folder: Path, expected: np.ndarray) -> float:
     return float(np.abs(io.load(folder / "z.h5").cube - expected).max())
-
-
-class DyingAfter(Here):
-    """Raises in the middle of a job, as a kill would end it."""
-
-    def __init__(self, tiles: int, error: BaseException) -> None:
-        self.left, self.error = tiles, error
-
-    def run(self, draft, stage, missing):  # type: ignore[no-untyped-def]
-        for index in super().run(draft, stage, missing):
-            self.left -= 1
-            if self.left < 0:
-                raise self.error
-            yield index
 
 
 @pytest.mark.parametrize("method", ["bicubic", "spectral_ls", "ms_ssfnet"])
