@@ -36,6 +36,7 @@ NUM_BANDS = 5
 every_network = pytest.mark.parametrize("method", NETWORKS)
 # A network and a base are joined by addition: one network over all bases, and all over one, is quick to test.
 QUICK_BASE, QUICK_NETWORK = "spectral_ls", "ssf_resnet"
+QUICK_TRAINED = {"dhsis", "ssf_cnn", "ssf_resnet"}
 
 
 def pairs() -> list[Any]:
@@ -212,7 +213,11 @@ def test_the_bare_network_is_rebuilt_from_its_configuration(method: str) -> None
     np.testing.assert_array_equal(again(views)["estimate"], network(views)["estimate"])
 
 
-@every_network
+# The gradient in every weight is tested for each of them, and the trainer trains ms_ssfnet.
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK_TRAINED)) for name in NETWORKS],
+)
 def test_training_a_few_steps_lowers_the_loss(method: str) -> None:
     own = cameras(4)
     rng = np.random.default_rng(0)

@@ -91,6 +91,7 @@ CASES = {
     "lr_hsi": another_zone,
     "turned": another_way,
 }
+QUICK = ("a fraction", "holes", "lr_hsi")
 
 
 def write(folder: Path, case: str) -> Aligned:
@@ -105,7 +106,11 @@ def request_for(folder: Path, name: str = "z.h5", **changes: object) -> StreamRe
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("case", CASES)
+# Of the other cases the parts are those of the whole (below), which is what tiles are made of.
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, marks=[pytest.mark.slow] * (case not in QUICK)) for case in CASES],
+)
 def test_tiles_of_other_grids_make_the_whole(tmp_path: Path, case: str) -> None:
     aligned = write(tmp_path, case)
     with warnings.catch_warnings():
@@ -157,7 +162,7 @@ def test_whole_pixels_are_cropped_and_no_value_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("case", ["hr_msi", "lr_hsi"])
+@pytest.mark.parametrize("case", [pytest.param("hr_msi", marks=pytest.mark.slow), "lr_hsi"])
 def test_a_resampled_run_goes_on_to_the_same_bytes_and_so_do_workers(tmp_path: Path, case: str) -> None:
     write(tmp_path, case)
     fuse_files(request_for(tmp_path))
