@@ -1,9 +1,9 @@
 """Whether a TFLite file does what its SavedModel does: run both on real images, compare, write a card.
 
 The file is run by the runtime that devices have (LiteRT), on images of several sizes, with one and two
-threads. Found are the largest difference, the task's PSNR before and after, operators, size and seconds; they
-are written beside the file, as JSON and as a card to read. A file that breaks a bound is moved aside
-(NAME.rejected).
+threads. Found are the largest difference, the task's PSNR before and after, operators, size and seconds
+(`export.latency`); they are written beside the file, as JSON and as a card to read. A file that breaks a
+bound is moved aside (NAME.rejected).
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from __future__ import annotations
 import json
 import os
 import statistics
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
+from export.latency import Latency, latencies
 from export.tflite_model import TFLiteModel
 from export.trials import Trial
 from hsr_tf import checks
@@ -30,8 +31,15 @@ DEFAULT, METADATA = "serving_default", "hsr_tf.json"
 REJECTED = ".rejected"
 LARGEST_DIFFERENCE = {"float32": 2e-4}
 LARGEST_LOSS_DB = {"float32": 0.01, "float16": 0.05, "dynamic": 0.3, "int8": 0.3}
-NUM_TIMED, TIMED_SIDE = 5, 256
 MIB = 2**20
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Outputs by name, and the task's PSNR of the estimate."""
+
+    outputs: dict[str, np.ndarray]
+    psnr: float
 
 
 class SavedModel:
@@ -52,6 +60,7 @@ class SavedModel:
         self.function = self._loaded.signatures[DEFAULT]
         self.inputs = list(metadata["signatures"][DEFAULT])
         self.outputs = sorted(self.function.structured_outputs)
+        self._answers: WeakKeyDictionary[Trial, Answer] = WeakKeyDictionary()
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> SavedModel:
@@ -78,6 +87,13 @@ class SavedModel:
         """Outputs by name."""
         found = self.function(**{name: tf.constant(value) for name, value in inputs.items()})
         return {name: value.numpy() for name, value in found.items()}
+
+    def answer(self, trial: Trial) -> Answer:
+        """To a trial; kept as long as the trial, because every variant is compared with it."""
+        if trial not in self._answers:
+            outputs = self.run(trial.inputs)
+            self._answers[trial] = Answer(outputs, trial.psnr(outputs["estimate"]))
+        return self._answers[trial]
 
     def spec(self, name: str, size: tuple[int, int] | None) -> tf.TensorSpec:
         """What an input takes: any size, or `size` rows and columns of lr_image or lr_hsi, batches of one."""
@@ -130,7 +146,13 @@ class Check:
 
 
 def check_file(
-    path: Path, variant: str, reference: SavedModel, trials: Sequence[Trial], *, target: Path | None = None
+    path: Path,
+    variant: str,
+    reference: SavedModel,
+    trials: Sequence[Trial],
+    *,
+    target: Path | None = None,
+    latency: Latency | None = None,
 ) -> Check:
     """Run a file on trials, compare, write the card; a file that breaks a bound is moved aside.
 
@@ -140,19 +162,13 @@ def check_file(
         reference: what it was made of.
         trials: real inputs.
         target: where a file that keeps the bounds is moved to; None to leave it where it is.
+        latency: of the file, where it was timed in turn with others; None to time it here.
 
     Raises:
         ValueError: no trials of the file's size, or a file that LiteRT does not run.
     """
-    fitting, target = _fitting(path, trials), target or path
-    checks.require(
-        len(fitting) > 0,
-        "data_dir",
-        expected="real images, no smaller than the file's fixed size",
-        received=f"{len(trials)}, none of which is large enough",
-        remedy="give another folder, or a smaller size",
-    )
-    found = _found(path, variant, reference, fitting)
+    usable, target = fitting(path, trials), target or path
+    found = _found(path, variant, reference, usable, latency or latencies([path], usable[0])[0])
     kept = target if found.passed else target.with_name(target.name + REJECTED)
     told = json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n"
     for place, text in zip(cards_of(kept), (told, card(found, reference.metadata)), strict=True):
@@ -172,13 +188,24 @@ def cards_of(path: Path) -> tuple[Path, Path]:
     return path.with_name(f"{name}{ending}.json"), path.with_name(f"{name}{ending}.md")
 
 
-def _fitting(path: Path, trials: Sequence[Trial]) -> list[Trial]:
-    """The trials, cut to the sizes of a file that has fixed ones; those too small are left out."""
+def fitting(path: Path, trials: Sequence[Trial]) -> list[Trial]:
+    """The trials, cut to the sizes of a file that has fixed ones; those too small are left out.
+
+    Raises:
+        ValueError: where none is left.
+    """
     model = TFLiteModel(path)
     fixed = {name: shape[1:3] for name, shape in model.input_shapes.items() if -1 not in shape}
-    if "lr_image" not in fixed and "lr_hsi" not in fixed:
-        return list(trials)
-    return [cut for trial in trials if (cut := _cut(trial, fixed)) is not None]
+    free = "lr_image" not in fixed and "lr_hsi" not in fixed
+    usable = [cut for trial in trials if (cut := trial if free else _cut(trial, fixed)) is not None]
+    checks.require(
+        len(usable) > 0,
+        "data_dir",
+        expected="real images, no smaller than the file's fixed size",
+        received=f"{len(trials)}, none of which is large enough",
+        remedy="give another folder, or a smaller size",
+    )
+    return usable
 
 
 def _cut(trial: Trial, fixed: dict[str, tuple[int, ...]]) -> Trial | None:
@@ -188,6 +215,8 @@ def _cut(trial: Trial, fixed: dict[str, tuple[int, ...]]) -> Trial | None:
     }
     if any(value.shape[1:3] != fixed[name] for name, value in inputs.items()):
         return None
+    if all(value.shape == trial.inputs[name].shape for name, value in inputs.items()):
+        return trial
     rows, columns = fixed.get("hr_msi") or fixed["lr_image"]
     given, whole = trial.inputs.get("hr_msi", trial.inputs.get("lr_image")), trial.truth
     assert given is not None
@@ -195,15 +224,17 @@ def _cut(trial: Trial, fixed: dict[str, tuple[int, ...]]) -> Trial | None:
     return Trial(trial.name, inputs, whole[: factor * rows, : factor * columns], trial.scale)
 
 
-def _found(path: Path, variant: str, reference: SavedModel, trials: Sequence[Trial]) -> Check:
+def _found(
+    path: Path, variant: str, reference: SavedModel, trials: Sequence[Trial], latency: Latency
+) -> Check:
     content = path.read_bytes()
-    one, two = (TFLiteModel(content, num_threads=threads) for threads in (1, 2))
+    model = TFLiteModel(content, num_threads=2)
     differences, before, after, finite = [0.0], [], [], True
     for trial in trials:
-        expected, answered = reference.run(trial.inputs), two.run(trial.inputs)
+        expected, answered = reference.answer(trial), model.run(trial.inputs)
         finite = finite and all(bool(np.isfinite(value).all()) for value in answered.values())
-        differences += [_difference(answered[name], expected[name]) for name in expected]
-        before.append(trial.psnr(expected["estimate"]))
+        differences += [_difference(answered[name], value) for name, value in expected.outputs.items()]
+        before.append(expected.psnr)
         after.append(trial.psnr(np.nan_to_num(answered["estimate"])))
     found = Check(
         file=path.name,
@@ -214,8 +245,8 @@ def _found(path: Path, variant: str, reference: SavedModel, trials: Sequence[Tri
         largest_difference=max(differences),
         psnr_before=statistics.mean(before),
         psnr_after=statistics.mean(after),
-        seconds_one_thread=_median_seconds(one, trials[0]),
-        seconds_two_threads=_median_seconds(two, trials[0]),
+        seconds_one_thread=latency.one_thread,
+        seconds_two_threads=latency.two_threads,
         operators=operators_of(content),
         problems=(),
     )
@@ -256,35 +287,23 @@ def operators_of(content: bytes) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda entry: -entry[1]))
 
 
-def _median_seconds(model: TFLiteModel, trial: Trial) -> float:
-    """For a part whose estimate has at most 256 x 256 pixels."""
-    inputs = dict(trial.inputs)
-    for name in inputs.keys() - {"kernel"}:
-        side = TIMED_SIDE * inputs[name].shape[1] // trial.truth.shape[0]
-        if -1 in model.input_shapes[name]:
-            inputs[name] = inputs[name][:, :side, :side]
-    model.run(inputs)
-    seconds = []
-    for _ in range(NUM_TIMED):
-        begin = time.perf_counter()
-        model.run(inputs)
-        seconds.append(time.perf_counter() - begin)
-    return statistics.median(seconds)
+HEADER = """\
+| file | MiB | difference | PSNR before | after | loses dB | 1 thread | 2 threads | bounds |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
 
 
-def table(found: Sequence[Check]) -> str:
-    """One line a file, Markdown."""
-    lines = [
-        "| file | MiB | difference | PSNR before | after | loses dB | 1 thread | 2 threads | bounds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
+def row(one: Check) -> str:
+    """A file's line in a Markdown table under `HEADER`."""
+    return (
         f"| {one.file} | {one.mib:.2f} | {one.largest_difference:.1e} | {one.psnr_before:.2f} "
         f"| {one.psnr_after:.2f} | {one.loss_db:.2f} | {one.seconds_one_thread:.3f} s "
         f"| {one.seconds_two_threads:.3f} s | {'; '.join(one.problems) or 'kept'} |"
-        for one in found
-    ]
-    return "\n".join(lines)
+    )
+
+
+def table(found: Iterable[Check]) -> str:
+    """One line a file, Markdown."""
+    return "\n".join([HEADER, *map(row, found)])
 
 
 def card(found: Check, metadata: dict[str, Any]) -> str:
@@ -307,7 +326,8 @@ def card(found: Check, metadata: dict[str, Any]) -> str:
             table([found]),
             "",
             f"Compared with the SavedModel on {found.num_trials} real inputs of {found.num_sizes} sizes. "
-            "The seconds are medians for an estimate of at most 256 x 256 pixels.",
+            "The seconds are medians after a warm-up, for an estimate of at most 256 x 256 pixels; variants "
+            "that were exported together were timed in turns.",
             "",
             f"An estimated pixel looks {_reach(metadata)} around it.",
             "",

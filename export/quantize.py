@@ -88,7 +88,11 @@ def reduced(
     checks.require_choice("variant", variant, VARIANTS)
     if variant == "float32":
         return float_model
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(action="ignore"),
+    ):
         wanted = _recipe(float_model, variant, form)
         ranges = _ranges(float_model, wanted, calibration()) if variant == "int8" else None
         return bytes(quantizer.Quantizer(float_model, wanted).quantize(ranges).quantized_model)
@@ -131,11 +135,9 @@ def _ranges(content: bytes, wanted: list[dict[str, Any]], inputs: Iterable[Input
     """
     chosen = recipe_manager.RecipeManager()
     chosen.load_quantization_recipe(wanted)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = calibrator.Calibrator(content, num_threads=1, qsv_update_func=_widened)
-        for one in tqdm(inputs, "calibration", file=sys.__stderr__, unit="patch", leave=False):
-            found.calibrate({DEFAULT: [one]}, chosen)
+    found = calibrator.Calibrator(content, num_threads=1, qsv_update_func=_widened)
+    for one in tqdm(inputs, "calibration", file=sys.__stderr__, unit="patch", leave=False):
+        found.calibrate({DEFAULT: [one]}, chosen)
     ranges = found.get_model_qsvs()
     checks.require(
         bool(ranges),

@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -27,8 +27,9 @@ import tensorflow as tf
 from absl import flags
 from tensorflow.lite.python.convert_phase import ConverterError
 
-from export.comparison import Check, SavedModel, check_file, table
+from export.comparison import HEADER, Check, SavedModel, check_file, fitting, row
 from export.flatbuffer import described, with_metadata
+from export.latency import latencies
 from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, reduced
 from export.trials import PICTURES, Task
 from hsr_tf import checks
@@ -96,32 +97,32 @@ def export_tflite(
     data: Data,
     sizes: Sequence[Size | None] = (None,),
     integer_ends: bool = False,
-) -> list[Check]:
+) -> Iterator[Check]:
     """Write one file for each variant and size, each with its card.
 
-    Returns:
-        What was found of each; files that broke a bound were moved aside.
+    Yields:
+        What was found of each, as soon as it is known; files that broke a bound were moved aside.
     """
     folder, task = Path(folder), Task(model.metadata)
     form = OF_PICTURES if task.kind == PICTURES else OF_SCENES
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    trials = list(islice(task.trials(data.trials), data.most_trials))
     for size in sizes:
         content = convert(model, size)
-        for variant in variants:
-            smaller = reduced(
-                content,
-                variant,
-                calibration=partial(task.calibration, data.calibration, input_size=size),
-                form=replace(form, integer_ends=integer_ends),
-            )
-            path = folder / _file_name(model.metadata["name"], variant, size)
-            trials = list(islice(task.trials(data.trials), data.most_trials))
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as workplace:
-                unchecked = Path(workplace) / path.name
-                unchecked.write_bytes(with_metadata(smaller, _metadata(model, size)))
-                found.append(check_file(unchecked, variant, model, trials, target=path))
-    return found
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as workplace:
+            paths = []
+            for variant in variants:
+                smaller = reduced(
+                    content,
+                    variant,
+                    calibration=partial(task.calibration, data.calibration, input_size=size),
+                    form=replace(form, integer_ends=integer_ends),
+                )
+                paths.append(Path(workplace) / _file_name(model.metadata["name"], variant, size))
+                paths[-1].write_bytes(with_metadata(smaller, _metadata(model, size)))
+            usable = fitting(paths[0], trials)
+            for path, variant, latency in zip(paths, variants, latencies(paths, usable[0]), strict=True):
+                yield check_file(path, variant, model, usable, target=folder / path.name, latency=latency)
 
 
 def _file_name(name: str, variant: str, size: Size | None) -> str:
@@ -187,7 +188,7 @@ def main() -> None:
         remedy="add --variant=int8, or leave it out",
     )
     model = SavedModel.load(FLAGS.saved_model)
-    found = export_tflite(
+    checked = export_tflite(
         model,
         FLAGS.output_dir,
         variants=VARIANTS if FLAGS.variant == "all" else [FLAGS.variant],
@@ -195,8 +196,12 @@ def main() -> None:
         sizes=_sizes(FLAGS.sizes),
         integer_ends=FLAGS.integer_ends,
     )
-    print(table(found))
-    if not all(one.passed for one in found):
+    print(HEADER, flush=True)
+    passed = []
+    for one in checked:
+        print(row(one), flush=True)
+        passed.append(one.passed)
+    if not all(passed):
         sys.exit(1)
 
 

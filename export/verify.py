@@ -1,27 +1,31 @@
 """Whether exported models do what the trained ones did.
 
     python -m export.verify --model=vdsr.int8.tflite --saved_model=models/vdsr/1
-    python -m export.verify --all [--output_dir=models/verified]
+    python -m export.verify --all [--models=kbpn_x4,srcnn] [--output_dir=models/verified]
 
 The first runs a file on real images beside the SavedModel that it was made of, writes its card, and ends with
 exit code 1 when a bound of `export.comparison` is broken (the file is then moved aside). The second exports
 every model that comes with the package, and every other network of the registry with the weights it starts
-from, in every variant, and prints one table; networks without trained weights show differences, operators and
-sizes, but their decibels mean nothing and are not judged.
+from, in every variant. It prints each file's row as soon as it is known, goes on after a file or a model that
+fails, and ends with one table; networks without trained weights show differences, operators and sizes, but
+their decibels mean nothing and are not judged.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
-from export.comparison import Check, SavedModel, check_file, table
+from export.comparison import HEADER, Check, SavedModel, check_file, row, table
 from export.quantize import VARIANTS
 from export.saved_model import TrainedModel, export_saved_model
 from export.tflite import default_data, export_tflite
@@ -40,38 +44,103 @@ INTEGER = ("vdsr", "srcnn", "ms_ssfnet")
 NUM_UNTRAINED_TRIALS = 3
 
 
-def trained_models(folder: Path) -> Iterator[Path]:
-    """Folders of the models to verify: those that ship, and of the other networks fresh ones in `folder`."""
-    shipped = shipped_models()
-    yield from (card.folder for card in shipped)
-    known = {card.config["method"] for card in shipped}
-    for method in methods.names("image_network"):
-        if method not in known:
-            scale = None if method == "srcnn" else 4
-            network = network_from_dict({"method": method, "scale": scale, "options": {}})
-            yield save_model(network, folder / f"{method}_untrained", {})
+@dataclass(frozen=True)
+class Verified:
+    """What was found of the files, and one line for each model that could not be exported or run."""
+
+    files: tuple[Check, ...]
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing failed and no bound was broken."""
+        return not self.failures and all(one.passed for one in self.files)
+
+
+def models_to_verify(wanted: Sequence[str] = ()) -> dict[str, Callable[[Path], Path]]:
+    """Shipped models, and the other networks with fresh weights, by name.
+
+    Args:
+        wanted: names of models or of methods; none for all.
+
+    Returns:
+        Functions that take a folder to work in and answer the model's own.
+
+    Raises:
+        ValueError: for a name that is neither.
+    """
+    shipped = {card.folder.name: card for card in shipped_models()}
+    known = {str(card.config["method"]) for card in shipped.values()}
+    fresh = [(name, _fresh_image_network) for name in methods.names("image_network") if name not in known]
+    fresh += [(name, _fresh_fusion_model) for name in methods.names("network") if name not in known]
+    method_of = {name: str(card.config["method"]) for name, card in shipped.items()}
+    makers: dict[str, Callable[[Path], Path]] = {
+        name: partial(_given, card.folder) for name, card in shipped.items()
+    }
+    for method, make in fresh:
+        method_of[f"{method}_untrained"] = method
+        makers[f"{method}_untrained"] = partial(make, method)
+    for name in wanted:
+        checks.require_choice("models", name, [*makers, *sorted(set(method_of.values()))])
+    return {
+        name: make for name, make in makers.items() if not wanted or {name, method_of[name]} & set(wanted)
+    }
+
+
+def _given(model: Path, folder: Path) -> Path:
+    return model
+
+
+def _fresh_image_network(method: str, folder: Path) -> Path:
+    scale = None if method == "srcnn" else 4
+    network = network_from_dict({"method": method, "scale": scale, "options": {}})
+    return save_model(network, folder / f"{method}_untrained", {})
+
+
+def _fresh_fusion_model(method: str, folder: Path) -> Path:
     cameras = standard_model(load_srf("nikon_d700", np.arange(400.0, 701.0, 10.0)), 4)
-    for method in methods.names("network"):
-        if method not in known:
-            model = FusionModel(FusionConfig(method, 4, 31), cameras)
-            yield save_model(model, folder / f"{method}_untrained", {})
+    return save_model(FusionModel(FusionConfig(method, 4, 31), cameras), folder / f"{method}_untrained", {})
 
 
-def verify_all(output: Path) -> list[Check]:
-    """Export and check every model; files and cards are left in `output`."""
-    found = []
-    with tempfile.TemporaryDirectory() as workplace:
-        for folder in trained_models(Path(workplace)):
-            trained = TrainedModel.load(folder)
-            place = Path(workplace) / "exported" / folder.name / "1"
-            place.parent.mkdir(parents=True)
-            model = SavedModel.load(export_saved_model(trained, place))
-            data = default_data(model.metadata["kind"], FLAGS.data_dir, None)
-            data = replace(data, most_trials=None if model.is_trained else NUM_UNTRAINED_TRIALS)
-            variants = VARIANTS if model.metadata["method"] in INTEGER else FLOATING
-            found += export_tflite(model, output, variants=variants, data=data)
-            print(table(found[-len(variants) :]), flush=True)
-    return found
+def verify_all(
+    makers: Mapping[str, Callable[[Path], Path]], output: Path, data_dir: str | None = None
+) -> Verified:
+    """Export and check models; files and cards are left in `output`, rows and progress are printed.
+
+    Args:
+        makers: see `models_to_verify`.
+        output: a folder.
+        data_dir: images to try on; None for the usual ones.
+    """
+    files, failures, begin = [], [], time.monotonic()
+    print(HEADER, flush=True)
+    for number, (name, make) in enumerate(makers.items(), start=1):
+        minutes = (time.monotonic() - begin) / 60
+        print(
+            f"{number} of {len(makers)}: {name} ({minutes:.1f} minutes so far)", file=sys.stderr, flush=True
+        )
+        try:
+            with tempfile.TemporaryDirectory() as workplace:
+                for one in _checked(make, Path(workplace), output, data_dir):
+                    print(row(one), flush=True)
+                    files.append(one)
+        except (ValueError, OSError, RuntimeError, tf.errors.OpError) as error:
+            failures.append(f"{name}: {' '.join(str(error).split())[:300]}")
+            print(failures[-1], file=sys.stderr, flush=True)
+    return Verified(tuple(files), tuple(failures))
+
+
+def _checked(
+    make: Callable[[Path], Path], workplace: Path, output: Path, data_dir: str | None
+) -> Iterator[Check]:
+    """One model's files."""
+    trained = TrainedModel.load(make(workplace))
+    place = workplace / "exported" / trained.card.folder.name / "1"
+    model = SavedModel.load(export_saved_model(trained, place))
+    data = default_data(model.metadata["kind"], data_dir, None)
+    data = replace(data, most_trials=None if model.is_trained else NUM_UNTRAINED_TRIALS)
+    variants = VARIANTS if model.metadata["method"] in INTEGER else FLOATING
+    yield from export_tflite(model, output, variants=variants, data=data)
 
 
 def define_flags() -> None:
@@ -79,6 +148,7 @@ def define_flags() -> None:
     flags.DEFINE_string("model", None, "A TFLite file.")
     flags.DEFINE_string("saved_model", None, "The version folder that it was made of.")
     flags.DEFINE_bool("all", False, "Verify every network of the registry in every variant.")
+    flags.DEFINE_list("models", [], "With --all: these models or methods alone, e.g. kbpn_x4,srcnn.")
     flags.DEFINE_string("output_dir", "models/verified", "Folder for the files and cards of --all.")
     flags.DEFINE_string("data_dir", None, "Images to try on (default: Set5 or cave_test of $HSR_DATA).")
 
@@ -93,14 +163,17 @@ def main() -> None:
         remedy="give e.g. --model=vdsr.int8.tflite --saved_model=models/vdsr/1",
     )
     if FLAGS.all:
-        found = verify_all(Path(FLAGS.output_dir))
+        found = verify_all(models_to_verify(FLAGS.models), Path(FLAGS.output_dir), FLAGS.data_dir)
+        print()
     else:
         reference, path = SavedModel.load(FLAGS.saved_model), Path(FLAGS.model)
         data = default_data(reference.metadata["kind"], FLAGS.data_dir, None)
         trials = list(Task(reference.metadata).trials(data.trials))
-        found = [check_file(path, _variant(path), reference, trials)]
-    print(table(found))
-    if not all(one.passed for one in found):
+        found = Verified((check_file(path, _variant(path), reference, trials),), ())
+    print(table(found.files))
+    for failure in found.failures:
+        print(failure)
+    if not found.passed:
         sys.exit(1)
 
 

@@ -71,4 +71,4 @@ class Hdf5TileWriter:
         chunk = np.zeros(self.dataset.chunks, self.dataset.dtype)
         chunk[:, : part.shape[1], : part.shape[2]] = part
         shuffled = chunk.reshape(-1, 1).view(np.uint8).T
-        return zlib.compress(np.ascontiguousarray(shuffled), self.level)
+        return zlib.compress(np.ascontiguousarray(shuffled).data, self.level)

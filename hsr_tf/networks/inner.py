@@ -9,6 +9,7 @@ where the window ends at the border of the scene nothing is cut, and the border 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -30,8 +31,8 @@ class InnerNetwork:
         network: whose layers, and weights, are used.
 
     Attributes:
-        margin: coarse pixels by which a window is to be wider than its inner part on each side, unless it ends
-            at the border of the scene.
+        margin: coarse pixels by which a window is to be wider than its inner part on each side, unless it
+            ends at the border of the scene.
 
     Raises:
         ValueError: a network with layers that are not known to look at a neighbourhood.
@@ -50,8 +51,8 @@ class InnerNetwork:
 
         Args:
             images: lr_hsi (1, h, w, lr_channels) and hr_msi (1, s h, s w, hr_channels) of the window.
-            margins: coarse pixels of the window above, below, left and right of the part: `margin` each, fewer
-                where the window ends at the scene's border.
+            margins: coarse pixels of the window above, below, left and right of the part: `margin` each,
+                fewer where the window ends at the scene's border.
 
         Returns:
             (s (h - above - below), s (w - left - right), C).
@@ -112,7 +113,7 @@ def _needs(network: FusionNetwork) -> dict[str, int]:
 def _wanted(layer: layers.Layer, need: int) -> int:
     """Samples around the part that a layer wants of its input, for so many of its output."""
     factor, taps = beyond(layer)
-    return -(-need // factor) + taps if factor >= 1 else round(need / factor)
+    return math.ceil(round(need / factor, 6)) + taps
 
 
 def _cut(network: FusionNetwork, needs: dict[str, int]) -> keras.Model:
@@ -130,7 +131,9 @@ def _cut(network: FusionNetwork, needs: dict[str, int]) -> keras.Model:
         sources = [made[id(tensor)] for tensor in keras.tree.flatten(layer.input)]
         parts = [_cut_to(*source, wanted, margins) for source in sources]
         spacing = sources[0][1]
-        fine = through(layer, View(spacing)).spacing
+        seen = through(layer, View(spacing))
+        assert seen is not None
+        fine = seen.spacing
         result = layer(parts if isinstance(layer.input, list) else parts[0])
         made[id(layer.output)] = (result, fine, wanted * spacing // fine)
     return keras.Model(inputs, _cut_to(*made[id(network.output["estimate"])], 0, margins))

@@ -176,7 +176,8 @@ def beyond(layer: layers.Layer) -> tuple[float, int]:
     """How a layer that `through` knows widens what is looked at.
 
     Returns:
-        New samples a sample of its input, along one side, and the samples that a new one looks at beyond its own.
+        New samples a sample of its input, along one side, and the samples that a new one looks at beyond its
+        own.
     """
     if _is_plain_conv(layer):
         return 1, _width(layer) - _width(layer) // 2
