@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -147,7 +146,13 @@ def fuse(
         if picture is not None:
             _draw_cameras(picture, observation, solution)
         if report is not None:
-            _write_report(report, observation, solution, (psf, response))
+            from hsr_tf.report.html import write_report
+            from hsr_tf.report.scene_report import solution_report
+
+            command = ("hsr", *sys.argv[1:])
+            write_report(
+                solution_report(observation, solution, command=command, psf=psf, srf=response), report
+            )
     lines = [
         ("grids", "; ".join(aligned.told)),
         *fusion_facts(observation, solution),
@@ -157,21 +162,6 @@ def fuse(
     terminal.show(facts([*lines, ("drew", str(picture or "")), ("report", str(report or ""))]))
     if trial is not None:
         show_trial(trial)
-
-
-def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:
-    """The page of this fusion; cameras that were to be estimated are the solution's."""
-    from hsr_tf.report.html import write_report
-    from hsr_tf.report.scene_report import residual_scores, scene_report, shown_cameras
-
-    psf, srf = (None if isinstance(word, str) and word == "estimate" else word for word in given)
-    told = solution.estimate.metadata
-    method = str(told["method"])
-    cameras = shown_cameras(observation, solution, psf=psf, srf=srf)
-    data = scene_report(observation, {method: solution.estimate}, cameras=cameras)
-    scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
-    command = ("hsr", *sys.argv[1:])
-    write_report(replace(data, scores=scores, configuration=dict(told), command=command), path)
 
 
 def _require_picture(path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,7 +63,36 @@ def scene_report(
     if reference is None:
         return data
     scores = {n: scorecard(reference.cube, cube, scale=scale).as_dict() for n, cube in cubes.items()}
-    return ReportData(**{**vars(data), "scores": scores})
+    return replace(data, scores=scores)
+
+
+def solution_report(
+    observation: Observation,
+    solution: Solution,
+    *,
+    command: tuple[str, ...],
+    psf: Any = None,
+    srf: Any = None,
+) -> ReportData:
+    """The report of a fusion whose truth is not known: what the solution leaves of both images is its score.
+
+    Args:
+        observation: the two images.
+        solution: what the method made of them.
+        command: that makes it again.
+        psf, srf: as they were given for the fusion; cameras that were to be estimated are the solution's.
+    """
+    given = {
+        name: None if isinstance(camera, str) and camera == "estimate" else camera
+        for name, camera in (("psf", psf), ("srf", srf))
+    }
+    told = solution.estimate.metadata
+    method = str(told["method"])
+    data = scene_report(
+        observation, {method: solution.estimate}, cameras=shown_cameras(observation, solution, **given)
+    )
+    scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
+    return replace(data, scores=scores, configuration=dict(told), command=command)
 
 
 def estimate_report(

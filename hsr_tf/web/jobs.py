@@ -23,7 +23,7 @@ from hsr_tf.alignment import align
 from hsr_tf.fusion import fuse
 from hsr_tf.io.pictures import read_picture, write_picture
 from hsr_tf.report.html import ReportData, write_report
-from hsr_tf.report.scene_report import residual_scores, scene_report, shown_cameras
+from hsr_tf.report.scene_report import solution_report
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.upscaling import TileControls, upscale
 
@@ -137,13 +137,9 @@ class PairTask:
         solution = fuse(observation, self.method, psf=word, srf=word, controls=controls)
         stop()
         progress.share, progress.stage = None, "writing the report"
-        told = solution.estimate.metadata
-        cameras = shown_cameras(observation, solution)
-        data = scene_report(observation, {self.method: solution.estimate}, cameras=cameras)
-        scores = {self.method: {**residual_scores(solution), "seconds": solution.seconds}}
         flags = [f"--psf={word}", f"--srf={word}"] if word else []
         command = ("hsr", "fuse", "--lr_hsi=...", "--hr_msi=...", f"--method={self.method}", *flags)
-        data = replace(data, scores=scores, configuration=dict(told), command=(*command, "--output=sharp.h5"))
+        data = solution_report(observation, solution, command=(*command, "--output=sharp.h5"))
         progress.facts = (
             *(("grids", line) for line in aligned.told),
             ("size", "x".join(map(str, solution.estimate.shape))),

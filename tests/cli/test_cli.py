@@ -297,7 +297,9 @@ def test_a_solver_takes_options_time_and_seed_and_draws_its_cameras(
     registered(monkeypatch, "blended", blended, needs=())
     flags = (f"--lr_hsi={folder}/x.h5", f"--hr_msi={folder}/y.h5", f"--output={folder}/e.h5")
     more = ("--option=num_iterations=3", "--max_seconds=60", "--seed=4", f"--picture={folder}/c.png")
-    answer = hsr("fuse", *flags, "--method=blended", *more)
+    answer = hsr("fuse", *flags, "--method=blended", *more, f"--report={folder}/r.html")
+    page = (folder / "r.html").read_text()
+    assert "blended" in page and "estimated from the two images" in page
     assert (answer.code, answer.err) == (0, ""), answer
     assert "iterations  3, converged" in answer.out
     assert "+0.50 rows, -1.00 columns off the coarse cube" in answer.out

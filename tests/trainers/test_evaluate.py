@@ -18,8 +18,11 @@ from trainers.evaluate import Entry, Row, markdown_table, parse_entries, score, 
 
 def test_rows_tables_and_sheets_of_a_folder(tmp_path, scene_folder):
     flags = ["--methods=bicubic,spectral_ls", f"--scenes={scene_folder}", "--scales=2,4"]
-    ended = call_app("trainers.evaluate", *flags, f"--output_dir={tmp_path / 'out'}")
+    places = [f"--output_dir={tmp_path / 'out'}", f"--report={tmp_path / 'report.html'}"]
+    ended = call_app("trainers.evaluate", *flags, *places)
     assert ended.code == 0, ended.errors
+    pages = [path.read_text() for path in tmp_path.glob("report*.html")]
+    assert pages and all("spectral_ls" in page and "PSNR" in page for page in pages)
     rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
     assert len(rows) == 2 * 2 * 3
     scene = waves(1)

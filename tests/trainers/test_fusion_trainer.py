@@ -197,6 +197,14 @@ def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, scene_folder, flags
     assert "Traceback" not in ended.errors and not (tmp_path / "run" / "model").exists()
 
 
+def test_a_run_is_shown_in_a_page(scene_folder: Path, tmp_path: Path) -> None:
+    places = (f"--run_dir={tmp_path / 'run'}", f"--report={tmp_path / 'run.html'}")
+    ended = call_app("trainers.fusion", f"--data_dir={scene_folder}", *TINY, "--num_steps=3", *places)
+    assert ended.code == 0, ended.errors
+    page = (tmp_path / "run.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") and "Course of the run" in page and "flags.txt" in page
+
+
 def wait_for(path: Path, process: subprocess.Popen[str], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not path.exists() and process.poll() is None:

@@ -153,9 +153,11 @@ def test_the_quality_is_measured_within_its_share_of_the_time(
 
 def test_commands_write_a_folder_say_so_and_do_not_repeat(tmp_path, scene_folder) -> None:
     flags = [f"--reference={scene_folder / 'scene_1.h5'}", "--scale=4", "--method=sylvester", "--noisy"]
-    flags.append(f"--run_dir={tmp_path / 'run'}")
+    flags += [f"--run_dir={tmp_path / 'run'}", f"--report={tmp_path / 'report.html'}"]
     ended = call_app("trainers.unsupervised", *flags)
     assert ended.code == 0, ended.errors
+    report = (tmp_path / "report.html").read_text()
+    assert report.startswith("<!DOCTYPE html>") and "sylvester" in report and "flags.txt" in report
     assert f"written to {tmp_path / 'run'}" in ended.output and "PSNR " in ended.output
     assert {path.name for path in (tmp_path / "run").iterdir()} >= WRITTEN | {"flags.txt"}
     assert f"--flagfile={tmp_path}" not in (tmp_path / "run" / "flags.txt").read_text()
