@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
@@ -52,23 +51,29 @@ class Hdf5TileWriter:
         return part.start % chunk == 0 and (part.stop % chunk == 0 or part.stop == size)
 
     def _write_chunks(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        places = list(self._places(rows, cols))
+        shape: tuple[int, int, int] = self.dataset.chunks
+        whole = np.asarray(values, self.dataset.dtype)
+        starts = [
+            range(0, part.stop - part.start, n) for part, n in zip((rows, cols), shape[1:], strict=True)
+        ]
+        places = list(product(*starts))
+        parts = (whole[:, row : row + shape[1], col : col + shape[2]] for row, col in places)
+        # HDF5 knows one thread alone: the others are given plain arrays
         with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
-            packed = threads.map(lambda place: self._packed(values, rows, cols, place), places)
+            packed = threads.map(lambda part: packed_chunk(part, shape, self.level), parts)
             for (row, col), data in zip(places, packed, strict=True):
-                self.dataset.id.write_direct_chunk((0, row, col), data)
+                self.dataset.id.write_direct_chunk((0, rows.start + row, cols.start + col), data)
 
-    def _places(self, rows: slice, cols: slice) -> Iterator[tuple[int, int]]:
-        """First row and column of the chunks of a part."""
-        _, height, width = self.dataset.chunks
-        return product(range(rows.start, rows.stop, height), range(cols.start, cols.stop, width))
 
-    def _packed(self, values: NDArray[Any], rows: slice, cols: slice, place: tuple[int, int]) -> bytes:
-        """One chunk as the file holds it; beyond the end of the cube it is filled with zeros."""
-        _, height, width = self.dataset.chunks
-        row, col = place[0] - rows.start, place[1] - cols.start
-        part = values[:, row : row + height, col : col + width]
-        chunk = np.zeros(self.dataset.chunks, self.dataset.dtype)
-        chunk[:, : part.shape[1], : part.shape[2]] = part
-        shuffled = chunk.reshape(-1, 1).view(np.uint8).T
-        return zlib.compress(np.ascontiguousarray(shuffled).data, self.level)
+def packed_chunk(part: NDArray[Any], shape: tuple[int, int, int], level: int) -> bytes:
+    """A chunk as the file holds it: bytes shuffled, then deflated.
+
+    Args:
+        part: (C, h, w), at most of the chunk's shape; zeros fill the rest of it.
+        shape: of the chunk.
+        level: of the compression.
+    """
+    chunk = np.zeros(shape, part.dtype)
+    chunk[:, : part.shape[1], : part.shape[2]] = part
+    shuffled = chunk.reshape(-1, 1).view(np.uint8).T
+    return zlib.compress(np.ascontiguousarray(shuffled).data, level)

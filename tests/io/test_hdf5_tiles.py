@@ -48,3 +48,15 @@ def test_the_file_does_not_depend_on_the_threads(tmp_path: Path, monkeypatch: py
     several = written(tmp_path / "several" / "a.h5", values, parts)
     monkeypatch.setattr(tiles, "MOST_THREADS", 1)
     assert written(tmp_path / "one" / "a.h5", values, parts) == several
+
+
+def test_a_thousand_chunks_are_written_without_a_race(tmp_path: Path) -> None:
+    """HDF5 answers with random errors where a thread asks it for anything while another one writes."""
+    values = np.random.default_rng(3).random((512, 512, 2), np.float32)
+    with create_cube(tmp_path / "a.h5", CubeHeader(shape=(2048, 2048, 2))) as writer:
+        for row in range(0, 2048, 512):
+            for col in range(0, 2048, 512):
+                writer.write(slice(row, row + 512), slice(col, col + 512), values)
+    with h5py.File(tmp_path / "a.h5") as file:
+        found = file["cube"][:, 1536:, 512:1024]
+    np.testing.assert_array_equal(np.moveaxis(found, 0, -1), values)
