@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -18,7 +17,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.checks import require
 from hsr_tf.io.guarded import GuardedFile
+from hsr_tf.tiling import computed
 
 MOST_THREADS = 8
 
@@ -38,7 +39,21 @@ class Hdf5TileWriter:
     level: int
 
     def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place."""
+        """Put (h, w, C) values into their place.
+
+        Raises:
+            ValueError: values of another shape than their place.
+        """
+        num_bands, *size = self.dataset.shape
+        rows, cols = (slice(*part.indices(n)[:2]) for part, n in zip((rows, cols), size, strict=True))
+        place = (rows.stop - rows.start, cols.stop - cols.start, num_bands)
+        require(
+            values.shape == place,
+            "values",
+            expected=f"{place} for this part of the cube",
+            received=str(values.shape),
+            remedy="give rows, columns and bands as the part has them",
+        )
         bands_first = np.moveaxis(values, -1, 0)
         if self._ends_with_chunks(rows, 1) and self._ends_with_chunks(cols, 2):
             self._write_chunks(rows, cols, bands_first)
@@ -51,18 +66,18 @@ class Hdf5TileWriter:
         return part.start % chunk == 0 and (part.stop % chunk == 0 or part.stop == size)
 
     def _write_chunks(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        # HDF5 knows one thread alone: the others are given plain arrays
         shape: tuple[int, int, int] = self.dataset.chunks
         whole = np.asarray(values, self.dataset.dtype)
-        starts = [
-            range(0, part.stop - part.start, n) for part, n in zip((rows, cols), shape[1:], strict=True)
-        ]
-        places = list(product(*starts))
-        parts = (whole[:, row : row + shape[1], col : col + shape[2]] for row, col in places)
-        # HDF5 knows one thread alone: the others are given plain arrays
-        with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as threads:
-            packed = threads.map(lambda part: packed_chunk(part, shape, self.level), parts)
-            for (row, col), data in zip(places, packed, strict=True):
-                self.dataset.id.write_direct_chunk((0, rows.start + row, cols.start + col), data)
+        places = product(range(rows.start, rows.stop, shape[1]), range(cols.start, cols.stop, shape[2]))
+
+        def packed(place: tuple[int, int]) -> bytes:
+            row, col = place[0] - rows.start, place[1] - cols.start
+            return packed_chunk(whole[:, row : row + shape[1], col : col + shape[2]], shape, self.level)
+
+        num_threads = min(MOST_THREADS, os.cpu_count() or 1)
+        for (row, col), data in computed(places, packed, num_parallel=num_threads):
+            self.dataset.id.write_direct_chunk((0, row, col), data)
 
 
 def packed_chunk(part: NDArray[Any], shape: tuple[int, int, int], level: int) -> bytes:

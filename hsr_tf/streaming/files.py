@@ -8,6 +8,7 @@ stands, and zero where there is none: too far away to be seen in any pixel with 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf.checks import require
+from hsr_tf.io.envi_header import find_files
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.streaming.grid import Place
 
 Cube = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 FIRST_STEP, MOST_FAR = 32, 512
+GDAL_SIDES = (".msk", ".aux.xml", ".ovr")
 
 
 class Parts(Protocol):
@@ -119,10 +122,22 @@ class Image:
 
 
 def stamp(path: Path) -> Mapping[str, Any]:
-    """What tells whether a file or folder is the same as before: sizes and times, to the nanosecond."""
-    entries = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    """What tells whether an image is the same as before: sizes and times, to the nanosecond.
+
+    Looked at are all files of a folder; the header and data of an ENVI image, whichever is named; and what
+    GDAL keeps beside a GeoTIFF.
+    """
+    entries = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else _beside(path)
     digest = hashlib.sha256()
     for entry in entries:
         status = entry.stat()
-        digest.update(f"{entry.relative_to(path)} {status.st_size} {status.st_mtime_ns}\n".encode())
+        digest.update(f"{os.path.relpath(entry, path)} {status.st_size} {status.st_mtime_ns}\n".encode())
     return {"path": str(path.resolve()), "files": digest.hexdigest()}
+
+
+def _beside(path: Path) -> list[Path]:
+    """A file, and those that belong to it."""
+    envi = find_files(path)
+    names = [path, *(() if envi is None else (envi.header, envi.data))]
+    sides = (path.with_name(path.name + suffix) for suffix in GDAL_SIDES)
+    return sorted({*names, *(side for side in sides if side.is_file())})

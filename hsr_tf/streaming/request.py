@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from hsr_tf.io.arrays import metadata_to_text
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.networks.pretrained import ModelCard
+from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.streaming.files import stamp
 from hsr_tf.streaming.pair import Pair
@@ -118,10 +120,13 @@ def _told(header: CubeHeader) -> str:
 
 
 def _in_words(camera: Any) -> str | None:
-    if isinstance(camera, SpectralResponse):
-        return hashlib.sha256(np.ascontiguousarray(camera.matrix).tobytes()).hexdigest()
-    if camera is not None and Path(str(camera)).is_file():
-        return f"{camera} {_digest(Path(str(camera)))}"
+    """What a camera was given as: words and files as they are, arrays by what they hold."""
+    if isinstance(camera, SpectralResponse | Psf):
+        values = camera.matrix if isinstance(camera, SpectralResponse) else camera.kernel
+        content = hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()
+        return f"{type(camera).__name__} {values.shape} {content}"
+    if isinstance(camera, str | os.PathLike) and Path(camera).is_file():
+        return f"{camera} {_digest(Path(camera))}"
     return None if camera is None else str(camera)
 
 

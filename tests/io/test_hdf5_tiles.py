@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import h5py
@@ -45,6 +46,7 @@ def test_the_file_does_not_depend_on_the_threads(tmp_path: Path, monkeypatch: py
     parts = [(r, c) for r in ROWS for c in COLS]
     (tmp_path / "several").mkdir()
     (tmp_path / "one").mkdir()
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
     several = written(tmp_path / "several" / "a.h5", values, parts)
     monkeypatch.setattr(tiles, "MOST_THREADS", 1)
     assert written(tmp_path / "one" / "a.h5", values, parts) == several
@@ -60,3 +62,20 @@ def test_a_thousand_chunks_are_written_without_a_race(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5") as file:
         found = file["cube"][:, 1536:, 512:1024]
     np.testing.assert_array_equal(np.moveaxis(found, 0, -1), values)
+
+
+def test_slices_without_ends_are_the_whole(tmp_path: Path) -> None:
+    values = np.random.default_rng(4).random(SHAPE, np.float32)
+    with create_cube(tmp_path / "a.h5", CubeHeader(shape=SHAPE)) as writer:
+        writer.write(slice(None), slice(None), values)
+    np.testing.assert_array_equal(load(tmp_path / "a.h5").cube, values)
+
+
+@pytest.mark.parametrize("shape", [(50, 64, 3), (64, 64, 1), (64, 70, 3)])
+def test_values_of_another_size_are_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    with (
+        pytest.raises(ValueError, match=r"values: expected \(64, 64, 3\)"),
+        create_cube(tmp_path / "a.h5", CubeHeader(shape=SHAPE)) as writer,
+    ):
+        writer.write(slice(0, 64), slice(0, 64), np.ones(shape, np.float32))
+    assert not (tmp_path / "a.h5").exists()
