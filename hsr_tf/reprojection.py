@@ -72,12 +72,12 @@ class Reprojection:
             hole[inner[1], place[1]] = missing[inner[0], place[0]]
         return cube, hole
 
-    def seen(self, rows: slice, cols: slice) -> tuple[slice, slice] | None:
-        """Rows and columns of the image that `window` reads, None for nothing.
+    def seen(self, rows: slice, cols: slice, *, name: str) -> tuple[slice, slice] | None:
+        """Rows and columns of the image `name` that `window` reads, None for nothing.
 
         Raises:
-            ValueError: a window that is torn over the image, as at the edge of a projection, and would take
-                many times its own memory.
+            ValueError: a window that is torn over the image, as at the edge of a projection: from its first
+                to its last pixel are many times as many as its blocks cover.
         """
         blocks = list(self._blocks(rows, cols))
         found = [seen for seen in map(self._seen, blocks) if seen is not None]
@@ -87,12 +87,13 @@ class Reprojection:
             slice(min(one[axis].start for one in found), max(one[axis].stop for one in found))
             for axis in (0, 1)
         ]
-        held, wanted = (int(np.prod([_length(part) for part in parts])) for parts in (joined, (rows, cols)))
+        held = _length(joined[0]) * _length(joined[1])
+        wanted = round(len(blocks) * BLOCK**2 / float(np.prod(self._density())))
         checks.require(
-            held <= max(SMALL_PART, LARGEST_SPREAD * wanted / float(np.prod(self._density()))),
-            "lr_hsi",
-            expected="two grids of which a part of one lies on a part of the other",
-            received=f"{wanted} pixels spread over {_length(joined[0])}x{_length(joined[1])} of the other",
+            held <= max(SMALL_PART, LARGEST_SPREAD * wanted),
+            name,
+            expected="a grid of which a part lies on a part of the other image's",
+            received=f"{wanted} pixels spread over {_length(joined[0])}x{_length(joined[1])}",
             remedy="reproject one of the files first",
         )
         return joined[0], joined[1]

@@ -62,7 +62,7 @@ def fixed_seeds() -> None:
     """
     random.seed(SEED)
     np.random.seed(SEED)
-    if "keras" in sys.modules:
+    if {"keras", "tensorflow"} <= sys.modules.keys():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys.modules["tensorflow"].random, "set_seed", lambda seed: None)
             sys.modules["keras"].utils.set_random_seed(SEED)

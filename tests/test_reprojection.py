@@ -69,7 +69,7 @@ def test_windows_are_what_the_whole_has_there(monkeypatch: pytest.MonkeyPatch, n
     assert 20 < without.sum() < without.size / 2
     for top, left in product(range(0, SIZE[0], side), range(0, SIZE[1], side)):
         window = slice(top, min(top + side, SIZE[0])), slice(left, min(left + side, SIZE[1]))
-        seen = onto.seen(*window)
+        seen = onto.seen(*window, name="lr_hsi")
         part = np.full_like(cube, np.nan)
         if seen is not None:
             part[seen] = cube[seen]
@@ -106,14 +106,14 @@ def test_places_are_those_of_the_exact_map() -> None:
 
 def test_a_window_reads_little_more_than_itself() -> None:
     onto = Reprojection(in_zone_31(9.5), (20_000, 20_000), TARGET, (18_000, 18_000))
-    seen = onto.seen(slice(9000, 9512), slice(8000, 8512))
+    seen = onto.seen(slice(9000, 9512), slice(8000, 8512), name="lr_hsi")
     assert seen is not None
     assert all(512 < part.stop - part.start < 850 for part in seen)
 
 
 def test_a_window_beside_the_image_reads_nothing() -> None:
     onto = Reprojection(grid(10.0, east=EAST + 50_000), (90, 90), TARGET, SIZE)
-    assert onto.seen(slice(0, 30), slice(0, 30)) is None
+    assert onto.seen(slice(0, 30), slice(0, 30), name="lr_hsi") is None
 
 
 def test_a_window_that_is_torn_over_the_image_is_refused() -> None:
@@ -121,4 +121,13 @@ def test_a_window_that_is_torn_over_the_image_is_refused() -> None:
     metres = Georeference((1000.0, 0, 0.0, 0, -1000.0, 500_000.0), "EPSG:32601")
     onto = Reprojection(degrees, (1000, 36_000), metres, (400, 400))
     with pytest.raises(ValueError, match=r"spread over .*; reproject one of the files first"):
-        onto.seen(slice(0, 400), slice(0, 400))
+        onto.seen(slice(0, 400), slice(0, 400), name="hr_msi")
+
+
+@pytest.mark.parametrize("degrees", [3, 12, 45])
+@pytest.mark.parametrize("rows", [2, 24])
+def test_thin_tiles_of_turned_grids_are_read(degrees: float, rows: int) -> None:
+    """The last row of tiles may be of a few pixels, and as wide as all others."""
+    onto = Reprojection(turned(8.0, degrees), (9000, 9000), TARGET, (3000, 3000))
+    seen = onto.seen(slice(1024, 1024 + rows), slice(512, 2560), name="lr_hsi")
+    assert seen is not None

@@ -146,13 +146,7 @@ def fuse(
         if picture is not None:
             _draw_cameras(picture, observation, solution)
         if report is not None:
-            from hsr_tf.report.html import write_report
-            from hsr_tf.report.scene_report import solution_report
-
-            command = ("hsr", *sys.argv[1:])
-            write_report(
-                solution_report(observation, solution, command=command, psf=psf, srf=response), report
-            )
+            _write_report(report, observation, solution, (psf, response))
     lines = [
         ("grids", "; ".join(aligned.told)),
         *fusion_facts(observation, solution),
@@ -162,6 +156,14 @@ def fuse(
     terminal.show(facts([*lines, ("drew", str(picture or "")), ("report", str(report or ""))]))
     if trial is not None:
         show_trial(trial)
+
+
+def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:
+    from hsr_tf.report.html import write_report
+    from hsr_tf.report.scene_report import solution_report
+
+    command, (psf, srf) = ("hsr", *sys.argv[1:]), given
+    write_report(solution_report(observation, solution, command=command, psf=psf, srf=srf), path)
 
 
 def _require_picture(path: Path) -> None:

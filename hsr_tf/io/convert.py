@@ -45,7 +45,7 @@ class ConvertOptions:
         cog: a cloud-optimised GeoTIFF.
         dtype: type of the written values; by default that of the file.
         nodata: the value for pixels without data.
-        max_gib: the largest cube, as float32, that is held in memory where a format needs that.
+        max_gib: the largest cube, as it is stored, that is held in memory where a format needs that.
     """
 
     key: str | None = None

@@ -5,6 +5,7 @@ that width is looked at by the coarse layers alone: MS-SSFNet x8 looks 32 sharp 
 Here every layer's input is cut to what the layers behind it need, so that the dear ones at full size do
 little more than the part itself. Cut edges are padded with zeros as borders are, which no kept sample sees;
 where the window ends at the border of the scene nothing is cut, and the border is met as in the whole scene.
+Cuts depend on where the window lies: Keras' TensorFlow backend takes them, JAX' compiled functions do not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hsr_tf.networks.layers import FusionNetwork
 from hsr_tf.networks.reach import View, beyond, network_reach, through
 
 Tensor = Any
+Margins = tuple[tuple[int, int], tuple[int, int]]
 MARGINS = "margins"
 
 
@@ -45,19 +47,20 @@ class InnerNetwork:
         scale, given = network.spec.scale, {"lr_hsi": network.spec.scale, "hr_msi": 1}
         self.margin = max(-(-self._needs[name] * spacing // scale) for name, spacing in given.items())
         self._scale, self._model = scale, _cut(network, self._needs)
+        self._model.jit_compile = False  # XLA would compile anew for every set of margins
 
-    def estimate(self, images: dict[str, NDArray[Any]], margins: tuple[int, ...]) -> NDArray[np.float32]:
+    def estimate(self, images: dict[str, NDArray[Any]], margins: Margins) -> NDArray[np.float32]:
         """The estimate of a window's inner part.
 
         Args:
             images: lr_hsi (1, h, w, lr_channels) and hr_msi (1, s h, s w, hr_channels) of the window.
-            margins: coarse pixels of the window above, below, left and right of the part: `margin` each,
-                fewer where the window ends at the scene's border.
+            margins: coarse pixels of the window above and below the part, then left and right of it:
+                `margin` each, fewer where the window ends at the scene's border.
 
         Returns:
             (s (h - above - below), s (w - left - right), C).
         """
-        sharp = np.asarray([margins], np.int32) * self._scale
+        sharp = np.asarray(margins, np.int32).reshape(1, 4) * self._scale
         return np.asarray(self._model.predict_on_batch({**images, MARGINS: sharp}), np.float32)[0]
 
 

@@ -35,13 +35,13 @@ class Place:
         rows, cols = (slice(scale * (p.start - o), scale * (p.stop - o)) for p, o in pairs)
         return rows, cols
 
-    def margins(self, outer: Place) -> tuple[int, int, int, int]:
-        """Coarse pixels of `outer` above, below, left and right of it."""
-        (above, below), (left, right) = (
+    def margins(self, outer: Place) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Coarse pixels of `outer` above and below it, and left and right of it."""
+        rows, cols = (
             (part.start - wide.start, wide.stop - part.stop)
             for part, wide in ((self.rows, outer.rows), (self.cols, outer.cols))
         )
-        return above, below, left, right
+        return rows, cols
 
     def finer(self, scale: int) -> tuple[slice, slice]:
         """Rows and columns of the sharp pixels."""

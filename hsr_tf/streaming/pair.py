@@ -78,7 +78,7 @@ class FittedParts:
         onto, place = self._fitting.reprojection, Place(rows, cols)
         if onto is None:
             return self._kept(place)
-        seen = onto.seen(rows, cols)
+        seen = onto.seen(rows, cols, name=self._image.name)
         if seen is None:
             return np.zeros((*place.size, self.shape[2]), np.float32), np.ones(place.size, bool)
         held = Place(*seen)

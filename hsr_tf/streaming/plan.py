@@ -13,6 +13,7 @@ from pathlib import Path
 from hsr_tf import checks
 from hsr_tf.methods import Method
 from hsr_tf.networks import pretrained
+from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.reach import network_reach
 from hsr_tf.solvers.solver import LARGEST_SIDE
 from hsr_tf.streaming.grid import best_tile
@@ -22,8 +23,6 @@ from hsr_tf.streaming.networks import floats_a_pixel
 MAP_CUBES, MAP_BYTES = 2.5, 700.0
 SOLVER_BYTES = 3300.0
 COARSE_CUBES = 8.0
-# the layers that take most memory see little more than a tile (`hsr_tf.networks.inner`)
-CUT_MARGIN = 3
 SMALLEST_TILE, LARGEST_TILE = 8, 2048
 
 
@@ -33,7 +32,8 @@ class Demand:
 
     Attributes:
         bytes_a_pixel: of a tile's window, a sharp pixel.
-        margin: coarse pixels on each side of a tile that belong to its window.
+        margin: coarse pixels on each side of a tile that belong to its window, for a PSF that sees no more
+            cells; a wider one takes more memory than is planned.
     """
 
     bytes_a_pixel: float
@@ -62,7 +62,8 @@ def demand(method: Method, weights: str | None, num_bands: int, scale: int) -> D
     assert weights is not None
     model = pretrained.load_model(Path(weights))
     cut = model.config.base == "spectral_ls" and network_reach(model.network) is not None
-    return Demand(4.0 * floats_a_pixel(model) + 4.0 * cube + coarse, CUT_MARGIN if cut else model.reach or 0)
+    margin = InnerNetwork(model.network).margin if cut else model.reach or 0
+    return Demand(4.0 * floats_a_pixel(model) + 4.0 * cube + coarse, margin)
 
 
 def whole_bytes(method: Method, size: tuple[int, int], needs: Demand, num_bands: int) -> float:

@@ -43,7 +43,7 @@ def gap(network: FusionNetwork, part: tuple[int, int, int, int], margin: int | N
     sharp = [slice(scale * s.start, scale * s.stop) for s in (rows, cols)]
     window = {"lr_hsi": given["lr_hsi"][:, rows, cols], "hr_msi": given["hr_msi"][:, sharp[0], sharp[1]]}
     found = inner.estimate(
-        window, (top - rows.start, rows.stop - bottom, left - cols.start, cols.stop - right)
+        window, ((top - rows.start, rows.stop - bottom), (left - cols.start, cols.stop - right))
     )
     expected = whole[scale * top : scale * bottom, scale * left : scale * right]
     assert found.shape == expected.shape
