@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from export.latency import Latency, latencies
+from export.latency import Latency, latency_of
 from export.tflite_model import TFLiteModel
 from export.trials import Trial
 from hsr_tf import checks
@@ -116,7 +116,8 @@ class Check:
         num_trials: inputs that it was run on, of `num_sizes` sizes.
         largest_difference: of all outputs from the SavedModel's.
         psnr_before, psnr_after: mean over the trials in dB, of the SavedModel and of the file.
-        seconds_one_thread, seconds_two_threads: medians, for an estimate of at most 256 x 256 pixels.
+        seconds_one_thread, seconds_two_threads: medians.
+        timed_size: rows and columns of the estimate that took them.
         operators: by name, how many.
         problems: bounds that were broken.
     """
@@ -131,6 +132,7 @@ class Check:
     psnr_after: float
     seconds_one_thread: float
     seconds_two_threads: float
+    timed_size: tuple[int, int]
     operators: dict[str, int]
     problems: tuple[str, ...]
 
@@ -168,7 +170,7 @@ def check_file(
         ValueError: no trials of the file's size, or a file that LiteRT does not run.
     """
     usable, target = fitting(path, trials), target or path
-    found = _found(path, variant, reference, usable, latency or latencies([path], usable[0])[0])
+    found = _found(path, variant, reference, usable, latency or latency_of(path, usable[0]))
     kept = target if found.passed else target.with_name(target.name + REJECTED)
     told = json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n"
     for place, text in zip(cards_of(kept), (told, card(found, reference.metadata)), strict=True):
@@ -188,13 +190,17 @@ def cards_of(path: Path) -> tuple[Path, Path]:
     return path.with_name(f"{name}{ending}.json"), path.with_name(f"{name}{ending}.md")
 
 
-def fitting(path: Path, trials: Sequence[Trial]) -> list[Trial]:
+def fitting(file: Path | bytes, trials: Sequence[Trial]) -> list[Trial]:
     """The trials, cut to the sizes of a file that has fixed ones; those too small are left out.
+
+    Args:
+        file: its path or content.
+        trials: whole ones.
 
     Raises:
         ValueError: where none is left.
     """
-    model = TFLiteModel(path)
+    model = TFLiteModel(file)
     fixed = {name: shape[1:3] for name, shape in model.input_shapes.items() if -1 not in shape}
     free = "lr_image" not in fixed and "lr_hsi" not in fixed
     usable = [cut for trial in trials if (cut := trial if free else _cut(trial, fixed)) is not None]
@@ -247,6 +253,7 @@ def _found(
         psnr_after=statistics.mean(after),
         seconds_one_thread=latency.one_thread,
         seconds_two_threads=latency.two_threads,
+        timed_size=latency.size,
         operators=operators_of(content),
         problems=(),
     )
@@ -314,6 +321,7 @@ def card(found: Check, metadata: dict[str, Any]) -> str:
         else "x" + str(metadata["scale"])
     )
     operators = ", ".join(f"{count} {name}" for name, count in found.operators.items())
+    rows, columns = found.timed_size
     return "\n".join(
         [
             f"# {found.file}",
@@ -326,8 +334,8 @@ def card(found: Check, metadata: dict[str, Any]) -> str:
             table([found]),
             "",
             f"Compared with the SavedModel on {found.num_trials} real inputs of {found.num_sizes} sizes. "
-            "The seconds are medians after a warm-up, for an estimate of at most 256 x 256 pixels; variants "
-            "that were exported together were timed in turns.",
+            f"The seconds are medians after a warm-up, for an estimate of {rows} x {columns} pixels; "
+            "variants that were exported together were timed in turns.",
             "",
             f"An estimated pixel looks {_reach(metadata)} around it.",
             "",

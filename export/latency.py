@@ -23,45 +23,98 @@ THREADS = (1, 2)
 
 @dataclass(frozen=True)
 class Latency:
-    """Median seconds of one estimate with one thread and with two."""
+    """Median seconds of one estimate.
+
+    Attributes:
+        one_thread, two_threads: the seconds with so many.
+        size: rows and columns of the estimate.
+    """
 
     one_thread: float
     two_threads: float
+    size: tuple[int, int]
 
 
-def latencies(paths: Sequence[Path], trial: Trial) -> list[Latency]:
+@dataclass(frozen=True)
+class _Run:
+    seconds: float
+    size: tuple[int, int]
+
+
+def latency_of(path: Path, trial: Trial) -> Latency:
+    """Of one file, as `latencies` finds it.
+
+    Raises:
+        ValueError: a file that LiteRT does not run.
+    """
+    (found,) = latencies([path], trial)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def latencies(paths: Sequence[Path], trial: Trial) -> list[Latency | Exception]:
     """Of each file, for a part of the trial whose estimate has at most 256 x 256 pixels.
 
     Args:
-        paths: files that take the same inputs, such as the variants of one model.
+        paths: files that take the same inputs, such as the variants of one model; those of fixed sizes are
+            timed at these.
         trial: of a size that they take.
+
+    Returns:
+        For a file that fails its error; the others go on.
     """
-    seconds = (_medians([TFLiteModel(path, num_threads=n) for path in paths], trial) for n in THREADS)
-    return [Latency(one, two) for one, two in zip(*seconds, strict=True)]
-
-
-def _medians(models: Sequence[TFLiteModel], trial: Trial) -> list[float]:
-    given = [_small(model, trial) for model in models]
-    for model, inputs in zip(models, given, strict=True):
-        model.run(inputs)
-    rounds = [
-        [_seconds(model, inputs) for model, inputs in zip(models, given, strict=True)]
-        for _ in range(NUM_TIMED)
+    failures: dict[Path, Exception] = {}
+    one, two = (_runs(paths, trial, num_threads, failures) for num_threads in THREADS)
+    return [
+        failures[path]
+        if path in failures
+        else Latency(_median(one[path]), _median(two[path]), one[path][0].size)
+        for path in paths
     ]
-    return [statistics.median(times) for times in zip(*rounds, strict=True)]
 
 
-def _seconds(model: TFLiteModel, inputs: dict[str, np.ndarray]) -> float:
+def _runs(
+    paths: Sequence[Path], trial: Trial, num_threads: int, failures: dict[Path, Exception]
+) -> dict[Path, list[_Run]]:
+    """Of each file in turns, the first to warm up; a file that fails is noted and takes no further turn."""
+    models: dict[Path, TFLiteModel] = {}
+    runs: dict[Path, list[_Run]] = {path: [] for path in paths}
+    for _ in range(1 + NUM_TIMED):
+        for path in [path for path in paths if path not in failures]:
+            try:
+                if path not in models:
+                    models[path] = TFLiteModel(path, num_threads=num_threads)
+                runs[path].append(_run(models[path], trial))
+            except Exception as error:
+                failures[path] = error
+    return runs
+
+
+def _run(model: TFLiteModel, trial: Trial) -> _Run:
+    inputs = _small(model, trial)
     begin = time.perf_counter()
-    model.run(inputs)
-    return time.perf_counter() - begin
+    found = model.run(inputs)
+    seconds = time.perf_counter() - begin
+    rows, columns = found["estimate"].shape[1:3]
+    return _Run(seconds, (rows, columns))
+
+
+def _median(runs: Sequence[_Run]) -> float:
+    return statistics.median(run.seconds for run in runs[1:])
 
 
 def _small(model: TFLiteModel, trial: Trial) -> dict[str, np.ndarray]:
-    """The upper left part of the images, where the file's sizes are free."""
+    """The upper left part of the images, where the file's sizes are free: whole coarse pixels of all of them.
+
+    A coarse pixel is one of the smallest image, so that a picture that was enlarged before is cut as it is.
+    """
+    images = {name: value for name, value in trial.inputs.items() if name != "kernel"}
+    coarse_rows = min(value.shape[1] for value in images.values())
+    coarse_side = TIMED_SIDE // (trial.truth.shape[0] // coarse_rows)
     inputs = dict(trial.inputs)
-    for name in inputs.keys() - {"kernel"}:
-        side = TIMED_SIDE * inputs[name].shape[1] // trial.truth.shape[0]
+    for name, value in images.items():
         if -1 in model.input_shapes[name]:
-            inputs[name] = inputs[name][:, :side, :side]
+            side = coarse_side * (value.shape[1] // coarse_rows)
+            inputs[name] = value[:, :side, :side]
     return inputs

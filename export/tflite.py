@@ -8,7 +8,8 @@
 Files hold builtin operators alone, a `serving_default` with the names of the SavedModel, and its metadata.
 The int8 variant is calibrated with patches of --calibration_dir. Every file is run by LiteRT on the images of
 --data_dir, compared with the SavedModel, and described in a card beside it (`export.comparison`); one that
-breaks a bound is moved aside, and the exit code is 1.
+breaks a bound is moved aside, and the exit code is 1. A file that cannot be made or run leaves the others
+alone: they are finished first, then its error ends the run.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -29,9 +30,9 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from export.comparison import HEADER, Check, SavedModel, check_file, fitting, row
 from export.flatbuffer import described, with_metadata
-from export.latency import latencies
-from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, reduced
-from export.trials import PICTURES, Task
+from export.latency import Latency, latencies
+from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, Inputs, IntegerForm, reduced
+from export.trials import PICTURES, Task, Trial
 from hsr_tf import checks
 from hsr_tf.data.scenes import data_root
 from hsr_tf.flag_apps import run_app
@@ -102,27 +103,81 @@ def export_tflite(
 
     Yields:
         What was found of each, as soon as it is known; files that broke a bound were moved aside.
+
+    Raises:
+        ValueError: the first error, of whatever type, about a file that could not be made or run, after all
+            the others were yielded.
     """
     folder, task = Path(folder), Task(model.metadata)
     form = OF_PICTURES if task.kind == PICTURES else OF_SCENES
     folder.mkdir(parents=True, exist_ok=True)
-    trials = list(islice(task.trials(data.trials), data.most_trials))
+    exporter = _Exporter(
+        model,
+        folder,
+        trials=list(islice(task.trials(data.trials), data.most_trials)),
+        calibration=partial(task.calibration, data.calibration),
+        form=replace(form, integer_ends=integer_ends),
+    )
     for size in sizes:
-        content = convert(model, size)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as workplace:
-            paths = []
+        try:
+            yield from exporter.files(variants, size)
+        except Exception as error:
+            exporter.failures.append(error)
+    if exporter.failures:
+        raise exporter.failures[0]
+
+
+@dataclass(frozen=True, eq=False)
+class _Exporter:
+    """Makes and checks the files of a model, and goes on after a failure.
+
+    Attributes:
+        model, folder: what is exported, and where to.
+        trials: what files are tried on.
+        calibration: makes inputs of `input_size`.
+        form: of int8 and dynamic.
+        failures: of files that were not finished, in the order of time.
+    """
+
+    model: SavedModel
+    folder: Path
+    trials: Sequence[Trial]
+    calibration: Callable[..., Iterator[Inputs]]
+    form: IntegerForm
+    failures: list[Exception] = field(default_factory=list)
+
+    def files(self, variants: Sequence[str], size: Size | None) -> Iterator[Check]:
+        """All are made, then timed in turns, then checked one by one."""
+        content = convert(self.model, size)
+        usable, made = fitting(content, self.trials), {}
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as workplace:
             for variant in variants:
-                smaller = reduced(
-                    content,
-                    variant,
-                    calibration=partial(task.calibration, data.calibration, input_size=size),
-                    form=replace(form, integer_ends=integer_ends),
-                )
-                paths.append(Path(workplace) / _file_name(model.metadata["name"], variant, size))
-                paths[-1].write_bytes(with_metadata(smaller, _metadata(model, size)))
-            usable = fitting(paths[0], trials)
-            for path, variant, latency in zip(paths, variants, latencies(paths, usable[0]), strict=True):
-                yield check_file(path, variant, model, usable, target=folder / path.name, latency=latency)
+                path = Path(workplace) / _file_name(self.model.metadata["name"], variant, size)
+                try:
+                    path.write_bytes(self._variant(content, variant, size))
+                except Exception as error:
+                    self.failures.append(error)
+                else:
+                    made[path] = variant
+            for path, latency in zip(made, latencies([*made], usable[0]), strict=True):
+                try:
+                    found = self._checked(path, made[path], usable, latency)
+                except Exception as error:
+                    self.failures.append(error)
+                else:
+                    yield found
+
+    def _variant(self, content: bytes, variant: str, size: Size | None) -> bytes:
+        calibration = partial(self.calibration, input_size=size)
+        smaller = reduced(content, variant, calibration=calibration, form=self.form)
+        return with_metadata(smaller, _metadata(self.model, size))
+
+    def _checked(
+        self, path: Path, variant: str, usable: Sequence[Trial], latency: Latency | Exception
+    ) -> Check:
+        if isinstance(latency, Exception):
+            raise latency
+        return check_file(path, variant, self.model, usable, target=self.folder / path.name, latency=latency)
 
 
 def _file_name(name: str, variant: str, size: Size | None) -> str:

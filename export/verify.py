@@ -42,6 +42,8 @@ FLAGS = flags.FLAGS
 FLOATING = VARIANTS[:3]
 INTEGER = ("vdsr", "srcnn", "ms_ssfnet")
 NUM_UNTRAINED_TRIALS = 3
+OUTPUT_DIR = "models/verified"
+EXAMPLE = "--model=vdsr.int8.tflite --saved_model=models/vdsr/1"
 
 
 @dataclass(frozen=True)
@@ -149,21 +151,19 @@ def define_flags() -> None:
     flags.DEFINE_string("saved_model", None, "The version folder that it was made of.")
     flags.DEFINE_bool("all", False, "Verify every network of the registry in every variant.")
     flags.DEFINE_list("models", [], "With --all: these models or methods alone, e.g. kbpn_x4,srcnn.")
-    flags.DEFINE_string("output_dir", "models/verified", "Folder for the files and cards of --all.")
+    flags.DEFINE_string(
+        "output_dir", None, f"Folder for the files and cards of --all (default: {OUTPUT_DIR})."
+    )
     flags.DEFINE_string("data_dir", None, "Images to try on (default: Set5 or cave_test of $HSR_DATA).")
 
 
 def main() -> None:
     """Check, print, and end with 1 where a bound is broken."""
-    checks.require(
-        FLAGS.all != (FLAGS.model is not None and FLAGS.saved_model is not None),
-        "model, saved_model, all",
-        expected="a file with its SavedModel, or --all",
-        received="both" if FLAGS.all else "neither",
-        remedy="give e.g. --model=vdsr.int8.tflite --saved_model=models/vdsr/1",
-    )
+    _require_one_task()
     if FLAGS.all:
-        found = verify_all(models_to_verify(FLAGS.models), Path(FLAGS.output_dir), FLAGS.data_dir)
+        found = verify_all(
+            models_to_verify(FLAGS.models), Path(FLAGS.output_dir or OUTPUT_DIR), FLAGS.data_dir
+        )
         print()
     else:
         reference, path = SavedModel.load(FLAGS.saved_model), Path(FLAGS.model)
@@ -175,6 +175,36 @@ def main() -> None:
         print(failure)
     if not found.passed:
         sys.exit(1)
+
+
+def _require_one_task() -> None:
+    """Refuse a half of a file with its SavedModel, and flags of one task without it or beside the other."""
+    of_file = {"model": FLAGS.model, "saved_model": FLAGS.saved_model}
+    of_all = {"models": ",".join(FLAGS.models) or None, "output_dir": FLAGS.output_dir}
+    if FLAGS.all:
+        for name, value in of_file.items():
+            remedy = f"leave out --{name} or --all (--models chooses among all)"
+            checks.require(value is None, name, expected="none beside --all", received=value, remedy=remedy)
+        return
+    for name, value in of_all.items():
+        remedy = f"add --all, or leave out --{name}"
+        checks.require(
+            value is None, name, expected="--all beside it", received=f"{value} without", remedy=remedy
+        )
+    checks.require(
+        any(of_file.values()),
+        "model, saved_model, all",
+        expected="a file with its SavedModel, or --all",
+        received="neither",
+        remedy=f"give e.g. {EXAMPLE}",
+    )
+    for name, expected in (
+        ("model", "a file of that SavedModel"),
+        ("saved_model", "what the file was made of"),
+    ):
+        checks.require(
+            bool(of_file[name]), name, expected=expected, received="none", remedy=f"give e.g. {EXAMPLE}"
+        )
 
 
 def _variant(path: Path) -> str:

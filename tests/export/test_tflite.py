@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export import comparison, quantize, verify
+from export import comparison, latency, quantize, tflite, verify
 from export.comparison import SavedModel, check_file, operators_of
 from export.flatbuffer import described, tflite_metadata, with_metadata
 from export.quantize import OF_PICTURES, OF_SCENES, IntegerForm, reduced
@@ -32,6 +32,7 @@ from tests.networks.test_image_conformance import inputs_of
 
 SIZES = ((24, 40), (31, 24), (25, 25))
 CELLS = ((6, 10), (9, 7), (8, 8))
+SMALL = {"20x28": (20, 28), "24x20": (24, 20)}
 SLOW = {
     "dbpn",
     "ikc",
@@ -281,15 +282,92 @@ def test_a_rejected_file_leaves_an_older_one_and_its_card_alone(
 def test_a_file_of_one_size_is_calibrated_with_inputs_of_that_size(
     exported: Callable[..., Exported], tmp_path: Path
 ) -> None:
-    pixels = np.random.default_rng(3).integers(0, 256, (60, 80)).astype(np.uint8)
-    for folder in ("trials", "calibration"):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(pixels).save(tmp_path / folder / "a.png")
-    data = Data(tmp_path / "trials", tmp_path / "calibration")
-    one = exported("srcnn")
+    one, data = exported("srcnn"), pictures(tmp_path)
     (found,) = export_tflite(one.saved, tmp_path / "out", variants=["int8"], data=data, sizes=[(20, 28)])
     written = tmp_path / "out" / found.file
     assert dict(TFLiteModel(written.read_bytes()).input_shapes) == {"lr_image": (1, 20, 28, 1)}
+    assert "for an estimate of 20 x 28 pixels" in written.with_suffix(".md").read_text()
+    assert json.loads(written.with_suffix(".json").read_text())["timed_size"] == [20, 28]
+
+
+def pictures(folder: Path) -> Data:
+    """A picture to try on, and the same to calibrate with."""
+    pixels = np.random.default_rng(3).integers(0, 256, (60, 80)).astype(np.uint8)
+    for name in ("trials", "calibration"):
+        (folder / name).mkdir()
+        Image.fromarray(pixels).save(folder / name / "a.png")
+    return Data(folder / "trials", folder / "calibration")
+
+
+def finished(folder: Path) -> set[str]:
+    """Names of the files in their places, each with its cards and nothing else beside them."""
+    names = {path.name for path in folder.glob("*.tflite")}
+    cards = {name.replace("tflite", ending) for name in names for ending in ("json", "md")}
+    assert {path.name for path in folder.iterdir()} == names | cards
+    return names
+
+
+def test_a_variant_that_cannot_be_made_leaves_the_others_alone(
+    exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    """Here without images to calibrate int8 with, for each of two sizes."""
+    one, data = exported("srcnn"), pictures(tmp_path)
+    next(data.calibration.iterdir()).unlink()
+    checked, names = [], {f"srcnn.{v}.{s}.tflite" for v in ("float32", "float16") for s in SMALL}
+    with pytest.raises(OSError, match="calibration: "):
+        for found in export_tflite(
+            one.saved,
+            tmp_path / "out",
+            variants=["int8", "float32", "float16"],
+            data=data,
+            sizes=list(SMALL.values()),
+        ):
+            checked.append(found.file)
+    assert {*checked} == names == finished(tmp_path / "out")
+
+
+def test_a_file_that_cannot_be_run_leaves_the_others_alone(
+    exported: Callable[..., Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failing(TFLiteModel):
+        """Has no memory for one of the files."""
+
+        def __init__(self, path: Path, *, num_threads: int) -> None:
+            super().__init__(path, num_threads=num_threads)
+            self.fails = ".float16." in path.name
+
+        def run(self, inputs: Any) -> Inputs:
+            if self.fails:
+                raise MemoryError("no memory for float16")
+            return super().run(inputs)
+
+    monkeypatch.setattr(latency, "TFLiteModel", Failing)
+    one, out = exported("srcnn"), tmp_path / "out"
+    files = export_tflite(one.saved, out, variants=["float16", "float32", "dynamic"], data=pictures(tmp_path))
+    assert [next(files).variant, next(files).variant] == ["float32", "dynamic"]
+    with pytest.raises(MemoryError, match="no memory for float16"):
+        next(files)
+    assert finished(out) == {"srcnn.float32.tflite", "srcnn.dynamic.tflite"}
+
+
+def test_a_stop_ends_at_once_and_keeps_what_was_finished(
+    exported: Callable[..., Exported], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here while the second file is checked; the third is not begun."""
+    begun = []
+
+    def stopped(path: Path, variant: str, *others: Any, **named: Any) -> comparison.Check:
+        begun.append(variant)
+        if variant == "float16":
+            raise KeyboardInterrupt
+        return check_file(path, variant, *others, **named)
+
+    monkeypatch.setattr(tflite, "check_file", stopped)
+    one, out, wanted = exported("srcnn"), tmp_path / "out", ["float32", "float16", "dynamic"]
+    with pytest.raises(KeyboardInterrupt):
+        list(export_tflite(one.saved, out, variants=wanted, data=pictures(tmp_path), sizes=[None, (20, 28)]))
+    assert begun == ["float32", "float16"]
+    assert finished(out) == {"srcnn.float32.tflite"}
 
 
 def test_verify_ends_with_1_for_a_broken_bound(
@@ -315,6 +393,8 @@ class Flags:
     model: str
     saved_model: str
     all: bool = False
+    models: tuple[str, ...] = ()
+    output_dir: str | None = None
     data_dir: str | None = None
 
 

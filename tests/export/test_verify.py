@@ -15,11 +15,13 @@ from export.comparison import Check, SavedModel
 from export.trials import Trial
 from export.verify import Verified, models_to_verify, verify_all
 from hsr_tf import methods
+from hsr_tf.networks import pretrained
 from hsr_tf.networks.pretrained import shipped_models
+from tests.app_for_tests import call_app
 
 
 def check(file: str, *problems: str) -> Check:
-    return Check(file, "float32", 1.0, 2, 1, 0.0, 30.0, 30.0, 0.1, 0.1, {"CONV_2D": 1}, problems)
+    return Check(file, "float32", 1.0, 2, 1, 0.0, 30.0, 30.0, 0.1, 0.1, (8, 8), {"CONV_2D": 1}, problems)
 
 
 def test_every_network_of_the_registry_is_verified_once() -> None:
@@ -57,6 +59,37 @@ def test_a_failure_is_told_and_the_next_model_taken(
     assert found.failures == ("bad: inputs: expected others, got these",)
     assert "| bad.float32.tflite |" in printed_before_last[0] and "loses 1.00 dB" in printed_before_last[0]
     assert not found.passed and Verified(found.files[1:], ()).passed
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            [],
+            "model, saved_model, all: expected a file with its SavedModel, or --all, got neither; give e.g.",
+        ),
+        (["--model=a.int8.tflite"], "saved_model: expected what the file was made of, got none; give e.g."),
+        (["--saved_model=m/1"], "model: expected a file of that SavedModel, got none; give e.g. --model="),
+        (["--all", "--model=srcnn"], "model: expected none beside --all, got srcnn; leave out --model or"),
+        (["--all", "--saved_model=m/1"], "saved_model: expected none beside --all, got m/1; leave out"),
+        (
+            ["--models=kbpn_x4,srcnn"],
+            "models: expected --all beside it, got kbpn_x4,srcnn without; add --all",
+        ),
+        (
+            ["--model=a.int8.tflite", "--saved_model=m/1", "--output_dir=x"],
+            "output_dir: expected --all beside it, got x without; add --all, or leave out --output_dir",
+        ),
+    ],
+)
+def test_flags_that_would_be_ignored_or_lack_their_other_half_are_refused(
+    given: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "shipped_models", list)  # --all would find nothing to do
+    monkeypatch.setattr(methods, "names", lambda _: [])
+    ended = call_app("export.verify", *given)
+    assert (ended.code, ended.output) == (2, "")
+    assert ended.last_error.startswith(f"error: {said}")
 
 
 def test_progress_counts_models(
