@@ -210,13 +210,16 @@ def growth(taken: dict[int, float]) -> str:
 def measure_workers(pair: tuple[Path, Path], size: int, method: str, folder: Path) -> None:
     """One against two processes, in turns."""
     taken: dict[str, list[float]] = {"local:1": [], "local:2": []}
+    walls: dict[str, list[float]] = {"local:1": [], "local:2": []}
     for _ in range(FLAGS.workers):
         for words, seconds in taken.items():
             shutil.rmtree(folder / "z.zarr", ignore_errors=True)
-            seconds.append(run_fuse(pair, folder / "z.zarr", method, f"--dask={words}").told)
+            run = run_fuse(pair, folder / "z.zarr", method, f"--dask={words}")
+            seconds.append(run.told)
+            walls[words].append(run.wall)
     one, two = (float(np.median(seconds)) for seconds in taken.values())
     print(f"\n{method}, {size} pixels a side, {FLAGS.workers} rounds: one process {one:.1f} s, ", end="")
-    print(f"two {two:.1f} s, {one / two:.2f} times faster; all {taken}", flush=True)
+    print(f"two {two:.1f} s, {one / two:.2f} times faster; all {taken}; with the start {walls}", flush=True)
 
 
 def main() -> None:

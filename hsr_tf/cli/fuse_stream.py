@@ -67,10 +67,9 @@ def is_streamed(
 ) -> bool:
     """Whether a pair (path and array) is fused tile by tile: for a flag that says so, or for its size."""
     from hsr_tf import io
-    from hsr_tf.streaming.memory import default_limit, parse_memory
     from hsr_tf.streaming.pair import room_gib
 
-    limit = default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
+    limit = _limit(streaming)
     if streaming.stream or streaming.dask is not None or streaming.restart:
         return True
     if streaming.memory_limit is None and any(
@@ -107,12 +106,13 @@ def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, P
         received=str(paths[2]),
         remedy="name it so, and hsr convert it afterwards",
     )
-    with terminal.working("loading the method"):
-        terminal.load_keras()
-        request = _request(streaming, asked, paths)
-        from hsr_tf.streaming.streamed import fuse_files
-    with _explained_interrupt(), _workers(streaming, request.memory_limit) as workers, _bar() as tell:
-        done = fuse_files(request, tell, workers)
+    with _explained_interrupt(), _workers(streaming) as workers:
+        with terminal.working("loading the method"):
+            terminal.load_keras()
+            request = _request(streaming, asked, paths)
+            from hsr_tf.streaming.streamed import fuse_files
+        with _bar() as tell:
+            done = fuse_files(request, tell, workers)
     from hsr_tf.report.screen import facts
 
     terminal.show(facts(_facts(done, paths[2])))
@@ -121,12 +121,11 @@ def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, P
 def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path]) -> Any:
     from hsr_tf import io
     from hsr_tf.cli.words import loaded_srf
-    from hsr_tf.streaming.memory import default_limit, parse_memory
     from hsr_tf.streaming.pair import room_gib
     from hsr_tf.streaming.request import StreamRequest
     from hsr_tf.streaming.survey import scene_of
 
-    limit = default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
+    limit = _limit(streaming)
     srf: Any = asked.srf
     if srf not in (None, "estimate") or asked.srf_outside != "error":
         import numpy as np
@@ -148,12 +147,18 @@ def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path])
     )
 
 
-def _workers(streaming: Streaming, memory_limit: int) -> Any:
+def _limit(streaming: Streaming) -> int:
+    from hsr_tf.streaming.memory import default_limit, parse_memory
+
+    return default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
+
+
+def _workers(streaming: Streaming) -> Any:
     if streaming.dask is None:
         return nullcontext()
     from hsr_tf.streaming.cluster import connected
 
-    return connected(streaming.dask, memory_limit)
+    return connected(streaming.dask, _limit(streaming))
 
 
 @contextmanager

@@ -45,6 +45,11 @@ class DaskWorkers:
 
     def __init__(self, client: Any) -> None:
         self.client = client
+        addresses = client.scheduler_info(n_workers=-1)["workers"]
+        # kept, since Dask drops tasks whose answers nobody holds
+        self._loading = [
+            client.submit(load, pure=False, workers=[address], key=f"load-{address}") for address in addresses
+        ]
 
     def run(self, draft: Any, stage: Any, missing: list[int]) -> Iterator[int]:
         """The numbers of the tiles as they are finished."""
@@ -127,6 +132,12 @@ def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
             )
         )
         yield DaskWorkers(stack.enter_context(Client(cluster)))
+
+
+def load() -> None:
+    """What every tile needs, in a worker; seconds that it has while the command itself is loading."""
+    _one_thread()
+    import hsr_tf.streaming.runner  # noqa: F401
 
 
 def run_tile(folder: str, field: str, index: int) -> int:
