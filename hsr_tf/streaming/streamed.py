@@ -79,8 +79,12 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
         card = trained_model(request, pair)
         folder, asked = draft_folder(request.output), fingerprint(request, card, pair)
         draft = stack.enter_context(opened(folder, asked, restart=request.restart))
-        job = planned_job(request, card, draft, pair)
-        return _Run(request, job, draft, pair, tell, workers).fuse(card, began)
+        try:
+            job = planned_job(request, card, draft, pair)
+            return _Run(request, job, draft, pair, tell, workers).fuse(card, began)
+        except ValueError:  # what is wrong must be mended, and is another request then
+            draft.remove()
+            raise
 
 
 class _Run:

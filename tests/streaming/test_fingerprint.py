@@ -13,6 +13,7 @@ from hsr_tf.scene import Scene
 from hsr_tf.streaming.files import stamp
 from hsr_tf.streaming.pair import opened_pair
 from hsr_tf.streaming.request import StreamRequest, fingerprint
+from hsr_tf.streaming.streamed import fuse_files
 
 
 def saved(path: Path, seed: int) -> Path:
@@ -52,3 +53,17 @@ def test_a_psf_counts_by_its_values(tmp_path: Path) -> None:
             found.append(fingerprint(asked, None, pair))
     assert found[0] == found[2]
     assert found[0] != found[1]
+
+
+def test_images_that_are_refused_leave_nothing_and_may_be_repaired(tmp_path: Path) -> None:
+    lr_hsi, hr_msi = np.ones((6, 5, 3), np.float32), np.ones((12, 10, 2), np.float32)
+    lr_hsi[2, 1, 0] = np.nan
+    np.savez(tmp_path / "x.npz", cube=lr_hsi)
+    io.save(Scene(hr_msi), tmp_path / "y.h5")
+    asked = StreamRequest(tmp_path / "x.npz", tmp_path / "y.h5", tmp_path / "z.h5", 10**10, method="bicubic")
+    with pytest.raises(ValueError, match="lr_hsi: expected finite values"):
+        fuse_files(asked)
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npz", "y.h5"}
+    lr_hsi[2, 1, 0] = 1
+    np.savez(tmp_path / "x.npz", cube=lr_hsi)
+    assert fuse_files(asked).kept == 0
