@@ -4,67 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from scipy import ndimage
 
 import hsr_tf
 from hsr_tf import cli
 from hsr_tf.scene import Scene
+from tests.cli.command_for_tests import FUSE, SIMULATE, WAVELENGTHS_NM, Answer, everything
 from tests.solver_for_tests import blended, registered
 from tests.test_atomic import files_limited_to
 
-WAVELENGTHS_NM = np.arange(400.0, 701.0, 10.0)
 COMMANDS = tuple(str(command.name) for command in cli.app.registered_commands)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command line gave."""
-
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def hsr(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
-    """`hsr("info", path)` runs the command in this process; stderr is that of the descriptor."""
-
-    def run(*arguments: object) -> Answer:
-        capfd.readouterr()
-        code = cli.run([str(argument) for argument in arguments])
-        return Answer(code, *capfd.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A sharp cube `z.h5` of 48 x 64 x 31, its observation `x.h5`, `y.h5` at x8, an old result `old.h5`."""
-    rng = np.random.default_rng(0)
-    cube = ndimage.gaussian_filter(rng.random((48, 64, 31)), (2, 2, 4))
-    scene = Scene((cube - cube.min()) / np.ptp(cube), WAVELENGTHS_NM, "noise")
-    hsr_tf.save(scene, tmp_path / "z.h5")
-    observation = hsr_tf.simulate(scene, scale=8)
-    hsr_tf.save(observation.lr_hsi, tmp_path / "x.h5")
-    hsr_tf.save(observation.hr_msi, tmp_path / "y.h5")
-    hsr_tf.save(Scene(np.zeros((2, 2, 2))), tmp_path / "old.h5")
-    return tmp_path
-
-
-def everything(folder: Path) -> dict[str, bytes | None]:
-    found = sorted(folder.rglob("*"))
-    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in found}
 
 
 def changed(path: Path, change: Callable[[h5py.File], None]) -> None:
@@ -122,8 +79,6 @@ def nothing(folder: Path) -> None:
 
 
 FILES = (("lr_hsi", "x.h5"), ("hr_msi", "y.h5"), ("output", "e.h5"))
-FUSE = ("fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--output=old.h5")
-SIMULATE = ("simulate", "--reference=z.h5", "--output_dir=new/d")
 EVALUATE = ("evaluate", "--reference=z.h5", "--scale=8")
 NETWORK = (*FUSE, "--method=ms_ssfnet", "--weights=tiny")
 
@@ -372,87 +327,6 @@ def test_looking_at_files_loads_no_framework(folder: Path) -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "[0, 0, 2] set()"
-
-
-def interrupted(folder: Path, code: str, *arguments: str, after: str) -> tuple[int, str, str]:
-    """Exit code and output of a program that gets Ctrl-C as soon as it has printed a line."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None and process.stdout.readline() == f"{after}\n"
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
-
-
-@pytest.mark.parametrize(
-    "arguments", [FUSE, (*SIMULATE, "--scale=8"), ("convert", "x.h5", "old.h5")], ids=lambda given: given[0]
-)
-def test_an_interrupt_while_writing_leaves_the_old_files(
-    arguments: Sequence[str], folder: Path, hsr: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Just before the new file takes the place of the old one."""
-
-    def interrupt(_: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.chdir(folder)
-    before = everything(folder)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", interrupt)
-        answer = hsr(*arguments)
-    assert answer == Answer(130, "", "interrupted\n")
-    assert everything(folder) == before
-
-
-def test_ctrl_c_stops_the_installed_command_while_it_writes(folder: Path) -> None:
-    """A command that needs no framework, as a process; what it does is the same for all of them."""
-    code = """
-        import os, sys, time
-        from hsr_tf import cli
-
-        def wait(_):
-            print("written", flush=True)
-            time.sleep(60)
-
-        os.fsync = wait
-        sys.argv[0] = "hsr"
-        cli.main()
-    """
-    before = everything(folder)
-    answer = interrupted(folder, code, "convert", "x.h5", "old.h5", after="written")
-    assert answer == (130, "", "interrupted\n")
-    assert everything(folder) == before
-
-
-@pytest.mark.slow
-def test_an_interrupted_solver_ends_with_130_and_writes_nothing(folder: Path) -> None:
-    """The command itself, stopped within an iteration."""
-    code = """
-        import sys, time
-        import hsr_tf
-        from hsr_tf import cli, methods
-        from hsr_tf.solvers.solver import Solver
-
-        methods.names()
-
-        class Slow(Solver):
-            def solve(self, lr_hsi, hr_msi, controls):
-                print("solving", flush=True)
-                time.sleep(60)
-
-        methods._REGISTRY["slow"] = methods.Method("slow", "solver", "s", "t", (), lambda model: Slow())
-        sys.argv[0] = "hsr"
-        cli.main()
-    """
-    before = everything(folder)
-    code_out_err = interrupted(folder, code, *FUSE, "--method=slow", "--picture=c.png", after="solving")
-    assert code_out_err[:2] == (130, "") and code_out_err[2].endswith("interrupted\n"), code_out_err
-    assert everything(folder) == before
 
 
 def test_the_command_is_installed() -> None:
