@@ -1,10 +1,13 @@
-"""`spectral_ls` on arrays, a few bands at a time: the same estimate in a third of the memory.
+"""`spectral_ls` of a scene in memory: the fitted map, made to agree with both images a few bands at a time.
 
-With features F, map W, D F =: B, gap G = Y - F W R and what the map leaves of X, L = X - B W, the estimate is
+With features F, map W (`hsr_tf.closed_forms.map_fit`), D F =: B, gap G = Y - F W R and L = X - B W, what the
+map leaves of X, the estimate is
 
-    Z = F W + (1 - t) up(L) + t (G R^+ + D* (D D*)^-1 E),   E = L - (D Y - B W R) R^+,
+    Z = F W + (1 - t) up(w u L) + t (G R^+ + D* (D D*)^-1 (w E)),   E = L - (D Y - B W R) R^+,
 
-t the trust (`DataConsistency.trust`). Only F, G and Z have the sharp size; the three sums go band by band.
+t the trust (`DataConsistency.trust`), w the weights of the coarse pixels and u the share of L that is not
+noise, band by band. Only F, G and Z have the sharp size; the three sums go over groups of bands, in a third of
+the memory that all bands at once would take.
 """
 
 from __future__ import annotations
@@ -16,7 +19,16 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hsr_tf.bases import DataConsistency, least_squares, quadratic_features
+from hsr_tf.bases import DataConsistency, quadratic_features
+from hsr_tf.closed_forms.map_fit import (
+    CoarsePair,
+    MapFit,
+    SharpStatistics,
+    fit_map,
+    noise_places,
+    sharp_moments,
+)
+from hsr_tf.closed_forms.noise_level import channel_noise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 
@@ -31,15 +43,22 @@ class MapSolution:
 
     Attributes:
         estimate: (s h, s w, C) float32.
-        trust: weight of the consistent estimate, 0 to 1.
+        fit: the map, its trust and weights.
     """
 
     estimate: Cube
-    trust: float
+    fit: MapFit
+
+    @property
+    def trust(self) -> float:
+        """Weight of the consistent estimate, 0 to 1."""
+        return self.fit.trust
 
 
-def spectral_ls_by_bands(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) -> MapSolution:
-    """Spectral least squares that agrees with both images, as `SpectralLS(model)`.
+def spectral_ls_by_bands(
+    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, trusted: NDArray[np.bool_] | None = None
+) -> MapSolution:
+    """Spectral least squares of one scene that agrees with both images as far as they agree.
 
     Where D D* is inverted by conjugate gradients, every group of bands takes its own steps.
 
@@ -47,25 +66,60 @@ def spectral_ls_by_bands(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) 
         model: the two cameras.
         lr_cube: X, (h, w, C) float32.
         hr_cube: Y, (s h, s w, c) float32.
+        trusted: (h, w), False for coarse pixels in which an image has no data.
     """
     lr_hsi, hr_msi = (ops.convert_to_tensor(cube[None]) for cube in (lr_cube, hr_cube))
     consistency, inverse = DataConsistency(model), model.spectral.pseudo_inverse().astype(lr_cube.dtype)
     features = quadratic_features(hr_msi)
     blurred = model.spatial.forward(features)
-    spectral_map = least_squares(*(ops.reshape(x, (1, -1, x.shape[-1])) for x in (blurred, lr_hsi)))
+    statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale)
+    fit = _fit(np.asarray(ops.convert_to_numpy(blurred))[0], lr_cube, statistics, model, trusted)
+    spectral_map = ops.convert_to_tensor(fit.spectral_map[None])
     coarse = ops.matmul(blurred, spectral_map)
-    left = lr_hsi - coarse
-    trust = float(ops.mean(consistency.trust(lr_hsi, hr_msi, left)))
+    residual = (lr_hsi - coarse) * fit.weights[..., None]
     gap = hr_msi - ops.matmul(features, model.spectral.forward(spectral_map))
     unexplained = lr_hsi - consistency.match_spectrum(coarse, model.spatial.forward(hr_msi))
+    unexplained = unexplained * fit.weights[..., None]
     estimate = np.empty((*hr_cube.shape[:2], lr_cube.shape[2]), lr_cube.dtype)
     for start in range(0, lr_cube.shape[2], BANDS_AT_ONCE):
         bands = slice(start, start + BANDS_AT_ONCE)
         part = ops.matmul(features, spectral_map[..., bands])
-        if trust < 1:
-            part = part + (1 - trust) * bicubic_enlarge(left[..., bands], model.scale)
-        if trust > 0:
-            part = part + trust * ops.matmul(gap, ops.convert_to_tensor(inverse[:, bands]))
-            part = part + trust * consistency.explain(0.0, unexplained[..., bands])
+        if fit.trust < 1:
+            plain = bicubic_enlarge(residual[..., bands] * fit.shares[bands], model.scale)
+            part = part + (1 - fit.trust) * plain
+        if fit.trust > 0:
+            part = part + fit.trust * ops.matmul(gap, ops.convert_to_tensor(inverse[:, bands]))
+            part = part + fit.trust * consistency.explain(0.0, unexplained[..., bands])
         estimate[..., bands] = ops.convert_to_numpy(part)[0]
-    return MapSolution(estimate, trust)
+    return MapSolution(estimate, fit)
+
+
+def fit_scene(
+    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, trusted: NDArray[np.bool_] | None = None
+) -> MapFit:
+    """The map of a scene in memory alone; arguments as `spectral_ls_by_bands`."""
+    features = quadratic_features(ops.convert_to_tensor(hr_cube[None]))
+    blurred = np.asarray(ops.convert_to_numpy(model.spatial.forward(features)))[0]
+    statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale)
+    return _fit(blurred, lr_cube, statistics, model, trusted)
+
+
+def _statistics(features: Cube, hr_cube: Cube, scale: int) -> SharpStatistics:
+    height, width, _ = hr_cube.shape
+    windows = [
+        hr_cube[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop]
+        for rows, columns in noise_places((height // scale, width // scale), scale)
+    ]
+    return SharpStatistics(sharp_moments(features) / (height * width), channel_noise(windows))
+
+
+def _fit(
+    blurred: Cube,
+    lr_cube: Cube,
+    statistics: SharpStatistics,
+    model: ObservationModel,
+    trusted: NDArray[np.bool_] | None,
+) -> MapFit:
+    height, width, _ = lr_cube.shape
+    pair = CoarsePair((height, width), lambda rows: (blurred[rows], lr_cube[rows]), trusted)
+    return fit_map(pair, statistics, model)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from hsr_tf import methods
 from hsr_tf.band_groups import spectral_ls_by_bands
-from hsr_tf.disagreement import disagreement
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.physics.cameras import CameraChoice
@@ -145,8 +144,13 @@ def solver(method: methods.Method, model: ObservationModel, controls: Controls) 
 def _least_squares(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) -> Outcome:
     """Spectral least squares, and how far it believed the two images."""
     found = spectral_ls_by_bands(model, lr_cube, hr_cube)
-    apart = disagreement(model, _batch(lr_cube), _batch(hr_cube))
-    details = {"disagreement": apart, "trust": round(found.trust, 4)}
+    fit = found.fit
+    details = {
+        "disagreement": fit.disagreement,
+        "trust": round(fit.trust, 4),
+        "spectral_map": "linear" if np.isinf(fit.penalty) else f"quadratic, penalty {fit.penalty:g}",
+        "outliers": round(float((fit.weights < 0.5).mean()), 4),
+    }
     return Outcome(found.estimate, iterations=0, converged=True, details=details)
 
 

@@ -1,6 +1,6 @@
 """What the values of the two images say: range and units, noise, wavelengths.
 
-Noise of many bands is what the other bands do not explain (`hsr_tf.solvers.noise_level`). Of up to three
+Noise of many bands is what the other bands do not explain (`hsr_tf.closed_forms.noise_level`). Of up to three
 channels it is the median absolute response of the difference of two Laplacians, after Immerkaer, Computer
 Vision and Image Understanding 64(2), 1996, with the median in place of the mean, so that edges count less;
 fine texture is still taken for noise.
@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hsr_tf.closed_forms.noise_level import band_noise
 from hsr_tf.pair_check.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.scene import Scene
-from hsr_tf.solvers.noise_level import band_noise
 
 FEWEST_CHANNELS_TO_REGRESS = 4
 NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE = 20.0, 3.0, 0.01

@@ -184,7 +184,8 @@ class AdaptedScene:
         assert self._network is not None
         turns = ALL_TURNS if self._config.turns else NO_TURN
         own_map = self._network.config.base == "spectral_ls"
-        spectral_map = self._start.spectral_map if own_map else None
+        images = (tf.constant(image[None]) for image in self._images)
+        spectral_map = self._network.fit(*images) if own_map else None
         limit = self._controls.max_seconds
         left = None if limit is None else TURNS_UNTIL * limit - (time.perf_counter() - self._began)
         cube = turned_estimate(

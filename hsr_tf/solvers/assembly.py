@@ -1,11 +1,12 @@
 """The sharp cube from a spectral map and subspace codes, made to agree with both images, in little memory.
 
     Z = M(Y) + A V,   then
-    Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 (X - D Z) ] + (1 - t) u up(X - D Z) (I - R R^+)
+    Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 w (X - D Z) ] + (1 - t) u up(w (X - D Z)) (I - R R^+)
 
-with M the map of `SpectralLS`, A the codes, V the subspace, t the trust of `DataConsistency`, and u the share
-of what is left of X that is not noise. The last term is added again while more than noise is left of X; it
-changes no colour, so that neither image is explained at the other's cost where the cameras do not quite fit.
+with M the fitted map of `spectral_ls` (`hsr_tf.closed_forms.map_fit`), w its weights of the coarse pixels, A
+the codes, V the subspace, t the trust of `DataConsistency`, and u the share of the residual that is not
+noise. The last term is added again while the residual is more than noise; it changes no colour, so that
+neither image is explained at the other's cost where the cameras do not quite fit.
 
 The cube is filled in place, rows at a time along the spectrum and bands at a time over space: at its peak
 this needs the cube once and a few of its bands, where the plain expression needs it five times.
@@ -15,16 +16,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hsr_tf.bases import DataConsistency, SpectralLS
+from hsr_tf.band_groups import fit_scene
+from hsr_tf.bases import DataConsistency, quadratic_features
+from hsr_tf.closed_forms.map_fit import MapFit, trust_in
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.solvers.noise_level import band_noise
 from hsr_tf.solvers.solver import Cube
 
 FLOATS_AT_ONCE = 2**25
@@ -36,12 +39,14 @@ class Start:
     """The closed-form map of a scene and what it leaves.
 
     Attributes:
-        spectral_map: (1, K, C), see `SpectralLS.fit`.
+        spectral_map: (K, C), see `MapFit`.
         residual: X - D M(Y), (h, w, C).
+        weights: (h, w), how far each coarse pixel is believed, see `MapFit`.
     """
 
-    spectral_map: tf.Tensor
+    spectral_map: Cube
     residual: Cube
+    weights: Cube
 
 
 class Assembly:
@@ -56,7 +61,6 @@ class Assembly:
     def __init__(self, model: ObservationModel, lr_hsi: Cube, hr_msi: Cube) -> None:
         self.model, self.lr_hsi, self.hr_msi = model, lr_hsi, hr_msi
         self._began = time.perf_counter()
-        self._map = SpectralLS(model, consistent=False)
         self._consistency = DataConsistency(model)
 
     @property
@@ -64,19 +68,19 @@ class Assembly:
         """Time since the assembly was made."""
         return time.perf_counter() - self._began
 
-    def spectral_map(self) -> tf.Tensor:
-        """The closed-form map alone, (1, K, C)."""
-        return self._map.fit(tf.constant(self.lr_hsi[None]), tf.constant(self.hr_msi[None]))
+    @cached_property
+    def fit(self) -> MapFit:
+        """The closed-form map with the weights and noise that were found with it."""
+        return fit_scene(self.model, self.lr_hsi, self.hr_msi)
 
     def start(self) -> Start:
         """The closed-form map and what it leaves."""
-        spectral_map = self.spectral_map()
-        cube = self.cube(spectral_map)
-        return Start(spectral_map, self.lr_hsi - self.degraded(cube))
+        cube = self.cube(self.fit.spectral_map)
+        return Start(self.fit.spectral_map, self.lr_hsi - self.degraded(cube), self.fit.weights)
 
     def cube(
         self,
-        spectral_map: tf.Tensor,
+        spectral_map: Cube,
         codes: NDArray[np.float32] | None = None,
         vectors: NDArray[np.float32] | None = None,
     ) -> Cube:
@@ -89,10 +93,10 @@ class Assembly:
                 cube[rows] += codes[rows] @ vectors
         return cube
 
-    def mapped(self, spectral_map: tf.Tensor, place: Any) -> Cube:
+    def mapped(self, spectral_map: Cube, place: Any) -> Cube:
         """M(Y) at a place of the sharp grid: rows, or rows and columns."""
-        seen = tf.constant(np.ascontiguousarray(self.hr_msi[place])[None])
-        return np.asarray(self._map.predict(spectral_map, seen)[0].numpy())
+        features = quadratic_features(tf.constant(np.ascontiguousarray(self.hr_msi[place])))
+        return np.asarray(tf.tensordot(features, tf.constant(spectral_map), 1).numpy())
 
     def complete(self, cube: Cube, *, trust: float | None = None) -> float:
         """Make the cube agree with both images, in place, as far as they agree with each other.
@@ -104,14 +108,14 @@ class Assembly:
         Returns:
             t.
         """
-        left = self.lr_hsi - self.degraded(cube)
+        residual = self.lr_hsi - self.degraded(cube)
         if trust is None:
-            trust = self.trust(left)
-        self._match_spectrum(cube, trust)
-        seen = self.lr_hsi - self.degraded(cube) if trust > 0 else left
-        solved = self._consistency.solve(tf.constant(seen[None]))
-        for bands in self._band_groups():
-            if trust > 0:
+            trust = self.trust(residual)
+        left = self.fit.weights[..., None] * residual
+        if trust > 0:
+            self._match_spectrum(cube, trust)
+            solved = self._consistency.solve(tf.constant(self._weighted_residual(cube)[None]))
+            for bands in self._band_groups():
                 cube[..., bands] += trust * self.model.spatial.adjoint(solved[..., bands])[0].numpy()
         if trust < DISTRUST:
             self._back_project(cube, left, 1.0 - trust)
@@ -126,13 +130,19 @@ class Assembly:
         return np.concatenate(parts, -1)
 
     def trust(self, left: Cube) -> float:
-        """t of `DataConsistency.trust` for what an estimate leaves of X, (h, w, C)."""
-        images = (tf.constant(image[None]) for image in (self.lr_hsi, self.hr_msi, left))
-        return float(np.squeeze(self._consistency.trust(*images)))
+        """t of `DataConsistency.trust` for what an estimate leaves of X, (h, w, C), by the weighted pixels."""
+        weights = self.fit.weights
+        energies = [np.square(image, dtype=np.float64).sum(-1) for image in (left, self.lr_hsi)]
+        left_energy, energy = (float((weights * image).sum()) for image in energies)
+        return trust_in(self.fit.disagreement**2, left_energy / max(energy, 1e-30))
+
+    def _weighted_residual(self, cube: Cube) -> Cube:
+        """w (X - D Z), (h, w, C)."""
+        return np.asarray(self.fit.weights[..., None] * (self.lr_hsi - self.degraded(cube)))
 
     def _back_project(self, cube: Cube, left: Cube, weight: float) -> None:
         """Add `weight` of what is left of X and is neither noise nor seen by Y, until only noise is left."""
-        noise = self._noise_energy()
+        noise = self.fit.noise_energy
         for _ in range(PASSES):
             left = self._unseen(left)
             rest = np.square(left, dtype=np.float64).mean((0, 1))
@@ -142,24 +152,12 @@ class Assembly:
             for bands in self._band_groups():
                 more = bicubic_enlarge(tf.constant((share * left)[None, ..., bands]), self.model.scale)
                 cube[..., bands] += weight * more[0].numpy()
-            left = self.lr_hsi - self.degraded(cube)
+            left = self._weighted_residual(cube)
 
     def _unseen(self, left: Cube) -> Cube:
         """The part of a coarse cube that does not change its colours."""
         inverse = self.model.spectral.pseudo_inverse().astype(np.float32)
         return left - (left @ self.model.spectral.matrix.astype(np.float32)) @ inverse
-
-    def _noise_energy(self) -> NDArray[np.float64]:
-        """Mean square of the noise of each band of X, the lower of two bounds.
-
-        X R - D Y tells the noise, taken as of one signal-to-noise ratio in all bands, where the cameras are
-        right; D averages that of Y away. The other bands tell it whatever the cameras (`band_noise`).
-        """
-        response = self.model.spectral.matrix
-        apart = self.lr_hsi @ response - self.degraded(self.hr_msi)
-        energy = np.square(self.lr_hsi, dtype=np.float64).mean((0, 1))
-        relative = np.square(apart).mean() / max(float((energy @ response**2).mean()), 1e-30)
-        return np.minimum(relative * energy, np.square(band_noise(self.lr_hsi)))
 
     def _match_spectrum(self, cube: Cube, trust: float) -> None:
         response = self.model.spectral.matrix.astype(np.float32)

@@ -92,7 +92,7 @@ class _Parts:
             f"max_seconds: time for {self._solved} of {self._num_windows} windows, closed form in the others",
             stacklevel=2,
         )
-        spectral_map = self._assembly.spectral_map()
+        spectral_map = self._assembly.fit.spectral_map
         for window in windows:
             self.cube[window.sharp] += cover.weights(window)[..., None] * self._assembly.mapped(
                 spectral_map, window.sharp
@@ -125,7 +125,7 @@ class _Parts:
         cube, filled = self.cube.copy(), self._filled.copy()
         cube[window.sharp] += weights * part
         filled[window.sharp] += weights
-        cube += (1 - filled) * self._assembly.cube(self._assembly.spectral_map())
+        cube += (1 - filled) * self._assembly.cube(self._assembly.fit.spectral_map)
         return cube
 
 

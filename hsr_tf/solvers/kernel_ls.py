@@ -118,8 +118,9 @@ class KernelRegression:
         self, model: ObservationModel, config: KernelConfig, start: Start, hr_msi: Cube, seed: int
     ) -> None:
         self._model, self._config, self._seed = model, config, seed
-        self.subspace = SpectralSubspace.of(start.residual)
-        self._targets = self.subspace.codes(start.residual)
+        residual = start.residual * start.weights[..., None]
+        self.subspace = SpectralSubspace.of(residual)
+        self._targets = self.subspace.codes(residual)
         self._inputs = pixel_inputs(hr_msi, model.scale)
         height, width, _ = start.residual.shape
         self._cover = window_cover((height, width), model.scale, config.window)

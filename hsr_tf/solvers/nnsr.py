@@ -30,7 +30,7 @@ import tensorflow as tf
 from scipy.sparse import csr_matrix
 
 from hsr_tf import checks
-from hsr_tf.bases import SpectralLS
+from hsr_tf.band_groups import spectral_ls_by_bands
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -193,11 +193,10 @@ class Nnsr(Solver):
         return cube
 
     def _start(self, lr_hsi: Cube, hr_msi: Cube, num_atoms: int) -> _Splitting:
-        coarse, sharp = tf.constant(lr_hsi[None]), tf.constant(hr_msi[None])
         if self.config.start == "bicubic":
-            cube = bicubic_enlarge(coarse, self.model.scale)
+            cube = bicubic_enlarge(tf.constant(lr_hsi[None]), self.model.scale)
         else:
-            cube = SpectralLS(self.model)(coarse, sharp)
+            cube = tf.constant(spectral_ls_by_bands(self.model, lr_hsi, hr_msi).estimate[None])
         cube = tf.reshape(cube, (-1, lr_hsi.shape[-1]))
         codes = tf.zeros((len(cube), num_atoms))
         return _Splitting(codes, cube, tf.zeros_like(codes), tf.zeros_like(cube))

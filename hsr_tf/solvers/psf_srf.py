@@ -24,7 +24,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf import checks
-from hsr_tf.bases import SpectralLS
+from hsr_tf.band_groups import spectral_ls_by_bands
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -121,8 +121,7 @@ def _model(search: CameraSearch, scale: int) -> ObservationModel:
 
 def _preview(search: CameraSearch, lr_hsi: Cube, hr_msi: Cube, scale: int) -> Cube:
     """The closed-form sharp cube with the cameras so far."""
-    estimate = SpectralLS(_model(search, scale))(_batch(lr_hsi), _batch(hr_msi))
-    return np.asarray(ops.convert_to_numpy(estimate))[0]
+    return spectral_ls_by_bands(_model(search, scale), lr_hsi, hr_msi).estimate
 
 
 def relative_gaps(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool = False) -> Array:

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 
 from hsr_tf import checks
-from hsr_tf.bases import SpectralLS
+from hsr_tf.band_groups import spectral_ls_by_bands
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -90,6 +90,6 @@ class SylvesterSolver(Solver):
         if self.config.start == "bicubic":
             start = bicubic_enlarge(codes, self.model.scale)
         else:
-            start = ops.matmul(SpectralLS(self.model)(coarse, sharp), basis)
+            start = ops.matmul(spectral_ls_by_bands(self.model, lr_hsi, hr_msi).estimate[None], basis)
         found = solve(start, codes, sharp, self.config.weight)
         return np.asarray(ops.convert_to_numpy(ops.matmul(found, basis.T)))[0]

@@ -19,10 +19,10 @@ from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf.bases import BREAK_EVEN
+from hsr_tf.closed_forms.noise_level import band_noise
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.assembly import DISTRUST, ENOUGH, PASSES
 from hsr_tf.solvers.in_windows import OVERLAP_SHARE
-from hsr_tf.solvers.noise_level import band_noise
 from hsr_tf.solvers.solver import Controls, Solver
 from hsr_tf.solvers.windows import Cover
 from hsr_tf.streaming.files import Cube

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hsr_tf.solvers.noise_level import band_noise
+from hsr_tf.closed_forms.noise_level import band_noise
 
 
 def mixtures(height: int, width: int, num_bands: int) -> NDArray[np.float32]:

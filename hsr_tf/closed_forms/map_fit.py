@@ -1,0 +1,325 @@
+"""The spectral map of `spectral_ls`: how complex it may be, and which pixels it believes, decided by the scene.
+
+The map W takes the quadratic features F of a sharp pixel (`hsr_tf.bases.quadratic_features`) to its spectrum.
+It is fitted where the coarse cube X shows both, D F and X:
+
+    W = argmin  sum_i w_i |x_i - (D F)_i W|^2 / sum_i w_i  +  tr W' (N + l S) W
+
+- w, weights of the coarse pixels. X R and D Y show the same thing; where they differ by more than four times
+  the median difference (a wrong border, a cloud, a moved object, saturation) w falls with the square of it.
+- N, covariance of the noise that the sharp features have and the blurred ones have not (`feature_noise`).
+  Without it the map of nearly collinear channels amplifies their noise. This is errors-in-variables
+  regression with a known error covariance (Fuller, Measurement Error Models, 1987, section 2.3), with the
+  sign that suits a prediction from noisy features: it shrinks instead of undoing the attenuation.
+- l S, a penalty on what the products of channels add to the map in the sharp image beyond its linear part:
+  S is the Schur complement of the linear features in the second moments of F over the sharp pixels. The map
+  is fitted to blurred pixels and applied to sharp ones, which lie further out, where products extrapolate.
+
+The weight l, from none to infinite (a linear map), is the one whose predicted error in the sharp image is
+smallest, with blocks of coarse pixels held out in turn (`fold_map`):
+
+    4 rho + tr W' N W + v (n + 8 (e - n))
+
+with e the mean squared error of the held-out pixels, rho the part of it that differs from pixel to pixel (it
+becomes detail of the sharp image, and is not corrected by enlarging what the map leaves of X), n the noise of
+X, and v the mean leverage of a sharp pixel in the fit. The factors say that coarse pixels show a quarter of
+the energy of the sharp detail, and that the errors of eight neighbours count as one; both were chosen on
+scenes of the CAVE training set. Without noise the linear part of the penalty does nothing.
+
+All sums are taken over rows of the coarse images, so that a scene in memory and one in files give the same
+map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
+from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
+from hsr_tf.physics.observation import ObservationModel
+
+Array = NDArray[np.float64]
+Cube = NDArray[np.float32]
+BREAK_EVEN = 0.025
+PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
+DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
+OUTLIER, SMALLEST_GAP, DAMPING = 4.0, 1e-4, 3e-5
+FLOATS_AT_ONCE = 2**22
+SMALLEST_TRUST, TINY = 1e-3, 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class CoarsePair:
+    """The two images on the coarse grid, row by row.
+
+    Attributes:
+        size: (h, w).
+        read: gives D F (n, w, K) and X (n, w, C) of some rows.
+        trusted: (h, w), False where an image has no data; None where both have data everywhere.
+    """
+
+    size: tuple[int, int]
+    read: Callable[[slice], tuple[Cube, Cube]]
+    trusted: NDArray[np.bool_] | None = None
+
+    def strips(self, halo: int = 0) -> Iterator[tuple[slice, slice, Cube, Cube]]:
+        """Rows of the strip, rows that were read (with a halo), D F and X of the latter."""
+        height, width = self.size
+        features, lr_hsi = self.read(slice(0, 1))
+        step = max(1, FLOATS_AT_ONCE // (width * (features.shape[-1] + lr_hsi.shape[-1])))
+        for start in range(0, height, step):
+            rows = slice(start, min(start + step, height))
+            around = slice(max(0, rows.start - halo), min(height, rows.stop + halo))
+            yield rows, around, *self.read(around)
+
+
+@dataclass(frozen=True, eq=False)
+class SharpStatistics:
+    """What the fit needs of the sharp image.
+
+    Attributes:
+        moments: (K, K), mean products of the features over the sharp pixels.
+        noise: (c,), standard deviation of the noise of each channel, see `channel_noise`.
+    """
+
+    moments: Array
+    noise: Array
+
+
+@dataclass(frozen=True, eq=False)
+class MapFit:
+    """The map and what was found on the way.
+
+    Attributes:
+        spectral_map: W, (K, C) float32.
+        weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
+        shares: (C,) float32, the share of what the map leaves of X that is not noise of X.
+        noise_energy: (C,), mean square of the noise of each band of X.
+        trust: how far both images are believed, 0 to 1 (`DataConsistency.trust`), by the weighted pixels.
+        disagreement: |X R - D Y| / |X R| of the weighted pixels.
+        penalty: l; infinite for a linear map.
+    """
+
+    spectral_map: Cube
+    weights: Cube
+    shares: Cube
+    noise_energy: Array
+    trust: float
+    disagreement: float
+    penalty: float
+
+
+def trust_in(apart: float, allowed: float) -> float:
+    """How far both images are believed, 0 to 1; see `DataConsistency.trust`. Less than 1e-3 is none.
+
+    Args:
+        apart: |X R - D Y|^2 / |X R|^2.
+        allowed: |X - D Z|^2 / |X|^2 of the estimate before projection.
+    """
+    trust = 1.0 / (1.0 + (apart / max(allowed * BREAK_EVEN**2, 1e-10)) ** 2)
+    return trust if trust >= SMALLEST_TRUST else 0.0
+
+
+def sharp_moments(features: Cube) -> Array:
+    """Sum over the pixels of the products of features (..., K), in float64: (K, K)."""
+    num_features = features.shape[-1]
+    pixels = features.reshape(-1, num_features)
+    step = max(1, FLOATS_AT_ONCE // num_features)
+    total = np.zeros((num_features, num_features))
+    for start in range(0, len(pixels), step):
+        block = pixels[start : start + step].astype(np.float64)
+        total += block.T @ block
+    return total
+
+
+def noise_places(size: tuple[int, int], scale: int) -> list[tuple[slice, slice]]:
+    """Up to 4 x 4 places of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated."""
+    side = -(-64 // scale)
+    spans = []
+    for length in size:
+        starts = np.unique(np.linspace(0, max(0, length - side), 4).astype(int))
+        spans.append([slice(int(a), int(min(length, a + side))) for a in starts])
+    return [(rows, columns) for rows in spans[0] for columns in spans[1]]
+
+
+def fit_map(pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel) -> MapFit:
+    """Fit the map of one scene.
+
+    Args:
+        pair: D F and X.
+        sharp: moments and noise of the features at full resolution.
+        model: the two cameras.
+    """
+    return _MapFitting(pair, sharp, model).best()
+
+
+class _MapFitting:
+    """The sums of one scene and the maps that follow from them."""
+
+    def __init__(self, pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel) -> None:
+        self._pair, self._model = pair, model
+        self._response = model.spectral.matrix
+        self._num_channels = self._response.shape[1]
+        self._moments = sharp.moments
+        self._weights, gap = self._agreement()
+        self._folds = fold_map(*pair.size)
+        self._grams = self._fold_grams()
+        self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
+        self._gap = float(gap.sum() / self._total)
+        sharpness = float(np.square(model.spatial.psf.kernel).sum())
+        variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
+        self._noise = feature_noise(sharp.moments, variance) * max(0.0, 1.0 - sharpness)
+        self._products = _excess_of_products(sharp.moments, 1 + self._num_channels)
+        self._coarse_noise = self._noise_energy()
+
+    def best(self) -> MapFit:
+        """The map with the smallest predicted error."""
+        maps = {penalty: self._fold_maps(penalty) for penalty in PENALTIES}
+        errors = self._held_out_errors({penalty: found[1:] for penalty, found in maps.items()})
+        scores = {p: self._score(p, maps[p][0], *errors[p]) for p in PENALTIES}
+        penalty = min(PENALTIES, key=scores.__getitem__)
+        return self._fit(maps[penalty][0], penalty)
+
+    def _agreement(self) -> tuple[NDArray[np.float32], Array]:
+        """Weights of the coarse pixels, and the weighted squares of X R - D Y summed over them, (c,)."""
+        squares = np.empty((*self._pair.size, self._num_channels))
+        level = np.zeros(self._num_channels)
+        for rows, _, features, lr_hsi in self._pair.strips():
+            colours = features[..., 1 : 1 + self._num_channels].astype(np.float64)
+            squares[rows] = np.square(lr_hsi @ self._response - colours)
+            level += np.square(colours).sum((0, 1))
+        level = np.maximum(level / max(1, np.prod(self._pair.size)), TINY)
+        trusted = self._pair.trusted
+        inside = np.ones(self._pair.size, bool) if trusted is None or not trusted.any() else trusted
+        gap = np.sqrt((squares / level).mean(-1))
+        usual = max(float(np.median(gap[inside])), SMALLEST_GAP)
+        weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
+        return weights.astype(np.float32), (squares * weights[..., None]).sum((0, 1))
+
+    def _fold_grams(self) -> Array:
+        """Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C)."""
+        size = len(self._moments) + len(self._response)
+        grams = np.zeros((NUM_FOLDS, size, size))
+        for rows, _, features, lr_hsi in self._pair.strips():
+            columns = np.concatenate([features, lr_hsi], -1).astype(np.float64)
+            folds, weights = self._folds[rows], self._weights[rows]
+            for fold in range(NUM_FOLDS):
+                inside = folds == fold
+                part = columns[inside]
+                grams[fold] += (part * weights[inside][:, None]).T @ part
+        return grams
+
+    def _noise_energy(self) -> Array:
+        """Mean square of the noise of each band of X, (C,): the lower of two bounds.
+
+        X R - D Y bounds it, taken as of one signal-to-noise ratio in all bands, where the cameras are right.
+        What other bands do not explain bounds it whatever the cameras (`band_noise_of`).
+        """
+        num_features = len(self._moments)
+        second = self._gram[num_features:, num_features:]
+        mean = self._gram[0, num_features:] / self._total  # the first feature is the constant 1
+        energy = np.diag(second) / self._total
+        seen = max(float((energy @ np.square(self._response)).sum()), TINY)
+        told = band_noise_of(second - self._total * np.outer(mean, mean), self._total)
+        return np.minimum(self._gap / seen * energy, np.square(told))
+
+    def _fold_maps(self, penalty: float) -> Array:
+        """The map of all pixels, and those without one fold, (1 + 5, K, C)."""
+        return np.stack([self._map(gram, penalty) for gram in (self._gram, *(self._gram - self._grams))])
+
+    def _columns(self, penalty: float) -> slice:
+        """The features that a map uses."""
+        return slice(0, 1 + self._num_channels if np.isinf(penalty) else len(self._moments))
+
+    def _system(self, gram: Array, penalty: float) -> tuple[Array, Array, float]:
+        """Normal matrix of the features over their lengths, the lengths, and the sum of weights."""
+        used = self._columns(penalty)
+        total = max(float(gram[0, 0]), TINY)
+        length = np.sqrt(np.maximum(np.diag(gram)[used] / total, 0.0)) + 1e-12
+        matrix = gram[used, used] / total + self._noise[used, used]
+        if np.isfinite(penalty):
+            matrix = matrix + penalty * self._products
+        return matrix / np.outer(length, length) + DAMPING**2 * np.eye(len(length)), length, total
+
+    def _map(self, gram: Array, penalty: float) -> Array:
+        """W for one set of sums, with zeros for features that are not used."""
+        num_features, used = len(self._moments), self._columns(penalty)
+        matrix, length, total = self._system(gram, penalty)
+        right = gram[used, num_features:] / total / length[:, None]
+        spectral_map = np.zeros((num_features, len(self._response)))
+        spectral_map[used] = np.linalg.solve(matrix, right) / length[:, None]
+        return spectral_map
+
+    def _held_out_errors(self, maps: dict[float, Array]) -> dict[float, tuple[float, float]]:
+        """Mean squared error of the held-out pixels, summed over the bands, and its rough part."""
+        sums = {penalty: np.zeros(2) for penalty in maps}
+        for rows, around, features, lr_hsi in self._pair.strips(halo=1):
+            folds, weights = self._folds[around], self._weights[around]
+            inner = slice(rows.start - around.start, rows.stop - around.start)
+            for penalty, found in maps.items():
+                residual = lr_hsi.astype(np.float64)
+                for fold in range(NUM_FOLDS):
+                    residual[folds == fold] -= features[folds == fold] @ found[fold]
+                rough = residual - _mean_of_neighbours(residual, weights)
+                for number, error in enumerate((residual, 0.8**0.5 * rough)):  # 1 + 1/4 of white noise
+                    sums[penalty][number] += np.square(error[inner]).sum(-1).ravel() @ weights[inner].ravel()
+        return {p: (float(e / self._total), float(rho / self._total)) for p, (e, rho) in sums.items()}
+
+    def _score(self, penalty: float, spectral_map: Array, error: float, rough: float) -> float:
+        """The predicted squared error in the sharp image, summed over the bands."""
+        matrix, length, total = self._system(self._gram, penalty)
+        used = self._columns(penalty)
+        lengths = np.outer(length, length)
+        sharp = np.linalg.solve(matrix, self._moments[used, used] / lengths)
+        coarse = np.linalg.solve(matrix, self._gram[used, used] / total / lengths)
+        leverage = float(np.trace(coarse @ sharp)) / total
+        amplified = float(np.einsum("kc,kl,lc->", spectral_map, self._noise, spectral_map))
+        noise = min(float(self._coarse_noise.sum()), error)
+        spread = leverage * (noise + NEIGHBOURS_AS_ONE * (error - noise))
+        return DETAIL_ENERGY * rough + amplified + spread
+
+    def _fit(self, spectral_map: Array, penalty: float) -> MapFit:
+        """The chosen map with its trust and shares, from the sums."""
+        num_features = len(self._moments)
+        joint = np.concatenate([-spectral_map, np.eye(len(self._response))])
+        left = np.maximum(np.einsum("kc,kl,lc->c", joint, self._gram, joint), 0.0) / self._total
+        second = self._gram[num_features:, num_features:] / self._total
+        seen = float(np.einsum("cr,cd,dr->", self._response, second, self._response))
+        apart = self._gap / max(seen, TINY)
+        shares = np.clip(1.0 - self._coarse_noise / np.maximum(left, TINY), 0.0, 1.0)
+        return MapFit(
+            spectral_map=spectral_map.astype(np.float32),
+            weights=self._weights,
+            shares=shares.astype(np.float32),
+            noise_energy=self._coarse_noise,
+            trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
+            disagreement=float(np.sqrt(apart)),
+            penalty=penalty,
+        )
+
+
+def _excess_of_products(moments: Array, num_linear: int) -> Array:
+    """S, (K, K): second moments of the products less what the linear features explain; zero elsewhere."""
+    length = np.sqrt(np.maximum(np.diag(moments), TINY))
+    normal = moments / np.outer(length, length) + 1e-9 * np.eye(len(length))
+    linear, products = slice(0, num_linear), slice(num_linear, None)
+    explained = normal[products, linear] @ np.linalg.solve(normal[linear, linear], normal[linear, products])
+    values, vectors = np.linalg.eigh(normal[products, products] - explained)
+    excess = np.zeros_like(moments)
+    excess[products, products] = (vectors * np.maximum(values, 0.0)) @ vectors.T
+    return excess * np.outer(length, length)
+
+
+def _mean_of_neighbours(image: Array, weights: NDArray[np.float32]) -> Array:
+    """Weighted mean of the four neighbours of each pixel of (h, w, C); zero where they have no weight."""
+    height, width = weights.shape
+    padded = np.pad(image * weights[..., None], ((1, 1), (1, 1), (0, 0)))
+    around = np.pad(weights, 1)
+    places = [(0, 1), (2, 1), (1, 0), (1, 2)]
+    total = sum(padded[r : r + height, c : c + width] for r, c in places)
+    weight = sum(around[r : r + height, c : c + width] for r, c in places)
+    return np.asarray(total / np.maximum(weight, 1e-6)[..., None])

@@ -1,0 +1,131 @@
+"""Noise of an image, estimated from the image alone, and what becomes of it in products of channels.
+
+Bands of a cube: a linear regression of one band on the others leaves mostly noise, as bands of real materials
+go together (Roger and Arnold, Int. J. Remote Sensing 17, 1996; used by HySime, Bioucas-Dias and Nascimento,
+IEEE TGRS 46, 2008, section II, for all other bands at once). It is an upper bound where materials mix other
+than linearly, and too low where neighbouring bands share their noise. With few pixels only the nearest bands
+are used.
+
+Channels of a sharp image: the difference of two Laplacians removes smooth shading (Immerkaer, Computer Vision
+and Image Understanding 64(2), 1996), the regression on the other channels so filtered removes texture that
+all channels share, and the median absolute value in place of the mean makes edges count less. Fine texture of
+one channel alone is still taken for noise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Array = NDArray[np.float64]
+Cube = NDArray[np.float32]
+PIXELS_PER_BAND = 4
+RIDGE = 1e-10
+LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
+NORMAL_MEDIAN = 0.6745
+
+
+def band_noise(cube: Cube) -> Array:
+    """Standard deviation of the noise of each band.
+
+    Args:
+        cube: (h, w, C), any units.
+
+    Returns:
+        (C,) in the units of the cube; of a single band, or fewer than eight pixels, their own deviation.
+    """
+    pixels = cube.reshape(-1, cube.shape[-1]).astype(np.float64)
+    pixels -= pixels.mean(0)
+    return band_noise_of(pixels.T @ pixels, len(pixels))
+
+
+def band_noise_of(scatter: Array, num_pixels: float) -> Array:
+    """The same from the scatter matrix of the bands, for scenes that are gathered part by part.
+
+    Args:
+        scatter: (C, C), sum over the pixels of the products of centred bands.
+        num_pixels: number of pixels, or the sum of their weights.
+    """
+    num_bands = len(scatter)
+    num_used = min(num_bands - 1, int(num_pixels // PIXELS_PER_BAND) - 1)
+    if num_used < 1:
+        return np.sqrt(np.maximum(np.diag(scatter), 0.0) / max(num_pixels, 1))
+    gram = scatter + RIDGE * np.trace(scatter) / num_bands * np.eye(num_bands)
+    if num_used == num_bands - 1:
+        residual = 1.0 / np.diag(np.linalg.inv(gram))
+    else:
+        residual = np.array([_band_residual(gram, band, num_used) for band in range(num_bands)])
+    return np.sqrt(np.maximum(residual, 0.0) / max(1.0, num_pixels - 1 - num_used))
+
+
+def channel_noise(windows: list[Cube]) -> Array:
+    """Standard deviation of the noise of each channel of a sharp image.
+
+    Args:
+        windows: parts (n, m, c) of the image, at least 3 x 3 pixels each; smaller ones are ignored.
+
+    Returns:
+        (c,) in the units of the image; zero where no window is large enough.
+    """
+    num_channels = windows[0].shape[-1]
+    filtered = [_high_pass(window) for window in windows if min(window.shape[:2]) >= 3]
+    if not filtered:
+        return np.zeros(num_channels)
+    pixels = np.concatenate(filtered)
+    gram = pixels.T @ pixels
+    noise = np.median(np.abs(pixels), 0)
+    for channel in range(num_channels if num_channels > 1 else 0):
+        others = np.arange(num_channels) != channel
+        system = gram[np.ix_(others, others)]
+        system = system + (RIDGE * np.trace(system) + 1e-30) * np.eye(num_channels - 1)
+        residual = pixels[:, channel] - pixels[:, others] @ np.linalg.solve(system, gram[others, channel])
+        noise[channel] = min(noise[channel], float(np.median(np.abs(residual))))
+    return noise / NORMAL_MEDIAN
+
+
+def feature_noise(moments: Array, variance: Array) -> Array:
+    """Covariance of the noise in the quadratic features of an image whose channels have independent noise.
+
+    For y = clean + n, the features 1, y_i and y_i y_j deviate from their means given the clean image by
+    n_i and y_i n_j + y_j n_i + n_i n_j; the expectation over the pixels follows from the second moments.
+
+    Args:
+        moments: (K, K), mean products of the observed features over the sharp pixels, in the order of
+            `quadratic_features`.
+        variance: (c,), noise of each channel.
+
+    Returns:
+        (K, K).
+    """
+    num_channels = len(variance)
+    linear, noise = slice(1, 1 + num_channels), np.diag(variance)
+    mean, second = moments[0, linear], moments[linear, linear]
+    first, other = np.triu_indices(num_channels)
+    covariance = np.zeros_like(moments)
+    covariance[linear, linear] = noise
+    mixed = noise[:, first] * mean[other] + noise[:, other] * mean[first]
+    covariance[linear, 1 + num_channels :] = mixed
+    covariance[1 + num_channels :, linear] = mixed.T
+    products = -noise[np.ix_(first, first)] * noise[np.ix_(other, other)]
+    products -= noise[np.ix_(first, other)] * noise[np.ix_(other, first)]
+    for a, b in ((first, other), (other, first)):
+        products += second[np.ix_(a, a)] * noise[np.ix_(b, b)] + second[np.ix_(a, b)] * noise[np.ix_(b, a)]
+    covariance[1 + num_channels :, 1 + num_channels :] = products
+    return covariance
+
+
+def _high_pass(window: Cube) -> Array:
+    """(pixels, c): the difference of two Laplacians, of unit gain for white noise, away from the border."""
+    inner = [
+        ndimage.convolve(window[..., k].astype(np.float64), LAPLACIANS)[1:-1, 1:-1].ravel()
+        for k in range(window.shape[-1])
+    ]
+    return np.stack(inner, -1)
+
+
+def _band_residual(gram: Array, band: int, num_used: int) -> float:
+    """What the regression of a band on its `num_used` nearest neighbours leaves, summed over the pixels."""
+    first = int(np.clip(band - num_used // 2, 0, len(gram) - 1 - num_used))
+    near = slice(first, first + num_used + 1)
+    return float(1.0 / np.linalg.inv(gram[near, near])[band - first, band - first])
