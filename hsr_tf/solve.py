@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hsr_tf import methods
 from hsr_tf.band_groups import spectral_ls_by_bands
+from hsr_tf.bases import SpectralLS
 from hsr_tf.disagreement import disagreement
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionModel
@@ -111,7 +112,7 @@ def explaining_cameras(choice: CameraChoice, outcome: Outcome) -> CameraChoice:
 
 def closed_form(method: methods.Method, model: ObservationModel) -> Estimator:
     """A closed form on arrays."""
-    if method.name == "spectral_ls":
+    if method.build is SpectralLS:
         return lambda lr_hsi, hr_msi: _least_squares(model, lr_hsi, hr_msi)
     estimate = method.build(model)
     return lambda lr_hsi, hr_msi: _outcome(estimate(_batch(lr_hsi), _batch(hr_msi)))

@@ -160,6 +160,20 @@ def _largest(model: FusionModel, images: dict[str, tuple[int, ...]], num_pixels:
     return sum(sizes[-7:]) / num_pixels
 
 
+def require_tiles(model: FusionModel) -> None:
+    """Refuse a model that cannot be run tile by tile.
+
+    Raises:
+        ValueError: a model whose estimate rests on the whole scene.
+    """
+    _require_reach(network_reach(model.network) if is_based(model) else model.reach, model)
+
+
+def is_based(model: FusionModel) -> bool:
+    """Whether a model is run as a `BasedNetwork`, else as a `WindowedNetwork`."""
+    return model.config.base == "spectral_ls" and model.cameras is not None
+
+
 def _require_reach(reach: int | None, model: FusionModel) -> None:
     checks.require(
         reach is not None,
