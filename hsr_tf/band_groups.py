@@ -16,7 +16,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hsr_tf.bases import DataConsistency, least_squares, quadratic_features
+from hsr_tf.bases import DataConsistency, least_squares, quadratic_features, weighted
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 
@@ -38,7 +38,9 @@ class MapSolution:
     trust: float
 
 
-def spectral_ls_by_bands(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) -> MapSolution:
+def spectral_ls_by_bands(
+    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, counted: Tensor | None = None
+) -> MapSolution:
     """Spectral least squares that agrees with both images, as `SpectralLS(model)`.
 
     Where D D* is inverted by conjugate gradients, every group of bands takes its own steps.
@@ -47,15 +49,18 @@ def spectral_ls_by_bands(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) 
         model: the two cameras.
         lr_cube: X, (h, w, C) float32.
         hr_cube: Y, (s h, s w, c) float32.
+        counted: (1, h, w, 1), 0 for coarse pixels that map and trust leave out and 1 for the others, as
+            `hsr_tf.nodata.pixel_weights` gives them; None for all.
     """
     lr_hsi, hr_msi = (ops.convert_to_tensor(cube[None]) for cube in (lr_cube, hr_cube))
     consistency, inverse = DataConsistency(model), model.spectral.pseudo_inverse().astype(lr_cube.dtype)
     features = quadratic_features(hr_msi)
     blurred = model.spatial.forward(features)
-    spectral_map = least_squares(*(ops.reshape(x, (1, -1, x.shape[-1])) for x in (blurred, lr_hsi)))
+    columns = (weighted(x, counted) for x in (blurred, lr_hsi))
+    spectral_map = least_squares(*(ops.reshape(x, (1, -1, x.shape[-1])) for x in columns))
     coarse = ops.matmul(blurred, spectral_map)
     left = lr_hsi - coarse
-    trust = float(ops.mean(consistency.trust(lr_hsi, hr_msi, left)))
+    trust = float(ops.mean(consistency.trust(lr_hsi, hr_msi, left, counted)))
     gap = hr_msi - ops.matmul(features, model.spectral.forward(spectral_map))
     unexplained = lr_hsi - consistency.match_spectrum(coarse, model.spatial.forward(hr_msi))
     estimate = np.empty((*hr_cube.shape[:2], lr_cube.shape[2]), lr_cube.dtype)
