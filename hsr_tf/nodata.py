@@ -54,6 +54,13 @@ class Holes:
             clean &= np.abs(ops.convert_to_numpy(spatial.forward(hole))[0, ..., 0]) <= MIXED
         return clean
 
+    def full_cells(self, scale: int, size: tuple[int, int]) -> Mask:
+        """(h, w), True for coarse pixels with data whose s x s sharp pixels all hold data."""
+        full = np.ones(size, bool) if self.coarse is None else ~self.coarse
+        if self.sharp is not None:
+            full &= ~self.sharp.reshape(size[0], scale, size[1], scale).any((1, 3))
+        return full
+
     def counted(self, spatial: SpatialDegradation, size: tuple[int, int]) -> Mask | None:
         """The same, or None, for all pixels, where so few are clean that nothing can be fitted to them."""
         clean = self.clean(spatial, size)

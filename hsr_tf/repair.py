@@ -202,9 +202,7 @@ def _masks(
     coarse: Mask | None, sharp: Mask | None, size: tuple[int, int], scale: int
 ) -> tuple[Mask | None, Mask]:
     """Where the estimate has no data (None for nowhere), and the coarse pixels with data in both images."""
-    trusted = np.ones(size, bool) if coarse is None else ~coarse
-    if sharp is not None:
-        trusted &= ~sharp.reshape(size[0], scale, size[1], scale).any((1, 3))
+    trusted = Holes(coarse, sharp).full_cells(scale, size)
     enlarged = None if coarse is None else coarse.repeat(scale, 0).repeat(scale, 1)
     if enlarged is None or sharp is None:
         return sharp if enlarged is None else enlarged, trusted

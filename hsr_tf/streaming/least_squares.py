@@ -14,7 +14,7 @@ about 1e-3.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,15 +22,17 @@ from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf.bases import BREAK_EVEN, DataConsistency, least_squares, quadratic_features
+from hsr_tf.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.streaming.files import Cube
+from hsr_tf.streaming.files import Cube, Mask
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import SHARED, Scenery, Stage
 
 Tensor = Any
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR, JOINED = "features", "coarse", "factor", "joined"
+CLEAN, UNCLEAN_FACTOR = "clean", "unclean_factor"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +43,15 @@ class SharedMap:
         spectral_map: W, (K, C).
         trust: t, see `DataConsistency.trust`.
         disagreement: |X R - D Y| / |X R|.
+        num_pixels: coarse pixels that count.
+        masked: whether some pixels do not, see `hsr_tf.nodata`.
     """
 
     spectral_map: NDArray[np.float32]
     trust: float
     disagreement: float
+    num_pixels: int
+    masked: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +95,32 @@ class StreamedMap:
         """What the fit found."""
         told = self._scenery.draft.told(SHARED)
         assert told is not None
-        return SharedMap(
-            np.asarray(told["spectral_map"], np.float32), float(told["trust"]), float(told["disagreement"])
-        )
+        return SharedMap(**{**told, "spectral_map": np.asarray(told["spectral_map"], np.float32)})
+
+    def counted(self, shared: SharedMap, place: Place) -> Mask | None:
+        """The coarse pixels (h, w) of a place that count, None for all."""
+        if not shared.masked:
+            return None
+        return np.asarray(self._scenery.draft.read(CLEAN, self._scenery.grid, place)[..., 0])
+
+    def lr_hsi(self, shared: SharedMap, place: Place) -> Cube:
+        """X of a place, (h, w, C), as `hsr_tf.nodata.filled` has it."""
+        scenery = self._scenery
+        lr_hsi = scenery.draft.read(COARSE, scenery.grid, place)
+        counted = self.counted(shared, place)
+        if counted is None or counted.all():
+            return lr_hsi
+        blurred = scenery.draft.read(FEATURES, scenery.grid, place)
+        agreeing = blurred @ shared.spectral_map
+        agreeing += self._gap(shared, blurred) @ (shared.trust * self._inverse)
+        return np.where(counted[..., None], lr_hsi, agreeing)
 
     def part(self, shared: SharedMap, place: Place) -> MapPart:
         """The estimate of a place, in coarse pixels."""
         scenery, near = self._scenery, max(BICUBIC, self.blur)
         around = scenery.grid.widened(place, near)
-        left, unexplained, far = self._left(shared, around)
+        lr_hsi, left, unexplained = self._left(shared, around)
+        far = scenery.grid.widened(around, self.reach)
         solved = self.solved(unexplained, far, around)
         sharp = scenery.sharp(around)
         inner = place.within(around, scenery.grid.scale)
@@ -108,7 +131,7 @@ class StreamedMap:
         return MapPart(
             estimate,
             np.ascontiguousarray(unexplained[place.within(far)]),
-            scenery.draft.read(COARSE, scenery.grid, place),
+            np.ascontiguousarray(lr_hsi[place.within(far)]),
             np.ascontiguousarray(sharp[inner]),
         )
 
@@ -126,36 +149,44 @@ class StreamedMap:
         features = quadratic_features(ops.convert_to_tensor(self._scenery.sharp(around)[None]))
         blurred = ops.convert_to_numpy(self._model.spatial.forward(features))[0][place.within(around)]
         lr_hsi = self._scenery.coarse(place)
-        columns = np.concatenate([blurred, lr_hsi], -1).reshape(-1, blurred.shape[-1] + lr_hsi.shape[-1])
         draft.save(FEATURES, index, blurred)
         draft.save(COARSE, index, lr_hsi)
-        draft.save(FACTOR, index, _triangle(columns))
+        columns, clean = np.concatenate([blurred, lr_hsi], -1), np.ones((*place.size, 1), bool)
+        if any(self._scenery.found.holes):
+            holes = self._scenery.missing(around)
+            clean = holes.clean(self._model.spatial, around.size)[place.within(around)][..., None]
+            draft.save(CLEAN, index, clean)
+            draft.save(UNCLEAN_FACTOR, index, _triangle(columns[~clean[..., 0]]))
+        draft.save(FACTOR, index, _triangle(columns[clean[..., 0]]))
 
     def _fit(self) -> None:
         """Join the factors, and keep what all parts share."""
         grid, draft = self._scenery.grid, self._scenery.draft
-        factor = draft.load(FACTOR, 0)
-        for index in range(1, len(grid)):
-            factor = _triangle(np.concatenate([factor, draft.load(FACTOR, index)]))
+        num_pixels = num_clean = grid.size[0] * grid.size[1]
+        if any(self._scenery.found.holes):
+            num_clean = sum(int(draft.load(CLEAN, index).sum()) for index in range(len(grid)))
+        enough = is_enough(num_clean, num_pixels) or num_clean == num_pixels
+        factor = np.zeros((0, draft.load(FACTOR, 0).shape[1]))
+        for field in (FACTOR,) if enough else (FACTOR, UNCLEAN_FACTOR):
+            for index in range(len(grid)):
+                factor = _triangle(np.concatenate([factor, draft.load(field, index)]))
         draft.save(JOINED, 0, factor)
-        found = fitted(factor, grid.size[0] * grid.size[1], self._model)
-        draft.tell(
-            SHARED,
-            {
-                "spectral_map": found.spectral_map.tolist(),
-                "trust": found.trust,
-                "disagreement": found.disagreement,
-            },
-        )
+        found = fitted(factor, num_clean if enough else num_pixels, self._model)
+        found = replace(found, masked=enough and num_clean < num_pixels)
+        draft.tell(SHARED, {**asdict(found), "spectral_map": found.spectral_map.tolist()})
 
-    def _left(self, shared: SharedMap, around: Place) -> tuple[Cube, Cube, Place]:
-        """L and E as far around a place as the inverse reaches, and where that is."""
+    def _left(self, shared: SharedMap, around: Place) -> tuple[Cube, Cube, Cube]:
+        """X, L and E as far around a place as the inverse reaches."""
         scenery = self._scenery
         far = scenery.grid.widened(around, self.reach)
-        lr_hsi, blurred = (scenery.draft.read(f, scenery.grid, far) for f in (COARSE, FEATURES))
+        lr_hsi, blurred = self.lr_hsi(shared, far), scenery.draft.read(FEATURES, scenery.grid, far)
         left = lr_hsi - blurred @ shared.spectral_map
-        gap = blurred[..., 1 : 1 + self._response.shape[1]] - blurred @ (shared.spectral_map @ self._response)
-        return left, left - gap @ self._inverse, far
+        return lr_hsi, left, left - self._gap(shared, blurred) @ self._inverse
+
+    def _gap(self, shared: SharedMap, blurred: Cube) -> Cube:
+        """D Y - B W R, what the map leaves of the blurred colours."""
+        colours = blurred[..., 1 : 1 + self._response.shape[1]]
+        return np.asarray(colours - blurred @ (shared.spectral_map @ self._response))
 
     def _bands(
         self, shared: SharedMap, sharp: Cube, left: Cube, solved: Tensor
@@ -181,7 +212,7 @@ def fitted(factor: NDArray[np.float64], num_pixels: int, model: ObservationModel
 
     Args:
         factor: (n, K + C) with the inner products of the columns.
-        num_pixels: coarse pixels of the scene.
+        num_pixels: coarse pixels that it was made from.
         model: the two cameras.
     """
     num_bands, num_channels = model.spectral.matrix.shape
@@ -193,7 +224,7 @@ def fitted(factor: NDArray[np.float64], num_pixels: int, model: ObservationModel
     apart = _energy(seen - features[:, 1 : 1 + num_channels]) / (_energy(seen) + 1e-30)
     allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
     trust = 1.0 / (1.0 + (apart / max(allowed * BREAK_EVEN**2, 1e-10)) ** 2)
-    return SharedMap(spectral_map.astype(np.float32), trust, float(np.sqrt(apart)))
+    return SharedMap(spectral_map.astype(np.float32), trust, float(np.sqrt(apart)), num_pixels, False)
 
 
 def blurred_cells(model: ObservationModel) -> int:

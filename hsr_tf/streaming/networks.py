@@ -85,7 +85,7 @@ class BasedNetwork:
         own = place.within(seen, scale)
         if self._consistent:
             left = self._residual(free, hr_msi)[place.within(seen)]
-            lr_hsi = scenery.draft.load("coarse", index)
+            lr_hsi = self._map.lr_hsi(self._map.shared(), place)
             scenery.draft.save(RESIDUAL, index, lr_hsi - left)
         scenery.draft.save(FREE, index, free[own])
 

@@ -105,7 +105,7 @@ class SolverTiles:
     def _solve(self, number: int) -> None:
         window = self._windows[number]
         place = Place(*window.coarse)
-        images = self._scenery.coarse(place), self._scenery.sharp(place)
+        images = self._map.lr_hsi(self._map.shared(), place), self._scenery.sharp(place)
         self._scenery.draft.save(WINDOW, number, self._solver.solve(*images, self._controls).estimate)
 
     def _blend(self, index: int) -> None:
@@ -123,7 +123,7 @@ class SolverTiles:
                 weights = self._cover.weights(window)[inner][..., None]
                 blended[part.within(around, scale)] += weights * scenery.draft.load(WINDOW, number)[inner]
         coarse = self._degraded(blended)[place.within(around)]
-        scenery.draft.save(LEFT, index, scenery.draft.load(COARSE, index) - coarse)
+        scenery.draft.save(LEFT, index, self._map.lr_hsi(self._map.shared(), place) - coarse)
         scenery.draft.save(FREE, index, blended[place.within(around, scale)])
 
     def _complete(self) -> None:
@@ -139,10 +139,14 @@ class SolverTiles:
 
     def _trust(self) -> float:
         """As `DataConsistency.trust`, from sums over the tiles."""
-        draft = self._scenery.draft
-        left = sum(self._energy(draft.load(LEFT, i)) for i in range(len(self._scenery.grid)))
-        total = sum(self._energy(draft.load(COARSE, i)) for i in range(len(self._scenery.grid)))
-        ratio = self._map.shared().disagreement ** 2 / max(left / (total + 1e-30) * BREAK_EVEN**2, 1e-10)
+        grid, draft, shared = self._scenery.grid, self._scenery.draft, self._map.shared()
+        left = total = 0.0
+        for index in range(len(grid)):
+            counted = self._map.counted(shared, grid.place(index))
+            parts = (draft.load(field, index) for field in (LEFT, COARSE))
+            energies = [self._energy(part if counted is None else part[counted]) for part in parts]
+            left, total = left + energies[0], total + energies[1]
+        ratio = shared.disagreement**2 / max(left / (total + 1e-30) * BREAK_EVEN**2, 1e-10)
         return 1.0 / (1.0 + ratio**2)
 
     def _solved(self, around: Place, trust: float) -> Any:
@@ -153,9 +157,8 @@ class SolverTiles:
     def _seen(self, place: Place, trust: float) -> Cube:
         """X - D Z of the blended estimate moved by `trust` to the colours of Y."""
         scenery = self._scenery
-        left, lr_hsi, features = (
-            scenery.draft.read(field, scenery.grid, place) for field in (LEFT, COARSE, FEATURES)
-        )
+        left, features = (scenery.draft.read(field, scenery.grid, place) for field in (LEFT, FEATURES))
+        lr_hsi = self._map.lr_hsi(self._map.shared(), place)
         colours = features[..., 1 : 1 + self._response.shape[1]]
         moved = (colours - (lr_hsi - left) @ self._response) @ (trust * self._inverse)
         return np.asarray(left - moved, np.float32)
@@ -211,17 +214,17 @@ class SolverTiles:
 
     def _noise_energy(self) -> NDArray[np.float64]:
         """As `Assembly._noise_energy`, from the scene's joined factor and a sample of X."""
-        grid, num_channels = self._scenery.grid, self._response.shape[1]
+        grid, num_channels, shared = self._scenery.grid, self._response.shape[1], self._map.shared()
         factor = self._scenery.draft.load(JOINED, 0)
         response, num_bands = self._model.spectral.matrix, self._response.shape[0]
         lr_hsi, colours = factor[:, -num_bands:], factor[:, 1 : 1 + num_channels]
-        num_pixels = grid.size[0] * grid.size[1]
+        num_pixels = shared.num_pixels
         energy = np.square(lr_hsi).sum(0) / num_pixels
         apart = np.square(lr_hsi @ response - colours).sum() / (num_pixels * num_channels)
         relative = apart / max(float((energy @ response**2).mean()), 1e-30)
         starts = [max(0, (n - MOST_NOISE_PIXELS) // 2) for n in grid.size]
         rows, cols = (slice(a, min(n, a + MOST_NOISE_PIXELS)) for a, n in zip(starts, grid.size, strict=True))
-        sample = self._scenery.draft.read(COARSE, grid, Place(rows, cols))
+        sample = self._map.lr_hsi(shared, Place(rows, cols))
         return np.minimum(relative * energy, np.square(band_noise(sample)))
 
     def _degraded(self, cube: Cube) -> Cube:
