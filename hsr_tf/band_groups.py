@@ -6,8 +6,8 @@ map leaves of X, the estimate is
     Z = F W + (1 - t) up(w u L) + t (G R^+ + D* (D D*)^-1 (w E)),   E = L - (D Y - B W R) R^+,
 
 t the trust (`DataConsistency.trust`), w the weights of the coarse pixels and u the share of L that is not
-noise, band by band. Only F, G and Z have the sharp size; the three sums go over groups of bands, in a third of
-the memory that all bands at once would take.
+noise, band by band. Only F, G and Z have the sharp size; the three sums go over groups of bands, in a third
+of the memory that all bands at once would take.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class MapSolution:
 
 
 def spectral_ls_by_bands(
-    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, trusted: NDArray[np.bool_] | None = None
+    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, counted: NDArray[np.bool_] | None = None
 ) -> MapSolution:
     """Spectral least squares of one scene that agrees with both images as far as they agree.
 
@@ -66,14 +66,15 @@ def spectral_ls_by_bands(
         model: the two cameras.
         lr_cube: X, (h, w, C) float32.
         hr_cube: Y, (s h, s w, c) float32.
-        trusted: (h, w), False for coarse pixels in which an image has no data.
+        counted: (h, w), False for coarse pixels that map and trust leave out, see `hsr_tf.nodata`; None for
+            none.
     """
     lr_hsi, hr_msi = (ops.convert_to_tensor(cube[None]) for cube in (lr_cube, hr_cube))
     consistency, inverse = DataConsistency(model), model.spectral.pseudo_inverse().astype(lr_cube.dtype)
     features = quadratic_features(hr_msi)
     blurred = model.spatial.forward(features)
     statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale)
-    fit = _fit(np.asarray(ops.convert_to_numpy(blurred))[0], lr_cube, statistics, model, trusted)
+    fit = _fit(np.asarray(ops.convert_to_numpy(blurred))[0], lr_cube, statistics, model, counted)
     spectral_map = ops.convert_to_tensor(fit.spectral_map[None])
     coarse = ops.matmul(blurred, spectral_map)
     residual = (lr_hsi - coarse) * fit.weights[..., None]
@@ -95,13 +96,13 @@ def spectral_ls_by_bands(
 
 
 def fit_scene(
-    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, trusted: NDArray[np.bool_] | None = None
+    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, counted: NDArray[np.bool_] | None = None
 ) -> MapFit:
     """The map of a scene in memory alone; arguments as `spectral_ls_by_bands`."""
     features = quadratic_features(ops.convert_to_tensor(hr_cube[None]))
     blurred = np.asarray(ops.convert_to_numpy(model.spatial.forward(features)))[0]
     statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale)
-    return _fit(blurred, lr_cube, statistics, model, trusted)
+    return _fit(blurred, lr_cube, statistics, model, counted)
 
 
 def _statistics(features: Cube, hr_cube: Cube, scale: int) -> SharpStatistics:
@@ -118,8 +119,8 @@ def _fit(
     lr_cube: Cube,
     statistics: SharpStatistics,
     model: ObservationModel,
-    trusted: NDArray[np.bool_] | None,
+    counted: NDArray[np.bool_] | None,
 ) -> MapFit:
     height, width, _ = lr_cube.shape
-    pair = CoarsePair((height, width), lambda rows: (blurred[rows], lr_cube[rows]), trusted)
+    pair = CoarsePair((height, width), lambda rows: (blurred[rows], lr_cube[rows]), counted)
     return fit_map(pair, statistics, model)

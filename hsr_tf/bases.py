@@ -109,7 +109,7 @@ class DataConsistency:
         """The nearest cube whose coarse image is larger by `residual`."""
         return estimate + self.model.spatial.adjoint(self.solve(residual))
 
-    def trust(self, lr_hsi: Tensor, hr_msi: Tensor, left: Tensor) -> Tensor:
+    def trust(self, lr_hsi: Tensor, hr_msi: Tensor, left: Tensor, counted: Tensor | None = None) -> Tensor:
         """How far the two observations are to be believed, (B, 1, 1, 1) from 0 to 1.
 
         Projection gains without noise and loses with it, and the observations tell which: without noise and
@@ -122,9 +122,12 @@ class DataConsistency:
             lr_hsi: X, (B, h, w, C).
             hr_msi: Y, (B, s h, s w, c).
             left: X - D Z of the estimate before projection, (B, h, w, C).
+            counted: (B, h, w, 1), 0 for coarse pixels that do not count and 1 for the others; None for all.
         """
         seen = self.model.spectral.forward(lr_hsi)
-        apart = _energy(seen - self.model.spatial.forward(hr_msi)) / (_energy(seen) + 1e-30)
+        gap = seen - self.model.spatial.forward(hr_msi)
+        gap, seen, left, lr_hsi = (weighted(x, counted) for x in (gap, seen, left, lr_hsi))
+        apart = _energy(gap) / (_energy(seen) + 1e-30)
         allowed = _energy(left) / (_energy(lr_hsi) + 1e-30)
         ratio = apart / ops.maximum(allowed * BREAK_EVEN**2, 1e-10)
         return 1.0 / (1.0 + ops.square(ratio))
@@ -225,17 +228,19 @@ class SpectralLS:
         self.model = model
         self._consistency = DataConsistency(model, damping=damping) if consistent else None
 
-    def fit(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+    def fit(self, lr_hsi: Tensor, hr_msi: Tensor, counted: Tensor | None = None) -> Tensor:
         """The map of each scene.
 
         Args:
             lr_hsi: (B, h, w, C).
             hr_msi: (B, s h, s w, c).
+            counted: (B, h, w, 1), 0 for coarse pixels that do not count and 1 for the others; None for all.
 
         Returns:
             (B, K, C) with K = 1 + c + c (c + 1) / 2 features.
         """
-        blurred = self.model.spatial.forward(quadratic_features(hr_msi))
+        blurred = weighted(self.model.spatial.forward(quadratic_features(hr_msi)), counted)
+        lr_hsi = weighted(lr_hsi, counted)
         num_features, num_bands = blurred.shape[-1], lr_hsi.shape[-1]
         features = ops.reshape(blurred, (-1, _pixels(blurred), num_features))
         return least_squares(features, ops.reshape(lr_hsi, (-1, _pixels(lr_hsi), num_bands)))
@@ -251,12 +256,14 @@ class SpectralLS:
         """The estimate (B, s h, s w, C) of a map that `fit` gave."""
         return self.explained(spectral_map, lr_hsi, hr_msi).estimate
 
-    def trusted(self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
+    def trusted(
+        self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor, counted: Tensor | None = None
+    ) -> Tensor:
         """How far the two observations are to be believed, see `DataConsistency.trust`."""
         if self._consistency is None:
             return ops.zeros_like(lr_hsi[:, :1, :1, :1])
         left = lr_hsi - self.model.spatial.forward(self.predict(spectral_map, hr_msi))
-        return self._consistency.trust(lr_hsi, hr_msi, left)
+        return self._consistency.trust(lr_hsi, hr_msi, left, counted)
 
     def explained(
         self, spectral_map: Tensor, lr_hsi: Tensor, hr_msi: Tensor, *, trust: Tensor | None = None
@@ -281,6 +288,11 @@ class SpectralLS:
     def __call__(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """Fit and apply."""
         return self.apply(self.fit(lr_hsi, hr_msi), lr_hsi, hr_msi)
+
+
+def weighted(coarse: Tensor, counted: Tensor | None) -> Tensor:
+    """A coarse image (B, h, w, C) times the weights (B, h, w, 1) of its pixels; itself for None."""
+    return coarse if counted is None else coarse * ops.cast(counted, coarse.dtype)
 
 
 def quadratic_features(hr_msi: Tensor) -> Tensor:

@@ -11,25 +11,30 @@ networks are judged as they begin, untrained. Each promise that is broken gives 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from hsr_tf import checks, methods
+from hsr_tf import checks, io, methods
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.metrics import psnr_bands
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Cube, Step
+from hsr_tf.streaming.request import StreamRequest
+from hsr_tf.streaming.streamed import fuse_files
 
 SCALE, NUM_BANDS = 4, 6
 CELLS = ((6, 9), (9, 5))
 NUM_STEPS = 2
 BICUBIC_DB = -0.05
+STREAMED_BYTES, MOST_TILE_GAP = 64 * 10**9, 1e-3
 
 
 class _EnoughSteps(Exception):
@@ -53,6 +58,8 @@ def broken_promises(method: methods.Method) -> list[str]:
     - what it is given stays as it was;
     - the same images and seed give the same bits;
     - on a smooth scene it is no worse than bicubic enlargement;
+    - a registered closed form, run tile by tile, gives the estimate of the whole scene or is refused before
+      anything is written;
     - a solver calls back after each iteration with its number and estimate, ends when the callback raises,
       and within its time limit and one iteration more with an estimate;
     - a network over a base starts from that base, has weights to train, and the seed decides them.
@@ -79,8 +86,8 @@ def broken_promises(method: methods.Method) -> list[str]:
         label = f"{case.truth.shape[0]}x{case.truth.shape[1]} pixels, {num_channels} channels"
         broken += [f"{label}: {line}" for line in _broken_by_estimate(method, case)]
     if method.kind == "solver":
-        broken += _broken_by_controls(method, _case(CELLS[0], 3))
-    return broken
+        return broken + list(_broken_by_controls(method, _case(CELLS[0], 3)))
+    return broken + list(_broken_by_tiles(method, _case(CELLS[0], 3)))
 
 
 def _case(cells: tuple[int, int], num_channels: int) -> _Case:
@@ -157,6 +164,29 @@ def _broken_by_controls(method: methods.Method, case: _Case) -> Iterator[str]:
     slowest = max(np.diff([0.0, *(step.seconds for step in steps)]), default=0.0)
     if steps and steps[-1].seconds > 0.5 + slowest + 1.0:
         yield f"it took {steps[-1].seconds:.1f} s with a limit of 0.5 s"
+
+
+def _broken_by_tiles(method: methods.Method, case: _Case) -> Iterator[str]:
+    """A fusion from file to file gives what the whole one gives, or is refused and leaves nothing."""
+    if method.name not in methods.names() or methods.get(method.name) != method:
+        return  # a streamed fusion finds methods by their names
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("lr_hsi.h5", "hr_msi.h5", "estimate.h5")]
+        for image, path in zip((case.observation.lr_hsi, case.observation.hr_msi), paths[:2], strict=True):
+            io.save(image, path)
+        srf = case.srf if "srf" in method.needs else None
+        request = StreamRequest(*paths, memory_limit=STREAMED_BYTES, method=method.name, srf=srf)
+        try:
+            fuse_files(request)
+        except ValueError as error:
+            if "tile by tile" not in str(error):
+                yield f"run tile by tile it fails: {error}"
+            if sorted(Path(folder).iterdir()) != sorted(paths[:2]):
+                yield "refused to run tile by tile, it leaves files behind"
+            return
+        gap = float(np.abs(io.load(paths[2]).cube - _run(method, case)).max())
+    if gap > MOST_TILE_GAP:
+        yield f"run tile by tile it gives another estimate, by up to {gap:.3g}"
 
 
 def _broken_by_network(method: methods.Method) -> Iterator[str]:

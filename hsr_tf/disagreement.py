@@ -50,16 +50,21 @@ class Suspicion:
         )
 
 
-def disagreement(model: ObservationModel, lr_hsi: Tensor, hr_msi: Tensor) -> float:
+def disagreement(
+    model: ObservationModel, lr_hsi: Tensor, hr_msi: Tensor, *, trusted: NDArray[np.bool_] | None = None
+) -> float:
     """|X R - D Y| / |X R|: what noise and wrong cameras change in an image that X and Y both determine.
 
     Args:
         model: R and D.
         lr_hsi: X, (B, h, w, C).
         hr_msi: Y, (B, s h, s w, c).
+        trusted: (h, w), the coarse pixels that count; all by default.
     """
     seen = model.spectral.forward(lr_hsi)
     gap = seen - model.spatial.forward(hr_msi)
+    if trusted is not None:
+        gap, seen = (x * trusted[None, ..., None] for x in (gap, seen))
     length = [float(ops.sqrt(ops.sum(ops.square(x)))) for x in (gap, seen)]
     return length[0] / max(length[1], 1e-30)
 

@@ -15,6 +15,7 @@ from keras import ops
 from hsr_tf import checks, methods, solve
 from hsr_tf.disagreement import suspicion
 from hsr_tf.networks.selection import cameras_with, select_weights, training_differences
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
     DEFAULT_SRF,
@@ -137,12 +138,13 @@ def fuse(
         for difference in training_differences(card, observation, cameras.choice):
             warnings.warn(difference, stacklevel=2)
         cameras = replace(cameras, choice=cameras_with(card, cameras.choice))
-        return _run(repaired, known, cameras, solve.network(card, given=weights is not None))
-    if known.kind == "solver":
-        return _run(
-            repaired, known, cameras, solve.solver(known, cameras.choice.model, cameras.remaining(controls))
-        )
-    return _run(repaired, known, cameras, solve.closed_form(known, cameras.choice.model))
+        estimator = solve.network(card, given=weights is not None, holes=repaired.holes)
+    elif known.kind == "solver":
+        left = cameras.remaining(controls)
+        estimator = solve.solver(known, cameras.choice.model, left, repaired.holes)
+    else:
+        estimator = solve.closed_form(known, cameras.choice.model, repaired.holes)
+    return _run(repaired, known, cameras, estimator)
 
 
 def _cameras(
@@ -168,7 +170,10 @@ def _suspected(repaired: Repaired, method: methods.Method, choice: CameraChoice)
     if found_here or not {"psf", "srf"} <= set(method.needs):
         return None
     images = repaired.observation
-    found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
+    clean = None
+    if repaired.holes is not None:
+        clean = repaired.holes.clean(choice.model.spatial, images.lr_hsi.shape[:2])
+    found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube, trusted=clean)
     return None if found is None else found.line
 
 
@@ -188,7 +193,7 @@ def _run(
         "srf": f"{choice.model.spectral.name} ({choice.srf_origin})",
         "seconds": round(seconds, 3),
     }
-    left = _left_over(choice, lr_hsi.cube, hr_msi.cube, outcome.estimate)
+    left = _residuals(choice, repaired, outcome.estimate)
     iterates = method.kind == "solver"
     return Solution(
         estimate=repaired.whole_scene(
@@ -205,15 +210,27 @@ def _run(
     )
 
 
-def _left_over(
-    choice: CameraChoice, lr_cube: Cube, hr_cube: Cube, estimate: Cube
-) -> tuple[float, float | None]:
-    """|X - D Z| / |X| and |Y - Z R| / |Y|, the second one None where R is not known."""
-    lr_hsi, hr_msi, cube = (ops.convert_to_tensor(image[None]) for image in (lr_cube, hr_cube, estimate))
-    coarse = _ratio(lr_hsi - choice.model.spatial.forward(cube), lr_hsi)
-    if choice.srf_origin == UNKNOWN:
-        return coarse, None
-    return coarse, _ratio(hr_msi - choice.model.spectral.forward(cube), hr_msi)
+def _residuals(choice: CameraChoice, repaired: Repaired, estimate: Cube) -> tuple[float | None, float | None]:
+    """|X - D Z| / |X| and |Y - Z R| / |Y| over the pixels with data, None where not known.
+
+    Coarse pixels without data, and those into which D mixes pixels without, do not count, nor does the ground
+    of either.
+    """
+    images, spatial = repaired.observation, choice.model.spatial
+    cubes = images.lr_hsi.cube, images.hr_msi.cube, estimate
+    lr_hsi, hr_msi, cube = (ops.convert_to_tensor(image[None]) for image in cubes)
+    coarse, sharp = lr_hsi - spatial.forward(cube), hr_msi - choice.model.spectral.forward(cube)
+    parts = (coarse, lr_hsi), (sharp, hr_msi)
+    if repaired.nodata is not None:
+        clean = Holes(repaired.source.nodata_mask, repaired.nodata).clean(spatial, cubes[0].shape[:2])
+        if not clean.any():
+            return None, None
+        masks = clean, clean.repeat(images.scale, 0).repeat(images.scale, 1)
+        parts = tuple(
+            tuple(x * mask[None, ..., None] for x in pair) for pair, mask in zip(parts, masks, strict=True)
+        )
+    shares = [_ratio(*pair) for pair in parts]
+    return shares[0], None if choice.srf_origin == UNKNOWN else shares[1]
 
 
 def _require_useful(method: methods.Method, weights: str | os.PathLike[str] | None) -> None:

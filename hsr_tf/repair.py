@@ -7,8 +7,8 @@ Found before anything is solved, each told in one line (`hsr_tf.disagreement` lo
   interpolation Y = Z M R, so that the kept bands have the response M R and nothing of Y is lost. Dead
   channels of Y are left out.
 - saturated samples, which pile up at the maximum of a band or channel: named and kept.
-- pixels without data in X or Y: for the solve they get the value of the nearest pixel with data; the estimate
-  has zeros there and a mask that tells so.
+- pixels without data in X or Y: for the solve they get the value of the nearest pixel with data, which counts
+  nowhere (`hsr_tf.nodata`); the estimate has zeros there and a mask that tells so.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf import checks
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene
@@ -58,6 +59,13 @@ class Repaired:
     mixing: NDArray[np.float64]
     nodata: Mask | None
     trusted: Mask
+
+    @property
+    def holes(self) -> Holes | None:
+        """Where X and Y have no data; None for nowhere."""
+        if self.nodata is None:
+            return None
+        return Holes(self.source.nodata_mask, self.sharp.nodata_mask)
 
     def cameras(self, model: ObservationModel) -> ObservationModel:
         """The cameras of the bands and channels that are left: R becomes M R."""
@@ -194,9 +202,7 @@ def _masks(
     coarse: Mask | None, sharp: Mask | None, size: tuple[int, int], scale: int
 ) -> tuple[Mask | None, Mask]:
     """Where the estimate has no data (None for nowhere), and the coarse pixels with data in both images."""
-    trusted = np.ones(size, bool) if coarse is None else ~coarse
-    if sharp is not None:
-        trusted &= ~sharp.reshape(size[0], scale, size[1], scale).any((1, 3))
+    trusted = Holes(coarse, sharp).full_cells(scale, size)
     enlarged = None if coarse is None else coarse.repeat(scale, 0).repeat(scale, 1)
     if enlarged is None or sharp is None:
         return sharp if enlarged is None else enlarged, trusted
@@ -262,8 +268,8 @@ def _is_flat(cube: NDArray[np.float32], at_top: Mask, hole: Mask | None) -> bool
 
 def _nodata_line(name: str, mask: Mask) -> str:
     return (
-        f"{name}: {int(mask.sum())} pixels without data ({_box(mask)}); filled from the nearest for the "
-        "solve, and without data in the estimate"
+        f"{name}: {int(mask.sum())} pixels without data ({_box(mask)}); filled for the solve, "
+        "and without data in the estimate"
     )
 
 

@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 
 from hsr_tf import methods
 from hsr_tf.band_groups import spectral_ls_by_bands
+from hsr_tf.bases import SpectralLS
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.nodata import Holes, Mask, filled_by_base, filled_by_fit, pixel_weights
 from hsr_tf.physics.cameras import CameraChoice
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
@@ -108,32 +110,55 @@ def explaining_cameras(choice: CameraChoice, outcome: Outcome) -> CameraChoice:
     return CameraChoice(ObservationModel(spatial, spectral), *origins)
 
 
-def closed_form(method: methods.Method, model: ObservationModel) -> Estimator:
-    """A closed form on arrays."""
-    if method.name == "spectral_ls":
-        return lambda lr_hsi, hr_msi: _least_squares(model, lr_hsi, hr_msi)
-    estimate = method.build(model)
-    return lambda lr_hsi, hr_msi: _outcome(estimate(_batch(lr_hsi), _batch(hr_msi)))
+def closed_form(method: methods.Method, model: ObservationModel, holes: Holes | None = None) -> Estimator:
+    """A closed form on arrays; pixels without data do not count where it uses the cameras."""
+    built = method.build(model)
+
+    def estimate(lr_hsi: Cube, hr_msi: Cube) -> Outcome:
+        counted = _counted(holes, model, lr_hsi) if method.needs else None
+        if method.build is SpectralLS:
+            return _least_squares(model, (lr_hsi, hr_msi), counted)
+        lr_hsi = filled_by_fit(model, lr_hsi, hr_msi, counted)
+        return _outcome(built(_batch(lr_hsi), _batch(hr_msi)))
+
+    return estimate
 
 
-def network(card: pretrained.ModelCard, *, given: bool) -> Estimator:
-    """A trained network on arrays."""
+def network(card: pretrained.ModelCard, *, given: bool, holes: Holes | None = None) -> Estimator:
+    """A trained network on arrays; its base "spectral_ls" leaves pixels without data out."""
     stamps = tuple(path.stat().st_mtime_ns for path in sorted(card.folder.iterdir()))
     model = _loaded(card.folder, stamps)
     details = {"weights": card.folder.name, "weights_origin": "given" if given else "shipped"}
 
     def estimate(lr_hsi: Cube, hr_msi: Cube) -> Outcome:
-        pair = {"lr_hsi": _batch(lr_hsi), "hr_msi": _batch(hr_msi)}
+        lr_hsi, shared = network_inputs(model, lr_hsi, hr_msi, holes)
+        pair = {"lr_hsi": _batch(lr_hsi), "hr_msi": _batch(hr_msi), **shared}
         return _outcome(model.predict_on_batch(pair), details)
 
     return estimate
 
 
-def solver(method: methods.Method, model: ObservationModel, controls: Controls) -> Estimator:
+def network_inputs(
+    model: FusionModel, lr_hsi: Cube, hr_msi: Cube, holes: Holes | None
+) -> tuple[Cube, dict[str, Tensor]]:
+    """X as a network is given it, and map and trust of the pixels that count where some do not."""
+    if holes is None or model.config.base != "spectral_ls" or model.cameras is None:
+        return lr_hsi, {}
+    counted = _counted(holes, model.cameras, lr_hsi)
+    if counted is None:
+        return lr_hsi, {}
+    lr_hsi = filled_by_base(model.cameras, lr_hsi, hr_msi, counted)
+    return lr_hsi, model.shared(_batch(lr_hsi), _batch(hr_msi), pixel_weights(counted))
+
+
+def solver(
+    method: methods.Method, model: ObservationModel, controls: Controls, holes: Holes | None = None
+) -> Estimator:
     """A solver on arrays, run as the controls say, in windows where the scene is too large for it."""
     built: Solver = method.build(model)
 
     def estimate(lr_hsi: Cube, hr_msi: Cube) -> Outcome:
+        lr_hsi = filled_by_fit(model, lr_hsi, hr_msi, _counted(holes, model, lr_hsi))
         parts = InWindows(built, model, built.largest_side) if built.largest_side else None
         runner = parts if parts is not None and parts.needed(lr_hsi) else built
         return runner.solve(lr_hsi, hr_msi, controls)
@@ -141,9 +166,14 @@ def solver(method: methods.Method, model: ObservationModel, controls: Controls) 
     return estimate
 
 
-def _least_squares(model: ObservationModel, lr_cube: Cube, hr_cube: Cube) -> Outcome:
+def _counted(holes: Holes | None, model: ObservationModel, lr_hsi: Cube) -> Mask | None:
+    """The coarse pixels that count, None for all."""
+    return None if holes is None else holes.counted(model.spatial, (lr_hsi.shape[0], lr_hsi.shape[1]))
+
+
+def _least_squares(model: ObservationModel, images: tuple[Cube, Cube], counted: Mask | None) -> Outcome:
     """Spectral least squares, and how far it believed the two images."""
-    found = spectral_ls_by_bands(model, lr_cube, hr_cube)
+    found = spectral_ls_by_bands(model, *images, counted=counted)
     fit = found.fit
     details = {
         "disagreement": fit.disagreement,

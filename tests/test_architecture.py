@@ -50,6 +50,7 @@ LAYERS = (
     (
         "hsr_tf.bases",
         "hsr_tf.band_groups",
+        "hsr_tf.closed_forms",
         "hsr_tf.disagreement",
         "hsr_tf.enlarging",
         "hsr_tf.repair",

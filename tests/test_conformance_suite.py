@@ -15,6 +15,7 @@ from hsr_tf.fusion import fuse
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Iterations, Outcome, Solver
+from hsr_tf.streaming.closed_form import CLOSED_FORMS
 
 QUICK = ("cnmf", "csu", "hysure", "kernel_ls", "nnsr", "sylvester")
 SLOW = ("blind_deep_prior", "deep_prior")
@@ -59,6 +60,21 @@ def test_a_broken_promise_is_told(change: Any, said: str) -> None:
 
     told = conformance.broken_promises(_closed_form(build))
     assert any(said in line for line in told), told
+
+
+def test_a_method_that_another_replaces_tile_by_tile_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "_REGISTRY", dict(methods._REGISTRY))
+
+    @methods.register("shifted", kind="closed_form", summary="bicubic and 0.1", source="nowhere")
+    def build(model: Any) -> Any:
+        return lambda lr_hsi, hr_msi: bicubic_enlarge(lr_hsi, model.scale) + 0.1
+
+    def told() -> list[str]:
+        return [line for line in conformance.broken_promises(methods.get("shifted")) if "tile" in line]
+
+    assert told() == []
+    monkeypatch.setitem(CLOSED_FORMS, "shifted", CLOSED_FORMS["bicubic"])
+    assert told() == ["run tile by tile it gives another estimate, by up to 0.1"]
 
 
 def test_an_estimate_that_is_no_scene_is_refused_by_fuse() -> None:

@@ -1,4 +1,4 @@
-"""The spectral map of `spectral_ls`: how complex it may be, and which pixels it believes, decided by the scene.
+"""The spectral map of `spectral_ls`: its complexity and the pixels it believes, decided by the scene itself.
 
 The map W takes the quadratic features F of a sharp pixel (`hsr_tf.bases.quadratic_features`) to its spectrum.
 It is fitted where the coarse cube X shows both, D F and X:
@@ -48,7 +48,7 @@ BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
 OUTLIER, SMALLEST_GAP, DAMPING = 4.0, 1e-4, 3e-5
-FLOATS_AT_ONCE = 2**22
+FLOATS_AT_ONCE = 2**20
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
 
@@ -59,12 +59,12 @@ class CoarsePair:
     Attributes:
         size: (h, w).
         read: gives D F (n, w, K) and X (n, w, C) of some rows.
-        trusted: (h, w), False where an image has no data; None where both have data everywhere.
+        counted: (h, w), False for pixels that take no part, see `hsr_tf.nodata`; None for none.
     """
 
     size: tuple[int, int]
     read: Callable[[slice], tuple[Cube, Cube]]
-    trusted: NDArray[np.bool_] | None = None
+    counted: NDArray[np.bool_] | None = None
 
     def strips(self, halo: int = 0) -> Iterator[tuple[slice, slice, Cube, Cube]]:
         """Rows of the strip, rows that were read (with a halo), D F and X of the latter."""
@@ -193,8 +193,8 @@ class _MapFitting:
             squares[rows] = np.square(lr_hsi @ self._response - colours)
             level += np.square(colours).sum((0, 1))
         level = np.maximum(level / max(1, np.prod(self._pair.size)), TINY)
-        trusted = self._pair.trusted
-        inside = np.ones(self._pair.size, bool) if trusted is None or not trusted.any() else trusted
+        counted = self._pair.counted
+        inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
         gap = np.sqrt((squares / level).mean(-1))
         usual = max(float(np.median(gap[inside])), SMALLEST_GAP)
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside

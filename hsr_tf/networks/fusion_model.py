@@ -101,12 +101,15 @@ class FusionModel(keras.Model):
         """The scene's spectral map (B, K, C) for the base "spectral_ls", None for the others."""
         return None if self._least_squares is None else self._least_squares.fit(lr_hsi, hr_msi)
 
-    def shared(self, lr_hsi: Tensor, hr_msi: Tensor) -> dict[str, Tensor]:
-        """What parts of a scene share: "spectral_map" and "trust" of the base "spectral_ls", else nothing."""
+    def shared(self, lr_hsi: Tensor, hr_msi: Tensor, counted: Tensor | None = None) -> dict[str, Tensor]:
+        """What parts of a scene share: "spectral_map" and "trust" of the base "spectral_ls", else nothing.
+
+        Coarse pixels whose weight in `counted` (B, h, w, 1) is 0 take no part in them.
+        """
         if self._least_squares is None:
             return {}
-        spectral_map = self._least_squares.fit(lr_hsi, hr_msi)
-        trust = self._least_squares.trusted(spectral_map, lr_hsi, hr_msi)
+        spectral_map = self._least_squares.fit(lr_hsi, hr_msi, counted)
+        trust = self._least_squares.trusted(spectral_map, lr_hsi, hr_msi, counted)
         return {"spectral_map": spectral_map, "trust": trust}
 
     @cached_property

@@ -130,7 +130,7 @@ class Assembly:
         return np.concatenate(parts, -1)
 
     def trust(self, left: Cube) -> float:
-        """t of `DataConsistency.trust` for what an estimate leaves of X, (h, w, C), by the weighted pixels."""
+        """t of `DataConsistency.trust` for what an estimate leaves of X, (h, w, C), of weighted pixels."""
         weights = self.fit.weights
         energies = [np.square(image, dtype=np.float64).sum(-1) for image in (left, self.lr_hsi)]
         left_energy, energy = (float((weights * image).sum()) for image in energies)

@@ -120,6 +120,7 @@ class DeepPrior(Solver):
     """
 
     name = "deep_prior"
+    in_windows = True
 
     def __init__(self, model: ObservationModel, config: DeepPriorConfig = DeepPriorConfig()) -> None:
         self.model, self.config = model, config

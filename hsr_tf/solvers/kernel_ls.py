@@ -73,6 +73,7 @@ class KernelLS(Solver):
     """
 
     name = "kernel_ls"
+    in_windows = True
 
     def __init__(self, model: ObservationModel, config: KernelConfig = KernelConfig()) -> None:
         self.model, self.config = model, config

@@ -105,9 +105,13 @@ class Solver(ABC):
     Attributes:
         largest_side: sharp pixels a side that are solved at once, for memory; None for any number. `fuse`
             gives larger scenes to `InWindows`.
+        in_windows: whether a scene larger than memory may be solved in overlapping windows whose estimates
+            are blended and then made to agree with both images, as `InWindows` does. A solver with a
+            `largest_side` may; any other is refused there unless it sets this.
     """
 
     largest_side: ClassVar[int | None] = None
+    in_windows: ClassVar[bool] = False
 
     @abstractmethod
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:

@@ -64,6 +64,8 @@ class SylvesterSolver(Solver):
         config: options.
     """
 
+    in_windows = True
+
     def __init__(self, model: ObservationModel, config: SylvesterConfig = SylvesterConfig()) -> None:
         self.model, self.config = model, config
 

@@ -16,6 +16,7 @@ from hsr_tf.solve import ESTIMATE, ESTIMATED
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import Scenery
+from hsr_tf.whole_part import whole_part
 
 SAMPLE_PIXELS, FEWEST_CELLS = 768, 48
 
@@ -35,7 +36,9 @@ def with_estimates(scenery: Scenery, choice: CameraChoice, told: dict[str, Any],
     wanted = {name: _is_estimate(value) for name, value in told.items()}
     if not any(wanted.values()):
         return choice
-    return solve.estimate_cameras(sample(scenery), choice, Controls(seed), **wanted).choice
+    images, place = sample(scenery), sampled(scenery)
+    trusted = scenery.missing(place).full_cells(scenery.grid.scale, place.size)
+    return solve.estimate_cameras(whole_part(images, trusted), choice, Controls(seed), **wanted).choice
 
 
 def suspected(scenery: Scenery, choice: CameraChoice, method: methods.Method) -> list[str]:
@@ -43,8 +46,9 @@ def suspected(scenery: Scenery, choice: CameraChoice, method: methods.Method) ->
     found_here = (choice.psf_origin, choice.srf_origin) == (ESTIMATED, ESTIMATED)
     if found_here or not {"psf", "srf"} <= set(method.needs):
         return []
-    images = sample(scenery)
-    found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube)
+    images, place = sample(scenery), sampled(scenery)
+    clean = scenery.missing(place).clean(choice.model.spatial, place.size)
+    found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube, trusted=clean)
     return [] if found is None else [found.line]
 
 
@@ -55,12 +59,17 @@ def of_network(card: ModelCard, probe: Observation, choice: CameraChoice) -> tup
 
 def sample(scenery: Scenery) -> Observation:
     """The middle of the scene, as the method is given it."""
+    place = sampled(scenery)
+    return Observation(Scene(scenery.coarse(place)), Scene(scenery.sharp(place)), scenery.grid.scale)
+
+
+def sampled(scenery: Scenery) -> Place:
+    """Where the sample lies."""
     grid = scenery.grid
     side = max(FEWEST_CELLS, SAMPLE_PIXELS // grid.scale)
     starts = [max(0, (n - side) // 2) for n in grid.size]
     rows, cols = (slice(a, min(n, a + side)) for a, n in zip(starts, grid.size, strict=True))
-    place = Place(rows, cols)
-    return Observation(Scene(scenery.coarse(place)), Scene(scenery.sharp(place)), grid.scale)
+    return Place(rows, cols)
 
 
 def _is_estimate(value: Any) -> bool:

@@ -62,3 +62,6 @@ class BicubicTiles:
         large = bicubic_enlarge(ops.convert_to_tensor(scenery.coarse(window)[None]), scenery.grid.scale)
         inner = place.within(window, scenery.grid.scale)
         scenery.draft.save(ESTIMATE, index, np.asarray(ops.convert_to_numpy(large))[0][inner])
+
+
+CLOSED_FORMS = {"bicubic": BicubicTiles, "spectral_ls": SpectralLSTiles}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hsr_tf import methods, options
 from hsr_tf.networks.fusion_model import cameras_from_dict
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -150,14 +151,18 @@ class Scenery:
             cube = np.ascontiguousarray(cube[..., list(self.found.channels)])
         return cube
 
+    def missing(self, place: Place) -> Holes:
+        """Where X (h, w) and Y (s h, s w) of a place have no data."""
+        sharp = self.hr_msi.mask(*place.finer(self.grid.scale))
+        return Holes(self.lr_hsi.mask(place.rows, place.cols), sharp)
+
     def holes(self, place: Place) -> Mask | None:
         """Where the estimate (s h, s w) of a place has no data, None for nowhere."""
-        coarse, scale = self.lr_hsi.mask(place.rows, place.cols), self.grid.scale
-        sharp = self.hr_msi.mask(*place.finer(scale))
-        if coarse is None:
-            return sharp
-        enlarged = coarse.repeat(scale, 0).repeat(scale, 1)
-        return enlarged if sharp is None else enlarged | sharp
+        missing, scale = self.missing(place), self.grid.scale
+        if missing.coarse is None:
+            return missing.sharp
+        enlarged = missing.coarse.repeat(scale, 0).repeat(scale, 1)
+        return enlarged if missing.sharp is None else enlarged | missing.sharp
 
 
 @dataclass(frozen=True)

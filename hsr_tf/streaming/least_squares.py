@@ -1,9 +1,11 @@
 """`spectral_ls` of a scene that no memory holds: the map fitted to all of it, and its parts.
 
-The first stage keeps D F, the blurred features of each tile, and the triangular factor of [D F, X] of its
-coarse pixels (Demmel, Grigori, Hoemmen, Langou, "Communication-optimal parallel and sequential QR and LU
-factorizations", SIAM J. Sci. Comput. 34(1), 2012). The factors of all tiles join into that of the scene. Map,
-trust and disagreement take only inner products of these columns, so they are exactly the whole scene's.
+The first stage keeps D F, the blurred features of each tile, and X. The closed form then fits its map to rows
+of both, read across the tiles (`hsr_tf.closed_forms.map_fit`), as it does in memory. The base of a network
+takes the plain map of `SpectralLS`, from triangular factors of [D F, X] that the tiles keep and that join
+into the scene's (Demmel, Grigori, Hoemmen, Langou, "Communication-optimal parallel and sequential QR and LU
+factorizations", SIAM J. Sci. Comput. 34(1), 2012). Either way map, trust and disagreement are the whole
+scene's.
 
 A part of the estimate then looks at few coarse pixels around it: those of the bicubic enlargement and of the
 PSF, and as far as the inverse of D D* reaches. Where conjugate gradients take that inverse (a PSF that is not
@@ -14,23 +16,34 @@ about 1e-3.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hsr_tf.bases import BREAK_EVEN, DataConsistency, least_squares, quadratic_features
+from hsr_tf.bases import DataConsistency, least_squares, quadratic_features
+from hsr_tf.closed_forms.map_fit import (
+    CoarsePair,
+    SharpStatistics,
+    fit_map,
+    noise_places,
+    sharp_moments,
+    trust_in,
+)
+from hsr_tf.closed_forms.noise_level import channel_noise
+from hsr_tf.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.streaming.files import Cube
+from hsr_tf.streaming.files import Cube, Mask
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import SHARED, Scenery, Stage
 
 Tensor = Any
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
-FEATURES, COARSE, FACTOR, JOINED = "features", "coarse", "factor", "joined"
+FEATURES, COARSE, FACTOR = "features", "coarse", "factor"
+CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +54,33 @@ class SharedMap:
         spectral_map: W, (K, C).
         trust: t, see `DataConsistency.trust`.
         disagreement: |X R - D Y| / |X R|.
+        num_pixels: coarse pixels that count.
+        masked: whether some pixels do not, see `hsr_tf.nodata`.
+        shares: (C,), see `MapFit`; None for the base of a network, which has no weights of pixels either.
+        noise_energy: (C,), likewise.
+        penalty: likewise.
     """
 
     spectral_map: NDArray[np.float32]
     trust: float
     disagreement: float
+    num_pixels: int
+    masked: bool
+    shares: NDArray[np.float32] | None = None
+    noise_energy: NDArray[np.float64] | None = None
+    penalty: float | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Data for JSON."""
+        arrays = {name: value.tolist() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return {**vars(self), **arrays}
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> SharedMap:
+        """The inverse of `plain`."""
+        types = {"spectral_map": np.float32, "shares": np.float32, "noise_energy": np.float64}
+        arrays = {n: np.asarray(data[n], kind) for n, kind in types.items() if data[n] is not None}
+        return cls(**{**data, **arrays})
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,10 +105,11 @@ class StreamedMap:
     Args:
         scenery: the images and the tiles.
         model: the two cameras that the map is fitted for.
+        base: whether it is the base of a network, the plain map of `SpectralLS`.
     """
 
-    def __init__(self, scenery: Scenery, model: ObservationModel) -> None:
-        self._scenery, self._model = scenery, model
+    def __init__(self, scenery: Scenery, model: ObservationModel, *, base: bool = False) -> None:
+        self._scenery, self._model, self._base = scenery, model, base
         self._inverse = model.spectral.pseudo_inverse().astype(np.float32)
         self._response = model.spectral.matrix.astype(np.float32)
         self.consistency = DataConsistency(model)
@@ -83,21 +119,46 @@ class StreamedMap:
 
     def stage(self) -> Stage:
         """The pass that the map is fitted in."""
-        return Stage(FACTOR, len(self._scenery.grid), self._features, self._fit)
+        if self._base:
+            return Stage(FACTOR, len(self._scenery.grid), self._factors, self._fit_base)
+        return Stage(MOMENTS, len(self._scenery.grid), self._moments, self._fit)
 
     def shared(self) -> SharedMap:
         """What the fit found."""
         told = self._scenery.draft.told(SHARED)
         assert told is not None
-        return SharedMap(
-            np.asarray(told["spectral_map"], np.float32), float(told["trust"]), float(told["disagreement"])
-        )
+        return SharedMap.of(told)
+
+    def weights(self, place: Place) -> Cube:
+        """How far each coarse pixel of a place is believed, (h, w, 1), see `MapFit`."""
+        if self._base:
+            return np.ones((*place.size, 1), np.float32)
+        return self._scenery.draft.read(WEIGHTS, self._scenery.grid, place)
+
+    def counted(self, shared: SharedMap, place: Place) -> Mask | None:
+        """The coarse pixels (h, w) of a place that count, None for all."""
+        if not shared.masked:
+            return None
+        return np.asarray(self._scenery.draft.read(CLEAN, self._scenery.grid, place)[..., 0])
+
+    def lr_hsi(self, shared: SharedMap, place: Place) -> Cube:
+        """X of a place, (h, w, C), as `hsr_tf.nodata.filled` has it."""
+        scenery = self._scenery
+        lr_hsi = scenery.draft.read(COARSE, scenery.grid, place)
+        counted = self.counted(shared, place)
+        if counted is None or counted.all():
+            return lr_hsi
+        blurred = scenery.draft.read(FEATURES, scenery.grid, place)
+        agreeing = blurred @ shared.spectral_map
+        agreeing += self._gap(shared, blurred) @ (shared.trust * self._inverse)
+        return np.where(counted[..., None], lr_hsi, agreeing)
 
     def part(self, shared: SharedMap, place: Place) -> MapPart:
         """The estimate of a place, in coarse pixels."""
         scenery, near = self._scenery, max(BICUBIC, self.blur)
         around = scenery.grid.widened(place, near)
-        left, unexplained, far = self._left(shared, around)
+        lr_hsi, left, unexplained = self._left(shared, around)
+        far = scenery.grid.widened(around, self.reach)
         solved = self.solved(unexplained, far, around)
         sharp = scenery.sharp(around)
         inner = place.within(around, scenery.grid.scale)
@@ -108,7 +169,7 @@ class StreamedMap:
         return MapPart(
             estimate,
             np.ascontiguousarray(unexplained[place.within(far)]),
-            scenery.draft.read(COARSE, scenery.grid, place),
+            np.ascontiguousarray(lr_hsi[place.within(far)]),
             np.ascontiguousarray(sharp[inner]),
         )
 
@@ -118,44 +179,104 @@ class StreamedMap:
         rows, cols = around.within(far)
         return solution[:, rows, cols]
 
-    def _features(self, index: int) -> None:
-        """D F and X of a tile, and the factor of both."""
+    def _features(self, index: int) -> tuple[Cube, Cube, Mask]:
+        """Keep D F and X of a tile; gives F, the columns [D F, X] and where they count."""
         grid, draft = self._scenery.grid, self._scenery.draft
         place = grid.place(index)
         around = grid.widened(place, self.blur)
         features = quadratic_features(ops.convert_to_tensor(self._scenery.sharp(around)[None]))
         blurred = ops.convert_to_numpy(self._model.spatial.forward(features))[0][place.within(around)]
         lr_hsi = self._scenery.coarse(place)
-        columns = np.concatenate([blurred, lr_hsi], -1).reshape(-1, blurred.shape[-1] + lr_hsi.shape[-1])
         draft.save(FEATURES, index, blurred)
         draft.save(COARSE, index, lr_hsi)
-        draft.save(FACTOR, index, _triangle(columns))
+        clean = np.ones(place.size, bool)
+        if any(self._scenery.found.holes):
+            holes = self._scenery.missing(around)
+            clean = holes.clean(self._model.spatial, around.size)[place.within(around)]
+            draft.save(CLEAN, index, clean[..., None])
+        sharp = np.asarray(ops.convert_to_numpy(features))[0][place.within(around, grid.scale)]
+        return sharp, np.concatenate([blurred, lr_hsi], -1), clean
+
+    def _factors(self, index: int) -> None:
+        """The factor of [D F, X] of a tile."""
+        _, columns, clean = self._features(index)
+        if any(self._scenery.found.holes):
+            self._scenery.draft.save(UNCLEAN_FACTOR, index, _triangle(columns[~clean]))
+        self._scenery.draft.save(FACTOR, index, _triangle(columns[clean]))
+
+    def _moments(self, index: int) -> None:
+        """Products of the sharp features of a tile."""
+        sharp, _, _ = self._features(index)
+        self._scenery.draft.save(MOMENTS, index, sharp_moments(sharp))
 
     def _fit(self) -> None:
+        """Fit the map of the closed form, and keep what all parts share."""
+        scenery, grid, draft = self._scenery, self._scenery.grid, self._scenery.draft
+        height, width = grid.size
+        windows = [scenery.sharp(Place(*place)) for place in noise_places(grid.size, grid.scale)]
+        moments = sum(draft.load(MOMENTS, index) for index in range(len(grid)))
+        statistics = SharpStatistics(
+            np.asarray(moments) / (height * width * grid.scale**2), channel_noise(windows)
+        )
+        num_counted, enough = self._num_counted()
+        masked = enough and num_counted < height * width
+        everywhere = Place(slice(0, height), slice(0, width))
+        counted = draft.read(CLEAN, grid, everywhere)[..., 0] if masked else None
+
+        def read(rows: slice) -> tuple[Cube, Cube]:
+            place = Place(rows, everywhere.cols)
+            return draft.read(FEATURES, grid, place), draft.read(COARSE, grid, place)
+
+        found = fit_map(CoarsePair(grid.size, read, counted), statistics, self._model)
+        for index in range(len(grid)):
+            draft.save(WEIGHTS, index, found.weights[grid.place(index).within(everywhere)][..., None])
+        shared = SharedMap(
+            spectral_map=found.spectral_map,
+            trust=found.trust,
+            disagreement=found.disagreement,
+            num_pixels=num_counted if enough else height * width,
+            masked=masked,
+            shares=found.shares,
+            noise_energy=found.noise_energy,
+            penalty=found.penalty,
+        )
+        draft.tell(SHARED, shared.plain())
+
+    def _num_counted(self) -> tuple[int, bool]:
+        """Coarse pixels that could count, and whether a fit can rest on them."""
+        grid, draft = self._scenery.grid, self._scenery.draft
+        num_pixels = num_clean = grid.size[0] * grid.size[1]
+        if any(self._scenery.found.holes):
+            num_clean = sum(int(draft.load(CLEAN, index).sum()) for index in range(len(grid)))
+        return num_clean, is_enough(num_clean, num_pixels) or num_clean == num_pixels
+
+    def _fit_base(self) -> None:
         """Join the factors, and keep what all parts share."""
         grid, draft = self._scenery.grid, self._scenery.draft
-        factor = draft.load(FACTOR, 0)
-        for index in range(1, len(grid)):
-            factor = _triangle(np.concatenate([factor, draft.load(FACTOR, index)]))
-        draft.save(JOINED, 0, factor)
-        found = fitted(factor, grid.size[0] * grid.size[1], self._model)
-        draft.tell(
-            SHARED,
-            {
-                "spectral_map": found.spectral_map.tolist(),
-                "trust": found.trust,
-                "disagreement": found.disagreement,
-            },
-        )
+        num_pixels = grid.size[0] * grid.size[1]
+        num_clean, enough = self._num_counted()
+        factor = np.zeros((0, draft.load(FACTOR, 0).shape[1]))
+        for field in (FACTOR,) if enough else (FACTOR, UNCLEAN_FACTOR):
+            for index in range(len(grid)):
+                factor = _triangle(np.concatenate([factor, draft.load(field, index)]))
+        found = fitted(factor, num_clean if enough else num_pixels, self._model)
+        found = replace(found, masked=enough and num_clean < num_pixels)
+        draft.tell(SHARED, found.plain())
 
-    def _left(self, shared: SharedMap, around: Place) -> tuple[Cube, Cube, Place]:
-        """L and E as far around a place as the inverse reaches, and where that is."""
+    def _left(self, shared: SharedMap, around: Place) -> tuple[Cube, Cube, Cube]:
+        """X, L and E as far around a place as the inverse reaches."""
         scenery = self._scenery
         far = scenery.grid.widened(around, self.reach)
-        lr_hsi, blurred = (scenery.draft.read(f, scenery.grid, far) for f in (COARSE, FEATURES))
+        lr_hsi, blurred = self.lr_hsi(shared, far), scenery.draft.read(FEATURES, scenery.grid, far)
         left = lr_hsi - blurred @ shared.spectral_map
-        gap = blurred[..., 1 : 1 + self._response.shape[1]] - blurred @ (shared.spectral_map @ self._response)
-        return left, left - gap @ self._inverse, far
+        weights = self.weights(far)
+        unexplained = weights * (left - self._gap(shared, blurred) @ self._inverse)
+        return lr_hsi, weights * left, unexplained
+
+    def _gap(self, shared: SharedMap, blurred: Cube) -> Cube:
+        """D Y - B W R, what the map leaves of the blurred colours."""
+        colours = blurred[..., 1 : 1 + self._response.shape[1]]
+        return np.asarray(colours - blurred @ (shared.spectral_map @ self._response))
 
     def _bands(
         self, shared: SharedMap, sharp: Cube, left: Cube, solved: Tensor
@@ -168,7 +289,9 @@ class StreamedMap:
             bands = slice(start, start + BANDS_AT_ONCE)
             part = ops.matmul(features, ops.convert_to_tensor(shared.spectral_map[:, bands]))
             if trust < 1:
-                plain = bicubic_enlarge(ops.convert_to_tensor(left[None, ..., bands]), scale)
+                part_left = left[None, ..., bands]
+                part_left = part_left if shared.shares is None else part_left * shared.shares[bands]
+                plain = bicubic_enlarge(ops.convert_to_tensor(part_left), scale)
                 part = part + (1 - trust) * plain[0]
             if trust > 0:
                 part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
@@ -181,7 +304,7 @@ def fitted(factor: NDArray[np.float64], num_pixels: int, model: ObservationModel
 
     Args:
         factor: (n, K + C) with the inner products of the columns.
-        num_pixels: coarse pixels of the scene.
+        num_pixels: coarse pixels that it was made from.
         model: the two cameras.
     """
     num_bands, num_channels = model.spectral.matrix.shape
@@ -192,8 +315,8 @@ def fitted(factor: NDArray[np.float64], num_pixels: int, model: ObservationModel
     seen = lr_hsi @ model.spectral.matrix
     apart = _energy(seen - features[:, 1 : 1 + num_channels]) / (_energy(seen) + 1e-30)
     allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
-    trust = 1.0 / (1.0 + (apart / max(allowed * BREAK_EVEN**2, 1e-10)) ** 2)
-    return SharedMap(spectral_map.astype(np.float32), trust, float(np.sqrt(apart)))
+    trust = trust_in(apart, allowed)
+    return SharedMap(spectral_map.astype(np.float32), trust, float(np.sqrt(apart)), num_pixels, False)
 
 
 def blurred_cells(model: ObservationModel) -> int:

@@ -38,7 +38,7 @@ class BasedNetwork:
         assert model.cameras is not None
         self._scenery, self._cameras = scenery, model.cameras
         self._consistent = model.config.consistent
-        self._map = StreamedMap(scenery, model.cameras)
+        self._map = StreamedMap(scenery, model.cameras, base=True)
         _require_reach(network_reach(model.network), model)
         self._network = InnerNetwork(model.network)
 
@@ -85,7 +85,7 @@ class BasedNetwork:
         own = place.within(seen, scale)
         if self._consistent:
             left = self._residual(free, hr_msi)[place.within(seen)]
-            lr_hsi = scenery.draft.load("coarse", index)
+            lr_hsi = self._map.lr_hsi(self._map.shared(), place)
             scenery.draft.save(RESIDUAL, index, lr_hsi - left)
         scenery.draft.save(FREE, index, free[own])
 
@@ -158,6 +158,20 @@ def _largest(model: FusionModel, images: dict[str, tuple[int, ...]], num_pixels:
     found = probe.compute_output_spec({name: keras.KerasTensor(shape) for name, shape in images.items()})
     sizes = sorted(float(np.prod(tensor.shape)) for tensor in keras.tree.flatten(found))
     return sum(sizes[-7:]) / num_pixels
+
+
+def require_tiles(model: FusionModel) -> None:
+    """Refuse a model that cannot be run tile by tile.
+
+    Raises:
+        ValueError: a model whose estimate rests on the whole scene.
+    """
+    _require_reach(network_reach(model.network) if is_based(model) else model.reach, model)
+
+
+def is_based(model: FusionModel) -> bool:
+    """Whether a model is run as a `BasedNetwork`, else as a `WindowedNetwork`."""
+    return model.config.base == "spectral_ls" and model.cameras is not None
 
 
 def _require_reach(reach: int | None, model: FusionModel) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hsr_tf import checks, io, methods
 from hsr_tf.io.stream import CubeHeader
+from hsr_tf.networks import pretrained
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.networks.selection import find_card
+from hsr_tf.streaming.closed_form import CLOSED_FORMS
 from hsr_tf.streaming.draft import Draft, require_space
 from hsr_tf.streaming.job import JOB, Job
+from hsr_tf.streaming.networks import require_tiles
 from hsr_tf.streaming.pair import Pair
 from hsr_tf.streaming.plan import demand, planned
 from hsr_tf.streaming.request import StreamRequest
@@ -21,7 +26,7 @@ def trained_model(request: StreamRequest, pair: Pair) -> ModelCard | None:
     """The trained model of a network, None for other methods.
 
     Raises:
-        ValueError: weights for a method that has none, a method that finds the cameras on its own.
+        ValueError: weights for a method that has none, a method that cannot be run tile by tile.
         OSError: no model for these sizes.
     """
     known = methods.get(request.method, methods.FUSION_KINDS)
@@ -32,19 +37,52 @@ def trained_model(request: StreamRequest, pair: Pair) -> ModelCard | None:
         received=str(request.weights),
         remedy="leave them out, or choose a network",
     )
-    checks.require(
-        known.kind != "solver" or {"psf", "srf"} <= set(known.needs),
-        "method",
-        expected="one that is told the cameras, which all parts of a large scene share",
-        received=f"{known.name}, which finds them anew in each",
-        remedy="use e.g. deep_prior with psf=estimate and srf=estimate",
-    )
     if known.kind != "network":
+        require_tileable(known, None)
         return None
     num_bands, num_channels = (header.shape[2] for header in pair.headers)
-    return find_card(
+    card = find_card(
         known.name, request.weights, scale=pair.scale, num_bands=num_bands, num_channels=num_channels
     )
+    if not request.adapt:
+        require_tileable(known, card)
+    return card
+
+
+def require_tileable(method: methods.Method, card: ModelCard | None) -> None:
+    """Refuse a method that estimates whole scenes only; no other method is run in its place.
+
+    Tileable are the closed forms in `CLOSED_FORMS`, networks that look at a neighbourhood, and solvers that
+    are given the cameras and allow windows (`Solver.in_windows`, `Solver.largest_side`).
+
+    Raises:
+        ValueError: in one line.
+    """
+    if card is not None:
+        require_tiles(pretrained.load_model(card.folder))
+        return
+    checks.require(
+        method.kind != "solver" or {"psf", "srf"} <= set(method.needs),
+        "method",
+        expected="one that is given the cameras, which all tiles of a scene share",
+        received=f"{method.name}, which estimates them anew in each",
+        remedy="use e.g. deep_prior with psf=estimate and srf=estimate",
+    )
+    checks.require(
+        method.name in CLOSED_FORMS if method.kind == "closed_form" else _allows_windows(method),
+        "method",
+        expected="one that can be run tile by tile",
+        received=f"{method.name}, which estimates whole scenes only",
+        remedy="raise --memory_limit (without --stream, --dask, --restart) so that the scene is fused whole, "
+        "or use another method such as spectral_ls",
+    )
+
+
+def _allows_windows(method: methods.Method) -> bool:
+    build: Any = method.build
+    while isinstance(build, partial):
+        build = build.func
+    return bool(getattr(build, "in_windows", False) or getattr(build, "largest_side", None))
 
 
 def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pair: Pair) -> Job:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from hsr_tf.networks import pretrained
 from hsr_tf.solvers.solver import Controls
-from hsr_tf.streaming.closed_form import BicubicTiles, SpectralLSTiles
+from hsr_tf.streaming.closed_form import CLOSED_FORMS
 from hsr_tf.streaming.draft import Draft
 from hsr_tf.streaming.files import Cube
 from hsr_tf.streaming.job import Job, Scenery, Stage
-from hsr_tf.streaming.networks import BasedNetwork, WindowedNetwork
+from hsr_tf.streaming.networks import BasedNetwork, WindowedNetwork, is_based
 from hsr_tf.streaming.survey import Extent
 from hsr_tf.streaming.windows import SolverTiles
 
@@ -32,9 +32,10 @@ class MethodTiles(Protocol):
 
 
 def method_tiles(job: Job, scenery: Scenery) -> MethodTiles:
-    """The method of a job in parts.
+    """The method of a job in parts; `preparation.require_tileable` has accepted it.
 
     Raises:
+        KeyError: a closed form that has no tiled form; it is never replaced by another.
         ValueError: a network that cannot be run in parts.
     """
     method = job.chosen()
@@ -45,9 +46,8 @@ def method_tiles(job: Job, scenery: Scenery) -> MethodTiles:
     if method.kind == "network":
         assert job.weights is not None
         model = pretrained.load_model(Path(job.weights))
-        based = model.config.base == "spectral_ls" and model.cameras is not None
-        return BasedNetwork(scenery, model) if based else WindowedNetwork(scenery, model)
-    return SpectralLSTiles(scenery) if method.name == "spectral_ls" else BicubicTiles(scenery)
+        return BasedNetwork(scenery, model) if is_based(model) else WindowedNetwork(scenery, model)
+    return CLOSED_FORMS[method.name](scenery)
 
 
 def survey_stage(scenery: Scenery) -> Stage:

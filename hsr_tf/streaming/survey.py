@@ -111,7 +111,7 @@ def hole_lines(extents: tuple[Extent, Extent]) -> list[str]:
             first, last, left, right = extent.box
             lines.append(
                 f"{name}: {extent.num_holes} pixels without data (rows {first} to {last}, columns {left} to "
-                f"{right}); filled from the nearest for the solve, and without data in the estimate"
+                f"{right}); filled for the solve, and without data in the estimate"
             )
     return lines
 

@@ -5,8 +5,6 @@ The windows, their weights and the last step are those of `hsr_tf.solvers.in_win
 cameras; what that step takes of the whole scene (trust, noise, what is left of X) lives on the coarse grid
 and is gathered over the tiles. Windows are kept one by one and joined once all of them are there, in a fixed
 order, so that it does not matter who solved which when.
-
-Departure: the noise of X is told by at most 256 x 256 of its pixels.
 """
 
 from __future__ import annotations
@@ -16,10 +14,8 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
-from hsr_tf.bases import BREAK_EVEN
-from hsr_tf.closed_forms.noise_level import band_noise
+from hsr_tf.closed_forms.map_fit import trust_in
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.assembly import DISTRUST, ENOUGH, PASSES
 from hsr_tf.solvers.in_windows import OVERLAP_SHARE
@@ -33,12 +29,11 @@ from hsr_tf.streaming.least_squares import (
     BICUBIC,
     COARSE,
     FEATURES,
-    JOINED,
     StreamedMap,
 )
 
 WINDOW, LEFT, FREE, REST, UNSEEN, ADDED = "window", "left", "free", "rest", "unseen", "added"
-COMPLETION, MOST_NOISE_PIXELS = "completion", 256
+COMPLETION = "completion"
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +100,7 @@ class SolverTiles:
     def _solve(self, number: int) -> None:
         window = self._windows[number]
         place = Place(*window.coarse)
-        images = self._scenery.coarse(place), self._scenery.sharp(place)
+        images = self._map.lr_hsi(self._map.shared(), place), self._scenery.sharp(place)
         self._scenery.draft.save(WINDOW, number, self._solver.solve(*images, self._controls).estimate)
 
     def _blend(self, index: int) -> None:
@@ -123,7 +118,7 @@ class SolverTiles:
                 weights = self._cover.weights(window)[inner][..., None]
                 blended[part.within(around, scale)] += weights * scenery.draft.load(WINDOW, number)[inner]
         coarse = self._degraded(blended)[place.within(around)]
-        scenery.draft.save(LEFT, index, scenery.draft.load(COARSE, index) - coarse)
+        scenery.draft.save(LEFT, index, self._map.lr_hsi(self._map.shared(), place) - coarse)
         scenery.draft.save(FREE, index, blended[place.within(around, scale)])
 
     def _complete(self) -> None:
@@ -139,23 +134,25 @@ class SolverTiles:
 
     def _trust(self) -> float:
         """As `DataConsistency.trust`, from sums over the tiles."""
-        draft = self._scenery.draft
-        left = sum(self._energy(draft.load(LEFT, i)) for i in range(len(self._scenery.grid)))
-        total = sum(self._energy(draft.load(COARSE, i)) for i in range(len(self._scenery.grid)))
-        ratio = self._map.shared().disagreement ** 2 / max(left / (total + 1e-30) * BREAK_EVEN**2, 1e-10)
-        return 1.0 / (1.0 + ratio**2)
+        grid, draft, shared = self._scenery.grid, self._scenery.draft, self._map.shared()
+        left = total = 0.0
+        for index in range(len(grid)):
+            weights = self._map.weights(grid.place(index))
+            parts = (draft.load(field, index) for field in (LEFT, COARSE))
+            energies = [float((weights * np.square(part, dtype=np.float64)).sum()) for part in parts]
+            left, total = left + energies[0], total + energies[1]
+        return trust_in(shared.disagreement**2, left / max(total, 1e-30))
 
     def _solved(self, around: Place, trust: float) -> Any:
         """(D D*)^-1 of what the blended estimate leaves of X after the spectral projection."""
         far = self._scenery.grid.widened(around, self._map.reach)
-        return self._map.solved(self._seen(far, trust), far, around)
+        return self._map.solved(self._map.weights(far) * self._seen(far, trust), far, around)
 
     def _seen(self, place: Place, trust: float) -> Cube:
         """X - D Z of the blended estimate moved by `trust` to the colours of Y."""
         scenery = self._scenery
-        left, lr_hsi, features = (
-            scenery.draft.read(field, scenery.grid, place) for field in (LEFT, COARSE, FEATURES)
-        )
+        left, features = (scenery.draft.read(field, scenery.grid, place) for field in (LEFT, FEATURES))
+        lr_hsi = self._map.lr_hsi(self._map.shared(), place)
         colours = features[..., 1 : 1 + self._response.shape[1]]
         moved = (colours - (lr_hsi - left) @ self._response) @ (trust * self._inverse)
         return np.asarray(left - moved, np.float32)
@@ -163,7 +160,8 @@ class SolverTiles:
     def _back_project(self, trust: float) -> int:
         """As `Assembly.complete` where it distrusts: the number of the last field that is added."""
         grid, draft = self._scenery.grid, self._scenery.draft
-        noise = self._noise_energy()
+        noise = self._map.shared().noise_energy
+        assert noise is not None
         for index in range(len(grid)):
             draft.save(_added(0), index, np.zeros_like(draft.load(LEFT, index)))
             draft.save(REST, index, self._left_after_projection(grid.place(index), trust))
@@ -171,6 +169,7 @@ class SolverTiles:
             rest = np.zeros_like(noise)
             for index in range(len(grid)):
                 left = draft.load(LEFT, index) if not number else self._left_now(index, number, trust)
+                left = self._map.weights(grid.place(index)) * left
                 unseen = left - (left @ self._response) @ self._inverse
                 draft.save(UNSEEN, index, unseen)
                 rest += np.square(unseen, dtype=np.float64).sum((0, 1))
@@ -209,21 +208,6 @@ class SolverTiles:
         more = (1 - trust) * np.concatenate(parts, -1)
         return np.asarray(scenery.draft.load(REST, index) - more, np.float32)
 
-    def _noise_energy(self) -> NDArray[np.float64]:
-        """As `Assembly._noise_energy`, from the scene's joined factor and a sample of X."""
-        grid, num_channels = self._scenery.grid, self._response.shape[1]
-        factor = self._scenery.draft.load(JOINED, 0)
-        response, num_bands = self._model.spectral.matrix, self._response.shape[0]
-        lr_hsi, colours = factor[:, -num_bands:], factor[:, 1 : 1 + num_channels]
-        num_pixels = grid.size[0] * grid.size[1]
-        energy = np.square(lr_hsi).sum(0) / num_pixels
-        apart = np.square(lr_hsi @ response - colours).sum() / (num_pixels * num_channels)
-        relative = apart / max(float((energy @ response**2).mean()), 1e-30)
-        starts = [max(0, (n - MOST_NOISE_PIXELS) // 2) for n in grid.size]
-        rows, cols = (slice(a, min(n, a + MOST_NOISE_PIXELS)) for a, n in zip(starts, grid.size, strict=True))
-        sample = self._scenery.draft.read(COARSE, grid, Place(rows, cols))
-        return np.minimum(relative * energy, np.square(band_noise(sample)))
-
     def _degraded(self, cube: Cube) -> Cube:
         """D Z, some bands at a time."""
         parts = [
@@ -235,10 +219,6 @@ class SolverTiles:
     def _enlarged(self, coarse: Cube) -> Cube:
         large = bicubic_enlarge(ops.convert_to_tensor(coarse[None]), self._model.scale)
         return np.asarray(ops.convert_to_numpy(large))[0]
-
-    @staticmethod
-    def _energy(values: Cube) -> float:
-        return float(np.square(values, dtype=np.float64).sum())
 
 
 def _added(number: int) -> str:

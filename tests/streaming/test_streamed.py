@@ -17,13 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsr_tf import io
+from hsr_tf import io, methods
 from hsr_tf.fusion import fuse
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.in_windows import InWindows
-from hsr_tf.solvers.solver import Controls
+from hsr_tf.solvers.solver import Controls, Outcome, Solver
 from hsr_tf.streaming import draft as drafts
 from hsr_tf.streaming import plan
+from hsr_tf.streaming.preparation import require_tileable
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
 from tests.streaming.pairs import with_holes_and_a_dead_band, write_images, write_pair
@@ -106,7 +107,6 @@ def test_a_solver_in_windows_is_that_of_the_whole(tmp_path: Path, noisy: bool) -
 
 def in_windows(pair: Observation) -> np.ndarray:
     """What `InWindows` makes of the whole with windows as large as the streamed ones."""
-    from hsr_tf import methods
     from hsr_tf.physics.cameras import choose_cameras
 
     model = choose_cameras(pair, psf=None, srf=None, srf_needed=True).model
@@ -194,7 +194,7 @@ def test_two_processes_do_not_share_a_draft(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"memory_limit": 10**8}, "memory_limit: expected .* or more for spectral_ls"),
-        ({"method": "blind_deep_prior"}, "method: expected one that is told the cameras"),
+        ({"method": "blind_deep_prior"}, "method: expected one that is given the cameras"),
         ({"method": "spectral_lss"}, "did you mean 'spectral_ls'"),
         ({"weights": Path("w")}, "weights: expected none"),
     ],
@@ -206,6 +206,57 @@ def test_what_cannot_be_done_is_refused_at_once(
     with pytest.raises((ValueError, OSError), match=said):
         fuse_files(request_for(tmp_path, **changes))
     assert not (tmp_path / "z.h5").exists()
+
+
+def sevens(model: object) -> Callable[..., np.ndarray]:
+    """A closed form whose estimate is 7 everywhere."""
+    scale = model.scale  # type: ignore[attr-defined]
+
+    def estimate(lr_hsi: np.ndarray, hr_msi: np.ndarray) -> np.ndarray:
+        height, width, num_bands = np.shape(lr_hsi)[1:]
+        return np.full((1, scale * height, scale * width, num_bands), 7.0, np.float32)
+
+    return estimate
+
+
+class SevenSolver(Solver):
+    """The same as a solver that says nothing of windows."""
+
+    def __init__(self, model: object) -> None:
+        self._estimate = sevens(model)
+
+    def solve(self, lr_hsi: np.ndarray, hr_msi: np.ndarray, controls: Controls = Controls()) -> Outcome:
+        return Outcome(self._estimate(lr_hsi[None], hr_msi[None])[0], 1, True)
+
+
+@pytest.mark.parametrize(("kind", "build"), [("closed_form", sevens), ("solver", SevenSolver)])
+@pytest.mark.parametrize("with_draft", [False, True])
+def test_a_registered_method_is_run_itself_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, build: object, with_draft: bool
+) -> None:
+    monkeypatch.setattr(methods, "_REGISTRY", dict(methods._REGISTRY))
+    methods.register("sevens", kind=kind, summary="7", source="none", needs=("psf", "srf"))(build)  # type: ignore[arg-type]
+    pair = write_pair(tmp_path)
+    assert (fuse(pair, "sevens").estimate.cube == 7.0).all()
+    if with_draft:
+        with pytest.raises(KeyboardInterrupt):
+            fuse_files(request_for(tmp_path), workers=DyingAfter(5, KeyboardInterrupt()))
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    with pytest.raises(ValueError, match=r"method: expected one that can be run tile by tile, got sevens"):
+        fuse_files(request_for(tmp_path, method="sevens", restart=with_draft))
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_every_built_in_method_is_tiled_or_refused_by_name() -> None:
+    kinds = {name: methods.get(name).kind for name in methods.names()}
+    refused = set()
+    for name in (n for n, kind in kinds.items() if kind in ("closed_form", "solver")):
+        try:
+            require_tileable(methods.get(name), None)
+        except ValueError as error:
+            assert name in str(error)
+            refused.add(name)
+    assert refused == {"blind_deep_prior"}
 
 
 @pytest.mark.parametrize(
