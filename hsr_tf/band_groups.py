@@ -3,11 +3,11 @@
 With features F, map W (`hsr_tf.closed_forms.map_fit`), D F =: B, gap G = Y - F W R and L = X - B W, what the
 map leaves of X, the estimate is
 
-    Z = F W + (1 - t) up(w u L) + t (G R^+ + D* (D D*)^-1 (w E)),   E = L - (D Y - B W R) R^+,
+    Z = F W + up((1 - t w) u v L) + t (w G R^+ + D* (D D*)^-1 (w E)),   E = L - (D Y - B W R) R^+,
 
-t the trust (`DataConsistency.trust`), w the weights of the coarse pixels and u the share of L that is not
-noise, band by band. Only F, G and Z have the sharp size; the three sums go over groups of bands, in a third
-of the memory that all bands at once would take.
+t the trust (`DataConsistency.trust`), w the weights of the coarse pixels (and of the sharp pixels in them),
+v those that are usable and u the share of L that is not noise, band by band. Only F, G and Z have the sharp
+size; the three sums go over groups of bands, in a third of the memory that all bands at once would take.
 """
 
 from __future__ import annotations
@@ -77,17 +77,16 @@ def spectral_ls_by_bands(
     fit = _fit(np.asarray(ops.convert_to_numpy(blurred))[0], lr_cube, statistics, model, counted)
     spectral_map = ops.convert_to_tensor(fit.spectral_map[None])
     coarse = ops.matmul(blurred, spectral_map)
-    residual = (lr_hsi - coarse) * fit.weights[..., None]
+    residual = (lr_hsi - coarse) * fit.plain_weights(fit.trust)[..., None]
     gap = hr_msi - ops.matmul(features, model.spectral.forward(spectral_map))
+    gap = gap * enlarged(fit.weights, model.scale)[..., None]
     unexplained = lr_hsi - consistency.match_spectrum(coarse, model.spatial.forward(hr_msi))
     unexplained = unexplained * fit.weights[..., None]
     estimate = np.empty((*hr_cube.shape[:2], lr_cube.shape[2]), lr_cube.dtype)
     for start in range(0, lr_cube.shape[2], BANDS_AT_ONCE):
         bands = slice(start, start + BANDS_AT_ONCE)
         part = ops.matmul(features, spectral_map[..., bands])
-        if fit.trust < 1:
-            plain = bicubic_enlarge(residual[..., bands] * fit.shares[bands], model.scale)
-            part = part + (1 - fit.trust) * plain
+        part = part + bicubic_enlarge(residual[..., bands] * fit.shares[bands], model.scale)
         if fit.trust > 0:
             part = part + fit.trust * ops.matmul(gap, ops.convert_to_tensor(inverse[:, bands]))
             part = part + fit.trust * consistency.explain(0.0, unexplained[..., bands])
@@ -103,6 +102,11 @@ def fit_scene(
     blurred = np.asarray(ops.convert_to_numpy(model.spatial.forward(features)))[0]
     statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale)
     return _fit(blurred, lr_cube, statistics, model, counted)
+
+
+def enlarged(weights: Cube, scale: int) -> Cube:
+    """Weights of coarse pixels (h, w) for the sharp pixels in them, (s h, s w)."""
+    return weights.repeat(scale, 0).repeat(scale, 1)
 
 
 def _statistics(features: Cube, hr_cube: Cube, scale: int) -> SharpStatistics:

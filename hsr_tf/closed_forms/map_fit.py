@@ -5,8 +5,9 @@ It is fitted where the coarse cube X shows both, D F and X:
 
     W = argmin  sum_i w_i |x_i - (D F)_i W|^2 / sum_i w_i  +  tr W' (N + l S) W
 
-- w, weights of the coarse pixels. X R and D Y show the same thing; where they differ by more than four times
-  the median difference (a wrong border, a cloud, a moved object, saturation) w falls with the square of it.
+- w, weights of the coarse pixels. X R and D Y show the same thing; where they differ by more than three times
+  the upper quartile of the differences (a wrong border, a cloud, a moved object, saturation) w falls with the
+  square of it.
 - N, covariance of the noise that the sharp features have and the blurred ones have not (`feature_noise`).
   Without it the map of nearly collinear channels amplifies their noise. This is errors-in-variables
   regression with a known error covariance (Fuller, Measurement Error Models, 1987, section 2.3), with the
@@ -47,7 +48,7 @@ Cube = NDArray[np.float32]
 BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
-OUTLIER, SMALLEST_GAP, DAMPING = 4.0, 1e-4, 3e-5
+USUAL, OUTLIER, SMALLEST_GAP, DAMPING = 0.75, 3.0, 1e-4, 3e-5
 FLOATS_AT_ONCE = 2**20
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
@@ -97,6 +98,9 @@ class MapFit:
     Attributes:
         spectral_map: W, (K, C) float32.
         weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
+        usable: v, (h, w) float32, 0 along an edge of X that does not show what Y shows: X was made with
+            another border, or ends there. Elsewhere 1: what disagrees may be a fault of either image, and the
+            estimate keeps to X.
         shares: (C,) float32, the share of what the map leaves of X that is not noise of X.
         noise_energy: (C,), mean square of the noise of each band of X.
         trust: how far both images are believed, 0 to 1 (`DataConsistency.trust`), by the weighted pixels.
@@ -106,11 +110,16 @@ class MapFit:
 
     spectral_map: Cube
     weights: Cube
+    usable: Cube
     shares: Cube
     noise_energy: Array
     trust: float
     disagreement: float
     penalty: float
+
+    def plain_weights(self, trust: float) -> Cube:
+        """(1 - t w) v, (h, w): how much of the residual of X is added by enlarging it."""
+        return np.asarray((1.0 - trust * self.weights) * self.usable, np.float32)
 
 
 def trust_in(apart: float, allowed: float) -> float:
@@ -165,7 +174,7 @@ class _MapFitting:
         self._response = model.spectral.matrix
         self._num_channels = self._response.shape[1]
         self._moments = sharp.moments
-        self._weights, gap = self._agreement()
+        self._weights, self._usable, gap = self._agreement()
         self._folds = fold_map(*pair.size)
         self._grams = self._fold_grams()
         self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
@@ -184,8 +193,8 @@ class _MapFitting:
         penalty = min(PENALTIES, key=scores.__getitem__)
         return self._fit(maps[penalty][0], penalty)
 
-    def _agreement(self) -> tuple[NDArray[np.float32], Array]:
-        """Weights of the coarse pixels, and the weighted squares of X R - D Y summed over them, (c,)."""
+    def _agreement(self) -> tuple[Cube, Cube, Array]:
+        """Weights and usable pixels, and the weighted squares of X R - D Y summed over the pixels, (c,)."""
         squares = np.empty((*self._pair.size, self._num_channels))
         level = np.zeros(self._num_channels)
         for rows, _, features, lr_hsi in self._pair.strips():
@@ -196,9 +205,14 @@ class _MapFitting:
         counted = self._pair.counted
         inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
         gap = np.sqrt((squares / level).mean(-1))
-        usual = max(float(np.median(gap[inside])), SMALLEST_GAP)
+        usual = max(float(np.quantile(gap[inside], USUAL)), SMALLEST_GAP)
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
-        return weights.astype(np.float32), (squares * weights[..., None]).sum((0, 1))
+        usable = inside & ~_wrong_edges(gap / usual, self._model.spatial.reach_cells)
+        return (
+            weights.astype(np.float32),
+            usable.astype(np.float32),
+            (squares * weights[..., None]).sum((0, 1)),
+        )
 
     def _fold_grams(self) -> Array:
         """Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C)."""
@@ -294,6 +308,7 @@ class _MapFitting:
         return MapFit(
             spectral_map=spectral_map.astype(np.float32),
             weights=self._weights,
+            usable=self._usable,
             shares=shares.astype(np.float32),
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
@@ -312,6 +327,16 @@ def _excess_of_products(moments: Array, num_linear: int) -> Array:
     excess = np.zeros_like(moments)
     excess[products, products] = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return excess * np.outer(length, length)
+
+
+def _wrong_edges(gap: Array, width: int) -> NDArray[np.bool_]:
+    """Pixels that disagree along those edges of (h, w) that disagree as a whole; gap is 1 for a usual one."""
+    wrong = np.zeros(gap.shape, bool)
+    for turned in (slice(None), slice(None, None, -1)):
+        for view, marks in ((gap[turned], wrong[turned]), (gap.T[turned], wrong.T[turned])):
+            if width and len(view) > 3 * width and np.median(view[:width]) > OUTLIER:
+                marks[:width] |= view[:width] > OUTLIER
+    return wrong
 
 
 def _mean_of_neighbours(image: Array, weights: NDArray[np.float32]) -> Array:

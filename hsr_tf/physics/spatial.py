@@ -84,6 +84,14 @@ class SpatialDegradation(LinearOperator):
             y = ops.spread_axis(y, axis, phases, before, self.border)
         return y
 
+    @property
+    def reach_cells(self) -> int:
+        """Coarse pixels on each side of its own that a coarse pixel sees through the PSF."""
+        before = max(0, -min(self.offsets))
+        taps = self.psf.kernel.shape
+        after = max(0, *(o + n - self.scale for o, n in zip(self.offsets, taps, strict=True)))
+        return -(-max(before, after) // self.scale)
+
     def gram_taps(self) -> list[np.ndarray] | None:
         """Taps of the two one-dimensional factors of D D*, or None where it is no pair of convolutions.
 

@@ -1,12 +1,12 @@
 """The sharp cube from a spectral map and subspace codes, made to agree with both images, in little memory.
 
     Z = M(Y) + A V,   then
-    Z <- Z + t [ (Y - Z R) R^+  +  D* (D D*)^-1 w (X - D Z) ] + (1 - t) u up(w (X - D Z)) (I - R R^+)
+    Z <- Z + t [ w (Y - Z R) R^+  +  D* (D D*)^-1 w (X - D Z) ] + u up((1 - t w) v (X - D Z)) (I - R R^+)
 
-with M the fitted map of `spectral_ls` (`hsr_tf.closed_forms.map_fit`), w its weights of the coarse pixels, A
-the codes, V the subspace, t the trust of `DataConsistency`, and u the share of the residual that is not
-noise. The last term is added again while the residual is more than noise; it changes no colour, so that
-neither image is explained at the other's cost where the cameras do not quite fit.
+with M the fitted map of `spectral_ls` (`hsr_tf.closed_forms.map_fit`), w its weights of the coarse pixels and
+v those that are usable, A the codes, V the subspace, t the trust of `DataConsistency`, and u the share of the
+residual that is not noise. The last term is added again while the residual is more than noise; it changes no
+colour, so that neither image is explained at the other's cost where the cameras do not quite fit.
 
 The cube is filled in place, rows at a time along the spectrum and bands at a time over space: at its peak
 this needs the cube once and a few of its bands, where the plain expression needs it five times.
@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hsr_tf.band_groups import fit_scene
+from hsr_tf.band_groups import enlarged, fit_scene
 from hsr_tf.bases import DataConsistency, quadratic_features
 from hsr_tf.closed_forms.map_fit import MapFit, trust_in
 from hsr_tf.physics.observation import ObservationModel
@@ -111,14 +111,15 @@ class Assembly:
         residual = self.lr_hsi - self.degraded(cube)
         if trust is None:
             trust = self.trust(residual)
-        left = self.fit.weights[..., None] * residual
         if trust > 0:
             self._match_spectrum(cube, trust)
-            solved = self._consistency.solve(tf.constant(self._weighted_residual(cube)[None]))
+            seen = self.fit.weights[..., None] * (self.lr_hsi - self.degraded(cube))
+            solved = self._consistency.solve(tf.constant(seen[None]))
             for bands in self._band_groups():
                 cube[..., bands] += trust * self.model.spatial.adjoint(solved[..., bands])[0].numpy()
-        if trust < DISTRUST:
-            self._back_project(cube, left, 1.0 - trust)
+        weights = self.fit.plain_weights(trust)[..., None]
+        if trust < DISTRUST or weights.max() > 1 - DISTRUST:
+            self._back_project(cube, residual, weights)
         return trust
 
     def degraded(self, cube: Cube) -> Cube:
@@ -136,23 +137,26 @@ class Assembly:
         left_energy, energy = (float((weights * image).sum()) for image in energies)
         return trust_in(self.fit.disagreement**2, left_energy / max(energy, 1e-30))
 
-    def _weighted_residual(self, cube: Cube) -> Cube:
-        """w (X - D Z), (h, w, C)."""
-        return np.asarray(self.fit.weights[..., None] * (self.lr_hsi - self.degraded(cube)))
+    def _back_project(self, cube: Cube, left: Cube, weights: Cube) -> None:
+        """Add what is left of X, weighted, and is neither noise nor seen by Y, until only noise is left.
 
-    def _back_project(self, cube: Cube, left: Cube, weight: float) -> None:
-        """Add `weight` of what is left of X and is neither noise nor seen by Y, until only noise is left."""
+        Args:
+            cube: Z, changed in place.
+            left: X - D Z before it was projected, (h, w, C).
+            weights: (h, w, 1).
+        """
         noise = self.fit.noise_energy
         for _ in range(PASSES):
-            left = self._unseen(left)
+            left = self._unseen(self.fit.usable[..., None] * left)
             rest = np.square(left, dtype=np.float64).mean((0, 1))
             share = np.clip(1.0 - noise / np.maximum(rest, 1e-30), 0.0, 1.0).astype(np.float32)
             if rest.sum() <= ENOUGH * noise.sum():
                 break
             for bands in self._band_groups():
-                more = bicubic_enlarge(tf.constant((share * left)[None, ..., bands]), self.model.scale)
-                cube[..., bands] += weight * more[0].numpy()
-            left = self._weighted_residual(cube)
+                part = tf.constant((share * weights * left)[None, ..., bands])
+                more = bicubic_enlarge(part, self.model.scale)
+                cube[..., bands] += more[0].numpy()
+            left = self.lr_hsi - self.degraded(cube)
 
     def _unseen(self, left: Cube) -> Cube:
         """The part of a coarse cube that does not change its colours."""
@@ -162,8 +166,9 @@ class Assembly:
     def _match_spectrum(self, cube: Cube, trust: float) -> None:
         response = self.model.spectral.matrix.astype(np.float32)
         inverse = (trust * self.model.spectral.pseudo_inverse()).astype(np.float32)
+        weights = enlarged(self.fit.weights, self.model.scale)[..., None]
         for rows in self._row_strips():
-            cube[rows] += (self.hr_msi[rows] - cube[rows] @ response) @ inverse
+            cube[rows] += weights[rows] * ((self.hr_msi[rows] - cube[rows] @ response) @ inverse)
 
     def _row_strips(self) -> list[slice]:
         height, width, _ = self.hr_msi.shape

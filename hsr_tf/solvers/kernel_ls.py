@@ -119,9 +119,9 @@ class KernelRegression:
         self, model: ObservationModel, config: KernelConfig, start: Start, hr_msi: Cube, seed: int
     ) -> None:
         self._model, self._config, self._seed = model, config, seed
-        residual = start.residual * start.weights[..., None]
-        self.subspace = SpectralSubspace.of(residual)
-        self._targets = self.subspace.codes(residual)
+        self._weights = np.sqrt(start.weights)[..., None]
+        self.subspace = SpectralSubspace.of(self._weights * start.residual)
+        self._targets = self._weights * self.subspace.codes(start.residual)
         self._inputs = pixel_inputs(hr_msi, model.scale)
         height, width, _ = start.residual.shape
         self._cover = window_cover((height, width), model.scale, config.window)
@@ -164,8 +164,9 @@ class KernelRegression:
         ]
         targets = self._targets[window.coarse]
         height, width, rank = targets.shape
+        weights = self._weights[window.coarse]
         fit = fit_ridge(
-            np.concatenate(parts, -1).reshape(height * width, -1),
+            np.concatenate([weights * part for part in parts], -1).reshape(height * width, -1),
             targets.reshape(-1, rank),
             held_out_blocks(height, width),
             weights=WEIGHTS,

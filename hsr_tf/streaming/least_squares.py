@@ -23,6 +23,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from hsr_tf.band_groups import enlarged
 from hsr_tf.bases import DataConsistency, least_squares, quadratic_features
 from hsr_tf.closed_forms.map_fit import (
     CoarsePair,
@@ -115,7 +116,7 @@ class StreamedMap:
         self.consistency = DataConsistency(model)
         reach = self.consistency.reach()
         self.reach = FAR if reach is None else reach
-        self.blur = blurred_cells(model)
+        self.blur = model.spatial.reach_cells
 
     def stage(self) -> Stage:
         """The pass that the map is fitted in."""
@@ -129,11 +130,13 @@ class StreamedMap:
         assert told is not None
         return SharedMap.of(told)
 
-    def weights(self, place: Place) -> Cube:
-        """How far each coarse pixel of a place is believed, (h, w, 1), see `MapFit`."""
+    def weights(self, place: Place) -> tuple[Cube, Cube]:
+        """Weights and usable pixels of a place, (h, w, 1) each, see `MapFit`."""
         if self._base:
-            return np.ones((*place.size, 1), np.float32)
-        return self._scenery.draft.read(WEIGHTS, self._scenery.grid, place)
+            ones = np.ones((*place.size, 1), np.float32)
+            return ones, ones
+        both = self._scenery.draft.read(WEIGHTS, self._scenery.grid, place)
+        return both[..., :1], both[..., 1:]
 
     def counted(self, shared: SharedMap, place: Place) -> Mask | None:
         """The coarse pixels (h, w) of a place that count, None for all."""
@@ -162,7 +165,9 @@ class StreamedMap:
         solved = self.solved(unexplained, far, around)
         sharp = scenery.sharp(around)
         inner = place.within(around, scenery.grid.scale)
-        bands = self._bands(shared, sharp, left[around.within(far)], solved)
+        weights, _ = self.weights(around)
+        gap_weights = enlarged(weights[..., 0], scenery.grid.scale)[..., None]
+        bands = self._bands(shared, (sharp, gap_weights), left[around.within(far)], solved)
         estimate = np.empty((*(s.stop - s.start for s in inner), left.shape[-1]), np.float32)
         for where, values in bands:
             estimate[..., where] = values[inner]
@@ -229,7 +234,8 @@ class StreamedMap:
 
         found = fit_map(CoarsePair(grid.size, read, counted), statistics, self._model)
         for index in range(len(grid)):
-            draft.save(WEIGHTS, index, found.weights[grid.place(index).within(everywhere)][..., None])
+            inner = grid.place(index).within(everywhere)
+            draft.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
         shared = SharedMap(
             spectral_map=found.spectral_map,
             trust=found.trust,
@@ -269,9 +275,9 @@ class StreamedMap:
         far = scenery.grid.widened(around, self.reach)
         lr_hsi, blurred = self.lr_hsi(shared, far), scenery.draft.read(FEATURES, scenery.grid, far)
         left = lr_hsi - blurred @ shared.spectral_map
-        weights = self.weights(far)
+        weights, usable = self.weights(far)
         unexplained = weights * (left - self._gap(shared, blurred) @ self._inverse)
-        return lr_hsi, weights * left, unexplained
+        return lr_hsi, (1 - shared.trust * weights) * usable * left, unexplained
 
     def _gap(self, shared: SharedMap, blurred: Cube) -> Cube:
         """D Y - B W R, what the map leaves of the blurred colours."""
@@ -279,20 +285,21 @@ class StreamedMap:
         return np.asarray(colours - blurred @ (shared.spectral_map @ self._response))
 
     def _bands(
-        self, shared: SharedMap, sharp: Cube, left: Cube, solved: Tensor
+        self, shared: SharedMap, sharp_and_weights: tuple[Cube, Cube], left: Cube, solved: Tensor
     ) -> Iterator[tuple[slice, Cube]]:
         """The estimate, some bands at a time, as `hsr_tf.band_groups` has it."""
+        sharp, gap_weights = sharp_and_weights
         features = quadratic_features(ops.convert_to_tensor(sharp))
         gap = sharp - ops.matmul(features, ops.convert_to_tensor(shared.spectral_map @ self._response))
+        gap = gap * gap_weights
         trust, scale = shared.trust, self._model.scale
         for start in range(0, left.shape[-1], BANDS_AT_ONCE):
             bands = slice(start, start + BANDS_AT_ONCE)
             part = ops.matmul(features, ops.convert_to_tensor(shared.spectral_map[:, bands]))
-            if trust < 1:
-                part_left = left[None, ..., bands]
-                part_left = part_left if shared.shares is None else part_left * shared.shares[bands]
-                plain = bicubic_enlarge(ops.convert_to_tensor(part_left), scale)
-                part = part + (1 - trust) * plain[0]
+            if trust < 1 or not self._base:
+                plain = left[None, ..., bands]
+                plain = plain if shared.shares is None else plain * shared.shares[bands]
+                part = part + bicubic_enlarge(ops.convert_to_tensor(plain), scale)[0]
             if trust > 0:
                 part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
                 part = part + trust * self._model.spatial.adjoint(solved[..., bands])[0]
@@ -317,14 +324,6 @@ def fitted(factor: NDArray[np.float64], num_pixels: int, model: ObservationModel
     allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
     trust = trust_in(apart, allowed)
     return SharedMap(spectral_map.astype(np.float32), trust, float(np.sqrt(apart)), num_pixels, False)
-
-
-def blurred_cells(model: ObservationModel) -> int:
-    """Coarse pixels on each side of its own that a coarse pixel sees through the PSF."""
-    spatial, taps = model.spatial, model.spatial.psf.kernel.shape
-    before = max(0, -min(spatial.offsets))
-    after = max(0, *(o + n - spatial.scale for o, n in zip(spatial.offsets, taps, strict=True)))
-    return -(-max(before, after) // spatial.scale)
 
 
 def _triangle(columns: NDArray[Any]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from hsr_tf.band_groups import enlarged
 from hsr_tf.closed_forms.map_fit import trust_in
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.assembly import DISTRUST, ENOUGH, PASSES
@@ -83,7 +84,8 @@ class SolverTiles:
         scenery, done = self._scenery, self._completion()
         place = scenery.grid.place(index)
         free, trust = scenery.draft.load(FREE, index), done.trust
-        free += (scenery.sharp(place) - free @ self._response) @ (trust * self._inverse)
+        gap_weights = enlarged(self._map.weights(place)[0][..., 0], scenery.grid.scale)[..., None]
+        free += gap_weights * ((scenery.sharp(place) - free @ self._response) @ (trust * self._inverse))
         around = scenery.grid.widened(place, max(BICUBIC, self._map.blur))
         solved = self._solved(around, trust) if trust > 0 else None
         added = scenery.draft.read(_added(done.passes), scenery.grid, around) if done.passes else None
@@ -94,7 +96,7 @@ class SolverTiles:
                 spread = self._model.spatial.adjoint(solved[..., bands])
                 free[..., bands] += trust * ops.convert_to_numpy(spread)[0][inner]
             if added is not None:
-                free[..., bands] += (1 - trust) * self._enlarged(added[..., bands])[inner]
+                free[..., bands] += self._enlarged(added[..., bands])[inner]
         return free
 
     def _solve(self, number: int) -> None:
@@ -123,8 +125,9 @@ class SolverTiles:
 
     def _complete(self) -> None:
         """Trust in the two images, and what is added without it."""
-        trust = self._trust()
-        passes = self._back_project(trust) if trust < DISTRUST else 0
+        trust, grid = self._trust(), self._scenery.grid
+        apart = max(float(self._plain_weights(p, trust).max()) for p in map(grid.place, range(len(grid))))
+        passes = self._back_project(trust) if trust < DISTRUST or apart > 1 - DISTRUST else 0
         self._scenery.draft.tell(COMPLETION, {"trust": trust, "passes": passes})
 
     def _completion(self) -> Completion:
@@ -137,7 +140,7 @@ class SolverTiles:
         grid, draft, shared = self._scenery.grid, self._scenery.draft, self._map.shared()
         left = total = 0.0
         for index in range(len(grid)):
-            weights = self._map.weights(grid.place(index))
+            weights, _ = self._map.weights(grid.place(index))
             parts = (draft.load(field, index) for field in (LEFT, COARSE))
             energies = [float((weights * np.square(part, dtype=np.float64)).sum()) for part in parts]
             left, total = left + energies[0], total + energies[1]
@@ -146,7 +149,7 @@ class SolverTiles:
     def _solved(self, around: Place, trust: float) -> Any:
         """(D D*)^-1 of what the blended estimate leaves of X after the spectral projection."""
         far = self._scenery.grid.widened(around, self._map.reach)
-        return self._map.solved(self._map.weights(far) * self._seen(far, trust), far, around)
+        return self._map.solved(self._map.weights(far)[0] * self._seen(far, trust), far, around)
 
     def _seen(self, place: Place, trust: float) -> Cube:
         """X - D Z of the blended estimate moved by `trust` to the colours of Y."""
@@ -156,6 +159,11 @@ class SolverTiles:
         colours = features[..., 1 : 1 + self._response.shape[1]]
         moved = (colours - (lr_hsi - left) @ self._response) @ (trust * self._inverse)
         return np.asarray(left - moved, np.float32)
+
+    def _plain_weights(self, place: Place, trust: float) -> Cube:
+        """As `MapFit.plain_weights`, (h, w, 1)."""
+        weights, usable = self._map.weights(place)
+        return np.asarray((1 - trust * weights) * usable)
 
     def _back_project(self, trust: float) -> int:
         """As `Assembly.complete` where it distrusts: the number of the last field that is added."""
@@ -169,7 +177,7 @@ class SolverTiles:
             rest = np.zeros_like(noise)
             for index in range(len(grid)):
                 left = draft.load(LEFT, index) if not number else self._left_now(index, number, trust)
-                left = self._map.weights(grid.place(index)) * left
+                left = self._map.weights(grid.place(index))[1] * left
                 unseen = left - (left @ self._response) @ self._inverse
                 draft.save(UNSEEN, index, unseen)
                 rest += np.square(unseen, dtype=np.float64).sum((0, 1))
@@ -178,7 +186,8 @@ class SolverTiles:
                 return number
             share = np.clip(1.0 - noise / np.maximum(rest, 1e-30), 0.0, 1.0).astype(np.float32)
             for index in range(len(grid)):
-                more = draft.load(_added(number), index) + share * draft.load(UNSEEN, index)
+                weights = self._plain_weights(grid.place(index), trust)
+                more = draft.load(_added(number), index) + share * weights * draft.load(UNSEEN, index)
                 draft.save(_added(number + 1), index, more)
         return PASSES
 
@@ -205,8 +214,7 @@ class SolverTiles:
             self._degraded(self._enlarged(added[..., start : start + BANDS_AT_ONCE]))[place.within(around)]
             for start in range(0, added.shape[-1], BANDS_AT_ONCE)
         ]
-        more = (1 - trust) * np.concatenate(parts, -1)
-        return np.asarray(scenery.draft.load(REST, index) - more, np.float32)
+        return np.asarray(scenery.draft.load(REST, index) - np.concatenate(parts, -1), np.float32)
 
     def _degraded(self, cube: Cube) -> Cube:
         """D Z, some bands at a time."""
