@@ -190,7 +190,7 @@ def _reading(path: Path) -> Iterator[Any]:
 
 
 def _source(path: Path, dataset: Any) -> BandSource:
-    count, tags = dataset.count, band_tags(dataset)
+    count, tags = dataset.count, band_tags(dataset, range(1, dataset.count + 1))
     record = record_from_text(dataset.tags().get(RECORD))
     names = tuple(text or "" for text in dataset.descriptions)
     found = names if any(names) else None

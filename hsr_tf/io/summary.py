@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.georeference import Georeference
+from hsr_tf.io.nanometres import doubtful_widths
 from hsr_tf.io.source import BandSource, require_plausible, require_real, require_size, scaling_of
 
 WINDOW_BYTES = 4 * 2**20
@@ -35,6 +36,7 @@ class FileSummary:
         num_nodata: pixels without data.
         metadata: everything else that the file tells.
         fwhm_nm: narrowest and widest in nanometres, or None.
+        doubts: what looks wrong in the header, one sentence each.
         band_names: first and last, or None.
         num_bad_bands: of the bad-band list, or None without one.
         nodata: stored value of pixels without data, or None.
@@ -66,6 +68,7 @@ class FileSummary:
     storage: str = ""
     chunks: tuple[int, int, int] | None = None
     has_gain: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -127,6 +130,7 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
         storage=source.storage,
         chunks=source.chunks,
         has_gain=scaling.gain is not None,
+        doubts=tuple(line for line in (doubtful_widths(source.wavelengths_nm, source.fwhm_nm),) if line),
     )
 
 

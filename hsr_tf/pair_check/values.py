@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf.closed_forms.noise_level import band_noise
+from hsr_tf.io.nanometres import doubtful_widths
 from hsr_tf.pair_check.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.scene import Scene
 
@@ -114,7 +115,16 @@ def _band_name(scene: Scene, band: int) -> str:
 
 
 def wavelength_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
-    """Whether wavelengths are known, in nanometres, and those of the sharp image within the cube's."""
+    """Whether wavelengths are known, in nanometres, those of the sharp image within the cube's; widths."""
+    findings = _centre_findings(lr_hsi, hr_msi)
+    for name, scene in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
+        doubt, _, advice = doubtful_widths(scene.wavelengths_nm, scene.fwhm_nm).partition(": ")
+        if doubt:
+            findings.append(Finding(WARNING, "wavelengths", f"{name}: {doubt}", f"{advice} of its widths"))
+    return findings
+
+
+def _centre_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     coarse, sharp = lr_hsi.wavelengths_nm, hr_msi.wavelengths_nm
     if coarse is None:
         said = "lr_hsi does not tell its wavelengths: no response can be looked up for it"

@@ -87,6 +87,7 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
         ("scaling", _scaling(summary)),
         ("values", f"{summary.minimum:.6g} to {summary.maximum:.6g}, mean {summary.mean:.6g}"),
     ]
+    rows += [("check", line) for line in summary.doubts]
     if summary.num_not_finite:
         rows.append(("not finite", f"{summary.num_not_finite} NaN or infinite values: it would be refused"))
     if summary.num_nodata:

@@ -1,4 +1,4 @@
-"""A channel is an integral over wavelength: whatever the spacing and order of the bands, against SciPy."""
+"""A channel is an integral over wavelength: whatever the spacing and order of the bands, against a fine one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 
 from hsr_tf.physics.band_cells import band_cells
 from hsr_tf.physics.response_library import find_table
@@ -32,16 +31,11 @@ SPECTRA: dict[str, Spectrum] = {
 
 
 def integrated(name: str, spectrum: Spectrum, ends: tuple[float, float]) -> float:
-    """The mean of a spectrum under a response of one channel, by adaptive quadrature."""
+    """The mean of a spectrum under a response of one channel, by the trapezoid rule on steps of 0.02 nm."""
     table = find_table(name)
-
-    def response(nm: float) -> float:
-        return float(np.interp(nm, table.wavelengths_nm, table.values[:, 0]))
-
-    def integral(function: Callable[[float], float]) -> float:
-        return float(quad(function, *ends, limit=400, points=(500.0, 700.0, 800.0), epsabs=1e-5, epsrel=1e-5)[0])
-
-    return integral(lambda nm: response(nm) * float(spectrum(np.asarray(nm)))) / integral(response)
+    fine = np.linspace(*ends, int((ends[1] - ends[0]) / 0.02) + 1)
+    response = np.interp(fine, table.wavelengths_nm, table.values[:, 0])
+    return float(np.trapezoid(response * spectrum(fine), fine) / np.trapezoid(response, fine))
 
 
 @pytest.mark.parametrize("spectrum", SPECTRA)
