@@ -9,7 +9,8 @@
 | .zarr, a folder | Zarr 3 with CF attributes | any type, part by part, by many processes |
 | .mat | version 5 and 7.3, row,col,band | version 5 |
 | .npz | `cube` row,col,band, or the only 3-D array | any type |
-| .png | 8 and 16 bits | 1, 3 or 4 bands, 16 bits, clipped to [0, 1] |
+| .png | 8 and 16 bits, alpha as the mask | 1 or 3 bands, 16 bits, clipped to [0, 1] |
+| .jpg .jpeg | gray and RGB | no |
 | a folder | one PNG a band, natural order | one 16-bit PNG a band, clipped to [0, 1] |
 
 Scaling is the same for every format. A file's own gain and offset are applied; else integer values are
@@ -38,7 +39,8 @@ from hsr_tf.io.masking import without_mask, write_scene
 from hsr_tf.io.mat import open_mat, write_mat
 from hsr_tf.io.netcdf import create_netcdf, open_netcdf
 from hsr_tf.io.npz import open_npz, write_npz
-from hsr_tf.io.png import open_png, write_png
+from hsr_tf.io.picture_source import open_jpeg, open_png
+from hsr_tf.io.png import write_png
 from hsr_tf.io.png_folder import open_png_folder, write_png_folder
 from hsr_tf.io.source import BandSource, ReadRequest, require_plausible, require_size, to_scene
 from hsr_tf.io.stream import CubeHeader, CubeReader, CubeWriter
@@ -94,6 +96,8 @@ _OPENERS: dict[str, Opener] = {
     ".mat": open_mat,
     ".npz": open_npz,
     ".png": open_png,
+    ".jpg": open_jpeg,
+    ".jpeg": open_jpeg,
     ".tif": _read_tiff,
     ".tiff": _read_tiff,
     ".nc": open_netcdf,
@@ -205,7 +209,7 @@ def save(scene: Scene, path: str | os.PathLike[str]) -> Path:
     """Write a scene; the suffix says the format, a folder or a name without suffix is one PNG a band.
 
     The file appears whole or not at all. PNG and pictures in TIFF hold 16 bits: values are clipped to [0, 1],
-    with a warning when any lay outside. A .tif is a picture where the scene has 1, 3 or 4 bands and tells
+    with a warning when any lay outside. A .tif is a picture where the scene has 1 or 3 bands and tells
     nothing that only GeoTIFF holds (grid, widths, names, bad bands, nodata value).
 
     Raises:

@@ -111,7 +111,7 @@ class _Law:
         held = reader.header
         self._reader, self._nodata = reader, asked.nodata
         self._from, self._to = np.dtype(held.dtype), np.dtype(asked.dtype or held.dtype)
-        header = replace(held, dtype=self._to, nodata_mask=reader.source.nodata_mask)
+        header = replace(held, dtype=self._to, nodata_mask=reader.mask())
         if asked.white_level is not None:
             header = replace(header, white_level=asked.white_level, gain=None, offset=0.0)
         self.scaled = self._from.kind in "ui" and self._to.kind == "f"
@@ -159,7 +159,7 @@ class _Law:
     def _require_free(self, stored: NDArray[Any], rows: slice, cols: slice) -> None:
         """Refuse a new nodata value that a pixel with data holds."""
         taken = stored == self._nodata
-        mask = self._reader.source.nodata_mask
+        mask = self.header.nodata_mask
         if mask is not None:
             taken &= ~np.asarray(mask)[rows, cols].astype(bool)[..., None]
         require(

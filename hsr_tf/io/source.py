@@ -21,6 +21,7 @@ from hsr_tf.scene import Scene
 BANDS_AT_ONCE = 16
 LARGEST_RATIO, ROOM_BYTES = 20_000, 2**26
 PartReader = Callable[[slice, slice, slice], NDArray[Any]]
+MaskReader = Callable[[slice, slice], NDArray[np.bool_]]
 EVERYTHING = slice(None)
 
 
@@ -59,6 +60,8 @@ class BandSource:
         metadata: everything else that the file tells.
         name: name of the scene; the stem of the file when empty.
         nodata_mask: (H, W), True where there is no data, where the file holds a mask, else None.
+        read_mask: `read_mask(rows, cols)` gives (rows, columns), True where there is no data, of a file whose
+            mask is read in parts (opacity, a mask inside a TIFF), else None; the nodata value counts as well.
         nodata: the stored value of pixels without data, or None; the mask is then found from the values.
         fwhm_nm: full width at half maximum of each band, (C,), or None.
         band_names: one for each band, or None.
@@ -81,6 +84,7 @@ class BandSource:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     nodata_mask: NDArray[Any] | None = None
+    read_mask: MaskReader | None = None
     nodata: float | None = None
     fwhm_nm: NDArray[Any] | None = None
     band_names: tuple[str, ...] | None = None
@@ -151,6 +155,13 @@ def joined_mask(source: BandSource, found: NDArray[np.bool_]) -> NDArray[np.bool
     return np.asarray(found[alive].any(axis=0) if alive.any() else np.ones(found.shape[1:], bool))
 
 
+def stored_mask(source: BandSource, rows: slice, cols: slice) -> NDArray[np.bool_] | None:
+    """(h, w) without data as the file's own mask says, the nodata value aside; None where it has no mask."""
+    if source.nodata_mask is not None:
+        return np.asarray(source.nodata_mask)[rows, cols].astype(bool)
+    return None if source.read_mask is None else source.read_mask(rows, cols)
+
+
 def to_scene(source: BandSource, request: ReadRequest) -> Scene:
     """Read a cube block by block into one float32 array, scaled, nothing clipped."""
     require_real(source.path, source.dtype)
@@ -163,9 +174,13 @@ def to_scene(source: BandSource, request: ReadRequest) -> Scene:
         scaling.into(cube[..., part], np.moveaxis(stored, 0, -1), part)
         holes.append(without_data(source, stored, part))
     mask = source.nodata_mask
-    if mask is None and source.nodata is not None:
-        mask = joined_mask(source, np.concatenate([hole for hole in holes if hole is not None]))
-        cube[mask] = 0
+    if mask is None:
+        mask = stored_mask(source, EVERYTHING, EVERYTHING)
+        if source.nodata is not None:
+            hole = joined_mask(source, np.concatenate([hole for hole in holes if hole is not None]))
+            mask = hole if mask is None else hole | mask
+        if mask is not None:
+            cube[mask] = 0
     return _scene(source, cube, mask, scaling)
 
 

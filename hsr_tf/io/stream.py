@@ -22,6 +22,7 @@ from hsr_tf.io.source import (
     joined_mask,
     require_real,
     scaling_of,
+    stored_mask,
     without_data,
 )
 from hsr_tf.scene import Scene
@@ -98,14 +99,21 @@ class CubeReader:
         stored = self.source.read(EVERYTHING, rows, cols)
         part = np.empty((*stored.shape[1:], stored.shape[0]), dtype=np.float32)
         self._scaling.into(part, np.moveaxis(stored, 0, -1))
+        mask = stored_mask(self.source, rows, cols)
         if self.source.nodata_mask is not None:
-            return part, np.asarray(self.source.nodata_mask)[rows, cols].astype(bool)
+            return part, mask
         holes = without_data(self.source, stored, EVERYTHING)
-        if holes is None:
-            return part, None
-        mask = joined_mask(self.source, holes)
-        part[mask] = 0
+        if holes is not None:
+            hole = joined_mask(self.source, holes)
+            mask = hole if mask is None else hole | mask
+        if mask is not None:
+            part[mask] = 0
         return part, mask
+
+    def mask(self) -> NDArray[np.bool_] | None:
+        """(H, W), True where the file's own mask says that there is no data; None where it marks no pixel."""
+        mask = stored_mask(self.source, EVERYTHING, EVERYTHING)
+        return mask if mask is not None and mask.any() else None
 
 
 class CubeWriter(Protocol):

@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from hsr_tf.georeference import Georeference
 from hsr_tf.io.nanometres import doubtful_widths
-from hsr_tf.io.source import BandSource, require_plausible, require_real, require_size, scaling_of
+from hsr_tf.io.source import (
+    EVERYTHING,
+    BandSource,
+    require_plausible,
+    require_real,
+    require_size,
+    scaling_of,
+    stored_mask,
+)
 
 WINDOW_BYTES = 4 * 2**20
 
@@ -95,16 +103,21 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
     require_size(source.path, source.shape, np.inf)
     require_plausible(source)
     scaling = scaling_of(source, white_level)
-    mask = None if source.nodata_mask is None else np.asarray(source.nodata_mask).astype(bool)
+    mask = stored_mask(source, EVERYTHING, EVERYTHING)
+    by_value = source.nodata is not None and source.nodata_mask is None
     found, holes = _Statistics(), _Holes(source)
     for bands, rows, cols in windows(source):
         stored = source.read(bands, rows, cols)
         for index, band in enumerate(stored, bands.start):
             scaled = np.empty((*band.shape, 1), dtype=np.float32)
             scaling.into(scaled, band[..., None], slice(index, index + 1))
-            here = holes.add(index, band, (rows, cols)) if mask is None else mask[rows, cols]
+            here = holes.add(index, band, (rows, cols)) if by_value else None
+            if mask is not None:
+                here = mask[rows, cols] if here is None else here | mask[rows, cols]
             found.add(scaled if here is None else scaled[~here])
-    mask = holes.joined() if mask is None else mask
+    if by_value:
+        hole = holes.joined()
+        mask = hole if mask is None or hole is None else hole | mask
     return FileSummary(
         path=source.path,
         format=source.format,

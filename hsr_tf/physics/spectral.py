@@ -100,8 +100,8 @@ def load_srf(
             (`response_names` lists them), or a path; channels may follow it ("sentinel2a:B02,B03,B04").
         wavelengths_nm: (C,) band centres of the cube; None takes the table's rows as the bands, which needs
             `num_bands` to agree.
-        normalise: "column_sum" (each channel sums to one over the cube's bands) or "none" (the table's values,
-            times the width of each band over the mean width).
+        normalise: "column_sum" (each channel sums to one over the cube's bands) or "none" (the
+            table's values times the width of each band over the mean width).
         outside: what to do with bands that the table does not cover: "error", or "zero" (the camera is blind
             there).
         num_bands: C where `wavelengths_nm` is None.

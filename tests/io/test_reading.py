@@ -170,7 +170,7 @@ def test_every_type_of_real_number_is_read(name: str, dtype: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((3, 5), "u1"), ((3, 5, 3), "u1"), ((3, 5, 3), "u2"), ((3, 5, 4), "u2")]
+    ("shape", "dtype"), [((3, 5), "u1"), ((3, 5, 3), "u1"), ((3, 5), "u2"), ((3, 5, 3), "u2")]
 )
 def test_png_keeps_its_channels_and_all_its_bits(shape: tuple[int, ...], dtype: str, tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, endpoint=True).astype(dtype)

@@ -1,4 +1,4 @@
-"""A channel is an integral over wavelength: whatever the spacing and order of the bands, against a fine one."""
+"""A channel is an integral over wavelength, whatever the spacing and order of the bands."""
 
 from __future__ import annotations
 
