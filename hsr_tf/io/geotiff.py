@@ -33,6 +33,7 @@ from hsr_tf.io.crs import crs_object
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_tags, free_tags, written_band_tags, written_tags
 from hsr_tf.io.masking import storable_nodata
+from hsr_tf.io.nanometres import numbers
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, is_opacity, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTED
@@ -308,9 +309,15 @@ def _scaling(
     if level is not None and dtype.kind in "ui" and not offsets.any() and bool((scales == 1 / level).all()):
         return level, None, 0.0
     if bool((scales == 1).all()) and not offsets.any():
-        return None, None, 0.0
+        return _level_of_bits(dataset), None, 0.0
     usable = bool(np.isfinite(scales).all() and np.isfinite(offsets).all() and scales.all())
     return (None, scales, offsets) if usable else (None, None, 0.0)
+
+
+def _level_of_bits(dataset: Any) -> float | None:
+    """The largest value of fewer bits than the type has, where the file says so."""
+    bits = numbers(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"), 1)
+    return float(2 ** int(bits[0]) - 1) if bits is not None and 1 < bits[0] < 16 else None
 
 
 def _grid(dataset: Any) -> Georeference | None:

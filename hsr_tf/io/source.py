@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.georeference import Georeference
+from hsr_tf.io.white_level import WhiteLevel, effective_white_level
 from hsr_tf.memory import GIB
 from hsr_tf.scene import Scene
 
@@ -33,6 +35,7 @@ class ReadRequest:
         key: the array to read where a file holds several.
         layout: order of its axes, e.g. "band,row,col".
         white_level: stored value that stands for 1.0.
+        wavelengths_nm: centre of each band in nanometres, (C,).
         max_gib: refuse cubes whose float32 form takes more than so many GiB.
         in_parts: parts are read, so that a cube takes memory only as it is stored, and only in a format that
             can but be read at once; `max_gib` counts for these.
@@ -41,6 +44,7 @@ class ReadRequest:
     key: str | None = None
     layout: str | None = None
     white_level: float | None = None
+    wavelengths_nm: NDArray[Any] | None = None
     max_gib: float = 16.0
     in_parts: bool = False
 
@@ -103,15 +107,22 @@ class Scaling:
 
     Args:
         level: what stored values are divided by, or None.
-        origin: where that comes from: "argument", "file", "largest uint16", or "".
+        origin: where that comes from: "argument", "file", "guessed", "largest uint8", or "".
         gain: (C,) or a number, where the file has a law of its own, else None.
         offset: (C,) or a number, of that law.
+        largest: the largest value seen, where the level is a guess, else None.
     """
 
     level: float | None
     origin: str
     gain: NDArray[Any] | None = None
     offset: NDArray[Any] | None = None
+    largest: float | None = None
+
+    @property
+    def white_level(self) -> WhiteLevel:
+        """The level with its origin."""
+        return WhiteLevel(self.level, self.origin, self.largest)
 
     def into(self, out: NDArray[np.float32], stored: NDArray[Any], bands: slice = EVERYTHING) -> None:
         """Write the scaled values of these bands, last axis of both arrays, into `out`."""
@@ -130,7 +141,8 @@ def scaling_of(source: BandSource, given: float | None) -> Scaling:
             np.broadcast_to(np.asarray(x, np.float64), shape) for x in (source.gain, source.offset)
         )
         return Scaling(None, "file", gain, offset)
-    return Scaling(*effective_white_level(source, given))
+    white = effective_white_level(source, given)
+    return Scaling(white.level, white.origin, largest=white.largest)
 
 
 def without_data(source: BandSource, stored: NDArray[Any], bands: slice) -> NDArray[np.bool_] | None:
@@ -188,6 +200,8 @@ def _scene(source: BandSource, cube: NDArray[np.float32], mask: Any, scaling: Sc
     metadata = {"source": source.path.name, **source.metadata}
     if scaling.level is not None:
         metadata |= {"white_level": scaling.level, "white_level_origin": scaling.origin}
+    if scaling.largest is not None:
+        metadata["white_level_sample"] = scaling.largest
     try:
         return Scene(
             cube=cube,
@@ -212,21 +226,30 @@ def each_block(source: BandSource) -> Iterator[tuple[int, NDArray[Any]]]:
         yield start, source.read(slice(start, min(start + BANDS_AT_ONCE, num_bands)), EVERYTHING, EVERYTHING)
 
 
-def effective_white_level(source: BandSource, given: float | None) -> tuple[float | None, str]:
-    """The number that stored values are divided by, or None, and where it comes from.
+def with_wavelengths(source: BandSource, wavelengths_nm: NDArray[Any] | None) -> BandSource:
+    """The source with the wavelengths that the caller gives, if any.
 
-    The caller's comes first. Floating-point values are taken as they are; integers are divided by the white
-    level in the file, or else by the largest value of their type.
+    Raises:
+        ValueError: another number of them than of bands.
+
+    Warns:
+        UserWarning: the file has others of its own.
     """
-    if given is not None:
-        usable = bool(np.isfinite(given)) and given > 0
-        require(usable, "white_level", expected="a positive number", received=given, remedy="give e.g. 4095")
-        return float(given), "argument"
-    if source.dtype.kind == "f":
-        return None, ""
-    if source.white_level is not None:
-        return source.white_level, "file"
-    return float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}"
+    if wavelengths_nm is None:
+        return source
+    num_bands, own = source.shape[2], source.wavelengths_nm
+    require(
+        len(wavelengths_nm) == num_bands,
+        "wavelengths",
+        expected=f"one for each of the {num_bands} bands of {source.path.name}",
+        received=str(len(wavelengths_nm)),
+        remedy="give as many as the cube has bands",
+    )
+    if own is not None and not np.allclose(own, wavelengths_nm, rtol=0, atol=1e-6):
+        span = f"{np.min(own):g} to {np.max(own):g} nm"
+        message = f"{source.path.name}: its own wavelengths ({span}) are replaced by the given ones"
+        warnings.warn(message, stacklevel=2)
+    return replace(source, wavelengths_nm=np.asarray(wavelengths_nm, np.float64))
 
 
 def scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:

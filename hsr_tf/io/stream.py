@@ -8,6 +8,7 @@ can be written in any order; the file appears when the block ends without error,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,12 +20,14 @@ from hsr_tf.io.source import (
     EVERYTHING,
     BandSource,
     ReadRequest,
+    Scaling,
     joined_mask,
     require_real,
     scaling_of,
     stored_mask,
     without_data,
 )
+from hsr_tf.io.white_level import WhiteLevel
 from hsr_tf.scene import Scene
 
 
@@ -77,6 +80,17 @@ class CubeReader:
         self.source = source
         self.header = _header(source)
         self._scaling = scaling_of(source, request.white_level)
+
+    @property
+    def white_level(self) -> WhiteLevel:
+        """What stored values are divided by, and where that comes from."""
+        return self._scaling.white_level
+
+    def scaled_by(self, level: WhiteLevel) -> CubeReader:
+        """The same open cube with another white level."""
+        other = copy(self)
+        other._scaling = Scaling(level.level, level.origin, largest=level.largest)
+        return other
 
     @property
     def shape(self) -> tuple[int, int, int]:

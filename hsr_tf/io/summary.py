@@ -37,7 +37,7 @@ class FileSummary:
         dtype: type of the stored values.
         wavelengths_nm: shortest and longest in nanometres, or None.
         white_level: what stored values are divided by, or None when they are taken as they are.
-        white_level_origin: "file", "argument", "largest uint16", or "" without a white level.
+        white_level_origin: "file", "argument", "guessed", "largest uint8", or "" without a white level.
         minimum, maximum, mean: of the finite values as `load` would give them, pixels without data left out;
             NaN when there is none.
         num_not_finite: NaN and infinite values among the pixels with data; `load` refuses a file with any.
@@ -45,6 +45,7 @@ class FileSummary:
         metadata: everything else that the file tells.
         fwhm_nm: narrowest and widest in nanometres, or None.
         doubts: what looks wrong in the header, one sentence each.
+        white_level_sample: the largest value that a guess of the white level is based on, else NaN.
         band_names: first and last, or None.
         num_bad_bands: of the bad-band list, or None without one.
         nodata: stored value of pixels without data, or None.
@@ -77,6 +78,7 @@ class FileSummary:
     chunks: tuple[int, int, int] | None = None
     has_gain: bool = False
     doubts: tuple[str, ...] = ()
+    white_level_sample: float = np.nan
 
 
 @dataclass
@@ -143,6 +145,7 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
         storage=source.storage,
         chunks=source.chunks,
         has_gain=scaling.gain is not None,
+        white_level_sample=np.nan if scaling.largest is None else scaling.largest,
         doubts=tuple(line for line in (doubtful_widths(source.wavelengths_nm, source.fwhm_nm),) if line),
     )
 

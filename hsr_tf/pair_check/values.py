@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from hsr_tf.closed_forms.noise_level import band_noise
 from hsr_tf.io.nanometres import doubtful_widths
+from hsr_tf.io.pair_reading import guess_lines, level_of
 from hsr_tf.pair_check.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.scene import Scene
 
@@ -51,6 +52,20 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
             told = f"{100 * share:.2g} % of the values of {name} are negative"
             advice = "check its dark current or atmospheric correction; non-negative methods cut them off"
             findings.append(Finding(NOTE, "values", told, advice))
+    return findings
+
+
+def scaling_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """White levels that were guessed as the files were read."""
+    findings = []
+    levels = level_of(lr_hsi), level_of(hr_msi)
+    for line in guess_lines(*levels):
+        said, _, advice = line.partition("; ")
+        findings.append(Finding(NOTE, "values", said, advice))
+    if len(findings) == 2 and levels[0].level != levels[1].level:
+        said = f"the two white levels are guessed apart: {levels[0].level:g} and {levels[1].level:g}"
+        advice = "give --lr_white_level and --hr_white_level if both images are in one unit"
+        findings.append(Finding(WARNING, "values", said, advice))
     return findings
 
 
