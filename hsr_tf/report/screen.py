@@ -196,7 +196,7 @@ def _scaling(summary: FileSummary) -> str:
         return "none, values are taken as stored"
     origin = {
         "file": "the white level in the file",
-        "guessed": f"a guess from values up to {summary.white_level_sample:g}; see --white_level",
+        "guessed": f"a guess from values up to {summary.white_level_sample:g}",
     }.get(summary.white_level_origin, summary.white_level_origin)
     return f"stored values / {summary.white_level:g} ({origin})"
 

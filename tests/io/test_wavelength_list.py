@@ -67,7 +67,9 @@ def test_given_wavelengths_stand_in_every_format_and_go_through_convert(name: st
 
 def test_another_number_than_of_bands_is_refused(tmp_path: Path) -> None:
     path = save(Scene(CUBE), tmp_path / "a.h5")
-    with pytest.raises(ValueError, match=r"wavelengths: expected one for each of the 5 bands of a\.h5, got 4"):
+    with pytest.raises(
+        ValueError, match=r"wavelengths: expected one for each of the 5 bands of a\.h5, got 4"
+    ):
         load(path, wavelengths_nm=np.linspace(400, 700, 4))
 
 
