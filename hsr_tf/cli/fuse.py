@@ -114,18 +114,16 @@ def fuse(
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
     require_map(uncertainty, output)
-    if picture is not None:
-        _require_picture(picture)
-    if report is not None:
-        require_report(report)
+    _require_drawings(picture, report)
     reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     streaming = Streaming(memory_limit, stream, restart, dask)
     if is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        options = tuple(option or ())
-        asked = Asked(method, options, weights, adapt, psf, srf, srf_outside, seed, others, reading)
+        asked = Asked(
+            method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
+        )
         fuse_streamed(streaming, asked, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
@@ -157,14 +155,10 @@ def fuse(
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [
-        ("values", "; ".join(pair.guesses)),
-        ("grids", "; ".join(aligned.told)),
-        *fusion_facts(observation, solution),
-        ("wrote", str(output)),
-        ("sigma", str(uncertainty or "")),
-    ]
-    terminal.show(facts([*lines, ("drew", str(picture or "")), ("report", str(report or ""))]))
+    lines = [("values", "; ".join(pair.guesses)), ("grids", "; ".join(aligned.told))]
+    files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
+    lines += [*fusion_facts(observation, solution), *((name, str(path or "")) for name, path in files)]
+    terminal.show(facts(lines))
     if trial is not None:
         show_trial(trial)
 
@@ -177,12 +171,15 @@ def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any,
     write_report(solution_report(observation, solution, command=command, psf=psf, srf=srf), path)
 
 
-def _require_picture(path: Path) -> None:
+def _require_drawings(picture: Path | None, report: Path | None) -> None:
     from hsr_tf.report.canvas import require_png
 
-    require_png(path)
-    if not path.absolute().parent.is_dir():
-        raise checks.file_error(path, f"the folder {path.absolute().parent} does not exist", "make it first")
+    if report is not None:
+        require_report(report)
+    if picture is not None:
+        require_png(picture)
+        if not (folder := picture.absolute().parent).is_dir():
+            raise checks.file_error(picture, f"the folder {folder} does not exist", "make it first")
 
 
 def _require_estimated_cameras(

@@ -42,7 +42,7 @@ from hsr_tf.io.masking import without_mask, write_scene
 from hsr_tf.io.mat import open_mat, write_mat
 from hsr_tf.io.netcdf import create_netcdf, open_netcdf
 from hsr_tf.io.npz import open_npz, write_npz
-from hsr_tf.io.picture_source import open_jpeg, open_png
+from hsr_tf.io.picture_source import open_jpeg, open_png, open_tiff_picture
 from hsr_tf.io.png import write_png
 from hsr_tf.io.png_folder import open_png_folder, write_png_folder
 from hsr_tf.io.source import (
@@ -55,7 +55,7 @@ from hsr_tf.io.source import (
 )
 from hsr_tf.io.stream import CubeHeader, CubeReader, CubeWriter
 from hsr_tf.io.summary import FileSummary, summarise
-from hsr_tf.io.tiff import open_tiff, write_tiff
+from hsr_tf.io.tiff import needs_colours, open_tiff, write_tiff
 from hsr_tf.io.zarr_store import (
     create_zarr,
     is_zarr,
@@ -88,7 +88,9 @@ Writer = Callable[[Scene, Path], None]
 
 def _read_tiff(path: Path, request: ReadRequest) -> AbstractContextManager[BandSource]:
     """GeoTIFF or a picture; `hsr_tf.io.geotiff` says which."""
-    return open_geotiff(path, request) if is_geographic(path) else open_tiff(path, request)
+    if is_geographic(path):
+        return open_geotiff(path, request)
+    return (open_tiff_picture if needs_colours(path) else open_tiff)(path, request)
 
 
 def _save_tiff(scene: Scene, path: Path) -> None:

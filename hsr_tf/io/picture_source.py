@@ -1,4 +1,4 @@
-"""PNG and JPEG pictures, and TIFF pictures with a palette, as sources of bands: upright, opacity as the mask.
+"""Pictures (PNG, JPEG, TIFF with a palette) as sources of bands: upright, opacity as the mask.
 
 Gray is one band, colour three; alpha marks the pixels without data (`hsr_tf.io.opacity`). Values are divided
 by 255 or 65535, which stand for white in these formats.
@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.io import jpeg, png
+from hsr_tf.io import jpeg, png, tiff
 from hsr_tf.io.jpeg import read_jpeg
 from hsr_tf.io.opacity import FROM_ALPHA, REPORT
 from hsr_tf.io.picture import Picture
 from hsr_tf.io.png import read_png_header
 from hsr_tf.io.png_picture import read_png_picture
 from hsr_tf.io.source import BandSource, ReadRequest, refuse_option, require_room
+from hsr_tf.io.tiff_picture import read_tiff_picture
 
 FLOAT32_BYTES = 4
 PictureReader = Callable[[Path, float | None], Picture]
@@ -45,6 +46,13 @@ def open_jpeg(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     """Open a JPEG picture as a source of bands; errors as in `open_png`."""
     refuse_axes(path, request, jpeg.FORMAT)
     yield picture_source(path, read_jpeg(path, held_gib(request)), jpeg.FORMAT)
+
+
+@contextmanager
+def open_tiff_picture(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    """Open a TIFF picture of a palette, or with white as zero; errors as in `open_png`."""
+    refuse_axes(path, request, f"{tiff.FORMAT} pictures")
+    yield picture_source(path, read_tiff_picture(path, held_gib(request)), tiff.FORMAT)
 
 
 def held_gib(request: ReadRequest) -> float:

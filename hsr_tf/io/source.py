@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.georeference import Georeference
-from hsr_tf.io.white_level import WhiteLevel, effective_white_level
+from hsr_tf.io.white_level import WhiteLevel, guessed_level, level_in_metadata
 from hsr_tf.memory import GIB
 from hsr_tf.scene import Scene
 
 BANDS_AT_ONCE = 16
+MOST_SAMPLED, SAMPLED_BANDS, PATCH = 2**22, 8, 128
 LARGEST_RATIO, ROOM_BYTES = 20_000, 2**26
 PartReader = Callable[[slice, slice, slice], NDArray[Any]]
 MaskReader = Callable[[slice, slice], NDArray[np.bool_]]
@@ -250,6 +251,65 @@ def with_wavelengths(source: BandSource, wavelengths_nm: NDArray[Any] | None) ->
         message = f"{source.path.name}: its own wavelengths ({span}) are replaced by the given ones"
         warnings.warn(message, stacklevel=2)
     return replace(source, wavelengths_nm=np.asarray(wavelengths_nm, np.float64))
+
+
+def effective_white_level(source: BandSource, given: float | None) -> WhiteLevel:
+    """The white level of a source: the caller's, else the file's, else a guess.
+
+    Floating-point values are taken as they are unless the caller gives a level. Integers of 8 bits are
+    divided by the largest value of their type.
+
+    Raises:
+        ValueError: a given level that is no positive number.
+    """
+    if given is not None:
+        usable = bool(np.isfinite(given)) and given > 0
+        require(usable, "white_level", expected="a positive number", received=given, remedy="give e.g. 4095")
+        return WhiteLevel(float(given), "argument")
+    if source.dtype.kind == "f":
+        return WhiteLevel(None)
+    recorded = source.white_level or level_in_metadata(source.metadata)
+    if recorded is not None:
+        return WhiteLevel(recorded, "file")
+    if source.dtype.itemsize == 1:
+        return WhiteLevel(float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}")
+    return guessed_level(sample(source), source.dtype)
+
+
+def sample(source: BandSource) -> NDArray[Any]:
+    """Stored values of pixels with data, (n,): all of a small cube, patches of some bands of a larger one."""
+    parts = [np.empty(0, source.dtype)]
+    for bands, rows, cols in _places(source):
+        stored = source.read(bands, rows, cols)
+        kept = np.ones(stored.shape, bool) if source.nodata is None else stored != source.nodata
+        mask = stored_mask(source, rows, cols)
+        if mask is not None:
+            kept &= ~mask
+        parts.append(stored[kept])
+    return np.concatenate(parts)
+
+
+def _places(source: BandSource) -> Iterator[tuple[slice, slice, slice]]:
+    height, width, num_bands = source.shape
+    bands = np.arange(num_bands)
+    good = source.good_bands
+    if good is not None and np.any(good):
+        bands = bands[np.asarray(good).astype(bool)]
+    if height * width * num_bands > MOST_SAMPLED:
+        bands = bands[np.unique(np.linspace(0, len(bands) - 1, SAMPLED_BANDS).astype(int))]
+        windows = [(row, col) for row in _patches(height) for col in _patches(width)]
+    else:
+        windows = [(slice(0, height), slice(0, width))]
+    for band in bands.tolist():
+        for rows, cols in windows:
+            yield slice(band, band + 1), rows, cols
+
+
+def _patches(length: int) -> list[slice]:
+    """Three patches along an axis, evenly placed."""
+    size = min(PATCH, length)
+    starts = np.unique(np.linspace(0, length - size, 3).astype(int)).tolist()
+    return [slice(start, start + size) for start in starts]
 
 
 def scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:

@@ -2,8 +2,8 @@
 
 Read: one page gives its channels, several pages of one size give one band each; a layout given by the caller
 overrides the order that the file declares. An alpha channel and a transparency mask become the mask of pixels
-without data, and an orientation tag is applied; a picture of a palette or with white as zero is read as
-`hsr_tf.io.tiff_picture` reads it. Integers are divided by their white level (`hsr_tf.io.white_level`),
+without data, and an orientation tag is applied. A picture of a palette or with white as zero is left to
+`hsr_tf.io.tiff_picture`. Integers are divided by their white level (`hsr_tf.io.white_level`),
 floating-point values are taken as they are.
 Written: 1 or 3 bands, 16 bits, clipped to [0, 1] with a warning; pixels without data become
 transparent black.
@@ -28,7 +28,6 @@ from hsr_tf.io.arrays import band_reader
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import upright_source
-from hsr_tf.io.picture_source import held_gib, picture_source
 from hsr_tf.io.png import require_picture, to_uint16, with_opacity
 from hsr_tf.io.source import (
     BandSource,
@@ -47,6 +46,12 @@ DAMAGE = ("invalid page offset", "invalid value offset", "failed to reshape", "c
 LOOKED_UP = (0, 3)  # white as zero, a colour palette
 MULTIPLIED_ALPHA, ALPHA, ORIENTATION = 1, (1, 2), 274
 SOFTWARE, FULL_RANGE = "hsr_tf", 65535.0
+
+
+def needs_colours(path: Path) -> bool:
+    """Whether the stored values are not the colours: a palette, or white as zero."""
+    with decoding(path, FORMAT), damage_raised(), tifffile.TiffFile(path) as file:
+        return len(file.pages) > 0 and int(file.pages[0].photometric) in LOOKED_UP
 
 
 @contextmanager
@@ -71,12 +76,6 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             problem = "cannot be read as TIFF, its values reach beyond its end: it is damaged or cut short"
             raise file_error(path, problem, "fetch or write it again")
         _require_one_picture(path, series)
-        if int(series[0].keyframe.photometric) in LOOKED_UP:
-            from hsr_tf.io.tiff_picture import read_tiff_picture  # it imports this module
-
-            refuse_option(path, "layout", request.layout, f"{FORMAT} pictures")
-            yield picture_source(path, read_tiff_picture(path, held_gib(request)), FORMAT)
-            return
         yield _cube_source(path, file, _Pages(path, series[0], num_pages), request)
 
 

@@ -11,18 +11,14 @@ sample of its values at fixed places, so that parts of a file are scaled as the 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import require
 from hsr_tf.io.nanometres import numbers
-
-if TYPE_CHECKING:
-    from hsr_tf.io.source import BandSource
 
 GUESSED = "guessed"
 SATURATED = (1023.0, 2047.0, 4095.0, 16383.0, 32767.0)
@@ -31,7 +27,6 @@ REFLECTANCE_FACTOR = 10_000.0
 HIGH_PERCENTILE = 99.9
 LEVEL_NAMES = ("quantification_value", "reflectance_scale_factor", "reflectance_scale", "scale_reflectance")
 BITS_NAMES = ("significant_bits", "bit_depth", "bits_per_sample", "nbits")
-MOST_VALUES, MOST_BANDS, PATCH = 2**22, 8, 128
 SAME_UNITS_RATIO = 2.0
 
 
@@ -53,29 +48,6 @@ class WhiteLevel:
     def is_guess(self) -> bool:
         """Whether neither the caller nor the file says it."""
         return self.origin == GUESSED
-
-
-def effective_white_level(source: BandSource, given: float | None) -> WhiteLevel:
-    """The white level of a source: the caller's, else the file's, else a guess.
-
-    Floating-point values are taken as they are unless the caller gives a level. Integers of 8 bits are
-    divided by the largest value of their type.
-
-    Raises:
-        ValueError: a given level that is no positive number.
-    """
-    if given is not None:
-        usable = bool(np.isfinite(given)) and given > 0
-        require(usable, "white_level", expected="a positive number", received=given, remedy="give e.g. 4095")
-        return WhiteLevel(float(given), "argument")
-    if source.dtype.kind == "f":
-        return WhiteLevel(None)
-    recorded = source.white_level or level_in_metadata(source.metadata)
-    if recorded is not None:
-        return WhiteLevel(recorded, "file")
-    if source.dtype.itemsize == 1:
-        return WhiteLevel(float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}")
-    return guessed_level(sample(source), source.dtype)
 
 
 def level_in_metadata(metadata: Mapping[str, Any]) -> float | None:
@@ -151,41 +123,3 @@ def guess_line(name: str, level: WhiteLevel, flag: str) -> str:
         f"{name}: integers up to {level.largest:g} without a white level, read as value / {level.level:g}, "
         f"a guess; if it is wrong, give --{flag}"
     )
-
-
-def sample(source: BandSource) -> NDArray[Any]:
-    """Stored values of pixels with data, (n,): all of a small cube, patches of some bands of a larger one."""
-    parts = [np.empty(0, source.dtype)]
-    for bands, rows, cols in _places(source):
-        stored = source.read(bands, rows, cols)
-        kept = np.ones(stored.shape, bool) if source.nodata is None else stored != source.nodata
-        mask = None if source.nodata_mask is None else np.asarray(source.nodata_mask)[rows, cols] != 0
-        if source.read_mask is not None:
-            mask = source.read_mask(rows, cols)
-        if mask is not None:
-            kept &= ~mask
-        parts.append(stored[kept])
-    return np.concatenate(parts)
-
-
-def _places(source: BandSource) -> Iterator[tuple[slice, slice, slice]]:
-    height, width, num_bands = source.shape
-    bands = np.arange(num_bands)
-    good = source.good_bands
-    if good is not None and np.any(good):
-        bands = bands[np.asarray(good).astype(bool)]
-    if height * width * num_bands > MOST_VALUES:
-        bands = bands[np.unique(np.linspace(0, len(bands) - 1, MOST_BANDS).astype(int))]
-        windows = [(row, col) for row in _patches(height) for col in _patches(width)]
-    else:
-        windows = [(slice(0, height), slice(0, width))]
-    for band in bands.tolist():
-        for rows, cols in windows:
-            yield slice(band, band + 1), rows, cols
-
-
-def _patches(length: int) -> list[slice]:
-    """Three patches along an axis, evenly placed."""
-    size = min(PATCH, length)
-    starts = np.unique(np.linspace(0, length - size, 3).astype(int)).tolist()
-    return [slice(start, start + size) for start in starts]

@@ -41,7 +41,7 @@ def counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_integers_and_floats_give_one_estimate_whole_and_streamed(
     way: tuple[str, ...], hsr: Run, counts: Path
 ) -> None:
-    assert hsr("fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", *FLAT, "--output=floats.h5").code == 0
+    assert hsr("fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", *FLAT, *way, "--output=floats.h5").code == 0
     pair = ("--lr_hsi=x_counts.h5", "--hr_msi=y_counts.h5")
     answer = hsr("fuse", *pair, *FLAT, *way, "--output=counts.h5")
     assert answer.code == 0 and "lr_hsi: integers up to" in answer.out and "/ 10000, a guess" in answer.out
