@@ -10,13 +10,26 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from hsr_tf.cli.words import HrKey, LrKey, Psf, Srf, require_apart, require_json, write_json
+from hsr_tf.cli.words import (
+    HrKey,
+    HrWhiteLevel,
+    LrKey,
+    LrWhiteLevel,
+    Psf,
+    Srf,
+    Wavelengths,
+    pair_reading,
+    require_apart,
+    require_json,
+    write_json,
+)
 from hsr_tf.report import terminal
 
 EXAMPLES = (
     "hsr check --lr_hsi=x.h5 --hr_msi=y.h5",
     "hsr check --lr_hsi=x.h5 --hr_msi=sentinel.tif --srf=sentinel2a:B02,B03,B04,B08 --picture=pair.png",
     "hsr check --lr_hsi=both.h5 --hr_msi=both.h5 --hr_key=pan --json=findings.json",
+    "hsr check --lr_hsi=cube.mat --hr_msi=photo.jpg --wavelengths=400:700:10 --lr_white_level=4095",
 )
 NOT_FUSABLE = 1
 
@@ -26,6 +39,9 @@ def check(
     hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
     lr_key: LrKey = None,
     hr_key: HrKey = None,
+    lr_white_level: LrWhiteLevel = None,
+    hr_white_level: HrWhiteLevel = None,
+    wavelengths: Wavelengths = None,
     psf: Psf = None,
     srf: Srf = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do not estimate the cameras.")] = False,
@@ -41,18 +57,25 @@ def check(
     Ends with the command that fuses the pair. Exit code 0: it can be
     fused; 1: it cannot as it is; 2: a file cannot be read.
     """
-    from hsr_tf import io
+    from hsr_tf.io.pair_reading import load_pair
 
     _require_outputs(json_file, picture, [lr_hsi, hr_msi])
+    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
-        images = io.load(lr_hsi, key=lr_key), io.load(hr_msi, key=hr_key)
+        images = load_pair(lr_hsi, hr_msi, reading)
     with terminal.working("looking at the pair"):
         terminal.load_keras()
         from hsr_tf.pair_check import check_pair
         from hsr_tf.report.pair_screen import findings_table, verdict
 
-        found = check_pair(*images, psf=psf, srf=srf, estimate=not quick)
-    inputs = {"lr_hsi": str(lr_hsi), "hr_msi": str(hr_msi), "lr_key": lr_key, "hr_key": hr_key}
+        found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)
+    inputs: dict[str, Any] = {
+        "lr_hsi": str(lr_hsi),
+        "hr_msi": str(hr_msi),
+        "lr_key": lr_key,
+        "hr_key": hr_key,
+    }
+    inputs |= {"lr_white_level": lr_white_level, "hr_white_level": hr_white_level, "wavelengths": wavelengths}
     command = _fuse_command({**inputs, **dict(found.flags)}) if found.fusable else ""
     terminal.show(findings_table(found.findings))
     terminal.show(verdict(found.findings))

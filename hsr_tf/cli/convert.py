@@ -10,11 +10,14 @@ from typing import Annotated
 
 import typer
 
+from hsr_tf.cli.words import Wavelengths
+
 EXAMPLES = (
     "hsr convert radiance.hdr radiance.h5",
     "hsr convert fused.h5 fused.tif --cog",
     "hsr convert PRS_L2D_STD.he5 scene.img --interleave=bsq",
     "hsr convert reflectance.tif reflectance.zarr --dtype=float32",
+    "hsr convert cube.mat cube.h5 --wavelengths=400:700:10 --white_level=4095",
 )
 SECONDS_WITHOUT_BAR = 2.0
 
@@ -27,6 +30,7 @@ def convert(
     white_level: Annotated[
         float | None, typer.Option("--white_level", help="Stored value that stands for 1.0.")
     ] = None,
+    wavelengths: Wavelengths = None,
     interleave: Annotated[str | None, typer.Option(help="Of an ENVI output: bsq, bil or bip.")] = None,
     cog: Annotated[bool, typer.Option("--cog", help="Write a cloud-optimised GeoTIFF.")] = False,
     dtype: Annotated[
@@ -41,11 +45,14 @@ def convert(
     Stored values stay as they are, bit for bit, with their scale, wavelengths, grid and names.
     """
     from hsr_tf.io.convert import ConvertOptions, convert
+    from hsr_tf.io.wavelength_list import parse_wavelengths
 
+    listed = None if wavelengths is None else parse_wavelengths(wavelengths)
     options = ConvertOptions(
         key=key,
         layout=layout,
         white_level=white_level,
+        wavelengths_nm=listed,
         interleave=interleave,
         cog=cog,
         dtype=dtype,

@@ -23,12 +23,16 @@ from hsr_tf.cli.fuse_stream import (
 from hsr_tf.cli.judging import Told, Uncertainty, Wald, fused, one_scale_down, require_map, show_trial
 from hsr_tf.cli.words import (
     HrKey,
+    HrWhiteLevel,
     LrKey,
+    LrWhiteLevel,
     Psf,
     Report,
     Srf,
     SrfOutside,
+    Wavelengths,
     loaded_srf,
+    pair_reading,
     require_apart,
     require_report,
 )
@@ -38,7 +42,7 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --adapt --output=z.h5",
-    "hsr fuse --lr_hsi=x.mat --hr_msi=y.png --psf=gaussian:fwhm=6 --output=z.mat",
+    "hsr fuse --lr_hsi=x.mat --hr_msi=y.jpg --wavelengths=400:700:10 --psf=gaussian:fwhm=6 --output=z.mat",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --report=report.html",
@@ -85,6 +89,9 @@ def fuse(
     report: Report = None,
     lr_key: LrKey = None,
     hr_key: HrKey = None,
+    lr_white_level: LrWhiteLevel = None,
+    hr_white_level: HrWhiteLevel = None,
+    wavelengths: Wavelengths = None,
     uncertainty: Uncertainty = None,
     wald: Wald = False,
     memory_limit: MemoryLimit = None,
@@ -100,27 +107,28 @@ def fuse(
     """
     from hsr_tf import io
     from hsr_tf.alignment import align
+    from hsr_tf.io.pair_reading import load_pair
     from hsr_tf.report.screen import facts, fusion_facts
 
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
     require_map(uncertainty, output)
-    if picture is not None:
-        _require_picture(picture)
-    if report is not None:
-        require_report(report)
+    _require_drawings(picture, report)
+    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     streaming = Streaming(memory_limit, stream, restart, dask)
     if is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        options = tuple(option or ())
-        asked = Asked(method, options, weights, adapt, psf, srf, srf_outside, seed, others)
+        asked = Asked(
+            method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
+        )
         fuse_streamed(streaming, asked, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
-        aligned = align(io.load(lr_hsi, key=lr_key), io.load(hr_msi, key=hr_key))
+        pair = load_pair(lr_hsi, hr_msi, reading)
+        aligned = align(pair.lr_hsi, pair.hr_msi)
         observation = aligned.observation
     with terminal.working("loading the method"):
         terminal.load_keras()
@@ -147,13 +155,10 @@ def fuse(
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [
-        ("grids", "; ".join(aligned.told)),
-        *fusion_facts(observation, solution),
-        ("wrote", str(output)),
-        ("sigma", str(uncertainty or "")),
-    ]
-    terminal.show(facts([*lines, ("drew", str(picture or "")), ("report", str(report or ""))]))
+    lines = [("values", "; ".join(pair.guesses)), ("grids", "; ".join(aligned.told))]
+    files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
+    lines += [*fusion_facts(observation, solution), *((name, str(path or "")) for name, path in files)]
+    terminal.show(facts(lines))
     if trial is not None:
         show_trial(trial)
 
@@ -166,12 +171,15 @@ def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any,
     write_report(solution_report(observation, solution, command=command, psf=psf, srf=srf), path)
 
 
-def _require_picture(path: Path) -> None:
+def _require_drawings(picture: Path | None, report: Path | None) -> None:
     from hsr_tf.report.canvas import require_png
 
-    require_png(path)
-    if not path.absolute().parent.is_dir():
-        raise checks.file_error(path, f"the folder {path.absolute().parent} does not exist", "make it first")
+    if report is not None:
+        require_report(report)
+    if picture is not None:
+        require_png(picture)
+        if not (folder := picture.absolute().parent).is_dir():
+            raise checks.file_error(picture, f"the folder {folder} does not exist", "make it first")
 
 
 def _require_estimated_cameras(

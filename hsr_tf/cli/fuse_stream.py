@@ -60,6 +60,7 @@ class Asked:
     srf_outside: str
     seed: int
     others: tuple[str, ...]
+    reading: Any = None
 
 
 def is_streamed(
@@ -130,7 +131,9 @@ def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path])
     if srf not in (None, "estimate") or asked.srf_outside != "error":
         import numpy as np
 
-        with io.open_cube(paths[0], max_gib=room_gib(limit)) as reader:
+        listed = None if asked.reading is None else asked.reading.wavelengths_nm
+        given = None if listed is None else np.asarray(listed)
+        with io.open_cube(paths[0], wavelengths_nm=given, max_gib=room_gib(limit)) as reader:
             bands = scene_of(reader.header, np.zeros((1, 1, reader.shape[2]), np.float32))
         srf = loaded_srf(asked.srf, asked.srf_outside, bands)
     return StreamRequest(
@@ -144,6 +147,7 @@ def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path])
         srf=srf,
         seed=asked.seed,
         restart=streaming.restart,
+        reading=asked.reading,
     )
 
 
@@ -214,6 +218,7 @@ def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
     kept = f", {done.kept} of all steps kept from an earlier run" if done.kept else ""
     trust = f"{100 * told['trust']:.0f} %" if "trust" in told else ""
     return [
+        ("values", "; ".join(done.guesses)),
         ("grids", "; ".join(done.grids)),
         ("method", f"{told['method']}, x{told['scale_factor']}"),
         ("sizes", f"{sizes[0]} + {sizes[1]} -> {sizes[2]} in {done.seconds:.1f} s"),

@@ -35,6 +35,26 @@ HrKey = Annotated[
     str | None,
     typer.Option("--hr_key", help="Which array of the sharp file, where it holds several."),
 ]
+LrWhiteLevel = Annotated[
+    float | None,
+    typer.Option(
+        "--lr_white_level",
+        help="Stored value of the coarse file that stands for 1, e.g. 10000; by default what the file says, "
+        "else a guess that is reported.",
+    ),
+]
+HrWhiteLevel = Annotated[
+    float | None,
+    typer.Option("--hr_white_level", help="The same of the sharp file."),
+]
+Wavelengths = Annotated[
+    str | None,
+    typer.Option(
+        "--wavelengths",
+        help="Wavelengths of the bands in nm, for a cube whose file holds none: a range 400:700:10, a list "
+        "450,550,650, or a file of numbers.",
+    ),
+]
 SrfOutside = Annotated[
     str,
     typer.Option(
@@ -48,6 +68,30 @@ Report = Annotated[
     Path | None,
     typer.Option("--report", help="Write a page that shows the result (.html), as hsr report does."),
 ]
+
+
+def pair_reading(
+    keys: tuple[str | None, str | None], levels: tuple[float | None, float | None], wavelengths: str | None
+) -> Any:
+    """How the two files are to be read.
+
+    Args:
+        keys, levels: of the coarse and the sharp file.
+        wavelengths: in words.
+    """
+    from hsr_tf.io.pair_reading import PairReading
+    from hsr_tf.io.wavelength_list import parse_wavelengths
+
+    for name, level in zip(("lr_white_level", "hr_white_level"), levels, strict=True):
+        checks.require(
+            level is None or 0 < level < float("inf"),
+            name,
+            expected="a positive number",
+            received=str(level),
+            remedy="give e.g. 10000",
+        )
+    listed = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
+    return PairReading(*keys, *levels, listed)
 
 
 def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:

@@ -9,14 +9,15 @@
 | .zarr, a folder | Zarr 3 with CF attributes | any type, part by part, by many processes |
 | .mat | version 5 and 7.3, row,col,band | version 5 |
 | .npz | `cube` row,col,band, or the only 3-D array | any type |
-| .png | 8 and 16 bits | 1, 3 or 4 bands, 16 bits, clipped to [0, 1] |
+| .png | 8 and 16 bits, alpha as the mask | 1 or 3 bands, 16 bits, clipped to [0, 1] |
+| .jpg .jpeg | gray and RGB | no |
 | a folder | one PNG a band, natural order | one 16-bit PNG a band, clipped to [0, 1] |
 
 Scaling is the same for every format. A file's own gain and offset are applied; else integer values are
-divided by the white level that the caller or the file gives, else by the largest value of their type (255,
-65535); floating-point values are taken as they are unless the caller gives a white level; nothing is clipped
-on reading. Every file is written under a temporary name and then renamed. docs/formats.md says what each
-format keeps.
+divided by the white level that the caller or the file gives; else 8 bits are divided by 255, and the level of
+more bits is guessed from the values (`hsr_tf.io.white_level`); floating-point values are taken as they are
+unless the caller gives a white level; nothing is clipped on reading. Every file is written under a temporary
+name and then renamed. docs/formats.md says what each format keeps.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from contextlib import AbstractContextManager, contextmanager
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
 from hsr_tf.io.envi import create_envi, open_envi
@@ -38,12 +42,20 @@ from hsr_tf.io.masking import without_mask, write_scene
 from hsr_tf.io.mat import open_mat, write_mat
 from hsr_tf.io.netcdf import create_netcdf, open_netcdf
 from hsr_tf.io.npz import open_npz, write_npz
-from hsr_tf.io.png import open_png, write_png
+from hsr_tf.io.picture_source import open_jpeg, open_png, open_tiff_picture
+from hsr_tf.io.png import write_png
 from hsr_tf.io.png_folder import open_png_folder, write_png_folder
-from hsr_tf.io.source import BandSource, ReadRequest, require_plausible, require_size, to_scene
+from hsr_tf.io.source import (
+    BandSource,
+    ReadRequest,
+    require_plausible,
+    require_size,
+    to_scene,
+    with_wavelengths,
+)
 from hsr_tf.io.stream import CubeHeader, CubeReader, CubeWriter
 from hsr_tf.io.summary import FileSummary, summarise
-from hsr_tf.io.tiff import open_tiff, write_tiff
+from hsr_tf.io.tiff import needs_colours, open_tiff, write_tiff
 from hsr_tf.io.zarr_store import (
     create_zarr,
     is_zarr,
@@ -76,7 +88,9 @@ Writer = Callable[[Scene, Path], None]
 
 def _read_tiff(path: Path, request: ReadRequest) -> AbstractContextManager[BandSource]:
     """GeoTIFF or a picture; `hsr_tf.io.geotiff` says which."""
-    return open_geotiff(path, request) if is_geographic(path) else open_tiff(path, request)
+    if is_geographic(path):
+        return open_geotiff(path, request)
+    return (open_tiff_picture if needs_colours(path) else open_tiff)(path, request)
 
 
 def _save_tiff(scene: Scene, path: Path) -> None:
@@ -94,6 +108,8 @@ _OPENERS: dict[str, Opener] = {
     ".mat": open_mat,
     ".npz": open_npz,
     ".png": open_png,
+    ".jpg": open_jpeg,
+    ".jpeg": open_jpeg,
     ".tif": _read_tiff,
     ".tiff": _read_tiff,
     ".nc": open_netcdf,
@@ -130,6 +146,7 @@ def load(
     key: str | None = None,
     layout: str | None = None,
     white_level: float | None = None,
+    wavelengths_nm: NDArray[Any] | None = None,
     max_gib: float = 16.0,
 ) -> Scene:
     """Read a scene; the suffix says the format, a folder is one PNG a band.
@@ -138,14 +155,18 @@ def load(
         path: the file or folder.
         key: which array, where the file holds several; a 2-D one is a scene of one band.
         layout: order of the axes, e.g. "row,col,band"; by default what the file or its format says.
-        white_level: stored value that stands for 1.0; by default what the file says.
+        white_level: stored value that stands for 1.0; by default what the file says, else a guess from the
+            values (`hsr_tf.io.white_level`).
+        wavelengths_nm: (C,) centre of each band in nanometres; by default what the file says.
         max_gib: refuse cubes that take more than so many GiB as float32, before reading them.
 
     Raises:
         OSError: the file is missing, damaged, too large, or does not hold one cube of real numbers.
         ValueError: values that are not finite, wavelengths that do not match, an option not understood.
     """
-    request = ReadRequest(key=key, layout=layout, white_level=white_level, max_gib=max_gib)
+    request = ReadRequest(
+        key=key, layout=layout, white_level=white_level, wavelengths_nm=wavelengths_nm, max_gib=max_gib
+    )
     with _open_source(Path(path), request) as source:
         return to_scene(source, request)
 
@@ -173,13 +194,21 @@ def open_cube(
     key: str | None = None,
     layout: str | None = None,
     white_level: float | None = None,
+    wavelengths_nm: NDArray[Any] | None = None,
     max_gib: float = 16.0,
 ) -> Iterator[CubeReader]:
     """A file of which parts are read as they are needed; arguments and errors as in `load`.
 
     `max_gib` counts for formats that can only be read at once, which are held as they are stored.
     """
-    request = ReadRequest(key=key, layout=layout, white_level=white_level, max_gib=max_gib, in_parts=True)
+    request = ReadRequest(
+        key=key,
+        layout=layout,
+        white_level=white_level,
+        wavelengths_nm=wavelengths_nm,
+        max_gib=max_gib,
+        in_parts=True,
+    )
     with _open_source(Path(path), request) as source:
         require_size(source.path, source.shape, math.inf)
         require_plausible(source)
@@ -205,7 +234,7 @@ def save(scene: Scene, path: str | os.PathLike[str]) -> Path:
     """Write a scene; the suffix says the format, a folder or a name without suffix is one PNG a band.
 
     The file appears whole or not at all. PNG and pictures in TIFF hold 16 bits: values are clipped to [0, 1],
-    with a warning when any lay outside. A .tif is a picture where the scene has 1, 3 or 4 bands and tells
+    with a warning when any lay outside. A .tif is a picture where the scene has 1 or 3 bands and tells
     nothing that only GeoTIFF holds (grid, widths, names, bad bands, nodata value).
 
     Raises:
@@ -254,7 +283,7 @@ def _open_source(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     if path.is_file() and path.stat().st_size == 0:
         raise file_error(path, "is empty", "fetch or write it again")
     with opener(path, request) as source:
-        yield source
+        yield with_wavelengths(source, request.wavelengths_nm)
 
 
 def _unknown_suffix(path: Path, known: dict[str, Opener] | dict[str, Writer]) -> OSError:

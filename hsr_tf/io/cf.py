@@ -11,7 +11,7 @@ Read: also other names of dimensions and variables, any order of axes, grids tol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from hsr_tf.georeference import Georeference
 from hsr_tf.io.arrays import band_reader, choose_key
 from hsr_tf.io.crs import crs_object, readable_crs
 from hsr_tf.io.masking import storable_nodata
-from hsr_tf.io.nanometres import flags, nanometres, numbers
+from hsr_tf.io.nanometres import flags, nanometres, numbers, unit_factor, unit_in_name, widths_nm
 from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text, record_to_text
 from hsr_tf.io.source import BandSource, ReadRequest, decoded
 from hsr_tf.io.stream import CubeHeader
@@ -143,6 +143,7 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
     about = _About(dataset, cube, layout, shape)
     dtype = np.dtype(cube.dtype).newbyteorder("=")
     level, gain, offset = about.scaling(record, dtype)
+    wavelengths, factor = about.centres()
     own = {
         str(name): _plain(value)
         for name, value in dataset.attrs.items()
@@ -157,12 +158,12 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
         dtype=dtype,
         read=decoded(path, format_name, read),
         white_level=level,
-        wavelengths_nm=about.lengths(WAVELENGTH_NAMES, "radiation_wavelength"),
+        wavelengths_nm=wavelengths,
         metadata={**own, **record.metadata},
         name=record.name,
         nodata_mask=about.mask(),
         nodata=about.nodata(),
-        fwhm_nm=about.lengths(WIDTH_NAMES, ""),
+        fwhm_nm=about.widths(factor),
         band_names=agreed_names(about.names(), record, shape[2]),
         good_bands=flags(about.per_band("good_band"), shape[2]),
         georeference=agreed_grid(about.grid(), record),
@@ -206,22 +207,34 @@ class _About:
             return None
         return np.asarray(variable.values)
 
-    def lengths(self, names: tuple[str, ...], standard_name: str) -> NDArray[np.float64] | None:
-        """The variable of such a name or standard name on the band axis, in nanometres."""
+    def centres(self) -> tuple[NDArray[np.float64] | None, float | None]:
+        """Wavelengths in nanometres, and nanometres in the unit of the file; None where there are none."""
+        for values, units in self._lists(WAVELENGTH_NAMES, "radiation_wavelength"):
+            found = nanometres(values, units, self.shape[2])
+            if found is not None:
+                return found, unit_factor(units, float(np.max(values)))
+        return None, None
+
+    def widths(self, centre_factor: float | None) -> NDArray[np.float64] | None:
+        """Widths in nanometres; without a unit of their own they have that of the wavelengths."""
+        lists = self._lists(WIDTH_NAMES, "")
+        found = (
+            widths_nm(values, units, self.shape[2], centre_factor=centre_factor) for values, units in lists
+        )
+        return next((widths for widths in found if widths is not None), None)
+
+    def _lists(self, names: tuple[str, ...], standard_name: str) -> Iterator[tuple[NDArray[Any], str | None]]:
+        """Variables of such a name or standard name on the band axis, each with its unit."""
         variables = self.dataset.variables
         standard = [
-            n
+            str(n)
             for n, one in variables.items()
             if standard_name and one.attrs.get("standard_name") == standard_name
         ]
         for name in (*standard, *names):
             values = self.per_band(name)
             if values is not None and values.dtype.kind in "uif":
-                units = _text(variables[name].attrs.get("units"))
-                found = nanometres(values, units, self.shape[2])
-                if found is not None:
-                    return found
-        return None
+                yield values, unit_in_name(name, _text(variables[name].attrs.get("units")))
 
     def names(self) -> tuple[str, ...] | None:
         """Names of the bands from a variable or an attribute."""

@@ -41,6 +41,7 @@ class ConvertOptions:
 
     Args:
         key, layout, white_level: as for `load`; the white level is written as well.
+        wavelengths_nm: of the bands, in place of those in the file.
         interleave: bsq, bil or bip, of an ENVI output.
         cog: a cloud-optimised GeoTIFF.
         dtype: type of the written values; by default that of the file.
@@ -51,6 +52,7 @@ class ConvertOptions:
     key: str | None = None
     layout: str | None = None
     white_level: float | None = None
+    wavelengths_nm: NDArray[Any] | None = None
     interleave: str | None = None
     cog: bool = False
     dtype: str | None = None
@@ -82,11 +84,12 @@ def convert(
     io.writer_for(target)
     if target.exists() and source.exists() and target.samefile(source):
         raise file_error(target, "is the input as well", "write to another name")
-    reading = {"key": asked.key, "layout": asked.layout, "white_level": asked.white_level}
+    reading: dict[str, Any] = {"key": asked.key, "layout": asked.layout, "white_level": asked.white_level}
+    reading["wavelengths_nm"] = asked.wavelengths_nm
     if target.suffix.lower() not in (*AT_ONCE, *io.CREATORS):
-        scene = io.load(source, **reading, max_gib=asked.max_gib)  # type: ignore[arg-type]
+        scene = io.load(source, **reading, max_gib=asked.max_gib)
         return io.save(scene, target)
-    with io.open_cube(source, **reading, max_gib=asked.max_gib) as reader:  # type: ignore[arg-type]
+    with io.open_cube(source, **reading, max_gib=asked.max_gib) as reader:
         law = _Law(reader, asked)
         place = Path(os.path.realpath(target))
         if target.suffix.lower() in AT_ONCE:
@@ -111,7 +114,7 @@ class _Law:
         held = reader.header
         self._reader, self._nodata = reader, asked.nodata
         self._from, self._to = np.dtype(held.dtype), np.dtype(asked.dtype or held.dtype)
-        header = replace(held, dtype=self._to, nodata_mask=reader.source.nodata_mask)
+        header = replace(held, dtype=self._to, nodata_mask=reader.mask())
         if asked.white_level is not None:
             header = replace(header, white_level=asked.white_level, gain=None, offset=0.0)
         self.scaled = self._from.kind in "ui" and self._to.kind == "f"
@@ -159,7 +162,7 @@ class _Law:
     def _require_free(self, stored: NDArray[Any], rows: slice, cols: slice) -> None:
         """Refuse a new nodata value that a pixel with data holds."""
         taken = stored == self._nodata
-        mask = self._reader.source.nodata_mask
+        mask = self.header.nodata_mask
         if mask is not None:
             taken &= ~np.asarray(mask)[rows, cols].astype(bool)[..., None]
         require(

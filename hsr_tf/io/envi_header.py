@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
-from hsr_tf.io.nanometres import flags, nanometres, numbers
+from hsr_tf.io.nanometres import flags, nanometres, unit_factor, widths_nm
 from hsr_tf.io.own_record import record_to_text
 from hsr_tf.io.stream import CubeHeader
 
@@ -128,12 +128,10 @@ def wavelengths_of(header: EnviHeader) -> tuple[NDArray[Any] | None, NDArray[Any
     centres = header.listed("wavelength")
     found = None if centres is None else nanometres(centres, units, num_bands)
     widths = header.listed("fwhm")
-    if widths is None or found is None:
+    if widths is None or centres is None or found is None:
         return found, None
-    if (units or "").strip().lower() in ("", "unknown"):  # the widths are in the unit of the centres
-        told = numbers(centres, num_bands)
-        units = "nm" if told is not None and np.array_equal(found, told) else "um"
-    return found, nanometres(widths, units, num_bands)
+    factor = unit_factor(units, float(np.max(np.asarray(centres, np.float64))))
+    return found, widths_nm(widths, None, num_bands, centre_factor=factor)
 
 
 def good_bands_of(header: EnviHeader) -> NDArray[np.bool_] | None:

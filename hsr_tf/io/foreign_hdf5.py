@@ -10,14 +10,14 @@ them; the other two are rows and columns in this order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.io.nanometres import nanometres, numbers
+from hsr_tf.io.nanometres import is_unknown, nanometres, numbers, unit_factor, widths_nm
 
 WAVELENGTH_NAMES = (
     "wavelength", "wavelengths", "center_wavelength", "centre_wavelength", "central_wavelength",
@@ -61,31 +61,47 @@ def foreign_facts(
         listed: 1-D data sets by the last part of their names in lower case, each with its units.
     """
     low = {name.lower(): value for name, value in attributes.items()}
-    centres, band_axis = _lengths(shape, low, listed, WAVELENGTH_NAMES)
-    widths, _ = _lengths(shape, low, listed, WIDTH_NAMES)
-    if widths is not None and (centres is None or widths.size != centres.size):
-        widths = None
+    centres, band_axis, factor = _centres(shape, low, listed)
+    widths = None if centres is None else _widths(centres.size, low, listed, factor)
     gain, offset, level = _law(low)
     return ForeignFacts(_layout(shape, low, band_axis), centres, widths, gain, offset, level, _nodata(low))
 
 
-def _lengths(
-    shape: tuple[int, ...],
+def _centres(
+    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
+) -> tuple[NDArray[np.float64] | None, int | None, float | None]:
+    """Wavelengths in nanometres, the only axis that is as long as their list, nanometres in their unit."""
+    for values, units in _candidates(WAVELENGTH_NAMES, attributes, listed):
+        count = np.size(values)
+        if count and count in shape:
+            found = nanometres(values, units, int(count))
+            axes = [axis for axis, length in enumerate(shape) if length == count]
+            if found is not None:
+                factor = unit_factor(units, float(np.max(np.asarray(values, np.float64))))
+                return found, axes[0] if len(axes) == 1 else None, factor
+    return None, None, None
+
+
+def _widths(
+    count: int,
     attributes: Mapping[str, Any],
     listed: Mapping[str, tuple[Any, str | None]],
-    names: tuple[str, ...],
-) -> tuple[NDArray[np.float64] | None, int | None]:
-    """A list in nanometres, and the only axis that is as long as it."""
+    factor: float | None,
+) -> NDArray[np.float64] | None:
+    candidates = _candidates(WIDTH_NAMES, attributes, listed)
+    found = (widths_nm(values, units, count, centre_factor=factor) for values, units in candidates)
+    return next((widths for widths in found if widths is not None), None)
+
+
+def _candidates(
+    names: tuple[str, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
+) -> Iterator[tuple[Any, str | None]]:
+    """Lists of these names, each with its own unit, else the one that the attributes give for all."""
     units = next((str(attributes[name]) for name in UNIT_NAMES[:2] if name in attributes), None)
     for name in names:
-        for values, own in ((listed.get(name, (None, None))), (attributes.get(name), None)):
-            count = 0 if values is None else np.size(values)
-            if count and count in shape:
-                found = nanometres(values, own or units, int(count))
-                axes = [axis for axis, length in enumerate(shape) if length == count]
-                if found is not None:
-                    return found, axes[0] if len(axes) == 1 else None
-    return None, None
+        for values, own in (listed.get(name, (None, None)), (attributes.get(name), None)):
+            if values is not None:
+                yield values, units if is_unknown(own) else own
 
 
 def _layout(shape: tuple[int, ...], low: Mapping[str, Any], band_axis: int | None) -> str | None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,13 @@ from hsr_tf.io.crs import crs_object
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_tags, free_tags, written_band_tags, written_tags
 from hsr_tf.io.masking import storable_nodata
+from hsr_tf.io.nanometres import numbers
+from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, is_opacity, split_opacity
+from hsr_tf.io.opacity import REPORT as OPACITY
+from hsr_tf.io.orientation import REPORT as ORIENTED
+from hsr_tf.io.orientation import upright_source
 from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text
-from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, refuse_option
+from hsr_tf.io.source import BandSource, MaskReader, ReadRequest, decoded, decoding, refuse_option
 from hsr_tf.io.stream import CubeHeader, CubeWriter
 from hsr_tf.io.tiff import blocks_end, damage_raised
 from hsr_tf.scene import Scene
@@ -44,7 +49,8 @@ GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 LARGEST_BLOCK_BYTES = 2**30
 TILE, SMALLEST_TILE = 256, 16
 PALETTE = 3
-PICTURE_BANDS = (1, 3, 4)
+PICTURE_BANDS = (1, 3)
+ORIENTATION, MULTIPLIED_ALPHA = 274, 1
 
 
 def is_geographic(path: Path) -> bool:
@@ -70,10 +76,10 @@ def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     """
     refuse_option(path, "key", request.key, FORMAT)
     refuse_option(path, "layout", request.layout, FORMAT)
-    _require_readable(path)
+    first_page = _require_readable(path)
     with _reading(path) as dataset:
         with decoding(path, FORMAT), gdal_options():
-            source = _source(path, dataset)
+            source = _oriented(_source(path, dataset, first_page), first_page.orientation)
         yield source
 
 
@@ -127,8 +133,8 @@ class _GeotiffWriter:
             self.dataset.write(np.ascontiguousarray(np.moveaxis(values, -1, 0)), window=window)
 
 
-def _require_readable(path: Path) -> None:
-    """Refuse by tifffile what GDAL would crash on, or take all memory for."""
+def _require_readable(path: Path) -> _Told:
+    """Refuse by tifffile what GDAL would crash on, or take all memory for; what the first page says."""
     with decoding(path, FORMAT), damage_raised(), tifffile.TiffFile(path) as file:
         told = _told(file)
     if told.end > path.stat().st_size:
@@ -144,6 +150,7 @@ def _require_readable(path: Path) -> None:
         raise file_error(path, f"its blocks of {rows}x{cols} are beyond 1 GiB", "write it in tiles")
     if told.photometric == PALETTE:
         raise file_error(path, "its pixels are stored as a colour palette", "save it as gray or RGB")
+    return told
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,8 @@ class _Told:
     num_blocks: int
     photometric: int
     end: int
+    orientation: int
+    multiplied_alpha: bool
 
 
 def _told(file: tifffile.TiffFile) -> _Told:
@@ -174,6 +183,8 @@ def _told(file: tifffile.TiffFile) -> _Told:
         num_blocks=len(page.dataoffsets),
         photometric=int(page.photometric),
         end=max((blocks_end(one) for one in file.pages), default=0),
+        orientation=int(page.tags[ORIENTATION].value) if ORIENTATION in page.tags else 1,
+        multiplied_alpha=MULTIPLIED_ALPHA in map(int, page.extrasamples),
     )
 
 
@@ -189,25 +200,36 @@ def _reading(path: Path) -> Iterator[Any]:
         dataset.close()
 
 
-def _source(path: Path, dataset: Any) -> BandSource:
-    count, tags = dataset.count, band_tags(dataset)
+def _source(path: Path, dataset: Any, first_page: _Told) -> BandSource:
+    alpha = _opacity_band(dataset)
+    bands = [band for band in range(1, dataset.count + 1) if band != alpha]
+    count, tags = len(bands), band_tags(dataset, bands)
     record = record_from_text(dataset.tags().get(RECORD))
-    names = tuple(text or "" for text in dataset.descriptions)
+    names = tuple(dataset.descriptions[band - 1] or "" for band in bands)
     found = names if any(names) else None
-    dtype = _one_dtype(path, dataset)
-    level, gain, offset = _scaling(dataset, record, dtype)
+    dtype = _one_dtype(path, dataset, bands)
+    level, gain, offset = _scaling(dataset, bands, record, dtype)
     block = dataset.block_shapes[0]
     together = count if dataset.profile.get("interleave") == "pixel" else 1
+    read, read_mask, opacity = _part_reader(dataset), None, {}
+    if alpha is not None:
+        read, read_mask = split_opacity(
+            read, alpha - 1, num_bands=count, multiplied=first_page.multiplied_alpha
+        )
+        opacity = {OPACITY: FROM_ALPHA}
+    elif _has_mask(dataset):
+        read_mask, opacity = _mask_reader(dataset), {OPACITY: FROM_MASK}
     return BandSource(
         path=path,
         format=FORMAT,
         shape=(dataset.height, dataset.width, count),
         dtype=dtype,
-        read=decoded(path, FORMAT, _part_reader(dataset)),
+        read=decoded(path, FORMAT, read),
         white_level=level,
         wavelengths_nm=tags.wavelengths_nm,
-        metadata={**free_tags(dataset), **record.metadata},
+        metadata={**free_tags(dataset), **opacity, **record.metadata},
         name=record.name,
+        read_mask=read_mask,
         nodata=None if dataset.nodata is None else float(dataset.nodata),
         fwhm_nm=tags.fwhm_nm,
         band_names=agreed_names(found, record, count),
@@ -218,6 +240,45 @@ def _source(path: Path, dataset: Any) -> BandSource:
         chunks=(together, int(block[0]), int(block[1])),
         storage=_storage(dataset),
     )
+
+
+def _oriented(source: BandSource, orientation: int) -> BandSource:
+    """Rows and columns upright; as they are stored where a grid places them, which counts them so."""
+    if source.georeference is None:
+        return upright_source(source, orientation)
+    if orientation == 1:
+        return source
+    line = f"{orientation} in the file, not applied: the grid places rows and columns as they are stored"
+    return replace(source, metadata={**source.metadata, ORIENTED: line})
+
+
+def _opacity_band(dataset: Any) -> int | None:
+    """The number, from 1, of the band that holds opacity; None where there is none."""
+    from rasterio.enums import ColorInterp
+
+    for band, kind in enumerate(dataset.colorinterp, start=1):
+        if kind == ColorInterp.alpha and dataset.count > 1:
+            tags = (dataset.tags(band), dataset.tags(band, ns="IMAGERY"))
+            has_wavelength = any("wavelength" in name.lower() for one in tags for name in one)
+            if is_opacity(dataset.descriptions[band - 1], has_wavelength=has_wavelength):
+                return band
+    return None
+
+
+def _has_mask(dataset: Any) -> bool:
+    """Whether the file holds a mask of its own, beside its values and its nodata value."""
+    from rasterio.enums import MaskFlags
+
+    flags = dataset.mask_flag_enums[0]
+    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
+
+
+def _mask_reader(dataset: Any) -> MaskReader:
+    def read(rows: slice, cols: slice) -> NDArray[np.bool_]:
+        with gdal_options():
+            return np.asarray(dataset.read_masks(1, window=_window(rows, cols, dataset)) == 0)
+
+    return read
 
 
 def _storage(dataset: Any) -> str:
@@ -231,23 +292,32 @@ def _storage(dataset: Any) -> str:
     return ", ".join(words)
 
 
-def _one_dtype(path: Path, dataset: Any) -> np.dtype[Any]:
-    kinds = set(dataset.dtypes)
+def _one_dtype(path: Path, dataset: Any, bands: list[int]) -> np.dtype[Any]:
+    kinds = {dataset.dtypes[band - 1] for band in bands}
     if len(kinds) != 1:
         raise file_error(path, f"its bands are of different types ({', '.join(sorted(kinds))})", "unite them")
     return np.dtype(kinds.pop())
 
 
-def _scaling(dataset: Any, record: OwnRecord, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
+def _scaling(
+    dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]
+) -> tuple[float | None, Any, Any]:
     """White level, gain and offset; a white level is believed as long as the scale still is one over it."""
-    scales, offsets = np.asarray(dataset.scales, np.float64), np.asarray(dataset.offsets, np.float64)
+    kept = np.asarray(bands) - 1
+    scales, offsets = (np.asarray(each, np.float64)[kept] for each in (dataset.scales, dataset.offsets))
     level = record.white_level
     if level is not None and dtype.kind in "ui" and not offsets.any() and bool((scales == 1 / level).all()):
         return level, None, 0.0
     if bool((scales == 1).all()) and not offsets.any():
-        return None, None, 0.0
+        return _level_of_bits(dataset), None, 0.0
     usable = bool(np.isfinite(scales).all() and np.isfinite(offsets).all() and scales.all())
     return (None, scales, offsets) if usable else (None, None, 0.0)
+
+
+def _level_of_bits(dataset: Any) -> float | None:
+    """The largest value of fewer bits than the type has, where the file says so."""
+    bits = numbers(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"), 1)
+    return float(2 ** int(bits[0]) - 1) if bits is not None and 1 < bits[0] < 16 else None
 
 
 def _grid(dataset: Any) -> Georeference | None:

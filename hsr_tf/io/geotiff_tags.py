@@ -10,14 +10,14 @@ record of what GDAL has no field for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.io.nanometres import flags, nanometres
+from hsr_tf.io.nanometres import flags, nanometres, unit_factor, unit_in_name, widths_nm
 from hsr_tf.io.own_record import record_to_text
 from hsr_tf.io.stream import CubeHeader
 
@@ -29,6 +29,8 @@ BAD_KEYS = ("bbl", "bad_band_multiplier")
 OF_THE_BANDS = {*WAVELENGTH_KEYS, *WIDTH_KEYS, *UNIT_KEYS, *BAD_KEYS, RECORD.lower(), "area_or_point"}
 BAND_LABEL = re.compile(r"band_\d+")
 Tags = Mapping[str, str]
+_List = tuple[list[str], str | None]
+_Lists = Callable[[tuple[str, ...]], _List | None]
 
 
 @dataclass(frozen=True)
@@ -40,25 +42,22 @@ class BandTags:
     good_bands: NDArray[np.bool_] | None
 
 
-def band_tags(dataset: Any) -> BandTags:
-    """Wavelengths, widths and the bad-band list of an open rasterio data set."""
-    count = dataset.count
-    bands = [_lower(dataset.tags(band)) for band in range(1, count + 1)]
-    imagery = [_lower(dataset.tags(band, ns="IMAGERY")) for band in range(1, count + 1)]
+def band_tags(dataset: Any, bands: Sequence[int]) -> BandTags:
+    """Wavelengths, widths and the bad-band list of these bands (from 1) of an open rasterio data set."""
+    count = len(bands)
+    own = [_lower(dataset.tags(band)) for band in bands]
+    imagery = [_lower(dataset.tags(band, ns="IMAGERY")) for band in bands]
     whole = [_lower(dataset.tags()), _lower(dataset.tags(ns="ENVI"))]
-    centres = _lengths(bands, WAVELENGTH_KEYS, count)
-    if centres is None:
-        centres = nanometres(_column(imagery, ("central_wavelength_um",)), "um", count)
-    widths = _lengths(bands, WIDTH_KEYS, count)
-    if widths is None:
-        widths = nanometres(_column(imagery, ("fwhm_um",)), "um", count)
+    places: list[_Lists] = [lambda keys: _one_a_band(own, keys), lambda keys: _in_micrometres(imagery, keys)]
+    places += [lambda keys, tags=tags: _listed(tags, keys) for tags in whole]  # type: ignore[misc]
+    centres, factor = _centres(places, count)
+    found = (
+        widths_nm(texts, units, count, centre_factor=factor) for texts, units in _found(places, WIDTH_KEYS)
+    )
+    widths = next((one for one in found if one is not None), None)
+    good = flags(_column(own, BAD_KEYS), count)
     for tags in whole:
-        units = _first(tags, UNIT_KEYS)
-        centres = _or(centres, lambda t=tags, u=units: _listed_lengths(t, WAVELENGTH_KEYS, u, count))
-        widths = _or(widths, lambda t=tags, u=units: _listed_lengths(t, WIDTH_KEYS, u, count))
-    good = flags(_column(bands, BAD_KEYS), count)
-    for tags in whole:
-        good = _or(good, lambda t=tags: flags(_words(_first(t, BAD_KEYS)), count))
+        good = flags(_words(_first(tags, BAD_KEYS)), count) if good is None else good
     return BandTags(centres, widths, good)
 
 
@@ -90,8 +89,17 @@ def written_band_tags(header: CubeHeader) -> Iterator[tuple[int, dict[str, str],
         yield index + 1, own, imagery
 
 
-def _or(found: Any, other: Any) -> Any:
-    return other() if found is None else found
+def _centres(places: list[_Lists], count: int) -> tuple[NDArray[np.float64] | None, float | None]:
+    """Wavelengths in nanometres from the first place that has them, and nanometres in their unit."""
+    for texts, units in _found(places, WAVELENGTH_KEYS):
+        centres = nanometres(texts, units, count)
+        if centres is not None:
+            return centres, unit_factor(units, float(np.max(np.asarray(texts, np.float64))))
+    return None, None
+
+
+def _found(places: list[_Lists], keys: tuple[str, ...]) -> Iterator[_List]:
+    return (found for place in places if (found := place(keys)) is not None)
 
 
 def _lower(tags: Tags) -> dict[str, str]:
@@ -107,20 +115,27 @@ def _column(bands: list[dict[str, str]], keys: tuple[str, ...]) -> list[str] | N
     return [text for text in found if text is not None] if all(text is not None for text in found) else None
 
 
-def _lengths(bands: list[dict[str, str]], keys: tuple[str, ...], count: int) -> NDArray[np.float64] | None:
-    texts = _column(bands, keys)
-    if texts is None:
-        return None
-    units = {_first(tags, UNIT_KEYS) for tags in bands}
-    return nanometres(texts, next(iter(units)), count) if len(units) == 1 else None
+def _one_a_band(bands: list[dict[str, str]], keys: tuple[str, ...]) -> _List | None:
+    """A value of each band, with the unit that all bands give."""
+    texts, units = _column(bands, keys), {_first(tags, UNIT_KEYS) for tags in bands}
+    return (texts, _named_unit(bands[0], keys, next(iter(units)))) if texts and len(units) == 1 else None
+
+
+def _in_micrometres(bands: list[dict[str, str]], keys: tuple[str, ...]) -> _List | None:
+    """A value of each band in the IMAGERY domain of GDAL, which is in micrometres."""
+    texts = _column(bands, ("central_wavelength_um" if keys is WAVELENGTH_KEYS else "fwhm_um",))
+    return (texts, "um") if texts else None
+
+
+def _listed(tags: Tags, keys: tuple[str, ...]) -> _List | None:
+    """A list over all bands in one text."""
+    words = _words(_first(tags, keys))
+    return None if words is None else (words, _named_unit(tags, keys, _first(tags, UNIT_KEYS)))
+
+
+def _named_unit(tags: Tags, keys: tuple[str, ...], units: str | None) -> str | None:
+    return unit_in_name(next((key for key in keys if key in tags), ""), units)
 
 
 def _words(text: str | None) -> list[str] | None:
     return None if text is None else [word for word in re.split(r"[,\s{}]+", text[:1_000_000]) if word]
-
-
-def _listed_lengths(
-    tags: Tags, keys: tuple[str, ...], units: str | None, count: int
-) -> NDArray[np.float64] | None:
-    words = _words(_first(tags, keys))
-    return None if words is None else nanometres(words, units, count)

@@ -30,6 +30,7 @@ NANOMETRES = {
     "metre": 1e9,
     "angstrom": 0.1,
 }
+NANOMETRE_SUFFIX = "_nm"
 UNKNOWN = ("", "unknown", "undefined", "none")
 SHORTEST_NM = 100.0
 
@@ -56,10 +57,52 @@ def nanometres(values: Any, units: str | None, count: int) -> NDArray[np.float64
     return None if factor is None else found * factor
 
 
+def widths_nm(
+    values: Any, units: str | None, count: int, *, centre_factor: float | None
+) -> NDArray[np.float64] | None:
+    """`count` widths of bands in nanometres; without a unit of their own they have that of the wavelengths.
+
+    Args:
+        values: the widths, as text or numbers.
+        units: their own unit, or None.
+        count: the number of bands.
+        centre_factor: nanometres in the unit of the wavelengths; None where there are no wavelengths, and
+            then widths without a unit are unknown: 5 may be nanometres or, of a thermal band, micrometres.
+    """
+    found = numbers(values, count)
+    if found is None or not bool((found > 0).all()):
+        return None
+    factor = centre_factor if is_unknown(units) else unit_factor(units, float(found.max()))
+    return None if factor is None else found * factor
+
+
+def is_unknown(units: str | None) -> bool:
+    """Whether a text says nothing about a unit."""
+    return (units or "").strip().lower() in UNKNOWN
+
+
+def unit_in_name(name: str, units: str | None) -> str | None:
+    """The unit, or nanometres where none is given and the name of the list ends in _nm."""
+    return "nm" if is_unknown(units) and name.lower().endswith(NANOMETRE_SUFFIX) else units
+
+
+def doubtful_widths(wavelengths_nm: Any, fwhm_nm: Any) -> str:
+    """A sentence where bands are wider than the whole range of wavelengths; "" where all is well.
+
+    A file with another unit for widths than it states gives such widths.
+    """
+    if wavelengths_nm is None or fwhm_nm is None or np.size(wavelengths_nm) < 2:
+        return ""
+    span, width = float(np.ptp(wavelengths_nm)), float(np.median(fwhm_nm))
+    if width <= span:
+        return ""
+    return f"bands of {width:g} nm (FWHM) are wider than the {span:g} nm that all bands span: check the unit"
+
+
 def unit_factor(units: str | None, largest: float) -> float | None:
     """Nanometres a unit; guessed from the largest value where the unit is not told; None for other units."""
     word = (units or "").strip().lower()
-    if word in UNKNOWN:
+    if is_unknown(units):
         return 1.0 if largest >= SHORTEST_NM else 1e3
     return NANOMETRES.get(word, NANOMETRES.get(word.removesuffix("s")))
 

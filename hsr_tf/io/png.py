@@ -1,18 +1,15 @@
 """PNG pictures with all their bits: 8 and 16 bit, 1 to 4 channels.
 
 Pillow reads 16-bit colour as 8-bit, so imagecodecs (libpng) decodes, and the header is read here first.
-Read: channels as the file has them (gray 1, gray and alpha 2, RGB 3, RGB and alpha 4), divided by 255 or
-65535.
-Written: 16 bits, clipped to [0, 1], with a warning when something was cut off; pixels without data become
-0.
+Decoded: channels as the file has them (gray 1, gray and alpha 2, RGB 3, RGB and alpha 4).
+Written: 1 or 3 bands of 16 bits, clipped to [0, 1], with a warning when something was cut off; pixels without
+data become fully transparent black. A fourth band is refused: readers would take it for opacity.
 """
 
 from __future__ import annotations
 
 import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +20,14 @@ from numpy.typing import NDArray
 
 from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
-from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_option, require_room
+from hsr_tf.io.source import decoding
 from hsr_tf.scene import Scene
 
 FORMAT = "PNG"
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 END = b"IEND\xaeB`\x82"
 NUM_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
-PICTURE_CHANNELS = (1, 3, 4)
+PICTURE_CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True)
@@ -42,39 +39,15 @@ class PngHeader:
     dtype: np.dtype[Any]
 
 
-@contextmanager
-def open_png(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    """Open a PNG picture as a source of bands.
-
-    Raises:
-        OSError: a damaged file, a picture beyond the size limit.
-        ValueError: a key or layout, which mean nothing here.
-    """
-    refuse_option(path, "key", request.key, FORMAT)
-    refuse_option(path, "layout", request.layout, FORMAT)
-    header = read_png_header(path)
-    shape = (*header.size, header.num_channels)
-    require_room(path, shape, header.dtype, request)
-    picture = decode_png(path)
-    yield BandSource(
-        path=path,
-        format=FORMAT,
-        shape=(*header.size, picture.shape[2]),
-        dtype=picture.dtype,
-        read=lambda bands, rows, cols: np.moveaxis(picture[rows, cols, bands], -1, 0),
-        in_memory=True,
-    )
-
-
 def write_png(scene: Scene, path: Path) -> None:
-    """Write a scene of 1, 3 or 4 bands as a 16-bit picture; see the head of this file.
+    """Write a scene of 1 or 3 bands as a 16-bit picture; see the head of this file.
 
     Raises:
         ValueError: another number of bands.
         OSError: the disk is full or the place cannot be written; an older file stays as it was.
     """
     require_picture(scene, path)
-    values = to_uint16(scene.cube, scene.nodata_mask)
+    values = with_opacity(to_uint16(scene.cube, scene.nodata_mask), scene.nodata_mask)
     with replacing_file(path) as temporary:
         temporary.write_bytes(encode_png(values))
 
@@ -128,12 +101,20 @@ def to_uint16(values: NDArray[np.float32], nodata_mask: NDArray[np.bool_] | None
     return np.rint(np.clip(kept, 0, 1) * np.float32(65535)).astype(np.uint16)
 
 
+def with_opacity(values: NDArray[np.uint16], nodata_mask: NDArray[np.bool_] | None) -> NDArray[np.uint16]:
+    """(H, W, C) with an alpha channel that is 0 where there is no data; unchanged without such pixels."""
+    if nodata_mask is None or not nodata_mask.any():
+        return values
+    alpha = np.where(nodata_mask, np.uint16(0), np.uint16(65535))[..., None]
+    return np.concatenate([values, alpha], axis=-1)
+
+
 def require_picture(scene: Scene, path: Path) -> None:
     """Refuse scenes that are no gray or colour picture."""
     require(
         scene.num_bands in PICTURE_CHANNELS,
         "scene",
-        expected=f"1, 3 or 4 bands for a {path.suffix} picture",
+        expected=f"1 or 3 bands for a {path.suffix} picture",
         received=f"{scene.num_bands} bands",
         remedy="save it as .h5, .mat, .npz or a folder of PNG files",
     )

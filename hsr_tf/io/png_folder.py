@@ -55,6 +55,7 @@ def open_png_folder(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         read=lambda bands, rows, cols: np.stack(
             [_widened(gray_png(file)[rows, cols], dtype) for file in files[bands]]
         ),
+        white_level=float(np.iinfo(dtype).max),
         wavelengths_nm=_wavelengths(path, files),
         name=path.resolve().name,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.georeference import Georeference
+from hsr_tf.io.white_level import WhiteLevel, guessed_level, level_in_metadata
 from hsr_tf.memory import GIB
 from hsr_tf.scene import Scene
 
 BANDS_AT_ONCE = 16
+MOST_SAMPLED, SAMPLED_BANDS, PATCH = 2**22, 8, 128
 LARGEST_RATIO, ROOM_BYTES = 20_000, 2**26
 PartReader = Callable[[slice, slice, slice], NDArray[Any]]
+MaskReader = Callable[[slice, slice], NDArray[np.bool_]]
 EVERYTHING = slice(None)
 
 
@@ -32,6 +36,7 @@ class ReadRequest:
         key: the array to read where a file holds several.
         layout: order of its axes, e.g. "band,row,col".
         white_level: stored value that stands for 1.0.
+        wavelengths_nm: centre of each band in nanometres, (C,).
         max_gib: refuse cubes whose float32 form takes more than so many GiB.
         in_parts: parts are read, so that a cube takes memory only as it is stored, and only in a format that
             can but be read at once; `max_gib` counts for these.
@@ -40,6 +45,7 @@ class ReadRequest:
     key: str | None = None
     layout: str | None = None
     white_level: float | None = None
+    wavelengths_nm: NDArray[Any] | None = None
     max_gib: float = 16.0
     in_parts: bool = False
 
@@ -59,6 +65,8 @@ class BandSource:
         metadata: everything else that the file tells.
         name: name of the scene; the stem of the file when empty.
         nodata_mask: (H, W), True where there is no data, where the file holds a mask, else None.
+        read_mask: `read_mask(rows, cols)` gives (rows, columns), True where there is no data, of a file whose
+            mask is read in parts (opacity, a mask inside a TIFF), else None; the nodata value counts as well.
         nodata: the stored value of pixels without data, or None; the mask is then found from the values.
         fwhm_nm: full width at half maximum of each band, (C,), or None.
         band_names: one for each band, or None.
@@ -81,6 +89,7 @@ class BandSource:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     nodata_mask: NDArray[Any] | None = None
+    read_mask: MaskReader | None = None
     nodata: float | None = None
     fwhm_nm: NDArray[Any] | None = None
     band_names: tuple[str, ...] | None = None
@@ -99,15 +108,22 @@ class Scaling:
 
     Args:
         level: what stored values are divided by, or None.
-        origin: where that comes from: "argument", "file", "largest uint16", or "".
+        origin: where that comes from: "argument", "file", "guessed", "largest uint8", or "".
         gain: (C,) or a number, where the file has a law of its own, else None.
         offset: (C,) or a number, of that law.
+        largest: the largest value seen, where the level is a guess, else None.
     """
 
     level: float | None
     origin: str
     gain: NDArray[Any] | None = None
     offset: NDArray[Any] | None = None
+    largest: float | None = None
+
+    @property
+    def white_level(self) -> WhiteLevel:
+        """The level with its origin."""
+        return WhiteLevel(self.level, self.origin, self.largest)
 
     def into(self, out: NDArray[np.float32], stored: NDArray[Any], bands: slice = EVERYTHING) -> None:
         """Write the scaled values of these bands, last axis of both arrays, into `out`."""
@@ -126,7 +142,8 @@ def scaling_of(source: BandSource, given: float | None) -> Scaling:
             np.broadcast_to(np.asarray(x, np.float64), shape) for x in (source.gain, source.offset)
         )
         return Scaling(None, "file", gain, offset)
-    return Scaling(*effective_white_level(source, given))
+    white = effective_white_level(source, given)
+    return Scaling(white.level, white.origin, largest=white.largest)
 
 
 def without_data(source: BandSource, stored: NDArray[Any], bands: slice) -> NDArray[np.bool_] | None:
@@ -151,6 +168,13 @@ def joined_mask(source: BandSource, found: NDArray[np.bool_]) -> NDArray[np.bool
     return np.asarray(found[alive].any(axis=0) if alive.any() else np.ones(found.shape[1:], bool))
 
 
+def stored_mask(source: BandSource, rows: slice, cols: slice) -> NDArray[np.bool_] | None:
+    """(h, w) without data as the file's own mask says, the nodata value aside; None where it has no mask."""
+    if source.nodata_mask is not None:
+        return np.asarray(source.nodata_mask)[rows, cols].astype(bool)
+    return None if source.read_mask is None else source.read_mask(rows, cols)
+
+
 def to_scene(source: BandSource, request: ReadRequest) -> Scene:
     """Read a cube block by block into one float32 array, scaled, nothing clipped."""
     require_real(source.path, source.dtype)
@@ -163,9 +187,13 @@ def to_scene(source: BandSource, request: ReadRequest) -> Scene:
         scaling.into(cube[..., part], np.moveaxis(stored, 0, -1), part)
         holes.append(without_data(source, stored, part))
     mask = source.nodata_mask
-    if mask is None and source.nodata is not None:
-        mask = joined_mask(source, np.concatenate([hole for hole in holes if hole is not None]))
-        cube[mask] = 0
+    if mask is None:
+        mask = stored_mask(source, EVERYTHING, EVERYTHING)
+        if source.nodata is not None:
+            hole = joined_mask(source, np.concatenate([hole for hole in holes if hole is not None]))
+            mask = hole if mask is None else hole | mask
+        if mask is not None:
+            cube[mask] = 0
     return _scene(source, cube, mask, scaling)
 
 
@@ -173,6 +201,8 @@ def _scene(source: BandSource, cube: NDArray[np.float32], mask: Any, scaling: Sc
     metadata = {"source": source.path.name, **source.metadata}
     if scaling.level is not None:
         metadata |= {"white_level": scaling.level, "white_level_origin": scaling.origin}
+    if scaling.largest is not None:
+        metadata["white_level_sample"] = scaling.largest
     try:
         return Scene(
             cube=cube,
@@ -197,21 +227,89 @@ def each_block(source: BandSource) -> Iterator[tuple[int, NDArray[Any]]]:
         yield start, source.read(slice(start, min(start + BANDS_AT_ONCE, num_bands)), EVERYTHING, EVERYTHING)
 
 
-def effective_white_level(source: BandSource, given: float | None) -> tuple[float | None, str]:
-    """The number that stored values are divided by, or None, and where it comes from.
+def with_wavelengths(source: BandSource, wavelengths_nm: NDArray[Any] | None) -> BandSource:
+    """The source with the wavelengths that the caller gives, if any.
 
-    The caller's comes first. Floating-point values are taken as they are; integers are divided by the white
-    level in the file, or else by the largest value of their type.
+    Raises:
+        ValueError: another number of them than of bands.
+
+    Warns:
+        UserWarning: the file has others of its own.
+    """
+    if wavelengths_nm is None:
+        return source
+    num_bands, own = source.shape[2], source.wavelengths_nm
+    require(
+        len(wavelengths_nm) == num_bands,
+        "wavelengths",
+        expected=f"one for each of the {num_bands} bands of {source.path.name}",
+        received=str(len(wavelengths_nm)),
+        remedy="give as many as the cube has bands",
+    )
+    if own is not None and not np.allclose(own, wavelengths_nm, rtol=0, atol=1e-6):
+        span = f"{np.min(own):g} to {np.max(own):g} nm"
+        message = f"{source.path.name}: its own wavelengths ({span}) are replaced by the given ones"
+        warnings.warn(message, stacklevel=2)
+    return replace(source, wavelengths_nm=np.asarray(wavelengths_nm, np.float64))
+
+
+def effective_white_level(source: BandSource, given: float | None) -> WhiteLevel:
+    """The white level of a source: the caller's, else the file's, else a guess.
+
+    Floating-point values are taken as they are unless the caller gives a level. Integers of 8 bits are
+    divided by the largest value of their type.
+
+    Raises:
+        ValueError: a given level that is no positive number.
     """
     if given is not None:
         usable = bool(np.isfinite(given)) and given > 0
         require(usable, "white_level", expected="a positive number", received=given, remedy="give e.g. 4095")
-        return float(given), "argument"
+        return WhiteLevel(float(given), "argument")
     if source.dtype.kind == "f":
-        return None, ""
-    if source.white_level is not None:
-        return source.white_level, "file"
-    return float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}"
+        return WhiteLevel(None)
+    recorded = source.white_level or level_in_metadata(source.metadata)
+    if recorded is not None:
+        return WhiteLevel(recorded, "file")
+    if source.dtype.itemsize == 1:
+        return WhiteLevel(float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}")
+    return guessed_level(sample(source), source.dtype)
+
+
+def sample(source: BandSource) -> NDArray[Any]:
+    """Stored values of pixels with data, (n,): all of a small cube, patches of some bands of a larger one."""
+    parts = [np.empty(0, source.dtype)]
+    for bands, rows, cols in _places(source):
+        stored = source.read(bands, rows, cols)
+        kept = np.ones(stored.shape, bool) if source.nodata is None else stored != source.nodata
+        mask = stored_mask(source, rows, cols)
+        if mask is not None:
+            kept &= ~mask
+        parts.append(stored[kept])
+    return np.concatenate(parts)
+
+
+def _places(source: BandSource) -> Iterator[tuple[slice, slice, slice]]:
+    height, width, num_bands = source.shape
+    bands = np.arange(num_bands)
+    good = source.good_bands
+    if good is not None and np.any(good):
+        bands = bands[np.asarray(good).astype(bool)]
+    if height * width * num_bands > MOST_SAMPLED:
+        bands = bands[np.unique(np.linspace(0, len(bands) - 1, SAMPLED_BANDS).astype(int))]
+        windows = [(row, col) for row in _patches(height) for col in _patches(width)]
+    else:
+        windows = [(slice(0, height), slice(0, width))]
+    for band in bands.tolist():
+        for rows, cols in windows:
+            yield slice(band, band + 1), rows, cols
+
+
+def _patches(length: int) -> list[slice]:
+    """Three patches along an axis, evenly placed."""
+    size = min(PATCH, length)
+    starts = np.unique(np.linspace(0, length - size, 3).astype(int)).tolist()
+    return [slice(start, start + size) for start in starts]
 
 
 def scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:

@@ -8,6 +8,7 @@ can be written in any order; the file appears when the block ends without error,
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,11 +20,14 @@ from hsr_tf.io.source import (
     EVERYTHING,
     BandSource,
     ReadRequest,
+    Scaling,
     joined_mask,
     require_real,
     scaling_of,
+    stored_mask,
     without_data,
 )
+from hsr_tf.io.white_level import WhiteLevel
 from hsr_tf.scene import Scene
 
 
@@ -78,6 +82,17 @@ class CubeReader:
         self._scaling = scaling_of(source, request.white_level)
 
     @property
+    def white_level(self) -> WhiteLevel:
+        """What stored values are divided by, and where that comes from."""
+        return self._scaling.white_level
+
+    def scaled_by(self, level: WhiteLevel) -> CubeReader:
+        """The same open cube with another white level."""
+        other = copy(self)
+        other._scaling = Scaling(level.level, level.origin, largest=level.largest)
+        return other
+
+    @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
         return self.source.shape
@@ -98,14 +113,21 @@ class CubeReader:
         stored = self.source.read(EVERYTHING, rows, cols)
         part = np.empty((*stored.shape[1:], stored.shape[0]), dtype=np.float32)
         self._scaling.into(part, np.moveaxis(stored, 0, -1))
+        mask = stored_mask(self.source, rows, cols)
         if self.source.nodata_mask is not None:
-            return part, np.asarray(self.source.nodata_mask)[rows, cols].astype(bool)
+            return part, mask
         holes = without_data(self.source, stored, EVERYTHING)
-        if holes is None:
-            return part, None
-        mask = joined_mask(self.source, holes)
-        part[mask] = 0
+        if holes is not None:
+            hole = joined_mask(self.source, holes)
+            mask = hole if mask is None else hole | mask
+        if mask is not None:
+            part[mask] = 0
         return part, mask
+
+    def mask(self) -> NDArray[np.bool_] | None:
+        """(H, W), True where the file's own mask says that there is no data; None where it marks no pixel."""
+        mask = stored_mask(self.source, EVERYTHING, EVERYTHING)
+        return mask if mask is not None and mask.any() else None
 
 
 class CubeWriter(Protocol):

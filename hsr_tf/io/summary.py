@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.georeference import Georeference
-from hsr_tf.io.source import BandSource, require_plausible, require_real, require_size, scaling_of
+from hsr_tf.io.nanometres import doubtful_widths
+from hsr_tf.io.source import (
+    EVERYTHING,
+    BandSource,
+    require_plausible,
+    require_real,
+    require_size,
+    scaling_of,
+    stored_mask,
+)
 
 WINDOW_BYTES = 4 * 2**20
 
@@ -28,13 +37,15 @@ class FileSummary:
         dtype: type of the stored values.
         wavelengths_nm: shortest and longest in nanometres, or None.
         white_level: what stored values are divided by, or None when they are taken as they are.
-        white_level_origin: "file", "argument", "largest uint16", or "" without a white level.
+        white_level_origin: "file", "argument", "guessed", "largest uint8", or "" without a white level.
         minimum, maximum, mean: of the finite values as `load` would give them, pixels without data left out;
             NaN when there is none.
         num_not_finite: NaN and infinite values among the pixels with data; `load` refuses a file with any.
         num_nodata: pixels without data.
         metadata: everything else that the file tells.
         fwhm_nm: narrowest and widest in nanometres, or None.
+        doubts: what looks wrong in the header, one sentence each.
+        white_level_sample: the largest value that a guess of the white level is based on, else NaN.
         band_names: first and last, or None.
         num_bad_bands: of the bad-band list, or None without one.
         nodata: stored value of pixels without data, or None.
@@ -66,6 +77,8 @@ class FileSummary:
     storage: str = ""
     chunks: tuple[int, int, int] | None = None
     has_gain: bool = False
+    doubts: tuple[str, ...] = ()
+    white_level_sample: float = np.nan
 
 
 @dataclass
@@ -92,16 +105,21 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
     require_size(source.path, source.shape, np.inf)
     require_plausible(source)
     scaling = scaling_of(source, white_level)
-    mask = None if source.nodata_mask is None else np.asarray(source.nodata_mask).astype(bool)
+    mask = stored_mask(source, EVERYTHING, EVERYTHING)
+    by_value = source.nodata is not None and source.nodata_mask is None
     found, holes = _Statistics(), _Holes(source)
     for bands, rows, cols in windows(source):
         stored = source.read(bands, rows, cols)
         for index, band in enumerate(stored, bands.start):
             scaled = np.empty((*band.shape, 1), dtype=np.float32)
             scaling.into(scaled, band[..., None], slice(index, index + 1))
-            here = holes.add(index, band, (rows, cols)) if mask is None else mask[rows, cols]
+            here = holes.add(index, band, (rows, cols)) if by_value else None
+            if mask is not None:
+                here = mask[rows, cols] if here is None else here | mask[rows, cols]
             found.add(scaled if here is None else scaled[~here])
-    mask = holes.joined() if mask is None else mask
+    if by_value:
+        hole = holes.joined()
+        mask = hole if mask is None or hole is None else hole | mask
     return FileSummary(
         path=source.path,
         format=source.format,
@@ -127,6 +145,8 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
         storage=source.storage,
         chunks=source.chunks,
         has_gain=scaling.gain is not None,
+        white_level_sample=np.nan if scaling.largest is None else scaling.largest,
+        doubts=tuple(line for line in (doubtful_widths(source.wavelengths_nm, source.fwhm_nm),) if line),
     )
 
 

@@ -1,9 +1,13 @@
 """TIFF pictures and cubes: 8, 16 and 32-bit integers and floating point, one page or one page a band.
 
-Read: one page gives its channels as they are (alpha included), several pages of one size give one band
-each; a layout given by the caller overrides the order that the file declares. Integers are divided by the
-largest value of their type, floating-point values are taken as they are.
-Written: 1, 3 or 4 bands, 16 bits, clipped to [0, 1] with a warning; pixels without data become 0.
+Read: one page gives its channels, several pages of one size give one band each; a layout given by the caller
+overrides the order that the file declares. An alpha channel and a transparency mask become the mask of pixels
+without data, and an orientation tag is applied. A picture of a palette or with white as zero is left to
+`hsr_tf.io.tiff_picture`. Integers are divided by their white level (`hsr_tf.io.white_level`),
+floating-point values are taken as they are.
+Written: 1 or 3 bands, 16 bits, clipped to [0, 1] with a warning; pixels without data become
+transparent black.
+TIFF 6.0, section 18 (extra samples), tags NewSubfileType and Orientation.
 """
 
 from __future__ import annotations
@@ -21,9 +25,13 @@ from numpy.typing import NDArray
 from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error
 from hsr_tf.io.arrays import band_reader
-from hsr_tf.io.png import require_picture, to_uint16
+from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, split_opacity
+from hsr_tf.io.opacity import REPORT as OPACITY
+from hsr_tf.io.orientation import upright_source
+from hsr_tf.io.png import require_picture, to_uint16, with_opacity
 from hsr_tf.io.source import (
     BandSource,
+    MaskReader,
     ReadRequest,
     decoded,
     decoding,
@@ -35,7 +43,15 @@ from hsr_tf.scene import Scene
 
 FORMAT = "TIFF"
 DAMAGE = ("invalid page offset", "invalid value offset", "failed to reshape", "corrupted", "missing data")
-UNUSABLE = {0: "white as zero", 3: "a colour palette"}
+LOOKED_UP = (0, 3)  # white as zero, a colour palette
+MULTIPLIED_ALPHA, ALPHA, ORIENTATION = 1, (1, 2), 274
+SOFTWARE, FULL_RANGE = "hsr_tf", 65535.0
+
+
+def needs_colours(path: Path) -> bool:
+    """Whether the stored values are not the colours: a palette, or white as zero."""
+    with decoding(path, FORMAT), damage_raised(), tifffile.TiffFile(path) as file:
+        return len(file.pages) > 0 and int(file.pages[0].photometric) in LOOKED_UP
 
 
 @contextmanager
@@ -43,7 +59,7 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     """Open a TIFF file as a source of bands; pages are read a few at a time where each is a band.
 
     Raises:
-        OSError: a damaged file, pages of different sizes, a palette, a picture beyond the size limit.
+        OSError: a damaged file, pages of different sizes, a picture beyond the size limit.
         ValueError: a key, which means nothing here; a layout that does not name the three axes.
     """
     refuse_option(path, "key", request.key, FORMAT)
@@ -51,7 +67,8 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         file = tifffile.TiffFile(path)
     with file:
         with decoding(path, FORMAT), damage_raised():
-            num_pages, series = len(file.pages), [one for one in file.series if not one.keyframe.is_reduced]
+            num_pages = sum(not page.is_mask for page in file.pages)
+            series = [one for one in file.series if not (one.keyframe.is_reduced or one.keyframe.is_mask)]
             end = max(
                 (blocks_end(page) for one in series for page in one.pages if page is not None), default=0
             )
@@ -59,29 +76,70 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             problem = "cannot be read as TIFF, its values reach beyond its end: it is damaged or cut short"
             raise file_error(path, problem, "fetch or write it again")
         _require_one_picture(path, series)
-        require_real(path, series[0].dtype)
-        require_room(path, series[0].shape, series[0].dtype, request)
-        array = _Pages(path, series[0], num_pages)
-        shape, read = band_reader(array, request.layout or array.layout)
-        yield BandSource(path, FORMAT, shape, series[0].dtype, decoded(path, FORMAT, read))
+        yield _cube_source(path, file, _Pages(path, series[0], num_pages), request)
+
+
+def _cube_source(path: Path, file: Any, array: _Pages, request: ReadRequest) -> BandSource:
+    page = array.keyframe
+    require_real(path, array.dtype)
+    require_room(path, array.stored_shape, array.dtype, request)
+    (height, width, num_bands), read = band_reader(array, request.layout or array.layout)
+    extras = [int(kind) for kind in page.extrasamples]
+    alpha = next((i for i, kind in enumerate(extras) if kind in ALPHA), None)
+    read_mask, opacity = None, {}
+    if alpha is not None and num_bands == page.samplesperpixel > 1:
+        num_bands -= 1
+        multiplied = extras[alpha] == MULTIPLIED_ALPHA
+        place = num_bands + 1 - len(extras) + alpha
+        read, read_mask = split_opacity(read, place, num_bands=num_bands, multiplied=multiplied)
+        opacity = {OPACITY: FROM_ALPHA}
+    else:
+        read_mask = _mask_reader(path, file, (height, width))
+        opacity = {} if read_mask is None else {OPACITY: FROM_MASK}
+    source = BandSource(
+        path=path,
+        format=FORMAT,
+        shape=(height, width, num_bands),
+        dtype=array.dtype,
+        read=decoded(path, FORMAT, read),
+        read_mask=read_mask,
+        white_level=FULL_RANGE if str(page.software).startswith(SOFTWARE) else None,
+        metadata=opacity,
+    )
+    orientation = int(page.tags[ORIENTATION].value) if ORIENTATION in page.tags else 1
+    return upright_source(source, orientation)
+
+
+def _mask_reader(path: Path, file: Any, size: tuple[int, int]) -> MaskReader | None:
+    """The transparency mask of an image of this size, 0 in pixels without data; None where there is none."""
+    masks = [page for page in file.pages if page.is_mask and not page.is_reduced]
+    fitting = [page for page in masks if (page.imagelength, page.imagewidth) == size]
+    if not fitting:
+        return None
+    with decoding(path, FORMAT), damage_raised():
+        without = np.asarray(fitting[0].asarray()).reshape(size) == 0
+    return lambda rows, cols: without[rows, cols]
 
 
 def write_tiff(scene: Scene, path: Path) -> None:
-    """Write a scene of 1, 3 or 4 bands as a 16-bit picture; see the head of this file.
+    """Write a scene of 1 or 3 bands as a 16-bit picture; see the head of this file.
 
     Raises:
         ValueError: another number of bands.
         OSError: the disk is full or the place cannot be written; an older file stays as it was.
     """
     require_picture(scene, path)
-    values = to_uint16(scene.cube, scene.nodata_mask)
+    values = with_opacity(to_uint16(scene.cube, scene.nodata_mask), scene.nodata_mask)
+    num_channels = values.shape[2]
     with replacing_file(path) as temporary, open(temporary, "wb") as file:
         tifffile.imwrite(
             file,
-            values[..., 0] if scene.num_bands == 1 else values,
+            values[..., 0] if num_channels == 1 else values,
             photometric="minisblack" if scene.num_bands == 1 else "rgb",
-            extrasamples=("unassalpha",) if scene.num_bands == 4 else None,
+            planarconfig=None if num_channels == 1 else "contig",
+            extrasamples=("unassalpha",) if num_channels > scene.num_bands else None,
             compression="zlib",
+            software=SOFTWARE,
         )
 
 
@@ -100,6 +158,8 @@ class _Pages:
         self.shape = tuple(int(series.shape[i]) for i in kept)
         self.ndim = len(kept)
         self._series = series
+        self.keyframe, self.dtype = series.keyframe, np.dtype(series.dtype)
+        self.stored_shape = tuple(map(int, series.shape))
         self._whole: NDArray[Any] | None = None
         others = [axis for axis in axes if axis not in "YX"]
         if self.ndim not in (2, 3) or "Y" not in axes or "X" not in axes:
@@ -133,9 +193,6 @@ def _require_one_picture(path: Path, series: list[Any]) -> None:
             f"holds {len(series)} pictures of different kinds ({sizes})" if series else "holds no picture"
         )
         raise file_error(path, problem, "save one picture, or one page a band, in a file")
-    photometric = int(series[0].keyframe.photometric)
-    if photometric in UNUSABLE:
-        raise file_error(path, f"its pixels are stored as {UNUSABLE[photometric]}", "save it as gray or RGB")
 
 
 class _Damage(logging.Handler):

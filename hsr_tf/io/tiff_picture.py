@@ -16,6 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
+from hsr_tf.io.opacity import straight
 from hsr_tf.io.picture import DEPTHS, Picture, upright, with_channels
 from hsr_tf.io.source import decoding
 from hsr_tf.io.tiff import FORMAT, blocks_end, damage_raised
@@ -115,12 +116,8 @@ def _colours(page: Any, values: NDArray[Any]) -> NDArray[Any]:
 
 def _divided(values: NDArray[Any]) -> NDArray[Any]:
     """The colours without the alpha that was multiplied into them; black where nothing is seen."""
-    largest = np.iinfo(values.dtype).max
-    alpha = values[..., -1:].astype(np.float64)
-    colours = values[..., :-1] * np.divide(largest, alpha, out=np.zeros_like(alpha), where=alpha > 0)
-    return np.concatenate(
-        [np.rint(np.minimum(colours, largest)).astype(values.dtype), values[..., -1:]], axis=-1
-    )
+    alpha = values[..., -1:]
+    return np.concatenate([straight(values[..., :-1], alpha), alpha], axis=-1)
 
 
 def _largest(page: Any) -> Any:

@@ -20,7 +20,7 @@ from hsr_tf.pair_check.findings import (
     is_fusable,
 )
 from hsr_tf.pair_check.orientation import likenesses, orientation_findings
-from hsr_tf.pair_check.values import noise_findings, value_findings, wavelength_findings
+from hsr_tf.pair_check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
 from hsr_tf.repair import repair
 from hsr_tf.scene import Observation, Scene
 
@@ -136,7 +136,8 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
 def _image_findings(observation: Observation) -> list[Finding]:
     """Values, wavelengths, dead and saturated samples, noise."""
     lr_hsi, hr_msi = observation.lr_hsi, observation.hr_msi
-    findings = [*value_findings(lr_hsi, hr_msi), *wavelength_findings(lr_hsi, hr_msi)]
+    findings = [*value_findings(lr_hsi, hr_msi), *scaling_findings(lr_hsi, hr_msi)]
+    findings += [*wavelength_findings(lr_hsi, hr_msi)]
     try:
         repaired = repair(observation)
     except ValueError as error:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf.closed_forms.noise_level import band_noise
+from hsr_tf.io.nanometres import doubtful_widths
+from hsr_tf.io.pair_reading import guess_lines, level_of
 from hsr_tf.pair_check.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.scene import Scene
 
@@ -50,6 +52,20 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
             told = f"{100 * share:.2g} % of the values of {name} are negative"
             advice = "check its dark current or atmospheric correction; non-negative methods cut them off"
             findings.append(Finding(NOTE, "values", told, advice))
+    return findings
+
+
+def scaling_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """White levels that were guessed as the files were read."""
+    findings = []
+    levels = level_of(lr_hsi), level_of(hr_msi)
+    for line in guess_lines(*levels):
+        said, _, advice = line.partition("; ")
+        findings.append(Finding(NOTE, "values", said, advice))
+    if len(findings) == 2 and levels[0].level != levels[1].level:
+        said = f"the two white levels are guessed apart: {levels[0].level:g} and {levels[1].level:g}"
+        advice = "give --lr_white_level and --hr_white_level if both images are in one unit"
+        findings.append(Finding(WARNING, "values", said, advice))
     return findings
 
 
@@ -114,7 +130,16 @@ def _band_name(scene: Scene, band: int) -> str:
 
 
 def wavelength_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
-    """Whether wavelengths are known, in nanometres, and those of the sharp image within the cube's."""
+    """Whether wavelengths are known, in nanometres, those of the sharp image within the cube's; widths."""
+    findings = _centre_findings(lr_hsi, hr_msi)
+    for name, scene in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
+        doubt, _, advice = doubtful_widths(scene.wavelengths_nm, scene.fwhm_nm).partition(": ")
+        if doubt:
+            findings.append(Finding(WARNING, "wavelengths", f"{name}: {doubt}", f"{advice} of its widths"))
+    return findings
+
+
+def _centre_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     coarse, sharp = lr_hsi.wavelengths_nm, hr_msi.wavelengths_nm
     if coarse is None:
         said = "lr_hsi does not tell its wavelengths: no response can be looked up for it"

@@ -16,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.physics.band_cells import band_cells
 
+GAPS_NEAR = 7
 LARGEST_IN_MICROMETRES = 30.0
 NANOMETRES, MICROMETRES = 1.0, 1000.0
 
@@ -53,16 +55,40 @@ class ResponseTable:
         seen = self.wavelengths_nm[(self.values >= share * self.values.max(0)).any(1)]
         return float(seen[0]), float(seen[-1])
 
+    def is_on(self, wavelengths_nm: np.ndarray) -> bool:
+        """Whether these are the wavelengths of the table, to a millionth of a nanometre, in any order."""
+        same_number = len(self.wavelengths_nm) == len(wavelengths_nm)
+        return same_number and np.allclose(self.wavelengths_nm, np.sort(wavelengths_nm), rtol=0, atol=1e-6)
+
+    def holds_weights(self) -> bool:
+        """Whether the columns sum to one: weights of bands, with the widths of the bands in them."""
+        return bool(np.allclose(self.values.sum(0), 1.0, rtol=0, atol=1e-3))
+
+    def as_sensitivities(self) -> ResponseTable:
+        """A table of weights as values per width of a band."""
+        return replace(self, values=self.values / band_cells(self.wavelengths_nm).weights[:, None])
+
     def coverage(self, wavelengths_nm: np.ndarray) -> np.ndarray:
         """(c,) in 0 to 1, the share of each channel's response that lies within a cube's bands.
 
-        The cube covers what lies within half a band of one of its centres, gaps of its bands left out.
+        The cube covers what lies within three quarters of the spacing of the bands nearby of one of its
+        centres, gaps of its bands left out.
         """
         centres = np.sort(np.asarray(wavelengths_nm, float))
-        near = np.abs(self.wavelengths_nm[:, None] - centres).min(1)
-        half_band = 0.75 * float(np.median(np.diff(centres))) if len(centres) > 1 else 5.0
+        distance = np.abs(self.wavelengths_nm[:, None] - centres)
+        reached = (distance <= 0.75 * _spacing_nearby(centres)).any(1)
         weights = np.gradient(self.wavelengths_nm)[:, None] * np.maximum(self.values, 0.0)
-        return np.asarray(weights[near <= half_band].sum(0) / np.maximum(weights.sum(0), 1e-30))
+        return np.asarray(weights[reached].sum(0) / np.maximum(weights.sum(0), 1e-30))
+
+
+def _spacing_nearby(centres: np.ndarray) -> np.ndarray:
+    """(C,) the median of the gaps next to each of these sorted band centres, in nanometres."""
+    gaps = np.diff(centres)
+    if not len(gaps):
+        return np.full(1, 5.0 / 0.75)
+    count = min(GAPS_NEAR, len(gaps))
+    starts = np.clip(np.arange(len(centres)) - (count + 1) // 2, 0, len(gaps) - count)
+    return np.array([np.median(gaps[start : start + count]) for start in starts])
 
 
 def read_response_csv(path: str | os.PathLike[str]) -> ResponseTable:

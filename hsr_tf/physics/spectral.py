@@ -1,9 +1,12 @@
 """Spectral response of the colour camera: Y = Z R, R of shape (bands, channels).
 
 Responses come from a CSV file or by name (`hsr_tf.physics.response_library`). They are brought to the cube's
-wavelengths by the mean over each band's width where the table is finer than the cube, else by linear
-interpolation, and normalised to columns that sum to one, so that a spectrum that is flat at v gives v in
-every channel; `normalise="none"` keeps the table's units.
+wavelengths by the mean over each band's cell where the table is finer than the cube, else by linear
+interpolation. A channel is an integral over wavelength, so each band counts with the width that it stands for
+(`hsr_tf.physics.band_cells`): bands of uneven spacing, in any order, and of detectors that overlap give the
+same channels as even ones. Columns are normalised to a sum of one, so that a spectrum that is flat at v gives
+v in every channel; `normalise="none"` keeps the table's units. A table whose columns already sum to one holds
+such weights, not sensitivities: on its own bands it is taken as it is.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.physics.band_cells import band_cells
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.response_library import find_table, response_names
 from hsr_tf.physics.response_table import ResponseTable, read_response_csv
@@ -96,7 +100,8 @@ def load_srf(
             (`response_names` lists them), or a path; channels may follow it ("sentinel2a:B02,B03,B04").
         wavelengths_nm: (C,) band centres of the cube; None takes the table's rows as the bands, which needs
             `num_bands` to agree.
-        normalise: "column_sum" (each channel sums to one over the cube's bands) or "none".
+        normalise: "column_sum" (each channel sums to one over the cube's bands) or "none" (the
+            table's values times the width of each band over the mean width).
         outside: what to do with bands that the table does not cover: "error", or "zero" (the camera is blind
             there).
         num_bands: C where `wavelengths_nm` is None.
@@ -122,7 +127,7 @@ def load_srf(
         )
         matrix = table.values
     else:
-        matrix = resample_response(table, np.asarray(wavelengths_nm, float), outside=outside)
+        matrix = _integrated(table, np.asarray(wavelengths_nm, float), outside=outside)
     sums = matrix.sum(0)
     checks.require(
         bool(np.all(sums > 0)),
@@ -141,13 +146,24 @@ def _seeing(table: ResponseTable, sums: np.ndarray) -> list[str]:
     return [channel for channel, seen in zip(table.channels, sums, strict=True) if seen > 0]
 
 
+def _integrated(table: ResponseTable, wavelengths_nm: np.ndarray, *, outside: str) -> np.ndarray:
+    """The weight of each band in each channel, (C, c): response times width of the band."""
+    if table.holds_weights():
+        if table.is_on(wavelengths_nm):
+            return resample_response(table, wavelengths_nm, outside=outside)
+        table = table.as_sensitivities()
+    matrix = resample_response(table, wavelengths_nm, outside=outside)
+    return matrix * band_cells(wavelengths_nm).weights[:, None]
+
+
 def resample_response(
     table: ResponseTable, wavelengths_nm: np.ndarray, *, outside: str = "error"
 ) -> np.ndarray:
-    """The table on other band centres, (C, c), not normalised.
+    """The table on other band centres, (C, c), not normalised, not weighted by the widths of the bands.
 
-    Where the table's step is finer than a band is wide, the mean over the band (halfway to each neighbour);
-    else linear interpolation. Equal wavelengths give the table itself.
+    Where the table's step is finer than a band is wide, the mean over the band's cell (halfway to each
+    neighbour in wavelength); else linear interpolation. Bands may come in any order. Equal wavelengths give
+    the table itself.
     """
     grid = table.wavelengths_nm
     tolerance = 0.5 * np.min(np.diff(grid)) if len(grid) > 1 else 0.0
@@ -160,11 +176,13 @@ def resample_response(
         received=f"{int(beyond.sum())} bands outside (the cube spans {span})",
         remedy="crop its bands, or say that the camera is blind there (srf_outside=zero)",
     )
-    if len(grid) == len(wavelengths_nm) and np.allclose(grid, wavelengths_nm, rtol=0, atol=1e-6):
-        return table.values.copy()
-    width = np.abs(np.gradient(wavelengths_nm)) if len(wavelengths_nm) > 1 else np.zeros(1)
-    fine = len(grid) > 1 and np.median(np.diff(grid)) < 0.75 * np.median(width)
-    spread = np.linspace(-0.5, 0.5, 41) if fine else np.zeros(1)
-    samples = np.clip(wavelengths_nm[:, None] + width[:, None] * spread, grid[0], grid[-1])
+    if table.is_on(wavelengths_nm):
+        return table.values[np.argsort(np.argsort(wavelengths_nm, kind="stable"), kind="stable")]
+    cells = band_cells(wavelengths_nm)
+    width = cells.upper_nm - cells.lower_nm
+    step = np.median(np.diff(grid)) if len(grid) > 1 else np.inf
+    spread = np.where((step < 0.75 * width)[:, None], np.linspace(-0.5, 0.5, 41), 0.0)
+    centres = np.where(step < 0.75 * width, (cells.lower_nm + cells.upper_nm) / 2, wavelengths_nm)
+    samples = np.clip(centres[:, None] + width[:, None] * spread, grid[0], grid[-1])
     columns = [np.interp(samples, grid, column).mean(1) for column in table.values.T]
     return np.where(beyond[:, None], 0.0, np.stack(columns, 1))

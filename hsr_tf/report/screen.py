@@ -25,7 +25,7 @@ SCORES = (
     ("sam_degrees", "SAM, mean spectral angle", "{:.3f} deg", "lower"),
     ("ergas", "ERGAS", "{:.3f}", "lower"),
 )
-HIDDEN = ("white_level", "white_level_origin", "source", "scene")
+HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "scene")
 LONGEST_VALUE = 100
 
 
@@ -87,6 +87,7 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
         ("scaling", _scaling(summary)),
         ("values", f"{summary.minimum:.6g} to {summary.maximum:.6g}, mean {summary.mean:.6g}"),
     ]
+    rows += [("check", line) for line in summary.doubts]
     if summary.num_not_finite:
         rows.append(("not finite", f"{summary.num_not_finite} NaN or infinite values: it would be refused"))
     if summary.num_nodata:
@@ -193,9 +194,10 @@ def _scaling(summary: FileSummary) -> str:
         return "gain * stored + offset, as the file tells them"
     if summary.white_level is None:
         return "none, values are taken as stored"
-    origin = {"file": "the white level in the file"}.get(
-        summary.white_level_origin, summary.white_level_origin
-    )
+    origin = {
+        "file": "the white level in the file",
+        "guessed": f"a guess from values up to {summary.white_level_sample:g}",
+    }.get(summary.white_level_origin, summary.white_level_origin)
     return f"stored values / {summary.white_level:g} ({origin})"
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import methods, options
+from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.networks.fusion_model import cameras_from_dict
 from hsr_tf.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
@@ -42,6 +43,7 @@ class Job:
         tile: coarse pixels of a tile's side.
         window: coarse pixels of a solver's window, None for other methods.
         memory_limit: bytes that each process stays below.
+        reading: white levels and wavelengths that the caller gives.
     """
 
     lr_hsi: str
@@ -56,6 +58,7 @@ class Job:
     tile: int
     window: int | None
     memory_limit: int
+    reading: PairReading | None = None
 
     @property
     def grid(self) -> TileGrid:
@@ -77,7 +80,9 @@ class Job:
     def of(cls, data: dict[str, Any]) -> Job:
         """The inverse of `as_dict`."""
         rows, cols = data["size"]
-        return cls(**{**data, "options": tuple(data["options"]), "size": (rows, cols)})
+        reading = None if data.get("reading") is None else PairReading.of(data["reading"])
+        changed = {"options": tuple(data["options"]), "size": (rows, cols), "reading": reading}
+        return cls(**{**data, **changed})
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,5 +207,5 @@ def scenery_of(job: Job, draft: Draft, pair: Pair, found: Found | None) -> Scene
 @contextmanager
 def opened_scenery(job: Job, draft: Draft, found: Found | None) -> Iterator[Scenery]:
     """The same, of the job's own files, in a process that has not opened them."""
-    with opened_pair(Path(job.lr_hsi), Path(job.hr_msi), job.memory_limit) as pair:
+    with opened_pair(Path(job.lr_hsi), Path(job.hr_msi), job.memory_limit, job.reading) as pair:
         yield scenery_of(job, draft, pair, found)

@@ -15,7 +15,9 @@ import numpy as np
 
 from hsr_tf import checks, io
 from hsr_tf.alignment import Fitting, pair_by_grids, paired_by_size
+from hsr_tf.io.pair_reading import PairReading, guess_lines
 from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.white_level import agreed_levels
 from hsr_tf.memory import GIB
 from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.grid import Place
@@ -32,6 +34,7 @@ class Pair:
         scale: s.
         stored: what the files of X and Y tell, before anything is done to them.
         told: how they were brought together, one line each.
+        guesses: what was guessed of their values, one line each.
     """
 
     lr_hsi: Image
@@ -39,6 +42,7 @@ class Pair:
     scale: int
     stored: tuple[CubeHeader, CubeHeader]
     told: tuple[str, ...]
+    guesses: tuple[str, ...] = ()
 
     @property
     def headers(self) -> tuple[CubeHeader, CubeHeader]:
@@ -102,24 +106,40 @@ class FittedParts:
 
 
 @contextmanager
-def opened_pair(lr_hsi: Path, hr_msi: Path, memory_limit: int) -> Iterator[Pair]:
+def opened_pair(
+    lr_hsi: Path, hr_msi: Path, memory_limit: int, reading: PairReading | None = None
+) -> Iterator[Pair]:
     """Two files open for reading parts of them, on common ground.
 
     Args:
         lr_hsi, hr_msi: files of X and Y.
         memory_limit: bytes that the process stays below; files that can only be read at once are held in it.
+        reading: white levels and wavelengths that the caller gives.
 
     Raises:
         OSError: files that are missing, damaged or too large to be held.
         ValueError: as `paired`.
     """
+    given = reading or PairReading()
+    listed = None if given.wavelengths_nm is None else np.asarray(given.wavelengths_nm, np.float64)
     with ExitStack() as stack:
-        images = []
-        for name, path in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
-            reader = stack.enter_context(io.open_cube(path, max_gib=room_gib(memory_limit)))
+        readers = []
+        for path, level, wavelengths in (
+            (lr_hsi, given.lr_white_level, listed),
+            (hr_msi, given.hr_white_level, None),
+        ):
+            opened = io.open_cube(
+                path, white_level=level, wavelengths_nm=wavelengths, max_gib=room_gib(memory_limit)
+            )
+            reader = stack.enter_context(opened)
             reader.read(slice(0, 1), slice(0, 1))  # a file that is held is in memory from here on
-            images.append(Image(name, reader))
-        yield paired(*images)
+            readers.append(reader)
+        agreed = agreed_levels(readers[0].white_level, readers[1].white_level)
+        images = [
+            Image(name, reader if reader.white_level == level else reader.scaled_by(level))
+            for name, reader, level in zip(("lr_hsi", "hr_msi"), readers, agreed, strict=True)
+        ]
+        yield replace(paired(*images), guesses=guess_lines(*agreed))
 
 
 def paired(lr_hsi: Image, hr_msi: Image) -> Pair:

@@ -109,6 +109,7 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
         tile=1,
         window=None,
         memory_limit=request.memory_limit,
+        reading=request.reading,
     )
     method = job.chosen()
     plan = planned(method, size, scale, demand(method, job.weights, num_bands, scale), request.memory_limit)

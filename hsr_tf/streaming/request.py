@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hsr_tf.io.arrays import metadata_to_text
+from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.physics.psf import Psf
@@ -35,6 +36,7 @@ class StreamRequest:
         psf, srf: as `hsr_tf.fuse` takes them.
         seed: of what a solver draws.
         restart: throw away the unfinished tiles of another request.
+        reading: white levels and wavelengths that the caller gives; the arrays are those of the files.
     """
 
     lr_hsi: Path
@@ -49,6 +51,7 @@ class StreamRequest:
     srf: Any = None
     seed: int = 0
     restart: bool = False
+    reading: PairReading | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class Streamed:
         peak_bytes: the most memory that this process held.
         metadata: of the estimate.
         grids: how X and Y were brought together, one line each.
+        guesses: what was guessed of their values, one line each.
     """
 
     lr_shape: tuple[int, int, int]
@@ -91,6 +95,7 @@ class Streamed:
     peak_bytes: int
     metadata: dict[str, Any]
     grids: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
 
 
 Tell = Callable[[Progress], None]
@@ -109,6 +114,7 @@ def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> d
         "adapt": request.adapt,
         **words,
         "seed": request.seed,
+        "reading": None if request.reading is None else metadata_to_text(asdict(request.reading)),
         "memory_limit": request.memory_limit,
     }
 

@@ -75,7 +75,9 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
     began, workers = time.perf_counter(), workers or Here()
     with ExitStack() as stack:
         require_output(request.output)
-        pair = stack.enter_context(opened_pair(request.lr_hsi, request.hr_msi, request.memory_limit))
+        pair = stack.enter_context(
+            opened_pair(request.lr_hsi, request.hr_msi, request.memory_limit, request.reading)
+        )
         card = trained_model(request, pair)
         folder, asked = draft_folder(request.output), fingerprint(request, card, pair)
         draft = stack.enter_context(opened(folder, asked, restart=request.restart))
@@ -121,6 +123,7 @@ class _Run:
             peak_bytes=peak_bytes(),
             metadata=dict(header.metadata),
             grids=self.pair.told,
+            guesses=self.pair.guesses,
         )
 
     def _scenery(self, found: Found | None) -> Scenery:

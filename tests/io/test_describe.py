@@ -38,7 +38,8 @@ def test_pixels_without_data_are_counted_and_left_out(tmp_path: Path) -> None:
 def test_the_white_level_and_its_origin_are_told(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["cube"] = np.full((2, 3, 4), 100, np.uint16)
-    assert describe(tmp_path / "a.h5").white_level_origin == "largest uint16"
+    guess = describe(tmp_path / "a.h5")
+    assert (guess.white_level_origin, guess.white_level, guess.white_level_sample) == ("guessed", 255, 100)
     given = describe(tmp_path / "a.h5", white_level=200)
     assert (given.white_level_origin, given.white_level, given.maximum) == ("argument", 200.0, 0.5)
 

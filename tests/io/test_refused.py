@@ -110,7 +110,9 @@ def test_a_missing_file_names_its_neighbours(tmp_path: Path) -> None:
 def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path) -> None:
     for name in ("a.xyz", "a"):
         (tmp_path / name).write_bytes(b"x")
-        assert ".h5, .hdf5, .he5, .mat, .npz, .png, .tif" in refusal(lambda name=name: load(tmp_path / name))
+        assert ".h5, .hdf5, .he5, .mat, .npz, .png, .jpg, .jpeg, .tif" in refusal(
+            lambda name=name: load(tmp_path / name)
+        )
     scene = Scene(np.zeros((2, 2, 3)))
     assert "unknown suffix '.xyz'; use one of .h5" in refusal(lambda: save(scene, tmp_path / "b.xyz"))
     assert "unknown suffix" in refusal(lambda: writer_for(tmp_path / "b.jpg"))
@@ -255,16 +257,13 @@ def test_tiff_files_that_are_no_cube_are_refused(tmp_path: Path) -> None:
         writer.write(np.zeros((3, 4), np.uint8))
         writer.write(np.zeros((5, 4), np.uint8))
     assert "2 pictures of different kinds (3x4, 5x4)" in refusal(lambda: load(path))
-    colours = np.zeros((3, 256), np.uint16)
-    tifffile.imwrite(path, np.zeros((3, 4), np.uint8), photometric="palette", colormap=colours)
-    assert "a colour palette" in refusal(lambda: load(path))
     tifffile.imwrite(path, np.zeros((2, 3, 4, 5), np.uint8), photometric="minisblack")
     assert "4 dimensions" in refusal(lambda: load(path))
 
 
 def test_a_cube_of_many_bands_is_no_picture(tmp_path: Path) -> None:
     message = refusal(lambda: save(Scene(np.zeros((2, 2, 31))), tmp_path / "a.png"), kind=ValueError)
-    assert "1, 3 or 4 bands" in message and "got 31 bands" in message
+    assert "1 or 3 bands" in message and "got 31 bands" in message
     assert not list(tmp_path.iterdir())
 
 

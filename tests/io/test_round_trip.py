@@ -63,7 +63,7 @@ def test_any_float_cube_comes_back_bit_for_bit(
 @settings(max_examples=25, deadline=None)
 @given(
     stored=hnp.arrays(np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)),
-    bands=st.sampled_from([1, 3, 4]),
+    bands=st.sampled_from([1, 3]),
     name=st.sampled_from(["a.png", "a.tif", "folder"]),
 )
 def test_sixteen_bit_values_come_back_exactly(

@@ -1,0 +1,96 @@
+"""White levels, wavelengths, JPEG and transparent pictures through the commands that read a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+import hsr_tf
+from tests.cli.command_for_tests import Answer
+
+Run = Callable[..., Answer]
+FLAT = ("--psf=gaussian", "--wavelengths=400:700:10")
+
+
+@pytest.fixture
+def counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The pair of `folder` as integers of unknown scale and wavelengths, and pictures of the sharp image."""
+    monkeypatch.chdir(folder)
+    for name, dtype in (("x", "i2"), ("y", "u2")):
+        cube = hsr_tf.load(folder / f"{name}.h5").cube
+        with h5py.File(folder / f"{name}_counts.h5", "w") as file:
+            file["cube"] = np.rint(np.moveaxis(cube, -1, 0) * 10_000).astype(dtype)
+    picture = np.rint(hsr_tf.load(folder / "y.h5").cube * 255).clip(0, 255).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(picture)).save(folder / "y.jpg", exif=exif, quality=100, subsampling=0)
+    alpha = np.full(picture.shape[:2], 255, np.uint8)
+    alpha[:8, :16] = 0
+    rgba = np.dstack([picture, alpha])
+    (folder / "y.png").write_bytes(imagecodecs.png_encode(rgba))
+    return folder
+
+
+@pytest.mark.parametrize("way", [(), ("--stream",)])
+def test_integers_and_floats_give_one_estimate_whole_and_streamed(
+    way: tuple[str, ...], hsr: Run, counts: Path
+) -> None:
+    assert hsr("fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", *FLAT, *way, "--output=floats.h5").code == 0
+    pair = ("--lr_hsi=x_counts.h5", "--hr_msi=y_counts.h5")
+    answer = hsr("fuse", *pair, *FLAT, *way, "--output=counts.h5")
+    assert answer.code == 0 and "lr_hsi: integers up to" in answer.out and "/ 10000, a guess" in answer.out
+    floats, found = (hsr_tf.load(counts / f"{name}.h5").cube for name in ("floats", "counts"))
+    np.testing.assert_allclose(found, floats, atol=2e-3)
+    levels = ("--lr_white_level=5000", "--hr_white_level=5000")
+    answer = hsr("fuse", *pair, *FLAT, *levels, *way, "--output=twice.h5")
+    assert answer.code == 0 and "guess" not in answer.out
+    np.testing.assert_allclose(hsr_tf.load(counts / "twice.h5").cube, 2 * floats, atol=4e-3)
+
+
+def test_check_reports_guesses_and_hands_its_flags_on(hsr: Run, counts: Path) -> None:
+    flags = ("--lr_hsi=x_counts.h5", "--hr_msi=y_counts.h5", "--wavelengths=400:700:10", "--quick")
+    answer = hsr("check", *flags, "--hr_white_level=10000")
+    command = answer.out.splitlines()[-1]
+    assert (
+        answer.code == 0 and "lr_hsi: integers up to" in answer.out and "hr_msi: integers" not in answer.out
+    )
+    assert "--wavelengths=400:700:10" in command and "--hr_white_level=10000" in command
+
+
+def test_a_jpeg_is_the_sharp_image_upright_as_its_exif_says(hsr: Run, counts: Path) -> None:
+    assert hsr("info", "y.jpg").code == 0
+    assert hsr("check", "--lr_hsi=x.h5", "--hr_msi=y.jpg", "--quick").code == 0
+    assert hsr("fuse", "--lr_hsi=x.h5", "--hr_msi=y.jpg", "--psf=gaussian", "--output=z2.h5").code == 0
+    assert hsr("convert", "y.jpg", "y2.h5").code == 0
+    np.testing.assert_allclose(hsr_tf.load("y2.h5").cube, hsr_tf.load("y.h5").cube, atol=0.03)
+
+
+def test_transparent_pixels_have_no_data_in_the_estimate(hsr: Run, counts: Path) -> None:
+    answer = hsr("fuse", "--lr_hsi=x.h5", "--hr_msi=y.png", "--psf=gaussian", "--output=z2.h5")
+    assert answer.code == 0 and "128 pixels without data" in answer.err
+    mask = hsr_tf.load("z2.h5").nodata_mask
+    assert mask is not None and mask[:8, :16].all() and mask.sum() == 128
+
+
+@pytest.mark.parametrize("command", ["check", "fuse", "convert"])
+def test_wavelengths_of_another_number_are_refused_with_nothing_written(
+    command: str, hsr: Run, counts: Path
+) -> None:
+    files = ("x_counts.h5", "new.h5") if command == "convert" else ("--lr_hsi=x_counts.h5", "--hr_msi=y.jpg")
+    output = ("--output=new.h5",) if command == "fuse" else ()
+    answer = hsr(command, *files, *output, "--wavelengths=400:690:10")
+    assert answer.code == 2 and not (counts / "new.h5").exists()
+    assert answer.err.startswith("error: wavelengths: expected one for each of the 31 bands of x_counts.h5")
+
+
+def test_convert_records_given_wavelengths_and_says_which_it_replaces(hsr: Run, counts: Path) -> None:
+    assert hsr("convert", "x_counts.h5", "a.h5", "--wavelengths=400:700:10").err == ""
+    answer = hsr("convert", "a.h5", "b.h5", "--wavelengths=410:710:10")
+    assert "its own wavelengths (400 to 700 nm) are replaced" in answer.err
+    assert hsr_tf.load("b.h5").wavelengths_nm[[0, -1]].tolist() == [410, 710]
