@@ -98,7 +98,7 @@ def _divided(scene: Scene, white_level: float) -> Scene:
 def _require_unit_range(scene: Scene, flag: str, remedy: str) -> None:
     low, high = float(scene.cube.min()), float(scene.cube.max())
     checks.require(
-        LEAST <= low and high <= MOST,
+        low >= LEAST and high <= MOST,
         flag,
         expected="cubes with values in [0, 1]",
         received=f"{scene.metadata.get('source', scene.name)} with values from {low:.4g} to {high:.4g}",
