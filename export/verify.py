@@ -173,6 +173,11 @@ def define_flags() -> None:
         None,
         "With --all: images to calibrate int8 with (default: BSD200 or cave_train of $HSR_DATA).",
     )
+    flags.register_multi_flags_validator(
+        ["all", "calibration_dir"],
+        lambda given: given["all"] or given["calibration_dir"] is None,
+        message="--calibration_dir needs --all; leave it out for a file that exists",
+    )
 
 
 def main() -> None:
@@ -201,7 +206,6 @@ def _require_one_task() -> None:
     """Refuse a half of a file with its SavedModel, and flags of one task without it or beside the other."""
     of_file = {"model": FLAGS.model, "saved_model": FLAGS.saved_model}
     of_all = {"models": ",".join(FLAGS.models) or None, "output_dir": FLAGS.output_dir}
-    of_all["calibration_dir"] = FLAGS.calibration_dir
     if FLAGS.all:
         for name, value in of_file.items():
             remedy = f"leave out --{name} or --all (--models chooses among all)"

@@ -114,6 +114,13 @@ def test_without_the_data_root_the_missing_folders_are_named(
         tflite.default_data("image_network", *given, variants)
 
 
+def test_a_calibration_of_a_file_that_exists_is_refused() -> None:
+    ended = call_app(
+        "export.verify", "--model=a.int8.tflite", "--saved_model=m/1", "--calibration_dir=photos"
+    )
+    assert ended.code == 2 and "--calibration_dir needs --all" in ended.last_error
+
+
 def test_int8_alone_asks_for_a_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tflite, "data_root", lambda: None)
     found = tflite.default_data("image_network", "photos", None, ("float32", "dynamic"))
