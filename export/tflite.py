@@ -116,13 +116,14 @@ def export_tflite(
         remedy="give one, or leave the variant out",
     )
     folder, task = Path(folder), Task(model.metadata)
+    calibration = data.calibration or data.trials  # of no use without int8, which is checked above
     form = OF_PICTURES if task.kind == PICTURES else OF_SCENES
     folder.mkdir(parents=True, exist_ok=True)
     exporter = _Exporter(
         model,
         folder,
         trials=list(islice(task.trials(data.trials), data.most_trials)),
-        calibration=partial(task.calibration, data.calibration),
+        calibration=partial(task.calibration, calibration),
         form=replace(form, integer_ends=integer_ends),
     )
     for size in sizes:
