@@ -37,6 +37,7 @@ from hsr_tf.atomic import replacing_folder
 from hsr_tf.flag_apps import run_app
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.memory import bytes_per_value
 from hsr_tf.networks.pretrained import (
     SINGLE_IMAGE,
     ModelCard,
@@ -93,6 +94,7 @@ class TrainedModel:
             "num_channels": config["num_channels"],
             "base": config.get("base"),
             "reach": self.model.reach,
+            "bytes_per_value": round(bytes_per_value(self.model)),
             "finds_kernel": bool(getattr(self.model, "finds_kernel", False)),
             "sensor": cameras.get("srf_name"),
             "psf": cameras.get("psf_name"),

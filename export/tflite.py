@@ -48,12 +48,12 @@ class Data:
 
     Attributes:
         trials: what files are tried on.
-        calibration: what integers are calibrated with.
+        calibration: what integers are calibrated with; None where no file needs it.
         most_trials: try no more inputs than these; None for all.
     """
 
     trials: Path
-    calibration: Path
+    calibration: Path | None
     most_trials: int | None = None
 
 
@@ -108,14 +108,22 @@ def export_tflite(
         ValueError: the first error, of whatever type, about a file that could not be made or run, after all
             the others were yielded.
     """
+    checks.require(
+        "int8" not in variants or data.calibration is not None,
+        "calibration",
+        expected="a folder of sharp images for int8",
+        received="none",
+        remedy="give one, or leave the variant out",
+    )
     folder, task = Path(folder), Task(model.metadata)
+    calibration = data.calibration or data.trials  # of no use without int8, which is checked above
     form = OF_PICTURES if task.kind == PICTURES else OF_SCENES
     folder.mkdir(parents=True, exist_ok=True)
     exporter = _Exporter(
         model,
         folder,
         trials=list(islice(task.trials(data.trials), data.most_trials)),
-        calibration=partial(task.calibration, data.calibration),
+        calibration=partial(task.calibration, calibration),
         form=replace(form, integer_ends=integer_ends),
     )
     for size in sizes:
@@ -199,25 +207,40 @@ def _sizes(texts: Sequence[str]) -> list[Size | None]:
     return sizes or [None]
 
 
-def default_data(kind: str, trials: str | None, calibration: str | None) -> Data:
+def default_data(
+    kind: str, trials: str | None, calibration: str | None, variants: Sequence[str] = VARIANTS
+) -> Data:
     """The folders given, or those of the data root: Set5 and BSD200, or cave_test and cave_train.
 
+    Args:
+        kind: of the model, as its metadata name it.
+        trials: folder of images to try the files on.
+        calibration: folder of images that int8 is calibrated with.
+        variants: that are made; int8 alone needs a calibration.
+
     Raises:
-        ValueError: where there is neither.
+        ValueError: where there is neither; the message names every flag that is missing.
     """
     root = data_root()
     usual = ("sisr/Set5", "sisr/BSD200") if kind == PICTURES else ("hsi/cave_test", "hsi/cave_train")
-    folders = []
-    for flag, given, name in zip(("data_dir", "calibration_dir"), (trials, calibration), usual, strict=True):
-        checks.require(
-            given is not None or root is not None,
-            flag,
-            expected="a folder of sharp images to try the model on",
-            received="none, and no $HSR_DATA",
-            remedy=f"give --{flag}",
-        )
-        folders.append(Path(given) if given is not None else Path(root or ".") / name)
-    return Data(folders[0], folders[1])
+    given = {"data_dir": trials, "calibration_dir": calibration}
+    if "int8" not in variants:
+        del given["calibration_dir"]
+    missing = [flag for flag, folder in given.items() if folder is None and root is None]
+    images = "photographs" if kind == PICTURES else "sharp cubes"
+    use = {"data_dir": "to try the files on", "calibration_dir": "to calibrate int8 with"}
+    checks.require(
+        not missing,
+        ", ".join(missing),
+        expected=f"a folder of {images} {' and one '.join(use[flag] for flag in missing)}",
+        received="none, and no $HSR_DATA",
+        remedy=f"give {' and '.join(f'--{flag}=FOLDER' for flag in missing)}, or set HSR_DATA",
+    )
+    folders = {
+        flag: Path(folder) if folder is not None else Path(root or ".") / name
+        for (flag, folder), name in zip(given.items(), usual, strict=False)
+    }
+    return Data(folders["data_dir"], folders.get("calibration_dir"))
 
 
 def define_flags() -> None:
@@ -227,9 +250,11 @@ def define_flags() -> None:
     flags.DEFINE_enum("variant", "all", [*VARIANTS, "all"], "Precision of the file.")
     flags.DEFINE_list("sizes", [], "Fixed sizes ROWSxCOLUMNS of the (coarse) input.")
     flags.DEFINE_bool("integer_ends", False, "Inputs and outputs of int8 files in integers too.")
-    flags.DEFINE_string("data_dir", None, "Images to try the files on (default: Set5 or cave_test).")
     flags.DEFINE_string(
-        "calibration_dir", None, "Images to calibrate int8 with (default: BSD200 or cave_train)."
+        "data_dir", None, "Images to try the files on (default: Set5 or cave_test of $HSR_DATA)."
+    )
+    flags.DEFINE_string(
+        "calibration_dir", None, "Images to calibrate int8 with (default: BSD200 or cave_train of $HSR_DATA)."
     )
 
 
@@ -243,11 +268,12 @@ def main() -> None:
         remedy="add --variant=int8, or leave it out",
     )
     model = SavedModel.load(FLAGS.saved_model)
+    variants = VARIANTS if FLAGS.variant == "all" else (FLAGS.variant,)
     checked = export_tflite(
         model,
         FLAGS.output_dir,
-        variants=VARIANTS if FLAGS.variant == "all" else [FLAGS.variant],
-        data=default_data(model.metadata["kind"], FLAGS.data_dir, FLAGS.calibration_dir),
+        variants=variants,
+        data=default_data(model.metadata["kind"], FLAGS.data_dir, FLAGS.calibration_dir, variants),
         sizes=_sizes(FLAGS.sizes),
         integer_ends=FLAGS.integer_ends,
     )

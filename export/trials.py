@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.picture_cases import Case
 from hsr_tf.data.pictures import find_pictures, load_picture
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes, top_left
+from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.metrics import luma_scores, psnr_bands
 from hsr_tf.networks.fusion_model import cameras_from_dict
 from hsr_tf.physics.reduction import enlarge_picture
+from hsr_tf.scene import Scene
 
 FACTORS, SIGMAS = (2, 3, 4), (0.2, 1.3, 2.6)
 PICTURES, SCENES = "image_network", "network"
@@ -83,10 +86,15 @@ class Task:
             remedy="try it on pictures of your own with hsr upscale",
         )
 
+    def _unit_scenes(self, paths: Sequence[Path]) -> Sequence[Scene]:
+        """Cubes of a folder, in [0, 1]."""
+        remedy = "divide them by their white level, e.g. with hsr convert --white_level=10000"
+        return in_unit_range(load_scenes(paths), flag="data_dir, calibration_dir", remedy=remedy).scenes
+
     def trials(self, folder: str | os.PathLike[str]) -> Iterator[Trial]:
         """Whole pictures, or scenes of at most 256 x 256 pixels, of a folder."""
         if self.kind == SCENES:
-            for scene in load_scenes(find_scenes(folder, default="")):
+            for scene in self._unit_scenes(find_scenes(folder, default="")):
                 part = crop_to_multiple(top_left(scene, LARGEST_SCENE), self.scale)
                 yield Trial(scene.name, self._seen(part.cube[None]), part.cube, self.scale)
             return
@@ -140,7 +148,10 @@ class Task:
     def _training_images(self, folder: str | os.PathLike[str]) -> list[np.ndarray]:
         """Some of a folder's images, evenly spread."""
         if self.kind == SCENES:
-            return [scene.cube for scene in load_scenes(_spread(find_scenes(folder, default=""), NUM_SCENES))]
+            return [
+                scene.cube
+                for scene in self._unit_scenes(_spread(find_scenes(folder, default=""), NUM_SCENES))
+            ]
         return [load_picture(path).luma for path in _spread(find_pictures(folder), NUM_PICTURES)]
 
     def _cases(self) -> list[Case]:

@@ -47,6 +47,19 @@ EXAMPLE = "--model=vdsr.int8.tflite --saved_model=models/vdsr/1"
 
 
 @dataclass(frozen=True)
+class Folders:
+    """Folders of images; None for those of $HSR_DATA.
+
+    Attributes:
+        data_dir: that models are tried on.
+        calibration_dir: that int8 is calibrated with.
+    """
+
+    data_dir: str | None = None
+    calibration_dir: str | None = None
+
+
+@dataclass(frozen=True)
 class Verified:
     """What was found of the files, and one line for each model that could not be exported or run."""
 
@@ -105,14 +118,14 @@ def _fresh_fusion_model(method: str, folder: Path) -> Path:
 
 
 def verify_all(
-    makers: Mapping[str, Callable[[Path], Path]], output: Path, data_dir: str | None = None
+    makers: Mapping[str, Callable[[Path], Path]], output: Path, folders: Folders | None = None
 ) -> Verified:
     """Export and check models; files and cards are left in `output`, rows and progress are printed.
 
     Args:
         makers: see `models_to_verify`.
         output: a folder.
-        data_dir: images to try on; None for the usual ones.
+        folders: of images; None for the usual ones.
     """
     files, failures, begin = [], [], time.monotonic()
     print(HEADER, flush=True)
@@ -123,7 +136,7 @@ def verify_all(
         )
         try:
             with tempfile.TemporaryDirectory() as workplace:
-                for one in _checked(make, Path(workplace), output, data_dir):
+                for one in _checked(make, Path(workplace), output, folders or Folders()):
                     print(row(one), flush=True)
                     files.append(one)
         except (ValueError, OSError, RuntimeError, tf.errors.OpError) as error:
@@ -133,15 +146,15 @@ def verify_all(
 
 
 def _checked(
-    make: Callable[[Path], Path], workplace: Path, output: Path, data_dir: str | None
+    make: Callable[[Path], Path], workplace: Path, output: Path, folders: Folders
 ) -> Iterator[Check]:
     """One model's files."""
     trained = TrainedModel.load(make(workplace))
     place = workplace / "exported" / trained.card.folder.name / "1"
     model = SavedModel.load(export_saved_model(trained, place))
-    data = default_data(model.metadata["kind"], data_dir, None)
-    data = replace(data, most_trials=None if model.is_trained else NUM_UNTRAINED_TRIALS)
     variants = VARIANTS if model.metadata["method"] in INTEGER else FLOATING
+    data = default_data(model.metadata["kind"], folders.data_dir, folders.calibration_dir, variants)
+    data = replace(data, most_trials=None if model.is_trained else NUM_UNTRAINED_TRIALS)
     yield from export_tflite(model, output, variants=variants, data=data)
 
 
@@ -155,6 +168,16 @@ def define_flags() -> None:
         "output_dir", None, f"Folder for the files and cards of --all (default: {OUTPUT_DIR})."
     )
     flags.DEFINE_string("data_dir", None, "Images to try on (default: Set5 or cave_test of $HSR_DATA).")
+    flags.DEFINE_string(
+        "calibration_dir",
+        None,
+        "With --all: images to calibrate int8 with (default: BSD200 or cave_train of $HSR_DATA).",
+    )
+    flags.register_multi_flags_validator(
+        ["all", "calibration_dir"],
+        lambda given: given["all"] or given["calibration_dir"] is None,
+        message="--calibration_dir needs --all; leave it out for a file that exists",
+    )
 
 
 def main() -> None:
@@ -162,12 +185,14 @@ def main() -> None:
     _require_one_task()
     if FLAGS.all:
         found = verify_all(
-            models_to_verify(FLAGS.models), Path(FLAGS.output_dir or OUTPUT_DIR), FLAGS.data_dir
+            models_to_verify(FLAGS.models),
+            Path(FLAGS.output_dir or OUTPUT_DIR),
+            Folders(FLAGS.data_dir, FLAGS.calibration_dir),
         )
         print()
     else:
         reference, path = SavedModel.load(FLAGS.saved_model), Path(FLAGS.model)
-        data = default_data(reference.metadata["kind"], FLAGS.data_dir, None)
+        data = default_data(reference.metadata["kind"], FLAGS.data_dir, None, ())
         trials = list(Task(reference.metadata).trials(data.trials))
         found = Verified((check_file(path, _variant(path), reference, trials),), ())
     print(table(found.files))

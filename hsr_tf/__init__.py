@@ -9,7 +9,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hsr_tf import error_maps as error_maps
+    from hsr_tf import io as io
     from hsr_tf import methods as methods
+    from hsr_tf import metrics as metrics
+    from hsr_tf import pair_check as pair_check
+    from hsr_tf import physics as physics
+    from hsr_tf import quality as quality
     from hsr_tf.fusion import fuse as fuse
     from hsr_tf.fusion import simulate as simulate
     from hsr_tf.io import load as load
@@ -29,9 +35,15 @@ _HOMES = {
     "Observation": "hsr_tf.scene",
     "Scene": "hsr_tf.scene",
     "TileControls": "hsr_tf.upscaling",
+    "error_maps": "hsr_tf.error_maps",
     "fuse": "hsr_tf.fusion",
+    "io": "hsr_tf.io",
     "load": "hsr_tf.io",
     "methods": "hsr_tf.methods",
+    "metrics": "hsr_tf.metrics",
+    "pair_check": "hsr_tf.pair_check",
+    "physics": "hsr_tf.physics",
+    "quality": "hsr_tf.quality",
     "save": "hsr_tf.io",
     "scorecard": "hsr_tf.metrics",
     "simulate": "hsr_tf.fusion",
@@ -44,9 +56,15 @@ __all__ = [
     "Observation",
     "Scene",
     "TileControls",
+    "error_maps",
     "fuse",
+    "io",
     "load",
     "methods",
+    "metrics",
+    "pair_check",
+    "physics",
+    "quality",
     "save",
     "scorecard",
     "simulate",

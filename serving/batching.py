@@ -5,6 +5,9 @@ equal dtypes and equal dimensions after the first, up to `max_batch` samples; th
 the first dimension and the outputs cut apart again. A batch that fails, or whose outputs do not have as many
 samples as its inputs, is computed again one by one, so that nobody gets an error that another request caused.
 A model must treat samples apart, as all of this project do; for one that mixes them, `max_batch` is 1.
+
+A request of more samples than `max_batch`, or one that `serving.tiles` cuts, is computed in pieces. Where its
+client has gone or its deadline has passed, the next piece is not begun.
 """
 
 from __future__ import annotations
@@ -25,9 +28,11 @@ import numpy as np
 from hsr_tf import checks
 from serving.refusal import Refusal
 from serving.telemetry import Telemetry
+from serving.tiles import Tiles
 
 LOGGER = logging.getLogger("serving")
 Arrays = Mapping[str, np.ndarray]
+MOST_JOINED = 2**20  # Values; joining larger requests gains no time.
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,9 @@ class Function(Protocol):
     def model(self) -> str:
         """Its name, for the counts."""
 
+    def sibling(self, signature: str) -> Function:
+        """Another function of the same model."""
+
     def compute(self, inputs: Arrays) -> dict[str, np.ndarray]:
         """Outputs by name; raises Refusal."""
 
@@ -84,11 +92,15 @@ class Job:
         function: what computes it.
         inputs: by name.
         deadline: on the clock of `time.monotonic`, or None.
+        tiles: how a large one is computed in tiles; None where it cannot be.
+        max_values: values of its largest input that may be computed together with others.
     """
 
     function: Function
     inputs: Arrays
     deadline: float | None = None
+    tiles: Tiles | None = None
+    max_values: int = MOST_JOINED
     arrived: float = field(default_factory=time.monotonic)
     _answer: Future[Arrays] = field(default_factory=Future)
 
@@ -103,10 +115,20 @@ class Job:
         return max((array.shape[0] for array in self.inputs.values() if array.ndim), default=1)
 
     @cached_property
+    def num_values(self) -> int:
+        """Of the largest input."""
+        return max((array.size for array in self.inputs.values()), default=1)
+
+    @cached_property
+    def is_cut(self) -> bool:
+        """Whether it is computed in tiles."""
+        return self.tiles is not None and self.tiles.cuts(self.inputs)
+
+    @cached_property
     def likeness(self) -> Hashable | None:
         """Equal for jobs that may be computed together; None for one that must be alone."""
         heights = {array.shape[0] if array.ndim else 0 for array in self.inputs.values()}
-        if not self.function.is_batchable or len(heights) != 1 or 0 in heights:
+        if not self.function.is_batchable or len(heights) != 1 or 0 in heights or self.is_cut:
             return None
         named = sorted(self.inputs.items())
         return id(self.function), *((name, array.dtype.str, array.shape[1:]) for name, array in named)
@@ -115,6 +137,16 @@ class Job:
     def is_wanted(self) -> bool:
         """Whether somebody still waits for it."""
         return not self._answer.done() and (self.deadline is None or time.monotonic() < self.deadline)
+
+    def require_wanted(self) -> None:
+        """Refusal: DEADLINE_EXCEEDED or CANCELLED when nobody waits for it any more."""
+        if not self.is_wanted:
+            raise self._not_wanted()
+
+    def _not_wanted(self) -> Refusal:
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer within the deadline")
+        return Refusal(grpc.StatusCode.CANCELLED, "the request was cancelled")
 
     def finish(self, answer: Arrays | Exception) -> None:
         """Give the answer; nothing happens when there was one before."""
@@ -138,9 +170,46 @@ class Job:
         try:
             return self._answer.result(remaining)
         except (TimeoutError, CancelledError) as error:
-            if self.deadline is not None and time.monotonic() >= self.deadline:
-                raise Refusal(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer within the deadline") from error
-            raise Refusal(grpc.StatusCode.CANCELLED, "the request was cancelled") from error
+            raise self._not_wanted() from error
+
+    def compute(self, max_batch: int) -> dict[str, np.ndarray]:
+        """The outputs, in pieces where it is large.
+
+        Args:
+            max_batch: samples that are computed together.
+
+        Raises:
+            Refusal: of the function; as `require_wanted` between two pieces.
+        """
+        if self.is_cut:
+            return self._in_tiles()
+        num_samples = max(1, self.num_samples)
+        fitting = self.max_values * num_samples // max(1, self.num_values)
+        step = max(1, min(max_batch, fitting))
+        if self.likeness is None or max_batch == 1 or num_samples <= step:
+            return self.function.compute(self.inputs)
+        return self._in_samples(step) or self.function.compute(self.inputs)
+
+    def _in_tiles(self) -> dict[str, np.ndarray]:
+        assert self.tiles is not None
+
+        def compute(inputs: Arrays, signature: str) -> dict[str, np.ndarray]:
+            self.require_wanted()
+            return self.function.sibling(signature).compute(inputs)
+
+        return self.tiles.compute(self.inputs, compute)
+
+    def _in_samples(self, step: int) -> dict[str, np.ndarray] | None:
+        """Some samples at a time; None where the outputs do not have as many samples as the inputs."""
+        parts: list[dict[str, np.ndarray]] = []
+        for start in range(0, self.num_samples, step):
+            self.require_wanted()
+            piece = {name: array[start : start + step] for name, array in self.inputs.items()}
+            parts.append(self.function.compute(piece))
+            size = len(next(iter(piece.values())))
+            if any(array.ndim == 0 or array.shape[0] != size for array in parts[-1].values()):
+                return None
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _num_bytes(array: np.ndarray) -> int:
@@ -246,6 +315,7 @@ class Scheduler:
     def _take_alike(self, batch: list[Job]) -> None:
         for job in list(self._waiting):
             fits = _num_samples(batch) + job.num_samples <= self.plan.max_batch
+            fits = fits and sum(one.num_values for one in (*batch, job)) <= job.max_values
             if fits and job.likeness == batch[0].likeness:
                 batch.append(job)
                 self._waiting.remove(job)
@@ -261,7 +331,7 @@ class Scheduler:
     def _run_alone(self, job: Job) -> None:
         self._telemetry.computed(job.function.model, job.num_samples)
         try:
-            job.finish(job.function.compute(job.inputs))
+            job.finish(job.compute(self.plan.max_batch))
         except Refusal as refusal:
             job.finish(refusal)
 

@@ -18,7 +18,14 @@ from pathlib import Path
 
 import grpc
 
-from serving.folders import Listing, ModelSettings, listing, model_folders, version_folders
+from serving.folders import (
+    Listing,
+    ModelSettings,
+    listing,
+    model_folders,
+    passed_over,
+    version_folders,
+)
 from serving.loaded import GRAPH_FILE, LoadedVersion, first_line
 from serving.refusal import Refusal, shortened
 from serving.telemetry import Telemetry
@@ -88,6 +95,7 @@ class Catalog:
         self._wake, self._is_stopped = threading.Event(), False
         self._num_looks = self._generation = 0
         self._has_looked = False
+        self._named: set[Path] = set()  # folders that the log has named as passed over
         self._thread = threading.Thread(target=self._look_again_and_again, name="catalog", daemon=True)
 
     def start(self) -> None:
@@ -233,6 +241,7 @@ class Catalog:
     def _tend(self, model: ModelSettings) -> None:
         try:
             folders = version_folders(model.base_path)
+            self._name_passed_over(passed_over(model.base_path))
         except OSError as error:
             LOGGER.warning("%s: %s; what is loaded stays", model.base_path, error)
             return
@@ -246,6 +255,14 @@ class Catalog:
             if version not in folders:
                 record.seen = record.failed = None
         self._forget(model.name, present=set(folders), tried=set(tried))
+
+    def _name_passed_over(self, folders: Sequence[Path]) -> None:
+        """Say once of each folder that it is not served, and why."""
+        for folder in folders:
+            if folder not in self._named:
+                self._named.add(folder)
+                said = "passed over: expected a version, a whole number above 0 that no other folder has"
+                LOGGER.warning("%s: %s; rename it, or move it away", folder, said)
 
     def _try(self, model: ModelSettings, folders: Mapping[int, Path]) -> dict[int, bool]:
         """Version -> whether it answers, in the order of the policy, until as many do as it wants."""
@@ -267,6 +284,9 @@ class Catalog:
         except OSError:
             return False
         is_stable, record.seen = content == record.seen, content
+        if is_stable and not is_whole and folder not in self._named:
+            self._named.add(folder)
+            LOGGER.warning("%s: passed over until it holds %s", folder, GRAPH_FILE)
         if not is_stable or content == record.failed or not is_whole:
             return False
         return self._load_into(record, (name, version, folder))

@@ -15,21 +15,44 @@ Listing = tuple[tuple[str, int, int], ...]
 def version_folders(base_path: Path) -> dict[int, Path]:
     """Version number, 1 or more -> folder, in ascending order; other names, as of temporaries, are left out.
 
+    Leading zeros do not count: 00000123 is version 123. Of several folders of one number the shortest name is
+    taken.
+
     Raises:
         OSError: when the folder is there but cannot be read.
     """
-    try:
-        entries = list(os.scandir(base_path))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    found = {int(entry.name): Path(entry.path) for entry in entries if _is_version(entry)}
+    found: dict[int, Path] = {}
+    for path in _folders(base_path):
+        number = _version_of(path.name)
+        if number is not None:
+            found.setdefault(number, path)
     return dict(sorted(found.items()))
 
 
-def _is_version(entry: os.DirEntry[str]) -> bool:
-    name = entry.name
-    is_number = name.isascii() and name.isdecimal() and len(name) <= 19 and str(int(name)) == name
-    return is_number and 0 < int(name) <= LARGEST_VERSION and entry.is_dir()
+def passed_over(base_path: Path) -> list[Path]:
+    """Folders that are no version, or a second one of the same number; those with a dot in front not counted.
+
+    Raises:
+        OSError: when the folder is there but cannot be read.
+    """
+    taken = set(version_folders(base_path).values())
+    return [path for path in _folders(base_path) if path not in taken and not path.name.startswith(".")]
+
+
+def _folders(base_path: Path) -> list[Path]:
+    """The folders in a folder, short names first; none where there is no such folder."""
+    try:
+        entries = [entry for entry in os.scandir(base_path) if entry.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted((Path(entry.path) for entry in entries), key=lambda path: (len(path.name), path.name))
+
+
+def _version_of(name: str) -> int | None:
+    """The number of a folder's name; None where it is no version."""
+    digits = name.lstrip("0")
+    is_number = name.isascii() and digits.isdecimal() and len(digits) <= 19
+    return int(digits) if is_number and int(digits) <= LARGEST_VERSION else None
 
 
 def model_folders(root: Path) -> dict[str, Path]:

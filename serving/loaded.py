@@ -19,11 +19,13 @@ from hsr_tf import checks
 from serving.refusal import Refusal
 from serving.requests import Signature, read_inputs
 from serving.tensors import Limits
+from serving.tiles import Tiles, read_model_metadata, tiles_of
 
 LOGGER = logging.getLogger("serving")
 GRAPH_FILE, TAG, DEFAULT_SIGNATURE = "saved_model.pb", "serve", "serving_default"
 WARM_UP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MOST_WARM_UPS, MOST_CHARACTERS = 1000, 500
+UNKNOWN_BYTES_PER_VALUE = 2000.0
 # What TensorFlow wraps the message of an operation in.
 _WRAPPING = re.compile(
     r"^(Graph execution error:|Detected at node.*|<stack traces unavailable>|File \".*|\d+ root error.*)?$"
@@ -38,11 +40,25 @@ class Endpoint:
         model: name of the model.
         signature: what it takes and gives.
         function: takes and gives tensors by name.
+        bytes_per_value: memory that it takes for each value of its largest input.
     """
 
-    def __init__(self, model: str, signature: Signature, function: Callable[..., Mapping[str, Any]]) -> None:
-        self.model, self.signature = model, signature
+    def __init__(
+        self,
+        model: str,
+        signature: Signature,
+        function: Callable[..., Mapping[str, Any]],
+        *,
+        bytes_per_value: float = UNKNOWN_BYTES_PER_VALUE,
+    ) -> None:
+        self.model, self.signature, self.bytes_per_value = model, signature, bytes_per_value
+        self.tiles: Tiles | None = None
+        self.siblings: Mapping[str, Endpoint] = {}
         self._function = function
+
+    def sibling(self, signature: str) -> Endpoint:
+        """Another function of the same model."""
+        return self.siblings[signature]
 
     @property
     def is_batchable(self) -> bool:
@@ -111,12 +127,23 @@ class LoadedVersion:
     def __init__(self, name: str, version: int, folder: Path) -> None:
         self.name, self.version, self.folder = name, version, folder
         self.metadata = read_metadata(folder)
+        recorded = read_model_metadata(folder)
+        bytes_per_value = float(recorded.get("bytes_per_value") or UNKNOWN_BYTES_PER_VALUE)
         # The functions hold their variables weakly: the object stays referenced.
         self._kept = tf.saved_model.load(str(folder), tags=[TAG])
         self.endpoints = {
-            key: Endpoint(name, Signature.of(key, self.metadata.signature_def[key]), function)
+            key: Endpoint(
+                name,
+                Signature.of(key, self.metadata.signature_def[key]),
+                function,
+                bytes_per_value=bytes_per_value,
+            )
             for key, function in self._kept.signatures.items()
         }
+        for endpoint in self.endpoints.values():
+            endpoint.siblings = self.endpoints
+        if DEFAULT_SIGNATURE in self.endpoints:
+            self.endpoints[DEFAULT_SIGNATURE].tiles = tiles_of(recorded)
         self.users = Users()
 
     def endpoint(self, signature_name: str) -> Endpoint:
@@ -149,7 +176,8 @@ class LoadedVersion:
                 remedy="keep those that differ in shape",
             )
             endpoint = self.endpoint(request.model_spec.signature_name)
-            endpoint.compute(read_inputs(endpoint.signature, request.inputs, limits))
+            own = limits.of_model(endpoint.bytes_per_value)
+            endpoint.compute(read_inputs(endpoint.signature, request.inputs, own))
         return number
 
 
@@ -202,4 +230,8 @@ def load_version(name: str, version: int, folder: Path, limits: Limits) -> Loade
     loaded = LoadedVersion(name, version, folder)
     num_warm_ups = loaded.warm_up(limits)
     LOGGER.info("loaded %s version %d, %d requests to warm up", name, version, num_warm_ups)
+    default = loaded.endpoints.get(DEFAULT_SIGNATURE)
+    if default is not None:
+        most = limits.of_model(default.bytes_per_value).pixels
+        LOGGER.info("%s version %d takes inputs of at most %d values (--max_pixels)", name, version, most)
     return loaded

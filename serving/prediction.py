@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from serving.batching import Arrays, Job, Scheduler
+from serving.batching import MOST_JOINED, Arrays, Job, Scheduler
 from serving.calls import Gate, answering
 from serving.catalog import Catalog
 from serving.loaded import LoadedVersion
@@ -63,13 +63,16 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         try:
             endpoint = loaded.endpoint(request.model_spec.signature_name)
             call.signature = endpoint.signature.name
-            inputs = read_inputs(endpoint.signature, request.inputs, self._shared.limits)
+            limits = self._shared.limits.of_model(endpoint.bytes_per_value)
+            inputs = read_inputs(endpoint.signature, request.inputs, limits)
         except ValueError as error:
             raise Refusal(INVALID, str(error)) from error
         call.shapes = " ".join(f"{name}{array.shape}" for name, array in inputs.items())
         wanted = _wanted(list(endpoint.signature.outputs), list(request.output_filter))
         deadline = None if remaining is None else time.monotonic() + remaining
-        outputs = self._computed(Job(endpoint, inputs, deadline), context)
+        joined = min(MOST_JOINED, limits.pixels)
+        job = Job(endpoint, inputs, deadline, tiles=endpoint.tiles, max_values=joined)
+        outputs = self._computed(job, context)
         answer = _encoded({name: outputs[name] for name in wanted}, self._shared.limits)
         _name(answer.model_spec, loaded)
         answer.model_spec.signature_name = endpoint.signature.name

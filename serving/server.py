@@ -29,6 +29,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 
 from hsr_tf import checks
 from hsr_tf.flag_apps import run_app
+from hsr_tf.memory import MEMORY_SHARE, available_bytes
 from serving.batching import QueuePlan, Scheduler
 from serving.calls import Gate
 from serving.catalog import Catalog
@@ -225,7 +226,13 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_message_mib", 64, "MiB of a request or an answer.", lower_bound=1, upper_bound=2047
     )
-    flags.DEFINE_integer("max_pixels", 2**26, "Product of the dimensions of one input.", lower_bound=1)
+    flags.DEFINE_integer(
+        "max_pixels",
+        None,
+        "Product of the dimensions of one input. Default: half of the available memory, divided by "
+        "--num_workers and by the bytes per value that the model's export recorded; at most 67108864.",
+        lower_bound=1,
+    )
     flags.DEFINE_string("tls_certificate", None, "PEM file of the server's certificate chain.")
     flags.DEFINE_string("tls_key", None, "PEM file of its key.")
     flags.DEFINE_string("tls_client_ca", None, "PEM file; clients need a certificate signed by it.")
@@ -249,9 +256,18 @@ def plan_of_flags() -> ServerPlan:
             max_queue_bytes=FLAGS.max_queue_mib * MIB,
             num_workers=FLAGS.num_workers,
         ),
-        limits=Limits(FLAGS.max_message_mib * MIB, FLAGS.max_pixels),
+        limits=_limits(),
         security=Security(**files),
     )
+
+
+def _limits() -> Limits:
+    """`--max_pixels` where it is given, otherwise half of the memory that is available for each worker."""
+    num_bytes = FLAGS.max_message_mib * MIB
+    if FLAGS.max_pixels is not None:
+        return Limits(num_bytes, FLAGS.max_pixels)
+    each = int(MEMORY_SHARE * available_bytes() / FLAGS.num_workers)
+    return Limits(num_bytes, memory_bytes=max(1, each))
 
 
 def _start_logging(log_requests: bool) -> None:

@@ -9,7 +9,7 @@ here, as a client that lost part of its data would never know.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,10 +30,13 @@ class Limits:
     Attributes:
         message_bytes: of a request or an answer.
         pixels: product of the dimensions of one input.
+        memory_bytes: what one computation may take, from which the pixels of a model follow too; None for
+            `pixels` alone.
     """
 
     message_bytes: int = 64 << 20
     pixels: int = 2**26
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("message_bytes", "pixels"):
@@ -41,6 +44,12 @@ class Limits:
             checks.require(
                 value >= 1, name, expected="1 or more", received=str(value), remedy="give a larger limit"
             )
+
+    def of_model(self, bytes_per_value: float) -> Limits:
+        """The limits of a model that takes so much memory for each value of its largest input."""
+        if self.memory_bytes is None:
+            return self
+        return replace(self, pixels=max(1, min(self.pixels, int(self.memory_bytes / bytes_per_value))))
 
 
 @dataclass(frozen=True)
@@ -112,7 +121,8 @@ def claimed_shape(name: str, proto: TensorProto, limits: Limits) -> tuple[int, .
         name,
         expected=f"a shape without negative dimensions whose product is {limits.pixels} or less",
         received=str(shape),
-        remedy="send smaller tiles, or start the server with a larger --max_pixels",
+        remedy="send smaller tiles, as python -m serving.client does (--tile), or start the server with a "
+        "larger --max_pixels",
     )
     return shape
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,12 +101,35 @@ def save_trained(
     wait_for_chief()
 
 
-def require_report(path: str | None) -> None:
-    """Refuse a name for a report that could not be written, before the run begins."""
+def warn_below_bicubic(gains: Mapping[str, float]) -> None:
+    """Say in one line on stderr that a trained model is of no use, where it is worse than bicubic everywhere.
+
+    Args:
+        gains: decibels over bicubic interpolation on the validation images, by what they were reduced by.
+    """
+    if gains and max(gains.values()) < 0 and these_hosts().is_chief:
+        told = ", ".join(f"{-gain:.2f} dB below it{name and f' ({name})'}" for name, gain in gains.items())
+        print(
+            f"warning: the model is worse than bicubic interpolation of the validation images: {told}; "
+            "train longer, lower --learning_rate, or check the values of the training images",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def require_report(path: str | None, run_dir: Path | None = None) -> None:
+    """Refuse a name for a report that could not be written, before the run begins.
+
+    Args:
+        path: of the page, or None.
+        run_dir: a folder that the run makes, where the page may lie too.
+    """
     if path is not None:
         from hsr_tf.report.html.page import require_html
 
-        if not require_html(path).absolute().parent.is_dir():
+        folder = require_html(path).absolute().parent
+        is_made = run_dir is not None and folder == run_dir.absolute()
+        if not is_made and not folder.is_dir():
             raise checks.file_error(path, "its folder does not exist", "make it first")
 
 

@@ -19,6 +19,7 @@ from absl import flags
 from hsr_tf import checks, losses, methods
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
+from hsr_tf.data.scenes import data_root
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec
 from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import load_image_network
@@ -137,6 +138,14 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
         num_channels: 1 for Y, 3 for RGB.
         smallest: side of the patches; smaller pictures and sizes are left out.
     """
+    for folder in FLAGS.data_dirs:
+        checks.require(
+            Path(folder).is_dir() or data_root() is not None,
+            "data_dirs",
+            expected="folders of training pictures",
+            received=f"{folder}, which does not exist, and no $HSR_DATA",
+            remedy="give --data_dirs=my_photos, or set HSR_DATA",
+        )
     folders = [find_pictures(folder) for folder in FLAGS.data_dirs]
     last, held_back = hold_back(folders[-1], FLAGS.num_validation)
     factors = [_number("rescales", text) for text in FLAGS.rescales]
@@ -272,3 +281,5 @@ def train_and_save(make: Callable[[RunPlan], PictureTrainer], **record: Any) -> 
     }
     output = Path(FLAGS.output_dir or Path(FLAGS.run_dir) / "model")
     _flags.save_trained(trainer.model, output, card, scores=scores)
+    gains = {name.partition("_")[2]: score for name, score in scores.items() if name.startswith("gain")}
+    _flags.warn_below_bicubic(gains)

@@ -29,6 +29,7 @@ from hsr_tf import checks, methods
 from hsr_tf.atomic import replacing_file
 from hsr_tf.camera_metrics import CameraScores, camera_scores
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
+from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.flag_apps import run_app
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
@@ -61,6 +62,13 @@ def define_flags() -> None:
         f"(default: {','.join(METHODS)}; for pictures {','.join(evaluate_pictures.METHODS)}).",
     )
     flags.DEFINE_string("scenes", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
+    flags.DEFINE_float(
+        "white_level",
+        None,
+        "Stored value that stands for 1.0 (default: that of the files; 4095 where they hold whole numbers of "
+        "12 bits).",
+        lower_bound=0.0,
+    )
     flags.DEFINE_list("scales", [], "Sharp pixels a coarse pixel along one side (default: 8; 2,3,4).")
     flags.DEFINE_string("psf", "gaussian", "Point-spread function.")
     flags.DEFINE_string("srf", "nikon_d700", "Spectral response: a name, or a CSV file.")
@@ -254,7 +262,8 @@ def evaluate(
     rows: list[Row] = []
     with tqdm(total=len(entries) * len(paths) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
         for path in paths:
-            whole = top_left(load(path), FLAGS.crop)
+            (scene,) = in_unit_range([load(path)], FLAGS.white_level, flag="scenes").scenes
+            whole = top_left(scene, FLAGS.crop)
             for scale in scales:
                 scene = crop_to_multiple(whole, scale)
                 observation = simulate(scene, scale=scale, srf=FLAGS.srf, psf=FLAGS.psf, snr_db=snr_db)

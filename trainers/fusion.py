@@ -22,12 +22,14 @@ from absl import flags
 from hsr_tf import checks, losses, metrics
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
+from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.flag_apps import run_app
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
 from trainers import _flags
@@ -44,6 +46,13 @@ def define_flags() -> None:
     """Data, cameras, network and loss."""
     flags.DEFINE_string(
         "data_dir", None, "Folder of sharp training cubes (default: $HSR_DATA/hsi/cave_train)."
+    )
+    flags.DEFINE_float(
+        "white_level",
+        None,
+        "Stored value that stands for 1.0 (default: that of the files; 4095 where they hold whole numbers of "
+        "12 bits).",
+        lower_bound=0.0,
     )
     flags.DEFINE_list("validation_scenes", [], "Names of training scenes held back (default: the last one).")
     flags.DEFINE_string(
@@ -64,10 +73,12 @@ def define_flags() -> None:
         "base",
         "none",
         ["none", "bicubic", "spectral_ls", "sylvester"],
-        "What the network adds its residual to.",
+        "What the network adds its residual to; dhsis is defined over sylvester alone.",
     )
     flags.DEFINE_bool(
-        "consistent", False, "Project the estimate onto both observations, in training and after."
+        "consistent",
+        False,
+        "Project the estimate onto both observations, in training and after; always with dhsis.",
     )
     flags.DEFINE_list("features", None, "Width of the blocks: one number, or one a size from coarse to fine.")
     flags.DEFINE_integer("num_levels", None, "Levels of the multi-level loss (ms_ssfnet).")
@@ -167,6 +178,15 @@ class FusionTrainer(Trainer):
         scores = {"psnr_bands": float(np.mean(psnr)), "sam_degrees": float(np.mean(sam))}
         return Validation(scores, pictures)
 
+    def bicubic_psnr(self) -> float:
+        """Mean PSNR of bicubic interpolation over the validation scenes, which every model has to exceed."""
+        found = []
+        for scene in self.task.validation:
+            lr_hsi, _ = self.clean.simulate(tf.constant(scene.cube[None]))
+            bicubic = np.clip(bicubic_enlarge(lr_hsi, self.clean.scale).numpy()[0], 0.0, 1.0)
+            found.append(metrics.psnr_bands(scene.cube, bicubic))
+        return float(np.mean(found))
+
     def loss(self, patches: Tensor, index: Tensor) -> Tensor:
         """The sum over the levels, of observations made here."""
         lr_hsi, hr_msi = self.observe(patches, index)
@@ -202,12 +222,12 @@ def main() -> None:
     """Flags to arguments, train, save."""
     join_hosts()
     run_dir = Path(FLAGS.run_dir)
-    _flags.require_report(FLAGS.report)
+    _flags.require_report(FLAGS.report, run_dir)
     task, plan = task_from_flags(), _flags.run_plan()
     values = _flags.save_resolved_flags(run_dir)
     trainer = FusionTrainer(task, plan)
     first, begin = trainer.run.restore(), time.monotonic()
-    scores = trainer.train()
+    scores, bicubic = trainer.train(), trainer.bicubic_psnr()
     wavelengths = task.training[0].wavelengths_nm
     record = {
         "flags": {name: value for name, value in values.items() if name not in PATHS},
@@ -215,17 +235,20 @@ def main() -> None:
         "validation_scenes": [scene.name for scene in task.validation],
         "wavelengths_nm": None if wavelengths is None else wavelengths.tolist(),
         "validation": scores,
+        "bicubic_psnr_bands": bicubic,
         "first_step": first,
         "seconds": round(time.monotonic() - begin, 1),
         "cores": os.cpu_count(),
     }
     _flags.save_trained(trainer.model, FLAGS.output_dir or run_dir / "model", record, scores=scores)
+    _flags.warn_below_bicubic({"": scores["psnr_bands"] - bicubic})
     _flags.write_run_report(run_dir, FLAGS.report)
 
 
 def task_from_flags() -> FusionTask:
     """The task that the flags describe; scenes are read here."""
-    scenes = load_scenes(find_scenes(FLAGS.data_dir, default="hsi/cave_train"))
+    _take_published_form()
+    scenes = _scenes()
     training, validation = _split(scenes, FLAGS.validation_scenes)
     snr_db = (FLAGS.hsi_snr_db, FLAGS.msi_snr_db)
     cameras = make_cameras(training[0], FLAGS.scale, psf=FLAGS.psf, srf=FLAGS.srf, snr_db=snr_db)
@@ -249,6 +272,37 @@ def task_from_flags() -> FusionTask:
     patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
     validation = [crop_to_multiple(scene, FLAGS.scale) for scene in validation]
     return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise)
+
+
+def _take_published_form() -> None:
+    """DHSIS is its CNN between two closed-form fits: set the flags so, and refuse another form of it."""
+    if FLAGS.method != "dhsis":
+        return
+    for name, published in (("base", "sylvester"), ("consistent", True)):
+        flag = FLAGS[name]
+        checks.require(
+            not flag.present or flag.value == published,
+            name,
+            expected=f"{published} for dhsis, which starts from a closed-form fit and ends with one",
+            received=str(flag.value),
+            remedy=f"leave --{name} out, or choose another method",
+        )
+        setattr(FLAGS, name, published)
+    print("dhsis: base sylvester, then the network, then the closed form again (--consistent)")
+
+
+def _scenes() -> Sequence[Scene]:
+    """The cubes of the data folder in [0, 1]; a white level that is recognised becomes the flag's value."""
+    found = in_unit_range(
+        load_scenes(find_scenes(FLAGS.data_dir, default="hsi/cave_train")), FLAGS.white_level
+    )
+    if found.white_level != FLAGS.white_level:
+        print(
+            f"values up to {found.white_level:g}, whole numbers of 12 bits, are divided by "
+            f"{found.white_level:g}; give --white_level for another white level"
+        )
+        FLAGS.white_level = found.white_level
+    return found.scenes
 
 
 def _split(scenes: Sequence[Scene], held_back: Sequence[str]) -> tuple[list[Scene], list[Scene]]:

@@ -97,8 +97,18 @@ def false_colour_bands(num_bands: int, wavelengths_nm: np.ndarray | None) -> Dis
     return DisplayBands((far, middle, short), true_colour=False)
 
 
+def is_photograph(num_bands: int, wavelengths_nm: np.ndarray | None) -> bool:
+    """Whether the bands are the red, green and blue of a photograph: three of unknown wavelength."""
+    return num_bands == 3 and wavelengths_nm is None
+
+
 def display_bands(num_bands: int, wavelengths_nm: np.ndarray | None) -> DisplayBands:
-    """The bands nearest 640, 550 and 460 nm or, where one is over 25 nm off, three evenly spread."""
+    """The bands nearest 640, 550 and 460 nm or, where one is over 25 nm off, three evenly spread.
+
+    Three bands without wavelengths are red, green and blue, as in a photograph.
+    """
+    if is_photograph(num_bands, wavelengths_nm):
+        return DisplayBands((0, 1, 2), true_colour=True)
     if wavelengths_nm is not None:
         distance = np.abs(np.asarray(wavelengths_nm)[None, :] - np.asarray(VISIBLE_NM)[:, None])
         if distance.min(axis=1).max() <= VISIBLE_TOLERANCE_NM:

@@ -18,6 +18,7 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes
+from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.known_scene import SimulationPlan, Truth, simulated_scene
@@ -184,6 +185,8 @@ def _with_validation_scene(data: ReportData, card: ModelCard, flags: Mapping[str
             data, notes=(f"No scene is shown: {', '.join(names) or 'none'} is not in the data folder.",)
         )
     scale = int(card.config["scale"])
+    level = flags.get("white_level")
+    (scene,) = in_unit_range([scene], None if level is None else float(level)).scenes
     scene = crop_to_multiple(scene, scale)
     words = {key: flags[key] for key in ("psf", "srf") if key in flags}
     observation = simulate(scene, scale=scale, **words)

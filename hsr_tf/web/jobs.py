@@ -22,6 +22,7 @@ from hsr_tf import checks, io, methods
 from hsr_tf.alignment import align
 from hsr_tf.fusion import fuse
 from hsr_tf.io.pictures import read_picture, write_picture
+from hsr_tf.networks.selection import describe_fit
 from hsr_tf.report.html import ReportData, write_report
 from hsr_tf.report.scene_report import solution_report
 from hsr_tf.solvers.solver import Controls, Step
@@ -252,13 +253,27 @@ class Job:
             raise Stopped
 
 
-def pair_methods() -> list[str]:
-    """Methods that fuse without more than the two images, closed forms first."""
-    return [
-        method.name
-        for method in methods.describe()
-        if method.kind in methods.FUSION_KINDS and method.name not in ("adapt",)
-    ]
+def pair_methods() -> dict[str, str]:
+    """What the page calls each method that needs no more than the two images, by its name.
+
+    Networks are among them where trained weights come with the package; their label says which images these
+    weights fit.
+    """
+    from hsr_tf.networks.pretrained import FUSION, shipped_models
+
+    fitting: dict[str, list[str]] = {}
+    for card in shipped_models(FUSION):
+        fitting.setdefault(str(card.config["method"]), []).append(
+            describe_fit(card.config).partition(", ")[2]
+        )
+    known = [method for method in methods.describe() if method.kind in methods.FUSION_KINDS]
+    labels = {method.name: method.name for method in known if "weights" not in method.needs}
+    labels.pop("adapt", None)  # it starts from a network that has to fit the pair
+    return labels | {
+        method.name: f"{method.name} (for {' or '.join(fitting[method.name])})"
+        for method in known
+        if "weights" in method.needs and method.name in fitting
+    }
 
 
 def photograph_methods() -> list[str]:

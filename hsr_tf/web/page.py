@@ -83,7 +83,8 @@ class Visit:
                 ("photograph", "Photograph (PNG, JPEG, TIFF)", False),
             )
         }
-        self._pair_method = pn.widgets.Select(name="Method", options=pair_methods(), width=WIDTH)
+        labels = {label: name for name, label in pair_methods().items()}
+        self._pair_method = pn.widgets.Select(name="Method", options=labels, width=WIDTH)
         self._pair_method.value = "spectral_ls"
         self._estimate = pn.widgets.Checkbox(name="Find blur and response from the images", value=True)
         self._photograph_method = pn.widgets.Select(name="Method", options=photograph_methods(), width=WIDTH)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from export import verify
+from export import tflite, verify
 from export.comparison import Check, SavedModel
+from export.quantize import VARIANTS
 from export.trials import Trial
 from export.verify import Verified, models_to_verify, verify_all
 from hsr_tf import methods
@@ -90,6 +91,40 @@ def test_flags_that_would_be_ignored_or_lack_their_other_half_are_refused(
     ended = call_app("export.verify", *given)
     assert (ended.code, ended.output) == (2, "")
     assert ended.last_error.startswith(f"error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("given", "variants", "said"),
+    [
+        (
+            (None, None),
+            VARIANTS,
+            "data_dir, calibration_dir: expected a folder of photographs to try the files",
+        ),
+        (("photos", None), VARIANTS, "calibration_dir: expected a folder of photographs to calibrate int8"),
+        ((None, None), ("float32",), "data_dir: expected a folder of photographs to try the files on"),
+    ],
+)
+def test_without_the_data_root_the_missing_folders_are_named(
+    given: tuple[str | None, str | None], variants: Sequence[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tflite, "data_root", lambda: None)
+    flag = said.split(":")[0].split(",")[0]
+    with pytest.raises(ValueError, match=f"^{said}.*give --{flag}=FOLDER"):
+        tflite.default_data("image_network", *given, variants)
+
+
+def test_a_calibration_of_a_file_that_exists_is_refused() -> None:
+    ended = call_app(
+        "export.verify", "--model=a.int8.tflite", "--saved_model=m/1", "--calibration_dir=photos"
+    )
+    assert ended.code == 2 and "--calibration_dir needs --all" in ended.last_error
+
+
+def test_int8_alone_asks_for_a_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tflite, "data_root", lambda: None)
+    found = tflite.default_data("image_network", "photos", None, ("float32", "dynamic"))
+    assert (found.trials, found.calibration) == (Path("photos"), None)
 
 
 def test_progress_counts_models(

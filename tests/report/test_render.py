@@ -23,6 +23,13 @@ def test_false_colours_show_the_longest_wavelength_as_red_in_any_band_order():
     assert display_bands(12, np.linspace(2500, 1000, 12)).indices == (1, 5, 9)
 
 
+def test_three_bands_without_wavelengths_are_red_green_and_blue():
+    bands = display_bands(3, None)
+    assert bands.indices == (0, 1, 2) and bands.true_colour
+    assert display_bands(3, np.array([460.0, 550.0, 640.0])).indices == (2, 1, 0)
+    assert display_bands(4, None).indices == (3, 2, 0)
+
+
 def test_display_channels_follow_the_number_of_channels():
     image = np.arange(10.0) * np.ones((2, 3, 1))
     assert display_channels(image[..., :1], None)[0, 0].tolist() == [0, 0, 0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 import numpy as np
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from serving.batching import Arrays, Job, QueuePlan, Scheduler
 from serving.refusal import Refusal
 from serving.telemetry import Telemetry
+from serving.tiles import Compute
 from tests.serving.serving_for_tests import PATIENCE, eventually
 
 
@@ -39,10 +40,36 @@ class Recorder:
             raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, "x: negative")
         return {"y": (2 * x)[:1] if self.drops_batch else 2 * x}
 
+    def sibling(self, signature: str) -> Recorder:
+        del signature
+        return self
+
+
+@dataclass(eq=False)
+class Rows:
+    """Cuts everything, one row at a time."""
+
+    num_done: int = 0
+
+    def cuts(self, inputs: Arrays) -> bool:
+        return len(inputs["x"]) > 1
+
+    def compute(self, inputs: Arrays, compute: Compute) -> dict[str, np.ndarray]:
+        parts = []
+        for start in range(len(inputs["x"])):
+            parts.append(compute({"x": inputs["x"][start : start + 1]}, "serving_default")["y"])
+            self.num_done += 1
+        return {"y": np.concatenate(parts)}
+
 
 def job(function: Recorder, *values: float, width: int = 2, seconds: float | None = None) -> Job:
     deadline = None if seconds is None else time.monotonic() + seconds
     return Job(function, {"x": np.repeat(np.array(values, "f4")[:, None], width, 1)}, deadline)
+
+
+def cut(function: Recorder, *values: float, seconds: float | None = None) -> Job:
+    """A job that is computed in tiles."""
+    return replace(job(function, *values, seconds=seconds), tiles=Rows(), _answer=Future())
 
 
 @contextmanager
@@ -211,3 +238,46 @@ def test_a_scheduler_that_stops_refuses_what_waits() -> None:
             waiting.wait()
         with pytest.raises(Refusal, match="going down"):
             scheduler.put(job(function, 2))
+
+
+@pytest.mark.parametrize("make", [job, cut])
+def test_a_large_request_is_computed_in_pieces(make: Callable[..., Job]) -> None:
+    function = Recorder()
+    function.go.set()
+    with scheduled(max_batch=2) as scheduler:
+        large = make(function, 1, 2, 3, 4, 5)
+        scheduler.put(large)
+        np.testing.assert_array_equal(large.wait()["y"], 2 * large.inputs["x"])
+    assert [len(batch) for batch in function.batches] == ([2, 2, 1] if make is job else [1] * 5)
+
+
+@pytest.mark.parametrize("make", [job, cut])
+@pytest.mark.parametrize("seconds", [None, 0.2])
+def test_a_request_that_nobody_waits_for_ends_between_two_pieces(
+    make: Callable[..., Job], seconds: float | None
+) -> None:
+    function = Recorder()
+    with scheduled(max_batch=2) as scheduler:
+        large = make(function, 1, 2, 3, 4, 5, seconds=seconds)
+        scheduler.put(large)
+        eventually(lambda: len(function.batches) == 1)
+        if seconds is None:
+            scheduler.drop(large)
+        with pytest.raises(Refusal):
+            large.wait()
+        after = job(function, 9)
+        scheduler.put(after)
+        function.go.set()
+        assert after.wait()["y"][0, 0] == 18
+    assert function.batches[1:] == [[9]]
+
+
+def test_requests_of_many_values_are_not_computed_together() -> None:
+    function = Recorder()
+    with scheduled(max_batch=4) as scheduler:
+        jobs = [replace(job(function, value, width=3), max_values=7, _answer=Future()) for value in (1, 2, 3)]
+        put_behind(scheduler, function, jobs)
+        function.go.set()
+        for one in jobs:
+            one.wait()
+    assert function.batches == [[100], [1, 2], [3]]

@@ -60,7 +60,7 @@ def remove(folder: Path) -> None:
 
 
 def test_the_latest_version_is_served_and_names_that_are_none_are_not(shelf: Shelf) -> None:
-    for name in (2, 10, 9, 0, ".11", "12a", "013", "-14", "٣", str(2**63)):
+    for name in (2, 10, 9, 0, ".11", "12a", "-14", "٣", str(2**63)):
         shelf.put(name)
     (shelf.root / "toy" / "99").write_text("a file")
     (shelf.root / ".hidden" / "1").mkdir(parents=True)
@@ -69,6 +69,29 @@ def test_the_latest_version_is_served_and_names_that_are_none_are_not(shelf: She
     assert shelf.states == {10: State.AVAILABLE}
     with pytest.raises(Refusal, match="hidden"):
         shelf.catalog.statuses(".hidden")
+
+
+def test_leading_zeros_of_a_version_do_not_count(shelf: Shelf) -> None:
+    shelf.put(9)
+    shelf.put("00000123")
+    shelf.look()
+    assert shelf.loads == [123] and shelf.answering(version=123) == 123
+
+
+def test_folders_that_are_passed_over_are_named_once(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("7", "007", "latest", ".draft"):
+        shelf.put(name)
+    (shelf.root / "toy" / "3").mkdir()
+    with caplog.at_level("WARNING", "serving"):
+        shelf.look(4)
+    named = sorted(record.getMessage().partition(":")[0] for record in caplog.records)
+    assert named == sorted(str(shelf.root / "toy" / name) for name in ("007", "latest"))
+    assert shelf.loads == [7]
+    shelf.catalog.configure([ModelSettings("toy", shelf.root / "toy", Every())])
+    with caplog.at_level("WARNING", "serving"):
+        shelf.look(4)
+    assert "3: passed over until it holds saved_model.pb" in caplog.records[-1].getMessage()
+    assert len(caplog.records) == 3
 
 
 def test_a_half_copied_folder_waits_until_it_is_whole(shelf: Shelf) -> None:

@@ -187,6 +187,9 @@ def test_learning_rate_rises_then_falls_to_a_thousandth():
         (["--scale=6"], "power of two"),
         (["--patch_size=400"], "at most"),
         (["--flagfile=/nowhere.flags"], "nowhere.flags"),
+        (["--method=dhsis", "--base=none"], "base: expected sylvester for dhsis"),
+        (["--method=dhsis", "--base=sylvester", "--noconsistent"], "consistent: expected True for dhsis"),
+        (["--white_level=0.1"], "correct --white_level=0.1"),
     ],
 )
 def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, scene_folder, flags, message):
@@ -197,11 +200,40 @@ def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, scene_folder, flags
     assert "Traceback" not in ended.errors and not (tmp_path / "run" / "model").exists()
 
 
-def test_a_run_is_shown_in_a_page(scene_folder: Path, tmp_path: Path) -> None:
-    places = (f"--run_dir={tmp_path / 'run'}", f"--report={tmp_path / 'run.html'}")
-    ended = call_app("trainers.fusion", f"--data_dir={scene_folder}", *TINY, "--num_steps=3", *places)
+@pytest.fixture
+def twelve_bits(tmp_path: Path) -> Path:
+    """The scenes as ICVL stores its own: `rad`, 0 to 4095 in floating point."""
+    folder = tmp_path / "twelve_bits"
+    folder.mkdir()
+    for index in range(3):
+        with h5py.File(folder / f"scene_{index}.mat", "w") as file:
+            file["rad"] = np.rint(4095 * waves(index).cube).astype(np.float64).transpose(2, 1, 0)
+            file["bands"] = waves(index).wavelengths_nm[None]
+    return folder
+
+
+def test_dhsis_of_12_bit_cubes_is_trained_in_its_three_steps(twelve_bits: Path, tmp_path: Path) -> None:
+    tiny = [flag for flag in TINY if flag not in ("--base=spectral_ls", "--consistent")]
+    given = (f"--data_dir={twelve_bits}", *tiny, "--method=dhsis", "--num_steps=2")
+    ended = call_app("trainers.fusion", *given, f"--run_dir={tmp_path / 'run'}")
     assert ended.code == 0, ended.errors
-    page = (tmp_path / "run.html").read_text()
+    assert "are divided by 4095" in ended.output and "dhsis: base sylvester" in ended.output
+    card = read_card(tmp_path / "run" / "model")
+    assert (card.config["base"], card.config["consistent"]) == ("sylvester", True)
+    assert card.record["flags"]["white_level"] == 4095
+    assert card.record["validation"]["psnr_bands"] > card.record["bicubic_psnr_bands"] > 10
+    assert "worse than bicubic" not in ended.errors
+
+
+def test_a_run_is_shown_in_a_page_and_a_useless_model_is_called_so(
+    scene_folder: Path, tmp_path: Path
+) -> None:
+    tiny = [flag for flag in TINY if flag not in ("--base=spectral_ls", "--consistent")]
+    places = (f"--run_dir={tmp_path / 'run'}", f"--report={tmp_path / 'run' / 'run.html'}")
+    ended = call_app("trainers.fusion", f"--data_dir={scene_folder}", *tiny, "--num_steps=3", *places)
+    assert ended.code == 0, ended.errors
+    assert "warning: the model is worse than bicubic interpolation" in ended.errors
+    page = (tmp_path / "run" / "run.html").read_text()
     assert page.startswith("<!DOCTYPE html>") and "Course of the run" in page and "flags.txt" in page
 
 

@@ -207,3 +207,14 @@ def test_a_run_starts_from_a_shallower_trained_network(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, first.model({"lr_image": picture})["estimate"], atol=1e-6)
     with pytest.raises(ValueError, match="start_from: expected a model of the same network"):
         dataclasses.replace(plan, options=(("depth", 2), ("features", 4))).build()
+
+
+def test_without_the_data_root_the_flag_for_pictures_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainers._pictures.data_root", lambda: None)
+    ended = call_app("trainers.single_image", f"--run_dir={tmp_path / 'run'}")
+    assert ended.code == 2 and "give --data_dirs=" in ended.last_error
+    assert ended.last_error.startswith(
+        "error: data_dirs: expected folders of training pictures, got sisr/T91"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io as streams
+import re
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,6 +75,19 @@ def test_a_photograph_is_enlarged(tmp_path: Path) -> None:
     with Image.open(progress.files["enlarged.png"]) as picture:
         assert (picture.size, picture.mode) == ((45, 30), "RGBA")
     assert b"bicubic" in progress.files[REPORT].read_bytes()
+    job.close()
+
+
+def test_the_page_shows_a_photograph_in_its_own_colours() -> None:
+    content = streams.BytesIO()
+    pixels = np.full((24, 30, 3), (220, 90, 20), np.uint8)
+    pixels[::3] //= 2
+    Image.fromarray(pixels).save(content, "PNG")
+    job, progress = run(PhotographTask({"a.png": content.getvalue()}, "bicubic", 2.0, LIMITS))
+    assert progress.error is None and progress.files is not None
+    page = progress.files[REPORT].read_text(encoding="utf-8")
+    presets = re.findall(r'"name": ?"(true|spread|false)", ?"bands": ?\[([0-9, ]+)\]', page)
+    assert [(name, bands.replace(" ", "")) for name, bands in presets] == [("true", "0,1,2")]
     job.close()
 
 
@@ -161,6 +175,9 @@ def test_names_give_nothing_but_a_suffix(tmp_path: Path) -> None:
 def test_the_methods_on_offer_need_nothing_more() -> None:
     assert {"spectral_ls", "ms_ssfnet", "deep_prior"} <= {*pair_methods()}
     assert "adapt" not in pair_methods()
+    assert not {"dhsis", "ssf_cnn", "ssf_resnet", "spectral_resnet"} & {*pair_methods()}
+    assert pair_methods()["spectral_ls"] == "spectral_ls"
+    assert "31 bands + 3 channels, x8" in pair_methods()["ms_ssfnet"]
     assert {"vdsr", "kbpn", "bicubic"} <= {*photograph_methods()}
     assert "srmdnf" not in photograph_methods()
 

@@ -26,6 +26,7 @@ from hsr_tf.report.render import (
     display_bands,
     display_groups,
     false_colour_bands,
+    is_photograph,
 )
 
 MOST_PIXELS, MOST_TEXT = 1_100_000, 22_500_000
@@ -165,6 +166,8 @@ def _first_place(data: ReportData, found: Quality, stride: int) -> tuple[int, in
 
 def _presets(data: ReportData) -> list[tuple[str, DisplayBands]]:
     first = display_bands(data.size[2], data.wavelengths_nm)
+    if is_photograph(data.size[2], data.wavelengths_nm):
+        return [("true", first)]
     second = false_colour_bands(data.size[2], data.wavelengths_nm)
     return [("true" if first.true_colour else "spread", first), ("false", second)]
 

@@ -1,0 +1,106 @@
+"""Cubes of a training folder brought to [0, 1]: by a white level that is given, or one that the values show.
+
+Floating-point files carry no white level: the cubes of ICVL, for example, hold the numbers of a 12-bit
+camera, 0 to 4095. A network that is trained on such values learns nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hsr_tf import checks
+from hsr_tf.scene import Scene
+
+TWELVE_BITS, TEN_BITS = 4095.0, 1023.0
+LEAST, MOST = -0.5, 2.0
+REMEDY = "give --white_level, the stored value that stands for 1.0"
+OF_THE_TYPE = "largest "
+
+
+@dataclass(frozen=True, eq=False)
+class UnitScenes:
+    """Scenes whose values lie in [0, 1], or little outside of it.
+
+    Attributes:
+        scenes: in the order given.
+        white_level: stored value that became 1.0, where it was given or recognised; None where the scenes
+            are as they were.
+    """
+
+    scenes: Sequence[Scene]
+    white_level: float | None
+
+
+def in_unit_range(
+    scenes: Sequence[Scene],
+    white_level: float | None = None,
+    *,
+    flag: str = "data_dir",
+    remedy: str = REMEDY,
+) -> UnitScenes:
+    """Divide the scenes of one folder by their common white level.
+
+    Without one, scenes within [-0.5, 2] stay as they are. Whole numbers up to 4095, and above 1023 somewhere,
+    that no file declares a white level for are those of a 12-bit camera: their white level is 4095.
+
+    Args:
+        scenes: as `hsr_tf.io.load` reads them.
+        white_level: stored value that stands for 1.0.
+        flag: what named the folder, for the message.
+        remedy: what to do about values whose white level is not known, for the message.
+
+    Raises:
+        ValueError: values outside of [-0.5, 2] whose white level is not known; the message names the file.
+    """
+    if white_level is None and _are_of_twelve_bits(scenes):
+        white_level = TWELVE_BITS
+    if white_level is not None:
+        scenes = [_divided(scene, white_level) for scene in scenes]
+    for scene in scenes:
+        wrong = remedy if white_level is None else f"correct --white_level={white_level:g}"
+        _require_unit_range(scene, flag, wrong)
+    return UnitScenes(scenes, white_level)
+
+
+def _are_of_twelve_bits(scenes: Sequence[Scene]) -> bool:
+    undeclared = [scene for scene in scenes if _is_undeclared(scene)]
+    ranges = [float(scene.cube.max()) * _level(scene) for scene in undeclared]
+    if not undeclared or len(undeclared) < len(scenes) or not TEN_BITS < max(ranges) <= TWELVE_BITS + 0.5:
+        return False
+    return all(_are_whole(scene.cube * np.float32(_level(scene))) for scene in undeclared)
+
+
+def _are_whole(stored: np.ndarray) -> bool:
+    return float(stored.min()) >= 0 and bool(np.all(np.abs(stored - np.rint(stored)) < 0.01))
+
+
+def _is_undeclared(scene: Scene) -> bool:
+    """Whether neither the file nor a caller has said what stands for 1.0."""
+    origin = str(scene.metadata.get("white_level_origin", ""))
+    return "white_level" not in scene.metadata or origin.startswith(OF_THE_TYPE)
+
+
+def _level(scene: Scene) -> float:
+    """What stored values were divided by on reading."""
+    return float(scene.metadata.get("white_level", 1.0))
+
+
+def _divided(scene: Scene, white_level: float) -> Scene:
+    factor = np.float32(_level(scene) / white_level)
+    told: dict[str, Any] = {**scene.metadata, "white_level": white_level, "white_level_origin": "argument"}
+    return replace(scene, cube=scene.cube * factor, metadata=told)
+
+
+def _require_unit_range(scene: Scene, flag: str, remedy: str) -> None:
+    low, high = float(scene.cube.min()), float(scene.cube.max())
+    checks.require(
+        low >= LEAST and high <= MOST,
+        flag,
+        expected="cubes with values in [0, 1]",
+        received=f"{scene.metadata.get('source', scene.name)} with values from {low:.4g} to {high:.4g}",
+        remedy=remedy,
+    )

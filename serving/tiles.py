@@ -1,0 +1,127 @@
+"""Large requests computed in tiles at the server, so that memory stays bounded and nobody's work is stopped.
+
+A request for more than `MOST_WHOLE` estimated pixels runs tile by tile where the model's metadata record the
+receptive field (`reach`) of an estimated pixel. The result is that of the whole, to 1e-4. Between two tiles
+the server checks whether the client still waits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import grpc
+import numpy as np
+
+from hsr_tf.tiling import AxisTile, even_parts, plan_axis
+from serving.refusal import Refusal
+from serving.scenes import FusionServer, Limits, SceneTiles
+
+METADATA_FILE = Path("assets.extra", "hsr_tf.json")
+MOST_WHOLE, TILE = 2**20, 512
+NO_MESSAGE = 2**62
+Arrays = Mapping[str, np.ndarray]
+Compute = Callable[[Arrays, str], dict[str, np.ndarray]]
+SIGNATURE = "serving_default"
+
+
+class Tiles(Protocol):
+    """How one model is computed in tiles."""
+
+    def cuts(self, inputs: Arrays) -> bool:
+        """Whether a request is too large to be computed whole."""
+
+    def compute(self, inputs: Arrays, compute: Compute) -> dict[str, np.ndarray]:
+        """The outputs of `serving_default`; `compute` answers a signature of the model for one tile."""
+
+
+def read_model_metadata(folder: Path) -> dict[str, Any]:
+    """What `export.saved_model` recorded beside a model; empty for models of other programs."""
+    try:
+        found = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def tiles_of(metadata: Mapping[str, Any]) -> Tiles | None:
+    """The tiles of a model; None where it has to see the whole image, or nothing is recorded of it."""
+    if not isinstance(metadata.get("reach"), int):
+        return None
+    if metadata.get("kind") == "image_network":
+        return PictureTensorTiles(metadata["scale"] or 1, metadata["reach"])
+    if metadata.get("kind") == "network":
+        return SceneTensorTiles(FusionServer.of(metadata))
+    return None
+
+
+class PictureTensorTiles:
+    """Tiles of networks of single images.
+
+    Args:
+        scale: estimated pixels per input pixel along one side.
+        reach: input pixels on each side that an estimated pixel depends on.
+    """
+
+    def __init__(self, scale: int, reach: int) -> None:
+        self._scale, self._reach = scale, reach
+
+    def cuts(self, inputs: Arrays) -> bool:
+        """See `Tiles`."""
+        return _num_pixels(inputs["lr_image"], self._scale) > MOST_WHOLE
+
+    def compute(self, inputs: Arrays, compute: Compute) -> dict[str, np.ndarray]:
+        """See `Tiles`."""
+        image = inputs["lr_image"]
+        rows, columns = (self._plan(image.shape[axis]) for axis in (1, 2))
+        result: np.ndarray | None = None
+        for row in rows:
+            for column in columns:
+                window = np.ascontiguousarray(image[:, row.window, column.window])
+                part = compute({**inputs, "lr_image": window}, SIGNATURE)["estimate"]
+                if result is None:
+                    size = (self._scale * image.shape[1], self._scale * image.shape[2])
+                    result = np.empty((part.shape[0], *size, part.shape[-1]), part.dtype)
+                result[:, row.out, column.out] = part[:, row.kept, column.kept]
+        assert result is not None
+        return {"estimate": result}
+
+    def _plan(self, length: int) -> list[AxisTile]:
+        parts = even_parts(self._scale * length, TILE)
+        return plan_axis(parts, lambda part: part, num_samples=length, scale=self._scale, reach=self._reach)
+
+
+class SceneTensorTiles:
+    """Tiles of fusion models, as `serving.scenes` cuts them for a client.
+
+    Args:
+        model: sizes and receptive field.
+    """
+
+    def __init__(self, model: FusionServer) -> None:
+        self._model = model
+
+    def cuts(self, inputs: Arrays) -> bool:
+        """See `Tiles`."""
+        return _num_pixels(inputs["hr_msi"], 1) > MOST_WHOLE
+
+    def compute(self, inputs: Arrays, compute: Compute) -> dict[str, np.ndarray]:
+        """See `Tiles`; Refusal for images that do not fit one another."""
+        tiles = SceneTiles(self._model, compute, Limits(NO_MESSAGE, TILE, num_in_flight=1))
+        try:
+            found = [
+                tiles.fuse(lr_hsi, hr_msi, lambda num_done, num_tiles: None)
+                for lr_hsi, hr_msi in zip(inputs["lr_hsi"], inputs["hr_msi"], strict=True)
+            ]
+        except ValueError as error:
+            raise Refusal(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        except OSError as error:
+            raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
+        return {"estimate": np.stack(found)}
+
+
+def _num_pixels(image: np.ndarray, scale: int) -> int:
+    """Estimated pixels of (B, h, w, C)."""
+    return image.shape[0] * image.shape[1] * image.shape[2] * scale**2
