@@ -35,6 +35,7 @@ LAYERS = (
         "hsr_tf.scene",
         "hsr_tf.scene_pair",
         "hsr_tf.tile_progress",
+        "hsr_tf.transparency",
     ),
     (
         "hsr_tf.blind_losses",

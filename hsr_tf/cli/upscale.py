@@ -214,7 +214,8 @@ def _enlarge(task: _Task, request: _Request, progress: Progress) -> str:
     )
     _write(task, picture, found, write_picture)
     by = request.method if found.weights is None else f"{request.method}, {found.weights}"
-    return f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s)"
+    bits = "; its 1 bit per pixel became 8" if picture.metadata.one_bit else ""
+    return f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s){bits}"
 
 
 def _write(task: _Task, picture: Any, found: Any, write_picture: Callable[..., Any]) -> None:
