@@ -24,6 +24,7 @@ from hsr_tf.memory import require_memory
 
 FORMAT = "JPEG"
 SIGNATURE = b"\xff\xd8\xff"
+END = b"\xff\xd9"
 QUALITY = 95
 LONGEST_SIDE = 65500
 LONGEST_EXIF = 65000
@@ -58,7 +59,6 @@ def read_jpeg(path: Path, max_gib: float | None) -> Picture:
         metadata = PictureMetadata(
             exif=None if exif is None else exif.removeprefix(PREFIX),
             resolution=None if resolution is None else resolution.rotated(orientation),
-            made_by=image.info.get("comment", b"").decode("utf-8", "replace") or None,
             jpeg_quality=estimated_quality(image.quantization),
         )
         profile = image.info.get("icc_profile")
@@ -80,6 +80,16 @@ def write_jpeg(picture: Picture, file: Path) -> None:
     if metadata.made_by is not None:
         extra["comment"] = metadata.made_by.encode()
     Image.fromarray(values).save(file, format=FORMAT, quality=QUALITY, subsampling=0, **extra)
+
+
+def jpeg_made_by(path: Path) -> str | None:
+    """The comment of a JPEG file that reaches its end; None without one."""
+    with open(path, "rb") as file:
+        file.seek(-len(END), 2)
+        whole = file.read() == END
+    with JpegImageFile(path) as image:
+        comment = image.info.get("comment")
+    return comment.decode("utf-8", "replace") if whole and comment else None
 
 
 def require_jpeg(path: Path, *, has_alpha: bool, size: tuple[int, int]) -> None:

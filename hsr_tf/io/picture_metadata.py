@@ -46,7 +46,8 @@ class PictureMetadata:
         colour_chunks: name and content of the PNG chunks cICP, cHRM, gAMA and sRGB.
         one_bit: whether the file stores one bit per pixel; 8 bits of gray or colour are written.
         left_out: names of what a reader found and cannot keep.
-        made_by: settings that the pixels were computed with, in words; written into the file.
+        made_by: settings that the pixels were computed with, in words; written into the file, and read back by
+            `hsr_tf.io.pictures.made_by` alone.
         jpeg_quality: estimated quality of a JPEG file, 1 to 100; None for other formats.
     """
 

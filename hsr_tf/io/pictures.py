@@ -19,14 +19,15 @@ from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
 from hsr_tf.io import jpeg, png
 from hsr_tf.io.exif import upright_exif
-from hsr_tf.io.jpeg import LONGEST_EXIF, read_jpeg, require_jpeg, to_8_bits, write_jpeg
+from hsr_tf.io.jpeg import LONGEST_EXIF, jpeg_made_by, read_jpeg, require_jpeg, to_8_bits, write_jpeg
 from hsr_tf.io.picture import Picture
 from hsr_tf.io.picture_metadata import lost_colour
-from hsr_tf.io.png_picture import read_png_picture, write_png_picture
-from hsr_tf.io.tiff_picture import fits_exif, read_tiff_picture, write_tiff_picture
+from hsr_tf.io.png_picture import png_made_by, read_png_picture, write_png_picture
+from hsr_tf.io.tiff_picture import fits_exif, read_tiff_picture, tiff_made_by, write_tiff_picture
 
 Reader = Callable[[Path, float | None], Picture]
 Writer = Callable[[Picture, Path], None]
+MakerReader = Callable[[Path], str | None]
 _READERS: tuple[tuple[bytes, Reader], ...] = (
     (png.SIGNATURE, read_png_picture),
     (jpeg.SIGNATURE, read_jpeg),
@@ -38,6 +39,13 @@ _WRITERS: dict[str, Writer] = {
     ".jpeg": write_jpeg,
     ".tif": write_tiff_picture,
     ".tiff": write_tiff_picture,
+}
+_MAKER_READERS: dict[str, MakerReader] = {
+    ".png": png_made_by,
+    ".jpg": jpeg_made_by,
+    ".jpeg": jpeg_made_by,
+    ".tif": tiff_made_by,
+    ".tiff": tiff_made_by,
 }
 SUFFIXES = tuple(_WRITERS)
 
@@ -109,6 +117,22 @@ def _losses(picture: Picture, target: Path) -> Iterator[str]:
             writer is write_tiff_picture and not fits_exif(picture)
         ):
             yield f"the EXIF block of the source ({len(block)} bytes) does not fit and is not kept"
+
+
+def made_by(path: str | os.PathLike[str]) -> str | None:
+    """The settings that a picture file says it was made with (`PictureMetadata.made_by`).
+
+    Only the structure of the file is read. None for a file that is cut short or damaged, says nothing, or has
+    another suffix than those of `SUFFIXES`.
+    """
+    file = Path(path)
+    reader = _MAKER_READERS.get(file.suffix.lower())
+    if reader is None:
+        return None
+    try:
+        return reader(file)
+    except Exception:  # decoders raise about a dozen unrelated types on damaged files
+        return None
 
 
 def require_writable(path: str | os.PathLike[str], *, has_alpha: bool, size: tuple[int, int]) -> None:

@@ -53,7 +53,6 @@ def read_png_picture(path: Path, max_gib: float | None) -> Picture:
         resolution=None if resolution is None else resolution.rotated(orientation),
         colour_chunks=_colour_chunks(chunks),
         one_bit=chunks[b"IHDR"][8] == 1,
-        made_by=made_by(path),
     )
     return Picture(values, profile, path.stem, metadata)
 
@@ -68,11 +67,13 @@ def write_png_picture(picture: Picture, file: Path) -> None:
         target.write(memoryview(data)[HEADER_END:])
 
 
-def made_by(path: Path) -> str | None:
-    """The Software line of a PNG file; None without one."""
-    with decoding(path, FORMAT), open(path, "rb") as file:
-        texts = [one.data for one in read_chunks(file, (b"tEXt",)) if one.data.startswith(SOFTWARE)]
-    return texts[0].removeprefix(SOFTWARE).decode("latin-1") if texts else None
+def png_made_by(path: Path) -> str | None:
+    """The Software line of a PNG file that reaches its end; None without one."""
+    with open(path, "rb") as file:
+        chunks = [*read_chunks(file, (b"tEXt", b"IEND"))]
+    texts = [one.data for one in chunks if one.data.startswith(SOFTWARE)]
+    whole = bool(chunks) and chunks[-1].name == b"IEND"
+    return texts[0].removeprefix(SOFTWARE).decode("latin-1") if whole and texts else None
 
 
 def _written(picture: Picture) -> Iterator[tuple[bytes, bytes]]:

@@ -57,7 +57,7 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
         with decoding(path, FORMAT), damage_raised():
             stored = page.asarray()
             values = _colours(page, with_channels(_channels_last(page, stored)))
-        wanted = (ORIENTATION, PROFILE, X_RESOLUTION, Y_RESOLUTION, UNIT, SOFTWARE)
+        wanted = (ORIENTATION, PROFILE, X_RESOLUTION, Y_RESOLUTION, UNIT)
         tags = {code: page.tags[code].value for code in wanted if code in page.tags}
         left_out = tuple(name for code, name in COLOUR_TAGS.items() if code in page.tags)
         one_bit = page.bitspersample == 1
@@ -68,7 +68,6 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
         resolution=None if resolution is None else resolution.rotated(orientation),
         one_bit=one_bit,
         left_out=left_out if profile is None else (),
-        made_by=tags.get(SOFTWARE),
     )
     profile = bytes(profile) if profile is not None else None
     return Picture(upright(values, orientation), profile, path.stem, metadata)
@@ -102,6 +101,15 @@ def write_tiff_picture(picture: Picture, file: Path) -> None:
             extratags=[(code, 2, len(text) + 1, text, True) for code, text in sorted(texts.items())],
         )
     _append_directories(file, directories)
+
+
+def tiff_made_by(path: Path) -> str | None:
+    """The Software tag of a TIFF file whose pixels are all there; None without one."""
+    require_ending_chain(path)
+    with damage_raised(), tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        whole, tag = blocks_end(page) <= path.stat().st_size, page.tags.get(SOFTWARE)
+    return str(tag.value) if whole and tag is not None else None
 
 
 def fits_exif(picture: Picture) -> bool:

@@ -290,6 +290,20 @@ def test_a_file_of_one_size_is_calibrated_with_inputs_of_that_size(
     assert json.loads(written.with_suffix(".json").read_text())["timed_size"] == [20, 28]
 
 
+def test_integer_ends_leave_the_file_with_float_ends(
+    exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    one, data = exported("srcnn"), pictures(tmp_path)
+    for integer_ends in (False, True):
+        [*export_tflite(one.saved, tmp_path / "out", variants=["int8"], data=data, integer_ends=integer_ends)]
+    assert finished(tmp_path / "out") == {"srcnn.int8.tflite", "srcnn.int8.integer_ends.tflite"}
+    types = {
+        name: {end["dtype"] for end in TFLiteModel(tmp_path / "out" / name)._inputs.values()}
+        for name in finished(tmp_path / "out")
+    }
+    assert types == {"srcnn.int8.tflite": {np.float32}, "srcnn.int8.integer_ends.tflite": {np.int8}}
+
+
 def pictures(folder: Path) -> Data:
     """A picture to try on, and the same to calibrate with."""
     pixels = np.random.default_rng(3).integers(0, 256, (60, 80)).astype(np.uint8)

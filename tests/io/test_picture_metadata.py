@@ -15,7 +15,7 @@ from hsr_tf.io.exif import exif_resolution, upright_exif
 from hsr_tf.io.jpeg import estimated_quality
 from hsr_tf.io.picture import Picture
 from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
-from hsr_tf.io.pictures import read_picture, write_picture
+from hsr_tf.io.pictures import made_by, read_picture, write_picture
 
 VALUES = np.random.default_rng(3).integers(0, 256, (9, 14, 3)).astype(np.uint8)
 SUFFIXES = (".png", ".jpg", ".tif")
@@ -152,7 +152,12 @@ def test_the_settings_that_made_a_picture_are_in_the_file(tmp_path: Path) -> Non
         path = write_picture(
             Picture(VALUES, metadata=PictureMetadata(made_by="a x=2")), tmp_path / f"a{suffix}"
         )
-        assert read_picture(path).metadata.made_by == "a x=2"
+        assert made_by(path) == "a x=2"
+        assert read_picture(path).metadata.made_by is None
+        path.write_bytes(path.read_bytes()[:-9])
+        assert made_by(path) is None
+        assert made_by(write_picture(Picture(VALUES), path)) is None
+    assert made_by(tmp_path / "none.png") is made_by(tmp_path / "a.bmp") is None
 
 
 @pytest.mark.parametrize("quality", [10, 40, 70, 90, 98])
