@@ -1,8 +1,8 @@
-"""The EXIF orientation of an encoded JPEG or PNG, read and applied by operators that an exported model may hold.
+"""The EXIF orientation of an encoded JPEG or PNG, read and applied by operators of an exported model.
 
-A JPEG has it in its first segment APP1 that begins with `Exif`, a PNG in its chunk eXIf; both hold a small TIFF
-file. Damaged or missing metadata mean orientation 1. Sources: ITU-T T.81, annex B; PNG specification, third
-edition, section 11.3; CIPA DC-008 (EXIF 3.0), section 4.6.
+A JPEG has it in its first segment APP1 that begins with `Exif`, a PNG in its chunk eXIf; both hold a small
+TIFF file. Damaged or missing metadata mean orientation 1. Sources: ITU-T T.81, annex B; PNG specification,
+third edition, section 11.3; CIPA DC-008 (EXIF 3.0), section 4.6.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ def upright(image: Tensor, turn: Tensor) -> Tensor:
     """Rotate and flip (h, w, C) as its orientation says."""
     image = tf.cond(turn >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     for axis, turns in ((0, (3, 4, 7, 8)), (1, (2, 3, 6, 7))):
-        image = tf.cond(_is_one_of(turn, turns), lambda i=image, a=axis: tf.reverse(i, [a]), lambda i=image: i)
+        image = tf.cond(
+            _is_one_of(turn, turns), lambda i=image, a=axis: tf.reverse(i, [a]), lambda i=image: i
+        )
     return image
 
 

@@ -1,10 +1,11 @@
 """A picture enlarged a tile at a time, on NumPy alone: whoever estimates a window, the rest is done here.
 
 Luminance (or RGB) goes through a `PictureModel`: a network in this process, a server, an interpreter on a
-device. Colour (Cb and Cr) and alpha are always bicubic; colours behind fully transparent pixels are filled from
-the visible ones first (`hsr_tf.transparency`), so that they leave no ring. Models without a factor of their own improve the
-bicubically enlarged picture; those that enlarge themselves are brought to the size asked for by bicubic
-reduction (or, past their factor, enlargement). Sizes are rounded up, as MATLAB's imresize does.
+device. Colour (Cb and Cr) and alpha are always bicubic; colours behind fully transparent pixels are filled
+from the visible ones first (`hsr_tf.transparency`), so that they leave no ring. Models without a factor of
+their own improve the bicubically enlarged picture; those that enlarge themselves are brought to the size
+asked for by bicubic reduction (or, past their factor, enlargement). Sizes are rounded up, as MATLAB's
+imresize does.
 
 Memory holds the input, the result and the tiles in work. A model that looks no further than its `reach` gives
 the same in tiles as in one piece. One that looks at the whole picture, because it finds one kernel for it,

@@ -1,9 +1,10 @@
 """Colours behind fully transparent pixels, filled from the visible pixels around them.
 
-What a file stores where alpha is 0 is never seen, and often black. Interpolation mixes it into the visible pixels
-at the border, as a dark ring. Filled colours keep the border's own: each hidden pixel takes the mean of the
-visible ones among its 3 x 3 neighbours, where there are none that of 2 x 2 times coarser cells, and so on for
-`NUM_LEVELS` levels; further away it takes the mean of all visible pixels. Alpha and visible colours stay as they are.
+What a file stores where alpha is 0 is never seen, and often black. Interpolation mixes it into the visible
+pixels at the border, as a dark ring. Filled colours keep the border's own: each hidden pixel takes the mean
+of the visible ones among its 3 x 3 neighbours, where there are none that of 2 x 2 times coarser cells, and so
+on for `NUM_LEVELS` levels; further away it takes the mean of all visible pixels. Alpha and visible colours
+stay as they are.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ LAYERS = (
         "hsr_tf.methods",
         "hsr_tf.ops",
         "hsr_tf.options",
+        "hsr_tf.picture_defects",
         "hsr_tf.reprojection",
         "hsr_tf.scene",
         "hsr_tf.scene_pair",

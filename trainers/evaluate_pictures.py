@@ -3,8 +3,9 @@
 The protocol of the papers: Y of BT.601 rounded to 8 bits (gray pictures as they are), sides cut to multiples
 of the scale, antialiased bicubic reduction, the estimate clipped and rounded to 8 bits, `scale` pixels a side
 left out. With --sigmas the sharp picture is blurred by a Gaussian of 21 x 21 before. With --noises the small
-picture gets Gaussian noise, with --jpeg_qualities it goes through a JPEG file, as photographs do. Networks that are told
-the kernel get the true one; kernels that a network finds are scored by their summed absolute difference.
+picture gets Gaussian noise, with --jpeg_qualities it goes through a JPEG file, as photographs do. Networks
+that are told the kernel get the true one; kernels that a network finds are scored by their summed absolute
+difference.
 
 Written to --output_dir: scores.csv (a row a picture), scores.json, scores.md (means over each set) and a
 sheet a picture and case, with the crop where the estimates are worst.
@@ -43,8 +44,12 @@ def define_flags() -> None:
         "sets", [], f"Folders of pictures (default: those of {', '.join(SETS)} that $HSR_DATA has)."
     )
     flags.DEFINE_list("sigmas", [], "Gaussian blurs before the reduction (default: none), e.g. 0.2,1.3,2.6.")
-    flags.DEFINE_list("noises", [], "Noise of the small picture in steps of 1 / 255 (default: none), e.g. 5,10.")
-    flags.DEFINE_list("jpeg_qualities", [], "JPEG qualities of the small picture (default: none), e.g. 90,70.")
+    flags.DEFINE_list(
+        "noises", [], "Noise of the small picture in steps of 1 / 255 (default: none), e.g. 5,10."
+    )
+    flags.DEFINE_list(
+        "jpeg_qualities", [], "JPEG qualities of the small picture (default: none), e.g. 90,70."
+    )
 
 
 def find_sets(names: Sequence[str]) -> dict[str, list[Path]]:
@@ -116,7 +121,9 @@ def main() -> None:
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
 
 
-def sigmas_of(texts: Sequence[str], name: str = "sigmas", *, least: float | None = None) -> list[float | None]:
+def sigmas_of(
+    texts: Sequence[str], name: str = "sigmas", *, least: float | None = None
+) -> list[float | None]:
     """Deviations as flags name them; None alone where none is named.
 
     Args:

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from hsr_tf.upscaling import Upscaled
 
 Progress = Callable[[int, int], None]
+TRAINED_ON_CLEAN = ("vdsr", "kbpn")
 EXAMPLES = (
     "hsr upscale --input=photo.png --scale=2.5 --output=big.png",
     "hsr upscale --input=photos --scale=4 --method=bicubic --output=big_photos",
-    "hsr upscale --input=old.jpg --scale=4 --method=kbpn --kernel_output=blur.npy --output=new.png",
+    "hsr upscale --input=blurry.png --scale=4 --method=kbpn --kernel_output=blur.npy --output=big.png",
 )
 
 
@@ -44,6 +45,14 @@ class _Request:
     kernel: np.ndarray | None
     tile: int
     settings: str
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The line about a picture that was written, and what makes it unfit for the network, or None."""
+
+    line: str
+    defect: str | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def upscale(
         bool,
         typer.Option(
             "--skip_existing",
-            help="Leave out pictures whose result exists, complete and made with these settings.",
+            help="Go on after an interrupt: skip pictures whose result is complete and of these settings.",
         ),
     ] = False,
 ) -> None:
@@ -112,7 +121,9 @@ def upscale(
         _require_free(tasks, in_folder=picture.is_dir())
     num_skipped = num_tasks - len(tasks)
     if num_skipped:
-        typer.echo(f"skipped {num_skipped} {_pictures(num_skipped)} in {output} made with these settings before")
+        typer.echo(
+            f"skipped {num_skipped} {_pictures(num_skipped)} in {output} made with these settings before"
+        )
     if not tasks:
         return
     with terminal.working("loading the method"):
@@ -121,13 +132,16 @@ def upscale(
         _require_usable(request, kernel_output)
     if not picture.is_dir():
         with _bar(1) as progress:
-            line = _enlarge(tasks[0], request, progress)
-        typer.echo(line)
+            done = _enlarge(tasks[0], request, progress)
+        if done.defect is not None:
+            _warn_of_defects([f"{picture} {done.defect}"], method)
+        typer.echo(done.line)
         return
     output.mkdir(exist_ok=True)
     if kernel_output is not None:
         kernel_output.mkdir(exist_ok=True)
-    num_failed = _enlarge_all(tasks, request)
+    num_failed, defects = _enlarge_all(tasks, request)
+    _warn_of_defects(defects, method)
     num_written = len(tasks) - num_failed
     typer.echo(f"wrote {num_written} {_pictures(num_written)} to {output}")
     if num_failed:
@@ -173,7 +187,8 @@ def _still_to_do(tasks: list[_Task], settings: str, overwrite: bool) -> list[_Ta
     A picture whose kernel was not written any more is made again.
 
     Raises:
-        OSError: a file in the place of a result that is none of these settings or is cut short, unless it may be
+        OSError: a file in the place of a result that is none of these settings or is cut short, unless it may
+        be
             overwritten.
     """
     from hsr_tf.io.pictures import made_by
@@ -249,22 +264,36 @@ def _loaded_kernel(words: str | None) -> np.ndarray | None:
     return parse_psf(words, 1).kernel
 
 
-def _enlarge_all(tasks: list[_Task], request: _Request) -> int:
-    """Every picture of a folder; how many could not be."""
-    num_failed = 0
+def _enlarge_all(tasks: list[_Task], request: _Request) -> tuple[int, list[str]]:
+    """Every picture of a folder; how many could not be enlarged, and the defects that were found."""
+    num_failed, defects = 0, []
     with _bar(len(tasks)) as progress:
         for task in tasks:
             try:
-                _enlarge(task, request, progress)
+                done = _enlarge(task, request, progress)
+                defects += [] if done.defect is None else [f"{task.source.name} {done.defect}"]
             except (OSError, ValueError) as error:
                 warnings.warn(" ".join(str(error).split()), stacklevel=2)
                 num_failed += 1
-    return num_failed
+    return num_failed, defects
 
 
-def _enlarge(task: _Task, request: _Request, progress: Progress) -> str:
-    """Read, enlarge and write one picture; the line that says so."""
+def _warn_of_defects(defects: list[str], method: str) -> None:
+    """Say in one line that a network trained on clean pictures sharpened noise or JPEG blocks."""
+    if not defects:
+        return
+    count = len(defects)
+    others = f" (the first of {count} noisy or strongly compressed pictures)" if count > 1 else ""
+    warnings.warn(
+        f"{defects[0]}{others}; {method} sharpens noise and JPEG blocks too, --method=bicubic does not",
+        stacklevel=2,
+    )
+
+
+def _enlarge(task: _Task, request: _Request, progress: Progress) -> _Done:
+    """Read, enlarge and write one picture."""
     from hsr_tf.io.pictures import read_picture, require_writable
+    from hsr_tf.picture_defects import defect
     from hsr_tf.upscaling import TileControls, enlarged_length, upscale
 
     start = time.perf_counter()
@@ -282,7 +311,9 @@ def _enlarge(task: _Task, request: _Request, progress: Progress) -> str:
     _write(task, picture, found, request.settings)
     by = request.method if found.weights is None else f"{request.method}, {found.weights}"
     bits = "; its 1 bit per pixel became 8" if picture.metadata.one_bit else ""
-    return f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s){bits}"
+    line = f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s){bits}"
+    trained_on_clean = request.method in TRAINED_ON_CLEAN and request.weights is None
+    return _Done(line, defect(picture.values, picture.metadata.jpeg_quality) if trained_on_clean else None)
 
 
 def _write(task: _Task, picture: Picture, found: Upscaled, settings: str) -> None:

@@ -1,7 +1,7 @@
 """JPEG pictures: gray and RGB of 8 bits, upright as their EXIF orientation says, with their colour profile.
 
-Read and written: EXIF, resolution in pixels per inch. Written: quality 95, colour at full resolution. JPEG has no
-opacity and no more than 8 bits.
+Read and written: EXIF, resolution in pixels per inch. Written: quality 95, colour at full resolution. JPEG
+has no opacity and no more than 8 bits.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ LONGEST_EXIF = 65000
 JFIF_UNITS = {0: "", 1: "inch", 2: "centimetre"}
 # fmt: off
 LUMINANCE_TABLE = (
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29,
-    51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78, 87, 103, 121,
-    120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17,
+    22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92, 49, 64, 78,
+    87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
 )
 # fmt: on
 CHANNELS = {"L": 1, "RGB": 3}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Picture:
     values: NDArray[Any]
     icc_profile: bytes | None = None
     name: str = ""
-    metadata: PictureMetadata = PictureMetadata()
+    metadata: PictureMetadata = field(default_factory=PictureMetadata)
 
     def __post_init__(self) -> None:
         shape = self.values.shape

@@ -1,4 +1,4 @@
-"""What a picture file says beside its pixels and colour profile, and what another format cannot hold of it."""
+"""What a picture file says beside its pixels and colour profile, and what other formats cannot hold."""
 
 from __future__ import annotations
 
@@ -42,11 +42,10 @@ class PictureMetadata:
 
     Attributes:
         exif: the EXIF block without `Exif` in front, as the file has it; writers set its orientation to 1.
-        resolution: pixels per unit of length.
-        colour_chunks: name and content of the PNG chunks cICP, cHRM, gAMA and sRGB.
-        one_bit: whether the file stores one bit per pixel; 8 bits of gray or colour are written.
-        left_out: names of what a reader found and cannot keep.
-        made_by: settings that the pixels were computed with, in words; written into the file, and read back by
+        resolution: pixels per unit of length. colour_chunks: name and content of the PNG chunks cICP, cHRM,
+        gAMA and sRGB. one_bit: whether the file stores one bit per pixel; 8 bits of gray or colour are
+        written. left_out: names of what a reader found and cannot keep. made_by: settings that the pixels
+        were computed with, in words; written into the file, and read back by
             `hsr_tf.io.pictures.made_by` alone.
         jpeg_quality: estimated quality of a JPEG file, 1 to 100; None for other formats.
     """

@@ -82,7 +82,8 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> Path:
         OSError: the place cannot be written; an older file stays as it was.
 
     Warns:
-        UserWarning: 16 bits that a JPEG rounds to 8, metadata that the format cannot hold, a damaged EXIF block.
+        UserWarning: 16 bits that a JPEG rounds to 8, metadata that the format cannot hold, a damaged EXIF
+        block.
     """
     target = Path(path)
     require_writable(target, has_alpha=picture.has_alpha, size=picture.size)

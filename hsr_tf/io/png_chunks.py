@@ -1,8 +1,8 @@
 """The chunks of a PNG file, and its pixels decoded without a word of the decoder on stderr.
 
-libpng prints about interlaced files and about ancillary chunks (a profile that it knows, a gamma that does not
-go with it). It gets the chunks that pixels are made of alone, and interlaced files pass by pass, each as a small
-file of its own. PNG specification, third edition, sections 5, 8.1 and 11.
+libpng prints about interlaced files and about ancillary chunks (a profile that it knows, a gamma that does
+not go with it). It gets the chunks that pixels are made of alone, and interlaced files pass by pass, each as
+a small file of its own. PNG specification, third edition, sections 5, 8.1 and 11.
 """
 
 from __future__ import annotations

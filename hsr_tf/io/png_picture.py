@@ -1,7 +1,7 @@
-"""PNG pictures of 8 and 16 bits, palettes and gray of few bits included, with orientation, profile and metadata.
+"""PNG pictures of 8 and 16 bits, palettes and gray of few bits included, with profile and metadata.
 
-`hsr_tf.io.png` decodes and encodes; the chunks that it skips are read and written here: eXIf, iCCP, cICP, cHRM,
-gAMA, sRGB (colours), pHYs (resolution) and the Software line of tEXt. Animations are refused. PNG
+`hsr_tf.io.png` decodes and encodes; the chunks that it skips are read and written here: eXIf, iCCP, cICP,
+cHRM, gAMA, sRGB (colours), pHYs (resolution) and the Software line of tEXt. Animations are refused. PNG
 specification, third edition, sections 5 and 11.3.
 """
 

@@ -1,10 +1,10 @@
 """TIFF pictures of 8 and 16 bits: gray, RGB, palettes, with alpha, orientation and colour profile.
 
 Read: one picture of one page; white as zero is inverted, palettes are looked up, 1 to 15 bits are spread over
-the next depth (scans and faxes of one bit become gray of 8), colours that alpha was multiplied into are divided
-by it again. CMYK and other colour spaces need a profile to become RGB and are refused. Written: zlib, alpha not
-multiplied in. Descriptive tags, EXIF, GPS and resolution are kept.
-TIFF 6.0, sections 8 and 16 to 23.
+the next depth (scans and faxes of one bit become gray of 8), colours that alpha was multiplied into are
+divided by it again. CMYK and other colour spaces need a profile to become RGB and are refused. Written: zlib,
+alpha not multiplied in. Descriptive tags, EXIF, GPS and resolution are kept. TIFF 6.0, sections 8 and 16 to
+23.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def fits_exif(picture: Picture) -> bool:
 
 
 def _append_directories(file: Path, directories: Mapping[int, Mapping[int, Any]]) -> None:
-    """Write directories behind the end of a classic little-endian TIFF file of one page, which points to them.
+    """Write directories behind the end of a classic little-endian TIFF file, whose one page points to them.
 
     The page's own list of tags is written again behind them, with the pointers in it.
     """

@@ -183,6 +183,29 @@ def test_a_scan_of_one_bit_is_said_to_become_gray(hsr: Hsr, folder: Path) -> Non
     assert read_picture(folder / "o.tif").values.shape == (16, 18, 1)
 
 
+def test_noisy_and_compressed_pictures_are_named_once(
+    hsr: Hsr, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "SHIPPED", folder)
+    (folder / "in").mkdir()
+    Image.open(folder / "photo.png").save(folder / "in" / "a.jpg", quality=60)
+    Image.open(folder / "photo.png").save(folder / "in" / "b.jpg", quality=95)
+    noisy = np.clip(smooth(3) + 0.1 * np.random.default_rng(1).standard_normal((20, 27, 3)), 0, 1)
+    write_picture(Picture(np.uint8(255 * noisy)), folder / "in" / "c.png")
+    answer = hsr(input=folder / "in" / "a.jpg", output=folder / "a.png")
+    assert (answer.code, answer.err) == (
+        0,
+        f"warning: {folder / 'in' / 'a.jpg'} is a JPEG of quality 60; vdsr sharpens noise and JPEG blocks "
+        "too, --method=bicubic does not\n",
+    )
+    answer = hsr(input=folder / "in", output=folder / "out")
+    assert answer.err == (
+        "warning: a.jpg is a JPEG of quality 60 (the first of 2 noisy or strongly compressed pictures); vdsr "
+        "sharpens noise and JPEG blocks too, --method=bicubic does not\n"
+    )
+    assert hsr(input=folder / "in", method="bicubic", output=folder / "again").err == ""
+
+
 def test_without_weights_one_line_says_what_to_give(
     hsr: Hsr, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -295,13 +295,22 @@ def test_integer_ends_leave_the_file_with_float_ends(
 ) -> None:
     one, data = exported("srcnn"), pictures(tmp_path)
     for integer_ends in (False, True):
-        [*export_tflite(one.saved, tmp_path / "out", variants=["int8"], data=data, integer_ends=integer_ends)]
-    assert finished(tmp_path / "out") == {"srcnn.int8.tflite", "srcnn.int8.integer_ends.tflite"}
+        found = export_tflite(
+            one.saved,
+            tmp_path / "out",
+            variants=["int8"],
+            data=data,
+            sizes=[(20, 28)],
+            integer_ends=integer_ends,
+        )
+        assert len([*found]) == 1
+    names = ["srcnn.int8.20x28.tflite", "srcnn.int8.integer_ends.20x28.tflite"]
+    assert finished(tmp_path / "out") == {*names}
     types = {
         name: {end["dtype"] for end in TFLiteModel(tmp_path / "out" / name)._inputs.values()}
         for name in finished(tmp_path / "out")
     }
-    assert types == {"srcnn.int8.tflite": {np.float32}, "srcnn.int8.integer_ends.tflite": {np.int8}}
+    assert types == dict(zip(names, ({np.float32}, {np.int8}), strict=True))
 
 
 def pictures(folder: Path) -> Data:
