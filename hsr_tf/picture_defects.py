@@ -13,7 +13,8 @@ import numpy as np
 
 BLOCK, PERCENT = 8, 10
 NOISY = 7.0
-LOW_QUALITY = 80
+LOW_QUALITY = 75
+AGAINST_RED_AND_BLUE = np.array([-0.5, 1, -0.5], np.float32)
 
 
 def noise_level(values: np.ndarray) -> float:
@@ -25,7 +26,7 @@ def noise_level(values: np.ndarray) -> float:
     steps = values[..., : 3 if values.shape[2] >= 3 else 1] * np.float32(255 / np.iinfo(values.dtype).max)
     levels = [_smoothest(steps.mean(axis=-1))]
     if steps.shape[2] == 3:
-        levels.append(_smoothest(steps @ np.float32([-0.5, 1, -0.5])) / np.sqrt(1.5))
+        levels.append(_smoothest(steps @ AGAINST_RED_AND_BLUE) / float(np.sqrt(1.5)))
     return max(levels)
 
 

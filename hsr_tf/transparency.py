@@ -64,8 +64,8 @@ def _spread(sums: Any, weights: Any, mean: Any, num_levels: int, numbers: Any) -
     if not num_levels:
         return sums * 0 + mean
     near, num_near = (_neighbours(_neighbours(one, -3, numbers), -2, numbers) for one in (sums, weights))
-    coarse = (_pairs(_pairs(one, -3, numbers), -2, numbers) for one in (sums, weights))
-    below = _spread(*coarse, mean, num_levels - 1, numbers)
+    halves = [_pairs(_pairs(one, -3, numbers), -2, numbers) for one in (sums, weights)]
+    below = _spread(halves[0], halves[1], mean, num_levels - 1, numbers)
     for axis in (-3, -2):
         places = numbers.arange(_length(sums, axis, numbers)) // 2
         below = numbers.take(below, places, axis=axis)

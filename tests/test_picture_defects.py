@@ -35,7 +35,9 @@ def test_noise_that_is_alike_in_all_channels_is_found() -> None:
     assert "looks noisy (deviation about 1" in str(defect(np.uint8(255 * noisy), None))
 
 
-@pytest.mark.parametrize(("quality", "found"), [(None, False), (95, False), (75, True), (10, True)])
+@pytest.mark.parametrize(
+    ("quality", "found"), [(None, False), (95, False), (76, False), (75, True), (10, True)]
+)
 def test_the_quality_of_a_jpeg_decides(quality: int | None, found: bool) -> None:
     said = defect(np.uint8(255 * photo(3)), quality)
     assert said == (f"is a JPEG of quality {quality}" if found else None)

@@ -187,9 +187,8 @@ def _still_to_do(tasks: list[_Task], settings: str, overwrite: bool) -> list[_Ta
     A picture whose kernel was not written any more is made again.
 
     Raises:
-        OSError: a file in the place of a result that is none of these settings or is cut short, unless it may
-        be
-            overwritten.
+        OSError: a file in the place of a result that is not of these settings or is cut short, unless it may
+            be overwritten.
     """
     from hsr_tf.io.pictures import made_by
 
@@ -326,6 +325,7 @@ def _write(task: _Task, picture: Picture, found: Upscaled, settings: str) -> Non
     from hsr_tf.atomic import replacing_file
     from hsr_tf.report.cameras import CamerasData, cameras_sheet
 
+    assert found.kernel is not None
     with replacing_file(task.kernel) as draft, open(draft, "wb") as file:
         np.save(file, found.kernel)
     title = f"Blur found in {task.source.name}"

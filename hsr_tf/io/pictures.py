@@ -83,7 +83,7 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> Path:
 
     Warns:
         UserWarning: 16 bits that a JPEG rounds to 8, metadata that the format cannot hold, a damaged EXIF
-        block.
+            block.
     """
     target = Path(path)
     require_writable(target, has_alpha=picture.has_alpha, size=picture.size)
