@@ -1,4 +1,4 @@
-"""How often `hsr upscale` takes pictures for noisy: `python -m benchmarks.picture_defects --sets=sisr/BSD200`.
+"""How often pictures are taken for noisy: `python -m benchmarks.picture_defects --sets=sisr/BSD200`.
 
 Each picture is reduced by each factor, gets Gaussian noise of each deviation (in steps of 1 / 255, a seed for
 each picture), is rounded to 8 bits and judged by `hsr_tf.picture_defects`. At noise 0 the shares are false
@@ -29,7 +29,7 @@ def define_flags() -> None:
 
 
 def share_warned_of(pictures: Sequence[np.ndarray], noise: float) -> float:
-    """The share of pictures (H, W, C) in steps of 1 / 255 that are taken for noisy once they have the noise."""
+    """The share of pictures (H, W, C), in steps of 1 / 255, taken for noisy once they have the noise."""
     found = 0
     for seed, steps in enumerate(pictures):
         noisy = steps + noise * np.random.default_rng(seed).standard_normal(steps.shape)
