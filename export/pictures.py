@@ -1,9 +1,10 @@
 """Pictures on a device: read by Pillow, enlarged by a TFLite file, written.
 
-PNG and JPEG of 8 bits, gray or RGB, with or without alpha, upright as their orientation says. They go through
-`hsr_tf.enlarging`, as those of `hsr_tf.upscale` do. A file of fixed sizes sees windows of its size; where a
-picture ends inside a window, the window goes on mirrored, and the pixels that look past the end (as many as
-the model's reach) may differ from those of a file without fixed sizes.
+PNG and JPEG of 8 bits, gray or RGB, with or without alpha, upright as their orientation says; profile, EXIF
+and resolution are kept, colour chunks of PNG (gAMA, cHRM, cICP) are not. They go through `hsr_tf.enlarging`,
+as those of `hsr_tf.upscale` do. A file of fixed sizes sees windows of its size; where a picture ends inside a
+window, the window goes on mirrored, and the pixels that look past the end (as many as the model's reach) may
+differ from those of a file without fixed sizes.
 """
 
 from __future__ import annotations
@@ -47,10 +48,14 @@ class Photo:
     Attributes:
         values: (H, W, C) uint8; C is 1 (gray), 2 (gray, alpha), 3 (RGB) or 4 (RGB, alpha).
         icc_profile: what its colours mean; None for sRGB.
+        exif: the EXIF block without an orientation; None without any.
+        dpi: pixels per inch, horizontally and vertically; None where they are not known.
     """
 
     values: np.ndarray
     icc_profile: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
 
 def enlarge_picture(
@@ -136,7 +141,8 @@ def read_photo(path: Path) -> Photo:
     """Read a PNG or JPEG of 8 bits, upright, its palette resolved.
 
     Raises:
-        OSError: a file that is missing, no such picture, damaged, of more bits, or too large for the memory.
+        OSError: a file that is missing, no such picture, an animation, damaged, of more bits, or too large
+            for the memory.
     """
     try:
         with warnings.catch_warnings():
@@ -144,9 +150,11 @@ def read_photo(path: Path) -> Photo:
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 require_memory(path, (image.height, image.width, 4), 1, None)
                 _require_8_bits(path, image)
+                _require_one_frame(path, image)
                 upright = ImageOps.exif_transpose(image)
                 values = np.asarray(upright.convert(_plain_mode(upright)))
-                profile = image.info.get("icc_profile")
+                exif, dpi = upright.getexif(), image.info.get("dpi")
+                kept = image.info.get("icc_profile"), exif.tobytes() if len(exif) else None, dpi
     except Image.UnidentifiedImageError:
         raise checks.file_error(path, "is no PNG or JPEG picture", "convert it to one of these") from None
     except (Image.DecompressionBombError, SyntaxError, ValueError, EOFError) as error:
@@ -157,7 +165,15 @@ def read_photo(path: Path) -> Photo:
             raise
         reason = " ".join((error.strerror or str(error)).split())[:200]
         raise checks.file_error(path, f"cannot be read ({reason})", "check the path and the file") from None
-    return Photo(values[..., None] if values.ndim == 2 else values, profile)
+    return Photo(values[..., None] if values.ndim == 2 else values, *kept)
+
+
+def _require_one_frame(path: Path, image: Image.Image) -> None:
+    num_frames = getattr(image, "n_frames", 1)
+    if num_frames > 1 and image.format == "PNG":
+        raise checks.file_error(
+            path, f"is an animation of {num_frames} frames", "save one frame as a picture"
+        )
 
 
 def _require_8_bits(path: Path, image: Image.Image) -> None:
@@ -201,7 +217,9 @@ def require_writable(path: Path, photo: Photo, size: tuple[int, int]) -> None:
 def write_photo(photo: Photo, path: Path) -> None:
     """Write a picture, whole or not at all; errors as `hsr_tf.atomic.replacing_file`."""
     values = photo.values[..., 0] if photo.values.shape[2] == 1 else photo.values
-    image, kept = Image.fromarray(values), {"icc_profile": photo.icc_profile} if photo.icc_profile else {}
+    metadata = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": photo.dpi}
+    kept = {name: value for name, value in metadata.items() if value is not None}
+    image = Image.fromarray(values)
     with replacing_file(path) as draft:
         if FORMATS[path.suffix.lower()] == "JPEG":
             image.save(draft, "JPEG", quality=95, subsampling=0, **kept)

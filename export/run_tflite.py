@@ -15,13 +15,14 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from export.cubes import FusionFile, SceneFusion
-from export.pictures import FORMATS, Photo, enlarge_picture, read_photo, require_writable, write_photo
+from export.pictures import FORMATS, enlarge_picture, read_photo, require_writable, write_photo
 from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
 from hsr_tf.atomic import replacing_file
@@ -83,7 +84,7 @@ def _enlarge_file(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, .
         found = enlarge_picture(
             model, photo.values, asked.scale, tile=asked.tile, kernel=kernel, progress=progress
         )
-    write_photo(Photo(found.image, photo.icc_profile), output)
+    write_photo(replace(photo, values=found.image), output)
     if asked.kernel_output is not None:
         assert found.kernel is not None
         write_array(found.kernel, Path(asked.kernel_output))

@@ -10,8 +10,9 @@ Networks of single images: `serving_default` is the network itself, lr_image (B,
 told the blur, kernel (B, k, k); networks without a factor of their own take the enlarged picture there.
 `picture` takes image_bytes, one encoded PNG or JPEG, and answers image_bytes, a PNG: luminance by the
 network, colour and alpha bicubic, as `hsr_tf.upscale` does it in one piece. For networks without a factor of
-their own it also takes the factor, `scale`. Pictures are decoded to 8 bits; EXIF orientation and transparency
-that is no channel of its own are not looked at. What claims more than `MOST_PIXELS` pixels, in or out, is
+their own it also takes the factor, `scale`. Pictures are decoded to 8 bits and made upright, as their EXIF
+orientation says; the answer holds no metadata. Transparency that is no channel of its own and further frames
+of an animation are not looked at. What claims more than `MOST_PIXELS` pixels, in or out, is
 refused before it is decoded: larger pictures are cut into tiles by who asks. The scans of a progressive JPEG
 are not counted: give requests a deadline.
 """
@@ -26,10 +27,12 @@ from typing import Any
 import tensorflow as tf
 from keras import ops
 
+from export.orientation import orientation, upright
 from hsr_tf.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.physics.resize import bicubic_enlarge_by
+from hsr_tf.transparency import fill_hidden
 
 Tensor = Any
 DEFAULT, PICTURE, FIT, FUSE_PART, METADATA = "serving_default", "picture", "fit", "fuse_part", "metadata"
@@ -173,7 +176,10 @@ def checked(image_bytes: Tensor, scale: Tensor | float, *, smallest: int = SMALL
 
 
 def decoded(image_bytes: Tensor) -> Tensor:
-    """A PNG or JPEG as R, G, B and alpha, (1, h, w, 4) float32 in [0, 1]; gray is R = G = B."""
+    """A PNG or JPEG as R, G, B and alpha, (1, h, w, 4) float32 in [0, 1], upright; gray is R = G = B.
+
+    Colours behind fully transparent pixels are filled from the visible ones.
+    """
     png, jpeg = tf.io.decode_png, partial(tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE")
     kind = _colour_type(image_bytes)
     branches = [
@@ -181,7 +187,16 @@ def decoded(image_bytes: Tensor) -> Tensor:
         (kind >= GRAY_ALPHA, lambda: png(image_bytes, channels=4)),
     ]
     rgba = tf.case(branches, default=lambda: _with_alpha(png(image_bytes, channels=3)))
-    return tf.ensure_shape(tf.cast(rgba, tf.float32)[None] / 255.0, (1, None, None, 4))
+    rgba = upright(rgba, orientation(image_bytes, kind != JPEG))
+    values = tf.ensure_shape(tf.cast(rgba, tf.float32)[None] / 255.0, (1, None, None, 4))
+    return tf.cond(tf.reduce_all(values[..., 3] > 0), lambda: values, lambda: _hidden_filled(values))
+
+
+def _hidden_filled(rgba: Tensor) -> Tensor:
+    """The picture with colours of its visible pixels behind the hidden ones, see `hsr_tf.transparency`."""
+    visible = tf.cast(rgba[..., 3:] > 0, tf.float32)
+    mean = tf.reduce_sum(rgba[..., :3] * visible, (0, 1, 2)) / tf.maximum(tf.reduce_sum(visible), 1.0)
+    return tf.ensure_shape(fill_hidden(rgba, mean, ops), (1, None, None, 4))
 
 
 def encoded_like(rgba: Tensor, image_bytes: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
     --variant=float32|float16|dynamic|int8|all      one file each, NAME.VARIANT.tflite
     --sizes=256x256,128x128                         fixed sizes, NAME.VARIANT.256x256.tflite, for devices that
                                                     need them; without it a file takes any size
-    --integer_ends                                  int8 inputs and outputs (variant int8)
+    --integer_ends                                  int8 inputs and outputs (variant int8), a file beside that
+                                                    with float ends: NAME.int8.integer_ends.tflite
 
 Files hold builtin operators alone, a `serving_default` with the names of the SavedModel, and its metadata.
 The int8 variant is calibrated with patches of --calibration_dir. Every file is run by LiteRT on the images of
@@ -39,6 +40,7 @@ from hsr_tf.flag_apps import run_app
 
 FLAGS = flags.FLAGS
 Size = tuple[int, int]
+INTEGER_ENDS = "integer_ends"
 NORMALISATION = "images are float32 in [0, 1]; luminance Y of BT.601 lies in [16, 235] / 255"
 
 
@@ -160,7 +162,8 @@ class _Exporter:
         usable, made = fitting(content, self.trials), {}
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as workplace:
             for variant in variants:
-                path = Path(workplace) / _file_name(self.model.metadata["name"], variant, size)
+                form = f"int8.{INTEGER_ENDS}" if variant == "int8" and self.form.integer_ends else variant
+                path = Path(workplace) / _file_name(self.model.metadata["name"], form, size)
                 try:
                     path.write_bytes(self._variant(content, variant, size))
                 except Exception as error:
@@ -188,8 +191,8 @@ class _Exporter:
         return check_file(path, variant, self.model, usable, target=self.folder / path.name, latency=latency)
 
 
-def _file_name(name: str, variant: str, size: Size | None) -> str:
-    return f"{name}.{variant}{'' if size is None else f'.{size[0]}x{size[1]}'}.tflite"
+def _file_name(name: str, form: str, size: Size | None) -> str:
+    return f"{name}.{form}{'' if size is None else f'.{size[0]}x{size[1]}'}.tflite"
 
 
 def _sizes(texts: Sequence[str]) -> list[Size | None]:

@@ -1,9 +1,11 @@
 """A picture enlarged a tile at a time, on NumPy alone: whoever estimates a window, the rest is done here.
 
 Luminance (or RGB) goes through a `PictureModel`: a network in this process, a server, an interpreter on a
-device. Colour (Cb and Cr) and alpha are always bicubic. Models without a factor of their own improve the
-bicubically enlarged picture; those that enlarge themselves are brought to the size asked for by bicubic
-reduction (or, past their factor, enlargement). Sizes are rounded up, as MATLAB's imresize does.
+device. Colour (Cb and Cr) and alpha are always bicubic; colours behind fully transparent pixels are filled
+from the visible ones first (`hsr_tf.transparency`), so that they leave no ring. Models without a factor of
+their own improve the bicubically enlarged picture; those that enlarge themselves are brought to the size
+asked for by bicubic reduction (or, past their factor, enlargement). Sizes are rounded up, as MATLAB's
+imresize does.
 
 Memory holds the input, the result and the tiles in work. A model that looks no further than its `reach` gives
 the same in tiles as in one piece. One that looks at the whole picture, because it finds one kernel for it,
@@ -24,6 +26,7 @@ from hsr_tf.color import gray_to_y, rgb_to_y, rgb_to_ycbcr, y_to_gray, ycbcr_to_
 from hsr_tf.cubic import AxisResize, enlarged_length
 from hsr_tf.memory import require_memory
 from hsr_tf.tiling import AxisTile, computed, even_parts, plan_axis
+from hsr_tf.transparency import with_hidden_filled
 
 Place = tuple[AxisTile, AxisTile]
 Tile = tuple[np.ndarray, np.ndarray | None]
@@ -114,7 +117,7 @@ def enlarge(
     """
     controls = controls or TileControls()
     require_scale(scale)
-    picture = _checked(image)
+    picture = with_hidden_filled(_checked(image))
     size = tuple(enlarged_length(n, scale) for n in picture.shape[:2])
     require_memory("result", (*size, picture.shape[2]), picture.dtype.itemsize, controls.max_gib)
     seen = picture if model is None or model.scale is None else _grown(picture)

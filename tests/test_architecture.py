@@ -31,10 +31,12 @@ LAYERS = (
         "hsr_tf.methods",
         "hsr_tf.ops",
         "hsr_tf.options",
+        "hsr_tf.picture_defects",
         "hsr_tf.reprojection",
         "hsr_tf.scene",
         "hsr_tf.scene_pair",
         "hsr_tf.tile_progress",
+        "hsr_tf.transparency",
     ),
     (
         "hsr_tf.blind_losses",

@@ -30,6 +30,8 @@ class PictureRow:
     pictures: str
     scale: float
     sigma: float | None
+    noise: float | None
+    jpeg: int | None
     picture: str
     psnr: float
     ssim: float
@@ -37,9 +39,14 @@ class PictureRow:
     seconds: float
 
     @property
-    def group(self) -> tuple[str, float, float | None]:
-        """What means are taken over: set, scale and blur."""
-        return self.pictures, self.scale, self.sigma
+    def case(self) -> Case:
+        """How the picture was degraded."""
+        return Case(self.scale, self.sigma, self.noise, self.jpeg)
+
+    @property
+    def group(self) -> tuple[str, Case]:
+        """What means are taken over: set and case."""
+        return self.pictures, self.case
 
 
 def score(label: str, pictures: str, picture: NamedPicture, *, case: Case, made: Estimate) -> PictureRow:
@@ -52,6 +59,8 @@ def score(label: str, pictures: str, picture: NamedPicture, *, case: Case, made:
         pictures=pictures,
         scale=case.scale,
         sigma=case.sigma,
+        noise=case.noise,
+        jpeg=case.jpeg,
         picture=picture.name,
         psnr=scores.psnr,
         ssim=scores.ssim,
@@ -68,7 +77,7 @@ def markdown_table(rows: Sequence[PictureRow]) -> str:
         gain, apart = mean["gain"], mean["kernel_l1"]
         cells = [f"{mean['psnr']:.2f}", "" if gain is None else f"{gain:+.2f}", f"{mean['ssim']:.4f}"]
         cells += ["" if apart is None else f"{apart:.3f}", f"{mean['seconds']:.3f}"]
-        case = Case(mean["scale"], mean["sigma"]).label
+        case = Case(mean["scale"], mean["sigma"], mean["noise"], mean["jpeg"]).label
         lines.append(f"| {mean['set']} | {case} | {mean['method']} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -86,8 +95,7 @@ def means(rows: Sequence[PictureRow]) -> list[dict[str, Any]]:
             found.append(
                 {
                     "set": group[0],
-                    "scale": group[1],
-                    "sigma": group[2],
+                    **asdict(group[1]),
                     "method": method,
                     "pictures": len(chosen),
                     "psnr": float(np.mean([row.psnr for row in chosen])),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -136,7 +137,13 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
 
     Args:
         num_channels: 1 for Y, 3 for RGB.
-        smallest: side of the patches; smaller pictures and sizes are left out.
+        smallest: side of the patches as they are cut; smaller pictures and sizes are left out.
+
+    Raises:
+        ValueError: no picture is large enough.
+
+    Warns:
+        UserWarning: some pictures are too small, in one line.
     """
     for folder in FLAGS.data_dirs:
         checks.require(
@@ -150,12 +157,34 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
     last, held_back = hold_back(folders[-1], FLAGS.num_validation)
     factors = [_number("rescales", text) for text in FLAGS.rescales]
     paths = [path for folder in folders[:-1] for path in folder] + last
-    names, values = [], []
+    names, values, too_small = [], [], []
     for path in paths:
-        sizes = with_rescaled(in_channels(load_picture(path), num_channels), factors, smallest=smallest)
+        picture = in_channels(load_picture(path), num_channels)
+        sizes = with_rescaled(picture, factors, smallest=smallest)
         names += [path.stem] if sizes else []
+        too_small += [] if sizes else [f"{path} ({picture.shape[1]} x {picture.shape[0]} pixels)"]
         values += sizes
+    _report_small(too_small, len(paths), smallest)
     return Pictures(names, values, [load_picture(path) for path in held_back])
+
+
+def _report_small(too_small: Sequence[str], num_pictures: int, smallest: int) -> None:
+    """Refuse a run whose pictures are all smaller than a patch, and warn of some that are."""
+    if not too_small:
+        return
+    checks.require(
+        len(too_small) < num_pictures,
+        "data_dirs, patch_size",
+        expected=f"pictures of at least {smallest} x {smallest} pixels, as patches of "
+        f"--patch_size={FLAGS.patch_size} are cut with their margin",
+        received=f"{num_pictures} smaller ones, the first {too_small[0]}",
+        remedy="give a smaller --patch_size, or larger pictures",
+    )
+    warnings.warn(
+        f"{len(too_small)} of {num_pictures} training pictures are smaller than the {smallest} x {smallest} "
+        f"pixels of a patch and left out, the first {too_small[0]}; a smaller --patch_size takes them",
+        stacklevel=3,
+    )
 
 
 def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:

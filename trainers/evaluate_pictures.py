@@ -2,8 +2,10 @@
 
 The protocol of the papers: Y of BT.601 rounded to 8 bits (gray pictures as they are), sides cut to multiples
 of the scale, antialiased bicubic reduction, the estimate clipped and rounded to 8 bits, `scale` pixels a side
-left out. With --sigmas the sharp picture is blurred by a Gaussian of 21 x 21 before. Networks that are told
-the kernel get the true one; kernels that a network finds are scored by their summed absolute difference.
+left out. With --sigmas the sharp picture is blurred by a Gaussian of 21 x 21 before. With --noises the small
+picture gets Gaussian noise, with --jpeg_qualities it goes through a JPEG file, as photographs do. Networks
+that are told the kernel get the true one; kernels that a network finds are scored by their summed absolute
+difference.
 
 Written to --output_dir: scores.csv (a row a picture), scores.json, scores.md (means over each set) and a
 sheet a picture and case, with the crop where the estimates are worst.
@@ -42,6 +44,12 @@ def define_flags() -> None:
         "sets", [], f"Folders of pictures (default: those of {', '.join(SETS)} that $HSR_DATA has)."
     )
     flags.DEFINE_list("sigmas", [], "Gaussian blurs before the reduction (default: none), e.g. 0.2,1.3,2.6.")
+    flags.DEFINE_list(
+        "noises", [], "Noise of the small picture in steps of 1 / 255 (default: none), e.g. 5,10."
+    )
+    flags.DEFINE_list(
+        "jpeg_qualities", [], "JPEG qualities of the small picture (default: none), e.g. 90,70."
+    )
 
 
 def find_sets(names: Sequence[str]) -> dict[str, list[Path]]:
@@ -97,7 +105,13 @@ def evaluate(
 def main() -> None:
     """Flags to arguments, score, write."""
     scales = [scale_of(text) for text in FLAGS.scales or SCALES]
-    cases = [Case(scale, sigma) for scale in scales for sigma in sigmas_of(FLAGS.sigmas)]
+    cases = [
+        Case(scale, sigma, noise, quality)
+        for scale in scales
+        for sigma in sigmas_of(FLAGS.sigmas)
+        for noise in sigmas_of(FLAGS.noises, "noises", least=0.0)
+        for quality in qualities_of(FLAGS.jpeg_qualities)
+    ]
     enlargers, sets = find_enlargers(FLAGS.methods or METHODS, scales), find_sets(FLAGS.sets)
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,24 +121,47 @@ def main() -> None:
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
 
 
-def sigmas_of(texts: Sequence[str]) -> list[float | None]:
-    """Deviations as flags name them; no blur for none.
+def sigmas_of(
+    texts: Sequence[str], name: str = "sigmas", *, least: float | None = None
+) -> list[float | None]:
+    """Deviations as flags name them; None alone where none is named.
+
+    Args:
+        texts: numbers.
+        name: of the flag.
+        least: the smallest that is allowed; None for anything above 0.
 
     Raises:
-        ValueError: for anything but positive numbers.
+        ValueError: for other numbers.
     """
     try:
         found = [float(text) for text in texts]
     except ValueError:
         found = [math.nan]
     checks.require(
-        all(0 < sigma < math.inf for sigma in found),
-        "sigmas",
-        expected="positive numbers",
+        all(0 < sigma < math.inf or sigma == least for sigma in found),
+        name,
+        expected="positive numbers" if least is None else "numbers from 0 on",
         received=",".join(texts),
-        remedy="write e.g. --sigmas=0.2,1.3,2.6",
+        remedy=f"write e.g. --{name}=0.2,1.3,2.6",
     )
     return list(found) or [None]
+
+
+def qualities_of(texts: Sequence[str]) -> list[int | None]:
+    """JPEG qualities as flags name them; None alone where none is named.
+
+    Raises:
+        ValueError: for anything but whole numbers from 1 to 100.
+    """
+    checks.require(
+        all(text.isdecimal() and 1 <= int(text) <= 100 for text in texts),
+        "jpeg_qualities",
+        expected="whole numbers from 1 to 100",
+        received=",".join(texts),
+        remedy="write e.g. --jpeg_qualities=90,70,40",
+    )
+    return [int(text) for text in texts] or [None]
 
 
 def _draw(
@@ -156,4 +193,4 @@ def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:
 
 
 def _slug(case: Case) -> str:
-    return case.label.replace(", sigma ", "_sigma").replace(" ", "")
+    return case.label.replace(", ", "_").replace(" ", "")

@@ -1,7 +1,8 @@
 """`hsr upscale`: a picture, or a folder of them, enlarged by any factor.
 
 Names are checked before anything is computed and every file appears whole or not at all. In a folder a
-picture that cannot be read is told and left out, and the exit code says so at the end.
+picture that cannot be read is reported and left out, and the exit code says so at the end. Files record the
+settings that they were made with, so that `--skip_existing` goes on where an interrupted run stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
@@ -21,11 +22,16 @@ import typer
 from hsr_tf import checks
 from hsr_tf.report import terminal
 
+if TYPE_CHECKING:
+    from hsr_tf.io.picture import Picture
+    from hsr_tf.upscaling import Upscaled
+
 Progress = Callable[[int, int], None]
+TRAINED_ON_CLEAN = ("vdsr", "kbpn")
 EXAMPLES = (
     "hsr upscale --input=photo.png --scale=2.5 --output=big.png",
     "hsr upscale --input=photos --scale=4 --method=bicubic --output=big_photos",
-    "hsr upscale --input=old.jpg --scale=4 --method=kbpn --kernel_output=blur.npy --output=new.png",
+    "hsr upscale --input=blurry.png --scale=4 --method=kbpn --kernel_output=blur.npy --output=big.png",
 )
 
 
@@ -38,6 +44,15 @@ class _Request:
     weights: Path | None
     kernel: np.ndarray | None
     tile: int
+    settings: str
+
+
+@dataclass(frozen=True)
+class _Done:
+    """The line about a picture that was written, and what makes it unfit for the network, or None."""
+
+    line: str
+    defect: str | None
 
 
 @dataclass(frozen=True)
@@ -80,32 +95,63 @@ def upscale(
         int, typer.Option(help="Longest side of the tiles worked on at a time, in pixels.")
     ] = 512,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip_existing",
+            help="Go on after an interrupt: skip pictures whose result is complete and of these settings.",
+        ),
+    ] = False,
 ) -> None:
     """Enlarge a picture, or every picture of a folder, by any factor.
 
-    Luminance goes through the network, colour and alpha are enlarged bicubically. Bits, alpha and
-    the colour profile are kept, the orientation of photographs is applied.
+    Luminance goes through the network, colour and alpha are enlarged bicubically. Bits, alpha, colour
+    profile, EXIF and resolution are kept, the orientation of photographs is applied.
+
+    vdsr and kbpn are trained on clean pictures: they sharpen noise and JPEG blocks too. For noisy or
+    strongly compressed pictures use --method=bicubic.
     """
+    settings = _settings(scale, method, weights, kernel)
     tasks = _tasks(picture, output, kernel_output)
-    _require_free(tasks, overwrite)
+    _require_places(tasks, in_folder=picture.is_dir())
+    num_tasks = len(tasks)
+    if skip_existing:
+        tasks = _still_to_do(tasks, settings, overwrite)
+    elif not overwrite:
+        _require_free(tasks, in_folder=picture.is_dir())
+    num_skipped = num_tasks - len(tasks)
+    if num_skipped:
+        typer.echo(
+            f"skipped {num_skipped} {_pictures(num_skipped)} in {output} made with these settings before"
+        )
+    if not tasks:
+        return
     with terminal.working("loading the method"):
         terminal.load_keras()
-        request = _Request(scale, method, weights, _loaded_kernel(kernel), tile)
+        request = _Request(scale, method, weights, _loaded_kernel(kernel), tile, settings)
         _require_usable(request, kernel_output)
     if not picture.is_dir():
         with _bar(1) as progress:
-            line = _enlarge(tasks[0], request, progress)
-        typer.echo(line)
+            done = _enlarge(tasks[0], request, progress)
+        if done.defect is not None:
+            _warn_of_defects([f"{picture} {done.defect}"], method)
+        typer.echo(done.line)
         return
     output.mkdir(exist_ok=True)
     if kernel_output is not None:
         kernel_output.mkdir(exist_ok=True)
-    num_failed = _enlarge_all(tasks, request)
-    typer.echo(f"wrote {len(tasks) - num_failed} pictures to {output}")
+    num_failed, defects = _enlarge_all(tasks, request)
+    _warn_of_defects(defects, method)
+    num_written = len(tasks) - num_failed
+    typer.echo(f"wrote {num_written} {_pictures(num_written)} to {output}")
     if num_failed:
         raise checks.file_error(
             picture, f"{num_failed} of its {len(tasks)} pictures could not be enlarged", "see above"
         )
+
+
+def _pictures(number: int) -> str:
+    return "picture" if number == 1 else "pictures"
 
 
 def _tasks(picture: Path, output: Path, kernel_output: Path | None) -> list[_Task]:
@@ -127,6 +173,36 @@ def _tasks(picture: Path, output: Path, kernel_output: Path | None) -> list[_Tas
     ]
 
 
+def _settings(scale: float, method: str, weights: Path | None, kernel: str | None) -> str:
+    """What the pixels depend on, as it is recorded in the files."""
+    named = {"scale": f"{scale:g}", "method": method}
+    named |= {} if weights is None else {"weights": weights.resolve().name}
+    named |= {} if kernel is None else {"kernel": kernel}
+    return " ".join(["hsr upscale", *(f"{name}={value}" for name, value in named.items())])
+
+
+def _still_to_do(tasks: list[_Task], settings: str, overwrite: bool) -> list[_Task]:
+    """The tasks without a complete result of these settings.
+
+    A picture whose kernel was not written any more is made again.
+
+    Raises:
+        OSError: a file in the place of a result that is not of these settings or is cut short, unless it may
+            be overwritten.
+    """
+    from hsr_tf.io.pictures import made_by
+
+    missing = []
+    for task in tasks:
+        existing = [path for path in _written(task) if path.exists()]
+        if existing and made_by(task.target) != settings and not overwrite:
+            problem = f"exists, but is not a complete result of these settings ({settings})"
+            raise checks.file_error(existing[0], problem, "add --overwrite to replace such files")
+        if len(existing) < len(_written(task)) or made_by(task.target) != settings:
+            missing.append(task)
+    return missing
+
+
 def _require_npy(kernel_output: Path | None) -> None:
     checks.require(
         kernel_output is None or kernel_output.suffix.lower() == ".npy",
@@ -137,20 +213,25 @@ def _require_npy(kernel_output: Path | None) -> None:
     )
 
 
-def _require_free(tasks: list[_Task], overwrite: bool) -> None:
-    """Refuse outputs that are inputs, that exist (unless they may be replaced), or that have no folder."""
+def _require_places(tasks: list[_Task], *, in_folder: bool) -> None:
+    """Refuse outputs that are inputs, and a single one that has no folder."""
     sources = {task.source.resolve() for task in tasks}
-    for task in tasks:
-        for path in _written(task):
-            if path.resolve() in sources:
-                raise checks.file_error(path, "is an input as well", "write to another name")
-            if path.exists() and not overwrite:
-                raise checks.file_error(path, "exists", "add --overwrite, or write to another name")
-    if len(tasks) == 1:
-        for path in _written(tasks[0]):
-            folder = path.absolute().parent
-            if not folder.is_dir():
-                raise checks.file_error(path, f"the folder {folder} does not exist", "make it first")
+    for path in (path for task in tasks for path in _written(task)):
+        if path.resolve() in sources:
+            raise checks.file_error(path, "is an input as well", "write to another name")
+        folder = path.absolute().parent
+        if not in_folder and not folder.is_dir():
+            raise checks.file_error(path, f"the folder {folder} does not exist", "make it first")
+
+
+def _require_free(tasks: list[_Task], *, in_folder: bool) -> None:
+    """Refuse outputs that exist."""
+    remedy = "add --overwrite, or write to another name"
+    if in_folder:
+        remedy = "add --skip_existing to make only those that are missing, or --overwrite to replace them"
+    for path in (path for task in tasks for path in _written(task)):
+        if path.exists():
+            raise checks.file_error(path, "exists", remedy)
 
 
 def _written(task: _Task) -> list[Path]:
@@ -182,22 +263,36 @@ def _loaded_kernel(words: str | None) -> np.ndarray | None:
     return parse_psf(words, 1).kernel
 
 
-def _enlarge_all(tasks: list[_Task], request: _Request) -> int:
-    """Every picture of a folder; how many could not be."""
-    num_failed = 0
+def _enlarge_all(tasks: list[_Task], request: _Request) -> tuple[int, list[str]]:
+    """Every picture of a folder; how many could not be enlarged, and the defects that were found."""
+    num_failed, defects = 0, []
     with _bar(len(tasks)) as progress:
         for task in tasks:
             try:
-                _enlarge(task, request, progress)
+                done = _enlarge(task, request, progress)
+                defects += [] if done.defect is None else [f"{task.source.name} {done.defect}"]
             except (OSError, ValueError) as error:
                 warnings.warn(" ".join(str(error).split()), stacklevel=2)
                 num_failed += 1
-    return num_failed
+    return num_failed, defects
 
 
-def _enlarge(task: _Task, request: _Request, progress: Progress) -> str:
-    """Read, enlarge and write one picture; the line that says so."""
-    from hsr_tf.io.pictures import read_picture, require_writable, write_picture
+def _warn_of_defects(defects: list[str], method: str) -> None:
+    """Say in one line that a network trained on clean pictures sharpened noise or JPEG blocks."""
+    if not defects:
+        return
+    count = len(defects)
+    others = f" (the first of {count} noisy or strongly compressed pictures)" if count > 1 else ""
+    warnings.warn(
+        f"{defects[0]}{others}; {method} sharpens noise and JPEG blocks too, --method=bicubic does not",
+        stacklevel=2,
+    )
+
+
+def _enlarge(task: _Task, request: _Request, progress: Progress) -> _Done:
+    """Read, enlarge and write one picture."""
+    from hsr_tf.io.pictures import read_picture, require_writable
+    from hsr_tf.picture_defects import defect
     from hsr_tf.upscaling import TileControls, enlarged_length, upscale
 
     start = time.perf_counter()
@@ -212,18 +307,25 @@ def _enlarge(task: _Task, request: _Request, progress: Progress) -> str:
         kernel=request.kernel,
         controls=TileControls(tile=request.tile, progress=progress),
     )
-    _write(task, picture, found, write_picture)
+    _write(task, picture, found, request.settings)
     by = request.method if found.weights is None else f"{request.method}, {found.weights}"
-    return f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s)"
+    bits = "; its 1 bit per pixel became 8" if picture.metadata.one_bit else ""
+    line = f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s){bits}"
+    trained_on_clean = request.method in TRAINED_ON_CLEAN and request.weights is None
+    return _Done(line, defect(picture.values, picture.metadata.jpeg_quality) if trained_on_clean else None)
 
 
-def _write(task: _Task, picture: Any, found: Any, write_picture: Callable[..., Any]) -> None:
-    write_picture(replace(picture, values=found.image), task.target)
+def _write(task: _Task, picture: Picture, found: Upscaled, settings: str) -> None:
+    from hsr_tf.io.pictures import write_picture
+
+    metadata = replace(picture.metadata, made_by=settings)
+    write_picture(replace(picture, values=found.image, metadata=metadata), task.target)
     if task.kernel is None:
         return
     from hsr_tf.atomic import replacing_file
     from hsr_tf.report.cameras import CamerasData, cameras_sheet
 
+    assert found.kernel is not None
     with replacing_file(task.kernel) as draft, open(draft, "wb") as file:
         np.save(file, found.kernel)
     title = f"Blur found in {task.source.name}"

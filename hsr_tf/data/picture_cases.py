@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from keras import ops
+from PIL import Image
 
 from hsr_tf.physics.kernel_shapes import KERNEL_SIZE
 from hsr_tf.physics.psf import gaussian_psf
@@ -18,15 +20,28 @@ Tensor = Any
 
 @dataclass(frozen=True)
 class Case:
-    """How pictures are degraded: the scale, and the deviation of the blur before or None."""
+    """How pictures are degraded.
+
+    Attributes:
+        scale: factor of the reduction.
+        sigma: deviation of the Gaussian blur before it; None for no blur.
+        noise: deviation of the Gaussian noise added to the small picture, in steps of 1 / 255; None for none.
+        jpeg: quality, 1 to 100, of the JPEG file that the small picture is then stored in; None for none.
+    """
 
     scale: float
     sigma: float | None = None
+    noise: float | None = None
+    jpeg: int | None = None
 
     @property
     def label(self) -> str:
         """How tables name it."""
-        return f"x{self.scale:g}" + ("" if self.sigma is None else f", sigma {self.sigma:g}")
+        parts = [f"x{self.scale:g}"]
+        parts += [] if self.sigma is None else [f"sigma {self.sigma:g}"]
+        parts += [] if self.noise is None else [f"noise {self.noise:g}"]
+        parts += [] if self.jpeg is None else [f"JPEG {self.jpeg}"]
+        return ", ".join(parts)
 
     @property
     def kernel(self) -> np.ndarray:
@@ -36,14 +51,34 @@ class Case:
         return gaussian_psf(1, sigma=self.sigma, support=KERNEL_SIZE).kernel.astype(np.float32)
 
     def degrade(self, sharp: np.ndarray) -> Tensor:
-        """The small picture (1, h, w, C) of a sharp one (H, W, C) in [0, 1]."""
+        """The small picture (1, h, w, C) of a sharp one (H, W, C) in [0, 1].
+
+        With noise or JPEG it is rounded to 8 bits. The noise is the same for every picture of a size.
+        """
         image = ops.convert_to_tensor(sharp[None])
         if self.sigma is not None:
             image = SampleBlur(ops.convert_to_tensor(self.kernel[None]))(image)
-        return reduce_picture(image, self.scale)
+        small = reduce_picture(image, self.scale)
+        if self.noise is None and self.jpeg is None:
+            return small
+        steps = 255.0 * ops.convert_to_numpy(small)[0]
+        steps += (self.noise or 0.0) * np.random.default_rng(0).standard_normal(steps.shape)
+        stored = np.clip(np.rint(steps), 0, 255).astype(np.uint8)
+        if self.jpeg is not None:
+            stored = _through_jpeg(stored, self.jpeg)
+        return ops.convert_to_tensor(stored[None] / np.float32(255.0))
 
     def cut(self, picture: np.ndarray) -> np.ndarray:
         """The top left part of (H, W, C) whose sides a whole scale divides."""
         multiple = int(self.scale) if float(self.scale).is_integer() else 1
         height, width = (n - n % multiple for n in picture.shape[:2])
         return picture[:height, :width]
+
+
+def _through_jpeg(values: np.ndarray, quality: int) -> np.ndarray:
+    """A picture (h, w, 1 or 3) uint8 as it comes back from a JPEG file."""
+    file = BytesIO()
+    Image.fromarray(values.squeeze(-1) if values.shape[-1] == 1 else values).save(
+        file, "JPEG", quality=quality
+    )
+    return np.asarray(Image.open(file)).reshape(values.shape)

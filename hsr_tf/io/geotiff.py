@@ -42,6 +42,7 @@ from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_fr
 from hsr_tf.io.source import BandSource, MaskReader, ReadRequest, decoded, decoding, refuse_option
 from hsr_tf.io.stream import CubeHeader, CubeWriter
 from hsr_tf.io.tiff import blocks_end, damage_raised
+from hsr_tf.io.tiff_chain import require_ending_chain
 from hsr_tf.scene import Scene
 
 FORMAT = "GeoTIFF"
@@ -55,6 +56,7 @@ ORIENTATION, MULTIPLIED_ALPHA = 274, 1
 
 def is_geographic(path: Path) -> bool:
     """Whether the first page of a TIFF has a tag that geographic programs write."""
+    require_ending_chain(path)
     with decoding(path, "TIFF"), damage_raised(), tifffile.TiffFile(path) as file:
         tags = file.pages[0].tags if len(file.pages) else {}
         return any(code in tags for code in GEOGRAPHIC_TAGS)

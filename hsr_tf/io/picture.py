@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import require
+from hsr_tf.io.picture_metadata import PictureMetadata
 
 DEPTHS = (np.dtype(np.uint8), np.dtype(np.uint16))
 
@@ -22,6 +23,7 @@ class Picture:
             not multiplied into the colours.
         icc_profile: what the colours mean, as the file tells it; None for sRGB.
         name: of the file, without its suffix.
+        metadata: EXIF, resolution and what else the file says; writers keep what their format can hold.
 
     Raises:
         ValueError: another shape or type, or no pixels.
@@ -30,6 +32,7 @@ class Picture:
     values: NDArray[Any]
     icc_profile: bytes | None = None
     name: str = ""
+    metadata: PictureMetadata = field(default_factory=PictureMetadata)
 
     def __post_init__(self) -> None:
         shape = self.values.shape

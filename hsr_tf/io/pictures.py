@@ -1,14 +1,15 @@
 """Pictures from and to files: PNG, JPEG and TIFF of 8 and 16 bits, gray or RGB, with or without alpha.
 
 The content says what a file is, not its name. Pictures come upright, as their orientation says, and keep
-their bits and colour profile; other metadata is dropped. Files appear whole or not at all.
+their bits, colour profile, EXIF (with orientation 1), resolution and, in PNG, their colour chunks. Texts, XMP
+and IPTC are not kept. Files appear whole or not at all.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +18,16 @@ from natsort import natsorted
 from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
 from hsr_tf.io import jpeg, png
-from hsr_tf.io.jpeg import read_jpeg, require_jpeg, to_8_bits, write_jpeg
+from hsr_tf.io.exif import upright_exif
+from hsr_tf.io.jpeg import LONGEST_EXIF, jpeg_made_by, read_jpeg, require_jpeg, to_8_bits, write_jpeg
 from hsr_tf.io.picture import Picture
-from hsr_tf.io.png_picture import read_png_picture, write_png_picture
-from hsr_tf.io.tiff_picture import read_tiff_picture, write_tiff_picture
+from hsr_tf.io.picture_metadata import lost_colour
+from hsr_tf.io.png_picture import png_made_by, read_png_picture, write_png_picture
+from hsr_tf.io.tiff_picture import fits_exif, read_tiff_picture, tiff_made_by, write_tiff_picture
 
 Reader = Callable[[Path, float | None], Picture]
 Writer = Callable[[Picture, Path], None]
+MakerReader = Callable[[Path], str | None]
 _READERS: tuple[tuple[bytes, Reader], ...] = (
     (png.SIGNATURE, read_png_picture),
     (jpeg.SIGNATURE, read_jpeg),
@@ -35,6 +39,13 @@ _WRITERS: dict[str, Writer] = {
     ".jpeg": write_jpeg,
     ".tif": write_tiff_picture,
     ".tiff": write_tiff_picture,
+}
+_MAKER_READERS: dict[str, MakerReader] = {
+    ".png": png_made_by,
+    ".jpg": jpeg_made_by,
+    ".jpeg": jpeg_made_by,
+    ".tif": tiff_made_by,
+    ".tiff": tiff_made_by,
 }
 SUFFIXES = tuple(_WRITERS)
 
@@ -71,7 +82,8 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> Path:
         OSError: the place cannot be written; an older file stays as it was.
 
     Warns:
-        UserWarning: 16 bits that a JPEG rounds to 8.
+        UserWarning: 16 bits that a JPEG rounds to 8, metadata that the format cannot hold, a damaged EXIF
+            block.
     """
     target = Path(path)
     require_writable(target, has_alpha=picture.has_alpha, size=picture.size)
@@ -79,9 +91,49 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> Path:
     if writer is write_jpeg and picture.values.dtype.itemsize > 1:
         warnings.warn(f"{target}: JPEG holds 8 bits, the 16 of the picture were rounded", stacklevel=2)
         picture = replace(picture, values=to_8_bits(picture.values))
+    for message in _losses(picture, target):
+        warnings.warn(f"{target}: {message}", stacklevel=2)
     with replacing_file(target) as draft:
         writer(picture, draft)
     return target
+
+
+def _losses(picture: Picture, target: Path) -> Iterator[str]:
+    """What the file at `target` cannot hold of a picture, a line for each."""
+    writer, metadata = _WRITERS[target.suffix.lower()], picture.metadata
+    lost = list(metadata.left_out)
+    if writer is not write_png_picture:
+        lost += lost_colour(metadata, has_profile=picture.icc_profile is not None)
+    if lost:
+        remedy = "" if writer is write_png_picture or metadata.left_out else "; write a .png file to keep it"
+        yield f"the colour description of the source ({', '.join(lost)}) is not kept{remedy}"
+    resolution = metadata.resolution
+    if writer is write_jpeg and resolution is not None and not resolution.unit:
+        yield f"the pixel aspect ratio of the source ({resolution.x:g} to {resolution.y:g}) is not kept"
+    if metadata.exif is not None:
+        block = upright_exif(metadata.exif, picture.size)
+        if block is None:
+            yield "the EXIF block of the source is damaged and not kept"
+        elif (writer is write_jpeg and len(block) > LONGEST_EXIF) or (
+            writer is write_tiff_picture and not fits_exif(picture)
+        ):
+            yield f"the EXIF block of the source ({len(block)} bytes) does not fit and is not kept"
+
+
+def made_by(path: str | os.PathLike[str]) -> str | None:
+    """The settings that a picture file says it was made with (`PictureMetadata.made_by`).
+
+    Only the structure of the file is read. None for a file that is cut short or damaged, says nothing, or has
+    another suffix than those of `SUFFIXES`.
+    """
+    file = Path(path)
+    reader = _MAKER_READERS.get(file.suffix.lower())
+    if reader is None:
+        return None
+    try:
+        return reader(file)
+    except Exception:  # decoders raise about a dozen unrelated types on damaged files
+        return None
 
 
 def require_writable(path: str | os.PathLike[str], *, has_alpha: bool, size: tuple[int, int]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import warnings
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from numpy.typing import NDArray
 
 from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
+from hsr_tf.io.png_chunks import SIGNATURE, decode_quietly
 from hsr_tf.io.source import decoding
 from hsr_tf.scene import Scene
 
 FORMAT = "PNG"
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
 END = b"IEND\xaeB`\x82"
 NUM_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}
 PICTURE_CHANNELS = (1, 3)
@@ -78,8 +79,7 @@ def decode_png(path: Path) -> NDArray[Any]:
         data = path.read_bytes()
         if END not in data[-4096:]:
             raise ValueError("its end is missing")
-        picture = np.asarray(imagecodecs.png_decode(data))
-    return picture if picture.ndim == 3 else picture[..., None]
+        return decode_quietly(BytesIO(data))
 
 
 def encode_png(values: NDArray[np.uint16]) -> bytes:

@@ -39,6 +39,7 @@ from hsr_tf.io.source import (
     require_real,
     require_room,
 )
+from hsr_tf.io.tiff_chain import require_ending_chain
 from hsr_tf.scene import Scene
 
 FORMAT = "TIFF"
@@ -63,6 +64,7 @@ def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         ValueError: a key, which means nothing here; a layout that does not name the three axes.
     """
     refuse_option(path, "key", request.key, FORMAT)
+    require_ending_chain(path)
     with decoding(path, FORMAT), damage_raised():
         file = tifffile.TiffFile(path)
     with file:

@@ -1,27 +1,37 @@
 """TIFF pictures of 8 and 16 bits: gray, RGB, palettes, with alpha, orientation and colour profile.
 
-Read: one picture of one page; white as zero is turned round, palettes are looked up, 1 to 15 bits are spread
-over the next depth, colours that alpha was multiplied into are divided by it again. CMYK and other colour
-spaces need a profile to become RGB and are refused. Written: zlib, alpha not multiplied in.
-TIFF 6.0, sections 8 and 16 to 23.
+Read: one picture of one page; white as zero is inverted, palettes are looked up, 1 to 15 bits are spread over
+the next depth (scans and faxes of one bit become gray of 8), colours that alpha was multiplied into are
+divided by it again. CMYK and other colour spaces need a profile to become RGB and are refused. Written: zlib,
+alpha not multiplied in. Descriptive tags, EXIF, GPS and resolution are kept. TIFF 6.0, sections 8 and 16 to
+23.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
+from hsr_tf.io.exif import directory_bytes, exif_directories, exif_of_tiff, exif_tags, upright_exif
 from hsr_tf.io.opacity import straight
 from hsr_tf.io.picture import DEPTHS, Picture, upright, with_channels
+from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
 from hsr_tf.io.source import decoding
 from hsr_tf.io.tiff import FORMAT, blocks_end, damage_raised
+from hsr_tf.io.tiff_chain import require_ending_chain
 from hsr_tf.memory import require_memory
 
+X_RESOLUTION, Y_RESOLUTION, UNIT, SOFTWARE = 282, 283, 296, 305
+COLOUR_TAGS = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities"}
+UNITS = {1: "", 2: "inch", 3: "centimetre"}
+UNIT_NAMES = {"": "NONE", "inch": "INCH", "centimetre": "CENTIMETER", "metre": "CENTIMETER"}
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
 ORIENTATION, PROFILE = 274, 34675
 MULTIPLIED_ALPHA = 1
@@ -35,6 +45,7 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
         OSError: a file that is damaged or cut short, several pages, CMYK and other colour spaces, other
             depths, a picture beyond the limit.
     """
+    require_ending_chain(path)
     with decoding(path, FORMAT), damage_raised():
         file = tifffile.TiffFile(path)
     with file:
@@ -46,15 +57,32 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
         require_memory(path, shape, np.dtype(page.dtype).itemsize, max_gib)
         with decoding(path, FORMAT), damage_raised():
             stored = page.asarray()
-            values = _spread(page, _colours(page, with_channels(_channels_last(page, stored))))
-        tags = {code: page.tags[code].value for code in (ORIENTATION, PROFILE) if code in page.tags}
+            values = _colours(page, with_channels(_channels_last(page, stored)))
+        wanted = (ORIENTATION, PROFILE, X_RESOLUTION, Y_RESOLUTION, UNIT)
+        tags = {code: page.tags[code].value for code in wanted if code in page.tags}
+        left_out = tuple(name for code, name in COLOUR_TAGS.items() if code in page.tags)
+        one_bit = page.bitspersample == 1
     orientation, profile = int(tags.get(ORIENTATION, 1)), tags.get(PROFILE)
-    return Picture(upright(values, orientation), bytes(profile) if profile is not None else None, path.stem)
+    resolution = _resolution(tags)
+    metadata = PictureMetadata(
+        exif=exif_of_tiff(path),
+        resolution=None if resolution is None else resolution.rotated(orientation),
+        one_bit=one_bit,
+        left_out=left_out if profile is None else (),
+    )
+    profile = bytes(profile) if profile is not None else None
+    return Picture(upright(values, orientation), profile, path.stem, metadata)
 
 
 def write_tiff_picture(picture: Picture, file: Path) -> None:
-    """Write a picture of 1 to 4 channels with its bits."""
+    """Write a picture of 1 to 4 channels with its bits; see `fits_exif` for what becomes of EXIF."""
     num_channels = picture.values.shape[2]
+    exif, resolution = picture.metadata.exif, picture.metadata.resolution
+    block = upright_exif(exif, picture.size) if exif is not None and fits_exif(picture) else None
+    texts = {} if block is None else exif_tags(block)
+    if picture.metadata.made_by is not None:
+        texts[SOFTWARE] = picture.metadata.made_by
+    directories = {} if block is None else exif_directories(block)
     with open(file, "wb") as target:
         tifffile.imwrite(
             target,
@@ -67,7 +95,73 @@ def write_tiff_picture(picture: Picture, file: Path) -> None:
             iccprofile=picture.icc_profile,
             bigtiff=picture.values.nbytes > BIG,
             metadata=None,
+            software=False,
+            byteorder="<",
+            resolution=None if resolution is None else _per_unit(resolution),
+            resolutionunit=None if resolution is None else UNIT_NAMES[resolution.unit],
+            extratags=[(code, 2, len(text) + 1, text, True) for code, text in sorted(texts.items())],
         )
+    _append_directories(file, directories)
+
+
+def tiff_made_by(path: Path) -> str | None:
+    """The Software tag of a TIFF file whose pixels are all there; None without one."""
+    require_ending_chain(path)
+    with damage_raised(), tifffile.TiffFile(path) as file:
+        page = file.pages[0]
+        whole, tag = blocks_end(page) <= path.stat().st_size, page.tags.get(SOFTWARE)
+    return str(tag.value) if whole and tag is not None else None
+
+
+def fits_exif(picture: Picture) -> bool:
+    """Whether EXIF is kept in the file that `write_tiff_picture` writes: not in one of more than 2 GiB."""
+    return picture.values.nbytes <= BIG
+
+
+def _append_directories(file: Path, directories: Mapping[int, Mapping[int, Any]]) -> None:
+    """Write directories behind the end of a classic little-endian TIFF file, whose one page points to them.
+
+    The page's own list of tags is written again behind them, with the pointers in it.
+    """
+    if not directories:
+        return
+    with open(file, "r+b") as target:
+        target.seek(4)
+        target.seek(*struct.unpack("<I", target.read(4)))
+        (number,) = struct.unpack("<H", target.read(2))
+        entries = [target.read(12) for _ in range(number)]
+        for code, values in directories.items():
+            place = _even_end(target)
+            target.write(directory_bytes(values, order="<", offset=place))
+            entries.append(struct.pack("<HHII", code, 4, 1, place))
+        entries.sort(key=lambda entry: struct.unpack("<H", entry[:2]))
+        place = _even_end(target)
+        target.write(struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4))
+        target.seek(4)
+        target.write(struct.pack("<I", place))
+
+
+def _even_end(target: BinaryIO) -> int:
+    """The even offset at the end of a file, where directories begin."""
+    target.write(bytes(target.seek(0, 2) % 2))
+    return target.tell()
+
+
+def _per_unit(resolution: Resolution) -> tuple[float, float]:
+    """Pixels per inch or centimetre; TIFF knows no metre."""
+    return resolution.per("centimetre" if resolution.unit == "metre" else resolution.unit)
+
+
+def _resolution(tags: Mapping[int, Any]) -> Resolution | None:
+    """The resolution of a page, None where it is missing or no positive number."""
+    try:
+        (a, b), (c, d) = tags[X_RESOLUTION], tags[Y_RESOLUTION]
+        x, y = a / b, c / d
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    unit = UNITS.get(int(tags.get(UNIT, 2)), "")
+    known = min(x, y) > 0 and (bool(unit) or x != y)
+    return Resolution(x, y, unit) if known else None
 
 
 def _only_page(path: Path, file: Any) -> Any:
@@ -100,18 +194,25 @@ def _channels_last(page: Any, stored: NDArray[Any]) -> NDArray[Any]:
 
 
 def _colours(page: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """The channels of a picture: the palette looked up, white as zero turned round, alpha divided out."""
+    """The channels of a picture in 8 or 16 bits, white the largest value, alpha not multiplied in."""
     kind = int(page.photometric)
     if kind == PALETTE:
-        table = np.asarray(page.colormap)
-        looked_up = (table[:, values[..., 0]] >> 8).astype(np.uint8)
-        return np.moveaxis(looked_up, 0, -1)
-    if kind == WHITE_IS_ZERO:
-        values = values.copy()
-        values[..., 0] = _largest(page) - values[..., 0]
+        values = _looked_up(page, values)
+    elif kind == WHITE_IS_ZERO:
+        inverted = values[..., :1] ^ _largest(page)
+        values = np.concatenate([inverted, values[..., 1:]], axis=-1)
+    values = _spread(page, values)
     if page.extrasamples and int(page.extrasamples[0]) == MULTIPLIED_ALPHA:
         values = _divided(values)
     return values
+
+
+def _looked_up(page: Any, values: NDArray[Any]) -> NDArray[Any]:
+    """The colours of a palette in 8 bits, and the alpha beside its indices where there is one."""
+    table = np.asarray(page.colormap)
+    looked_up = (table[:, values[..., 0].astype(np.intp)] >> 8).astype(np.uint8)
+    alpha = np.rint(values[..., 1:] * (255 / (2**page.bitspersample - 1))).astype(np.uint8)
+    return np.concatenate([np.moveaxis(looked_up, 0, -1), alpha], axis=-1)
 
 
 def _divided(values: NDArray[Any]) -> NDArray[Any]:

@@ -14,6 +14,7 @@ from scipy import ndimage
 
 import hsr_tf
 from hsr_tf import cli
+from hsr_tf.io import pictures
 from hsr_tf.io.picture import Picture
 from hsr_tf.io.pictures import read_picture, write_picture
 from hsr_tf.networks import pretrained
@@ -119,6 +120,90 @@ def test_files_that_exist_are_replaced_only_on_request(hsr: Hsr, folder: Path) -
     assert (folder / "photo.jpg").read_bytes() == before
     assert hsr(**asked, overwrite=True).code == 0
     assert read_picture(folder / "photo.jpg").size == (40, 54)
+
+
+def test_an_interrupted_folder_goes_on_where_it_stopped(
+    hsr: Hsr, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "in").mkdir()
+    for name in ("p1.png", "p2.jpg", "p3.tif", "p4.png"):
+        write_picture(Picture(np.uint8(255 * smooth(3))), folder / "in" / name)
+    asked = {"input": folder / "in", "scale": 2, "method": "bicubic", "output": folder / "out"}
+
+    def interrupt(picture: Picture, file: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setitem(pictures._WRITERS, ".tif", interrupt)
+        assert hsr(**asked).code == 130
+    done = {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()}
+    assert sorted(path.name for path in done) == ["p1.png", "p2.jpg"]
+    refused = hsr(**asked)
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err == (
+        f"error: {folder / 'out' / 'p1.png'}: exists; add --skip_existing to make only those that are "
+        "missing, or --overwrite to replace them\n"
+    )
+    answer = hsr(**asked, skip_existing=True)
+    assert (answer.code, answer.err) == (0, "")
+    said = f"skipped 2 pictures in {folder / 'out'} made with these settings before"
+    assert answer.out == f"{said}\nwrote 2 pictures to {folder / 'out'}\n"
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    again = hsr(**asked, skip_existing=True)
+    assert (again.code, again.out) == (0, said.replace("2", "4", 1) + "\n")
+    whole = {path: path.read_bytes() for path in (folder / "out").iterdir()}
+    assert len(whole) == 4
+    assert hsr(**asked, overwrite=True).code == 0
+    assert {path: path.read_bytes() for path in (folder / "out").iterdir()} == whole
+
+
+def test_results_of_other_settings_and_halves_are_never_skipped(hsr: Hsr, folder: Path) -> None:
+    (folder / "in").mkdir()
+    (folder / "in" / "a.png").write_bytes((folder / "photo.png").read_bytes())
+    asked = {"input": folder / "in", "scale": 2, "method": "bicubic", "output": folder / "out"}
+    assert hsr(**asked).code == 0
+    target = folder / "out" / "a.png"
+    whole = target.read_bytes()
+    other = hsr(**{**asked, "scale": 3}, skip_existing=True)
+    assert other.code == 2 and "is not a complete result of these settings (hsr upscale scale=3" in other.err
+    assert "add --overwrite to replace such files" in other.err
+    assert target.read_bytes() == whole
+    target.write_bytes(whole[:-100])
+    assert hsr(**asked, skip_existing=True).code == 2
+    answer = hsr(**asked, skip_existing=True, overwrite=True)
+    assert (answer.code, answer.out) == (0, f"wrote 1 picture to {folder / 'out'}\n")
+    assert target.read_bytes() == whole
+
+
+def test_a_scan_of_one_bit_is_said_to_become_gray(hsr: Hsr, folder: Path) -> None:
+    Image.new("1", (9, 8)).save(folder / "scan.tif", compression="group4")
+    answer = hsr(input=folder / "scan.tif", method="bicubic", output=folder / "o.tif")
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.endswith("; its 1 bit per pixel became 8\n")
+    assert read_picture(folder / "o.tif").values.shape == (16, 18, 1)
+
+
+def test_noisy_and_compressed_pictures_are_named_once(
+    hsr: Hsr, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrained, "SHIPPED", folder)
+    (folder / "in").mkdir()
+    Image.open(folder / "photo.png").save(folder / "in" / "a.jpg", quality=60)
+    Image.open(folder / "photo.png").save(folder / "in" / "b.jpg", quality=95)
+    noisy = np.clip(smooth(3) + 0.1 * np.random.default_rng(1).standard_normal((20, 27, 3)), 0, 1)
+    write_picture(Picture(np.uint8(255 * noisy)), folder / "in" / "c.png")
+    answer = hsr(input=folder / "in" / "a.jpg", output=folder / "a.png")
+    assert (answer.code, answer.err) == (
+        0,
+        f"warning: {folder / 'in' / 'a.jpg'} is a JPEG of quality 60; vdsr sharpens noise and JPEG blocks "
+        "too, --method=bicubic does not\n",
+    )
+    answer = hsr(input=folder / "in", output=folder / "out")
+    assert answer.err == (
+        "warning: a.jpg is a JPEG of quality 60 (the first of 2 noisy or strongly compressed pictures); vdsr "
+        "sharpens noise and JPEG blocks too, --method=bicubic does not\n"
+    )
+    assert hsr(input=folder / "in", method="bicubic", output=folder / "again").err == ""
 
 
 def test_without_weights_one_line_says_what_to_give(

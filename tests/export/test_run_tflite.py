@@ -117,15 +117,33 @@ def test_pictures_of_all_kinds_come_back_in_their_kind(
         assert np.abs(found - expected).max() <= 1
 
 
+def test_a_transparent_picture_has_no_dark_ring(vdsr: Path, tmp_path: Path) -> None:
+    given = np.full((29, 37, 4), 255, np.uint8)
+    given[:, 20:] = 0
+    Image.fromarray(given).save(tmp_path / "in.png")
+    output = tmp_path / "out.png"
+    assert run_tflite.main(command(vdsr, input=tmp_path / "in.png", output=output, scale=2)) == 0
+    found = np.asarray(Image.open(output)).astype(int)
+    opaque = upscale(given[:, :20, :3], 2, method="vdsr", weights=vdsr / "m").image.astype(int)
+    assert np.abs(found[10:-10, 20:30, :3] - opaque[10:-10, 20:30]).max() <= 1
+    assert np.ptp(found[10:-10, 20:44, :3][found[10:-10, 20:44, 3] > 0]) <= 1
+
+
 def test_orientation_palette_and_profile_are_kept_in_mind(vdsr: Path, tmp_path: Path) -> None:
     image, exif = Image.fromarray(picture(3)), Image.Exif()
-    exif[0x0112] = 6
-    image.save(tmp_path / "turned.png", exif=exif, icc_profile=b"profile")
+    exif[0x0112], exif[0x010F] = 6, "A camera"
+    image.save(tmp_path / "turned.png", exif=exif, icc_profile=b"profile", dpi=(100, 100))
     found = read_photo(tmp_path / "turned.png")
     np.testing.assert_array_equal(found.values, np.rot90(picture(3), -1))
     output = tmp_path / "out.png"
     assert run_tflite.main(command(vdsr, input=tmp_path / "turned.png", output=output)) == 0
-    assert Image.open(output).info["icc_profile"] == b"profile"
+    written = Image.open(output)
+    assert written.info["icc_profile"] == b"profile"
+    assert (written.getexif().get(0x0112, 1), written.getexif()[0x010F]) == (1, "A camera")
+    assert written.info["dpi"] == pytest.approx((100, 100), rel=1e-3)
+    image.save(tmp_path / "moving.png", save_all=True, append_images=[Image.fromarray(255 - picture(3))])
+    with pytest.raises(OSError, match="is an animation of 2 frames"):
+        read_photo(tmp_path / "moving.png")
     image.quantize(16).save(tmp_path / "palette.png", transparency=3)
     assert read_photo(tmp_path / "palette.png").values.shape == (29, 37, 4)
 

@@ -155,6 +155,15 @@ def test_a_gray_jpeg_comes_back_gray(vdsr: Any) -> None:
     assert np.asarray(Image.open(io.BytesIO(answer.numpy()))).shape == (26, 34)
 
 
+def test_a_transparent_picture_has_no_dark_ring(vdsr: Any, vdsr_folder: Path) -> None:
+    given = np.full((13, 17, 4), 255, np.uint8)
+    given[:, 9:], given[4, 3] = 0, 0
+    answer = vdsr(image_bytes=tf.constant(png(given)), scale=factor(3.0))["image_bytes"].numpy()
+    found = np.asarray(Image.open(io.BytesIO(answer)))
+    expected = upscale(given, 3, method="vdsr", weights=vdsr_folder).image
+    assert np.abs(found.astype(int) - expected)[found[..., 3] > 0].max() <= 1
+
+
 def claimed(height: int, width: int) -> bytes:
     """A small PNG file whose header claims a large picture."""
     header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)

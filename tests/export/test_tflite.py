@@ -290,6 +290,29 @@ def test_a_file_of_one_size_is_calibrated_with_inputs_of_that_size(
     assert json.loads(written.with_suffix(".json").read_text())["timed_size"] == [20, 28]
 
 
+def test_integer_ends_leave_the_file_with_float_ends(
+    exported: Callable[..., Exported], tmp_path: Path
+) -> None:
+    one, data = exported("srcnn"), pictures(tmp_path)
+    for integer_ends in (False, True):
+        found = export_tflite(
+            one.saved,
+            tmp_path / "out",
+            variants=["int8"],
+            data=data,
+            sizes=[(20, 28)],
+            integer_ends=integer_ends,
+        )
+        assert len([*found]) == 1
+    names = ["srcnn.int8.20x28.tflite", "srcnn.int8.integer_ends.20x28.tflite"]
+    assert finished(tmp_path / "out") == {*names}
+    types = {
+        name: {end["dtype"] for end in TFLiteModel(tmp_path / "out" / name)._inputs.values()}
+        for name in finished(tmp_path / "out")
+    }
+    assert types == dict(zip(names, ({np.float32}, {np.int8}), strict=True))
+
+
 def pictures(folder: Path) -> Data:
     """A picture to try on, and the same to calibrate with."""
     pixels = np.random.default_rng(3).integers(0, 256, (60, 80)).astype(np.uint8)

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
+from hsr_tf import io
 from hsr_tf.io.picture import Picture
 from hsr_tf.io.pictures import picture_files, read_picture, require_writable, write_picture
 
@@ -116,6 +117,88 @@ def test_black_and_white_is_gray(tmp_path: Path, suffix: str) -> None:
 def test_tiff_with_white_as_zero_is_turned_round(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", 255 - SMOOTH[..., 0], photometric="miniswhite")
     np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").values, SMOOTH[..., :1])
+
+
+Tag = tuple[int, int, int, bytes]
+
+
+def bare_tiff(path: Path, pixels: bytes, plain: dict[int, int], *further: Tag) -> None:
+    """A TIFF of one strip; further tags are code, type, number of values and their bytes."""
+    tags = [(code, 4, 1, struct.pack("<I", value)) for code, value in plain.items()]
+    tags += [(273, 4, 1, struct.pack("<I", 8)), (279, 4, 1, struct.pack("<I", len(pixels))), *further]
+    data, entries = b"II*\0\0\0\0\0" + pixels, b""
+    for code, kind, number, value in sorted(tags):
+        place = value if len(value) <= 4 else struct.pack("<I", len(data))
+        data += b"" if len(value) <= 4 else value
+        entries += struct.pack("<HHI", code, kind, number) + place.ljust(4, b"\0")
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(data[:4] + struct.pack("<I", len(data)) + data[8:] + directory)
+
+
+def of_one_bit(path: Path, bits: np.ndarray, photometric: int, *further: Tag) -> None:
+    height, width = bits.shape
+    plain = {256: width, 257: height, 258: 1, 259: 1, 262: photometric, 277: 1, 278: height}
+    bare_tiff(path, np.packbits(bits.astype(bool), axis=1).tobytes(), plain, *further)
+
+
+def test_scans_of_one_bit_are_read_as_gray_and_as_colours(tmp_path: Path) -> None:
+    bits = np.random.default_rng(0).integers(0, 2, (7, 13))
+    of_one_bit(tmp_path / "white.tif", bits, 0)
+    of_one_bit(tmp_path / "black.tif", bits, 1, (274, 3, 1, struct.pack("<I", 6)))
+    palette = np.uint16([[10, 200], [20, 100], [30, 255]])
+    of_one_bit(tmp_path / "palette.tif", bits, 3, (320, 3, 6, (palette * 257).astype("<u2").tobytes()))
+    found = {name: read_picture(tmp_path / f"{name}.tif") for name in ("white", "black", "palette")}
+    np.testing.assert_array_equal(found["white"].values[..., 0], 255 * (1 - bits))
+    np.testing.assert_array_equal(found["black"].values[..., 0], 255 * np.rot90(bits, -1))
+    np.testing.assert_array_equal(found["palette"].values, np.moveaxis(palette[:, bits], 0, -1))
+    assert all(one.metadata.one_bit for one in found.values())
+
+
+def test_a_fax_is_read_as_pillow_reads_it(tmp_path: Path) -> None:
+    image = Image.fromarray(SMOOTH).convert("1")
+    image.save(tmp_path / "a.tif", compression="group4", tiffinfo={262: 0})
+    np.testing.assert_array_equal(read_picture(tmp_path / "a.tif").values[..., 0], np.asarray(image) * 255)
+
+
+def test_a_tiff_palette_with_alpha_stays_transparent(tmp_path: Path) -> None:
+    indexed = np.random.default_rng(2).integers(0, 256, (9, 14, 2)).astype(np.uint8)
+    palette = np.random.default_rng(3).integers(0, 256, (3, 256)).astype(np.uint16)
+    plain = {256: 14, 257: 9, 259: 1, 262: 3, 277: 2, 278: 9, 284: 1, 338: 2}
+    bits, colours = (258, 3, 2, struct.pack("<HH", 8, 8)), (palette * 257).astype("<u2").tobytes()
+    bare_tiff(tmp_path / "a.tif", indexed.tobytes(), plain, bits, (320, 3, 768, colours))
+    found = read_picture(tmp_path / "a.tif").values
+    np.testing.assert_array_equal(found[..., :3], np.moveaxis(palette[:, indexed[..., 0]], 0, -1))
+    np.testing.assert_array_equal(found[..., 3], indexed[..., 1])
+
+
+def looped(path: Path, num_pages: int, *, big: bool = False) -> None:
+    """A TIFF whose last page names its first one as the next."""
+    with tifffile.TiffWriter(path, bigtiff=big) as writer:
+        for _ in range(num_pages):
+            writer.write(COLOUR[..., 0], photometric="minisblack", metadata=None)
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        first, last = file.pages[0].offset, file.pages[-1]
+        place = last.offset + (8 + 20 * len(last.tags) if big else 2 + 12 * len(last.tags))
+    data[place : place + (8 if big else 4)] = struct.pack("<Q" if big else "<I", first)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("num_pages", [1, 3])
+@pytest.mark.timeout(20)
+def test_pages_that_loop_are_refused_at_once(tmp_path: Path, num_pages: int, big: bool) -> None:
+    looped(tmp_path / "a.tif", num_pages, big=big)
+    for read in (read_picture, io.load, io.describe):
+        with pytest.raises(OSError, match=f"chain of pages never ends, page {num_pages} leads back"):
+            read(tmp_path / "a.tif")
+
+
+def test_an_animation_is_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(COLOUR), Image.fromarray(255 - COLOUR)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(OSError, match="is an animation of 2 frames; save one frame"):
+        read_picture(tmp_path / "a.png")
 
 
 def test_tiff_in_planes_and_in_tiles(tmp_path: Path) -> None:

@@ -90,8 +90,22 @@ def test_vdsr_sees_the_enlarged_picture_and_any_scale() -> None:
         np.testing.assert_allclose(made.luma, floor.luma, atol=1e-6)
 
 
+def test_noise_and_jpeg_are_those_of_the_small_picture() -> None:
+    sharp = scribble(1).values / np.float32(255.0)
+    clean = np.asarray(Case(2).degrade(sharp))
+    noisy = np.asarray(Case(2, noise=10).degrade(sharp))
+    assert 255 * np.std(noisy - clean) == pytest.approx(10, rel=0.1)
+    np.testing.assert_array_equal(noisy, Case(2, noise=10).degrade(sharp))
+    losses = [np.abs(np.asarray(Case(2, jpeg=q).degrade(sharp)) - clean).mean() for q in (100, 90, 40)]
+    assert 0 < losses[0] < 1 / 255 < losses[2] and losses == sorted(losses)
+    np.testing.assert_allclose(255 * np.asarray(Case(2, jpeg=40).degrade(sharp)) % 1, 0, atol=1e-4)
+    colour = np.concatenate([sharp, sharp[::-1], sharp], -1)
+    assert Case(4, noise=0, jpeg=70).degrade(colour).shape == (1, 11, 13, 3)
+    assert Case(4, 1.3, 5, 70).label == "x4, sigma 1.3, noise 5, JPEG 70"
+
+
 def rows() -> list[PictureRow]:
-    one = {"pictures": "Set", "scale": 4.0, "sigma": 1.3}
+    one = {"pictures": "Set", "scale": 4.0, "sigma": 1.3, "noise": None, "jpeg": None}
     return [
         PictureRow("bicubic", **one, picture="a", psnr=20.0, ssim=0.5, kernel_l1=None, seconds=0.1),
         PictureRow("kbpn", **one, picture="a", psnr=22.0, ssim=0.7, kernel_l1=0.2, seconds=1.0),
@@ -149,6 +163,17 @@ def test_deviations_that_are_no_positive_numbers_are_refused() -> None:
     for texts in (["x"], ["0"], ["-1"], ["inf"]):
         with pytest.raises(ValueError, match="sigmas: expected positive numbers"):
             evaluate_pictures.sigmas_of(texts)
+
+
+def test_noises_and_qualities_are_read_from_flags() -> None:
+    assert evaluate_pictures.sigmas_of(["0", "5"], "noises", least=0.0) == [0, 5]
+    assert evaluate_pictures.qualities_of(["90", "1"]) == [90, 1]
+    assert evaluate_pictures.qualities_of([]) == [None]
+    with pytest.raises(ValueError, match="noises: expected numbers from 0 on, got -1"):
+        evaluate_pictures.sigmas_of(["-1"], "noises", least=0.0)
+    for text in ("0", "101", "9.5", "x"):
+        with pytest.raises(ValueError, match="jpeg_qualities: expected whole numbers from 1 to 100"):
+            evaluate_pictures.qualities_of([text])
 
 
 def test_kernels_a_pixel_are_scored_by_their_mean() -> None:

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import imagecodecs
 import numpy as np
@@ -21,7 +22,7 @@ from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
 from tests.app_for_tests import call_app
 from tests.trainers.test_fusion_trainer import tiny_plan, train_and_copy
-from trainers._pictures import NetworkPlan, Pictures
+from trainers._pictures import NetworkPlan, Pictures, load_pictures
 from trainers.single_image import SingleImageTask, SingleImageTrainer
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -187,6 +188,7 @@ def test_one_command_trains_and_writes_a_model_with_its_card(tmp_path: Path, fol
         (["--method=vdrs"], "did you mean 'vdsr'"),
         (["--scales=2,x"], "scales: expected numbers"),
         (["--option=dept=3"], "did you mean 'depth'"),
+        (["--patch_size=40", "--scales=2"], "picture_0.png (52 x 44 pixels); give a smaller --patch_size"),
     ],
 )
 def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, folder, flags, message):
@@ -194,6 +196,22 @@ def test_bad_flags_end_in_one_line_and_exit_code_2(tmp_path, folder, flags, mess
     ended = call_app("trainers.single_image", *given)
     assert ended.code == 2, ended.errors
     assert ended.last_error.startswith("error: ") and message in ended.last_error
+
+
+def test_pictures_smaller_than_a_patch_are_named_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, side in (("a", 64), ("b", 32), ("c", 64), ("d", 32), ("e", 64)):
+        (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(np.zeros((side, side), np.uint8)))
+    flags = SimpleNamespace(data_dirs=[str(tmp_path)], num_validation=1, rescales=["1"], patch_size=41)
+    monkeypatch.setattr("trainers._pictures.FLAGS", flags)
+    with pytest.warns(UserWarning) as caught:
+        assert [*load_pictures(1, smallest=60).training] == ["a", "e"]
+    (said,) = (str(one.message) for one in caught)
+    assert said.startswith("2 of 4 training pictures are smaller than the 60 x 60 pixels of a patch")
+    assert f"{tmp_path / 'b.png'} (32 x 32 pixels); a smaller --patch_size" in said
+    with pytest.raises(ValueError, match=r"of at least 65 x 65 pixels, as patches of --patch_size=41"):
+        load_pictures(1, smallest=65)
 
 
 def test_a_run_starts_from_a_shallower_trained_network(tmp_path: Path) -> None:

@@ -1,0 +1,144 @@
+"""EXIF blocks: the orientation in them, and the same block for pixels that were made upright and enlarged.
+
+A block is kept byte for byte, so that what cameras write with offsets of their own (maker notes) stays
+readable; only the orientation, the sizes and the link to the thumbnail, which shows the old picture, change.
+CIPA DC-008 (EXIF 3.0), sections 4.5 and 4.6.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, TiffImagePlugin
+
+from hsr_tf.io.picture_metadata import Resolution
+
+PREFIX = b"Exif\0\0"
+ORIENTATION, WIDTH, HEIGHT = 0x0112, 0x0100, 0x0101
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 0x8769, 0x8825, 0xA005
+PIXEL_WIDTH, PIXEL_HEIGHT = 0xA002, 0xA003
+X_RESOLUTION, Y_RESOLUTION, UNIT = 282, 283, 296
+UNITS = {2: "inch", 3: "centimetre"}
+MOST_PER_INCH = 1e6
+SHORT, LONG = 3, 4
+DESCRIPTIVE = (270, 271, 272, 306, 315, 33432)
+ORDERS = {b"II": "<", b"MM": ">"}
+
+
+def exif_orientation(exif: bytes) -> int:
+    """The orientation in an EXIF block, with or without `Exif` in front; 1 where there is none."""
+    found: Any = 1
+    try:
+        found = _loaded(exif).get(ORIENTATION, 1)
+    except (OSError, SyntaxError, ValueError, struct.error):
+        return 1
+    return int(found) if isinstance(found, int) else 1
+
+
+def exif_resolution(exif: bytes | None) -> Resolution | None:
+    """The resolution in an EXIF block, in pixels per inch or centimetre; None without one."""
+    if exif is None:
+        return None
+    try:
+        found = _loaded(exif)
+        x, y, unit = float(found[X_RESOLUTION]), float(found[Y_RESOLUTION]), UNITS[found.get(UNIT, 2)]
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError, ZeroDivisionError, struct.error):
+        return None
+    return Resolution(x, y, unit) if 0 < min(x, y) <= max(x, y) < MOST_PER_INCH else None
+
+
+def upright_exif(exif: bytes, size: tuple[int, int]) -> bytes | None:
+    """The block for upright pixels of another size; None for one that is damaged.
+
+    Args:
+        exif: the block, with or without `Exif` in front.
+        size: (H, W) of the pixels that it is written beside.
+
+    Returns:
+        The block without `Exif` in front: orientation 1, the sizes it states set to `size`, no thumbnail.
+    """
+    block = bytearray(exif.removeprefix(PREFIX))
+    height, width = size
+    try:
+        order = ORDERS[bytes(block[:2])]
+        (first,) = struct.unpack_from(f"{order}I", block, 4)
+        changed = {ORIENTATION: 1, WIDTH: width, HEIGHT: height}
+        end, inner = _change(block, order, first, changed)
+        struct.pack_into(f"{order}I", block, end, 0)
+        if inner is not None:
+            _change(block, order, inner, {PIXEL_WIDTH: width, PIXEL_HEIGHT: height})
+    except (struct.error, KeyError):
+        return None
+    return bytes(block)
+
+
+def exif_of_tiff(path: Path) -> bytes | None:
+    """The descriptive tags, EXIF and GPS directories of a TIFF file as an EXIF block; None without any."""
+    block = Image.Exif()
+    try:
+        with Image.open(path, formats=("TIFF",)) as image:
+            found = image.getexif()
+            for tag in (tag for tag in DESCRIPTIVE if tag in found):
+                block[tag] = found[tag]
+            for tag in (EXIF_IFD, GPS_IFD):
+                if inner := _plain_directory(found, tag):
+                    block[tag] = inner
+        return block.tobytes().removeprefix(PREFIX) if len(block) else None
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+        return None
+
+
+def exif_tags(exif: bytes) -> dict[int, str]:
+    """The descriptive texts of an EXIF block by the TIFF tag that holds them."""
+    try:
+        found = _loaded(exif)
+        return {tag: str(found[tag]) for tag in DESCRIPTIVE if isinstance(found.get(tag), str)}
+    except (OSError, SyntaxError, ValueError, struct.error):
+        return {}
+
+
+def exif_directories(exif: bytes) -> dict[int, dict[int, Any]]:
+    """The EXIF and GPS directories of a block by the TIFF tag that points to them."""
+    try:
+        found = _loaded(exif)
+        both = {tag: _plain_directory(found, tag) for tag in (EXIF_IFD, GPS_IFD)}
+    except (OSError, SyntaxError, ValueError, struct.error):
+        return {}
+    return {tag: values for tag, values in both.items() if values}
+
+
+def directory_bytes(values: Mapping[int, Any], *, order: str, offset: int) -> bytes:
+    """A directory as it lies at an offset of a classic TIFF file of byte order "<" or ">"."""
+    head = b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0"
+    directory = TiffImagePlugin.ImageFileDirectory_v2(head)
+    for tag, value in values.items():
+        directory[tag] = value
+    return directory.tobytes(offset)
+
+
+def _loaded(exif: bytes) -> Image.Exif:
+    block = Image.Exif()
+    block.load(PREFIX + exif.removeprefix(PREFIX))
+    return block
+
+
+def _plain_directory(exif: Image.Exif, tag: int) -> dict[int, Any]:
+    return {code: value for code, value in exif.get_ifd(tag).items() if code != INTEROP_IFD}
+
+
+def _change(block: bytearray, order: str, start: int, values: Mapping[int, int]) -> tuple[int, int | None]:
+    """Set whole numbers of a directory; where it ends, and where its EXIF directory starts."""
+    (number,) = struct.unpack_from(f"{order}H", block, start)
+    inner = None
+    for place in range(start + 2, start + 2 + 12 * number, 12):
+        tag, kind, count = struct.unpack_from(f"{order}HHI", block, place)
+        if tag == EXIF_IFD:
+            (inner,) = struct.unpack_from(f"{order}I", block, place + 8)
+        elif tag in values and count == 1 and kind in (SHORT, LONG):
+            form = "H" if kind == SHORT and values[tag] < 2**16 else "I"
+            struct.pack_into(f"{order}HHI", block, place, tag, SHORT if form == "H" else LONG, 1)
+            struct.pack_into(f"{order}{form}", block, place + 8, values[tag])
+    return start + 2 + 12 * number, inner
