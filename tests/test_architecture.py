@@ -25,6 +25,7 @@ LAYERS = (
         "hsr_tf.color",
         "hsr_tf.coordinates",
         "hsr_tf.cubic",
+        "hsr_tf.findings",
         "hsr_tf.georeference",
         "hsr_tf.grids",
         "hsr_tf.memory",
@@ -35,6 +36,7 @@ LAYERS = (
         "hsr_tf.scene",
         "hsr_tf.scene_pair",
         "hsr_tf.tile_progress",
+        "hsr_tf.wording",
     ),
     (
         "hsr_tf.blind_losses",
@@ -68,6 +70,7 @@ LAYERS = (
         "hsr_tf.known_scene",
         "hsr_tf.quality",
         "hsr_tf.report",
+        "hsr_tf.residuals",
         "hsr_tf.solve",
         "hsr_tf.upscaling",
         "hsr_tf.streaming",
@@ -88,6 +91,7 @@ WITHOUT_KERAS = {
     "hsr_tf.coordinates",
     "hsr_tf.cubic",
     "hsr_tf.enlarging",
+    "hsr_tf.findings",
     "hsr_tf.georeference",
     "hsr_tf.grids",
     "hsr_tf.io",
@@ -97,6 +101,7 @@ WITHOUT_KERAS = {
     "hsr_tf.scene",
     "hsr_tf.tiling",
     "hsr_tf.uncertainty",
+    "hsr_tf.wording",
 }
 LONGEST_FILE, LONGEST_BODY = 450, 60
 

@@ -1,9 +1,9 @@
-"""Whether two images show the same ground the same way round: correlation against chance, in eight orientations.
+"""Whether two images show the same ground the same way round: correlation against chance, in 8 orientations.
 
-The sharp image, reduced to the coarse pixels by means over cells, is regressed on three principal components of
-the coarse cube. Both are band-pass filtered first, which shortens their autocorrelation: any two smooth images
-correlate by chance. The multiple correlation R (R^2 averaged over the channels) needs no response and no units.
-The cross-correlation theorem gives it for every circular shift at once.
+The sharp image, reduced to the coarse pixels by means over cells, is regressed on three principal components
+of the coarse cube. Both are band-pass filtered first, which shortens their autocorrelation: any two smooth
+images correlate by chance. The multiple correlation R (R^2 averaged over the channels) needs no response and
+no units. The cross-correlation theorem gives it for every circular shift at once.
 
 R^2 at the other shifts shows what chance reaches. With p components its mean over all shifts is p / (N - 1),
 where N is the effective number of samples of Clifford, Richardson and Hemon, Biometrics 45(1), 1989
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, stats
 
-from hsr_tf.pair_check.findings import ERROR, OK, WARNING, Finding
+from hsr_tf.findings import ERROR, OK, WARNING, Finding
 from hsr_tf.scene import Scene
 
 Array = NDArray[np.float64]
@@ -30,6 +30,7 @@ PASS_BAND = (0.5, 2.0)
 NEARBY, LOBE = 1, 3
 SAME_CHANCE, OTHER_CHANCE, UNLIKE_CHANCE = -4.0, -7.0, -2.0
 SAME_CORRELATION, OTHER_CORRELATION, CONCLUSIVE, DECISIVE = 0.4, 0.6, 0.95, 0.6
+DISPLACED_CORRELATION, RIVAL_CHANCE, RIVAL_SHARE = 0.7, 2.5, 0.65
 # What the sharp image needs: quarter turns counterclockwise, after an exchange of rows and columns or not.
 SYMMETRIES = (
     ("as it is", 0, False),
@@ -52,8 +53,8 @@ class Likeness:
         how: the orientation in words.
         correlation: R, 0 to 1, the best within a coarse pixel of the place that the sizes imply.
         log10_chance: decimal logarithm of the probability that unrelated images reach it at one shift.
-        shift: (rows, columns) in coarse pixels at which R is largest of all shifts; what the sharp image shows
-            at p lies in the coarse image at p - shift.
+        shift: (rows, columns) in coarse pixels at which R is largest of all shifts; what the sharp image
+            shows at p lies in the coarse image at p - shift.
         shifted: R there.
         log10_shifted: as `log10_chance`, of `shifted`.
         needed: the correlation that unrelated images reach at one shift in ten thousand; 1 where any would.
@@ -117,31 +118,52 @@ def orientation_findings(found: list[Likeness]) -> list[Finding]:
     other = other_orientation(found)
     if other is not None:
         straight = found[0].correlation if found[0].how == AS_IT_IS else 0.0
-        said = (
-            f"hr_msi matches lr_hsi {other.how} (correlation {other.correlation:.2f}; "
-            f"{straight:.2f} as it is)"
-        )
+        figures = f"correlation {other.correlation:.2f}; {straight:.2f} as it is"
+        said = f"hr_msi matches lr_hsi {other.how} ({figures})"
         return [Finding(ERROR, "orientation", said, f"save hr_msi {other.how}")]
     if not found or found[0].how != AS_IT_IS:
         return []
-    return [_straight_finding(found[0])]
+    return [_rival_finding(found) or _straight_finding(found[0])]
+
+
+def _rival_finding(found: list[Likeness]) -> Finding | None:
+    """A warning where images that match as they are match clearly better in another orientation."""
+    straight, best = found[0], max(found, key=lambda likeness: likeness.correlation)
+    better = best.log10_chance < straight.log10_chance - RIVAL_CHANCE
+    halved = 1 - best.correlation**2 < RIVAL_SHARE * (1 - straight.correlation**2)
+    if not _matches(straight) or not (better and halved):
+        return None
+    said = (
+        f"the images match as they are (correlation {straight.correlation:.2f}), and better with hr_msi "
+        f"{best.how} ({best.correlation:.2f})"
+    )
+    return Finding(
+        WARNING, "orientation", said, f"compare both images by eye; hr_msi may have to be {best.how}"
+    )
+
+
+def _matches(straight: Likeness) -> bool:
+    return straight.log10_chance <= SAME_CHANCE and straight.correlation >= SAME_CORRELATION
 
 
 def _straight_finding(straight: Likeness) -> Finding:
     """The finding on the images as they are."""
     figures = f"correlation {straight.correlation:.2f}; chance reaches {straight.needed:.2f}"
-    if straight.log10_chance <= SAME_CHANCE and straight.correlation >= SAME_CORRELATION:
+    if _matches(straight):
         return Finding(OK, "orientation", f"the images match as they are ({figures})")
     rows, cols = straight.shift
-    if straight.log10_shifted <= OTHER_CHANCE and straight.shifted >= OTHER_CORRELATION:
+    if straight.log10_shifted <= OTHER_CHANCE and straight.shifted >= DISPLACED_CORRELATION:
         said = (
             f"the images match displaced only: hr_msi lies about {rows:+d} rows, {cols:+d} columns (coarse "
-            f"pixels) off lr_hsi (correlation {straight.shifted:.2f} there, {straight.correlation:.2f} as it is)"
+            f"pixels) off lr_hsi (correlation {straight.shifted:.2f} there, "
+            f"{straight.correlation:.2f} as they are)"
         )
         return Finding(ERROR, "orientation", said, "register the two images first")
     if straight.needed > CONCLUSIVE:
         said = f"too few or too flat pixels to tell whether both images show the same ground ({figures})"
-        return Finding(WARNING, "orientation", said, "use a larger part of both images, or compare them by eye")
+        return Finding(
+            WARNING, "orientation", said, "use a larger part of both images, or compare them by eye"
+        )
     advice = "check that both show the same ground at about the same time, and register them"
     if straight.log10_chance > UNLIKE_CHANCE and straight.needed < DECISIVE:
         said = f"the images have no more in common than unrelated ones ({figures})"
@@ -175,10 +197,10 @@ def _filtered(cube: Array) -> Array:
 def _components(scene: Scene, step: int) -> Array:
     """(h, w, p) orthonormal principal components of the filtered cube; p is 0 for a flat one."""
     cube = _reduced(_filled(scene), step)
-    leading, _ = _principal(_standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
-    passed = _filtered(leading.reshape(*cube.shape[:2], -1))
+    leading, energy = _principal(_standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
+    passed = _filtered(leading.reshape(*cube.shape[:2], len(energy)))
     found, energy = _principal(passed.reshape(-1, passed.shape[2]), NUM_COMPONENTS)
-    return np.asarray((found / np.sqrt(energy)).reshape(*cube.shape[:2], -1))
+    return np.asarray((found / np.sqrt(energy)).reshape(*cube.shape[:2], len(energy)))
 
 
 def _standardised(pixels: Array) -> Array:

@@ -18,6 +18,7 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.streaming.files import stamp
 from hsr_tf.streaming.pair import Pair
+from hsr_tf.streaming.residuals import Residuals
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,7 @@ class Streamed:
         peak_bytes: the most memory that this process held.
         metadata: of the estimate.
         grids: how X and Y were brought together, one line each.
+        residuals: what the estimate leaves of both images in the middle of the scene.
     """
 
     lr_shape: tuple[int, int, int]
@@ -90,6 +92,7 @@ class Streamed:
     seconds: float
     peak_bytes: int
     metadata: dict[str, Any]
+    residuals: Residuals
     grids: tuple[str, ...] = ()
 
 
