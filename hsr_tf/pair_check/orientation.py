@@ -27,7 +27,7 @@ from hsr_tf.scene import Scene
 Array = NDArray[np.float64]
 NUM_COMPONENTS, NUM_FILTERED, LARGEST_SIDE = 3, 12, 256
 PASS_BAND = (0.5, 2.0)
-NEARBY, LOBE = 1, 3
+NEARBY, LOBE, FEWEST_PIXELS = 1, 3, 30
 SAME_CHANCE, OTHER_CHANCE, UNLIKE_CHANCE = -4.0, -7.0, -2.0
 SAME_CORRELATION, OTHER_CORRELATION, CONCLUSIVE, DECISIVE = 0.4, 0.6, 0.95, 0.6
 DISPLACED_CORRELATION, RIVAL_CHANCE, RIVAL_SHARE = 0.7, 2.5, 0.65
@@ -199,7 +199,7 @@ def _components(scene: Scene, step: int) -> Array:
     cube = _reduced(_filled(scene), step)
     leading, energy = _principal(_standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
     passed = _filtered(leading.reshape(*cube.shape[:2], len(energy)))
-    found, energy = _principal(passed.reshape(-1, passed.shape[2]), NUM_COMPONENTS)
+    found, energy = _principal(passed.reshape(len(leading), len(energy)), NUM_COMPONENTS)
     return np.asarray((found / np.sqrt(energy)).reshape(*cube.shape[:2], len(energy)))
 
 
@@ -251,8 +251,8 @@ def _likeness(how: str, explained: Array, chance: tuple[int, float], step: int) 
     near = float(explained[_around((size[0], size[1]), (0, 0), NEARBY)].max())
     row, col = (int(place) for place in np.unravel_index(np.argmax(explained), size))
     best = float(explained[row, col])
-    if not num_components or not best:
-        return Likeness(how, 0.0, 0.0, (0, 0), 0.0, 0.0, 1.0)
+    if not num_components or not best or explained.size < FEWEST_PIXELS:
+        return Likeness(how, near**0.5, 0.0, (0, 0), near**0.5, 0.0, 1.0)
     samples = max(num_components / mean + 1, num_components + 1.5)
     law = stats.beta(num_components / 2, (samples - 1 - num_components) / 2)
     shift = tuple(
