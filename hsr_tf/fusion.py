@@ -148,8 +148,8 @@ def fuse(
     else:
         estimator = solve.closed_form(known, cameras.choice.model, repaired.holes)
     solution = _run(repaired, known, cameras, estimator)
-    for finding in solution.findings:
-        warnings.warn(finding.line, ResidualWarning, stacklevel=2)
+    for beyond in solution.findings:
+        warnings.warn(beyond.line, ResidualWarning, stacklevel=2)
     return solution
 
 

@@ -1,8 +1,8 @@
 """Whether what an estimate leaves of the two images is more than their noise.
 
 A cube that explains both images leaves their noise, or less where it follows the noise: |X - D Z| / |X| and
-|Y - Z R| / |Y| are then at most the relative noise of X and Y, which `hsr_tf.closed_forms.noise_level` estimates
-from the images themselves. More says that the cameras are not those of the images, that the images do not
+|Y - Z R| / |Y| are then at most the relative noise of X and Y, which
+`hsr_tf.closed_forms.noise_level` estimates from the images themselves. More says that the cameras are not those of the images, that the images do not
 show the same, or that the method does not follow an image.
 """
 
