@@ -1,9 +1,9 @@
 """Whether what an estimate leaves of the two images is more than their noise.
 
 A cube that explains both images leaves their noise, or less where it follows the noise: |X - D Z| / |X| and
-|Y - Z R| / |Y| are then at most the relative noise of X and Y, which
-`hsr_tf.closed_forms.noise_level` estimates from the images themselves. More says that the cameras are not those of the images, that the images do not
-show the same, or that the method does not follow an image.
+|Y - Z R| / |Y| are then at most the relative noise of X and Y, which `hsr_tf.closed_forms.noise_level`
+estimates from the images themselves. More says that the cameras are not those of the images, that the images
+do not show the same, or that the method does not follow an image.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hsr_tf.scene import Observation
 from hsr_tf.wording import percent
 
 LARGEST, TIMES_NOISE = 0.05, 2.0
-ADVICE = "do not trust the estimate before hsr check explains it, or choose another method"
+ADVICE = "do not rely on the estimate; run hsr check on the pair, or choose another method"
 
 
 class ResidualWarning(UserWarning):
