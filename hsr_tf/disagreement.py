@@ -15,6 +15,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.wording import percent
 
 Tensor = Any
 SMALLEST, FOLLOWED = 0.005, 0.3
@@ -44,7 +45,7 @@ class Suspicion:
             "srf": "the response is probably not the colour camera's",
         }[self.cause]
         return (
-            f"where both images show the same they differ by {100 * self.share:.2g} %, and "
+            f"where both images show the same they differ by {percent(self.share)}, and "
             f"{100 * self.followed:.0f} % of that follows the image, as noise would not: {suspect}; "
             "give others, or have them estimated (psf=estimate, srf=estimate)"
         )

@@ -29,6 +29,7 @@ from hsr_tf.physics.cameras import (
     simulation_metadata,
 )
 from hsr_tf.repair import Repaired, repair
+from hsr_tf.residuals import ResidualWarning, residual_findings
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solve import ESTIMATE, ESTIMATED
 from hsr_tf.solvers.solver import Controls, Cube
@@ -116,6 +117,8 @@ def fuse(
         UserWarning: dead bands, saturated samples or pixels without data (`hsr_tf.repair`); images that do
             not fit the cameras (`hsr_tf.disagreement`); weights that were trained for other cameras or
             wavelengths than those of the observation.
+        ResidualWarning: an estimate that leaves more of an image than noise explains
+            (`hsr_tf.residuals`); the same as `Solution.findings`.
 
     Raises:
         ValueError: an unknown method (the message lists the known ones), weights that do not fit or are not
@@ -144,7 +147,10 @@ def fuse(
         estimator = solve.solver(known, cameras.choice.model, left, repaired.holes)
     else:
         estimator = solve.closed_form(known, cameras.choice.model, repaired.holes)
-    return _run(repaired, known, cameras, estimator)
+    solution = _run(repaired, known, cameras, estimator)
+    for beyond in solution.findings:
+        warnings.warn(beyond.line, ResidualWarning, stacklevel=2)
+    return solution
 
 
 def _cameras(
@@ -207,6 +213,7 @@ def _run(
         iterations=outcome.iterations if iterates else None,
         converged=outcome.converged if iterates else None,
         shift_pixels=outcome.shift,
+        findings=residual_findings(repaired.observation, *left),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import require, require_finite
+from hsr_tf.findings import Finding
 from hsr_tf.georeference import Georeference
 
 
@@ -177,6 +178,7 @@ class Solution:
         converged: whether it stopped by its own criterion; None where it does not iterate.
         shift_pixels: (rows, columns) in sharp pixels by which the colour image lies off the coarse cube,
             where it was estimated, else None.
+        findings: warnings about the result, e.g. residuals that noise does not explain.
     """
 
     estimate: Scene
@@ -188,6 +190,7 @@ class Solution:
     iterations: int | None = None
     converged: bool | None = None
     shift_pixels: tuple[float, float] | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def _pixels(scene: Scene) -> str:

@@ -25,6 +25,7 @@ LAYERS = (
         "hsr_tf.color",
         "hsr_tf.coordinates",
         "hsr_tf.cubic",
+        "hsr_tf.findings",
         "hsr_tf.georeference",
         "hsr_tf.grids",
         "hsr_tf.memory",
@@ -37,6 +38,7 @@ LAYERS = (
         "hsr_tf.scene_pair",
         "hsr_tf.tile_progress",
         "hsr_tf.transparency",
+        "hsr_tf.wording",
     ),
     (
         "hsr_tf.blind_losses",
@@ -71,6 +73,7 @@ LAYERS = (
         "hsr_tf.known_scene",
         "hsr_tf.quality",
         "hsr_tf.report",
+        "hsr_tf.residuals",
         "hsr_tf.solve",
         "hsr_tf.upscaling",
         "hsr_tf.streaming",
@@ -91,6 +94,7 @@ WITHOUT_KERAS = {
     "hsr_tf.coordinates",
     "hsr_tf.cubic",
     "hsr_tf.enlarging",
+    "hsr_tf.findings",
     "hsr_tf.georeference",
     "hsr_tf.grids",
     "hsr_tf.io",
@@ -100,6 +104,7 @@ WITHOUT_KERAS = {
     "hsr_tf.scene",
     "hsr_tf.tiling",
     "hsr_tf.uncertainty",
+    "hsr_tf.wording",
 }
 LONGEST_FILE, LONGEST_BODY = 450, 60
 

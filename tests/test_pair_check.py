@@ -13,8 +13,16 @@ from scipy import ndimage
 import hsr_tf
 from hsr_tf.georeference import Georeference
 from hsr_tf.pair_check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
-from hsr_tf.pair_check.orientation import SYMMETRIES, likenesses, orientation_findings, turned
+from hsr_tf.pair_check.orientation import (
+    SYMMETRIES,
+    Likeness,
+    likenesses,
+    orientation_findings,
+    other_orientation,
+    turned,
+)
 from hsr_tf.pair_check.values import snr_db
+from hsr_tf.pair_check.verdict import verdict_on
 from hsr_tf.scene import Observation, Scene
 
 CAVE_NM = np.arange(400.0, 701.0, 10.0)
@@ -87,6 +95,114 @@ def test_every_turn_and_mirror_is_named(symmetry: tuple[str, int, bool]) -> None
     assert finding.advice == f"save hr_msi {how}"
 
 
+def smooth_image(seed: int, *, size: int = 64, channels: int = 31) -> Scene:
+    """Materials in smooth maps, smoother for some seeds: images that correlate with any others by chance."""
+    rng = np.random.default_rng(seed)
+    width = (3, 5, 8)[seed % 3]
+    maps = ndimage.gaussian_filter(rng.random((size, size, 6)), (width, width, 0))
+    maps = (maps - maps.min((0, 1))) / np.ptp(maps, axis=(0, 1))
+    return Scene((maps @ rng.random((6, channels))).astype(np.float32))
+
+
+def coarse_image(scene: Scene, scale: int = SCALE) -> Scene:
+    blurred = ndimage.gaussian_filter(scene.cube, (scale / 2.355, scale / 2.355, 0))
+    return Scene(blurred[scale // 2 :: scale, scale // 2 :: scale])
+
+
+@pytest.fixture(scope="module")
+def unrelated() -> list[list[Likeness]]:
+    images = [smooth_image(seed) for seed in range(40)]
+    colours = [replace(image, cube=image.cube[..., (24, 14, 5)]) for image in images]
+    return [
+        likenesses(coarse_image(images[i]), colours[(i + step) % 40])
+        for i in range(40)
+        for step in (1, 7, 19)
+    ]
+
+
+def test_unrelated_smooth_images_neither_match_nor_are_called_rotated(
+    unrelated: list[list[Likeness]],
+) -> None:
+    judged = [orientation_findings(found)[0] for found in unrelated]
+    assert sum(finding.severity == OK for finding in judged) <= 2  # of 120
+    assert sum(other_orientation(found) is not None for found in unrelated) <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("noise_db", [None, 25.0])
+def test_related_images_match(channels: int, noise_db: float | None) -> None:
+    rng = np.random.default_rng(4)
+    for seed in range(12):
+        scene = smooth_image(seed)
+        coarse, sharp = coarse_image(scene).cube, scene.cube[..., :channels].copy()
+        if noise_db is not None:
+            for cube in (coarse, sharp):
+                cube += rng.normal(0, np.sqrt(np.square(cube).mean()) * 10 ** (-noise_db / 20), cube.shape)
+        (finding,) = orientation_findings(likenesses(Scene(coarse), Scene(sharp)))
+        assert finding.severity == OK, finding.found
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_images_too_small_or_flat_to_tell_are_a_warning(size: int) -> None:
+    flat = Scene(np.full((16, 16, 31), 0.3, np.float32)), Scene(np.full((64, 64, 3), 0.3, np.float32))
+    tiny = smooth_image(2, size=size), smooth_image(5, size=size, channels=3)
+    for coarse, sharp in (flat, (coarse_image(tiny[0]), tiny[1])):
+        (finding,) = orientation_findings(likenesses(coarse, sharp))
+        assert finding.severity == WARNING
+        assert "too few or too flat pixels" in finding.found
+        assert verdict_on([finding]).severity == WARNING
+
+
+def test_images_that_match_displaced_only_are_an_error_that_names_the_shift() -> None:
+    large = sharp_scene(176, 176)
+    coarse = coarse_image(Scene(large.cube[24:152, 24:152]))
+    sharp = Scene(large.cube[:128, 8:136, :3])
+    (finding,) = orientation_findings(likenesses(coarse, sharp))
+    assert finding.severity == ERROR
+    assert "+6 rows, +4 columns (coarse pixels)" in finding.found
+    assert "register" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("severities", "severity", "said"),
+    [
+        ({"grids": OK, "noise": OK}, OK, "the pair can be fused"),
+        ({"grids": NOTE}, OK, "the pair can be fused (1 note)"),
+        ({"noise": WARNING, "values": WARNING}, WARNING, "can be fused, with 2 warnings (noise, values)"),
+        ({"agreement": WARNING, "noise": WARNING}, WARNING, "doubtful that the images show the same"),
+        ({"orientation": ERROR, "noise": WARNING}, ERROR, "cannot be fused as it is: 1 error (orientation)"),
+    ],
+)
+def test_the_verdict_follows_the_findings(severities: dict[str, str], severity: str, said: str) -> None:
+    verdict = verdict_on(Finding(level, topic, "found") for topic, level in severities.items())
+    assert verdict.severity == severity
+    assert said in verdict.line
+
+
+def test_images_too_small_for_an_estimate_need_both_cameras() -> None:
+    row = hsr_tf.simulate(sharp_scene(4, 128), scale=SCALE)
+    found = check_pair(untold(row.lr_hsi), untold(row.hr_msi))
+    (cameras,) = on(found, "cameras")
+    assert (cameras.severity, cameras.advice) == (ERROR, "give both cameras (psf and srf)")
+    assert (found.fusable, found.flags, found.verdict.severity) == (False, (), ERROR)
+    known = check_pair(untold(row.lr_hsi), untold(row.hr_msi), psf="gaussian", srf="nikon_d700")
+    assert known.fusable
+    assert dict(known.flags)["psf"] == "gaussian"
+
+
+def test_a_shift_beyond_the_first_search_that_is_found_is_taken_up() -> None:
+    scene = sharp_scene(128, 128)
+    pair = hsr_tf.simulate(scene, scale=SCALE)
+    moved = np.roll(pair.hr_msi.cube, (4, -3), (0, 1))[16:-16, 16:-16]
+    coarse = untold(pair.lr_hsi, cube=pair.lr_hsi.cube[4:-4, 4:-4])
+    found = check_pair(coarse, untold(pair.hr_msi, cube=moved))
+    (shift,) = on(found, "shift")
+    assert shift.severity == NOTE
+    assert "+4.00 rows, -3.00 columns" in shift.found
+    assert "takes the shift up" in shift.advice
+    assert dict(found.flags)["psf"] == "estimate"
+
+
 def test_the_right_way_round_survives_a_shift_and_noise(pair: Observation) -> None:
     rng = np.random.default_rng(0)
     moved = np.roll(pair.hr_msi.cube, (5, -3), (0, 1))
@@ -128,7 +244,7 @@ def far_apart(pair: Observation) -> tuple[Scene, Scene]:
 @pytest.mark.parametrize(
     ("change", "topic", "said"),
     [
-        (another_place, "orientation", "hardly go together"),
+        (another_place, "orientation", "no more in common than unrelated ones"),
         (swapped, "files", "swapped"),
         (odd_sizes, "grids", "whole multiple"),
         (one_size, "grids", "one size"),
@@ -231,7 +347,9 @@ def test_cameras_that_are_given_are_held_against_the_pair(pair: Observation) -> 
     (finding,) = on(wrong, "cameras")
     assert finding.severity == WARNING
     assert any("400 to 680 nm only" in finding.found for finding in on(wrong, "response"))
-    assert dict(wrong.flags)["srf_outside"] == "zero"
     assert finding.advice == "estimate both cameras"
+    assert dict(wrong.flags) == {"method": "kernel_ls", "psf": "estimate", "srf": "estimate"}
+    assert wrong.verdict.severity == WARNING
+    assert wrong.verdict.line == "the pair can be fused, with 1 warning (cameras)"
     with pytest.raises(ValueError, match="psf"):
         check_pair(*images, psf="gausian", srf="nikon_d700")

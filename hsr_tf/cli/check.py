@@ -32,6 +32,7 @@ EXAMPLES = (
     "hsr check --lr_hsi=cube.mat --hr_msi=photo.jpg --wavelengths=400:700:10 --lr_white_level=4095",
 )
 NOT_FUSABLE = 1
+SHOWN = ("severity", "topic", "found", "advice")
 
 
 def check(
@@ -54,8 +55,9 @@ def check(
 ) -> int:
     """Look at a pair before it is fused: grids, orientation, values, noise, cameras.
 
-    Ends with the command that fuses the pair. Exit code 0: it can be
-    fused; 1: it cannot as it is; 2: a file cannot be read.
+    Ends with a verdict and the command that fuses the pair and carries
+    out the advice. Exit code 0: it can be fused, perhaps with warnings;
+    1: something has to be done first; 2: a file cannot be read.
     """
     from hsr_tf.io.pair_reading import load_pair
 
@@ -65,8 +67,8 @@ def check(
         images = load_pair(lr_hsi, hr_msi, reading)
     with terminal.working("looking at the pair"):
         terminal.load_keras()
-        from hsr_tf.pair_check import check_pair
-        from hsr_tf.report.pair_screen import findings_table, verdict
+        from hsr_tf.pair_check import OK, check_pair
+        from hsr_tf.report.pair_screen import findings_table, verdict_line
 
         found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)
     inputs: dict[str, Any] = {
@@ -78,7 +80,7 @@ def check(
     inputs |= {"lr_white_level": lr_white_level, "hr_white_level": hr_white_level, "wavelengths": wavelengths}
     command = _fuse_command({**inputs, **dict(found.flags)}) if found.fusable else ""
     terminal.show(findings_table(found.findings))
-    terminal.show(verdict(found.findings))
+    terminal.show(verdict_line(found.verdict))
     if json_file is not None:
         write_json(json_file, _as_json(found, command))
         typer.echo(f"wrote {json_file}")
@@ -88,7 +90,8 @@ def check(
         pair_picture(picture, found.aligned.observation, title=f"{lr_hsi.name} and {hr_msi.name}")
         typer.echo(f"drew {picture}")
     if command:
-        terminal.show(Text.assemble(("\nto fuse it:\n", "cyan"), command))
+        heading = "to fuse it:" if found.verdict.severity == OK else "to fuse it in spite of the warnings:"
+        terminal.show(Text.assemble((f"\n{heading}\n", "cyan"), command))
     return 0 if found.fusable else NOT_FUSABLE
 
 
@@ -114,7 +117,8 @@ def _as_json(found: Any, command: str) -> dict[str, Any]:
     cameras = None if found.cameras is None else found.cameras.found
     data: dict[str, Any] = {
         "fusable": found.fusable,
-        "findings": [asdict(finding) for finding in found.findings],
+        "verdict": asdict(found.verdict),
+        "findings": [{name: getattr(finding, name) for name in SHOWN} for finding in found.findings],
         "flags": dict(found.flags),
         "command": command or None,
     }

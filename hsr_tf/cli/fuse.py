@@ -161,6 +161,8 @@ def fuse(
     terminal.show(facts(lines))
     if trial is not None:
         show_trial(trial)
+    for finding in solution.findings:
+        terminal.warn(finding.line)
 
 
 def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:

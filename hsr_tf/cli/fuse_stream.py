@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from hsr_tf import checks
+from hsr_tf.cli.judging import residual_warnings_later
 from hsr_tf.report import terminal
 
 BYTES_A_PIXEL, PROGRAM_BYTES = 400, 800 * 10**6
@@ -107,7 +108,7 @@ def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, P
         received=str(paths[2]),
         remedy="name it so, and hsr convert it afterwards",
     )
-    with _explained_interrupt(), _workers(streaming) as workers:
+    with _explained_interrupt(), residual_warnings_later(), _workers(streaming) as workers:
         with terminal.working("loading the method"):
             terminal.load_keras()
             request = _request(streaming, asked, paths)
@@ -117,6 +118,8 @@ def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, P
     from hsr_tf.report.screen import facts
 
     terminal.show(facts(_facts(done, paths[2])))
+    for finding in done.residuals.findings:
+        terminal.warn(finding.line)
 
 
 def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path]) -> Any:
@@ -210,9 +213,10 @@ def _bar() -> Iterator[Callable[[Any], None]]:
 
 
 def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
+    from hsr_tf.report.screen import residual_words
     from hsr_tf.streaming.memory import in_words
 
-    told = done.metadata
+    told, left = done.metadata, done.residuals
     sizes = [" x ".join(map(str, shape)) for shape in (done.lr_shape, done.hr_shape, done.shape)]
     rate = done.shape[0] * done.shape[1] / 1e6 / max(done.seconds, 1e-3)
     kept = f", {done.kept} of all steps kept from an earlier run" if done.kept else ""
@@ -227,6 +231,7 @@ def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
         ("psf", told["psf"]),
         ("srf", told["srf"]),
         ("trust", trust),
+        ("residuals", f"{residual_words(left.lr_hsi, left.hr_msi)}, in the middle of the scene"),
         ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
         ("wrote", str(output)),
     ]

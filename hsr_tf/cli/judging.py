@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,10 +57,12 @@ def fused(
     from hsr_tf.error_maps import UncertainFusion
 
     psf, srf, weights, controls = told.psf, told.srf, told.weights, told.controls
-    if not with_map:
-        return fusion.fuse(observation, method, psf=psf, srf=srf, weights=weights, controls=controls), None
-    found = UncertainFusion()(observation, method, psf=psf, srf=srf, weights=weights, controls=controls)
-    return found.solution, found.sigma
+    with residual_warnings_later():
+        if not with_map:
+            found = fusion.fuse(observation, method, psf=psf, srf=srf, weights=weights, controls=controls)
+            return found, None
+        mapped = UncertainFusion()(observation, method, psf=psf, srf=srf, weights=weights, controls=controls)
+    return mapped.solution, mapped.sigma
 
 
 def one_scale_down(observation: Observation, method: Method, told: Told) -> WaldTrial:
@@ -65,8 +70,18 @@ def one_scale_down(observation: Observation, method: Method, told: Told) -> Wald
     from hsr_tf.quality import wald
 
     psf, srf = told.psf, told.srf
-    with terminal.working("fusing one scale down"):
+    with residual_warnings_later(), terminal.working("fusing one scale down"):
         return wald(observation, method, psf=psf, srf=srf, weights=told.weights, controls=told.controls)
+
+
+@contextmanager
+def residual_warnings_later() -> Iterator[None]:
+    """Residual findings are shown below the table, where the solution has them: no warning before."""
+    from hsr_tf.residuals import ResidualWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResidualWarning)
+        yield
 
 
 def show_trial(trial: WaldTrial) -> None:

@@ -201,7 +201,7 @@ class _MapFitting:
             colours = features[..., 1 : 1 + self._num_channels].astype(np.float64)
             squares[rows] = np.square(lr_hsi @ self._response - colours)
             level += np.square(colours).sum((0, 1))
-        level = np.maximum(level / max(1, np.prod(self._pair.size)), TINY)
+        level = np.maximum(level / max(1, self._pair.size[0] * self._pair.size[1]), TINY)
         counted = self._pair.counted
         inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
         gap = np.sqrt((squares / level).mean(-1))

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 Cube = NDArray[np.float32]
 PIXELS_PER_BAND = 4
 RIDGE = 1e-10
+FEWEST_BANDS_TO_REGRESS = 4
 LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
 NORMAL_MEDIAN = 0.6745
 
@@ -72,16 +73,32 @@ def channel_noise(windows: list[Cube]) -> Array:
     filtered = [_high_pass(window) for window in windows if min(window.shape[:2]) >= 3]
     if not filtered:
         return np.zeros(num_channels)
-    pixels = np.concatenate(filtered)
-    gram = pixels.T @ pixels
-    noise = np.median(np.abs(pixels), 0)
-    for channel in range(num_channels if num_channels > 1 else 0):
-        others = np.arange(num_channels) != channel
-        system = gram[np.ix_(others, others)]
-        system = system + (RIDGE * np.trace(system) + 1e-30) * np.eye(num_channels - 1)
-        residual = pixels[:, channel] - pixels[:, others] @ np.linalg.solve(system, gram[others, channel])
-        noise[channel] = min(noise[channel], float(np.median(np.abs(residual))))
-    return noise / NORMAL_MEDIAN
+    return _filtered_noise(np.concatenate(filtered))
+
+
+def image_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """Standard deviation of the noise of each band: `band_noise`, of up to three bands `channel_noise`.
+
+    Args:
+        cube: (h, w, C), any units.
+        nodata_mask: (h, w), True where there is no data.
+    """
+    if cube.shape[-1] >= FEWEST_BANDS_TO_REGRESS:
+        return band_noise(cube if nodata_mask is None else cube[~nodata_mask][None])
+    if min(cube.shape[:2]) < 3:
+        return np.zeros(cube.shape[-1])
+    filtered = _high_pass(cube)
+    if nodata_mask is not None:
+        with_data = ~ndimage.binary_dilation(nodata_mask, np.ones((3, 3)))[1:-1, 1:-1].ravel()
+        filtered = filtered[with_data] if with_data.any() else filtered
+    return _filtered_noise(filtered)
+
+
+def relative_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> float:
+    """Norm of the noise over the norm of the image, both over all bands; see `image_noise`."""
+    pixels = cube.reshape(-1, cube.shape[-1]) if nodata_mask is None else cube[~nodata_mask]
+    energy = float(np.square(pixels.astype(np.float64)).mean(0).sum())
+    return float(np.sqrt(np.square(image_noise(cube, nodata_mask)).sum() / max(energy, 1e-30)))
 
 
 def feature_noise(moments: Array, variance: Array) -> Array:
@@ -129,3 +146,17 @@ def _band_residual(gram: Array, band: int, num_used: int) -> float:
     first = int(np.clip(band - num_used // 2, 0, len(gram) - 1 - num_used))
     near = slice(first, first + num_used + 1)
     return float(1.0 / np.linalg.inv(gram[near, near])[band - first, band - first])
+
+
+def _filtered_noise(pixels: Array) -> Array:
+    """(c,), noise of the channels of filtered pixels (n, c), without the texture that all channels share."""
+    num_channels = pixels.shape[1]
+    gram = pixels.T @ pixels
+    noise = np.median(np.abs(pixels), 0)
+    for channel in range(num_channels if num_channels > 1 else 0):
+        others = np.arange(num_channels) != channel
+        system = gram[np.ix_(others, others)]
+        system = system + (RIDGE * np.trace(system) + 1e-30) * np.eye(num_channels - 1)
+        residual = pixels[:, channel] - pixels[:, others] @ np.linalg.solve(system, gram[others, channel])
+        noise[channel] = min(noise[channel], float(np.median(np.abs(residual))))
+    return noise / NORMAL_MEDIAN

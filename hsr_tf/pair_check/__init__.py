@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hsr_tf.alignment import Aligned, align
-from hsr_tf.pair_check.cameras import ESTIMATE, CameraFacts, bands_beyond, camera_facts, response_findings
-from hsr_tf.pair_check.findings import (
+from hsr_tf.findings import (
     ERROR,
     NOTE,
     OK,
@@ -19,12 +18,14 @@ from hsr_tf.pair_check.findings import (
     Finding,
     is_fusable,
 )
-from hsr_tf.pair_check.orientation import likenesses, orientation_findings
+from hsr_tf.pair_check.cameras import ESTIMATE, CameraFacts, camera_facts, response_findings
+from hsr_tf.pair_check.orientation import likenesses, orientation_findings, other_orientation
 from hsr_tf.pair_check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
+from hsr_tf.pair_check.verdict import Verdict, verdict_on
 from hsr_tf.repair import repair
 from hsr_tf.scene import Observation, Scene
 
-__all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "check_pair"]
+__all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
 
 FEWEST_FOR_KERNELS = 400
 
@@ -50,6 +51,11 @@ class PairCheck:
         """Whether no finding is an error."""
         return is_fusable(self.findings)
 
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from the findings."""
+        return verdict_on(self.findings)
+
 
 def check_pair(
     lr_hsi: Scene, hr_msi: Scene, *, psf: str | None = None, srf: str | None = None, estimate: bool = True
@@ -69,13 +75,14 @@ def check_pair(
     swapped = _swapped(lr_hsi, hr_msi)
     if swapped:
         return PairCheck(tuple(swapped))
-    likely = orientation_findings(likenesses(lr_hsi, hr_msi))
+    alike = likenesses(lr_hsi, hr_msi)
+    likely = orientation_findings(alike)
     try:
         aligned = align(lr_hsi, hr_msi)
     except ValueError as error:
-        turned = [finding for finding in likely if "turned" in finding.found or "exchanged" in finding.found]
+        rotated = likely if other_orientation(alike) else []
         problem, _, advice = str(error).rpartition("; ")
-        return PairCheck((Finding(ERROR, "grids", problem, advice), *turned))
+        return PairCheck((Finding(ERROR, "grids", problem, advice), *rotated))
     observation = aligned.observation
     if aligned.plan is not None:
         likely = orientation_findings(likenesses(observation.lr_hsi, observation.hr_msi))
@@ -94,17 +101,26 @@ def _with_cameras(
     """The check with the cameras and the flags of a fusion."""
     observation = aligned.observation
     facts = camera_facts(repair(observation), observation, given, estimate=estimate)
-    names = ("psf", "srf")
-    if facts.told is None:
-        flags = [(name, given[name] or ESTIMATE) for name in names]
-    else:
-        flags = [(name, word) for name in names if (word := given[name])]
-    srf = given["srf"]
-    if srf is not None and srf != ESTIMATE and bands_beyond(srf, observation):
-        flags.append(("srf_outside", "zero"))
+    every = (*findings, *facts.findings)
+    if not is_fusable(every):
+        return PairCheck(every, aligned, facts)
     height, width, _ = observation.lr_hsi.shape
     method = "kernel_ls" if height * width >= FEWEST_FOR_KERNELS else "spectral_ls"
-    return PairCheck((*findings, *facts.findings), aligned, facts, (("method", method), *flags))
+    flags = _flags(every, given, known=facts.told is not None)
+    return PairCheck(every, aligned, facts, (("method", method), *flags))
+
+
+def _flags(
+    findings: tuple[Finding, ...], given: dict[str, str | None], *, known: bool
+) -> list[tuple[str, str]]:
+    """The flags of a fusion: the cameras as given, else as the findings advise, estimated if not known."""
+    advised = dict(flag for finding in findings for flag in finding.flags)
+    words = {
+        name: advised.get(name) or given[name] or (None if known else ESTIMATE) for name in ("psf", "srf")
+    }
+    flags = [(name, word) for name, word in words.items() if word is not None]
+    named = words["srf"] not in (None, ESTIMATE)
+    return flags + [flag for flag in advised.items() if flag[0] == "srf_outside" and named]
 
 
 def _swapped(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.disagreement import suspicion
-from hsr_tf.pair_check.findings import ERROR, NOTE, OK, WARNING, Finding, listed
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
 from hsr_tf.physics.psf_shift import centroid
@@ -19,6 +19,7 @@ from hsr_tf.repair import Repaired
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.psf_srf import CameraEstimate, estimate_psf_srf
 from hsr_tf.whole_part import Rectangle, part_of, whole_part
+from hsr_tf.wording import percent, signed
 
 LARGEST_SIDE = 128
 ESTIMATE = "estimate"
@@ -65,9 +66,8 @@ def camera_facts(
     try:
         found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale)
     except ValueError as error:
-        finding = Finding(
-            WARNING, "cameras", f"cannot be estimated: {error}", "give both cameras: psf and srf"
-        )
+        advice = "give both cameras (psf and srf)"
+        finding = Finding(ERROR, "cameras", f"cannot be estimated: {error}", advice)
         return CameraFacts(None, None, (finding,))
     return CameraFacts(None, found, tuple(estimate_findings(found, part)))
 
@@ -99,7 +99,8 @@ def _known_finding(repaired: Repaired, known: CameraChoice) -> Finding:
     )
     if suspected is None:
         return Finding(OK, "cameras", f"both are known and fit: {names}")
-    return Finding(WARNING, "cameras", f"{names}: {suspected.line}", "estimate both cameras")
+    flags = (("psf", ESTIMATE), ("srf", ESTIMATE))
+    return Finding(WARNING, "cameras", f"{names}: {suspected.line}", "estimate both cameras", flags)
 
 
 def middle(observation: Observation) -> Observation:
@@ -115,7 +116,7 @@ def estimate_findings(found: CameraEstimate, observation: Observation) -> list[F
     """PSF, shift, response and what they leave, a finding each."""
     return [
         _psf_finding(found.psf, observation.scale),
-        _shift_finding(found.shift, observation.scale),
+        _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
         _explained_finding(found.explained),
     ]
@@ -143,14 +144,17 @@ def _psf_finding(psf: Psf, scale: int) -> Finding:
     return Finding(OK, "psf", said, "")
 
 
-def _shift_finding(shift: tuple[float, float], scale: int) -> Finding:
-    said = f"hr_msi lies {shift[0]:+.2f} rows, {shift[1]:+.2f} columns (sharp pixels) off lr_hsi"
-    largest, reach = max(map(abs, shift)), max(2.0, scale / 4)
-    if largest > 0.9 * reach:
-        advice = f"more than {reach:g} pixels is not looked for: register the two images first"
-        return Finding(WARNING, "shift", said, advice)
+def _shift_finding(found: CameraEstimate, scale: int) -> Finding:
+    """The shift; an error where it lies at the end of the search and leaves the images different."""
+    rows, cols = found.shift
+    said = f"hr_msi lies {signed(rows)} rows, {signed(cols)} columns (sharp pixels) off lr_hsi"
+    largest, reach = max(abs(rows), abs(cols)), max(2.0, scale / 4)
+    if largest > 0.9 * reach and float(found.explained.max()) > WELL:
+        advice = f"register the two images first: the search begins within {reach:g} pixels"
+        return Finding(ERROR, "shift", f"{said}, and differ there", advice)
     if largest > SMALL_SHIFT:
-        return Finding(NOTE, "shift", said, "estimate the PSF (psf=estimate), which takes the shift up")
+        advice = "estimate the PSF (psf=estimate), which takes the shift up"
+        return Finding(NOTE, "shift", said, advice, (("psf", ESTIMATE),))
     return Finding(OK, "shift", said)
 
 
@@ -163,9 +167,8 @@ def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Fin
     factors = f"{gains.min():.3g}" if len(gains) == 1 else f"{gains.min():.3g} to {gains.max():.3g}"
     if np.abs(gains - 1).max() > UNIT_GAIN:
         told = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
-        return Finding(
-            NOTE, "response", told, "estimate the response (srf=estimate), which takes the factor up"
-        )
+        advice = "estimate the response (srf=estimate), which takes the factor up"
+        return Finding(NOTE, "response", told, advice, (("srf", ESTIMATE),))
     return Finding(OK, "response", f"channels at half maximum: {said}")
 
 
@@ -178,7 +181,7 @@ def _span(column: NDArray[np.float64], place: NDArray[np.float64] | None) -> str
 
 def _explained_finding(shares: NDArray[np.float64]) -> Finding:
     worst = float(shares.max())
-    said = f"with these cameras the images differ by {100 * worst:.2g} % at most, where both show the same"
+    said = f"with these cameras the images differ by {percent(worst)} at most, where both show the same"
     if worst <= WELL:
         return Finding(OK, "agreement", said)
     advice = "expect that much error: changes between the two acquisitions, noise, or an image off its place"
@@ -202,7 +205,7 @@ def response_findings(srf: str, observation: Observation) -> list[Finding]:
             f"{table.name} is known from {table.wavelengths_nm[0]:g} to {table.wavelengths_nm[-1]:g} nm only"
         )
         advice = "let it be blind to the bands outside (srf_outside=zero), or leave these out"
-        findings.append(Finding(NOTE, "response", said, advice))
+        findings.append(Finding(NOTE, "response", said, advice, (("srf_outside", "zero"),)))
     shares = table.coverage(wavelengths)
     poor = [
         f"{name} {100 * share:.0f} %"
@@ -213,10 +216,8 @@ def response_findings(srf: str, observation: Observation) -> list[Finding]:
         return [*findings, Finding(OK, "response", f"the cube covers the channels of {table.name}")]
     severity = ERROR if shares.min() < 0.01 else WARNING
     said = f"the cube covers only part of channels of {table.name}: {listed(poor)}"
-    return [
-        *findings,
-        Finding(severity, "response", said, "leave these channels out, or estimate the response"),
-    ]
+    advice = "leave these channels out, or estimate the response"
+    return [*findings, Finding(severity, "response", said, advice, (("srf", ESTIMATE),))]
 
 
 def bands_beyond(srf: str, observation: Observation) -> bool:

@@ -1,9 +1,15 @@
-"""Whether two images show the same ground the same way round: correlation under the eight symmetries.
+"""Whether two images show the same ground the same way round: correlation against chance, in 8 orientations.
 
-The sharp image, reduced to the coarse pixels by means over cells, is regressed on the four leading principal
-components of the coarse cube. The multiple correlation (adjusted for the number of regressors, mean of the
-channels) needs no response and no units; both images are smoothed by one coarse pixel first, so that a shift
-of a pixel or a noisy band does not hide it.
+The sharp image, reduced to the coarse pixels by means over cells, is regressed on three principal components
+of the coarse cube. Both are band-pass filtered first, which shortens their autocorrelation: any two smooth
+images correlate by chance. The multiple correlation R (R^2 averaged over the channels) needs no response and
+no units. The cross-correlation theorem gives it for every circular shift at once.
+
+R^2 at the other shifts shows what chance reaches. With p components its mean over all shifts is p / (N - 1),
+where N is the effective number of samples of Clifford, Richardson and Hemon, Biometrics 45(1), 1989
+(doi:10.2307/2532039), and R^2 of unrelated images follows a beta distribution of p / 2 and (N - 1 - p) / 2
+(Dutilleul, Biometrics 49(1), 1993, doi:10.2307/2532625, for p = 1). Departure: the best of the nearby shifts
+counts, so that a small displacement hides nothing; the thresholds were set on unrelated crops of real scenes.
 """
 
 from __future__ import annotations
@@ -13,54 +19,76 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 
-from hsr_tf.pair_check.findings import ERROR, OK, WARNING, Finding
+from hsr_tf.findings import ERROR, OK, WARNING, Finding
 from hsr_tf.scene import Scene
 
 Array = NDArray[np.float64]
-NUM_COMPONENTS, SMOOTHING, LARGEST_SIDE = 4, 1.0, 256
-CLEARLY, SAME_PLACE, HARDLY = 0.1, 0.6, 0.3
+NUM_COMPONENTS, NUM_FILTERED, LARGEST_SIDE = 3, 12, 256
+PASS_BAND = (0.5, 2.0)
+NEARBY, LOBE, FEWEST_PIXELS = 1, 3, 30
+SAME_CHANCE, OTHER_CHANCE, UNLIKE_CHANCE = -4.0, -7.0, -2.0
+SAME_CORRELATION, OTHER_CORRELATION, CONCLUSIVE, DECISIVE = 0.4, 0.6, 0.95, 0.6
+DISPLACED_CORRELATION, RIVAL_CHANCE, RIVAL_SHARE = 0.7, 2.5, 0.65
 # What the sharp image needs: quarter turns counterclockwise, after an exchange of rows and columns or not.
 SYMMETRIES = (
     ("as it is", 0, False),
-    ("turned by 90 degrees counterclockwise", 1, False),
-    ("turned by 180 degrees", 2, False),
-    ("turned by 90 degrees clockwise", 3, False),
+    ("rotated by 90 degrees counterclockwise", 1, False),
+    ("rotated by 180 degrees", 2, False),
+    ("rotated by 90 degrees clockwise", 3, False),
     ("with rows and columns exchanged", 0, True),
-    ("mirrored top to bottom", 1, True),
-    ("with rows and columns exchanged and turned by 180 degrees", 2, True),
-    ("mirrored left to right", 3, True),
+    ("flipped top to bottom", 1, True),
+    ("with rows and columns exchanged and rotated by 180 degrees", 2, True),
+    ("flipped left to right", 3, True),
 )
+AS_IT_IS = SYMMETRIES[0][0]
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How much a symmetry of the sharp image is like the coarse one.
+    """How well an orientation of the sharp image matches the coarse one.
 
     Attributes:
-        how: the symmetry in words.
-        correlation: 0 to 1.
+        how: the orientation in words.
+        correlation: R, 0 to 1, the best within a coarse pixel of the place that the sizes imply.
+        log10_chance: decimal logarithm of the probability that unrelated images reach it at one shift.
+        shift: (rows, columns) in coarse pixels at which R is largest of all shifts; what the sharp image
+            shows at p lies in the coarse image at p - shift.
+        shifted: R there.
+        log10_shifted: as `log10_chance`, of `shifted`.
+        needed: the correlation that unrelated images reach at one shift in ten thousand; 1 where any would.
     """
 
     how: str
     correlation: float
+    log10_chance: float
+    shift: tuple[int, int]
+    shifted: float
+    log10_shifted: float
+    needed: float
 
 
 def likenesses(lr_hsi: Scene, hr_msi: Scene) -> list[Likeness]:
-    """The symmetries under which the sizes fit, "as it is" first, and the correlation of each."""
-    components = _components(lr_hsi)
-    found = []
+    """Compare the images in every orientation whose sizes fit, "as it is" first."""
+    step = max(1, -(-max(lr_hsi.shape[:2]) // LARGEST_SIDE))
+    components = _components(lr_hsi, step)
+    maps = {}
     for how, turns, exchanged in SYMMETRIES:
-        sharp = turned(_filled(hr_msi), turns, exchanged=exchanged)
-        cells = cell_means(sharp, lr_hsi.shape[:2])
+        cells = cell_means(turned(_filled(hr_msi), turns, exchanged=exchanged), lr_hsi.shape[:2])
         if cells is not None:
-            found.append(Likeness(how, _correlation(components, cells, _step(lr_hsi))))
-    return found
+            maps[how] = _explained_by_shift(components, _filtered(_reduced(cells, step)))
+    if not maps:
+        return []
+    peak = np.unravel_index(np.argmax(np.stack(list(maps.values()))), (len(maps), *components.shape[:2]))
+    chance = np.ones((len(maps), *components.shape[:2]), bool)
+    chance[peak[0]] &= ~_around(components.shape[:2], (int(peak[1]), int(peak[2])), LOBE)
+    mean = float(np.stack(list(maps.values()))[chance].mean()) if chance.any() else 1.0
+    return [_likeness(how, found, (components.shape[2], mean), step) for how, found in maps.items()]
 
 
 def turned(cube: NDArray[Any], turns: int, *, exchanged: bool) -> NDArray[Any]:
-    """A cube (H, W, C) under a symmetry; see `SYMMETRIES`."""
+    """Rotate or flip a cube (H, W, C); see `SYMMETRIES`."""
     return np.rot90(cube.swapaxes(0, 1) if exchanged else cube, turns)
 
 
@@ -73,27 +101,75 @@ def cell_means(cube: NDArray[Any], size: tuple[int, int]) -> Array | None:
     return np.asarray(cube.reshape(height, scale, width, scale, channels).mean((1, 3), dtype=np.float64))
 
 
-def orientation_findings(found: list[Likeness]) -> list[Finding]:
-    """The verdict on these likenesses, of which the first is that of the images as they are if it fits."""
+def other_orientation(found: list[Likeness]) -> Likeness | None:
+    """The rotation or flip that matches beyond chance while the image as it is does not; None without one."""
     if not found:
-        return []
+        return None
     best = max(found, key=lambda likeness: likeness.correlation)
-    straight = found[0].correlation if found[0].how == SYMMETRIES[0][0] else 0.0
-    if best.correlation > max(straight + CLEARLY, SAME_PLACE):
+    straight = found[0] if found[0].how == AS_IT_IS else None
+    if best is straight or best.log10_chance > OTHER_CHANCE or best.correlation < OTHER_CORRELATION:
+        return None
+    beaten = straight is None or best.log10_chance < 2 * straight.log10_chance
+    return best if beaten else None
+
+
+def orientation_findings(found: list[Likeness]) -> list[Finding]:
+    """Judge these likenesses, of which the first is that of the image as it is if the sizes fit."""
+    other = other_orientation(found)
+    if other is not None:
+        straight = found[0].correlation if found[0].how == AS_IT_IS else 0.0
+        figures = f"correlation {other.correlation:.2f}; {straight:.2f} as it is"
+        said = f"hr_msi matches lr_hsi {other.how} ({figures})"
+        return [Finding(ERROR, "orientation", said, f"save hr_msi {other.how}")]
+    if not found or found[0].how != AS_IT_IS:
+        return []
+    return [_rival_finding(found) or _straight_finding(found[0])]
+
+
+def _rival_finding(found: list[Likeness]) -> Finding | None:
+    """A warning where images that match as they are match clearly better in another orientation."""
+    straight, best = found[0], max(found, key=lambda likeness: likeness.correlation)
+    better = best.log10_chance < straight.log10_chance - RIVAL_CHANCE
+    halved = 1 - best.correlation**2 < RIVAL_SHARE * (1 - straight.correlation**2)
+    if not _matches(straight) or not (better and halved):
+        return None
+    said = (
+        f"the images match as they are (correlation {straight.correlation:.2f}), and better with hr_msi "
+        f"{best.how} ({best.correlation:.2f})"
+    )
+    return Finding(
+        WARNING, "orientation", said, f"compare both images by eye; hr_msi may have to be {best.how}"
+    )
+
+
+def _matches(straight: Likeness) -> bool:
+    return straight.log10_chance <= SAME_CHANCE and straight.correlation >= SAME_CORRELATION
+
+
+def _straight_finding(straight: Likeness) -> Finding:
+    """The finding on the images as they are."""
+    figures = f"correlation {straight.correlation:.2f}; chance reaches {straight.needed:.2f}"
+    if _matches(straight):
+        return Finding(OK, "orientation", f"the images match as they are ({figures})")
+    rows, cols = straight.shift
+    if straight.log10_shifted <= OTHER_CHANCE and straight.shifted >= DISPLACED_CORRELATION:
         said = (
-            f"hr_msi is like lr_hsi {best.how} (correlation {best.correlation:.2f}, {straight:.2f} as it is)"
+            f"the images match displaced only: hr_msi lies about {rows:+d} rows, {cols:+d} columns (coarse "
+            f"pixels) off lr_hsi (correlation {straight.shifted:.2f} there, "
+            f"{straight.correlation:.2f} as they are)"
         )
-        return [Finding(ERROR, "orientation", said, f"save hr_msi {best.how}")]
-    told = f"the images go together as they are (correlation {straight:.2f})"
-    if straight >= SAME_PLACE:
-        return [Finding(OK, "orientation", told)]
-    said = f"the images hardly go together (correlation {straight:.2f}, {best.correlation:.2f} {best.how})"
+        return Finding(ERROR, "orientation", said, "register the two images first")
+    if straight.needed > CONCLUSIVE:
+        said = f"too few or too flat pixels to tell whether both images show the same ground ({figures})"
+        return Finding(
+            WARNING, "orientation", said, "use a larger part of both images, or compare them by eye"
+        )
     advice = "check that both show the same ground at about the same time, and register them"
-    return [Finding(WARNING if straight >= HARDLY else ERROR, "orientation", said, advice)]
-
-
-def _step(scene: Scene) -> int:
-    return max(1, -(-max(scene.shape[:2]) // LARGEST_SIDE))
+    if straight.log10_chance > UNLIKE_CHANCE and straight.needed < DECISIVE:
+        said = f"the images have no more in common than unrelated ones ({figures})"
+        return Finding(ERROR, "orientation", said, advice)
+    said = f"the images hardly have more in common than unrelated ones ({figures})"
+    return Finding(WARNING, "orientation", said, advice)
 
 
 def _filled(scene: Scene) -> NDArray[np.float32]:
@@ -104,27 +180,85 @@ def _filled(scene: Scene) -> NDArray[np.float32]:
     return np.where(mask[..., None], scene.cube[~mask].mean(0), scene.cube)
 
 
-def _components(scene: Scene) -> Array:
-    """(h, w, n) leading principal components of the standardised bands, smoothed."""
-    step = _step(scene)
-    cube = _filled(scene).astype(np.float64)
-    cube = ndimage.gaussian_filter(cube, (SMOOTHING * step, SMOOTHING * step, 0))[::step, ::step]
-    pixels = cube.reshape(-1, cube.shape[2])
+def _reduced(cube: NDArray[Any], step: int) -> Array:
+    """Means over step x step pixels, without what does not fill a cell."""
+    rows, cols = (max(1, length // step) for length in cube.shape[:2])
+    cells = cell_means(cube[: rows * step, : cols * step], (rows, cols))
+    return np.asarray(cube, np.float64) if cells is None else cells
+
+
+def _filtered(cube: Array) -> Array:
+    """(h, w, c) band-pass filtered channels of zero mean."""
+    low, high = (ndimage.gaussian_filter(cube, (sigma, sigma, 0)) for sigma in PASS_BAND)
+    passed = low - high
+    return np.asarray(passed - passed.mean((0, 1)))
+
+
+def _components(scene: Scene, step: int) -> Array:
+    """(h, w, p) orthonormal principal components of the filtered cube; p is 0 for a flat one."""
+    cube = _reduced(_filled(scene), step)
+    leading, energy = _principal(_standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
+    passed = _filtered(leading.reshape(*cube.shape[:2], len(energy)))
+    found, energy = _principal(passed.reshape(len(leading), len(energy)), NUM_COMPONENTS)
+    return np.asarray((found / np.sqrt(energy)).reshape(*cube.shape[:2], len(energy)))
+
+
+def _standardised(pixels: Array) -> Array:
+    """The columns that vary, with mean 0 and deviation 1."""
     spread = pixels.std(0)
-    pixels = (pixels - pixels.mean(0))[:, spread > 0] / spread[spread > 0]
+    varied = spread > 1e-6 * np.abs(pixels).max(initial=0)
+    return np.asarray((pixels[:, varied] - pixels[:, varied].mean(0)) / spread[varied])
+
+
+def _principal(pixels: Array, most: int) -> tuple[Array, Array]:
+    """Scores (n, p) of the leading components and their energies (p,)."""
     if not pixels.shape[1]:
-        return np.zeros((*cube.shape[:2], 1))
-    leading = np.linalg.eigh(pixels.T @ pixels)[1][:, -NUM_COMPONENTS:]
-    return np.asarray((pixels @ leading).reshape(*cube.shape[:2], -1))
+        return np.zeros((len(pixels), 0)), np.zeros(0)
+    energy, vectors = np.linalg.eigh(pixels.T @ pixels)
+    kept = np.arange(len(energy)) >= len(energy) - most
+    kept &= energy > max(1e-9 * energy.max(), 1e-12 * len(pixels))
+    return pixels @ vectors[:, kept], energy[kept]
 
 
-def _correlation(components: Array, cells: Array, step: int) -> float:
-    cells = ndimage.gaussian_filter(cells, (SMOOTHING * step, SMOOTHING * step, 0))[::step, ::step]
-    regressors = components.reshape(-1, components.shape[2])
-    regressors = np.column_stack([np.ones(len(regressors)), regressors])
-    values = cells.reshape(-1, cells.shape[2])
-    left = values - regressors @ np.linalg.lstsq(regressors, values, rcond=None)[0]
-    total = np.square(values - values.mean(0)).sum(0)
-    spare = max(1, len(values) - regressors.shape[1])
-    unexplained = np.square(left).sum(0) / np.maximum(total, 1e-30) * (len(values) - 1) / spare
-    return float(np.sqrt(np.clip(1.0 - unexplained[total > 0], 0, 1).mean())) if (total > 0).any() else 0.0
+def _explained_by_shift(components: Array, cells: Array) -> Array:
+    """(h, w) R^2, mean over the channels, of the cells shifted circularly against the components."""
+    energy = np.square(cells).sum((0, 1))
+    varied = energy > 1e-12 * max(float(energy.max(initial=0)), 1e-20)
+    if not components.shape[2] or not varied.any():
+        return np.zeros(components.shape[:2])
+    first = np.fft.rfft2(components, axes=(0, 1)).conj()
+    second = np.fft.rfft2(cells[..., varied] / np.sqrt(energy[varied]), axes=(0, 1))
+    total = np.zeros(components.shape[:2])
+    for channel in range(second.shape[2]):
+        products = first * second[..., channel, None]
+        total += np.square(np.fft.irfft2(products, components.shape[:2], axes=(0, 1))).sum(2)
+    return total / second.shape[2]
+
+
+def _around(size: tuple[int, int], center: tuple[int, int], radius: int) -> NDArray[np.bool_]:
+    """The circular shifts within `radius` of one of them."""
+    away = [
+        np.abs((np.arange(length) - place + length // 2) % length - length // 2)
+        for length, place in zip(size, center, strict=True)
+    ]
+    return np.maximum(away[0][:, None], away[1]) <= radius
+
+
+def _likeness(how: str, explained: Array, chance: tuple[int, float], step: int) -> Likeness:
+    """The likeness of an orientation from R^2 at every shift, the number of components and R^2 by chance."""
+    num_components, mean = chance
+    size = explained.shape
+    near = float(explained[_around((size[0], size[1]), (0, 0), NEARBY)].max())
+    row, col = (int(place) for place in np.unravel_index(np.argmax(explained), size))
+    best = float(explained[row, col])
+    if not num_components or not best or explained.size < FEWEST_PIXELS:
+        return Likeness(how, near**0.5, 0.0, (0, 0), near**0.5, 0.0, 1.0)
+    samples = max(num_components / mean + 1, num_components + 1.5)
+    law = stats.beta(num_components / 2, (samples - 1 - num_components) / 2)
+    shift = tuple(
+        step * (place if place <= length // 2 else place - length)
+        for place, length in zip((row, col), size, strict=True)
+    )
+    logs = [float(law.logsf(min(value, 1 - 1e-9)) / np.log(10)) for value in (near, best)]
+    needed = float(np.sqrt(law.isf(10**SAME_CHANCE)))
+    return Likeness(how, np.sqrt(near).item(), logs[0], (shift[0], shift[1]), best**0.5, logs[1], needed)

@@ -1,27 +1,21 @@
 """What the values of the two images say: range and units, noise, wavelengths.
 
-Noise of many bands is what the other bands do not explain (`hsr_tf.closed_forms.noise_level`). Of up to three
-channels it is the median absolute response of the difference of two Laplacians, after Immerkaer, Computer
-Vision and Image Understanding 64(2), 1996, with the median in place of the mean, so that edges count less;
-fine texture is still taken for noise.
+The noise is that of `hsr_tf.closed_forms.noise_level`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from hsr_tf.closed_forms.noise_level import band_noise
+from hsr_tf.closed_forms.noise_level import image_noise
+from hsr_tf.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.io.nanometres import doubtful_widths
 from hsr_tf.io.pair_reading import guess_lines, level_of
-from hsr_tf.pair_check.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.scene import Scene
+from hsr_tf.wording import percent
 
-FEWEST_CHANNELS_TO_REGRESS = 4
 NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE = 20.0, 3.0, 0.01
-LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]])
-NORMAL_MEDIAN = 0.6745
 UNITS = ((1.6, "0 to 1"), (160.0, "per cent"), (np.inf, "counts"))
 LARGEST_IN_MICROMETRES = 30.0
 
@@ -49,7 +43,7 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     for name, values in images.items():
         share = float((values < 0).mean())
         if share > MOST_NEGATIVE:
-            told = f"{100 * share:.2g} % of the values of {name} are negative"
+            told = f"{percent(share)} of the values of {name} are negative"
             advice = "check its dark current or atmospheric correction; non-negative methods cut them off"
             findings.append(Finding(NOTE, "values", told, advice))
     return findings
@@ -78,7 +72,8 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
             "estimate the response (srf=estimate), which takes up a common factor, or bring both files to "
             "reflectance from 0 to 1"
         )
-        return Finding(WARNING, "values", f"{told} (ratio of the medians {ratio:.3g})", advice)
+        said = f"{told} (ratio of the medians {ratio:.3g})"
+        return Finding(WARNING, "values", said, advice, (("srf", "estimate"),))
     if units["lr_hsi"] != UNITS[0][1]:
         advice = "divide both by their white level where a trained network is to be used"
         return Finding(NOTE, "values", f"both look like {units['lr_hsi']}: {said}", advice)
@@ -88,22 +83,10 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
 def snr_db(scene: Scene) -> NDArray[np.float64]:
     """(C,) signal-to-noise ratio of each band in dB: its root mean square over its noise."""
     mask, cube = scene.nodata_mask, scene.cube
-    if scene.num_bands >= FEWEST_CHANNELS_TO_REGRESS:
-        pixels = cube.reshape(-1, scene.num_bands) if mask is None else cube[~mask]
-        sigma = band_noise(pixels[None])
-    else:
-        sigma = np.array([_spatial_noise(cube[..., band], mask) for band in range(scene.num_bands)])
-        pixels = cube.reshape(-1, scene.num_bands) if mask is None else cube[~mask]
+    sigma = image_noise(cube, mask)
+    pixels = cube.reshape(-1, scene.num_bands) if mask is None else cube[~mask]
     level = np.sqrt(np.square(pixels.astype(np.float64)).mean(0))
     return 20 * np.log10(np.maximum(level, 1e-30) / np.maximum(sigma, 1e-9 * level + 1e-30))
-
-
-def _spatial_noise(image: NDArray[np.float32], mask: NDArray[np.bool_] | None) -> float:
-    response = np.abs(ndimage.convolve(image.astype(np.float64), LAPLACIANS))
-    if mask is not None:
-        kept = response[~ndimage.binary_dilation(mask, np.ones((3, 3)))]
-        response = kept if kept.size else response
-    return float(np.median(response) / NORMAL_MEDIAN / np.sqrt(np.square(LAPLACIANS).sum()))
 
 
 def noise_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
@@ -143,7 +126,8 @@ def _centre_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     coarse, sharp = lr_hsi.wavelengths_nm, hr_msi.wavelengths_nm
     if coarse is None:
         said = "lr_hsi does not tell its wavelengths: no response can be looked up for it"
-        return [Finding(NOTE, "wavelengths", said, "estimate the response (srf=estimate)")]
+        advice = "estimate the response (srf=estimate)"
+        return [Finding(NOTE, "wavelengths", said, advice, (("srf", "estimate"),))]
     said = f"lr_hsi {coarse.min():g} to {coarse.max():g} nm"
     if coarse.max() < LARGEST_IN_MICROMETRES:
         return [Finding(WARNING, "wavelengths", f"{said}: these look like micrometres", "convert them")]

@@ -8,7 +8,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from hsr_tf.pair_check.findings import ERROR, NOTE, OK, WARNING, Finding
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding
+from hsr_tf.pair_check.verdict import Verdict
 
 SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}
 
@@ -27,13 +28,7 @@ def findings_table(findings: Iterable[Finding]) -> Table:
     return table
 
 
-def verdict(findings: Iterable[Finding]) -> Text:
-    """One line: whether the pair can be fused."""
-    counts = dict.fromkeys(SYMBOLS, 0)
-    for finding in findings:
-        counts[finding.severity] += 1
-    told = [f"{counts[name]} {name}{'s' * (counts[name] != 1)}" for name in (ERROR, WARNING, NOTE)]
-    ready = counts[ERROR] == 0
-    symbol, style = SYMBOLS[OK if ready else ERROR]
-    said = "the pair can be fused" if ready else "the pair cannot be fused as it is"
-    return Text.assemble((f"{symbol} {said}", style), f" ({', '.join(told)})")
+def verdict_line(verdict: Verdict) -> Text:
+    """The verdict in one line, green only without a warning."""
+    symbol, style = SYMBOLS[verdict.severity]
+    return Text(f"{symbol} {verdict.line}", style=style)

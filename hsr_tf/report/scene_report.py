@@ -92,7 +92,7 @@ def solution_report(
         observation, {method: solution.estimate}, cameras=shown_cameras(observation, solution, **given)
     )
     scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
-    return replace(data, scores=scores, configuration=dict(told), command=command)
+    return replace(data, scores=scores, configuration=dict(told), command=command, findings=solution.findings)
 
 
 def estimate_report(

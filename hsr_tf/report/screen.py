@@ -11,6 +11,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from hsr_tf.wording import percent, signed
+
 if TYPE_CHECKING:
     from hsr_tf.io import FileSummary
     from hsr_tf.methods import Method
@@ -55,7 +57,6 @@ def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str
     """How a fusion went: method, weights, cameras, and what the estimate leaves of the two images."""
     told = solution.estimate.metadata
     inputs = f"{_size(observation.lr_hsi)} + {_size(observation.hr_msi)}"
-    left = (_percent(solution.lr_hsi_residual), _percent(solution.hr_msi_residual))
     return [
         ("method", f"{told['method']}, x{observation.scale}"),
         ("sizes", f"{inputs} -> {_size(solution.estimate)} in {solution.seconds:.2f} s"),
@@ -65,8 +66,13 @@ def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str
         ("trust", _trust(told)),
         ("iterations", _iterations(solution)),
         ("shift", _shift(solution)),
-        ("left over", f"lr_hsi {left[0]}, hr_msi {left[1]}"),
+        ("residuals", residual_words(solution.lr_hsi_residual, solution.hr_msi_residual)),
     ]
+
+
+def residual_words(lr_hsi: float | None, hr_msi: float | None) -> str:
+    """The relative residuals of both images, e.g. "lr_hsi 1.2 %, hr_msi 0.8 %"."""
+    return f"lr_hsi {_percent(lr_hsi)}, hr_msi {_percent(hr_msi)}"
 
 
 def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
@@ -135,13 +141,11 @@ def _shift(solution: Solution) -> str:
     if solution.shift_pixels is None:
         return ""
     rows, columns = solution.shift_pixels
-    return f"the colour image lies {rows:+.2f} rows, {columns:+.2f} columns off the coarse cube"
+    return f"the colour image lies {signed(rows)} rows, {signed(columns)} columns off the coarse cube"
 
 
 def _percent(share: float | None) -> str:
-    if share is None:
-        return "unknown"
-    return f"{100 * share:.2g} %" if share >= 1e-5 else "under 0.001 %"
+    return "unknown" if share is None else percent(share)
 
 
 def _size(scene: Scene) -> str:

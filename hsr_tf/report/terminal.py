@@ -43,6 +43,12 @@ def show(renderable: RenderableType) -> None:
     console.print(renderable, soft_wrap=isinstance(renderable, Text))
 
 
+def warn(line: str) -> None:
+    """One line about a doubtful result on stderr, after what was shown."""
+    sys.stdout.flush()
+    _tell(f"warning: {line}")
+
+
 def _report(error: Exception) -> int:
     """One line about an error, and its exit code."""
     if os.environ.get("HSR_DEBUG"):

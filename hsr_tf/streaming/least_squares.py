@@ -277,7 +277,8 @@ class StreamedMap:
         left = lr_hsi - blurred @ shared.spectral_map
         weights, usable = self.weights(far)
         unexplained = weights * (left - self._gap(shared, blurred) @ self._inverse)
-        return lr_hsi, (1 - shared.trust * weights) * usable * left, unexplained
+        plain = ((1 - shared.trust * weights) * usable * left).astype(np.float32)
+        return lr_hsi, plain, unexplained.astype(np.float32)
 
     def _gap(self, shared: SharedMap, blurred: Cube) -> Cube:
         """D Y - B W R, what the map leaves of the blurred colours."""

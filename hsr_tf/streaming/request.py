@@ -19,6 +19,7 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.streaming.files import stamp
 from hsr_tf.streaming.pair import Pair
+from hsr_tf.streaming.residuals import Residuals
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +85,7 @@ class Streamed:
         metadata: of the estimate.
         grids: how X and Y were brought together, one line each.
         guesses: what was guessed of their values, one line each.
+        residuals: what the estimate leaves of both images in the middle of the scene.
     """
 
     lr_shape: tuple[int, int, int]
@@ -94,6 +96,7 @@ class Streamed:
     seconds: float
     peak_bytes: int
     metadata: dict[str, Any]
+    residuals: Residuals
     grids: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
 

@@ -21,16 +21,18 @@ from hsr_tf.georeference import Georeference
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.networks.fusion_model import cameras_to_dict
 from hsr_tf.networks.pretrained import ModelCard
-from hsr_tf.physics.cameras import CameraChoice
+from hsr_tf.physics.cameras import UNKNOWN, CameraChoice
 from hsr_tf.repair import Repaired
+from hsr_tf.residuals import ResidualWarning
 from hsr_tf.scene import Observation
 from hsr_tf.streaming import cameras as choosing
 from hsr_tf.streaming.draft import Draft, draft_folder, opened
 from hsr_tf.streaming.job import FOUND, SHARED, Found, Job, Scenery, Stage, scenery_of
 from hsr_tf.streaming.memory import peak_bytes
-from hsr_tf.streaming.pair import Pair, opened_pair
+from hsr_tf.streaming.pair import Pair, opened_pair, room_gib
 from hsr_tf.streaming.preparation import planned_job, require_output, trained_model
 from hsr_tf.streaming.request import Progress, Streamed, StreamRequest, Tell, fingerprint
+from hsr_tf.streaming.residuals import Residuals, sampled_residuals
 from hsr_tf.streaming.runner import MethodTiles, extents, method_tiles, stored, survey_stage
 from hsr_tf.streaming.survey import hole_lines, probe, surveyed
 
@@ -65,7 +67,8 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
         workers: who does the tiles, by default this process; see `hsr_tf.streaming.cluster`.
 
     Warns:
-        UserWarning: what `hsr_tf.fuse` warns of, but for saturated samples.
+        UserWarning: what `hsr_tf.fuse` warns of, but for saturated samples; residuals are those of the middle
+            of the scene.
 
     Raises:
         ValueError: images that do not fit each other or the method, a limit that is too low, unfinished tiles
@@ -111,6 +114,7 @@ class _Run:
         written = self.workers.write(self.request.output, header, scenery, tiles)
         for done, _ in enumerate(written, start=1):
             self.tell(Progress("writing", done, len(scenery.grid), self.megapixels))
+        residuals = self._residuals(scenery)
         self.draft.remove()
         lr_hsi, hr_msi = self.pair.headers
         return Streamed(
@@ -122,9 +126,23 @@ class _Run:
             seconds=time.perf_counter() - began,
             peak_bytes=peak_bytes(),
             metadata=dict(header.metadata),
+            residuals=residuals,
             grids=self.pair.told,
             guesses=self.pair.guesses,
         )
+
+    def _residuals(self, scenery: Scenery) -> Residuals:
+        """What the written estimate leaves of both images; warn where that is more than noise."""
+        told = self.draft.told(FOUND) or {}
+        left = sampled_residuals(
+            scenery,
+            self.request.output,
+            srf_known=told.get("srf_known", True),
+            max_gib=room_gib(self.request.memory_limit),
+        )
+        for finding in left.findings:
+            warnings.warn(finding.line, ResidualWarning, stacklevel=4)
+        return left
 
     def _scenery(self, found: Found | None) -> Scenery:
         return scenery_of(self.job, self.draft, self.pair, found)
@@ -172,6 +190,7 @@ class _Run:
             "lines": lines + more,
             "psf": f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
             "srf": f"{choice.model.spectral.name} ({choice.srf_origin})",
+            "srf_known": choice.srf_origin != UNKNOWN,
         }
 
     def _cameras(

@@ -61,6 +61,7 @@ def test_the_command_that_check_prints_fuses_the_pair(
     told = json.loads((folder / "f.json").read_text())
     assert told["command"].split()[1:] == words
     assert (told["fusable"], told["scale"]) == (True, 4)
+    assert told["verdict"]["line"] in out
     assert {"severity", "topic", "found", "advice"} == set(told["findings"][0])
     code, out, err = hsr(*words)
     assert (code, err) == (0, "")
@@ -75,6 +76,7 @@ def test_a_pair_that_cannot_be_fused_ends_with_one(hsr: Run, folder: Path) -> No
     )
     assert (code, err) == (1, "")
     assert "x error" in out
+    assert "x the pair cannot be fused as it is: 1 error (files)" in out
     assert "swapped" in out
     assert "hsr fuse" not in out
     assert json.loads((folder / "f.json").read_text())["command"] is None

@@ -73,6 +73,7 @@ def render(data: ReportData) -> str:
         version=__version__,
         title=data.title or "Report",
         facts=_facts(data),
+        warnings=[finding.line for finding in data.findings],
         notes=[*data.notes, *_view_notes(data, views)],
         scores=_score_table(data.scores, list(data.estimates)),
         plots=plots.names,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf.checks import require
+from hsr_tf.findings import Finding
 from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.content import MAX_ESTIMATES, require_cube
 from hsr_tf.scene import Observation, Scene
@@ -59,6 +60,7 @@ class ReportData:
         configuration: every setting of the run, nested as need be.
         command: the words of the command line that makes the result again.
         notes: lines about the result.
+        findings: warnings about the result, shown in a banner at the top.
         data_range: the peak of the data.
 
     Raises:
@@ -79,6 +81,7 @@ class ReportData:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     command: Sequence[str] = ()
     notes: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
     data_range: float = 1.0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What a check of a pair says: one finding a matter, with what to do."""
+"""What was found about images or a result: one finding per matter, with what to do."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ class Finding:
     """One matter that was looked at.
 
     Attributes:
-        severity: "ok", "note" (worth knowing), "warning" (the result may suffer) or "error" (not fusable).
+        severity: "ok", "note" (worth knowing), "warning" (the result may suffer) or "error" (something has to
+            be done before the pair can be fused).
         topic: what was looked at, a word or two.
         found: what was found.
         advice: what to do; empty where nothing is.
+        flags: (name, value) of the flags of a fusion that carry out the advice, e.g. ("srf", "estimate").
     """
 
     severity: str
     topic: str
     found: str
     advice: str = ""
+    flags: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def line(self) -> str:
+        """The finding and the advice in one line."""
+        return f"{self.found}; {self.advice}" if self.advice else self.found
 
 
 def is_fusable(findings: Iterable[Finding]) -> bool:
