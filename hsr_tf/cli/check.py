@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import HrKey, LrKey, Psf, Srf, require_apart, require_json, write_json
 from hsr_tf.report import terminal
 
@@ -41,11 +42,9 @@ def check(
     Ends with the command that fuses the pair. Exit code 0: it can be
     fused; 1: it cannot as it is; 2: a file cannot be read.
     """
-    from hsr_tf import io
-
     _require_outputs(json_file, picture, [lr_hsi, hr_msi])
     with terminal.working("reading the two images"):
-        images = io.load(lr_hsi, key=lr_key), io.load(hr_msi, key=hr_key)
+        images = PairFiles(lr_hsi, hr_msi, lr_key, hr_key).read()
     with terminal.working("looking at the pair"):
         terminal.load_keras()
         from hsr_tf.pair_check import check_pair

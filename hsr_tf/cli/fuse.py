@@ -21,6 +21,7 @@ from hsr_tf.cli.fuse_stream import (
     is_streamed,
 )
 from hsr_tf.cli.judging import Told, Uncertainty, Wald, fused, one_scale_down, require_map, show_trial
+from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
     LrKey,
@@ -99,7 +100,6 @@ def fuse(
     (dead bands, no data) is told in warnings and repaired.
     """
     from hsr_tf import io
-    from hsr_tf.alignment import align
     from hsr_tf.report.screen import facts, fusion_facts
 
     io.writer_for(output)
@@ -120,7 +120,7 @@ def fuse(
         fuse_streamed(streaming, asked, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
-        aligned = align(io.load(lr_hsi, key=lr_key), io.load(hr_msi, key=hr_key))
+        aligned = PairFiles(lr_hsi, hr_msi, lr_key, hr_key).aligned()
         observation = aligned.observation
     with terminal.working("loading the method"):
         terminal.load_keras()
