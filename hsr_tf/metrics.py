@@ -191,7 +191,9 @@ def scorecard(
     mse = _sum_over_rows(_squared_error_sums, truth, guess, peak) / num_pixels
     angle_sum, num_zero = _sum_over_rows(_angle_sums, truth, guess, peak)
     num_zero = num_zero - (inside.size - num_pixels)
-    windows = _whole_windows(inside)
+    windows: Any = inside  # (H - 10, W - 10) in the end: those whose pixels all count
+    for axis in (0, 1):
+        windows = sliding_window_view(windows, SSIM_WINDOW, axis=axis).all(-1)
     similarity, num_windows = 0.0, int(windows.sum()) * truth.shape[2]
     for start in range(0, len(windows), ROWS_PER_BLOCK):
         rows = slice(start, start + ROWS_PER_BLOCK + SSIM_WINDOW - 1)
@@ -369,21 +371,12 @@ def _block(truth: np.ndarray, guess: np.ndarray, rows: slice, peak: float | None
 
 def _pixels_that_count(counted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     mask = np.asarray(counted)
-    require(
-        mask.shape == truth.shape[:2] and mask.dtype == bool and bool(mask.any()),
-        "counted",
-        expected=f"a boolean array of shape {truth.shape[:2]} that is True somewhere",
-        received=f"dtype {mask.dtype}, shape {mask.shape}, {int(mask.astype(bool).sum())} True",
-        remedy="check where both cubes hold data",
-    )
+    good = mask.shape == truth.shape[:2] and mask.dtype == bool and bool(mask.any())
+    expected = f"a boolean array of shape {truth.shape[:2]} that is True somewhere"
+    received = f"dtype {mask.dtype}, shape {mask.shape}, {np.count_nonzero(mask)} True"
+    remedy = "check where both cubes hold data"
+    require(good, "counted", expected=expected, received=received, remedy=remedy)
     return mask
-
-
-def _whole_windows(inside: np.ndarray) -> np.ndarray:
-    """(H - 10, W - 10), True for the SSIM windows whose pixels all count."""
-    for axis in (0, 1):
-        inside = sliding_window_view(inside, SSIM_WINDOW, axis=axis).all(-1)
-    return inside
 
 
 def _pair(reference: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from hsr_tf import io
+from hsr_tf.closed_forms.filling import filled_by_fit
 from hsr_tf.error_maps import Spread, sigma_map
 from hsr_tf.fusion import fuse, simulate
 from hsr_tf.metrics import scorecard
-from hsr_tf.nodata import Holes, filled
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -161,7 +162,7 @@ def test_a_filled_pixel_contradicts_neither_image() -> None:
     model = choose_cameras(whole(), psf=None, srf=None, srf_needed=True).model
     counted = Holes(pair.lr_hsi.nodata_mask, None).counted(model.spatial, CELLS)
     assert counted is not None
-    cube = filled(model, pair.lr_hsi.cube, pair.hr_msi.cube, counted)
+    cube = filled_by_fit(model, pair.lr_hsi.cube, pair.hr_msi.cube, counted)
     np.testing.assert_array_equal(cube[counted], pair.lr_hsi.cube[counted])
     blurred = np.asarray(model.spatial.forward(pair.hr_msi.cube[None]))[0]
     np.testing.assert_allclose(cube @ model.spectral.matrix, blurred, atol=1e-4)
