@@ -21,7 +21,7 @@ from hsr_tf.grids import COARSE, NONE, SHARP, GridPlan, plan_grids
 from hsr_tf.reprojection import Cube, Mask, Reprojection
 from hsr_tf.scene import Observation, Scene
 
-SMALLEST_TOLD_SHIFT = 0.01
+SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP = 0.01, 0.5
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
@@ -111,6 +111,40 @@ def align(lr_hsi: Scene, hr_msi: Scene) -> Aligned:
         return Aligned(Observation.from_pair(lr_hsi, hr_msi), paired_by_size(lr_hsi, hr_msi))
     images = fitted(lr_hsi, pairing.lr_hsi), fitted(hr_msi, pairing.hr_msi)
     return Aligned(Observation(*images, pairing.scale), pairing.told, pairing.plan)
+
+
+def require_fused_from(observation: Observation, estimate: Scene, *, name: str = "estimate") -> None:
+    """Refuse a cube that does not lie on the sharp pixels of an aligned observation, with the bands of X.
+
+    Args:
+        observation: as `align` gives it.
+        estimate: the cube; its grid is compared only if it tells one that says where it lies.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: another size, or a grid whose corners lie half a sharp pixel or more elsewhere.
+    """
+    height, width, num_bands = *observation.hr_msi.shape[:2], observation.lr_hsi.num_bands
+    words = f"{height}x{width}x{num_bands} (the pixels of hr_msi on the common ground, the bands of lr_hsi)"
+    checks.require(
+        estimate.shape == (height, width, num_bands),
+        name,
+        expected=words,
+        received="x".join(map(str, estimate.shape)),
+        remedy="give the cube that hsr fuse makes of these two images",
+    )
+    grid = observation.sharp_grid()
+    if grid is None or not (is_placed(estimate) and is_placed(observation.hr_msi)):
+        return
+    corners = np.array([(row, col) for row in (0.0, height) for col in (0.0, width)])
+    apart = np.abs(pixel_map(_grid(estimate), grid).to_sharp(corners) - corners).max()
+    checks.require(
+        bool(apart < LARGEST_ESTIMATE_GAP),
+        name,
+        expected="a cube on the grid of hr_msi (cropped to the common ground)",
+        received=f"one whose corners lie up to {apart:.3g} sharp pixels elsewhere",
+        remedy="give the cube that hsr fuse makes of these two images",
+    )
 
 
 def pair_by_grids(lr_hsi: Placed, hr_msi: Placed) -> Pairing | None:

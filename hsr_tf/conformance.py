@@ -171,20 +171,22 @@ def _broken_by_tiles(method: methods.Method, case: _Case) -> Iterator[str]:
     if method.name not in methods.names() or methods.get(method.name) != method:
         return  # a streamed fusion finds methods by their names
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / name for name in ("lr_hsi.h5", "hr_msi.h5", "estimate.h5")]
-        for image, path in zip((case.observation.lr_hsi, case.observation.hr_msi), paths[:2], strict=True):
+        lr_hsi, hr_msi, output = (Path(folder) / name for name in ("lr_hsi.h5", "hr_msi.h5", "estimate.h5"))
+        for image, path in ((case.observation.lr_hsi, lr_hsi), (case.observation.hr_msi, hr_msi)):
             io.save(image, path)
         srf = case.srf if "srf" in method.needs else None
-        request = StreamRequest(*paths, memory_limit=STREAMED_BYTES, method=method.name, srf=srf)
+        request = StreamRequest(
+            lr_hsi, hr_msi, output, memory_limit=STREAMED_BYTES, method=method.name, srf=srf
+        )
         try:
             fuse_files(request)
         except ValueError as error:
             if "tile by tile" not in str(error):
                 yield f"run tile by tile it fails: {error}"
-            if sorted(Path(folder).iterdir()) != sorted(paths[:2]):
+            if sorted(Path(folder).iterdir()) != sorted([lr_hsi, hr_msi]):
                 yield "refused to run tile by tile, it leaves files behind"
             return
-        gap = float(np.abs(io.load(paths[2]).cube - _run(method, case)).max())
+        gap = float(np.abs(io.load(output).cube - _run(method, case)).max())
     if gap > MOST_TILE_GAP:
         yield f"run tile by tile it gives another estimate, by up to {gap:.3g}"
 

@@ -39,6 +39,7 @@ from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.repair import repair
 from hsr_tf.scene import Observation, Scene, Solution
+from hsr_tf.solve import network_inputs
 from hsr_tf.solvers.assembly import Assembly
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.solvers.turned import ALL_TURNS, turned_estimate
@@ -48,7 +49,7 @@ Cube = NDArray[np.float32]
 KERNELS, TURNS, ITERATES = "kernels", "turns", "iterates"
 FORMS = (KERNELS, TURNS, ITERATES)
 FACTOR = {KERNELS: 2.32, TURNS: 3.52, ITERATES: 1.44e4}
-SMOOTHING = 1.5
+SMOOTHING, SMALLEST_COVER = 1.5, 1e-6
 MEMBERS_OF = "kernel_ls"
 LOOKS, FORGETTING = 24, 0.7
 
@@ -135,13 +136,21 @@ def sigma_map(estimate: Scene, spread: Spread, factor: float, *, distance: bool)
     variance = np.square(np.float32(factor) * spread.std)
     if distance:
         variance += np.square(estimate.cube - spread.mean)
+    hole = estimate.nodata_mask
+    if hole is not None:
+        variance[hole] = 0  # smoothing is over the pixels with data alone
+    covered = 1.0 if hole is None else _smoothed(np.where(hole, np.float32(0), np.float32(1)))
     for band in range(variance.shape[-1]):
-        variance[..., band] = ndimage.gaussian_filter(variance[..., band], SMOOTHING, mode="nearest")
+        variance[..., band] = _smoothed(variance[..., band]) / np.maximum(covered, SMALLEST_COVER)
     sigma = np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
-    if estimate.nodata_mask is not None:
-        sigma[estimate.nodata_mask] = 0
+    if hole is not None:
+        sigma[hole] = 0
     told = {"quantity": "1 sigma of the error", "method": str(estimate.metadata.get("method", ""))}
     return Scene(sigma, estimate.wavelengths_nm, estimate.name, told, estimate.nodata_mask)
+
+
+def _smoothed(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(ndimage.gaussian_filter(image, SMOOTHING, mode="nearest"))
 
 
 def kernel_spread(
@@ -167,12 +176,16 @@ def turn_spread(
     weights: str | os.PathLike[str] | None = None,
 ) -> Spread:
     """Mean and standard deviation of a network's estimate over the eight turns of the scene."""
-    images = repair(observation, keep_bands=True).observation
+    repaired = repair(observation, keep_bands=True)
+    images = repaired.observation
     network = load_model(select_weights(method.name, images, weights).folder)
     model = network.cameras or choose_cameras(images, psf=psf, srf=srf, srf_needed=True).model
-    pair = (images.lr_hsi.cube, images.hr_msi.cube)
+    lr_cube, shared = network_inputs(network, images.lr_hsi.cube, images.hr_msi.cube, repaired.holes)
+    pair = (lr_cube, images.hr_msi.cube)
     assembly = Assembly(model, *pair)
-    spectral_map = network.fit(*(ops.convert_to_tensor(image[None]) for image in pair))
+    spectral_map = shared.get("spectral_map")
+    if spectral_map is None:
+        spectral_map = network.fit(*(ops.convert_to_tensor(image[None]) for image in pair))
     moments = Moments()
     for turn in ALL_TURNS:
         cube = turned_estimate(network, *pair, spectral_map=spectral_map, turns=(turn,))

@@ -227,16 +227,15 @@ def _residuals(choice: CameraChoice, repaired: Repaired, estimate: Cube) -> tupl
     cubes = images.lr_hsi.cube, images.hr_msi.cube, estimate
     lr_hsi, hr_msi, cube = (ops.convert_to_tensor(image[None]) for image in cubes)
     coarse, sharp = lr_hsi - spatial.forward(cube), hr_msi - choice.model.spectral.forward(cube)
-    parts = (coarse, lr_hsi), (sharp, hr_msi)
+    weights: tuple[Any, Any] = (1.0, 1.0)
     if repaired.nodata is not None:
-        clean = Holes(repaired.source.nodata_mask, repaired.nodata).clean(spatial, cubes[0].shape[:2])
+        clean = Holes(repaired.source.nodata_mask, repaired.nodata).clean(spatial, images.lr_hsi.shape[:2])
         if not clean.any():
             return None, None
-        masks = clean, clean.repeat(images.scale, 0).repeat(images.scale, 1)
-        parts = tuple(
-            tuple(x * mask[None, ..., None] for x in pair) for pair, mask in zip(parts, masks, strict=True)
-        )
-    shares = [_ratio(*pair) for pair in parts]
+        enlarged = clean.repeat(images.scale, 0).repeat(images.scale, 1)
+        weights = clean[None, ..., None], enlarged[None, ..., None]
+    gaps = (coarse * weights[0], lr_hsi * weights[0]), (sharp * weights[1], hr_msi * weights[1])
+    shares = [_ratio(*pair) for pair in gaps]
     return shares[0], None if choice.srf_origin == UNKNOWN else shares[1]
 
 

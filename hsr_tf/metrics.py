@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 from keras import backend, ops
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hsr_tf.checks import require, require_finite
 
@@ -151,7 +152,13 @@ def ergas(reference: Tensor, estimate: Tensor, *, scale: float) -> Tensor:
 
 
 def scorecard(
-    reference: Any, estimate: Any, *, scale: float, data_range: float = 1.0, clip: bool = True
+    reference: Any,
+    estimate: Any,
+    *,
+    scale: float,
+    data_range: float = 1.0,
+    clip: bool = True,
+    counted: np.ndarray | None = None,
 ) -> Scorecard:
     """Every score of one estimated cube, accumulated in float64.
 
@@ -161,33 +168,44 @@ def scorecard(
         scale: the factor s between the fused resolutions, for ERGAS.
         data_range: the peak of the data, the same for every band; never guessed from the values.
         clip: whether the estimate is clipped to [0, data_range] first, as the evaluation protocol wants.
+        counted: (H, W) bool, False for pixels that are left out, such as those without data; None for none.
+            SSIM takes the windows without such a pixel, and is NaN where there is no such window.
 
     Raises:
         ValueError: for another rank than 3, shapes that differ, images smaller than the SSIM window, NaN or
-            infinite values, a reference band with mean zero, a scale or data_range that is not positive.
+            infinite values, a reference band with mean zero, a scale or data_range that is not positive, no
+            pixel that counts.
     """
     truth, guess = _single_cube("reference", reference), _single_cube("estimate", estimate)
     _require_same_shape(truth.shape, guess.shape)
     _require_window(truth.shape)
     _require_positive("data_range", data_range)
     peak = data_range if clip else None
-    means = np.asarray(truth.mean(axis=(0, 1), dtype=np.float64))
+    inside = np.ones(truth.shape[:2], bool) if counted is None else _pixels_that_count(counted, truth)
+    if counted is not None:  # where both are zero there is no error, and no angle
+        truth, guess = (np.where(inside[..., None], cube, 0) for cube in (truth, guess))
+    num_pixels = int(inside.sum())
+    means = np.asarray(truth.sum(axis=(0, 1), dtype=np.float64) / num_pixels)
     _require_band_means(means)
 
-    num_rows, num_columns, num_bands = truth.shape
-    mse = _sum_over_rows(_squared_error_sums, truth, guess, peak) / (num_rows * num_columns)
+    mse = _sum_over_rows(_squared_error_sums, truth, guess, peak) / num_pixels
     angle_sum, num_zero = _sum_over_rows(_angle_sums, truth, guess, peak)
-    halo = SSIM_WINDOW - 1
-    num_windows = (num_rows - halo) * (num_columns - halo) * num_bands
-    similarity = _sum_over_rows(
-        lambda x, y: ops.sum(_ssim_map(x, y, data_range)), truth, guess, peak, halo=halo
-    )
-    num_angles = num_rows * num_columns - num_zero
+    num_zero = num_zero - (inside.size - num_pixels)
+    windows: Any = inside  # (H - 10, W - 10) in the end: those whose pixels all count
+    for axis in (0, 1):
+        windows = sliding_window_view(windows, SSIM_WINDOW, axis=axis).all(-1)
+    similarity, num_windows = 0.0, int(windows.sum()) * truth.shape[2]
+    for start in range(0, len(windows), ROWS_PER_BLOCK):
+        rows = slice(start, start + ROWS_PER_BLOCK + SSIM_WINDOW - 1)
+        found = _ssim_map(*_block(truth, guess, rows, peak), data_range)
+        kept = ops.convert_to_tensor(windows[start : start + ROWS_PER_BLOCK, :, None].astype(np.float64))
+        similarity += float(ops.sum(found * kept))
+    num_angles = num_pixels - num_zero
     return Scorecard(
         psnr_bands=float(ops.mean(_psnr(mse, data_range))),
         psnr_cube=float(_psnr(np.mean(mse), data_range)),
         rmse_255=float(_rmse_255(np.mean(mse), data_range)),
-        ssim=float(similarity / num_windows),
+        ssim=similarity / num_windows if num_windows else math.nan,
         sam_degrees=float(angle_sum / num_angles) if num_angles else math.nan,
         ergas=float(_ergas(mse, means, scale)),
         zero_spectra=float(num_zero),
@@ -333,18 +351,32 @@ def _angle_sums(truth: Tensor, guess: Tensor) -> Tensor:
 
 
 def _sum_over_rows(
-    measure: Callable[..., Tensor], truth: np.ndarray, guess: np.ndarray, peak: float | None, *, halo: int = 0
+    measure: Callable[..., Tensor], truth: np.ndarray, guess: np.ndarray, peak: float | None
 ) -> np.ndarray:
-    """Sum of `measure` over blocks of rows in float64, each with `halo` rows of the next: bounded memory."""
+    """Sum of `measure` over blocks of rows in float64: bounded memory."""
     total: Any = 0.0
-    for start in range(0, truth.shape[0] - halo, ROWS_PER_BLOCK):
-        rows = slice(start, start + ROWS_PER_BLOCK + halo)
-        estimated = guess[rows].astype(np.float64)
-        if peak is not None:
-            np.clip(estimated, 0.0, peak, out=estimated)
-        block = (ops.convert_to_tensor(values) for values in (truth[rows].astype(np.float64), estimated))
+    for start in range(0, truth.shape[0], ROWS_PER_BLOCK):
+        block = _block(truth, guess, slice(start, start + ROWS_PER_BLOCK), peak)
         total = total + ops.convert_to_numpy(measure(*block))
     return total
+
+
+def _block(truth: np.ndarray, guess: np.ndarray, rows: slice, peak: float | None) -> tuple[Tensor, Tensor]:
+    """These rows of both in float64, those of the estimate clipped to [0, peak]."""
+    estimated = guess[rows].astype(np.float64)
+    if peak is not None:
+        np.clip(estimated, 0.0, peak, out=estimated)
+    return ops.convert_to_tensor(truth[rows].astype(np.float64)), ops.convert_to_tensor(estimated)
+
+
+def _pixels_that_count(counted: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    mask = np.asarray(counted)
+    good = mask.shape == truth.shape[:2] and mask.dtype == bool and bool(mask.any())
+    expected = f"a boolean array of shape {truth.shape[:2]} that is True somewhere"
+    received = f"dtype {mask.dtype}, shape {mask.shape}, {np.count_nonzero(mask)} True"
+    remedy = "check where both cubes hold data"
+    require(good, "counted", expected=expected, received=received, remedy=remedy)
+    return mask
 
 
 def _pair(reference: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,7 +33,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf import checks, metrics
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.quality_index import Block, band_pairs_index, blocks, q2n, same_band_index
 from hsr_tf.scene import Observation, Scene
 
@@ -127,8 +129,8 @@ def no_reference(
     """Every figure of one estimate.
 
     Args:
-        observation: X and Y. Coarse pixels without data, with one in their ground, or beside such a one do
-            not count, and the blocks that hold one are left out of the QNR family.
+        observation: X and Y. Coarse pixels without data, and those into which D mixes sharp pixels without,
+            do not count, and the blocks that hold one are left out of the QNR family.
         estimate: Z, (s h, s w, C); what its mask marks does not count either.
         model: the cameras, D and R.
         srf_known: False where R is a stand-in: what depends on it is None then.
@@ -236,7 +238,7 @@ def _images(observation: Observation, estimate: Scene, model: ObservationModel) 
         estimate=filled[2],
         blurred=_degraded(model, filled[2]),
         blurred_msi=_degraded(model, filled[1]),
-        counts=_counted(observation, estimate),
+        counts=_counted(observation, estimate, model.spatial),
         scale=observation.scale,
     )
 
@@ -265,17 +267,22 @@ def _filled(scene: Scene) -> NDArray[np.float32]:
     return np.asarray(scene.cube[tuple(nearest)])
 
 
-def _counted(observation: Observation, estimate: Scene) -> Mask:
-    """Coarse pixels with data in all three images, and around them."""
-    height, width, _ = observation.lr_hsi.shape
-    holes = np.zeros((height, width), bool)
-    if observation.lr_hsi.nodata_mask is not None:
-        holes |= observation.lr_hsi.nodata_mask
-    cells = (height, observation.scale, width, observation.scale)
-    for scene in (observation.hr_msi, estimate):
-        if scene.nodata_mask is not None:
-            holes |= scene.nodata_mask.reshape(cells).any((1, 3))
-    return np.asarray(~ndimage.binary_dilation(holes, np.ones((3, 3), bool)))
+def _counted(observation: Observation, estimate: Scene, spatial: SpatialDegradation) -> Mask:
+    """Coarse pixels with data in X, into which D mixes no pixel without data of Y or of the estimate."""
+    size, scale = observation.lr_hsi.shape[:2], observation.scale
+    masks = [scene.nodata_mask for scene in (observation.lr_hsi, observation.hr_msi, estimate)]
+    sharp = [mask for mask in masks[1:] if mask is not None]
+    if masks[0] is not None:
+        sharp.append(masks[0].repeat(scale, 0).repeat(scale, 1))
+    clean = Holes(masks[0], np.any(sharp, axis=0) if sharp else None).clean(spatial, size)
+    checks.require(
+        bool(clean.any()),
+        "estimate",
+        expected="coarse pixels with data that the blur mixes with no pixel without",
+        received="none",
+        remedy="crop the images to the part that holds data",
+    )
+    return clean
 
 
 def _block_side(given: int | None, scale: int) -> int:

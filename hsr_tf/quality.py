@@ -27,12 +27,14 @@ from numpy.typing import NDArray
 from hsr_tf import checks, fusion, methods
 from hsr_tf.metrics import Scorecard, scorecard
 from hsr_tf.no_reference import NoReference, no_reference
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.cameras import UNKNOWN, CameraChoice, PsfLike, SrfLike, choose_cameras
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.repair import repair
-from hsr_tf.scene import Observation, Scene, Solution
+from hsr_tf.scene import Observation, Scene, Solution, pixels_with_data
 from hsr_tf.solve import ESTIMATE, estimate_cameras
 from hsr_tf.solvers.solver import Controls
+from hsr_tf.whole_part import whole_part
 
 FEW_PIXELS = 64
 SMALLEST = 11
@@ -112,7 +114,7 @@ def wald(
 
     Args:
         observation: X and Y; rows and columns at the end that make no whole cell of s coarse pixels are left
-            out, pixels without data have the value of the nearest one that has.
+            out, pixels without data and those of X' and Y' that they are mixed into do not count.
         method, psf, srf, weights, controls: as in `hsr_tf.fuse`; cameras that are to be estimated are found
             from the whole images, once. A checkpoint is not used, as it would be that of another fit.
 
@@ -126,10 +128,11 @@ def wald(
     whole = repair(observation, keep_bands=True).observation
     _require_size(whole.lr_hsi.shape, scale)
     known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
-    choice = _cameras(whole, psf, srf, srf_needed="srf" in known.needs)
+    choice = _cameras(observation, psf, srf, srf_needed="srf" in known.needs)
     rows, columns = (n - n % scale for n in whole.lr_hsi.shape[:2])
-    reference = _cropped(whole.lr_hsi, rows, columns)
-    sharp = _cropped(whole.hr_msi, scale * rows, scale * columns)
+    masks = observation.lr_hsi.nodata_mask, observation.hr_msi.nodata_mask
+    reference = _cropped(whole.lr_hsi, masks[0], (rows, columns))
+    sharp = _cropped(whole.hr_msi, masks[1], (scale * rows, scale * columns))
     reduced = _reduced(reference, sharp, choice.model.spatial)
     found = fusion.fuse(
         reduced,
@@ -139,7 +142,8 @@ def wald(
         weights=weights,
         controls=replace(controls or Controls(), checkpoint=None),
     )
-    scores = scorecard(reference.cube, found.estimate.cube, scale=scale)
+    counted = pixels_with_data(reference, found.estimate)
+    scores = scorecard(reference.cube, found.estimate.cube, scale=scale, counted=counted)
     return WaldTrial(scores, found, reduced, reference)
 
 
@@ -154,7 +158,11 @@ def _cameras(
         srf=None if wanted["srf"] else srf,
         srf_needed=srf_needed and not wanted["srf"],
     )
-    return estimate_cameras(observation, choice, Controls(), **wanted).choice
+    if not any(wanted.values()):
+        return choice
+    repaired = repair(observation, keep_bands=True)
+    images = whole_part(repaired.observation, repaired.trusted)
+    return estimate_cameras(images, choice, Controls(), **wanted).choice
 
 
 def _reduced(lr_hsi: Scene, hr_msi: Scene, spatial: SpatialDegradation) -> Observation:
@@ -165,18 +173,29 @@ def _reduced(lr_hsi: Scene, hr_msi: Scene, spatial: SpatialDegradation) -> Obser
         for scene in (lr_hsi, hr_msi)
     ]
     return Observation(
-        Scene(coarse, lr_hsi.wavelengths_nm, lr_hsi.name, told[0]),
-        Scene(sharp, hr_msi.wavelengths_nm, hr_msi.name, told[1]),
+        Scene(coarse, lr_hsi.wavelengths_nm, lr_hsi.name, told[0], _mixed_holes(spatial, lr_hsi)),
+        Scene(sharp, hr_msi.wavelengths_nm, hr_msi.name, told[1], _mixed_holes(spatial, hr_msi)),
         spatial.scale,
     )
+
+
+def _mixed_holes(spatial: SpatialDegradation, scene: Scene) -> NDArray[np.bool_] | None:
+    """Where D mixes pixels without data in; None for nowhere."""
+    if scene.nodata_mask is None:
+        return None
+    height, width = (n // spatial.scale for n in scene.shape[:2])
+    return ~Holes(None, scene.nodata_mask).clean(spatial, (height, width))
 
 
 def _degraded(spatial: SpatialDegradation, cube: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(ops.convert_to_numpy(spatial.forward(ops.convert_to_tensor(cube[None]))))[0]
 
 
-def _cropped(scene: Scene, rows: int, columns: int) -> Scene:
-    return replace(scene, cube=scene.cube[:rows, :columns], nodata_mask=None)
+def _cropped(scene: Scene, mask: NDArray[np.bool_] | None, size: tuple[int, int]) -> Scene:
+    """The first rows and columns of a scene that was filled, with its mask as it came."""
+    rows, columns = (slice(0, n) for n in size)
+    mask = None if mask is None or not mask[rows, columns].any() else mask[rows, columns]
+    return replace(scene, cube=scene.cube[rows, columns], nodata_mask=mask)
 
 
 def _require_size(shape: tuple[int, ...], scale: int) -> None:

@@ -193,6 +193,12 @@ class Solution:
     findings: tuple[Finding, ...] = ()
 
 
+def pixels_with_data(*scenes: Scene) -> NDArray[np.bool_] | None:
+    """(H, W), True where scenes of one size all hold data; None where they do everywhere."""
+    masks = [scene.nodata_mask for scene in scenes if scene.nodata_mask is not None]
+    return ~np.any(masks, axis=0) if masks else None
+
+
 def _pixels(scene: Scene) -> str:
     return f"{scene.shape[0]}x{scene.shape[1]} pixels"
 

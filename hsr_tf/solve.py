@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from hsr_tf import methods
 from hsr_tf.band_groups import spectral_ls_by_bands
 from hsr_tf.bases import SpectralLS
+from hsr_tf.closed_forms.filling import filled_by_base, filled_by_fit
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.nodata import Holes, Mask, filled_by_base, filled_by_fit, pixel_weights
+from hsr_tf.nodata import Holes, Mask, pixel_weights
 from hsr_tf.physics.cameras import CameraChoice
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf

@@ -46,6 +46,7 @@ LAYERS = (
         "hsr_tf.losses",
         "hsr_tf.metrics",
         "hsr_tf.no_reference",
+        "hsr_tf.nodata",
         "hsr_tf.physics",
         "hsr_tf.quality_index",
         "hsr_tf.tiling",

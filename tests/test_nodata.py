@@ -11,11 +11,17 @@ import numpy as np
 import pytest
 
 from hsr_tf import io
+from hsr_tf.closed_forms.filling import filled_by_fit
+from hsr_tf.error_maps import Spread, sigma_map
 from hsr_tf.fusion import fuse, simulate
-from hsr_tf.nodata import Holes, filled_by_fit
+from hsr_tf.metrics import scorecard
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.quality import assess, wald
+from hsr_tf.report.html.quality_maps import quality
+from hsr_tf.report.scene_report import scene_report, shown_cameras
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.streaming import plan
 from hsr_tf.streaming.request import StreamRequest
@@ -162,3 +168,61 @@ def test_a_filled_pixel_contradicts_neither_image() -> None:
     np.testing.assert_allclose(cube @ model.spectral.matrix, blurred, atol=1e-4)
     error = np.abs(cube - whole().lr_hsi.cube)[~counted]
     assert error.mean() < 0.01 < np.abs(pair.lr_hsi.cube - whole().lr_hsi.cube)[~counted].mean()
+
+
+def test_quality_prints_the_residuals_of_the_fusion(tmp_path: Path) -> None:
+    pair = with_holes(whole(), coarse=True, sharp=True)
+    found = quietly(pair)
+    io.save(found.estimate, tmp_path / "z.h5")
+    figures = assess(pair, io.load(tmp_path / "z.h5")).figures.consistency
+    expected = assess(whole(), solved("spectral_ls").estimate).figures.consistency
+    assert figures.lr_hsi_residual == pytest.approx(found.lr_hsi_residual, rel=0.2, abs=1e-6)
+    assert figures.hr_msi_residual == pytest.approx(found.hr_msi_residual, rel=0.2, abs=1e-6)
+    assert figures.sam_degrees == pytest.approx(expected.sam_degrees, abs=1e-3)
+
+
+def test_one_scale_down_a_hole_does_not_count() -> None:
+    pair, small = with_holes(whole(), sharp=True), {"psf": "box:size=8"}
+    scores = []
+    for images in (pair, whole()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trial = wald(images, "bicubic", **small)  # type: ignore[arg-type]
+        scores.append(trial.scores)
+    assert scores[0].psnr_bands == pytest.approx(scores[1].psnr_bands, abs=1.0)
+    assert scores[0].sam_degrees == pytest.approx(scores[1].sam_degrees, rel=0.2)
+
+
+def test_scores_with_a_mask_are_those_of_the_part_that_counts() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.random((40, 90, 4))
+    guess = truth + 0.05 * rng.standard_normal(truth.shape)
+    counted = np.zeros(truth.shape[:2], bool)
+    counted[:, 20:85] = True
+    spoiled = np.where(counted[..., None], guess, 7.0)
+    part = scorecard(truth[:, 20:85], guess[:, 20:85], scale=4).as_dict()
+    assert scorecard(truth, spoiled, scale=4, counted=counted).as_dict() == pytest.approx(part, rel=1e-12)
+    with pytest.raises(ValueError, match="counted: expected a boolean array"):
+        scorecard(truth, guess, scale=4, counted=np.zeros((40, 90), bool))
+
+
+def test_a_map_of_uncertainty_does_not_spread_from_a_hole() -> None:
+    hole = np.zeros((20, 20), bool)
+    hole[8:12, 8:12] = True
+    ones = np.ones((20, 20, 2), np.float32)
+    estimate = Scene(np.where(hole[..., None], 0, ones), nodata_mask=hole)
+    sigma = sigma_map(estimate, Spread(ones, 0.1 * ones), 1.0, distance=True).cube
+    np.testing.assert_allclose(sigma[~hole], 0.1, rtol=1e-4)
+    assert (sigma[hole] == 0).all()
+
+
+def test_the_maps_of_a_report_leave_holes_and_their_surroundings_out() -> None:
+    pair = with_holes(whole(), sharp=True)
+    estimate = quietly(pair).estimate
+    data = scene_report(pair, {"spectral_ls": estimate}, cameras=shown_cameras(pair))
+    for one in quality(data).maps:
+        assert np.isnan(one.values).any()
+        assert np.nanmax(one.values) < 1e-2  # of 255
+    card = scene_report(pair, {"z": estimate}, reference=solved("spectral_ls").estimate).scores["z"]
+    assert card["psnr_bands"] is not None
+    assert card["psnr_bands"] > 40

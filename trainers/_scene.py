@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
 from hsr_tf import checks
+from hsr_tf.alignment import align
 from hsr_tf.io import load
 from hsr_tf.known_scene import SimulationPlan, Truth, simulated_scene
 from hsr_tf.physics.cameras import DEFAULT_PSF, DEFAULT_SRF, TOLD, choose_cameras
@@ -51,7 +52,10 @@ def read_scene() -> tuple[Observation, Truth]:
         remedy="give --lr_hsi and --hr_msi, or --reference",
     )
     if single is None:
-        observation = Observation.from_pair(load(pair[0]), load(pair[1]))
+        aligned = align(load(pair[0]), load(pair[1]))
+        for line in aligned.told:
+            logging.info("grids: %s", line)
+        observation = aligned.observation
         return observation, told_truth(observation)
     return _simulated(Path(single))
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
     HrWhiteLevel,
@@ -59,12 +60,10 @@ def check(
     out the advice. Exit code 0: it can be fused, perhaps with warnings;
     1: something has to be done first; 2: a file cannot be read.
     """
-    from hsr_tf.io.pair_reading import load_pair
-
     _require_outputs(json_file, picture, [lr_hsi, hr_msi])
     reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
-        images = load_pair(lr_hsi, hr_msi, reading)
+        images = PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         terminal.load_keras()
         from hsr_tf.pair_check import OK, check_pair

@@ -28,7 +28,10 @@ def evaluate(
     ] = None,
     report: Report = None,
 ) -> None:
-    """Score an estimate against the truth: PSNR, RMSE, SSIM, SAM, ERGAS."""
+    """Score an estimate against the truth: PSNR, RMSE, SSIM, SAM, ERGAS.
+
+    Pixels without data in either of them do not count.
+    """
     from hsr_tf import io
 
     if json_file is not None:
@@ -42,8 +45,11 @@ def evaluate(
         terminal.load_keras()
         from hsr_tf.metrics import scorecard
         from hsr_tf.report.screen import scorecard_table
+        from hsr_tf.scene import pixels_with_data
 
-        card = scorecard(truth.cube, guess.cube, scale=scale)
+        same = truth.shape == guess.shape  # else scorecard says so
+        counted = pixels_with_data(truth, guess) if same else None
+        card = scorecard(truth.cube, guess.cube, scale=scale, counted=counted)
     terminal.show(scorecard_table(card))
     if json_file is not None:
         write_json(

@@ -21,6 +21,7 @@ from hsr_tf.cli.fuse_stream import (
     is_streamed,
 )
 from hsr_tf.cli.judging import Told, Uncertainty, Wald, fused, one_scale_down, require_map, show_trial
+from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
     HrWhiteLevel,
@@ -107,7 +108,6 @@ def fuse(
     """
     from hsr_tf import io
     from hsr_tf.alignment import align
-    from hsr_tf.io.pair_reading import load_pair
     from hsr_tf.report.screen import facts, fusion_facts
 
     io.writer_for(output)
@@ -127,7 +127,7 @@ def fuse(
         fuse_streamed(streaming, asked, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
-        pair = load_pair(lr_hsi, hr_msi, reading)
+        pair = PairFiles(lr_hsi, hr_msi, reading).read()
         aligned = align(pair.lr_hsi, pair.hr_msi)
         observation = aligned.observation
     with terminal.working("loading the method"):

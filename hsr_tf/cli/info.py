@@ -12,16 +12,18 @@ from hsr_tf.report import terminal
 EXAMPLES = (
     "hsr info balloons.h5",
     "hsr info a_folder_of_png_bands",
+    "hsr info both.mat --key=HS",
 )
 
 
 def info(
     file: Annotated[Path, typer.Argument(help="A cube or image file, or a folder of PNG bands.")],
+    key: Annotated[str | None, typer.Option(help="Which array, where the file holds several.")] = None,
 ) -> None:
     """Show what a file holds: size, wavelengths, scaling, values, metadata."""
     from hsr_tf import io
     from hsr_tf.report.screen import facts, file_facts
 
     with terminal.working("reading"):
-        summary = io.describe(file)
+        summary = io.describe(file, key=key)
     terminal.show(facts(file_facts(summary)))

@@ -7,12 +7,28 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart, require_json, write_json
+from hsr_tf.cli.pair import PairFiles
+from hsr_tf.cli.words import (
+    HrKey,
+    HrWhiteLevel,
+    LrKey,
+    LrWhiteLevel,
+    Psf,
+    Srf,
+    SrfOutside,
+    Wavelengths,
+    loaded_srf,
+    pair_reading,
+    require_apart,
+    require_json,
+    write_json,
+)
 from hsr_tf.report import terminal
 
 EXAMPLES = (
     "hsr quality --lr_hsi=x.h5 --hr_msi=y.h5 --estimate=sharp.h5",
     "hsr quality --lr_hsi=x.h5 --hr_msi=y.tif --estimate=z.h5 --psf=gaussian:fwhm=6 --json=quality.json",
+    "hsr quality --lr_hsi=both.mat --lr_key=HS --hr_msi=both.mat --hr_key=PAN --estimate=z.h5",
 )
 
 
@@ -20,6 +36,11 @@ def quality(
     lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
     hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
     estimate: Annotated[Path, typer.Option(help="The sharp cube that was fused from them.")],
+    lr_key: LrKey = None,
+    hr_key: HrKey = None,
+    lr_white_level: LrWhiteLevel = None,
+    hr_white_level: HrWhiteLevel = None,
+    wavelengths: Wavelengths = None,
     psf: Psf = None,
     srf: Srf = None,
     srf_outside: SrfOutside = "error",
@@ -31,17 +52,21 @@ def quality(
 
     Without --psf and --srf the cameras are those that simulated files
     tell of, else gaussian and nikon_d700; estimate finds them from the
-    two images.
+    two images. The images are paired as hsr fuse pairs them, and the
+    estimate has to lie on the grid that hsr fuse gives it.
     """
     from hsr_tf import io
-    from hsr_tf.scene import Observation
+    from hsr_tf.alignment import require_fused_from
 
+    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    pair = PairFiles(lr_hsi, hr_msi, reading)
     if json_file is not None:
         require_json(json_file)
-        require_apart([json_file], [lr_hsi, hr_msi, estimate])
+        require_apart([json_file], [*pair.paths, estimate])
     with terminal.working("reading the images and the estimate"):
-        observation = Observation.from_pair(io.load(lr_hsi), io.load(hr_msi))
-        fused = io.load(estimate)
+        aligned, fused = pair.aligned(), io.load(estimate)
+        observation = aligned.observation
+        require_fused_from(observation, fused)
     with terminal.working("judging"):
         terminal.load_keras()
         from hsr_tf.quality import assess
@@ -50,6 +75,8 @@ def quality(
         in_file = srf in (None, "estimate") and srf_outside == "error"
         response = srf if in_file else loaded_srf(srf, srf_outside, observation.lr_hsi)
         found = assess(observation, fused, psf=psf, srf=response)
+    for line in aligned.told:
+        typer.echo(f"grids: {line}")
     terminal.show(quality_table(found.figures, psf=found.psf, srf=found.srf))
     if json_file is not None:
         inputs = {"lr_hsi": str(lr_hsi), "hr_msi": str(hr_msi), "estimate": str(estimate)}

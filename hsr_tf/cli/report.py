@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli.words import Psf, Srf, require_apart, require_report
+from hsr_tf.cli.pair import PairFiles
+from hsr_tf.cli.words import (
+    HrKey,
+    HrWhiteLevel,
+    LrKey,
+    LrWhiteLevel,
+    Psf,
+    Srf,
+    Wavelengths,
+    pair_reading,
+    require_apart,
+    require_report,
+)
 from hsr_tf.report import terminal
 
 Words = tuple[str | None, str | None]
@@ -35,6 +47,11 @@ def report(
     reference: Annotated[Path | None, typer.Option(help="The true sharp cube, where it is known.")] = None,
     psf: Psf = None,
     srf: Srf = None,
+    lr_key: LrKey = None,
+    hr_key: HrKey = None,
+    lr_white_level: LrWhiteLevel = None,
+    hr_white_level: HrWhiteLevel = None,
+    wavelengths: Wavelengths = None,
 ) -> None:
     """Write one HTML file that shows a result; it opens without a network.
 
@@ -50,7 +67,9 @@ def report(
     with terminal.working("reading the result"):
         if run is None:
             assert lr_hsi and hr_msi and estimate
-            data = _from_files((lr_hsi, hr_msi), estimate, reference, (psf, srf))
+            reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+            pair = PairFiles(lr_hsi, hr_msi, reading)
+            data = _from_files(pair, estimate, reference, (psf, srf))
         else:
             terminal.load_keras()
             from hsr_tf.report.run_folder import run_report
@@ -63,14 +82,19 @@ def report(
     typer.echo(f"wrote {output}  {output.stat().st_size / 1e6:.1f} MB")
 
 
-def _from_files(pair: tuple[Path, Path], estimates: list[Path], reference: Path | None, words: Words) -> Any:
+def _from_files(pair: PairFiles, estimates: list[Path], reference: Path | None, words: Words) -> Any:
     """What a report shows of files; an estimate is called by the method that made it, or by its file."""
     from hsr_tf import io
-    from hsr_tf.scene import Observation
+    from hsr_tf.alignment import require_fused_from
 
-    observation = Observation.from_pair(io.load(pair[0]), io.load(pair[1]))
+    aligned = pair.aligned()
+    observation = aligned.observation
     cubes = {path: io.load(path) for path in estimates}
     truth = None if reference is None else io.load(reference)
+    for path, cube in cubes.items():
+        require_fused_from(observation, cube, name=f"estimate {path}")
+    if truth is not None:
+        require_fused_from(observation, truth, name="reference")
     terminal.load_keras()
     from hsr_tf.report.scene_report import scene_report, shown_cameras
 
@@ -87,7 +111,7 @@ def _from_files(pair: tuple[Path, Path], estimates: list[Path], reference: Path 
     cameras = shown_cameras(observation, psf=words[0], srf=words[1])
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}
-    return replace(data, configuration=settings, command=("hsr", *sys.argv[1:]))
+    return replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.told)
 
 
 def _require_one_source(run: Path | None, images: Mapping[str, object], reference: Path | None) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.alignment import align
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes
 from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.fusion import fuse, simulate
@@ -100,7 +101,7 @@ def _scene_of(flags: Mapping[str, Any]) -> tuple[Observation, Truth]:
             checks.require(
                 name in flags, name, expected="in the run's flags", received="none", remedy="run it again"
             )
-        return Observation.from_pair(load(flags["lr_hsi"]), load(flags["hr_msi"])), Truth()
+        return align(load(flags["lr_hsi"]), load(flags["hr_msi"])).observation, Truth()
     shift = flags.get("shift")
     plan = SimulationPlan(
         scale=int(flags.get("scale", SimulationPlan.scale)),

@@ -16,7 +16,7 @@ from hsr_tf.metrics import scorecard
 from hsr_tf.physics.cameras import DEFAULT, TOLD, UNKNOWN, CameraChoice, choose_cameras
 from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.html.report_data import ReportData
-from hsr_tf.scene import Observation, Scene, Solution
+from hsr_tf.scene import Observation, Scene, Solution, pixels_with_data
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +50,13 @@ def scene_report(
     name, scale = observation.lr_hsi.name, observation.scale
     made = f"{f'{name}, ' if name else ''}{', '.join(estimates)}, ×{scale}"
     cubes = {method: estimate.cube for method, estimate in estimates.items()}
+    known = pixels_with_data(*estimates.values(), *([] if reference is None else [reference]))
     data = ReportData(
         title=title or made,
         lr_hsi=observation.lr_hsi,
         hr_msi=observation.hr_msi,
         estimates=cubes,
+        estimate_mask=None if known is None else ~known,
         reference=None if reference is None else reference.cube,
         wavelengths_nm=observation.lr_hsi.wavelengths_nm,
         cameras=None if cameras is None else cameras.data,
@@ -62,7 +64,12 @@ def scene_report(
     )
     if reference is None:
         return data
-    scores = {n: scorecard(reference.cube, cube, scale=scale).as_dict() for n, cube in cubes.items()}
+    scores = {
+        method: scorecard(
+            reference.cube, scene.cube, scale=scale, counted=pixels_with_data(reference, scene)
+        ).as_dict()
+        for method, scene in estimates.items()
+    }
     return replace(data, scores=scores)
 
 
@@ -100,13 +107,15 @@ def estimate_report(
 ) -> ReportData:
     """The report of an estimate (name, scene) held against the truth, without the two images."""
     name, scene = estimate
+    counted = pixels_with_data(reference, scene)
     wavelengths = reference.wavelengths_nm if scene.wavelengths_nm is None else scene.wavelengths_nm
     return ReportData(
         title=title or f"{reference.name or 'scene'}, {name}",
         estimates={name: scene.cube},
         reference=reference.cube,
         wavelengths_nm=wavelengths,
-        scores={name: scorecard(reference.cube, scene.cube, scale=scale).as_dict()},
+        estimate_mask=None if counted is None else ~counted,
+        scores={name: scorecard(reference.cube, scene.cube, scale=scale, counted=counted).as_dict()},
     )
 
 

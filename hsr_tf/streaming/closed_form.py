@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -64,4 +67,4 @@ class BicubicTiles:
         scenery.draft.save(ESTIMATE, index, np.asarray(ops.convert_to_numpy(large))[0][inner])
 
 
-CLOSED_FORMS = {"bicubic": BicubicTiles, "spectral_ls": SpectralLSTiles}
+CLOSED_FORMS: dict[str, Callable[[Scenery], Any]] = {"bicubic": BicubicTiles, "spectral_ls": SpectralLSTiles}

@@ -145,7 +145,7 @@ class StreamedMap:
         return np.asarray(self._scenery.draft.read(CLEAN, self._scenery.grid, place)[..., 0])
 
     def lr_hsi(self, shared: SharedMap, place: Place) -> Cube:
-        """X of a place, (h, w, C), as `hsr_tf.nodata.filled` has it."""
+        """X of a place, (h, w, C), as `hsr_tf.closed_forms.filling` has it."""
         scenery = self._scenery
         lr_hsi = scenery.draft.read(COARSE, scenery.grid, place)
         counted = self.counted(shared, place)

@@ -47,7 +47,8 @@ def method_tiles(job: Job, scenery: Scenery) -> MethodTiles:
         assert job.weights is not None
         model = pretrained.load_model(Path(job.weights))
         return BasedNetwork(scenery, model) if is_based(model) else WindowedNetwork(scenery, model)
-    return CLOSED_FORMS[method.name](scenery)
+    tiles: MethodTiles = CLOSED_FORMS[method.name](scenery)
+    return tiles
 
 
 def survey_stage(scenery: Scenery) -> Stage:

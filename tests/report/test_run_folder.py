@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hsr_tf import io
+from hsr_tf.alignment import align
 from hsr_tf.cli import run
 from hsr_tf.fusion import fuse
+from hsr_tf.georeference import Georeference
 from hsr_tf.io.pair import save_pair
 from hsr_tf.known_scene import SimulationPlan, simulated_scene
-from hsr_tf.report.run_folder import read_flags, run_report
+from hsr_tf.report.run_folder import _scene_of, read_flags, run_report
 from hsr_tf.scene import Scene
+from trainers import _scene
 
 PLAN = SimulationPlan(scale=2, crop=18, psf="box", shift=(1.0, 0.0))
 
@@ -109,3 +113,17 @@ def test_flags_that_are_given_again_become_a_list(tmp_path):
     path = tmp_path / "flags.txt"
     path.write_text("# a note\n--a=1\n--a=2\n--a=3\n--b=x=y\n")
     assert read_flags(path) == {"a": ["1", "2", "3"], "b": "x=y"}
+
+
+def test_the_pair_of_a_run_is_paired_by_its_grids(tmp_path, monkeypatch):
+    rng = np.random.default_rng(5)
+    coarse = Scene(rng.random((6, 5, 8)), georeference=Georeference((4.0, 0, 0, 0, -4.0, 24.0)))
+    sharp = Scene(rng.random((15, 12, 3)), georeference=Georeference((2.0, 0, -2.0, 0, -2.0, 28.0)))
+    paths = [io.save(scene, tmp_path / name) for scene, name in ((coarse, "x.h5"), (sharp, "y.h5"))]
+    expected = align(*(io.load(path) for path in paths)).observation
+    assert expected.hr_msi.shape[:2] == (12, 10)
+    flags = {"lr_hsi": str(paths[0]), "hr_msi": str(paths[1])}
+    monkeypatch.setattr(_scene, "FLAGS", SimpleNamespace(reference=None, **flags))
+    for observation in (_scene.read_scene()[0], _scene_of(flags)[0]):
+        np.testing.assert_array_equal(observation.hr_msi.cube, expected.hr_msi.cube)
+        np.testing.assert_array_equal(observation.lr_hsi.cube, expected.lr_hsi.cube)

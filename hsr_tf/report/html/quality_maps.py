@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
+from hsr_tf.nodata import Holes
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -62,28 +63,34 @@ def quality(data: ReportData) -> Quality:
     """Error and angle maps where the reference is known, else residuals as far as the cameras are."""
     if data.reference is None:
         return Quality(tuple(_residuals(data)), {})
-    truth, peak = data.reference, data.data_range
-    results = [Result.of(n, cube, reference=truth, data_range=peak) for n, cube in data.estimates.items()]
+    truth, peak, hole = data.reference, data.data_range, data.nodata_mask
+    cubes = data.estimates
+    if hole is not None:  # no error there, and none in the means over the other pixels
+        cubes = {name: np.where(hole[..., None], truth, cube) for name, cube in cubes.items()}
+    more = 0.0 if hole is None or hole.all() else -10.0 * np.log10(hole.size / (~hole).sum())
+    results = [Result.of(n, cube, reference=truth, data_range=peak) for n, cube in cubes.items()]
     maps = [
-        QualityMap(result.name, kind, values)
+        QualityMap(result.name, kind, values if hole is None else np.where(hole, np.nan, values))
         for result in results
         for kind, values in ((ERROR, result.error), (ANGLE, result.angle))
     ]
-    return Quality(tuple(maps), {result.name: np.asarray(result.psnr) for result in results})
+    return Quality(tuple(maps), {result.name: np.asarray(result.psnr) + more for result in results})
 
 
 def _residuals(data: ReportData) -> Iterator[QualityMap]:
+    """What every estimate leaves of X and Y; NaN at pixels without data and where the blur mixes them in."""
     cameras, times = data.cameras, 255.0 / data.data_range
+    hole = data.nodata_mask
     for name, estimate in data.estimates.items():
         if cameras is not None and cameras.psf is not None and data.lr_hsi is not None and data.scale:
             kernel = shifted_psf(Psf(np.asarray(cameras.psf)), cameras.shift_pixels or (0.0, 0.0))
-            seen = SpatialDegradation(kernel, data.scale).forward(ops.convert_to_tensor(estimate[None]))
+            spatial = SpatialDegradation(kernel, data.scale)
+            seen = spatial.forward(ops.convert_to_tensor(estimate[None]))
             gap = np.abs(data.lr_hsi.cube - np.asarray(ops.convert_to_numpy(seen))[0]).mean(-1)
-            yield QualityMap(name, LR_RESIDUAL, _with_gaps(gap * times, data.lr_hsi.nodata_mask))
+            clean = Holes(data.lr_hsi.nodata_mask, hole).clean(spatial, data.lr_hsi.shape[:2])
+            yield QualityMap(name, LR_RESIDUAL, np.where(clean, gap * times, np.nan))
         if cameras is not None and cameras.srf is not None and data.hr_msi is not None:
             gap = np.abs(data.hr_msi.cube - estimate @ np.asarray(cameras.srf, np.float32)).mean(-1)
-            yield QualityMap(name, HR_RESIDUAL, _with_gaps(gap * times, data.hr_msi.nodata_mask))
-
-
-def _with_gaps(values: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    return values if mask is None else np.where(mask, np.nan, values)
+            yield QualityMap(
+                name, HR_RESIDUAL, gap * times if hole is None else np.where(hole, np.nan, gap * times)
+            )

@@ -51,6 +51,7 @@ class ReportData:
         lr_hsi: the coarse cube (h, w, C).
         hr_msi: the sharp image (H, W, c).
         estimates: up to five cubes (H, W, C) by method, not clipped; none for a report without a scene.
+        estimate_mask: (H, W), True where an estimate holds no data; None for nowhere.
         reference: the true cube (H, W, C).
         wavelengths_nm: centres of the C bands.
         cameras: kernel and response that were estimated or are known; those that explain the two images.
@@ -72,6 +73,7 @@ class ReportData:
     lr_hsi: Scene | None = None
     hr_msi: Scene | None = None
     estimates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    estimate_mask: np.ndarray | None = None
     reference: np.ndarray | None = None
     wavelengths_nm: np.ndarray | None = None
     cameras: CamerasData | None = None
@@ -112,6 +114,17 @@ class ReportData:
     def scale(self) -> int | None:
         """s, sharp pixels a coarse pixel along one side; None where there is no coarse cube."""
         return None if self.lr_hsi is None else self.size[0] // self.lr_hsi.shape[0]
+
+    @property
+    def nodata_mask(self) -> np.ndarray | None:
+        """(H, W), True where an image or an estimate holds no data; None for nowhere."""
+        masks = [] if self.estimate_mask is None else [self.estimate_mask]
+        if self.hr_msi is not None and self.hr_msi.nodata_mask is not None:
+            masks.append(self.hr_msi.nodata_mask)
+        if self.lr_hsi is not None and self.lr_hsi.nodata_mask is not None and self.scale:
+            masks.append(self.lr_hsi.nodata_mask.repeat(self.scale, 0).repeat(self.scale, 1))
+        joined = np.any(masks, axis=0) if masks else np.zeros(1, bool)
+        return joined if joined.any() else None
 
     def _require_cubes(self) -> None:
         first = next(iter(self.estimates.values()))
