@@ -22,7 +22,6 @@ from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.cameras import sampled
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import Scenery
-from hsr_tf.streaming.least_squares import blurred_cells
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def sampled_residuals(scenery: Scenery, output: Path, *, srf_known: bool, max_gi
 
 def _counted(scenery: Scenery, place: Place) -> NDArray[np.bool_]:
     """(h, w), the coarse pixels of a place that see nothing but data of it."""
-    grid, margin = scenery.grid, blurred_cells(scenery.found.cameras)
+    grid, margin = scenery.grid, scenery.found.cameras.spatial.reach_cells
     size = tuple(part.stop - part.start for part in (place.rows, place.cols))
     missing = scenery.missing(place)
     seen = Holes(missing.coarse, scenery.holes(place)).clean(
