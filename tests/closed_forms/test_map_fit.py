@@ -1,0 +1,200 @@
+"""The spectral map of a scene: noise, complexity and outliers are decided by the scene itself.
+
+Pairs are simulated by SciPy, with borders, noise and responses of their own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from hsr_tf.band_groups import fit_scene, spectral_ls_by_bands
+from hsr_tf.bases import SpectralLS
+from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, fit_map
+from hsr_tf.closed_forms.noise_level import channel_noise, feature_noise
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse
+
+SCALE, NUM_BANDS = 4, 24
+
+
+@dataclass(frozen=True, eq=False)
+class Simulated:
+    """A scene, its two images, and the cameras."""
+
+    truth: np.ndarray
+    lr_hsi: np.ndarray
+    hr_msi: np.ndarray
+    model: ObservationModel
+
+    def psnr(self, estimate: np.ndarray, part: tuple[slice, slice] = (slice(None), slice(None))) -> float:
+        """Of the cube in dB, for a peak of 1."""
+        return float(-10 * np.log10(np.mean(np.square(estimate[part] - self.truth[part]))))
+
+
+def simulated(
+    num_channels: int,
+    *,
+    snr_db: tuple[float | None, float | None] = (None, None),
+    border: str = "reflect",
+    curved: bool = False,
+    num_spectra: int = 5,
+    side: int = 96,
+) -> Simulated:
+    """Mixtures of smooth spectra under shading; Gaussian channels that overlap; a Gaussian PSF."""
+    rng = np.random.default_rng(num_channels)
+    place = np.linspace(0, 1, NUM_BANDS)
+    centres = np.linspace(0.1, 0.9, num_spectra)
+    spectra = np.exp(-np.square((place - centres[:, None]) / 0.25)) * rng.uniform(0.5, 1, (num_spectra, 1))
+    fields = ndimage.gaussian_filter(rng.standard_normal((side, side + 16, num_spectra)), (2, 2, 0))
+    abundances = np.exp(6 * fields / fields.std())
+    abundances /= abundances.sum(-1, keepdims=True)
+    shading = 0.6 + 0.4 * np.sin(np.arange(side) / 9)[:, None, None]
+    truth = abundances @ spectra * shading * 0.8
+    if curved:
+        truth = truth + 0.6 * truth[..., ::-1] * truth
+    wide = np.exp(-np.square((place[:, None] - np.linspace(0.1, 0.9, num_channels)) / 0.2))
+    response = wide / wide.sum(0)
+    kernel = np.exp(-np.square(np.arange(2 * SCALE) - SCALE + 0.5) / (2 * (SCALE / 2.355) ** 2))
+    psf = np.outer(kernel, kernel) / kernel.sum() ** 2
+    blurred = ndimage.correlate(truth, psf[..., None], mode=border, origin=(-1, -1, 0))
+    start = SCALE // 2 - 1  # the even kernel's centre lies half a pixel after this one
+    lr_hsi, hr_msi = blurred[start::SCALE, start::SCALE], truth @ response
+    images = []
+    for image, snr in ((lr_hsi, snr_db[0]), (hr_msi, snr_db[1])):
+        sigma = 0.0 if snr is None else np.sqrt(np.square(image).mean((0, 1))) * 10 ** (-snr / 20)
+        images.append((image + sigma * rng.standard_normal(image.shape)).astype("f4"))
+    model = ObservationModel(SpatialDegradation(Psf(psf), SCALE), SpectralResponse(response))
+    return Simulated(truth.astype("f4"), images[0], images[1], model)
+
+
+def test_the_simulation_of_scipy_is_that_of_the_operators() -> None:
+    pair = simulated(3)
+    np.testing.assert_allclose(
+        np.asarray(pair.model.spatial.forward(pair.truth[None]))[0], pair.lr_hsi, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(("num_channels", "gain_db"), [(4, 0.3), (8, 4)])
+def test_nearly_collinear_channels_do_not_amplify_noise(num_channels: int, gain_db: float) -> None:
+    pair = simulated(num_channels, snr_db=(30, 40))
+    found = spectral_ls_by_bands(pair.model, pair.lr_hsi, pair.hr_msi)
+    plain = np.asarray(SpectralLS(pair.model)(pair.lr_hsi[None], pair.hr_msi[None]))[0]
+    assert pair.psnr(found.estimate) > pair.psnr(plain) + gain_db
+    assert pair.psnr(found.estimate) > 43
+
+
+def test_more_channels_do_not_make_it_worse() -> None:
+    few, many = (simulated(number, snr_db=(30, 40)) for number in (4, 8))
+    estimates = [spectral_ls_by_bands(p.model, p.lr_hsi, p.hr_msi).estimate for p in (few, many)]
+    assert many.psnr(estimates[1]) > few.psnr(estimates[0]) - 0.5
+
+
+def test_the_map_is_as_complex_as_the_scene() -> None:
+    snr_db = (35, 45)
+    linear, curved = simulated(4, snr_db=snr_db, num_spectra=3), simulated(3, snr_db=snr_db, curved=True)
+    penalties = [fit_scene(p.model, p.lr_hsi, p.hr_msi).penalty for p in (linear, curved)]
+    assert penalties[0] >= 1 > penalties[1]
+
+
+def test_a_wrong_border_spoils_the_border_alone() -> None:
+    right, wrong = simulated(4, snr_db=(35, 40)), simulated(4, snr_db=(35, 40), border="constant")
+    estimates = [spectral_ls_by_bands(p.model, p.lr_hsi, p.hr_msi) for p in (right, wrong)]
+    inner = slice(8, -8), slice(8, -8)
+    assert wrong.psnr(estimates[1].estimate, inner) > right.psnr(estimates[0].estimate, inner) - 0.3
+    assert wrong.psnr(estimates[1].estimate) > right.psnr(estimates[0].estimate) - 1.5
+    assert not estimates[1].fit.usable[0].all()
+    assert estimates[1].fit.usable[3:-3, 3:-3].all()
+    assert estimates[0].fit.usable.all()
+
+
+def test_changed_ground_keeps_to_the_coarse_cube_and_harms_nothing_else() -> None:
+    pair = simulated(3)
+    changed = pair.hr_msi.copy()
+    changed[20:44, 40:64] = changed[60:84, 4:28]
+    found = spectral_ls_by_bands(pair.model, pair.lr_hsi, changed)
+    whole = spectral_ls_by_bands(pair.model, pair.lr_hsi, pair.hr_msi)
+    assert found.fit.weights[6:10, 11:15].max() < 0.5
+    below = slice(60, None), slice(None)
+    assert pair.psnr(found.estimate, below) > pair.psnr(whole.estimate, below) - 1
+    coarse = np.asarray(pair.model.spatial.forward(found.estimate[None]))[0]
+    gap = np.abs(coarse - pair.lr_hsi)[6:10, 11:15].mean()
+    raw = np.asarray(pair.model.spatial.forward(changed[None]))[0] - pair.lr_hsi @ pair.model.spectral.matrix
+    assert gap < 0.3 * np.abs(raw)[6:10, 11:15].mean()
+
+
+def test_without_noise_the_images_are_believed_and_every_pixel_counts() -> None:
+    fit = fit_scene(*(lambda p: (p.model, p.lr_hsi, p.hr_msi))(simulated(3)))
+    assert fit.trust > 0.99
+    assert fit.weights.min() == 1
+    assert fit.usable.min() == 1
+
+
+def test_rows_at_a_time_give_the_map_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = simulated(3, snr_db=(30, 40))
+    whole = fit_scene(pair.model, pair.lr_hsi, pair.hr_msi)
+    monkeypatch.setattr("hsr_tf.closed_forms.map_fit.FLOATS_AT_ONCE", 3 * 28 * 34)
+    parts = fit_scene(pair.model, pair.lr_hsi, pair.hr_msi)
+    assert parts.penalty == whole.penalty
+    np.testing.assert_allclose(parts.spectral_map, whole.spectral_map, atol=1e-4)
+    assert parts.trust == pytest.approx(whole.trust, abs=1e-6)
+
+
+def test_pixels_that_do_not_count_do_not_matter() -> None:
+    pair = simulated(3)
+    counted = np.ones(pair.lr_hsi.shape[:2], bool)
+    counted[3:6, 8:11] = False
+    broken = np.where(counted[..., None], pair.lr_hsi, 7.0).astype("f4")
+    clean, holed = (
+        fit_scene(pair.model, lr_hsi, pair.hr_msi, counted=counted) for lr_hsi in (pair.lr_hsi, broken)
+    )
+    np.testing.assert_allclose(clean.spectral_map, holed.spectral_map, atol=1e-6)
+    assert clean.trust == holed.trust
+
+
+def test_one_pixel_is_enough() -> None:
+    model = simulated(3).model
+    pixel = np.full((1, 1, NUM_BANDS), 0.5, "f4")
+    found = fit_scene(model, pixel, np.full((SCALE, SCALE, 3), 0.5, "f4"))
+    assert np.isfinite(found.spectral_map).all()
+
+
+@pytest.mark.parametrize("num_channels", [1, 3, 5])
+def test_noise_of_channels_is_found_below_texture(num_channels: int) -> None:
+    rng = np.random.default_rng(num_channels)
+    smooth = ndimage.gaussian_filter(rng.random((160, 140, num_channels)), (6, 6, 0))
+    noisy = (smooth + 0.01 * rng.standard_normal(smooth.shape)).astype("f4")
+    windows = [noisy[:64, :70], noisy[64:128, 20:90], noisy[:2]]
+    np.testing.assert_allclose(channel_noise(windows), 0.01, rtol=0.1)
+
+
+def test_noise_of_products_is_that_of_a_simulation() -> None:
+    rng = np.random.default_rng(0)
+    clean = rng.random((4000, 3)) + np.array([0.2, 0.0, 0.5])
+    sigma = np.array([0.1, 0.05, 0.2])
+    i, j = np.triu_indices(3)
+
+    def features(y: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.ones_like(y[:, :1]), y, y[:, i] * y[:, j]], -1)
+
+    draws = [features(clean + sigma * rng.standard_normal(clean.shape)) for _ in range(200)]
+    mean = np.mean(draws, 0)
+    expected = np.mean([(d - mean).T @ (d - mean) / len(d) for d in draws], 0) * 200 / 199
+    moments = np.mean([d.T @ d / len(d) for d in draws], 0)
+    np.testing.assert_allclose(feature_noise(moments, sigma**2), expected, atol=0.02 * np.abs(expected).max())
+
+
+def test_a_map_is_linear_where_pixels_are_few_and_noisy() -> None:
+    rng = np.random.default_rng(1)
+    pair = simulated(8, snr_db=(15, 40), side=48)
+    features = rng.random((12, 16, 45)).astype("f4")
+    features[..., 0] = 1
+    statistics = SharpStatistics(np.eye(45), np.zeros(8))
+    lr_hsi = rng.random((12, 16, NUM_BANDS)).astype("f4")
+    fit = fit_map(CoarsePair((12, 16), lambda rows: (features[rows], lr_hsi[rows])), statistics, pair.model)
+    assert fit.penalty >= 1
