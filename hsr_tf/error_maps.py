@@ -122,9 +122,12 @@ class UncertainFusion:
         if looks:
             found = looks.spread()
         elif self.form == TURNS:
-            found = turn_spread(observation, method=known, psf=psf, srf=srf, weights=weights)
+            linear = observation.linear(solution.radiometry)
+            found = turn_spread(linear, method=known, psf=psf, srf=srf, weights=weights)
         else:
-            found = kernel_spread(observation, *_cameras_of(solution, psf, srf), controls=controls)
+            # the solution's response has the gains that a network has divided out
+            linear = observation.linear(replace(solution.radiometry, divisor=()))
+            found = kernel_spread(linear, *_cameras_of(solution, psf, srf), controls=controls)
         distance = self.form == KERNELS and looks is None
         sigma = sigma_map(solution.estimate, found, FACTOR[self.form], distance=distance)
         sigma = replace(sigma, metadata={**sigma.metadata, "uncertainty_form": self.form})

@@ -19,6 +19,7 @@ from hsr_tf.nodata import Holes
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
     DEFAULT_SRF,
+    ESTIMATED,
     UNKNOWN,
     CameraChoice,
     PsfLike,
@@ -31,7 +32,7 @@ from hsr_tf.physics.cameras import (
 from hsr_tf.repair import Repaired, repair
 from hsr_tf.residuals import ResidualWarning, residual_findings
 from hsr_tf.scene import Observation, Scene, Solution
-from hsr_tf.solve import ESTIMATE, ESTIMATED
+from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls, Cube
 from hsr_tf.whole_part import whole_part
 
@@ -103,20 +104,23 @@ def fuse(
             (`hsr_tf.options.with_options`).
         psf: blur of the hyperspectral camera, as in `simulate`, or "estimate" to find it from the images; by
             default what `lr_hsi` tells of its own simulation, else "gaussian".
-        srf: response of the colour camera, likewise, else "nikon_d700".
+        srf: response of the colour camera, likewise, else "nikon_d700". With "estimate" a tone curve of Y
+            (sRGB, gamma) and offsets of its channels are found as well and undone before the fusion.
         weights: folder of a trained model, for networks; by default the shipped one for these sizes.
         controls: seed, time limit, callback, checkpoint and progress of solvers; others need none of them.
 
     Returns:
         The estimate, not clipped, on the wavelengths of X, and what it leaves of both images. Its metadata
-        tell `method`, `psf`, `srf`, `seconds`; a network's tell `weights`, those of spectral_ls how far the
+        tell `method`, `psf`, `srf`, `seconds`, with an estimated response `radiometry` (tone curve, gains and
+        offsets of Y); a network's tell `weights`, those of spectral_ls how far the
         images were followed (`trust`, 0 to 1, see `DataConsistency.trust`) and their `disagreement`, those of
         a solver its details. Where an image has no data the estimate is zero and its mask says so.
 
     Warns:
         UserWarning: dead bands, saturated samples or pixels without data (`hsr_tf.repair`); images that do
-            not fit the cameras (`hsr_tf.disagreement`); weights that were trained for other cameras or
-            wavelengths than those of the observation.
+            not fit the cameras (`hsr_tf.disagreement`); a tone curve or offset of Y that stays in it, because
+            the response is not estimated; weights that were trained for other cameras or wavelengths than
+            those of the observation.
         ResidualWarning: an estimate that leaves more of an image than noise explains
             (`hsr_tf.residuals`); the same as `Solution.findings`.
 
@@ -133,21 +137,23 @@ def fuse(
         warnings.warn(finding, stacklevel=2)
     controls = controls or Controls()
     cameras = _cameras(repaired, observation, known, {"psf": psf, "srf": srf}, controls)
-    suspected = _suspected(repaired, known, cameras.choice)
-    if suspected:
-        warnings.warn(suspected, stacklevel=2)
+    plain = _linear(repaired, cameras.choice)
+    for line in (cameras.notice, _suspected(plain, known, cameras.choice)):
+        if line:
+            warnings.warn(line, stacklevel=2)
     if known.kind == "network":
         card = select_weights(known.name, repaired.observation, weights)
         for difference in training_differences(card, observation, cameras.choice):
             warnings.warn(difference, stacklevel=2)
         cameras = replace(cameras, choice=cameras_with(card, cameras.choice))
+        plain = _linear(repaired, cameras.choice)
         estimator = solve.network(card, given=weights is not None, holes=repaired.holes)
     elif known.kind == "solver":
         left = cameras.remaining(controls)
         estimator = solve.solver(known, cameras.choice.model, left, repaired.holes)
     else:
         estimator = solve.closed_form(known, cameras.choice.model, repaired.holes)
-    solution = _run(repaired, known, cameras, estimator)
+    solution = _run(plain, known, cameras, estimator)
     for beyond in solution.findings:
         warnings.warn(beyond.line, ResidualWarning, stacklevel=2)
     return solution
@@ -168,6 +174,11 @@ def _cameras(
     choice = replace(choice, model=repaired.cameras(choice.model))
     images = whole_part(repaired.observation, repaired.trusted)
     return solve.estimate_cameras(images, choice, controls, **wanted)
+
+
+def _linear(repaired: Repaired, choice: CameraChoice) -> Repaired:
+    """The images with Y linear in light: every method gets them so."""
+    return replace(repaired, observation=repaired.observation.linear(choice.radiometry))
 
 
 def _suspected(repaired: Repaired, method: methods.Method, choice: CameraChoice) -> str | None:
@@ -199,7 +210,11 @@ def _run(
         "srf": f"{choice.model.spectral.name} ({choice.srf_origin})",
         "seconds": round(seconds, 3),
     }
-    left = _residuals(choice, repaired, outcome.estimate)
+    radiometry = choice.radiometry if outcome.radiometry.is_identity else outcome.radiometry
+    if outcome.srf is not None:
+        told["radiometry"] = radiometry.line(outcome.srf.sum(0))
+    images = repaired.observation.linear(outcome.radiometry).linear(radiometry.divisor_undone())
+    left = _residuals(choice, replace(repaired, observation=images), outcome.estimate)
     iterates = method.kind == "solver"
     return Solution(
         estimate=repaired.whole_scene(
@@ -213,7 +228,8 @@ def _run(
         iterations=outcome.iterations if iterates else None,
         converged=outcome.converged if iterates else None,
         shift_pixels=outcome.shift,
-        findings=residual_findings(repaired.observation, *left),
+        findings=residual_findings(images, *left),
+        radiometry=radiometry,
     )
 
 

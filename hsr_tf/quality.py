@@ -93,7 +93,8 @@ def assess(
     """
     choice = _cameras(observation, psf, srf, srf_needed=False)
     known = choice.srf_origin != UNKNOWN
-    figures = no_reference(observation, estimate, choice.model, srf_known=known, data_range=data_range)
+    linear = observation.linear(choice.radiometry)
+    figures = no_reference(linear, estimate, choice.model, srf_known=known, data_range=data_range)
     return Assessment(
         figures,
         f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
@@ -129,6 +130,7 @@ def wald(
     _require_size(whole.lr_hsi.shape, scale)
     known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
     choice = _cameras(observation, psf, srf, srf_needed="srf" in known.needs)
+    whole = whole.linear(choice.radiometry)
     rows, columns = (n - n % scale for n in whole.lr_hsi.shape[:2])
     masks = observation.lr_hsi.nodata_mask, observation.hr_msi.nodata_mask
     reference = _cropped(whole.lr_hsi, masks[0], (rows, columns))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import require, require_finite
 from hsr_tf.findings import Finding
 from hsr_tf.georeference import Georeference
+from hsr_tf.radiometry import AS_RECORDED, Radiometry
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +124,12 @@ class Observation:
             return self.hr_msi.georeference
         return self.lr_hsi.georeference.coarser(1 / self.scale)
 
+    def linear(self, radiometry: Radiometry) -> Observation:
+        """The observation with Y linear in light, without the offsets of its channels."""
+        if radiometry.is_identity:
+            return self
+        return replace(self, hr_msi=replace(self.hr_msi, cube=radiometry.linear(self.hr_msi.cube)))
+
     def grid_shift(self) -> tuple[float, float]:
         """(rows, columns) in sharp pixels by which the coarse cube's corner lies off the sharp image's.
 
@@ -170,7 +177,8 @@ class Solution:
         estimate: the sharp cube; its metadata name the method, the weights and the cameras.
         lr_hsi_residual: |X - D Z| / |X|, how far the estimate is from explaining the coarse cube; None where
             D is not known.
-        hr_msi_residual: |Y - Z R| / |Y|, the same for the colour image.
+        hr_msi_residual: |Y - Z R| / |Y|, the same for the colour image; with a radiometry
+            |f(Y) - o - Z R| / |f(Y) - o|.
         seconds: time taken, without reading files or weights.
         psf: (n, p) point-spread function where it was estimated, centred, else None.
         srf: (C, c) response where it was estimated, else None; zero at bands that were dead.
@@ -179,6 +187,7 @@ class Solution:
         shift_pixels: (rows, columns) in sharp pixels by which the colour image lies off the coarse cube,
             where it was estimated, else None.
         findings: warnings about the result, e.g. residuals that noise does not explain.
+        radiometry: tone curve and offsets of Y that were found with the response and undone first.
     """
 
     estimate: Scene
@@ -191,6 +200,7 @@ class Solution:
     converged: bool | None = None
     shift_pixels: tuple[float, float] | None = None
     findings: tuple[Finding, ...] = ()
+    radiometry: Radiometry = AS_RECORDED
 
 
 def pixels_with_data(*scenes: Scene) -> NDArray[np.bool_] | None:

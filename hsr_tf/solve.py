@@ -24,19 +24,20 @@ from hsr_tf.closed_forms.filling import filled_by_base, filled_by_fit
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.nodata import Holes, Mask, pixel_weights
-from hsr_tf.physics.cameras import CameraChoice
+from hsr_tf.physics.cameras import ESTIMATED, CameraChoice
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.radiometry import LINEAR, Radiometry, channel_values
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.in_windows import InWindows
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
 
 Tensor = Any
 Estimator = Callable[[Cube, Cube], Outcome]
-ESTIMATE, ESTIMATED = "estimate", "estimated"
+ESTIMATE = "estimate"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +50,7 @@ class Cameras:
         srf: (C, c), where it was estimated.
         shift: (rows, columns) in sharp pixels, where it was estimated with the PSF.
         seconds: that the estimation took.
+        notice: one line for the user where Y has a tone curve or offsets that are left in it.
     """
 
     choice: CameraChoice
@@ -56,6 +58,7 @@ class Cameras:
     srf: NDArray[np.float64] | None = None
     shift: tuple[float, float] | None = None
     seconds: float = 0.0
+    notice: str | None = None
 
     def remaining(self, controls: Controls) -> Controls:
         """The controls with the time that the estimation has left of theirs, a second at least."""
@@ -76,7 +79,11 @@ class Cameras:
 def estimate_cameras(
     observation: Observation, choice: CameraChoice, controls: Controls, *, psf: bool, srf: bool
 ) -> Cameras:
-    """The choice with the PSF, the response or both replaced by estimates from the two images."""
+    """The choice with the PSF, the response or both replaced by estimates from the two images.
+
+    Tone curve and offsets of Y are looked for in either case. With an estimated response they are part of the
+    choice, to be undone before the fusion; a response that is given is taken to fit the recorded values.
+    """
     if not (psf or srf):
         return Cameras(choice)
     from hsr_tf.solvers.psf_srf import PsfSrfConfig, estimate_psf_srf
@@ -84,31 +91,44 @@ def estimate_cameras(
     start = time.perf_counter()
     images = (observation.lr_hsi.cube, observation.hr_msi.cube)
     quiet = replace(controls, callback=None, checkpoint=None)
-    found = estimate_psf_srf(*images, observation.scale, PsfSrfConfig(), quiet)
+    found = estimate_psf_srf(*images, observation.scale, PsfSrfConfig(radiometry=True), quiet)
     model = ObservationModel(
         found.model.spatial if psf else choice.model.spatial,
         found.model.spectral if srf else choice.model.spectral,
     )
-    origins = (ESTIMATED if psf else choice.psf_origin, ESTIMATED if srf else choice.srf_origin)
+    psf_origin = ESTIMATED if psf else choice.psf_origin
+    srf_origin = ESTIMATED if srf else choice.srf_origin
     return Cameras(
-        CameraChoice(model, *origins),
-        found.psf if psf else None,
-        np.asarray(found.srf) if srf else None,
-        found.shift if psf else None,
-        time.perf_counter() - start,
+        CameraChoice(model, psf_origin, srf_origin, found.radiometry if srf else choice.radiometry),
+        psf=found.psf if psf else None,
+        srf=np.asarray(found.srf) if srf else None,
+        shift=found.shift if psf else None,
+        seconds=time.perf_counter() - start,
+        notice=None if srf else radiometry_notice(found.radiometry),
+    )
+
+
+def radiometry_notice(radiometry: Radiometry) -> str | None:
+    """A line about a radiometry that is left in Y; None where there is nothing to undo."""
+    if radiometry.is_identity:
+        return None
+    words = [] if radiometry.curve == LINEAR else [f"{radiometry.curve} curve"]
+    words += [f"offset {channel_values(radiometry.offset)}"] if any(radiometry.offset) else []
+    return (
+        f"hr_msi is not linear in light ({', '.join(words)}); estimate the response to undo it (srf=estimate)"
     )
 
 
 def explaining_cameras(choice: CameraChoice, outcome: Outcome) -> CameraChoice:
     """The cameras that the outcome is to be held against: its own where the method estimated them."""
     spatial, spectral = choice.model.spatial, choice.model.spectral
-    origins = [choice.psf_origin, choice.srf_origin]
+    psf_origin, srf_origin = choice.psf_origin, choice.srf_origin
     if outcome.psf is not None and choice.psf_origin != ESTIMATED:
         shifted = shifted_psf(outcome.psf, outcome.shift or (0.0, 0.0))
-        spatial, origins[0] = SpatialDegradation(shifted, spatial.scale, border=spatial.border), ESTIMATED
+        spatial, psf_origin = SpatialDegradation(shifted, spatial.scale, border=spatial.border), ESTIMATED
     if outcome.srf is not None and choice.srf_origin != ESTIMATED:
-        spectral, origins[1] = SpectralResponse(outcome.srf, name=ESTIMATED), ESTIMATED
-    return CameraChoice(ObservationModel(spatial, spectral), *origins)
+        spectral, srf_origin = SpectralResponse(outcome.srf, name=ESTIMATED), ESTIMATED
+    return CameraChoice(ObservationModel(spatial, spectral), psf_origin, srf_origin, choice.radiometry)
 
 
 def closed_form(method: methods.Method, model: ObservationModel, holes: Holes | None = None) -> Estimator:

@@ -33,6 +33,7 @@ LAYERS = (
         "hsr_tf.ops",
         "hsr_tf.options",
         "hsr_tf.picture_defects",
+        "hsr_tf.radiometry",
         "hsr_tf.reprojection",
         "hsr_tf.scene",
         "hsr_tf.scene_pair",

@@ -24,6 +24,8 @@ from hsr_tf.pair_check.orientation import (
 from hsr_tf.pair_check.values import snr_db
 from hsr_tf.pair_check.verdict import verdict_on
 from hsr_tf.scene import Observation, Scene
+from tests.pairs_for_tests import KnownPair, known_pair, noisy, srgb
+from tests.solvers.scenes import mixture
 
 CAVE_NM = np.arange(400.0, 701.0, 10.0)
 SCALE = 4
@@ -353,3 +355,47 @@ def test_cameras_that_are_given_are_held_against_the_pair(pair: Observation) -> 
     assert wrong.verdict.line == "the pair can be fused, with 1 warning (cameras)"
     with pytest.raises(ValueError, match="psf"):
         check_pair(*images, psf="gausian", srf="nikon_d700")
+
+
+@pytest.fixture(scope="module")
+def shaded() -> KnownPair:
+    return known_pair()
+
+
+@pytest.mark.parametrize(
+    ("change", "severity", "said"),
+    [
+        (lambda light: light, OK, "linear in light"),
+        (lambda light: 0.55 * light + 0.08, NOTE, "offset 0.080"),
+        (lambda light: srgb(light, 256), WARNING, "tone curve sRGB"),
+    ],
+    ids=["linear", "offset", "sRGB"],
+)
+def test_tone_curves_and_offsets_are_found_with_the_cameras(
+    shaded: KnownPair, change: Callable[[Any], Any], severity: str, said: str
+) -> None:
+    found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(change(shaded.hr_msi)))
+    (finding,) = on(found, "radiometry")
+    assert (finding.severity, said in finding.found) == (severity, True), finding
+    assert ("srf=estimate" in finding.advice) == (severity != OK)
+    (psf,) = on(found, "psf")
+    assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([3.76, 3.76], rel=0.05)
+    assert [finding.severity for finding in on(found, "agreement")] == [OK]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(lambda light: 0.55 * light + 0.08, "offset 0.080"), (srgb, "sRGB curve undone")],
+    ids=["offset", "sRGB"],
+)
+def test_known_cameras_that_need_a_gain_or_a_curve_are_a_warning(
+    change: Callable[[Any], Any], said: str
+) -> None:
+    scene = Scene(mixture(80, 96, 31, num_spectra=8, edge=0.6), CAVE_NM)
+    made = hsr_tf.simulate(scene, scale=SCALE, snr_db=(45.0, 45.0))
+    assert on(check_pair(made.lr_hsi, made.hr_msi), "radiometry") == []
+    changed = replace(made.hr_msi, cube=change(made.hr_msi.cube))
+    (finding,) = on(check_pair(made.lr_hsi, changed), "radiometry")
+    assert finding.severity == WARNING
+    assert said in finding.found
+    assert "srf=estimate" in finding.advice

@@ -128,6 +128,8 @@ def _as_json(found: Any, command: str) -> dict[str, Any]:
             "psf": cameras.psf.kernel.tolist(),
             "shift_pixels": list(cameras.shift),
             "srf": cameras.srf.tolist(),
+            "gain": cameras.srf.sum(0).tolist(),
+            "radiometry": cameras.radiometry.as_dict(),
             "differ": cameras.explained.tolist(),
         }
     return data

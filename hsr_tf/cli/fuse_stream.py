@@ -230,6 +230,7 @@ def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
         ("weights", str(told.get("weights", ""))),
         ("psf", told["psf"]),
         ("srf", told["srf"]),
+        ("radiometry", told.get("radiometry", "")),
         ("trust", trust),
         ("residuals", f"{residual_words(left.lr_hsi, left.hr_msi)}, in the middle of the scene"),
         ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),

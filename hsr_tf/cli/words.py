@@ -24,7 +24,8 @@ Srf = Annotated[
     typer.Option(
         "--srf",
         help="Response of the colour camera: nikon_d700, a sensor or camera that hsr sensors lists, or a CSV "
-        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too.",
+        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, "
+        "which also undoes an sRGB or gamma curve and offsets of hr_msi.",
     ),
 ]
 LrKey = Annotated[

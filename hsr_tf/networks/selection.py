@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.networks.fusion_model import cameras_from_dict
 from hsr_tf.networks.pretrained import FUSION, ModelCard, find_shipped, read_card, shipped_models
-from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice
+from hsr_tf.physics.cameras import ESTIMATED, GIVEN, TOLD, CameraChoice
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.radiometry import Radiometry
 from hsr_tf.scene import Observation
 
 AS_TRAINED = "as trained"
 TOLERANCE = 1e-3
+UNIT_GAIN = 0.1
 
 
 def select_weights(
@@ -101,7 +104,11 @@ def training_differences(card: ModelCard, observation: Observation, choice: Came
 
 
 def cameras_with(card: ModelCard, choice: CameraChoice) -> CameraChoice:
-    """The same choice, with the cameras that the weights were trained for where nothing better is known."""
+    """The same choice, with the cameras that the weights were trained for where nothing better is known.
+
+    Where the response was estimated and found to have other gains than the trained one, by more than a tenth
+    or beside a tone curve or offset, the radiometry divides Y by their ratio, as the weights cannot.
+    """
     trained = _trained_cameras(card)
     if trained is None:
         return choice
@@ -110,11 +117,23 @@ def cameras_with(card: ModelCard, choice: CameraChoice) -> CameraChoice:
         choice.model.spatial if keep_psf else trained.spatial,
         choice.model.spectral if keep_srf else trained.spectral,
     )
+    radiometry = choice.radiometry if keep_srf else _in_trained_units(choice, trained)
     return CameraChoice(
         model,
         choice.psf_origin if keep_psf else AS_TRAINED,
         choice.srf_origin if keep_srf else AS_TRAINED,
+        radiometry,
     )
+
+
+def _in_trained_units(choice: CameraChoice, trained: ObservationModel) -> Radiometry:
+    """The radiometry of a choice that brings Y to the gains of the trained response as well."""
+    if choice.srf_origin != ESTIMATED:
+        return choice.radiometry
+    ratio = choice.model.spectral.matrix.sum(0) / trained.spectral.matrix.sum(0)
+    if choice.radiometry.is_identity and np.abs(ratio - 1).max() <= UNIT_GAIN:
+        return choice.radiometry
+    return replace(choice.radiometry, divisor=tuple(np.maximum(ratio, TOLERANCE).tolist()))
 
 
 def _trained_cameras(card: ModelCard) -> ObservationModel | None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.disagreement import suspicion
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
+from hsr_tf.pair_check.radiometry import known_radiometry, radiometry_finding
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
 from hsr_tf.physics.psf_shift import centroid
@@ -17,7 +18,7 @@ from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.repair import Repaired
 from hsr_tf.scene import Observation
-from hsr_tf.solvers.psf_srf import CameraEstimate, estimate_psf_srf
+from hsr_tf.solvers.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
 from hsr_tf.whole_part import Rectangle, part_of, whole_part
 from hsr_tf.wording import percent, signed
 
@@ -59,12 +60,13 @@ def camera_facts(
     """
     known = known_cameras(observation, given)
     if known is not None:
-        return CameraFacts(known, None, (_known_finding(repaired, known),))
+        return CameraFacts(known, None, tuple(_known_findings(repaired, known)))
     if not estimate:
         return CameraFacts(None, None, ())
     part = middle(whole_part(repaired.observation, repaired.trusted))
     try:
-        found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale)
+        options = PsfSrfConfig(radiometry=True)
+        found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale, options)
     except ValueError as error:
         advice = "give both cameras (psf and srf)"
         finding = Finding(ERROR, "cameras", f"cannot be estimated: {error}", advice)
@@ -89,18 +91,22 @@ def known_cameras(observation: Observation, given: Mapping[str, str | None]) -> 
     return choice if set(origins) <= {TOLD, GIVEN} and not wanted else None
 
 
-def _known_finding(repaired: Repaired, known: CameraChoice) -> Finding:
+def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
     model = repaired.cameras(known.model)
     images = repaired.observation
+    radiometry = known_radiometry(model, images, repaired.trusted)
+    more = [] if radiometry is None else [radiometry]
     suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
     names = (
         f"PSF {model.spatial.psf.name} ({known.psf_origin}), response {model.spectral.name} "
         f"({known.srf_origin})"
     )
     if suspected is None:
-        return Finding(OK, "cameras", f"both are known and fit: {names}")
+        said = "both are known and fit" if radiometry is None else "both are known, but for the radiometry"
+        return [Finding(OK, "cameras", f"{said}: {names}"), *more]
     flags = (("psf", ESTIMATE), ("srf", ESTIMATE))
-    return Finding(WARNING, "cameras", f"{names}: {suspected.line}", "estimate both cameras", flags)
+    said = f"{names}: {suspected.line}"
+    return [Finding(WARNING, "cameras", said, "estimate both cameras", flags), *more]
 
 
 def middle(observation: Observation) -> Observation:
@@ -113,11 +119,12 @@ def middle(observation: Observation) -> Observation:
 
 
 def estimate_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
-    """PSF, shift, response and what they leave, a finding each."""
+    """PSF, shift, response, radiometry and what they leave, a finding each."""
     return [
         _psf_finding(found.psf, observation.scale),
         _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
+        radiometry_finding(found.radiometry, found.srf.sum(0)),
         _explained_finding(found.explained),
     ]
 
@@ -164,7 +171,7 @@ def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Fin
     names = observation.hr_msi.band_names or tuple(str(i + 1) for i in range(srf.shape[1]))
     said = listed((f"{name}: {_span(column, place)}" for name, column in zip(names, srf.T, strict=True)), 12)
     gains = srf.sum(0)
-    factors = f"{gains.min():.3g}" if len(gains) == 1 else f"{gains.min():.3g} to {gains.max():.3g}"
+    factors = " to ".join(dict.fromkeys(f"{gain:.3g}" for gain in (gains.min(), gains.max())))
     if np.abs(gains - 1).max() > UNIT_GAIN:
         told = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
         advice = "estimate the response (srf=estimate), which takes the factor up"

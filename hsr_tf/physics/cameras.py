@@ -23,6 +23,7 @@ from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.psf_spec import parse_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse, load_srf
+from hsr_tf.radiometry import AS_RECORDED, Radiometry
 from hsr_tf.scene import Observation, Scene
 
 PsfLike = str | os.PathLike[str] | Psf
@@ -33,6 +34,7 @@ DEFAULT_PSF, DEFAULT_SRF = "gaussian", "nikon_d700"
 MAX_KERNEL_SIZE = 4096
 SMALLEST_SHIFT = 0.01
 GIVEN, TOLD, DEFAULT, UNKNOWN = "given", "told by the file", "default", "unknown"
+ESTIMATED = "estimated"
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class CameraChoice:
 
     Attributes:
         model: the two cameras.
-        psf_origin: "given", "told by the file" or "default".
+        psf_origin: "given", "told by the file", "default" or "estimated".
         srf_origin: the same, or "unknown" where nothing fits and none is needed: a flat response then.
+        radiometry: what has to be undone in Y first, found with an estimated response.
     """
 
     model: ObservationModel
     psf_origin: str
     srf_origin: str
+    radiometry: Radiometry = AS_RECORDED
 
 
 def make_cameras(

@@ -95,8 +95,9 @@ def solution_report(
     }
     told = solution.estimate.metadata
     method = str(told["method"])
+    linear = observation.linear(replace(solution.radiometry, divisor=()))
     data = scene_report(
-        observation, {method: solution.estimate}, cameras=shown_cameras(observation, solution, **given)
+        linear, {method: solution.estimate}, cameras=shown_cameras(observation, solution, **given)
     )
     scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
     return replace(data, scores=scores, configuration=dict(told), command=command, findings=solution.findings)

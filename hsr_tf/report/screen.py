@@ -63,6 +63,7 @@ def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str
         ("weights", _weights(told)),
         ("psf", told["psf"]),
         ("srf", told["srf"]),
+        ("radiometry", told.get("radiometry", "")),
         ("trust", _trust(told)),
         ("iterations", _iterations(solution)),
         ("shift", _shift(solution)),

@@ -29,10 +29,11 @@ from hsr_tf.physics.psf import Psf, default_support
 from hsr_tf.physics.psf_shift import image_shift, recentred_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.radiometry import AS_RECORDED, Radiometry
 from hsr_tf.solvers.assembly import Assembly
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig, PriorScene, tile_of
 from hsr_tf.solvers.gradient_fit import FitPlan, FitTask, GradientFit
-from hsr_tf.solvers.psf_srf import check_sizes, estimate_psf_srf, relative_gaps
+from hsr_tf.solvers.psf_srf import PsfSrfConfig, check_sizes, estimate_psf_srf, relative_gaps
 from hsr_tf.solvers.ridge import held_out_blocks
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
 
@@ -90,13 +91,15 @@ class BlindDeepPrior(Solver):
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
         """The sharp cube of X (h, w, C) and Y (s h, s w, c), where Y is; an iteration is one step.
 
-        The details tell how far each channel, and each image by itself, is explained.
+        Tone curve and offsets of Y are undone first where the cameras start from an estimate. The details
+        tell how far each channel, and each image by itself, is explained.
         """
         check_sizes(lr_hsi, hr_msi, self.scale)
         began = time.perf_counter()
         start = self._start(lr_hsi, hr_msi, controls)
         spent = time.perf_counter() - began
         left = _less(controls, spent)
+        hr_msi = start.radiometry.linear(hr_msi)
         scene = BlindScene(start, self.config, (lr_hsi, hr_msi), left)
         plan = FitPlan(
             num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
@@ -112,6 +115,7 @@ class BlindDeepPrior(Solver):
             psf=_centred(model.spatial.psf, start),
             srf=model.spectral.matrix,
             shift=image_shift(model.spatial.psf),
+            radiometry=start.radiometry,
             details={
                 "camera_start": start.name,
                 "best_step": fit.best_step,
@@ -124,8 +128,9 @@ class BlindDeepPrior(Solver):
         if self.config.start == "flat":
             return flat_cameras(lr_hsi, hr_msi, self.scale)
         limit = None if controls.max_seconds is None else controls.max_seconds / 3
-        found = estimate_psf_srf(lr_hsi, hr_msi, self.scale, controls=Controls(max_seconds=limit))
-        return CameraStart(found.shape, found.model, found.psf)
+        options, controls = PsfSrfConfig(radiometry=True), Controls(max_seconds=limit)
+        found = estimate_psf_srf(lr_hsi, hr_msi, self.scale, options, controls)
+        return CameraStart(found.shape, found.model, found.psf, found.radiometry)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +141,13 @@ class CameraStart:
         name: where they are from.
         model: the cameras, a shift within the PSF.
         centred: the PSF without it.
+        radiometry: what has to be undone in Y first.
     """
 
     name: str
     model: ObservationModel
     centred: Psf
+    radiometry: Radiometry = AS_RECORDED
 
 
 def flat_cameras(lr_hsi: Cube, hr_msi: Cube, scale: int) -> CameraStart:

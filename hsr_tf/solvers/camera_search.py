@@ -14,13 +14,14 @@ from scipy.optimize import least_squares
 from hsr_tf.physics.psf import Psf, default_support
 from hsr_tf.physics.psf_shift import centroid, on_support, shifted_psf
 from hsr_tf.solvers.coarse_pixels import CoarsePixels, coarse_pixels
+from hsr_tf.solvers.components import num_components, on_components
 from hsr_tf.solvers.psf_refine import SMALLEST_GAIN, KernelRefinement, held_out_error
 from hsr_tf.solvers.psf_shapes import STEP_SIZES, DetectorShape, GaussianShape, PsfShape
 from hsr_tf.solvers.response_fit import ResponseFit, bell_widths
 from hsr_tf.solvers.solver import Cube
 
 Array = NDArray[np.float64]
-KEPT_MASS = 0.9999
+KEPT_MASS, SMALLEST_SUM = 0.9999, 0.5
 ROUNDING = 1e-6
 START_WEIGHT = 1e-6
 NUM_ALTERNATIONS = 4
@@ -36,12 +37,15 @@ class PsfSrfConfig:
         max_support: largest support of the PSF in cells of s pixels.
         max_refinements: rounds of free refinement after the parametric shapes; 0 keeps the best shape.
         offset: whether each channel may have a constant offset (dark current, haze) that R does not explain.
+        radiometry: find out whether Y has a tone curve or offsets, and undo them; `offset` is of no effect
+            then (see `radiometry_search`).
     """
 
     max_shift: float | None = None
     max_support: float = 6.0
     max_refinements: int = 3
     offset: bool = False
+    radiometry: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +71,12 @@ class CameraFit:
     refined: bool
 
 
+def search_shapes(scale: int) -> tuple[PsfShape, ...]:
+    """The shapes that a search tries, in order."""
+    windowed = GaussianShape(window=float(default_support(scale)), name="windowed Gaussian")
+    return windowed, DetectorShape(), GaussianShape()
+
+
 class CameraSearch:
     """The state of one search.
 
@@ -80,13 +90,11 @@ class CameraSearch:
     best: CameraFit
 
     def __init__(self, lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> None:
+        self._rank = num_components(lr_hsi)
+        if self._rank is not None:
+            lr_hsi = on_components(lr_hsi, self._rank)
         self._images, self._scale, self._config = (lr_hsi, hr_msi), scale, config
         standard = default_support(scale)
-        self.shapes: tuple[PsfShape, ...] = (
-            GaussianShape(window=float(standard), name="windowed Gaussian"),
-            DetectorShape(),
-            GaussianShape(),
-        )
         self._width, *self._narrower = bell_widths(lr_hsi.shape[2])
         reach = max(2.0, scale / 4) if config.max_shift is None else config.max_shift
         self._observe(max(3 * scale, standard + 2 * int(np.ceil(reach))))
@@ -143,7 +151,7 @@ class CameraSearch:
         taps = num_taps + (num_taps - self._scale) % 2
         centred = self._config.offset
         self._pixels: CoarsePixels = coarse_pixels(*self._images, self._scale, taps, centred=centred)
-        self._response = ResponseFit(self._pixels.spectra, self._width)
+        self._response = ResponseFit(self._pixels.spectra, self._width, self._rank)
 
     def _narrow_channels(self) -> None:
         """Let the response's channels be narrower as long as pixels held out are explained better."""
@@ -153,7 +161,8 @@ class CameraSearch:
         while self._narrower and self.best.misfit >= ROUNDING:
             narrower = self._narrower[0]
             before = self._width, self._response
-            self._width, self._response = narrower, ResponseFit(self._pixels.spectra, narrower)
+            self._width = narrower
+            self._response = ResponseFit(self._pixels.spectra, narrower, self._rank)
             fit = self._fitted(self.best.shape, self.best.parameters)
             narrow_error = self._held_out_error(fit)
             if narrow_error > (1 - SMALLEST_GAIN) * error:
@@ -161,6 +170,10 @@ class CameraSearch:
                 return
             error, self.best = narrow_error, fit
             self._narrower.pop(0)
+
+    def held_out_error(self) -> float:
+        """Error of the best fit on the pixels held out, relative to the deviation of D Y there."""
+        return self._held_out_error(self.best)
 
     def _held_out_error(self, fit: CameraFit) -> float:
         pixels = self._pixels
@@ -203,6 +216,8 @@ class CameraSearch:
     def _residual(self, kernel: Array, weights: Array) -> Array:
         """What no response explains of D_k Y, each channel over its deviation; its squares sum to a mean."""
         colours = self._pixels.colours(kernel)
+        if kernel.sum() < SMALLEST_SUM:  # the shape left its support: no fit, not a perfect one
+            return np.full(colours.size, 1.0)
         left = self._response.unexplained(colours, weights)
         return (left / (colours.std(0) * np.sqrt(colours.size) + 1e-30)).ravel()
 

@@ -10,6 +10,9 @@ hyperspectral camera, X R = D_k Y. Three steps:
    (`psf_refine`).
 3. The response, smooth as far as the residual asks for, and non-negative (`response_fit`).
 
+Before these, on request, the tone curve and offsets of Y (`radiometry_search`). With more bands than a
+quarter of the coarse pixels X is reduced to its leading components (`components`).
+
 After the idea of the blind step of HySure (Simoes et al., IEEE TGRS 53(6), 2015, section V). Departures: that
 alternates two quadratic problems from a strong blur of both images, without non-negativity; here the response
 is eliminated, the blur starts from shapes, the sub-pixel shift is estimated, and no weight is set by hand.
@@ -17,7 +20,7 @@ is eliminated, the blur starts from shapes, the sub-pixel shift is estimated, an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from keras import ops
@@ -29,7 +32,9 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.solvers.camera_search import CameraSearch, PsfSrfConfig
+from hsr_tf.radiometry import Radiometry
+from hsr_tf.solvers.camera_search import CameraSearch, PsfSrfConfig, search_shapes
+from hsr_tf.solvers.radiometry_search import linear_search, plain_search
 from hsr_tf.solvers.solver import Controls, Cube, Iterations
 
 __all__ = ["CameraEstimate", "PsfSrfConfig", "estimate_psf_srf"]
@@ -48,7 +53,8 @@ class CameraEstimate:
         srf: R, (C, c), non-negative, in the units of Y over those of X.
         model: both cameras, to be used as they are: its PSF holds the shift, so that a sharp cube that it
             describes lies where Y does.
-        offset: (c,), added to Z R in Y; zeros unless asked for.
+        offset: (c,), added to Z R in f(Y); zeros unless the options ask for offsets and Y has some.
+        radiometry: f and the offsets, which make a recorded Y fit the cameras.
         explained: (c,), |X R + offset - D Y| / |X R + offset| of each channel over the whole image.
         shape: name of the parametric shape that the PSF started from, "+ free" where it was refined.
         converged: whether the refinement ended by itself.
@@ -60,6 +66,7 @@ class CameraEstimate:
     srf: Array
     model: ObservationModel
     offset: Array
+    radiometry: Radiometry
     explained: Array
     shape: str
     converged: bool
@@ -85,20 +92,25 @@ def estimate_psf_srf(
 
     Raises:
         ValueError: sizes that do not fit each other, values that are not finite, an image of which fewer than
-            16 coarse pixels see the whole support, a colour image without any contrast.
+            16 coarse pixels see the whole support, a colour image without any contrast, images that no PSF
+            and response relate.
     """
     config, controls = config or PsfSrfConfig(), controls or Controls()
     check_sizes(lr_hsi, hr_msi, scale)
-    search = CameraSearch(lr_hsi, hr_msi, scale, config)
-    steps = Iterations("psf_srf", len(search.shapes) + config.max_refinements, controls)
+    shapes = search_shapes(scale)
+    steps = Iterations("psf_srf", len(shapes) + config.max_refinements, controls)
+    found = (linear_search if config.radiometry else plain_search)(lr_hsi, hr_msi, scale, config)
+    search, linear = found.search, found.radiometry.linear(hr_msi)
     for step in steps:
-        if step < len(search.shapes):
-            search.try_shape(search.shapes[step])
-        elif not search.refine():
-            steps.finish()
-        steps.report(search.best.misfit, lambda: _preview(search, lr_hsi, hr_msi, scale))
+        if step >= len(shapes):
+            if not search.refine():
+                steps.finish()
+        elif step > 0:  # the first shape has been tried
+            search.try_shape(shapes[step])
+        steps.report(search.best.misfit, lambda: _preview(search, lr_hsi, linear, scale))
     model = _model(search, scale)
-    explained, offset = _explained(model, lr_hsi, hr_msi, offset=config.offset)
+    explained, offset = _explained(model, lr_hsi, linear, offset=found.has_offset)
+    _require_explained(search.best.response, explained, lr_hsi)
     psf, shift = search.centred()
     return CameraEstimate(
         psf=psf,
@@ -106,10 +118,23 @@ def estimate_psf_srf(
         srf=search.best.response,
         model=model,
         offset=offset,
+        radiometry=replace(found.radiometry, offset=tuple(offset.tolist()) if found.has_offset else ()),
         explained=explained,
         shape=search.name,
         converged=steps.converged or config.max_refinements == 0,
         iterations=steps.done,
+    )
+
+
+def _require_explained(response: Array, explained: Array, lr_hsi: Cube) -> None:
+    """Refuse cameras that explain nothing, as of images of other places or of too few pixels."""
+    height, width, num_bands = lr_hsi.shape
+    checks.require(
+        bool((response.sum(0) > 0).all() and (explained < 1).all()),
+        "lr_hsi",
+        expected="two images of the same ground, from which PSF and response can be estimated",
+        received=f"{height} x {width} pixels of {num_bands} bands that no PSF and response relate to hr_msi",
+        remedy="give both cameras (psf and srf), or use a larger image",
     )
 
 

@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 Array = NDArray[np.float64]
+MOST_KNOTS = 96
 BELLS = (12.0, 24.0, 48.0, 96.0)
 MISFIT = 3.0
 INDEPENDENT = 1000
-SMALLEST_WEIGHT = 1e-15
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 1e-15, 1e-4
 
 
 def bell_widths(num_bands: int) -> list[float]:
@@ -42,24 +43,30 @@ class ResponseFit:
     Args:
         spectra: X, (N, C).
         width: of the channels, in bands.
+        rank: of the spectra where they were reduced to fewer components than bands, so many numbers of R are
+            known; R is piecewise linear between at most 96 bands then. None for all bands.
     """
 
-    def __init__(self, spectra: Array, width: float) -> None:
-        self.spectra = spectra
+    def __init__(self, spectra: Array, width: float, rank: int | None = None) -> None:
+        self.spectra, self._rank = spectra, rank
         self.prior = smoothness_prior(spectra.shape[1], width)
         inverse = np.linalg.inv(self.prior)
         self.basis, self._values, _ = np.linalg.svd(spectra @ inverse, full_matrices=False)
-        self._rotation, self._triangle = np.linalg.qr(spectra)
+        self._hats = None if rank is None else _hats(spectra.shape[1])
+        known = spectra if self._hats is None else spectra @ self._hats
+        self._rotation, self._triangle = np.linalg.qr(known)
+        self._penalty = self.prior if self._hats is None else np.linalg.qr(self.prior @ self._hats)[1]
 
     def solve(self, colours: Array, weights: Array) -> Array:
         """R (C, c) for colours (N, c) and weights (c,) of the prior."""
         rotated = self._rotation.T @ colours
-        nothing = np.zeros(len(self.prior))
+        nothing = np.zeros(len(self._penalty))
         columns = []
         for column, weight in zip(rotated.T, weights, strict=True):
-            system = np.vstack([self._triangle, np.sqrt(weight) * self.prior])
+            system = np.vstack([self._triangle, np.sqrt(weight) * self._penalty])
             columns.append(nnls(system, np.concatenate([column, nothing]), maxiter=100 * len(nothing))[0])
-        return np.stack(columns, axis=1)
+        found = np.stack(columns, axis=1)
+        return found if self._hats is None else self._hats @ found
 
     def fit(self, colours: Array, weights: Array | None = None, *, num_steps: int = 4) -> tuple[Array, Array]:
         """R (C, c) and the weights (c,) that suit its residual; `weights` starts the iteration."""
@@ -69,8 +76,9 @@ class ResponseFit:
         response = self.solve(colours, weights)
         for _ in range(num_steps):
             misfit = np.square(self.spectra @ response - colours).mean(0)
-            size = np.square(self.prior @ response).mean(0)
-            weights = np.maximum(factor * misfit / np.maximum(size, 1e-30), SMALLEST_WEIGHT * largest)
+            size = np.square(self.prior @ response).sum(0) / (self._rank or len(self.prior))
+            wanted = factor * misfit / np.maximum(size, 1e-30)
+            weights = np.clip(wanted, SMALLEST_WEIGHT * largest, LARGEST_WEIGHT * largest)
             response = self.solve(colours, weights)
         return response, weights
 
@@ -83,3 +91,9 @@ class ResponseFit:
         """(N, c) whose squares sum to min over R, of free sign, of |X R - A|^2 + w |P R|^2."""
         kept = np.sqrt(1.0 - self.shares(weights))
         return colours - self.basis @ ((1.0 - kept) * (self.basis.T @ colours))
+
+
+def _hats(num_bands: int) -> Array:
+    """(C, m): linear interpolation between m <= 96 bands at equal distances."""
+    knots = np.linspace(0, num_bands - 1, min(num_bands, MOST_KNOTS))
+    return np.stack([np.interp(np.arange(num_bands), knots, unit) for unit in np.eye(len(knots))], axis=1)

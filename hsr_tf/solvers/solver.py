@@ -21,6 +21,7 @@ from tqdm import tqdm
 from hsr_tf import checks
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
+from hsr_tf.radiometry import AS_RECORDED, Radiometry
 
 Cube = NDArray[np.float32]
 LARGEST_SIDE = 768  # sharp pixels a side that solvers with many images of the scene hold within 4 GB
@@ -87,6 +88,7 @@ class Outcome:
         srf: (C, c) where the solver estimated it.
         shift: (rows, columns) in sharp pixels by which the colour image lies off the coarse cube, where the
             solver estimated it.
+        radiometry: what the solver found and undid in Y.
         details: plain values to be told with the result.
     """
 
@@ -96,6 +98,7 @@ class Outcome:
     psf: Psf | None = None
     srf: NDArray[np.float64] | None = None
     shift: tuple[float, float] | None = None
+    radiometry: Radiometry = AS_RECORDED
     details: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -9,10 +9,10 @@ from hsr_tf import methods, solve
 from hsr_tf.disagreement import suspicion
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.networks.selection import cameras_with, training_differences
-from hsr_tf.physics.cameras import CameraChoice, choose_cameras
+from hsr_tf.physics.cameras import ESTIMATED, CameraChoice, choose_cameras
 from hsr_tf.repair import Repaired
 from hsr_tf.scene import Observation, Scene
-from hsr_tf.solve import ESTIMATE, ESTIMATED
+from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import Scenery
@@ -31,14 +31,14 @@ def chosen_cameras(
     return replace(choice, model=repaired.cameras(choice.model))
 
 
-def with_estimates(scenery: Scenery, choice: CameraChoice, told: dict[str, Any], seed: int) -> CameraChoice:
+def with_estimates(scenery: Scenery, choice: CameraChoice, told: dict[str, Any], seed: int) -> solve.Cameras:
     """The same, those that were to be estimated found from a sample of the scene."""
     wanted = {name: _is_estimate(value) for name, value in told.items()}
     if not any(wanted.values()):
-        return choice
+        return solve.Cameras(choice)
     images, place = sample(scenery), sampled(scenery)
     trusted = scenery.missing(place).full_cells(scenery.grid.scale, place.size)
-    return solve.estimate_cameras(whole_part(images, trusted), choice, Controls(seed), **wanted).choice
+    return solve.estimate_cameras(whole_part(images, trusted), choice, Controls(seed), **wanted)
 
 
 def suspected(scenery: Scenery, choice: CameraChoice, method: methods.Method) -> list[str]:
@@ -46,7 +46,7 @@ def suspected(scenery: Scenery, choice: CameraChoice, method: methods.Method) ->
     found_here = (choice.psf_origin, choice.srf_origin) == (ESTIMATED, ESTIMATED)
     if found_here or not {"psf", "srf"} <= set(method.needs):
         return []
-    images, place = sample(scenery), sampled(scenery)
+    images, place = sample(scenery).linear(choice.radiometry), sampled(scenery)
     clean = scenery.missing(place).clean(choice.model.spatial, place.size)
     found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube, trusted=clean)
     return [] if found is None else [found.line]

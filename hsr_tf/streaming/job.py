@@ -19,6 +19,7 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.radiometry import AS_RECORDED, Radiometry
 from hsr_tf.streaming.draft import Draft
 from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.grid import Place, TileGrid
@@ -95,6 +96,7 @@ class Found:
         after: (bands, C), applied to the estimate, or None.
         cameras: of what the method is given.
         holes: whether X, and Y, have pixels without data.
+        radiometry: what is undone in Y before the method.
     """
 
     bands: tuple[int, ...]
@@ -103,6 +105,7 @@ class Found:
     after: NDArray[np.float32] | None
     cameras: ObservationModel
     holes: tuple[bool, bool]
+    radiometry: Radiometry = AS_RECORDED
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> Found:
@@ -114,7 +117,13 @@ class Found:
         assert cameras is not None
         lr_holes, hr_holes = data["holes"]
         return cls(
-            tuple(data["bands"]), tuple(data["channels"]), before, after, cameras, (lr_holes, hr_holes)
+            tuple(data["bands"]),
+            tuple(data["channels"]),
+            before,
+            after,
+            cameras,
+            (lr_holes, hr_holes),
+            Radiometry.from_dict(data["radiometry"]),
         )
 
     @property
@@ -150,11 +159,11 @@ class Scenery:
         return np.ascontiguousarray(cube)
 
     def sharp(self, place: Place) -> Cube:
-        """Y of a place, (s h, s w, c)."""
+        """Y of a place, (s h, s w, c), linear in light."""
         cube = self.hr_msi.filled(*place.finer(self.grid.scale))
         if len(self.found.channels) < cube.shape[-1]:
             cube = np.ascontiguousarray(cube[..., list(self.found.channels)])
-        return cube
+        return self.found.radiometry.linear(cube)
 
     def missing(self, place: Place) -> Holes:
         """Where X (h, w) and Y (s h, s w) of a place have no data."""

@@ -25,6 +25,7 @@ from hsr_tf.physics.cameras import UNKNOWN, CameraChoice
 from hsr_tf.repair import Repaired
 from hsr_tf.residuals import ResidualWarning
 from hsr_tf.scene import Observation
+from hsr_tf.solve import Cameras
 from hsr_tf.streaming import cameras as choosing
 from hsr_tf.streaming.draft import Draft, draft_folder, opened
 from hsr_tf.streaming.job import FOUND, SHARED, Found, Job, Scenery, Stage, scenery_of
@@ -183,9 +184,13 @@ class _Run:
         choice = choosing.chosen_cameras(repaired, asked, method, told)
         data = _bands(left_out, keep) | {"holes": [extent.num_holes > 0 for extent in seen]}
         lines = [*repaired.findings, *hole_lines(seen)]
-        choice, more = self._cameras(data, choice, (asked, card))
+        data["radiometry"] = choice.radiometry.as_dict()
+        cameras, more = self._cameras(data, choice, (asked, card))
+        choice = cameras.choice
         return {
             **data,
+            "radiometry": choice.radiometry.as_dict(),
+            "radiometry_line": None if cameras.srf is None else choice.radiometry.line(cameras.srf.sum(0)),
             "cameras": cameras_to_dict(choice.model),
             "lines": lines + more,
             "psf": f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
@@ -195,17 +200,19 @@ class _Run:
 
     def _cameras(
         self, data: dict[str, Any], choice: CameraChoice, asked: tuple[Observation, ModelCard | None]
-    ) -> tuple[CameraChoice, list[str]]:
+    ) -> tuple[Cameras, list[str]]:
         """The cameras with what is estimated of them, and lines about those that do not fit."""
         observation, card = asked
-        if card is not None and not self.job.adapt:
-            return choosing.of_network(card, observation, choice)
         method = self.job.chosen()
         told = {"psf": self.request.psf, "srf": self.request.srf}
         known = Found.of({**data, "cameras": cameras_to_dict(choice.model)})
         scenery = self._scenery(known)
-        choice = choosing.with_estimates(scenery, choice, told, self.job.seed)
-        return choice, choosing.suspected(scenery, choice, method)
+        cameras = choosing.with_estimates(scenery, choice, told, self.job.seed)
+        lines = [] if cameras.notice is None else [cameras.notice]
+        if card is not None and not self.job.adapt:
+            choice, more = choosing.of_network(card, observation, cameras.choice)
+            return replace(cameras, choice=choice), lines + more
+        return cameras, lines + choosing.suspected(scenery, cameras.choice, method)
 
     def _header(self, found: Found) -> CubeHeader:
         """What the output tells: the bands of X, the grid of Y, the method and its cameras."""
@@ -217,6 +224,8 @@ class _Run:
         kept = {n: v for n, v in lr_hsi.metadata.items() if not n.startswith(NOT_INHERITED)}
         about = {"method": self.job.chosen().name, "scale_factor": self.job.scale}
         about |= {name: told[name] for name in ("psf", "srf")}
+        if told["radiometry_line"]:
+            about["radiometry"] = told["radiometry_line"]
         if self.job.weights is not None:
             about["weights"] = Path(self.job.weights).name
             about["weights_origin"] = "shipped" if self.request.weights is None else "given"

@@ -144,6 +144,7 @@ class PairTask:
         progress.facts = (
             *(("grids", line) for line in aligned.told),
             ("size", "x".join(map(str, solution.estimate.shape))),
+            *((("radiometry", line),) if (line := solution.estimate.metadata.get("radiometry")) else ()),
             ("left of the coarse cube", _percent(solution.lr_hsi_residual)),
             ("left of the sharp image", _percent(solution.hr_msi_residual)),
             ("seconds", f"{solution.seconds:.1f}"),

@@ -132,3 +132,10 @@ def test_cameras_that_were_not_learnt_are_those_of_the_start_to_the_last_bit(sha
 def test_an_unknown_start_is_refused() -> None:
     with pytest.raises(ValueError, match="start"):
         BlindPriorConfig(start="flatt")
+
+
+def test_an_offset_of_the_colour_image_is_undone_first(sharp: np.ndarray) -> None:
+    lr_hsi, hr_msi = observed(sharp)
+    found = blind((lr_hsi, (0.55 * hr_msi + 0.08).astype(np.float32)))
+    np.testing.assert_allclose(found.radiometry.offset, 0.08, atol=2e-3)
+    assert psnr(found.estimate, sharp) > psnr(blind((lr_hsi, hr_msi)).estimate, sharp) - 0.1

@@ -1,0 +1,119 @@
+"""An offset or a tone curve of the sharp image costs a fusion with estimated cameras nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hsr_tf import error_maps, io
+from hsr_tf.fusion import fuse
+from hsr_tf.networks.fusion_model import cameras_to_dict
+from hsr_tf.networks.pretrained import ModelCard
+from hsr_tf.networks.selection import cameras_with
+from hsr_tf.physics.cameras import choose_cameras
+from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.quality import assess
+from hsr_tf.scene import Observation, Scene, Solution
+from hsr_tf.solve import estimate_cameras
+from hsr_tf.solvers.solver import Controls
+from hsr_tf.streaming.request import StreamRequest
+from hsr_tf.streaming.streamed import fuse_files
+from tests.pairs_for_tests import GAIN, OFFSET, KnownPair, known_pair, srgb
+
+Change = Callable[[np.ndarray], np.ndarray]
+
+
+def with_offset(light: np.ndarray) -> np.ndarray:
+    return (GAIN * light + OFFSET).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def pair() -> KnownPair:
+    return known_pair()
+
+
+@pytest.fixture(scope="module")
+def clean(pair: KnownPair) -> Solution:
+    return fuse(pair.observation(pair.hr_msi), psf="estimate", srf="estimate")
+
+
+def psnr(pair: KnownPair, estimate: Scene) -> float:
+    return float(-10 * np.log10(np.square(estimate.cube - pair.truth).mean(dtype=np.float64)))
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "loss_db"),
+    [
+        (with_offset, "offset 0.080", 0.1),
+        (srgb, "sRGB curve undone", 0.1),
+        (lambda light: srgb(light, 65536), "sRGB curve undone", 0.5),
+    ],
+    ids=["offset", "sRGB", "sRGB of 16 bits"],
+)
+def test_the_estimate_is_as_good_as_that_of_the_clean_pair(
+    pair: KnownPair, clean: Solution, change: Change, line: str, loss_db: float
+) -> None:
+    found = fuse(pair.observation(change(pair.hr_msi)), psf="estimate", srf="estimate")
+    assert psnr(pair, found.estimate) > psnr(pair, clean.estimate) - loss_db
+    assert line in found.estimate.metadata["radiometry"]
+    assert found.hr_msi_residual is not None
+    assert found.hr_msi_residual < 0.01
+    assert not found.radiometry.is_identity
+
+
+def test_a_clean_pair_is_not_changed(clean: Solution) -> None:
+    assert clean.radiometry.is_identity
+    assert clean.estimate.metadata["radiometry"].endswith("offset 0")
+
+
+def test_a_response_that_is_given_leaves_the_values_as_they_are(pair: KnownPair) -> None:
+    observation = pair.observation(with_offset(pair.hr_msi))
+    with pytest.warns(UserWarning, match=r"not linear in light \(offset 0.080\).*srf=estimate"):
+        found = fuse(observation, "bicubic", psf="estimate")
+    assert found.radiometry.is_identity
+    assert "radiometry" not in found.estimate.metadata
+
+
+def test_tiles_and_the_whole_undo_the_same(pair: KnownPair, tmp_path: Path) -> None:
+    observation = pair.observation(with_offset(pair.hr_msi))
+    io.save(observation.lr_hsi, tmp_path / "x.h5")
+    io.save(observation.hr_msi, tmp_path / "y.h5")
+    paths = tmp_path / "x.h5", tmp_path / "y.h5", tmp_path / "z.h5"
+    done = fuse_files(StreamRequest(*paths, 64 * 10**9, psf="estimate", srf="estimate"))
+    whole = fuse(observation, psf="estimate", srf="estimate")
+    assert done.metadata["radiometry"] == whole.estimate.metadata["radiometry"]
+    assert np.abs(io.load(paths[2]).cube - whole.estimate.cube).max() < 1e-4
+
+
+def test_figures_without_a_truth_hold_for_linear_values(pair: KnownPair, clean: Solution) -> None:
+    observation = pair.observation(with_offset(pair.hr_msi))
+    figures = assess(observation, clean.estimate, psf="estimate", srf="estimate").figures
+    assert figures.consistency.hr_msi_residual is not None
+    assert figures.consistency.hr_msi_residual < 0.01
+
+
+def test_the_error_map_is_made_of_the_linear_image(pair: KnownPair, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Observation] = []
+
+    def spread(observation: Observation, *_: object, **__: object) -> error_maps.Spread:
+        given.append(observation)
+        return error_maps.Spread(pair.truth, np.ones_like(pair.truth))
+
+    monkeypatch.setattr(error_maps, "kernel_spread", spread)
+    error_maps.UncertainFusion()(pair.observation(srgb(pair.hr_msi)), psf="estimate", srf="estimate")
+    np.testing.assert_allclose(given[0].hr_msi.cube, pair.hr_msi, atol=1e-4)
+
+
+def test_networks_get_the_units_of_their_training(pair: KnownPair) -> None:
+    observation = pair.observation(with_offset(pair.hr_msi))
+    choice = choose_cameras(observation, psf=None, srf=None, srf_needed=False)
+    found = estimate_cameras(observation, choice, Controls(), psf=True, srf=True)
+    response = SpectralResponse(found.choice.model.spectral.matrix / GAIN)
+    data = cameras_to_dict(replace(found.choice.model, spectral=response))
+    trained = cameras_with(ModelCard(Path("trained"), {}, data, {}), found.choice)
+    seen = observation.linear(trained.radiometry).hr_msi.cube
+    np.testing.assert_allclose(seen, pair.hr_msi, atol=0.01)
