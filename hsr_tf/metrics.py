@@ -190,7 +190,6 @@ def scorecard(
 
     mse = _sum_over_rows(_squared_error_sums, truth, guess, peak) / num_pixels
     angle_sum, num_zero = _sum_over_rows(_angle_sums, truth, guess, peak)
-    num_zero = num_zero - (inside.size - num_pixels)
     windows: Any = inside  # (H - 10, W - 10) in the end: those whose pixels all count
     for axis in (0, 1):
         windows = sliding_window_view(windows, SSIM_WINDOW, axis=axis).all(-1)
@@ -200,6 +199,7 @@ def scorecard(
         found = _ssim_map(*_block(truth, guess, rows, peak), data_range)
         kept = ops.convert_to_tensor(windows[start : start + ROWS_PER_BLOCK, :, None].astype(np.float64))
         similarity += float(ops.sum(found * kept))
+    num_zero = num_zero - (inside.size - num_pixels)
     num_angles = num_pixels - num_zero
     return Scorecard(
         psnr_bands=float(ops.mean(_psnr(mse, data_range))),
@@ -374,8 +374,7 @@ def _pixels_that_count(counted: np.ndarray, truth: np.ndarray) -> np.ndarray:
     good = mask.shape == truth.shape[:2] and mask.dtype == bool and bool(mask.any())
     expected = f"a boolean array of shape {truth.shape[:2]} that is True somewhere"
     received = f"dtype {mask.dtype}, shape {mask.shape}, {np.count_nonzero(mask)} True"
-    remedy = "check where both cubes hold data"
-    require(good, "counted", expected=expected, received=received, remedy=remedy)
+    require(good, "counted", expected=expected, received=received, remedy="check the masks of both cubes")
     return mask
 
 
