@@ -59,7 +59,6 @@ LAYERS = (
         "hsr_tf.closed_forms",
         "hsr_tf.disagreement",
         "hsr_tf.enlarging",
-        "hsr_tf.nodata",
         "hsr_tf.repair",
         "hsr_tf.sylvester",
         "hsr_tf.whole_part",
