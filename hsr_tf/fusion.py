@@ -229,7 +229,7 @@ def _run(
         converged=outcome.converged if iterates else None,
         shift_pixels=outcome.shift,
         findings=residual_findings(images, *left),
-        radiometry=radiometry,
+        radiometry=repaired.full_radiometry(radiometry),
     )
 
 

@@ -25,6 +25,7 @@ from hsr_tf import checks
 from hsr_tf.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.radiometry import Radiometry
 from hsr_tf.scene import Observation, Scene
 
 Mask = NDArray[np.bool_]
@@ -92,6 +93,20 @@ class Repaired:
             nodata_mask=self.nodata,
             nodata=nodata,
             georeference=self.observation.sharp_grid(),
+        )
+
+    def full_radiometry(self, radiometry: Radiometry) -> Radiometry:
+        """The radiometry of the channels left as that of all channels; those left out are as recorded."""
+        kept = dict(zip(self.channels.tolist(), range(len(self.channels)), strict=True))
+
+        def filled(values: tuple[float, ...], rest: float) -> tuple[float, ...]:
+            return tuple(values[kept[i]] if i in kept else rest for i in range(self.num_channels))
+
+        offset, divisor = radiometry.offset, radiometry.divisor
+        return replace(
+            radiometry,
+            offset=filled(offset, 0.0) if offset else (),
+            divisor=filled(divisor, 1.0) if divisor else (),
         )
 
     def full_response(self, srf: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,6 +70,14 @@ def test_a_clean_pair_is_not_changed(clean: Solution) -> None:
     assert clean.estimate.metadata["radiometry"].endswith("offset 0")
 
 
+def test_a_dead_channel_has_no_offset(pair: KnownPair) -> None:
+    changed = with_offset(pair.hr_msi)
+    changed[..., 1] = 0.3
+    with pytest.warns(UserWarning, match="dead channel 2"):
+        found = fuse(pair.observation(changed), psf="estimate", srf="estimate")
+    np.testing.assert_allclose(found.radiometry.offset, (OFFSET, 0, OFFSET), atol=2e-3)
+
+
 def test_a_response_that_is_given_leaves_the_values_as_they_are(pair: KnownPair) -> None:
     observation = pair.observation(with_offset(pair.hr_msi))
     with pytest.warns(UserWarning, match=r"not linear in light \(offset 0.080\).*srf=estimate"):

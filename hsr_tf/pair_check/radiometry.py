@@ -14,7 +14,7 @@ from hsr_tf.radiometry import INVERSE_CURVES, LINEAR, Radiometry, white_level
 from hsr_tf.scene import Observation
 
 Array = NDArray[np.float64]
-SMALLEST, CLEAR, CURVE_GAIN, LARGEST_ERROR = 0.005, 0.5, 0.7, 0.3
+SMALLEST, CLEAR, CURVE_GAIN, LARGEST_ERROR = 0.005, 0.25, 0.8, 0.3
 FEWEST_PIXELS = 40
 FLAGS = (("srf", "estimate"),)
 ADVICE = "estimate the response (srf=estimate): a fusion then undoes it"
