@@ -6,8 +6,8 @@ It is fitted where the coarse cube X shows both, D F and X:
     W = argmin  sum_i w_i |x_i - (D F)_i W|^2 / sum_i w_i  +  tr W' (N + l S) W
 
 - w, weights of the coarse pixels. X R and D Y show the same thing; where they differ by more than three times
-  the upper quartile of the differences (a wrong border, a cloud, a moved object, saturation) w falls with the
-  square of it.
+  the upper quartile of the differences away from the border (a wrong border, a cloud, a moved object,
+  saturation) w falls with the square of it.
 - N, covariance of the noise that the sharp features have and the blurred ones have not (`feature_noise`).
   Without it the map of nearly collinear channels amplifies their noise. This is errors-in-variables
   regression with a known error covariance (Fuller, Measurement Error Models, 1987, section 2.3), with the
@@ -205,9 +205,11 @@ class _MapFitting:
         counted = self._pair.counted
         inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
         gap = np.sqrt((squares / level).mean(-1))
-        usual = max(float(np.quantile(gap[inside], USUAL)), SMALLEST_GAP)
+        reach = self._model.spatial.reach_cells
+        away = inside & _inner(inside.shape, reach)
+        usual = max(float(np.quantile(gap[away if away.any() else inside], USUAL)), SMALLEST_GAP)
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
-        usable = inside & ~_wrong_edges(gap / usual, self._model.spatial.reach_cells)
+        usable = inside & ~_wrong_edges(gap / usual, reach)
         return (
             weights.astype(np.float32),
             usable.astype(np.float32),
@@ -327,6 +329,12 @@ def _excess_of_products(moments: Array, num_linear: int) -> Array:
     excess = np.zeros_like(moments)
     excess[products, products] = (vectors * np.maximum(values, 0.0)) @ vectors.T
     return excess * np.outer(length, length)
+
+
+def _inner(size: tuple[int, ...], width: int) -> NDArray[np.bool_]:
+    """Pixels of (h, w) further than `width` from the border."""
+    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) >= width for n in size)
+    return rows[:, None] & columns
 
 
 def _wrong_edges(gap: Array, width: int) -> NDArray[np.bool_]:
