@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from keras import ops
@@ -39,12 +39,12 @@ def radiometry_finding(radiometry: Radiometry, gains: Array) -> Finding:
     """Tone curve, offset and gain of an estimate."""
     if radiometry.is_identity:
         return Finding(OK, "radiometry", f"hr_msi is linear in light: {radiometry.line(gains)}")
-    found = f"gain and offset of its channels: {radiometry.line(gains)}"
+    found = replace(radiometry, curve=LINEAR).line(gains)
     if radiometry.curve != LINEAR:
-        said = f"hr_msi is not linear in light, it has the tone curve {radiometry.curve}; {found}"
+        said = f"hr_msi is not linear in light, it has the tone curve {radiometry.curve}; undone: {found}"
         advice = f"{ADVICE}; without it no PSF fits these values"
         return Finding(WARNING, "radiometry", said, advice, FLAGS)
-    return Finding(NOTE, "radiometry", f"hr_msi has an offset; {found}", ADVICE, FLAGS)
+    return Finding(NOTE, "radiometry", f"hr_msi has an offset: {found}", ADVICE, FLAGS)
 
 
 def known_radiometry(
