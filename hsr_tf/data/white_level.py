@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.io.white_level import GUESSED
 from hsr_tf.scene import Scene
 
 TWELVE_BITS, TEN_BITS = 4095.0, 1023.0
@@ -45,7 +46,9 @@ def in_unit_range(
     """Divide the scenes of one folder by their common white level.
 
     Without one, scenes within [-0.5, 2] stay as they are. Whole numbers up to 4095, and above 1023 somewhere,
-    that no file declares a white level for are those of a 12-bit camera: their white level is 4095.
+    that no file declares a white level for are those of a 12-bit camera: their white level is 4095. Integers
+    whose white levels were guessed file by file (`hsr_tf.io.white_level`) are of one camera too: the guess of
+    the file with the largest value holds for all.
 
     Args:
         scenes: as `hsr_tf.io.load` reads them.
@@ -56,8 +59,8 @@ def in_unit_range(
     Raises:
         ValueError: values outside of [-0.5, 2] whose white level is not known; the message names the file.
     """
-    if white_level is None and _are_of_twelve_bits(scenes):
-        white_level = TWELVE_BITS
+    if white_level is None:
+        white_level = TWELVE_BITS if _are_of_twelve_bits(scenes) else _agreed_guess(scenes)
     if white_level is not None:
         scenes = [_divided(scene, white_level) for scene in scenes]
     for scene in scenes:
@@ -72,6 +75,14 @@ def _are_of_twelve_bits(scenes: Sequence[Scene]) -> bool:
     if not undeclared or len(undeclared) < len(scenes) or not TEN_BITS < max(ranges) <= TWELVE_BITS + 0.5:
         return False
     return all(_are_whole(scene.cube * np.float32(_level(scene))) for scene in undeclared)
+
+
+def _agreed_guess(scenes: Sequence[Scene]) -> float | None:
+    """The level of the largest values where all levels are guesses that differ, else None."""
+    guessed = [scene for scene in scenes if scene.metadata.get("white_level_origin") == GUESSED]
+    if not guessed or len(guessed) < len(scenes) or len({_level(scene) for scene in guessed}) == 1:
+        return None
+    return _level(max(guessed, key=lambda scene: float(scene.cube.max()) * _level(scene)))
 
 
 def _are_whole(stored: np.ndarray) -> bool:

@@ -310,7 +310,7 @@ def test_the_program_alone_shows_its_commands(hsr: Callable[..., Answer]) -> Non
 def test_an_error_of_the_program_is_one_line_and_debug_shows_more(
     folder: Path, hsr: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("two\nlines")
 
     monkeypatch.setattr("hsr_tf.io.describe", broken)
