@@ -215,7 +215,7 @@ class Bicubic:
 @register(
     "spectral_ls",
     kind="closed_form",
-    summary="per-scene map from colours to spectra, as complex as the scene supports, agreeing with both images",
+    summary="per-scene map from colours to spectra, as complex as the scene allows; agrees with both images",
     source="the floor that a learnt method must beat",
     needs=("psf", "srf"),
 )
