@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.noise_level import image_noise
 from hsr_tf.findings import NOTE, OK, WARNING, Finding, listed
-from hsr_tf.io.nanometres import doubtful_widths
-from hsr_tf.io.pair_reading import guess_lines, level_of
+from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
+from hsr_tf.io.pair_reading import guess_findings, level_of
 from hsr_tf.scene import Scene
 from hsr_tf.wording import percent
 
@@ -51,11 +51,8 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
 
 def scaling_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     """White levels that were guessed as the files were read."""
-    findings = []
     levels = level_of(lr_hsi), level_of(hr_msi)
-    for line in guess_lines(*levels):
-        said, _, advice = line.partition("; ")
-        findings.append(Finding(NOTE, "values", said, advice))
+    findings = guess_findings(*levels)
     if len(findings) == 2 and levels[0].level != levels[1].level:
         said = f"the two white levels are guessed apart: {levels[0].level:g} and {levels[1].level:g}"
         advice = "give --lr_white_level and --hr_white_level if both images are in one unit"
@@ -116,9 +113,10 @@ def wavelength_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     """Whether wavelengths are known, in nanometres, those of the sharp image within the cube's; widths."""
     findings = _centre_findings(lr_hsi, hr_msi)
     for name, scene in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
-        doubt, _, advice = doubtful_widths(scene.wavelengths_nm, scene.fwhm_nm).partition(": ")
+        doubt = doubtful_widths(scene.wavelengths_nm, scene.fwhm_nm)
         if doubt:
-            findings.append(Finding(WARNING, "wavelengths", f"{name}: {doubt}", f"{advice} of its widths"))
+            advice = f"{UNIT_ADVICE} of its widths"
+            findings.append(Finding(WARNING, "wavelengths", f"{name}: {doubt}", advice))
     return findings
 
 
