@@ -66,7 +66,7 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
     if apart or units["lr_hsi"] != units["hr_msi"]:
         told = f"the units differ: {said}; lr_hsi looks like {units['lr_hsi']}, hr_msi like {units['hr_msi']}"
         advice = (
-            "estimate the response (srf=estimate), which takes up a common factor, or bring both files to "
+            'estimate the response (srf="estimate"), which takes up a common factor, or bring both files to '
             "reflectance from 0 to 1"
         )
         said = f"{told} (ratio of the medians {ratio:.3g})"
@@ -124,7 +124,7 @@ def _centre_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     coarse, sharp = lr_hsi.wavelengths_nm, hr_msi.wavelengths_nm
     if coarse is None:
         said = "lr_hsi does not tell its wavelengths: no response can be looked up for it"
-        advice = "estimate the response (srf=estimate)"
+        advice = 'estimate the response (srf="estimate")'
         return [Finding(NOTE, "wavelengths", said, advice, (("srf", "estimate"),))]
     said = f"lr_hsi {coarse.min():g} to {coarse.max():g} nm"
     if coarse.max() < LARGEST_IN_MICROMETRES:
