@@ -61,8 +61,11 @@ def tflite_metadata(content: bytes) -> dict[str, Any]:
         text = _metadata_text(schema.Model.GetRootAsModel(content, 0))
         found: Any = None if text is None else json.loads(text)
     except (ValueError, IndexError, TypeError, AttributeError, struct.error):
-        raise ValueError(
-            "model: expected a whole TFLite file, got one that is damaged or cut; fetch it again"
+        raise checks.InputError(
+            "model",
+            expected="a whole TFLite file",
+            received="one that is damaged or cut",
+            remedy="fetch it again",
         ) from None
     checks.require(
         isinstance(found, dict),

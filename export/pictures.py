@@ -9,7 +9,6 @@ differ from those of a file without fixed sizes.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -131,9 +130,11 @@ def _fitting_tile(
         ):
             return longest
         longest = longest * 15 // 16
-    raise ValueError(
-        f"model: expected fixed sizes that leave room for tiles to overlap, got {fixed[0]} x {fixed[1]}; "
-        "export larger ones, or none"
+    raise checks.InputError(
+        "model",
+        expected="fixed sizes that leave room for tiles to overlap",
+        received=f"{fixed[0]} x {fixed[1]}",
+        remedy="export larger ones, or none",
     )
 
 
@@ -160,9 +161,9 @@ def read_photo(path: Path) -> Photo:
     except (Image.DecompressionBombError, SyntaxError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())[:200]
         raise checks.file_error(path, f"cannot be read ({reason})", "give another picture") from None
+    except checks.FileError:
+        raise
     except OSError as error:
-        if str(error).startswith(os.fspath(path)):
-            raise
         reason = " ".join((error.strerror or str(error)).split())[:200]
         raise checks.file_error(path, f"cannot be read ({reason})", "check the path and the file") from None
     return Photo(values[..., None] if values.ndim == 2 else values, *kept)

@@ -81,9 +81,11 @@ def convert(model: SavedModel, size: Size | None = None) -> bytes:
         content = converter.convert()
     except (tf.errors.OpError, ConverterError) as error:
         reason = next((line for line in str(error).splitlines() if "Select ops" in line), str(error))
-        raise ValueError(
-            "saved_model: expected builtin operators of LiteRT alone, got others "
-            f"({' '.join(reason.split())[:200]}); export a model over another base or of another method"
+        raise checks.InputError(
+            "saved_model",
+            expected="builtin operators of LiteRT alone",
+            received=f"others ({' '.join(reason.split())[:200]})",
+            remedy="export a model over another base or of another method",
         ) from None
     return described(content, model.inputs, model.outputs, _metadata(model, size))
 

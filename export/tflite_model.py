@@ -39,8 +39,8 @@ class TFLiteModel:
             self._function = self._interpreter.get_signature_runner(DEFAULT)
         except (ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[0][:200]
-            raise ValueError(
-                f"model: expected a file that LiteRT runs, got {reason}; export it again"
+            raise checks.InputError(
+                "model", expected="a file that LiteRT runs", received=reason, remedy="export it again"
             ) from None
         self._inputs = self._function.get_input_details()
         self._outputs = self._function.get_output_details()
@@ -81,8 +81,11 @@ class TFLiteModel:
         except (RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0][:200]
             sizes = ", ".join(f"{name} {value.shape}" for name, value in inputs.items())
-            raise ValueError(
-                f"inputs: expected what the file can work on, got {sizes} ({reason}); give other sizes"
+            raise checks.InputError(
+                "inputs",
+                expected="what the file can work on",
+                received=f"{sizes} ({reason})",
+                remedy="give other sizes",
             ) from None
         return {name: _to_floats(value, self._outputs[name]) for name, value in found.items()}
 

@@ -25,6 +25,25 @@ SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP = 0.01, 0.5
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
+TURNED, ONE_SYSTEM, SCALED, RESAMPLED = "turned", "one_system", "scaled", "resampled"
+CROPPED, SHIFTED, BY_SIZE = "cropped", "shifted", "by_size"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that was found or done as two images were brought together.
+
+    Attributes:
+        kind: "turned" (an image flipped), "one_system" (the coordinate system of one image taken for both),
+            "scaled" (the ratio of the pixel sizes), "resampled", "cropped", "shifted" (a rest of the offset
+            left to the PSF) or "by_size" (the grid of one image not used).
+        line: the same in words.
+    """
+
+    kind: str
+    line: str
+
+
 class Placed(Protocol):
     """An image that may tell where it lies: a `Scene`, or the header of a file."""
 
@@ -69,14 +88,14 @@ class Pairing:
     Attributes:
         scale: s.
         lr_hsi, hr_msi: what is done to each.
-        told: the same in words, one line each.
+        steps: the same in words.
         plan: how the grids nest.
     """
 
     scale: int
     lr_hsi: Fitting
     hr_msi: Fitting
-    told: tuple[str, ...]
+    steps: tuple[Step, ...]
     plan: GridPlan
 
 
@@ -86,13 +105,18 @@ class Aligned:
 
     Attributes:
         observation: the two images on nested grids.
-        told: what was found and done, one line each; empty where nothing was.
+        steps: what was found and done; empty where nothing was.
         plan: how the grids were brought together, or None where sizes alone paired the images.
     """
 
     observation: Observation
-    told: tuple[str, ...]
+    steps: tuple[Step, ...]
     plan: GridPlan | None = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The steps, one line each."""
+        return tuple(step.line for step in self.steps)
 
 
 def align(lr_hsi: Scene, hr_msi: Scene) -> Aligned:
@@ -110,7 +134,7 @@ def align(lr_hsi: Scene, hr_msi: Scene) -> Aligned:
     if pairing is None:
         return Aligned(Observation.from_pair(lr_hsi, hr_msi), paired_by_size(lr_hsi, hr_msi))
     images = fitted(lr_hsi, pairing.lr_hsi), fitted(hr_msi, pairing.hr_msi)
-    return Aligned(Observation(*images, pairing.scale), pairing.told, pairing.plan)
+    return Aligned(Observation(*images, pairing.scale), pairing.steps, pairing.plan)
 
 
 def require_fused_from(observation: Observation, estimate: Scene, *, name: str = "estimate") -> None:
@@ -170,13 +194,13 @@ def pair_by_grids(lr_hsi: Placed, hr_msi: Placed) -> Pairing | None:
     elif plan.resampled == SHARP:
         rows, cols = (length * plan.scale for length in lr_part.size)
         hr_part = _resampled(hr_part, lr_part.grid.coarser(1 / plan.scale), (rows, cols))
-    told = (
-        *_turned_line(axes),
+    steps = (
+        *_turned_step(axes),
         *_one_system(lr_hsi, hr_msi),
-        *_scale_line(lr_hsi, hr_msi, plan),
-        *_lines((lr_hsi, hr_msi), (lr_part, hr_part), plan),
+        _scale_step(lr_hsi, hr_msi, plan),
+        *_fitting_steps((lr_hsi, hr_msi), (lr_part, hr_part), plan),
     )
-    return Pairing(plan.scale, lr_part, hr_part, told, plan)
+    return Pairing(plan.scale, lr_part, hr_part, steps, plan)
 
 
 def fitted(scene: Scene, fitting: Fitting) -> Scene:
@@ -218,10 +242,10 @@ def is_placed(image: Placed) -> bool:
     return grid is not None and (grid.crs is not None or grid.transform != UNPLACED)
 
 
-def paired_by_size(lr_hsi: Placed, hr_msi: Placed) -> tuple[str, ...]:
-    """A line where only one of two images tells where it lies."""
+def paired_by_size(lr_hsi: Placed, hr_msi: Placed) -> tuple[Step, ...]:
+    """A step where only one of two images tells where it lies."""
     placed = [name for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if is_placed(image)]
-    return (f"only {placed[0]} tells where it lies; paired by size",) if placed else ()
+    return (Step(BY_SIZE, f"only {placed[0]} tells where it lies; paired by size"),) if placed else ()
 
 
 def plan_alignment(
@@ -236,14 +260,12 @@ def plan_alignment(
     if plan is None:
         systems = coordinate_systems(coarse, sharp)
         here, there = _extent(coarse, lr_size, systems[0]), _extent(sharp, hr_size, systems[1])
-        checks.require(
-            False,
+        raise checks.InputError(
             "hr_msi",
             expected=f"an image of the ground of lr_hsi ({here})",
             received=f"one with no coarse pixel in common ({there})",
             remedy="check that both files are of one place, and their coordinate systems",
         )
-        raise AssertionError
     return plan
 
 
@@ -278,9 +300,10 @@ def _turned_grid(grid: Georeference, size: tuple[int, int], axes: tuple[int, ...
     return Georeference((a * right, b * down, x, d * right, e * down, y), grid.crs)
 
 
-def _turned_line(axes: tuple[int, ...]) -> tuple[str, ...]:
+def _turned_step(axes: tuple[int, ...]) -> tuple[Step, ...]:
     names = " and ".join(("rows", "columns")[axis] for axis in axes)
-    return (f"the {names} of lr_hsi run the other way than those of hr_msi; turned round",) if axes else ()
+    line = f"the {names} of lr_hsi run the other way than those of hr_msi; turned round"
+    return (Step(TURNED, line),) if axes else ()
 
 
 def _extent(grid: Georeference, size: tuple[int, int], system: CRS) -> str:
@@ -290,36 +313,39 @@ def _extent(grid: Georeference, size: tuple[int, int], system: CRS) -> str:
     return f"x {min(x):.10g} to {max(x):.10g}, y {min(y):.10g} to {max(y):.10g} in {system_name(system)}"
 
 
-def _one_system(lr_hsi: Placed, hr_msi: Placed) -> tuple[str, ...]:
+def _one_system(lr_hsi: Placed, hr_msi: Placed) -> tuple[Step, ...]:
     known = [name for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if _grid(image).crs]
-    return (f"only {known[0]} tells its coordinate system; taken for both",) if len(known) == 1 else ()
+    if len(known) != 1:
+        return ()
+    return (Step(ONE_SYSTEM, f"only {known[0]} tells its coordinate system; taken for both"),)
 
 
-def _scale_line(lr_hsi: Placed, hr_msi: Placed, plan: GridPlan) -> tuple[str, ...]:
+def _scale_step(lr_hsi: Placed, hr_msi: Placed, plan: GridPlan) -> Step:
     coarse, sharp = (_grid(image).pixel_size[0] for image in (lr_hsi, hr_msi))
-    return (f"scale {plan.scale} from the grids of the files (pixels of {coarse:.6g} and {sharp:.6g})",)
+    line = f"scale {plan.scale} from the grids of the files (pixels of {coarse:.6g} and {sharp:.6g})"
+    return Step(SCALED, line)
 
 
-def _lines(images: tuple[Placed, Placed], kept: tuple[Fitting, Fitting], plan: GridPlan) -> list[str]:
-    lines = []
+def _fitting_steps(
+    images: tuple[Placed, Placed], kept: tuple[Fitting, Fitting], plan: GridPlan
+) -> list[Step]:
+    steps = []
     lr_hsi, hr_msi = images
     if plan.resampled == COARSE:
         names = [system_name(system) for system in coordinate_systems(_grid(lr_hsi), _grid(hr_msi))]
         way = f"from {names[0]} to {names[1]}" if names[0] != names[1] else "as the grids do not nest"
-        lines.append(f"lr_hsi reprojected (cubic) {way}, onto {plan.scale} x {plan.scale} pixels of hr_msi")
+        line = f"lr_hsi reprojected (cubic) {way}, onto {plan.scale} x {plan.scale} pixels of hr_msi"
+        steps.append(Step(RESAMPLED, line))
     elif plan.resampled == SHARP:
         old, new = _grid(hr_msi).pixel_size[0], kept[1].grid.pixel_size[0]
-        lines.append(
-            f"hr_msi resampled (cubic) from pixels of {old:.6g} to {new:.6g}, the nearest whole ratio"
-        )
+        line = f"hr_msi resampled (cubic) from pixels of {old:.6g} to {new:.6g}, the nearest whole ratio"
+        steps.append(Step(RESAMPLED, line))
     sizes = [f"{rows}x{cols}" for rows, cols in (*(i.shape[:2] for i in images), *(k.size for k in kept))]
     if plan.resampled == NONE and sizes[:2] != sizes[2:]:
-        lines.append(
-            f"cropped to the common ground: {sizes[2]} of {sizes[0]} and {sizes[3]} of {sizes[1]} pixels"
-        )
+        line = f"cropped to the common ground: {sizes[2]} of {sizes[0]} and {sizes[3]} of {sizes[1]} pixels"
+        steps.append(Step(CROPPED, line))
     if max(map(abs, plan.shift)) >= SMALLEST_TOLD_SHIFT:
         rows, cols = plan.shift
-        lines.append(
-            f"the grids lie {rows:+.2f} rows, {cols:+.2f} columns of the sharp image apart: left to the PSF"
-        )
-    return lines
+        apart = f"{rows:+.2f} rows, {cols:+.2f} columns of the sharp image"
+        steps.append(Step(SHIFTED, f"the grids lie {apart} apart: left to the PSF"))
+    return steps

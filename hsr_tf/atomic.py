@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hsr_tf.checks import FileProblem, file_error
+from hsr_tf.checks import FileError, file_error
 
 
 @contextmanager
@@ -112,11 +112,10 @@ def _explained(path: Path) -> Iterator[None]:
     """Turn an operating system's error into one line that says that the target was not touched."""
     try:
         yield
-    except FileProblem:
+    except FileError:
         raise
     except OSError as error:
         reason = " ".join((error.strerror or str(error)).split())[:200]
         remedy = "nothing was written; free some space or choose another place"
-        explained = file_error(path, f"cannot be written ({reason})", remedy)
-        explained.errno = error.errno
-        raise explained from error
+        problem = f"cannot be written ({reason})"
+        raise FileError(path, problem, remedy=remedy, errno=error.errno) from error

@@ -11,6 +11,7 @@ from rasterio import warp
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
+from hsr_tf.checks import InputError
 from hsr_tf.georeference import Georeference
 from hsr_tf.grids import PixelMap, Places
 
@@ -58,9 +59,11 @@ def _system(text: str) -> CRS:
         return CRS.from_user_input(text)
     except CRSError as error:
         reason = " ".join(str(error).split())[:120]
-        raise ValueError(
-            f"crs: expected a coordinate system as WKT or EPSG code, got {text[:60]!r} ({reason}); "
-            "repair it, or take it out of the file"
+        raise InputError(
+            "crs",
+            expected="a coordinate system as WKT or EPSG code",
+            received=f"{text[:60]!r} ({reason})",
+            remedy="repair it, or take it out of the file",
         ) from error
 
 
@@ -71,10 +74,12 @@ def _transformed(systems: tuple[CRS, CRS], x: Places, y: Places) -> tuple[Places
     except Exception as error:  # GDAL's errors have no public class of their own
         reason = " ".join(str(error).split())[:120]
         names = f"{system_name(systems[0])} to {system_name(systems[1])}"
-        raise ValueError(
-            f"lr_hsi: expected places that both coordinate systems know ({names}), got x {np.min(x):.6g} to "
-            f"{np.max(x):.6g}, y {np.min(y):.6g} to {np.max(y):.6g} ({reason}); check the transform and the "
-            "coordinate system of both files"
+        span = f"x {np.min(x):.6g} to {np.max(x):.6g}, y {np.min(y):.6g} to {np.max(y):.6g}"
+        raise InputError(
+            "lr_hsi",
+            expected=f"places that both coordinate systems know ({names})",
+            received=f"{span} ({reason})",
+            remedy="check the transform and the coordinate system of both files",
         ) from error
     return np.asarray(first), np.asarray(second)
 

@@ -47,7 +47,7 @@ class Suspicion:
         return (
             f"where both images show the same they differ by {percent(self.share)}, and "
             f"{100 * self.followed:.0f} % of that follows the image, as noise would not: {suspect}; "
-            "give others, or have them estimated (psf=estimate, srf=estimate)"
+            'give others, or have them estimated (psf="estimate", srf="estimate")'
         )
 
 

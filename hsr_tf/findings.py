@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hsr_tf.checks import InputError
+
 OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
 SEVERITIES = (OK, NOTE, WARNING, ERROR)
 
@@ -32,6 +34,13 @@ class Finding:
     def line(self) -> str:
         """The finding and the advice in one line."""
         return f"{self.found}; {self.advice}" if self.advice else self.found
+
+
+def error_finding(topic: str, error: ValueError) -> Finding:
+    """The finding of an error that stopped the look at something; its advice is the error's remedy."""
+    if isinstance(error, InputError):
+        return Finding(ERROR, topic, error.problem, error.remedy)
+    return Finding(ERROR, topic, str(error))
 
 
 def is_fusable(findings: Iterable[Finding]) -> bool:

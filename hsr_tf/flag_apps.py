@@ -12,6 +12,8 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
+from hsr_tf.wording import error_line
+
 FLAGS = flags.FLAGS
 RESUMES = "the same command goes on from the last checkpoint"
 
@@ -34,7 +36,7 @@ def run_app(main: Callable[[], None], *, interrupted: str = RESUMES) -> None:
         except (ValueError, OSError) as error:
             if os.environ.get("HSR_DEBUG"):
                 raise
-            _fail(str(error))
+            _fail(error_line(error))
         except KeyboardInterrupt:
             sys.stderr.write(f"\ninterrupted; {interrupted}\n")
             sys.exit(130)

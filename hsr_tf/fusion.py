@@ -133,8 +133,8 @@ def fuse(
     checks.require_choice("kind of method", known.kind, methods.FUSION_KINDS)
     _require_useful(known, weights)
     repaired = repair(observation, keep_bands=known.kind == "network")
-    for finding in repaired.findings:
-        warnings.warn(finding, stacklevel=2)
+    for defect in repaired.findings:
+        warnings.warn(defect.line, stacklevel=2)
     controls = controls or Controls()
     cameras = _cameras(repaired, observation, known, {"psf": psf, "srf": srf}, controls)
     plain = _linear(repaired, cameras.choice)

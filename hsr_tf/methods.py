@@ -104,7 +104,9 @@ def _load() -> None:
         try:
             added.load()
         except Exception as error:
-            raise ValueError(
-                f"methods: expected {added.value} to register methods, got {type(error).__name__}: {error}; "
-                "mend or uninstall the package that names it as an entry point"
+            raise checks.InputError(
+                "methods",
+                expected=f"{added.value} to register methods",
+                received=f"{type(error).__name__}: {error}",
+                remedy="mend or uninstall the package that names it as an entry point",
             ) from error

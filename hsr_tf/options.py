@@ -133,8 +133,8 @@ def _typed(name: str, text: str, kind: Any) -> Any:
         return _convert(text, kind)
     except ValueError:
         words = getattr(kind, "__name__", str(kind)) if get_origin(kind) is None else str(kind)
-        raise ValueError(
-            f"option {name}: expected {words}, got {text!r}; write --option={name}=VALUE"
+        raise checks.InputError(
+            f"option {name}", expected=words, received=repr(text), remedy=f"write --option={name}=VALUE"
         ) from None
 
 

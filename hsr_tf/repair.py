@@ -31,6 +31,35 @@ from hsr_tf.scene import Observation, Scene
 Mask = NDArray[np.bool_]
 FEWEST_SATURATED, SATURATED_SHARE, PILE = 4, 1e-3, 2.0
 NAMED = 6
+DEAD, LISTED, SATURATED, NODATA = "dead", "listed", "saturated", "nodata"
+
+
+@dataclass(frozen=True)
+class Defect:
+    """Something that is wrong with an image, and what is done about it.
+
+    Attributes:
+        kind: "dead" (bands that do not vary), "listed" (bands on the bad-band list of the file), "saturated"
+            (samples at the maximum of a band) or "nodata" (pixels without data).
+        found: what was found, in words.
+        done: what a fusion does with it, e.g. "left out".
+    """
+
+    kind: str
+    found: str
+    done: str
+
+    @property
+    def line(self) -> str:
+        """Both in one line."""
+        return f"{self.found}; {self.done}"
+
+    @classmethod
+    def holes(cls, name: str, num_pixels: int, box: Sequence[int]) -> Defect:
+        """Pixels without data in image `name`; `box` is their first and last row, first and last column."""
+        place = f"rows {box[0]} to {box[1]}, columns {box[2]} to {box[3]}"
+        found = f"{name}: {num_pixels} pixels without data ({place})"
+        return cls(NODATA, found, "filled for the solve, and without data in the estimate")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +70,7 @@ class Repaired:
         observation: without masks, NaN and (unless they were to be kept) dead bands.
         source: X as it came.
         sharp: Y as it came.
-        findings: what was found and done, one line each.
+        findings: what was found and done.
         bands: indices of the bands of X that are left, increasing.
         channels: indices of the channels of Y that are left, increasing.
         num_channels: of Y as it came.
@@ -53,7 +82,7 @@ class Repaired:
     observation: Observation
     source: Scene
     sharp: Scene
-    findings: tuple[str, ...]
+    findings: tuple[Defect, ...]
     bands: NDArray[np.int64]
     channels: NDArray[np.int64]
     num_channels: int
@@ -132,11 +161,15 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
     bands, channels = _live(lr_hsi, holes["lr_hsi"]), _live(hr_msi, holes["hr_msi"])
     mixing = _mixing(bands, lr_hsi)
     findings = [
-        *_dead_line("lr_hsi", "band", lr_hsi, bands, "left out, and filled from the bands beside them"),
-        *_dead_line("hr_msi", "channel", hr_msi, channels, "kept" if keep_bands else "left out"),
-        *_saturated_line("lr_hsi", "band", lr_hsi, bands, holes["lr_hsi"]),
-        *_saturated_line("hr_msi", "channel", hr_msi, channels, holes["hr_msi"]),
-        *(_nodata_line(name, mask) for name, mask in holes.items() if mask is not None),
+        *_dead("lr_hsi", "band", lr_hsi, bands, "left out, and filled from the bands beside them"),
+        *_dead("hr_msi", "channel", hr_msi, channels, "kept" if keep_bands else "left out"),
+        *_saturated_samples("lr_hsi", "band", lr_hsi, bands, holes["lr_hsi"]),
+        *_saturated_samples("hr_msi", "channel", hr_msi, channels, holes["hr_msi"]),
+        *(
+            Defect.holes(name, int(mask.sum()), _box(mask))
+            for name, mask in holes.items()
+            if mask is not None
+        ),
     ]
     coarse = _whole(lr_hsi, holes["lr_hsi"])
     if keep_bands:
@@ -224,24 +257,25 @@ def _masks(
     return enlarged | sharp, trusted
 
 
-def _dead_line(name: str, word: str, scene: Scene, left: NDArray[np.int64], done: str) -> list[str]:
+def _dead(name: str, word: str, scene: Scene, left: NDArray[np.int64], done: str) -> list[Defect]:
     out = np.setdiff1d(np.arange(scene.num_bands), left)
     listed = out[:0] if scene.good_bands is None else out[~scene.good_bands[out]]
     dead = np.setdiff1d(out, listed)
-    lines = []
+    defects = []
     if len(dead):
-        kind = "all zero" if not scene.cube[..., dead].any() else "constant"
-        lines.append(f"{name}: {len(dead)} dead {_plural(word, dead)} {_named(dead, scene)} ({kind}); {done}")
+        values = "all zero" if not scene.cube[..., dead].any() else "constant"
+        bands = f"{len(dead)} dead {_plural(word, dead)} {_named(dead, scene)}"
+        defects.append(Defect(DEAD, f"{name}: {bands} ({values})", done))
     if len(listed):
         bands = f"{len(listed)} {_plural(word, listed)} {_named(listed, scene)}"
-        lines.append(f"{name}: {bands} on the bad-band list of the file; {done}")
-    return lines
+        defects.append(Defect(LISTED, f"{name}: {bands} on the bad-band list of the file", done))
+    return defects
 
 
-def _saturated_line(
+def _saturated_samples(
     name: str, word: str, scene: Scene, left: NDArray[np.int64], hole: Mask | None
-) -> list[str]:
-    """One line about the bands whose values pile up at their maximum."""
+) -> list[Defect]:
+    """The bands whose values pile up at their maximum, as one defect."""
     where = np.zeros(scene.shape[:2], bool)
     found = []
     for band in left:
@@ -256,7 +290,9 @@ def _saturated_line(
     if not found:
         return []
     bands = f"{_plural(word, found)} {_named(np.asarray(found), scene)}"
-    return [f"{name}: {int(where.sum())} pixels ({_box(where)}) at the maximum of {bands}: saturated; kept"]
+    place = "rows {} to {}, columns {} to {}".format(*_box(where))
+    said = f"{name}: {int(where.sum())} pixels ({place}) at the maximum of {bands}: saturated"
+    return [Defect(SATURATED, said, "kept")]
 
 
 def _saturated(image: NDArray[np.float32], hole: Mask | None) -> float | None:
@@ -281,16 +317,10 @@ def _is_flat(cube: NDArray[np.float32], at_top: Mask, hole: Mask | None) -> bool
     return bool((inside[0] < top).any())
 
 
-def _nodata_line(name: str, mask: Mask) -> str:
-    return (
-        f"{name}: {int(mask.sum())} pixels without data ({_box(mask)}); filled for the solve, "
-        "and without data in the estimate"
-    )
-
-
-def _box(mask: Mask) -> str:
+def _box(mask: Mask) -> list[int]:
+    """First and last row, first and last column of the pixels that are marked."""
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    return f"rows {rows[0]} to {rows[-1]}, columns {columns[0]} to {columns[-1]}"
+    return [int(rows[0]), int(rows[-1]), int(columns[0]), int(columns[-1])]
 
 
 def _plural(word: str, items: Sequence[int] | NDArray[np.int64]) -> str:

@@ -115,7 +115,8 @@ def radiometry_notice(radiometry: Radiometry) -> str | None:
     words = [] if radiometry.curve == LINEAR else [f"{radiometry.curve} curve"]
     words += [f"offset {channel_values(radiometry.offset)}"] if any(radiometry.offset) else []
     return (
-        f"hr_msi is not linear in light ({', '.join(words)}); estimate the response to undo it (srf=estimate)"
+        f"hr_msi is not linear in light ({', '.join(words)}); "
+        'estimate the response to undo it (srf="estimate")'
     )
 
 

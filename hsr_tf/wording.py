@@ -1,12 +1,30 @@
-"""Numbers in prose: at most three significant digits, never an exponent."""
+"""Numbers in prose: at most three significant digits, never an exponent. Arguments as flags."""
 
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
+from hsr_tf.checks import InputError
+
 LARGEST_PERCENT, SMALLEST_PERCENT = 1000.0, 0.001
+PYTHON_ARGUMENT = re.compile(r'(?<![\w-])([a-z_]+)="([^"\s]+)"')
+
+
+def as_flags(advice: str) -> str:
+    """Return an advice with its arguments as they are typed: `psf="estimate"` becomes `--psf=estimate`.
+
+    The library writes arguments the first way, which is Python's; commands show what this returns.
+    """
+    return PYTHON_ARGUMENT.sub(r"--\1=\2", advice)
+
+
+def error_line(error: Exception) -> str:
+    """Return the one line that a command shows of an error in its input."""
+    text = f"{error.problem}; {as_flags(error.remedy)}" if isinstance(error, InputError) else str(error)
+    return " ".join(text.split())
 
 
 def percent(share: float) -> str:

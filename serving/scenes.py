@@ -137,9 +137,11 @@ class SceneTiles:
             if self._fits(tuple(plan[0].window.stop - plan[0].window.start for plan in plans)):
                 return plans
             tile = tile * 15 // 16
-        raise ValueError(
-            f"max_message_mib: expected room for the {2 * reach + 1} x {2 * reach + 1} coarse pixels that "
-            f"one of them needs, got {self.limits.message_bytes} bytes; raise it here and at the server"
+        raise checks.InputError(
+            "max_message_mib",
+            expected=f"room for the {2 * reach + 1} x {2 * reach + 1} coarse pixels that one of them needs",
+            received=f"{self.limits.message_bytes} bytes",
+            remedy="raise it here and at the server",
         )
 
     def _shared(self, lr_hsi: np.ndarray, hr_msi: np.ndarray) -> Arrays:

@@ -179,8 +179,11 @@ def _from_field(name: str, proto: TensorProto, storage: Storage) -> np.ndarray:
     try:
         stored = np.fromiter(numbers, storage.stored, len(numbers))
     except OverflowError as error:
-        raise ValueError(
-            f"{name}: expected values of {np.dtype(storage.seen)}, got one out of its range; convert them"
+        raise checks.InputError(
+            name,
+            expected=f"values of {np.dtype(storage.seen)}",
+            received="one out of its range",
+            remedy="convert them",
         ) from error
     return stored.view(storage.seen)
 

@@ -80,7 +80,7 @@ def test_a_dead_channel_has_no_offset(pair: KnownPair) -> None:
 
 def test_a_response_that_is_given_leaves_the_values_as_they_are(pair: KnownPair) -> None:
     observation = pair.observation(with_offset(pair.hr_msi))
-    with pytest.warns(UserWarning, match=r"not linear in light \(offset 0.080\).*srf=estimate"):
+    with pytest.warns(UserWarning, match=r'not linear in light \(offset 0.080\).*srf="estimate"'):
         found = fuse(observation, "bicubic", psf="estimate")
     assert found.radiometry.is_identity
     assert "radiometry" not in found.estimate.metadata

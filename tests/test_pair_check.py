@@ -72,7 +72,7 @@ def test_unknown_cameras_are_estimated_and_the_flags_say_so(pair: Observation) -
     np.testing.assert_allclose(found.cameras.found.shift, (0, 1), atol=0.15)
     (shift,) = on(found, "shift")
     assert shift.severity == NOTE
-    assert "psf=estimate" in shift.advice
+    assert 'psf="estimate"' in shift.advice
     (psf,) = on(found, "psf")
     assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([4.4, 4.4], rel=0.12)
     assert [finding.severity for finding in on(found, "agreement")] == [OK]
@@ -273,7 +273,7 @@ def test_other_units_are_a_warning_and_the_response_takes_them_up(
     assert found.fusable
     assert finding.severity == WARNING
     assert word in finding.found
-    assert "srf=estimate" in finding.advice
+    assert 'srf="estimate"' in finding.advice
     assert dict(found.flags)["srf"] == "estimate"
 
 
@@ -378,7 +378,7 @@ def test_tone_curves_and_offsets_are_found_with_the_cameras(
     found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(change(shaded.hr_msi)))
     (finding,) = on(found, "radiometry")
     assert (finding.severity, said in finding.found) == (severity, True), finding
-    assert ("srf=estimate" in finding.advice) == (severity != OK)
+    assert ('srf="estimate"' in finding.advice) == (severity != OK)
     (psf,) = on(found, "psf")
     assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([3.76, 3.76], rel=0.05)
     assert [finding.severity for finding in on(found, "agreement")] == [OK]
@@ -399,4 +399,4 @@ def test_known_cameras_that_need_a_gain_or_a_curve_are_a_warning(
     (finding,) = on(check_pair(made.lr_hsi, changed), "radiometry")
     assert finding.severity == WARNING
     assert said in finding.found
-    assert "srf=estimate" in finding.advice
+    assert 'srf="estimate"' in finding.advice

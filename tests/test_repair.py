@@ -14,7 +14,7 @@ import hsr_tf
 from hsr_tf import methods
 from hsr_tf.disagreement import suspicion
 from hsr_tf.physics.cameras import make_cameras
-from hsr_tf.repair import repair
+from hsr_tf.repair import SATURATED, repair
 from hsr_tf.scene import Observation, Scene, Solution
 from tests.solver_for_tests import blended, registered
 
@@ -225,7 +225,7 @@ def test_integer_levels_and_flat_objects_are_not_taken_for_saturation(scene: Sce
     block[10:30, 20:40] = 1.01 * block.max((0, 1)) * np.linspace(1.0, 0.5, 14)
     for cube in (dim, block):
         made = Observation(Scene(np.zeros((16, 24, 2)) + np.arange(2)), Scene(cube.astype("f4")), SCALE)
-        assert not [line for line in repair(made).findings if "saturated" in line]
+        assert not [defect for defect in repair(made).findings if defect.kind == SATURATED]
 
 
 @pytest.mark.slow

@@ -151,8 +151,7 @@ def require_flags_of_run(run_dir: Path) -> None:
     path, text = run_dir / FLAG_FILE, _flag_file()
     if path.is_file() and path.read_text(encoding="utf-8") != text:
         old, new = set(path.read_text(encoding="utf-8").splitlines()), set(text.splitlines())
-        checks.require(
-            False,
+        raise checks.InputError(
             "run_dir",
             expected=f"the flags of the run in {run_dir} ({' '.join(sorted(old - new)) or 'and no more'})",
             received=" ".join(sorted(new - old)) or "fewer",

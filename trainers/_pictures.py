@@ -282,8 +282,9 @@ def _number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        checks.require(False, name, expected="numbers", received=text, remedy="write e.g. 2 or 2.5")
-        raise
+        raise checks.InputError(
+            name, expected="numbers", received=text, remedy="write e.g. 2 or 2.5"
+        ) from None
 
 
 def train_and_save(make: Callable[[RunPlan], PictureTrainer], **record: Any) -> None:

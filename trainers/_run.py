@@ -21,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from hsr_tf import checks
 from trainers._hosts import join_hosts, lost_host, these_hosts, told_by_chief
 
 CHECKPOINTS = "checkpoints"
@@ -213,10 +214,12 @@ class Run:
 
     def _require_finite(self, loss: float, step: int) -> None:
         if not math.isfinite(loss):
-            raise ValueError(
-                f"loss: expected a finite number, got {loss} at step {step + 1}; start again with a lower "
-                "--learning_rate, a longer --warmup_steps, --clip_norm=1 or --dtype=float32 "
-                f"(the checkpoint of step {self._last_saved()} is kept)"
+            raise checks.InputError(
+                "loss",
+                expected="a finite number",
+                received=f"{loss} at step {step + 1}",
+                remedy="start again with a lower --learning_rate, a longer --warmup_steps, --clip_norm=1 or "
+                f"--dtype=float32 (the checkpoint of step {self._last_saved()} is kept)",
             )
 
     def _last_saved(self) -> str:

@@ -88,5 +88,7 @@ def _shift() -> tuple[float, float] | None:
         rows, columns = (float(part) for part in FLAGS.shift)
     except ValueError:
         text = ",".join(FLAGS.shift)
-        raise ValueError(f"shift: expected two numbers ROWS,COLUMNS, got {text!r}; e.g. 1.3,-0.5") from None
+        raise checks.InputError(
+            "shift", expected="two numbers ROWS,COLUMNS", received=repr(text), remedy="e.g. 1.3,-0.5"
+        ) from None
     return rows, columns

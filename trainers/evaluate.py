@@ -200,8 +200,8 @@ def score_or_skip(
     """`score`, or None with a line on stderr for a method that starts from weights for other sizes."""
     try:
         return score(entry, scene, observation, controls=controls, blind=blind)
-    except ValueError as error:
-        if not str(error).startswith("weights:"):
+    except checks.InputError as error:
+        if error.argument != "weights":
             raise
         tqdm.write(f"left out: {entry.label} x{observation.scale}: {error}", file=sys.stderr)
         return None

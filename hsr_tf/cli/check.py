@@ -25,6 +25,7 @@ from hsr_tf.cli.words import (
     write_json,
 )
 from hsr_tf.report import terminal
+from hsr_tf.wording import as_flags
 
 EXAMPLES = (
     "hsr check --lr_hsi=x.h5 --hr_msi=y.h5",
@@ -112,12 +113,17 @@ def _fuse_command(flags: dict[str, Any]) -> str:
     return " ".join(["hsr", "fuse", *words])
 
 
+def _finding_as_json(finding: Any) -> dict[str, str]:
+    shown = {name: getattr(finding, name) for name in SHOWN}
+    return {**shown, "advice": as_flags(finding.advice)}
+
+
 def _as_json(found: Any, command: str) -> dict[str, Any]:
     cameras = None if found.cameras is None else found.cameras.found
     data: dict[str, Any] = {
         "fusable": found.fusable,
         "verdict": asdict(found.verdict),
-        "findings": [{name: getattr(finding, name) for name in SHOWN} for finding in found.findings],
+        "findings": [_finding_as_json(finding) for finding in found.findings],
         "flags": dict(found.flags),
         "command": command or None,
     }

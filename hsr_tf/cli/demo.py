@@ -53,14 +53,13 @@ def demo(
 def _server() -> Callable[..., Any]:
     try:
         import panel  # noqa: F401
-    except ImportError:
-        checks.require(
-            False,
+    except ImportError as error:
+        raise checks.InputError(
             "hsr demo",
             expected="the package panel",
             received="none",
             remedy="pip install 'hsr_tf[web]'",
-        )
+        ) from error
     from hsr_tf.web.serve import start
 
     return start

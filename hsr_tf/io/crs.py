@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hsr_tf.checks import require
+from hsr_tf.checks import InputError
 
 LONGEST_TEXT = 100_000
 
@@ -23,14 +23,12 @@ def crs_object(text: str) -> Any:
         with Env(OSR_DEFAULT_AXIS_MAPPING_STRATEGY="TRADITIONAL_GIS_ORDER"):
             return CRS.from_user_input(text[:LONGEST_TEXT])
     except (RasterioError, ValueError, UnicodeError) as error:
-        require(
-            False,
+        raise InputError(
             "georeference",
             expected="a coordinate system as WKT or as an authority's code",
             received=f"{text[:60]!r} ({' '.join(str(error).split())[:80]})",
             remedy="give e.g. EPSG:32631, or leave the coordinate system out",
-        )
-        raise
+        ) from error
 
 
 def readable_crs(text: str | None) -> str | None:

@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import file_error
+from hsr_tf.checks import InputError, file_error
 from hsr_tf.io.nanometres import flags, nanometres, unit_factor, widths_nm
 from hsr_tf.io.own_record import record_to_text
 from hsr_tf.io.stream import CubeHeader
@@ -149,7 +149,12 @@ def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, 
 
     dtype, (height, width, num_bands) = np.dtype(header.dtype), header.shape
     if dtype.newbyteorder("=").char not in {np.dtype(char).char for char in dtype_to_envi}:
-        raise ValueError(f"dtype: expected a type that ENVI holds, got {dtype}; convert with --dtype=float32")
+        raise InputError(
+            "dtype",
+            expected="a type that ENVI holds",
+            received=dtype,
+            remedy="convert with --dtype=float32",
+        )
     code = next(
         str(code) for char, code in dtype_to_envi.items() if np.dtype(char) == dtype.newbyteorder("=")
     )

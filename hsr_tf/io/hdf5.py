@@ -62,7 +62,7 @@ def open_hdf5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
             fields = None if request.key is not None else prisma_fields(file)
         if fields is not None:
             require_local_data(path, file)
-            with decoding_own_errors(path):
+            with decoding(path, FORMAT):
                 source = prisma_source(path, file, fields, request)
             yield source
             return
@@ -227,18 +227,6 @@ def require_local_data(path: Path, file: h5py.File) -> None:
     if elsewhere:
         problem = f"its {elsewhere[0]} lies in other files"
         raise file_error(path, problem, "copy the values into the file, e.g. with h5repack")
-
-
-@contextmanager
-def decoding_own_errors(path: Path) -> Iterator[None]:
-    """Errors that name the file as they are, those of the library in one line."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, OSError | ValueError) and str(error).startswith(str(path)):
-            raise
-        with decoding(path, FORMAT):
-            raise
 
 
 def _datasets(file: h5py.File) -> dict[str, h5py.Dataset]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+UNIT_ADVICE = "check the unit"
 NANOMETRES = {
     "nm": 1.0,
     "nanometer": 1.0,
@@ -87,16 +88,16 @@ def unit_in_name(name: str, units: str | None) -> str | None:
 
 
 def doubtful_widths(wavelengths_nm: Any, fwhm_nm: Any) -> str:
-    """A sentence where bands are wider than the whole range of wavelengths; "" where all is well.
+    """What is doubtful where bands are wider than the whole range of wavelengths; "" where all is well.
 
-    A file with another unit for widths than it states gives such widths.
+    A file with another unit for widths than it states gives such widths; `UNIT_ADVICE` says what to do.
     """
     if wavelengths_nm is None or fwhm_nm is None or np.size(wavelengths_nm) < 2:
         return ""
     span, width = float(np.ptp(wavelengths_nm)), float(np.median(fwhm_nm))
     if width <= span:
         return ""
-    return f"bands of {width:g} nm (FWHM) are wider than the {span:g} nm that all bands span: check the unit"
+    return f"bands of {width:g} nm (FWHM) are wider than the {span:g} nm that all bands span"
 
 
 def unit_factor(units: str | None, largest: float) -> float | None:

@@ -46,7 +46,7 @@ def open_netcdf(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     with decoding(path, FORMAT):
         dataset = xarray.open_dataset(path, engine="h5netcdf", decode_cf=False, cache=False)
     with dataset:
-        with _foreign_errors(path):
+        with decoding(path, FORMAT, arguments=("layout",)):
             source = cf.cf_source(path, dataset, request, format_name=FORMAT)
         yield source
 
@@ -111,18 +111,3 @@ def _laid_out(file: Any, header: CubeHeader) -> Any:
     )
     cube.attrs.update(cf.cube_attributes(header))
     return cube
-
-
-@contextmanager
-def _foreign_errors(path: Path) -> Iterator[None]:
-    """Errors of our own as they are, those of the libraries in one line."""
-    try:
-        yield
-    except (OSError, ValueError) as error:
-        if str(path) in str(error) or str(error).startswith("layout:"):
-            raise
-        with decoding(path, FORMAT):
-            raise
-    except Exception:
-        with decoding(path, FORMAT):
-            raise

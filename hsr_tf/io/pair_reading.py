@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import io
-from hsr_tf.io.white_level import WhiteLevel, agreed_levels, guess_line
+from hsr_tf.findings import Finding
+from hsr_tf.io.white_level import WhiteLevel, agreed_levels, guess_finding
 from hsr_tf.scene import Scene
 
 NAMES = ("lr_hsi", "hr_msi")
@@ -69,8 +70,13 @@ def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) ->
 
 def guess_lines(lr_level: WhiteLevel, hr_level: WhiteLevel) -> tuple[str, ...]:
     """A sentence for each of the two levels that is a guess."""
-    lines = map(guess_line, NAMES, (lr_level, hr_level), FLAGS)
-    return tuple(line for line in lines if line)
+    return tuple(finding.line for finding in guess_findings(lr_level, hr_level))
+
+
+def guess_findings(lr_level: WhiteLevel, hr_level: WhiteLevel) -> list[Finding]:
+    """A note for each of the two levels that is a guess."""
+    found = map(guess_finding, NAMES, (lr_level, hr_level), FLAGS)
+    return [finding for finding in found if finding is not None]
 
 
 def level_of(scene: Scene) -> WhiteLevel:

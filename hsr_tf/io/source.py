@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import file_error, require
+from hsr_tf.checks import FileError, InputError, file_error, require
 from hsr_tf.georeference import Georeference
 from hsr_tf.io.white_level import WhiteLevel, guessed_level, level_in_metadata
 from hsr_tf.memory import GIB
@@ -216,8 +216,13 @@ def _scene(source: BandSource, cube: NDArray[np.float32], mask: Any, scaling: Sc
             georeference=source.georeference,
             nodata=source.nodata,
         )
-    except ValueError as error:
-        raise ValueError(f"{source.path}: {error}") from error
+    except InputError as error:
+        raise InputError(
+            f"{source.path}: {error.argument}",
+            expected=error.expected,
+            received=error.received,
+            remedy=error.remedy,
+        ) from error
 
 
 def each_block(source: BandSource) -> Iterator[tuple[int, NDArray[Any]]]:
@@ -398,13 +403,23 @@ def bytes_on_disk(path: Path) -> int:
 
 
 @contextmanager
-def decoding(path: Path, format_name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on a broken file into one clear line."""
+def decoding(path: Path, format_name: str, *, arguments: Collection[str] = ()) -> Iterator[None]:
+    """Turn whatever a decoder raises on a broken file into a `FileError`; a `FileError` stays as it is.
+
+    Args:
+        path: the file.
+        format_name: what it is read as.
+        arguments: of the caller, whose `InputError` is no damage of the file and stays as it is.
+    """
     try:
         yield
+    except FileError:
+        raise
     except MemoryError:
         raise file_error(path, "too large for the memory of this machine", "crop it first") from None
     except Exception as error:  # decoders raise about a dozen unrelated types on damaged files
+        if isinstance(error, InputError) and error.argument in arguments:
+            raise
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         problem = f"cannot be read as {format_name}, it is damaged, cut short or of another kind ({reason})"
         raise file_error(path, problem, "fetch or write it again") from error

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.georeference import Georeference
-from hsr_tf.io.nanometres import doubtful_widths
+from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
 from hsr_tf.io.source import (
     EVERYTHING,
     BandSource,
@@ -108,6 +108,7 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
     mask = stored_mask(source, EVERYTHING, EVERYTHING)
     by_value = source.nodata is not None and source.nodata_mask is None
     found, holes = _Statistics(), _Holes(source)
+    doubt = doubtful_widths(source.wavelengths_nm, source.fwhm_nm)
     for bands, rows, cols in windows(source):
         stored = source.read(bands, rows, cols)
         for index, band in enumerate(stored, bands.start):
@@ -146,7 +147,7 @@ def summarise(source: BandSource, white_level: float | None) -> FileSummary:
         chunks=source.chunks,
         has_gain=scaling.gain is not None,
         white_level_sample=np.nan if scaling.largest is None else scaling.largest,
-        doubts=tuple(line for line in (doubtful_widths(source.wavelengths_nm, source.fwhm_nm),) if line),
+        doubts=(f"{doubt}: {UNIT_ADVICE}",) if doubt else (),
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.findings import NOTE, Finding
 from hsr_tf.io.nanometres import numbers
 
 GUESSED = "guessed"
@@ -109,8 +110,8 @@ def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, Wh
     return WhiteLevel(both, GUESSED, first.largest), WhiteLevel(both, GUESSED, second.largest)
 
 
-def guess_line(name: str, level: WhiteLevel, flag: str) -> str:
-    """A sentence about a guessed level; "" where it is known.
+def guess_finding(name: str, level: WhiteLevel, flag: str) -> Finding | None:
+    """A note about a guessed level; None where it is known.
 
     Args:
         name: of the image.
@@ -118,8 +119,6 @@ def guess_line(name: str, level: WhiteLevel, flag: str) -> str:
         flag: the option that overrides the guess.
     """
     if not level.is_guess:
-        return ""
-    return (
-        f"{name}: integers up to {level.largest:g} without a white level, read as value / {level.level:g}, "
-        f"a guess; if it is wrong, give --{flag}"
-    )
+        return None
+    said = f"integers up to {level.largest:g} without a white level, read as value / {level.level:g}, a guess"
+    return Finding(NOTE, "values", f"{name}: {said}", f"if it is wrong, give --{flag}")

@@ -72,16 +72,8 @@ def open_zarr(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         )
     with dataset, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
+        with decoding(path, FORMAT, arguments=("layout",)):
             source = cf.cf_source(path, dataset, request, format_name=FORMAT)
-        except (OSError, ValueError) as error:
-            if str(path) in str(error) or str(error).startswith("layout:"):
-                raise
-            with decoding(path, FORMAT):
-                raise
-        except Exception:
-            with decoding(path, FORMAT):
-                raise
         yield source
 
 

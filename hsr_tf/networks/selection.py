@@ -59,10 +59,11 @@ def find_card(
     if shipped is not None:
         return shipped
     known = "; ".join(f"{card.folder.name}: {describe_fit(card.config)}" for card in shipped_models(FUSION))
-    raise ValueError(
-        f"weights: expected trained weights for {describe_fit({'method': method, **sizes})}, got none "
-        f"and none shipped that fit ({known or 'there are none'}); give the folder of a trained model, "
-        "or use spectral_ls, which needs none"
+    raise checks.InputError(
+        "weights",
+        expected=f"trained weights for {describe_fit({'method': method, **sizes})}",
+        received=f"none and none shipped that fit ({known or 'there are none'})",
+        remedy="give the folder of a trained model, or use spectral_ls, which needs none",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hsr_tf.alignment import Aligned, align
+from hsr_tf.alignment import CROPPED, SCALED, Aligned, align
 from hsr_tf.findings import (
     ERROR,
     NOTE,
@@ -16,13 +16,14 @@ from hsr_tf.findings import (
     SEVERITIES,
     WARNING,
     Finding,
+    error_finding,
     is_fusable,
 )
 from hsr_tf.pair_check.cameras import ESTIMATE, CameraFacts, camera_facts, response_findings
 from hsr_tf.pair_check.orientation import likenesses, orientation_findings, other_orientation
 from hsr_tf.pair_check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
 from hsr_tf.pair_check.verdict import Verdict, verdict_on
-from hsr_tf.repair import repair
+from hsr_tf.repair import DEAD, SATURATED, repair
 from hsr_tf.scene import Observation, Scene
 
 __all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
@@ -81,8 +82,7 @@ def check_pair(
         aligned = align(lr_hsi, hr_msi)
     except ValueError as error:
         rotated = likely if other_orientation(alike) else []
-        problem, _, advice = str(error).rpartition("; ")
-        return PairCheck((Finding(ERROR, "grids", problem, advice), *rotated))
+        return PairCheck((error_finding("grids", error), *rotated))
     observation = aligned.observation
     if aligned.plan is not None:
         likely = orientation_findings(likenesses(observation.lr_hsi, observation.hr_msi))
@@ -141,10 +141,10 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
         advice = "fusion needs a sharper second image"
         return [Finding(ERROR, "grids", f"{said}: both have pixels of one size", advice)]
     findings = [Finding(OK, "grids", said)]
-    for line in aligned.told:
-        severity = OK if line.startswith(("scale", "cropped")) else NOTE
-        findings.append(Finding(severity, "grids", line))
-    if plan is None and not aligned.told:
+    for step in aligned.steps:
+        severity = OK if step.kind in (SCALED, CROPPED) else NOTE
+        findings.append(Finding(severity, "grids", step.line))
+    if plan is None and not aligned.steps:
         findings.append(Finding(OK, "ground", "no coordinates: taken to show the same ground, edge to edge"))
     return findings
 
@@ -157,15 +157,14 @@ def _image_findings(observation: Observation) -> list[Finding]:
     try:
         repaired = repair(observation)
     except ValueError as error:
-        problem, _, advice = str(error).rpartition("; ")
-        return [*findings, Finding(ERROR, "samples", problem, advice)]
+        return [*findings, error_finding("samples", error)]
     if hr_msi.num_bands > lr_hsi.num_bands:
         said = f"hr_msi has {hr_msi.num_bands} channels, more than the {lr_hsi.num_bands} bands of lr_hsi"
         findings.append(Finding(WARNING, "files", said, "check that the files are the right ones"))
-    for line in repaired.findings:
-        kind = WARNING if "saturated" in line or "dead" in line else NOTE
-        told, _, done = line.rpartition("; ")
-        findings.append(Finding(kind, "samples", told, f"a fusion goes on with them {done}"))
+    for defect in repaired.findings:
+        severity = WARNING if defect.kind in (SATURATED, DEAD) else NOTE
+        advice = f"a fusion goes on with them {defect.done}"
+        findings.append(Finding(severity, "samples", defect.found, advice))
     if not repaired.findings:
         findings.append(Finding(OK, "samples", "no dead bands, saturated samples or pixels without data"))
     images = repaired.observation

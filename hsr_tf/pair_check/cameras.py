@@ -160,7 +160,7 @@ def _shift_finding(found: CameraEstimate, scale: int) -> Finding:
         advice = f"register the two images first: the search begins within {reach:g} pixels"
         return Finding(ERROR, "shift", f"{said}, and differ there", advice)
     if largest > SMALL_SHIFT:
-        advice = "estimate the PSF (psf=estimate), which takes the shift up"
+        advice = 'estimate the PSF (psf="estimate"), which takes the shift up'
         return Finding(NOTE, "shift", said, advice, (("psf", ESTIMATE),))
     return Finding(OK, "shift", said)
 
@@ -174,7 +174,7 @@ def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Fin
     factors = " to ".join(dict.fromkeys(f"{gain:.3g}" for gain in (gains.min(), gains.max())))
     if np.abs(gains - 1).max() > UNIT_GAIN:
         told = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
-        advice = "estimate the response (srf=estimate), which takes the factor up"
+        advice = 'estimate the response (srf="estimate"), which takes the factor up'
         return Finding(NOTE, "response", told, advice, (("srf", ESTIMATE),))
     return Finding(OK, "response", f"channels at half maximum: {said}")
 
@@ -205,13 +205,13 @@ def response_findings(srf: str, observation: Observation) -> list[Finding]:
         return [Finding(ERROR, "response", said, advice)]
     if wavelengths is None:
         said = f"{table.name} cannot be brought to a cube without wavelengths"
-        return [Finding(ERROR, "response", said, "give the wavelengths, or srf=estimate")]
+        return [Finding(ERROR, "response", said, 'give the wavelengths, or srf="estimate"')]
     findings = []
     if bands_beyond(srf, observation):
         said = (
             f"{table.name} is known from {table.wavelengths_nm[0]:g} to {table.wavelengths_nm[-1]:g} nm only"
         )
-        advice = "let it be blind to the bands outside (srf_outside=zero), or leave these out"
+        advice = 'let it be blind to the bands outside (srf_outside="zero"), or leave these out'
         findings.append(Finding(NOTE, "response", said, advice, (("srf_outside", "zero"),)))
     shares = table.coverage(wavelengths)
     poor = [

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 SMALLEST, CLEAR, CURVE_GAIN, LARGEST_ERROR = 0.005, 0.25, 0.8, 0.3
 FEWEST_PIXELS = 40
 FLAGS = (("srf", "estimate"),)
-ADVICE = "estimate the response (srf=estimate): a fusion then undoes it"
+ADVICE = 'estimate the response (srf="estimate"): a fusion then undoes it'
 
 
 @dataclass(frozen=True, eq=False)

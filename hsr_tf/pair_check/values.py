@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.noise_level import image_noise
 from hsr_tf.findings import NOTE, OK, WARNING, Finding, listed
-from hsr_tf.io.nanometres import doubtful_widths
-from hsr_tf.io.pair_reading import guess_lines, level_of
+from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
+from hsr_tf.io.pair_reading import guess_findings, level_of
 from hsr_tf.scene import Scene
 from hsr_tf.wording import percent
 
@@ -51,11 +51,8 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
 
 def scaling_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     """White levels that were guessed as the files were read."""
-    findings = []
     levels = level_of(lr_hsi), level_of(hr_msi)
-    for line in guess_lines(*levels):
-        said, _, advice = line.partition("; ")
-        findings.append(Finding(NOTE, "values", said, advice))
+    findings = guess_findings(*levels)
     if len(findings) == 2 and levels[0].level != levels[1].level:
         said = f"the two white levels are guessed apart: {levels[0].level:g} and {levels[1].level:g}"
         advice = "give --lr_white_level and --hr_white_level if both images are in one unit"
@@ -69,7 +66,7 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
     if apart or units["lr_hsi"] != units["hr_msi"]:
         told = f"the units differ: {said}; lr_hsi looks like {units['lr_hsi']}, hr_msi like {units['hr_msi']}"
         advice = (
-            "estimate the response (srf=estimate), which takes up a common factor, or bring both files to "
+            'estimate the response (srf="estimate"), which takes up a common factor, or bring both files to '
             "reflectance from 0 to 1"
         )
         said = f"{told} (ratio of the medians {ratio:.3g})"
@@ -116,9 +113,10 @@ def wavelength_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     """Whether wavelengths are known, in nanometres, those of the sharp image within the cube's; widths."""
     findings = _centre_findings(lr_hsi, hr_msi)
     for name, scene in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
-        doubt, _, advice = doubtful_widths(scene.wavelengths_nm, scene.fwhm_nm).partition(": ")
+        doubt = doubtful_widths(scene.wavelengths_nm, scene.fwhm_nm)
         if doubt:
-            findings.append(Finding(WARNING, "wavelengths", f"{name}: {doubt}", f"{advice} of its widths"))
+            advice = f"{UNIT_ADVICE} of its widths"
+            findings.append(Finding(WARNING, "wavelengths", f"{name}: {doubt}", advice))
     return findings
 
 
@@ -126,7 +124,7 @@ def _centre_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     coarse, sharp = lr_hsi.wavelengths_nm, hr_msi.wavelengths_nm
     if coarse is None:
         said = "lr_hsi does not tell its wavelengths: no response can be looked up for it"
-        advice = "estimate the response (srf=estimate)"
+        advice = 'estimate the response (srf="estimate")'
         return [Finding(NOTE, "wavelengths", said, advice, (("srf", "estimate"),))]
     said = f"lr_hsi {coarse.min():g} to {coarse.max():g} nm"
     if coarse.max() < LARGEST_IN_MICROMETRES:

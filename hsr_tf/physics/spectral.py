@@ -174,7 +174,7 @@ def resample_response(
         "wavelengths_nm",
         expected=f"bands within {grid[0]:g} to {grid[-1]:g} nm, the range of {table.name}",
         received=f"{int(beyond.sum())} bands outside (the cube spans {span})",
-        remedy="crop its bands, or say that the camera is blind there (srf_outside=zero)",
+        remedy='crop its bands, or say that the camera is blind there (srf_outside="zero")',
     )
     if table.is_on(wavelengths_nm):
         return table.values[np.argsort(np.argsort(wavelengths_nm, kind="stable"), kind="stable")]

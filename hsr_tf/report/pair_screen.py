@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding
 from hsr_tf.pair_check.verdict import Verdict
+from hsr_tf.wording import as_flags
 
 SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}
 
@@ -24,7 +25,7 @@ def findings_table(findings: Iterable[Finding]) -> Table:
     for finding in findings:
         symbol, style = SYMBOLS[finding.severity]
         mark = Text(f"{symbol} {finding.severity}", style=style)
-        table.add_row(mark, finding.topic, Text(finding.found), Text(finding.advice))
+        table.add_row(mark, finding.topic, Text(finding.found), Text(as_flags(finding.advice)))
     return table
 
 

@@ -15,6 +15,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 from typer.exceptions import TyperException
 
+from hsr_tf.wording import as_flags, error_line
+
 BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
 PLAIN_WIDTH = 160
 
@@ -46,7 +48,7 @@ def show(renderable: RenderableType) -> None:
 def warn(line: str) -> None:
     """One line about a doubtful result on stderr, after what was shown."""
     sys.stdout.flush()
-    _tell(f"warning: {line}")
+    _tell(f"warning: {as_flags(line)}")
 
 
 def _report(error: Exception) -> int:
@@ -56,7 +58,7 @@ def _report(error: Exception) -> int:
     if isinstance(error, TyperException):
         _tell(f"error: {_usage_line(error)}")
     elif isinstance(error, ValueError | OSError):
-        _tell(f"error: {' '.join(str(error).split())}")
+        _tell(f"error: {error_line(error)}")
     elif isinstance(error, MemoryError):
         _tell("error: the memory of this machine is not enough for these images; crop them first")
     else:
@@ -89,7 +91,7 @@ def warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: _tell(f"warning: {message}")
+        warnings.showwarning = lambda message, *_, **__: _tell(f"warning: {as_flags(str(message))}")
         yield
 
 

@@ -184,9 +184,11 @@ def _take_over(draft: Draft, wanted: dict[str, Any], restart: bool) -> None:
         return
     if earlier is not None:
         differs = sorted(n for n in {*earlier, *wanted} if earlier.get(n) != wanted.get(n))
-        raise ValueError(
-            f"{draft.folder}: expected unfinished tiles of this request, got those of another "
-            f"(other {', '.join(differs)}); add --restart to throw them away, or choose another output"
+        raise checks.InputError(
+            str(draft.folder),
+            expected="unfinished tiles of this request",
+            received=f"those of another (other {', '.join(differs)})",
+            remedy="add --restart to throw them away, or choose another output",
         )
     for entry in draft.folder.iterdir():
         if entry.is_dir():

@@ -152,9 +152,10 @@ def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
     pairing = pair_by_grids(*stored)
     if pairing is None:
         scale = scale_of(stored[0].shape, stored[1].shape)
-        return Pair(lr_hsi, hr_msi, scale, stored, paired_by_size(*stored))
+        steps = paired_by_size(*stored)
+        return Pair(lr_hsi, hr_msi, scale, stored, tuple(step.line for step in steps))
     images = _fitted(lr_hsi, pairing.lr_hsi), _fitted(hr_msi, pairing.hr_msi)
-    return Pair(*images, pairing.scale, stored, pairing.told)
+    return Pair(*images, pairing.scale, stored, tuple(step.line for step in pairing.steps))
 
 
 def room_gib(memory_limit: int) -> float:

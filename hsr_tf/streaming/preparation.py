@@ -66,7 +66,7 @@ def require_tileable(method: methods.Method, card: ModelCard | None) -> None:
         "method",
         expected="one that is given the cameras, which all tiles of a scene share",
         received=f"{method.name}, which estimates them anew in each",
-        remedy="use e.g. deep_prior with psf=estimate and srf=estimate",
+        remedy='use e.g. deep_prior with psf="estimate" and srf="estimate"',
     )
     checks.require(
         method.name in CLOSED_FORMS if method.kind == "closed_form" else _allows_windows(method),

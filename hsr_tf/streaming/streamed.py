@@ -35,7 +35,7 @@ from hsr_tf.streaming.preparation import planned_job, require_output, trained_mo
 from hsr_tf.streaming.request import Progress, Streamed, StreamRequest, Tell, fingerprint
 from hsr_tf.streaming.residuals import Residuals, sampled_residuals
 from hsr_tf.streaming.runner import MethodTiles, extents, method_tiles, stored, survey_stage
-from hsr_tf.streaming.survey import hole_lines, probe, surveyed
+from hsr_tf.streaming.survey import holes_in, probe, surveyed
 
 NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
 
@@ -183,7 +183,7 @@ class _Run:
         asked = probe(headers, seen, scale)
         choice = choosing.chosen_cameras(repaired, asked, method, told)
         data = _bands(left_out, keep) | {"holes": [extent.num_holes > 0 for extent in seen]}
-        lines = [*repaired.findings, *hole_lines(seen)]
+        lines = [defect.line for defect in (*repaired.findings, *holes_in(seen))]
         data["radiometry"] = choice.radiometry.as_dict()
         cameras, more = self._cameras(data, choice, (asked, card))
         choice = cameras.choice

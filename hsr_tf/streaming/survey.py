@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import require
 from hsr_tf.io.stream import CubeHeader
-from hsr_tf.repair import Repaired, repair
+from hsr_tf.repair import Defect, Repaired, repair
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.files import Image
 
@@ -103,17 +103,13 @@ def surveyed(
     return repair(probe(headers, extents, scale), keep_bands=keep_bands)
 
 
-def hole_lines(extents: tuple[Extent, Extent]) -> list[str]:
-    """One line about each image that has pixels without data."""
-    lines = []
-    for name, extent in zip(("lr_hsi", "hr_msi"), extents, strict=True):
-        if extent.num_holes:
-            first, last, left, right = extent.box
-            lines.append(
-                f"{name}: {extent.num_holes} pixels without data (rows {first} to {last}, columns {left} to "
-                f"{right}); filled for the solve, and without data in the estimate"
-            )
-    return lines
+def holes_in(extents: tuple[Extent, Extent]) -> list[Defect]:
+    """The pixels without data of each image that has any."""
+    return [
+        Defect.holes(name, extent.num_holes, extent.box)
+        for name, extent in zip(("lr_hsi", "hr_msi"), extents, strict=True)
+        if extent.num_holes
+    ]
 
 
 def probe(headers: tuple[CubeHeader, CubeHeader], extents: tuple[Extent, Extent], scale: int) -> Observation:

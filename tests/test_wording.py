@@ -1,0 +1,51 @@
+"""A command names arguments as its flags are typed, and only in what it advises."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from hsr_tf.checks import InputError, file_error
+from hsr_tf.report import terminal
+from hsr_tf.wording import as_flags, error_line
+
+ADVICE = 'have them estimated (psf="estimate", srf="estimate")'
+TYPED = "have them estimated (--psf=estimate, --srf=estimate)"
+
+
+@pytest.mark.parametrize(
+    ("advice", "typed"),
+    [
+        (ADVICE, TYPED),
+        (
+            'say that it is blind there (srf_outside="zero")',
+            "say that it is blind there (--srf_outside=zero)",
+        ),
+        ("give e.g. --white_level=10000", "give e.g. --white_level=10000"),
+        ('write e.g. "band,row,col"', 'write e.g. "band,row,col"'),
+        (TYPED, TYPED),
+    ],
+)
+def test_arguments_become_flags(advice: str, typed: str) -> None:
+    assert as_flags(advice) == typed
+
+
+def test_what_was_given_is_shown_as_it_was_given() -> None:
+    error = InputError("psf", expected="a PSF", received='name="box"', remedy=ADVICE)
+    assert error_line(error) == f'psf: expected a PSF, got name="box"; {TYPED}'
+    assert str(error).endswith(ADVICE)
+    assert error_line(file_error('a="b".h5', "is\ndamaged", "fetch it")) == 'a="b".h5: is damaged; fetch it'
+
+
+def test_errors_and_warnings_of_commands_name_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    def command() -> int:
+        warnings.warn(f"the PSF is wrong; {ADVICE}", stacklevel=2)
+        raise InputError("method", expected="one with cameras", received="x", remedy=ADVICE)
+
+    assert terminal.exit_code(command) == terminal.BAD_INPUT
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        f"warning: the PSF is wrong; {TYPED}",
+        f"error: method: expected one with cameras, got x; {TYPED}",
+    ]
