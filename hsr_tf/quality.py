@@ -97,8 +97,8 @@ def assess(
     figures = no_reference(linear, estimate, choice.model, srf_known=known, data_range=data_range)
     return Assessment(
         figures,
-        f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
-        f"{choice.model.spectral.name} ({choice.srf_origin})",
+        choice.psf_line,
+        choice.srf_line,
     )
 
 

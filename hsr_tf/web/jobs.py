@@ -27,6 +27,7 @@ from hsr_tf.report.html import ReportData, write_report
 from hsr_tf.report.scene_report import solution_report
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.upscaling import TileControls, upscale
+from hsr_tf.wording import percent, size_words
 
 LOGGER = logging.getLogger("hsr_tf.web")
 MIB = 2**20
@@ -143,7 +144,7 @@ class PairTask:
         data = solution_report(observation, solution, command=(*command, "--output=sharp.h5"))
         progress.facts = (
             *(("grids", line) for line in aligned.told),
-            ("size", "x".join(map(str, solution.estimate.shape))),
+            ("size", size_words(solution.estimate.shape)),
             *((("radiometry", line),) if (line := solution.estimate.metadata.get("radiometry")) else ()),
             ("LR-HSI residual", _percent(solution.lr_hsi_residual)),
             ("HR-MSI residual", _percent(solution.hr_msi_residual)),
@@ -194,7 +195,7 @@ class PhotographTask:
             command=(*command, "--output=enlarged.png"),
         )
         progress.facts = (
-            ("width x height", f"{made.image.shape[1]} x {made.image.shape[0]}"),
+            ("size", size_words(made.image.shape[:2])),
             ("seconds", f"{made.seconds:.1f}"),
         )
         return {REPORT: write_report(data, folder / REPORT), "enlarged.png": target}
@@ -327,4 +328,4 @@ def _colours(image: np.ndarray) -> np.ndarray:
 
 
 def _percent(share: float | None) -> str:
-    return "not known" if share is None else f"{100 * share:.2f} %"
+    return "not known" if share is None else percent(share)
