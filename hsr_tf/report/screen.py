@@ -96,12 +96,9 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
     ]
     rows += [("check", line) for line in summary.doubts]
     if summary.num_not_finite:
-        rows.append(
-            (
-                "not finite",
-                f"{summary.num_not_finite} NaN or infinite values, which a fusion refuses; hsr convert A B --nodata=nan marks NaN as no data",
-            )
-        )
+        remedy = "hsr convert A B --nodata=nan marks NaN as no data"
+        found = f"{summary.num_not_finite} NaN or infinite values, which a fusion refuses; {remedy}"
+        rows.append(("not finite", found))
     if summary.num_nodata:
         rows.append(("no data", f"{summary.num_nodata} of {height * width} pixels"))
     shown = {name: value for name, value in summary.metadata.items() if name not in HIDDEN}
