@@ -68,7 +68,7 @@ def find_sets(names: Sequence[str]) -> dict[str, list[Path]]:
                 "set HSR_DATA, or give --sets",
             )
         return {name: find_pictures(f"sisr/{name}") for name in known}
-    lacking = [name for name in names if name in SETS and root is None]
+    lacking = [name for name in names if name in SETS and root is None and not Path("sisr", name).is_dir()]
     if lacking:
         raise checks.file_error(
             f"sisr/{lacking[0]}",

@@ -285,6 +285,9 @@ def test_info_tells_what_a_file_holds(folder: Path, hsr: Callable[..., Answer]) 
         assert words in answer.out
     put(np.nan)(folder)
     assert "1 NaN or infinite values, which a fusion refuses" in hsr("info", folder / "x.h5").out
+    marked = folder / "marked.h5"
+    assert hsr("convert", folder / "x.h5", marked, "--nodata=nan").code == 0
+    assert hsr_tf.load(marked).nodata_mask.sum() == 1
 
 
 def test_methods_lists_every_method_and_what_it_needs(hsr: Callable[..., Answer]) -> None:
