@@ -142,7 +142,9 @@ def test_a_wrong_psf_is_suspected_and_survived(
     fwhm: float, method: str, scene: Scene, observation: Observation
 ) -> None:
     solution, lines = told(observation, method, psf=f"gaussian:fwhm={fwhm}")
-    assert any("follows the image, more than noise explains: the PSF is probably not" in line for line in lines)
+    assert any(
+        "follows the image, more than noise explains: the PSF is probably not" in line for line in lines
+    )
     assert np.isfinite(solution.estimate.cube).all()
     assert psnr(scene.cube, solution) >= psnr(scene.cube, told(observation, "bicubic")[0])
 
