@@ -30,6 +30,7 @@ from hsr_tf.cubic import enlarged_length
 from hsr_tf.enlarging import require_scale
 from hsr_tf.scene_pair import require_pair
 from hsr_tf.tile_progress import tile_bar
+from hsr_tf.wording import size_words
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
@@ -198,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write("\ninterrupted; nothing was written\n")
         return 130
     seconds = time.perf_counter() - start
-    print(f"wrote {asked.output}  {'x'.join(map(str, size))}  ({Path(asked.model).name}, {seconds:.1f} s)")
+    print(f"wrote {asked.output}  {size_words(size)}  ({Path(asked.model).name}, {seconds:.1f} s)")
     return 0
 
 

@@ -216,7 +216,7 @@ class Bicubic:
     "spectral_ls",
     kind="closed_form",
     summary="per-scene map from colours to spectra, as complex as the scene allows; agrees with both images",
-    source="the floor that a learnt method must beat",
+    source="the baseline for learnt methods",
     needs=("psf", "srf"),
 )
 class SpectralLS:

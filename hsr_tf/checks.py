@@ -91,8 +91,10 @@ def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
         raise InputError(name, expected=expected, received=repr(value), remedy=remedy)
 
 
-def require_finite(name: str, array: Any) -> None:
-    """Raise an `InputError` that counts and locates them when `array` holds NaN or infinite values."""
+def require_finite(
+    name: str, array: Any, *, remedy: str = "repair them or mark their pixels in the nodata mask"
+) -> None:
+    """Raise a `InputError` that counts and locates them when `array` holds NaN or infinite values."""
     values = np.asarray(array)
     bad = ~np.isfinite(values)
     if bad.any():
@@ -101,5 +103,5 @@ def require_finite(name: str, array: Any) -> None:
             name,
             expected="finite values",
             received=f"{int(bad.sum())} NaN or infinite values (the first at index {where})",
-            remedy="repair them or mark their pixels in the nodata mask",
+            remedy=remedy,
         )

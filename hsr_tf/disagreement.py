@@ -46,7 +46,7 @@ class Suspicion:
         }[self.cause]
         return (
             f"where both images show the same they differ by {percent(self.share)}, and "
-            f"{100 * self.followed:.0f} % of that follows the image, as noise would not: {suspect}; "
+            f"{100 * self.followed:.0f} % of that follows the image, more than noise explains: {suspect}; "
             'give others, or have them estimated (psf="estimate", srf="estimate")'
         )
 

@@ -206,8 +206,8 @@ def _run(
     told = {
         "method": method.name,
         "scale_factor": repaired.observation.scale,
-        "psf": f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
-        "srf": f"{choice.model.spectral.name} ({choice.srf_origin})",
+        "psf": choice.psf_line,
+        "srf": choice.srf_line,
         "seconds": round(seconds, 3),
     }
     radiometry = choice.radiometry if outcome.radiometry.is_identity else outcome.radiometry

@@ -97,8 +97,8 @@ def assess(
     figures = no_reference(linear, estimate, choice.model, srf_known=known, data_range=data_range)
     return Assessment(
         figures,
-        f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
-        f"{choice.model.spectral.name} ({choice.srf_origin})",
+        choice.psf_line,
+        choice.srf_line,
     )
 
 
@@ -212,7 +212,7 @@ def _require_size(shape: tuple[int, ...], scale: int) -> None:
     left = (shape[0] // scale) * (shape[1] // scale)
     if left < FEW_PIXELS:
         warnings.warn(
-            f"one scale down lr_hsi has only {left} pixels, and what is fitted to one scene alone, "
-            "as spectral_ls, is worse with so few: the scores tell little",
+            f"one scale down lr_hsi has only {left} pixels; methods fitted to a single scene, such as "
+            "spectral_ls, are worse with so few, so these scores are not reliable",
             stacklevel=3,
         )

@@ -14,6 +14,8 @@ from hsr_tf.findings import Finding
 from hsr_tf.georeference import Georeference
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
 
+MARK_NAN = "repair them, or mark NaN as no data: hsr convert A B --nodata=nan, or nodata_mask in Python"
+
 
 @dataclass(frozen=True, eq=False)
 class Scene:
@@ -280,4 +282,5 @@ def _require_finite_outside(cube: NDArray[np.float32], mask: NDArray[np.bool_] |
         total = cube.sum(dtype=np.float64)
     if np.isfinite(total):  # one NaN or infinity would have made the sum so: no second pass
         return
-    require_finite("cube", cube if mask is None else np.where(mask[..., None], np.float32(0), cube))
+    values = cube if mask is None else np.where(mask[..., None], np.float32(0), cube)
+    require_finite("cube", values, remedy=MARK_NAN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,3 +50,18 @@ def signed(value: float, digits: int = 2) -> str:
     """Return a number with its sign and a fixed number of decimals; zero has none."""
     text = f"{value:+.{digits}f}"
     return text[1:] if float(text) == 0 else text
+
+
+def size_words(shape: Sequence[int]) -> str:
+    """Return a size as text.
+
+    Args:
+        shape: (rows, columns) of a picture, or (rows, columns, bands) of a cube.
+
+    Returns:
+        width x height of a picture, e.g. "640 x 480 pixels"; rows, columns and bands of a cube, e.g.
+        "480x640x31".
+    """
+    if len(shape) == 2:
+        return f"{shape[1]} x {shape[0]} pixels"
+    return "x".join(map(str, shape))

@@ -26,6 +26,7 @@ from hsr_tf.enlarging import Enlarged, PictureModel, TileControls, enlarge, requ
 from hsr_tf.flag_apps import run_app
 from hsr_tf.scene_pair import WHAT_MODELS_DO
 from hsr_tf.tile_progress import tile_bar
+from hsr_tf.wording import size_words
 from serving import messages
 from serving.connection import GET_STATUS, MIB, PREDICT, Connection, NotServed, Settings
 from serving.scenes import FusionServer, Limits, SceneTiles
@@ -287,7 +288,7 @@ def main() -> None:
         else:
             size = fuse_files(client, FLAGS.lr_hsi, FLAGS.hr_msi, output=output)
     seconds = time.perf_counter() - start
-    print(f"wrote {output}  {'x'.join(map(str, size))}  ({FLAGS.model}, {seconds:.1f} s)")
+    print(f"wrote {output}  {size_words(size)}  ({FLAGS.model}, {seconds:.1f} s)")
 
 
 def enlarge_file(client: Client, source: Path, target: Path, *, scale: float) -> tuple[int, ...]:

@@ -153,7 +153,7 @@ def test_spectral_ls_explains_both_images_and_beats_bicubic(scene: Scene, observ
     np.testing.assert_array_equal(estimate.wavelengths_nm, WAVELENGTHS_NM)
     told = estimate.metadata
     assert (told["method"], told["scale_factor"], told["trust"]) == ("spectral_ls", 8, 1)
-    assert told["srf"] == "nikon_d700 (told by the file)" and told["dataset"] == "synthetic"
+    assert told["srf"] == "nikon_d700 (recorded in the file)" and told["dataset"] == "synthetic"
     assert "simulated_psf" not in told and solution.seconds > 0
     assert (solution.psf, solution.srf, solution.iterations, solution.converged) == (None,) * 4
 
@@ -187,7 +187,7 @@ def test_cameras_come_back_from_the_files_of_a_simulation(scene: Scene, tmp_path
         given = hsr_tf.fuse(made, psf=psf, srf=srf)
         told = hsr_tf.fuse(loaded)
         np.testing.assert_array_equal(told.estimate.cube, given.estimate.cube)
-        assert told.lr_hsi_residual < 1e-4 and "(told by the file)" in told.estimate.metadata["psf"]
+        assert told.lr_hsi_residual < 1e-4 and "(recorded in the file)" in told.estimate.metadata["psf"]
         assert "(given)" in given.estimate.metadata["psf"]
 
 
@@ -206,7 +206,7 @@ def test_bicubic_needs_no_camera_and_says_that_it_knows_none(observation: Observ
     )
     solution = hsr_tf.fuse(unknown, "bicubic")
     assert solution.hr_msi_residual is None and solution.lr_hsi_residual is not None
-    assert solution.estimate.metadata["srf"] == "unknown (unknown)"
+    assert solution.estimate.metadata["srf"] == "unknown"
     with pytest.raises(
         ValueError, match="hr_msi: expected 3 channels, as the response nikon_d700 has, got 1"
     ):

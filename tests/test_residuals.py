@@ -15,7 +15,7 @@ from hsr_tf.residuals import ResidualWarning, residual_findings
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
-from hsr_tf.wording import percent, signed
+from hsr_tf.wording import percent, signed, size_words
 from tests.test_pair_check import CAVE_NM, SCALE, sharp_scene
 
 NOISES = (None, 40.0, 30.0, 20.0)
@@ -127,3 +127,8 @@ def test_percentages_have_no_exponent(share: float, said: str) -> None:
 
 def test_zero_has_no_sign() -> None:
     assert (signed(-0.001), signed(0.0), signed(-3.0), signed(1.5)) == ("0.00", "0.00", "-3.00", "+1.50")
+
+
+def test_sizes_are_width_by_height_of_pictures_and_rows_first_of_cubes() -> None:
+    assert size_words((480, 640)) == "640 x 480 pixels"
+    assert size_words((480, 640, 31)) == "480x640x31"

@@ -117,7 +117,7 @@ def test_images_too_small_are_refused_or_warned_of(observation: Observation) -> 
 def test_an_assessment_takes_the_cameras_that_the_files_tell(observation: Observation) -> None:
     estimate = fusion.fuse(observation).estimate
     told = assess(observation, estimate)
-    assert told.psf == "skew (told by the file)"
+    assert told.psf == "skew (recorded in the file)"
     assert told.figures.consistency.lr_hsi_residual < 1e-4
     wrong = assess(observation, estimate, psf="box")
     assert wrong.psf == "box, 4 taps (given)"
@@ -130,7 +130,7 @@ def test_the_command_shows_and_writes_every_figure(
     images = (f"--lr_hsi={folder / 'x.h5'}", f"--hr_msi={folder / 'y.h5'}")
     code, out, _ = hsr("quality", *images, f"--estimate={folder / 'z.h5'}", f"--json={folder / 'q.json'}")
     assert code == 0
-    for figure in ("|X - D Z| / |X|", "SAM", "D_lambda", "D_s", "QNR", "HQNR", "skew (told by the file)"):
+    for figure in ("|X - D Z| / |X|", "SAM", "D_lambda", "D_s", "QNR", "HQNR", "skew (recorded in the file)"):
         assert figure in out
     found = json.loads((folder / "q.json").read_text(encoding="utf-8"))
     assert found["figures"]["hqnr"] > 0.9

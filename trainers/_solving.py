@@ -24,6 +24,7 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.report import terminal
 from hsr_tf.report.cameras import CamerasData, cameras_sheet
+from hsr_tf.report.screen import residual_words
 from hsr_tf.report.timeline import Course, course_sheet
 from hsr_tf.scene import Observation, Solution
 from hsr_tf.solvers.solver import Controls
@@ -214,12 +215,12 @@ def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> Non
 
 def summary(record: dict[str, Any], run_dir: Path) -> str:
     """The result in three lines."""
-    left = [record[f"{name}_residual"] for name in ("lr_hsi", "hr_msi")]
-    unexplained = ", ".join("unknown" if value is None else f"{100 * value:.3g} %" for value in left)
-    iterations = "" if record["iterations"] is None else f"{record['iterations']} iterations in "
+    residuals = residual_words(record["lr_hsi_residual"], record["hr_msi_residual"])
+    count = record["iterations"]
+    iterations = "" if count is None else f"{count} iteration{'s' * (count != 1)} in "
     lines = [
         f"{record['method']}, x{record['scale']}: {iterations}"
-        f"{record['seconds']:.1f} s; left over of lr_hsi, hr_msi: {unexplained}"
+        f"{record['seconds']:.1f} s; residuals: {residuals}"
     ]
     if record["scores"]:
         scores = record["scores"]

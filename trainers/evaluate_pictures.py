@@ -68,6 +68,13 @@ def find_sets(names: Sequence[str]) -> dict[str, list[Path]]:
                 "set HSR_DATA, or give --sets",
             )
         return {name: find_pictures(f"sisr/{name}") for name in known}
+    lacking = [name for name in names if name in SETS and root is None and not Path("sisr", name).is_dir()]
+    if lacking:
+        raise checks.file_error(
+            f"sisr/{lacking[0]}",
+            "no such folder, and no $HSR_DATA",
+            "set HSR_DATA to the folder that holds it, or give a folder of your own to --sets",
+        )
     return {Path(name).name: find_pictures(f"sisr/{name}" if name in SETS else name) for name in names}
 
 

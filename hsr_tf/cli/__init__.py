@@ -37,8 +37,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A low-resolution hyperspectral cube and a sharp colour image in, the sharp cube out; "
-    "or a picture in, a larger one out.",
+    help="Fuse a low-resolution hyperspectral cube and a sharp colour image into a sharp cube, "
+    "or enlarge a picture.",
     epilog="Start with [bold]hsr methods[/bold] and [bold]hsr fuse --help[/bold].",
 )
 
@@ -55,7 +55,7 @@ def _add(name: str, command: Callable[..., Any], examples: Sequence[str]) -> Non
 @app.callback(invoke_without_command=True)
 def _hsr(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if version:
         typer.echo(f"hsr {__version__}")

@@ -24,7 +24,7 @@ SECONDS_WITHOUT_BAR = 2.0
 
 def convert(
     source: Annotated[Path, typer.Argument(help="The file to read; see hsr info.")],
-    target: Annotated[Path, typer.Argument(help="The file to write; its suffix says the format.")],
+    target: Annotated[Path, typer.Argument(help="The file to write; its suffix sets the format.")],
     key: Annotated[str | None, typer.Option(help="Which array, where the file holds several.")] = None,
     layout: Annotated[str | None, typer.Option(help="Order of its axes, e.g. row,col,band.")] = None,
     white_level: Annotated[
@@ -37,7 +37,7 @@ def convert(
         str | None, typer.Option(help="Type of the written values; by default that of the file.")
     ] = None,
     nodata: Annotated[
-        float | None, typer.Option(help="Value for pixels without data, where the format holds no mask.")
+        float | None, typer.Option(help="Value that marks pixels without data, in formats without a mask.")
     ] = None,
 ) -> None:
     """Write a cube in another format.

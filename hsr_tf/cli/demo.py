@@ -16,7 +16,7 @@ EXAMPLES = ("hsr demo", "hsr demo --port=8080 --max_upload_mib=64 --no-show")
 
 def demo(
     port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 for any that is free.", min=0, max=65535)
+        int, typer.Option(help="Port to listen on; 0 for any free port.", min=0, max=65535)
     ] = 5006,
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets other machines in, without a password.")
@@ -30,7 +30,7 @@ def demo(
     max_seconds: Annotated[float, typer.Option("--max_seconds", help="Time limit of a solver.")] = 120.0,
     show: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
 ) -> None:
-    """Open a local web page: drop a pair or a photograph, see it work, look at the result, download it.
+    """Open a local web page: drop a pair or a photograph, view the result, download it.
 
     Uploaded files lie in a temporary folder that is removed when the page is closed. Needs hsr_tf[web].
     """

@@ -57,7 +57,7 @@ def fuse(
     lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
     hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
     output: Annotated[
-        Path, typer.Option(help="Where to; the suffix says the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
+        Path, typer.Option(help="Output file; its suffix sets the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
     method: Annotated[str, typer.Option(help="Name of the method, see hsr methods.")] = "spectral_ls",
     srf: Srf = None,
@@ -65,7 +65,7 @@ def fuse(
     srf_outside: SrfOutside = "error",
     weights: Annotated[
         Path | None,
-        typer.Option(help="Folder of a trained model; the shipped one for these sizes by default."),
+        typer.Option(help="Folder of a trained model; by default the shipped one that fits."),
     ] = None,
     adapt: Annotated[
         bool,
@@ -77,12 +77,14 @@ def fuse(
     ] = None,
     max_seconds: Annotated[
         float | None,
-        typer.Option("--max_seconds", help="A solver ends after so long with its best estimate so far."),
+        typer.Option(
+            "--max_seconds", help="Stop a solver after this many seconds and keep its best estimate."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all that a solver draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of a solver.")] = 0,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="File (.npz) from which a long solver goes on when it is started again."),
+        typer.Option(help="File (.npz) from which an interrupted solver continues."),
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw estimated kernel and response into this file (.png).")
@@ -102,9 +104,9 @@ def fuse(
 ) -> None:
     """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
 
-    Without --psf and --srf the cameras are those that simulated files
-    tell of, else gaussian and nikon_d700. What is wrong with the images
-    (dead bands, no data) is told in warnings and repaired.
+    --psf and --srf default to the cameras recorded in the files,
+    otherwise gaussian and nikon_d700. Image defects (dead bands, pixels
+    without data) are reported in warnings and repaired.
     """
     from hsr_tf import io
     from hsr_tf.alignment import align

@@ -21,19 +21,17 @@ MemoryLimit = Annotated[
     str | None,
     typer.Option(
         "--memory_limit",
-        help="Stay below so much memory, e.g. 3GB: scenes that take more are fused tile by tile, from "
-        "file to file; half of the machine's memory by default.",
+        help="Memory limit, e.g. 3GB: larger scenes are fused in tiles, from file to file; "
+        "by default half of the machine's memory.",
     ),
 ]
-Stream = Annotated[bool, typer.Option("--stream", help="Fuse tile by tile whatever the size.")]
-Restart = Annotated[
-    bool, typer.Option("--restart", help="Throw away the unfinished tiles of another request.")
-]
+Stream = Annotated[bool, typer.Option("--stream", help="Fuse in tiles, whatever the size.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Discard the unfinished tiles of another request.")]
 DaskAddress = Annotated[
     str | None,
     typer.Option(
         "--dask",
-        help="Tiles over a Dask cluster: tcp://host:8786, local, or local:2 for two processes; writes .zarr.",
+        help="Use a Dask cluster: tcp://host:8786, local, or local:2 for two processes; writes .zarr.",
     ),
 ]
 

@@ -50,10 +50,10 @@ def quality(
 ) -> None:
     """Judge an estimate without a truth: does it explain both images, and the QNR family.
 
-    Without --psf and --srf the cameras are those that simulated files
-    tell of, else gaussian and nikon_d700; estimate finds them from the
-    two images. The images are paired as hsr fuse pairs them, and the
-    estimate has to lie on the grid that hsr fuse gives it.
+    --psf and --srf default to the cameras recorded in the files,
+    otherwise gaussian and nikon_d700; estimate finds them from the two
+    images. The images are paired as by hsr fuse, and the estimate must
+    lie on the grid of its result.
     """
     from hsr_tf import io
     from hsr_tf.alignment import require_fused_from

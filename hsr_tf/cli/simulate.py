@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart, size_words
+from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart
 from hsr_tf.report import terminal
 
 EXAMPLES = (
@@ -18,9 +18,9 @@ EXAMPLES = (
 
 def simulate(
     reference: Annotated[Path, typer.Option(help="The sharp cube.")],
-    scale: Annotated[int, typer.Option(help="Sharp pixels a coarse pixel along one side.")],
+    scale: Annotated[int, typer.Option(help="Scale factor: sharp pixels per coarse pixel along one side.")],
     output_dir: Annotated[
-        Path, typer.Option("--output_dir", help="Folder for the two files; made if need be.")
+        Path, typer.Option("--output_dir", help="Folder for the two files; created if missing.")
     ],
     srf: Srf = "nikon_d700",
     psf: Psf = "gaussian",
@@ -42,6 +42,7 @@ def simulate(
     """
     from hsr_tf import io
     from hsr_tf.io.pair import PAIR_NAMES, require_pair_folder, save_pair
+    from hsr_tf.wording import size_words
 
     require_pair_folder(output_dir)
     require_apart([output_dir / name for name in PAIR_NAMES], [reference])
@@ -62,4 +63,4 @@ def simulate(
     with terminal.working("writing"):
         paths = save_pair(observation, output_dir)
     for path, made in zip(paths, (observation.lr_hsi, observation.hr_msi), strict=True):
-        typer.echo(f"wrote {path}  {size_words(made)}")
+        typer.echo(f"wrote {path}  {size_words(made.shape)}")

@@ -70,7 +70,7 @@ def upscale(
     ],
     output: Annotated[
         Path,
-        typer.Option(help="Where to: .png, .jpg or .tif says the format; a folder for a folder."),
+        typer.Option(help="Output file (.png, .jpg, .tif), or a folder if --input is one."),
     ],
     scale: Annotated[float, typer.Option(help="The factor, at least 1; it need not be whole.")] = 2.0,
     method: Annotated[
@@ -87,19 +87,17 @@ def upscale(
         Path | None,
         typer.Option(
             "--kernel_output",
-            help="Write the blur that was found to this .npy file and as a picture beside it; "
-            "a folder for a folder.",
+            help="Write the estimated blur to this .npy file, and a picture of it; "
+            "a folder if --input is one.",
         ),
     ] = None,
-    tile: Annotated[
-        int, typer.Option(help="Longest side of the tiles worked on at a time, in pixels.")
-    ] = 512,
+    tile: Annotated[int, typer.Option(help="Longest side of a tile in pixels.")] = 512,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
     skip_existing: Annotated[
         bool,
         typer.Option(
             "--skip_existing",
-            help="Go on after an interrupt: skip pictures whose result is complete and of these settings.",
+            help="Continue an interrupted run: skip complete results made with these settings.",
         ),
     ] = False,
 ) -> None:
@@ -294,6 +292,7 @@ def _enlarge(task: _Task, request: _Request, progress: Progress) -> _Done:
     from hsr_tf.io.pictures import read_picture, require_writable
     from hsr_tf.picture_defects import defect
     from hsr_tf.upscaling import TileControls, enlarged_length, upscale
+    from hsr_tf.wording import size_words
 
     start = time.perf_counter()
     picture = read_picture(task.source)
@@ -308,9 +307,10 @@ def _enlarge(task: _Task, request: _Request, progress: Progress) -> _Done:
         controls=TileControls(tile=request.tile, progress=progress),
     )
     _write(task, picture, found, request.settings)
-    by = request.method if found.weights is None else f"{request.method}, {found.weights}"
+    by = ", ".join(dict.fromkeys(name for name in (request.method, found.weights) if name is not None))
     bits = "; its 1 bit per pixel became 8" if picture.metadata.one_bit else ""
-    line = f"wrote {task.target}  {height}x{width}  ({by}, {time.perf_counter() - start:.1f} s){bits}"
+    seconds = f"{time.perf_counter() - start:.1f} s"
+    line = f"wrote {task.target}  {size_words((height, width))}  ({by}, {seconds}){bits}"
     trained_on_clean = request.method in TRAINED_ON_CLEAN and request.weights is None
     return _Done(line, defect(picture.values, picture.metadata.jpeg_quality) if trained_on_clean else None)
 

@@ -40,8 +40,8 @@ LrWhiteLevel = Annotated[
     float | None,
     typer.Option(
         "--lr_white_level",
-        help="Stored value of the coarse file that stands for 1, e.g. 10000; by default what the file says, "
-        "else a guess that is reported.",
+        help="Stored value of the coarse file that stands for 1, e.g. 10000; by default "
+        "the value in the file, otherwise a guess, which is reported.",
     ),
 ]
 HrWhiteLevel = Annotated[
@@ -134,8 +134,3 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
 
     with replacing_file(path) as draft:
         draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-
-
-def size_words(scene: Any) -> str:
-    """HxWxC."""
-    return "x".join(map(str, scene.shape))

@@ -25,7 +25,7 @@ PUBLISHED = {"num_stages": 10, "features": 64, "residual": False}
 @register(
     "dbpn",
     kind="image_network",
-    summary="up- and down-projections in turn, for bicubic reduction by one whole factor",
+    summary="alternating up- and down-projections, for bicubic reduction by one integer factor",
     source="Haris, Shakhnarovich, Ukita, CVPR 2018",
     needs=("weights",),
 )

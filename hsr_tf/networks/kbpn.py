@@ -51,7 +51,7 @@ PUBLISHED = {"num_modules": 10, "features": 64, "extensions": (), "residual": Fa
 @register(
     "kbpn",
     kind="image_network",
-    summary="blind: back-projections that estimate picture and blur kernel in turn",
+    summary="blind: back-projections that estimate picture and blur kernel alternately",
     source="Yoshida, Akita, Ukita, IPSJ SIG Technical Report 2020-CG-180",
     needs=("weights",),
 )

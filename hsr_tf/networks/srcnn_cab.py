@@ -26,7 +26,7 @@ CODE_LENGTH, SIZES, FEATURES = 15, (9, 5, 5), (64, 32)
 @register(
     "srcnn_cab",
     kind="image_network",
-    summary="told the blur kernel, which decides the first filters of an SRCNN",
+    summary="SRCNN whose first filters are computed from the blur kernel",
     source="Riegler, Schulter, Ruether, Bischof, ICCV 2015",
     needs=("weights", "kernel"),
 )

@@ -25,7 +25,7 @@ CODE_LENGTH = 15
 @register(
     "srmdnf",
     kind="image_network",
-    summary="told the blur kernel, whose code stands beside every pixel",
+    summary="plain network conditioned on the blur kernel at every pixel",
     source="Zhang, Zuo, Zhang, CVPR 2018",
     needs=("weights", "kernel"),
 )

@@ -55,7 +55,7 @@ class _KernelSRResNet(ImageNetwork):
 @register(
     "srresnet_concat",
     kind="image_network",
-    summary="told the blur kernel, whose code stands beside every pixel of a residual network",
+    summary="residual network conditioned on the blur kernel at every pixel",
     source=SOURCE,
     needs=("weights", "kernel"),
 )
@@ -82,7 +82,7 @@ class SRResNetConcat(_KernelSRResNet):
 @register(
     "srresnet_sft",
     kind="image_network",
-    summary="told the blur kernel, whose code transforms the features of a residual network (SFT-MD)",
+    summary="residual network whose features are transformed by the blur kernel (SFT-MD)",
     source=SOURCE,
     needs=("weights", "kernel"),
 )

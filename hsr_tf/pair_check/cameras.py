@@ -97,10 +97,7 @@ def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
     radiometry = known_radiometry(model, images, repaired.trusted)
     more = [] if radiometry is None else [radiometry]
     suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
-    names = (
-        f"PSF {model.spatial.psf.name} ({known.psf_origin}), response {model.spectral.name} "
-        f"({known.srf_origin})"
-    )
+    names = f"PSF {known.psf_line}, response {known.srf_line}"
     if suspected is None:
         said = "both are known and fit" if radiometry is None else "both are known, but for the radiometry"
         return [Finding(OK, "cameras", f"{said}: {names}"), *more]

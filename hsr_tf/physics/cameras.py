@@ -33,7 +33,7 @@ SnrDb = tuple[float | None, float | None]
 DEFAULT_PSF, DEFAULT_SRF = "gaussian", "nikon_d700"
 MAX_KERNEL_SIZE = 4096
 SMALLEST_SHIFT = 0.01
-GIVEN, TOLD, DEFAULT, UNKNOWN = "given", "told by the file", "default", "unknown"
+GIVEN, TOLD, DEFAULT, UNKNOWN = "given", "recorded in the file", "default", "unknown"
 ESTIMATED = "estimated"
 
 
@@ -43,7 +43,7 @@ class CameraChoice:
 
     Attributes:
         model: the two cameras.
-        psf_origin: "given", "told by the file", "default" or "estimated".
+        psf_origin: "given", "recorded in the file", "default" or "estimated".
         srf_origin: the same, or "unknown" where nothing fits and none is needed: a flat response then.
         radiometry: what has to be undone in Y first, found with an estimated response.
     """
@@ -52,6 +52,20 @@ class CameraChoice:
     psf_origin: str
     srf_origin: str
     radiometry: Radiometry = AS_RECORDED
+
+    @property
+    def psf_line(self) -> str:
+        """Name and origin of the PSF, e.g. "Gaussian, sigma 3.397 x 3.397 px, 16 taps (given)"."""
+        return _with_origin(self.model.spatial.psf.name, self.psf_origin)
+
+    @property
+    def srf_line(self) -> str:
+        """Name and origin of the response, e.g. "nikon_d700 (default)"."""
+        return _with_origin(self.model.spectral.name, self.srf_origin)
+
+
+def _with_origin(name: str, origin: str) -> str:
+    return name if name.startswith(origin) else f"{name} ({origin})"
 
 
 def make_cameras(

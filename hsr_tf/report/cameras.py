@@ -25,6 +25,7 @@ from hsr_tf.report.canvas import (
     quiet_axes,
     save_png,
 )
+from hsr_tf.wording import signed
 
 SIDE, LEFT, HEAD, KERNEL_HEIGHT, CURVES = 2.2, 0.65, 0.7, 2.9, 2.1
 LEFTS = (LEFT, LEFT + SIDE + 0.4, LEFT + 2 * SIDE + 1.45)
@@ -121,7 +122,7 @@ def _scores(data: CamerasData) -> str:
 
 
 def _pair(values: tuple[float, float]) -> str:
-    return f"{values[0]:+.2f}, {values[1]:+.2f}"
+    return f"{signed(values[0])}, {signed(values[1])}"
 
 
 def _draw_kernels(figure: Figure, data: CamerasData, bottom: float) -> None:

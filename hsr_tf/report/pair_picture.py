@@ -46,7 +46,7 @@ def pair_picture(path: str | os.PathLike[str], observation: Observation, *, titl
     panels = [
         ("lr_hsi", coarse[::step, ::step]),
         ("hr_msi", sharp[::step, ::step]),
-        ("both in turn", _checkerboard(coarse, sharp)[::step, ::step]),
+        ("checkerboard", _checkerboard(coarse, sharp)[::step, ::step]),
     ]
     tall = SIDE * min(1.5, max(0.5, sharp.shape[0] / sharp.shape[1]))
     width = 2 * MARGIN + 3 * SIDE + 2 * GAP

@@ -159,7 +159,7 @@ def residual_scores(solution: Solution) -> dict[str, float | None]:
 
 
 def _origin(choice: CameraChoice, psf_found: bool, srf_found: bool) -> str:
-    words = {TOLD: "told by the files", DEFAULT: "assumed, as none was given", UNKNOWN: "not known"}
+    words = {TOLD: "recorded in the files", DEFAULT: "the default, as none was given", UNKNOWN: "not known"}
     kernel = "estimated from the two images" if psf_found else words.get(choice.psf_origin, choice.psf_origin)
     response = (
         "estimated from the two images" if srf_found else words.get(choice.srf_origin, choice.srf_origin)

@@ -96,7 +96,9 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
     ]
     rows += [("check", line) for line in summary.doubts]
     if summary.num_not_finite:
-        rows.append(("not finite", f"{summary.num_not_finite} NaN or infinite values: it would be refused"))
+        remedy = "hsr convert A B --nodata=nan marks NaN as no data"
+        found = f"{summary.num_not_finite} NaN or infinite values, which a fusion refuses; {remedy}"
+        rows.append(("not finite", found))
     if summary.num_nodata:
         rows.append(("no data", f"{summary.num_nodata} of {height * width} pixels"))
     shown = {name: value for name, value in summary.metadata.items() if name not in HIDDEN}
@@ -134,7 +136,7 @@ def _trust(told: Mapping[str, Any]) -> str:
 def _iterations(solution: Solution) -> str:
     if solution.iterations is None:
         return ""
-    ended = "converged" if solution.converged else "ended by its cap or the time"
+    ended = "converged" if solution.converged else "stopped at its iteration or time limit"
     return f"{solution.iterations}, {ended}"
 
 

@@ -18,7 +18,7 @@ def quality_table(figures: NoReference, *, psf: str, srf: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=f"psf {psf}, srf {srf}", title_justify="left")
     table.add_column("figure", no_wrap=True)
     table.add_column("value", justify="right", style="bold", no_wrap=True)
-    table.add_column("what it tells", style="dim")
+    table.add_column("meaning", style="dim")
     for row in (*_consistency_rows(figures.consistency), *_qnr_rows(figures.qnr)):
         table.add_row(*row)
     return table
@@ -29,18 +29,18 @@ def _consistency_rows(found: Consistency) -> list[tuple[str, str, str]]:
         (
             "|X - D Z| / |X|",
             _share(found.lr_hsi_residual),
-            "blurred, the estimate is the coarse cube: 0; more than its noise is a wrong blur or estimate",
+            "LR-HSI residual; larger than its noise: wrong blur or wrong estimate",
         ),
         ("PSNR of D Z, worst band", *_worst(found.lr_hsi_psnr, "band")),
         (
             "SAM of D Z and X",
             f"{found.sam_degrees:.3f} deg",
-            "mean angle between the blurred estimate's spectra and those observed: lower is better",
+            "mean angle between blurred and observed spectra; lower is better",
         ),
         (
             "|Y - Z R| / |Y|",
             _share(found.hr_msi_residual),
-            "seen by the colour camera, the estimate is the sharp image: 0; more is a wrong response",
+            "HR-MSI residual; larger than its noise: wrong response or wrong estimate",
         ),
         ("PSNR of Z R, worst channel", *_worst(found.hr_msi_psnr, "channel")),
     ]
@@ -52,15 +52,15 @@ def _qnr_rows(found: QnrFamily) -> list[tuple[str, str, str]]:
         (
             "D_lambda",
             f"{found.d_lambda:.4f}",
-            "whether bands are related as in the coarse cube (0 to 1, 0 is best); kind to mere enlargements",
+            "change in the relations between bands, 0 to 1, 0 is best; favours plain enlargement",
         ),
-        ("D_lambda (Khan)", f"{found.d_lambda_khan:.4f}", "1 - Q2n of D Z and X: 0 where they are equal"),
+        ("D_lambda (Khan)", f"{found.d_lambda_khan:.4f}", "1 - Q2n of D Z and X; 0 is best"),
         (
             "D_s",
             f"{found.d_s:.4f}",
-            "whether bands follow the sharp image as far as the coarse cube follows it blurred: 0 is best",
+            "change in the relations between bands and sharp image; 0 is best",
         ),
-        ("QNR", f"{found.qnr:.4f}", "(1 - D_lambda) (1 - D_s): 1 is best"),
+        ("QNR", f"{found.qnr:.4f}", "(1 - D_lambda) (1 - D_s); 1 is best"),
         (
             "HQNR",
             f"{found.hqnr:.4f}",

@@ -73,7 +73,7 @@ PUBLISHED_BLIND = BlindPriorConfig(
     "blind_deep_prior",
     kind="solver",
     summary="deep_prior without knowing the cameras: PSF, response and shift are found from the pair",
-    source="blind unsupervised fusion with a deep prior; see the module",
+    source="blind unsupervised fusion with a deep prior; see hsr_tf.solvers.blind_deep_prior",
 )
 class BlindDeepPrior(Solver):
     """Unsupervised fusion with unknown cameras.

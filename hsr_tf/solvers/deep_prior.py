@@ -108,7 +108,7 @@ PUBLISHED = DeepPriorConfig(
     "deep_prior",
     kind="solver",
     summary="a network fitted to this scene by both images, over kernel_ls",
-    source="unsupervised fusion with a deep prior; see the module",
+    source="unsupervised fusion with a deep prior; see hsr_tf.solvers.deep_prior",
     needs=("psf", "srf"),
 )
 class DeepPrior(Solver):

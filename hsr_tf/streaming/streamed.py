@@ -193,8 +193,8 @@ class _Run:
             "radiometry_line": None if cameras.srf is None else choice.radiometry.line(cameras.srf.sum(0)),
             "cameras": cameras_to_dict(choice.model),
             "lines": lines + more,
-            "psf": f"{choice.model.spatial.psf.name} ({choice.psf_origin})",
-            "srf": f"{choice.model.spectral.name} ({choice.srf_origin})",
+            "psf": choice.psf_line,
+            "srf": choice.srf_line,
             "srf_known": choice.srf_origin != UNKNOWN,
         }
 

@@ -27,6 +27,7 @@ from hsr_tf.report.html import ReportData, write_report
 from hsr_tf.report.scene_report import solution_report
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.upscaling import TileControls, upscale
+from hsr_tf.wording import percent, size_words
 
 LOGGER = logging.getLogger("hsr_tf.web")
 MIB = 2**20
@@ -143,10 +144,10 @@ class PairTask:
         data = solution_report(observation, solution, command=(*command, "--output=sharp.h5"))
         progress.facts = (
             *(("grids", line) for line in aligned.told),
-            ("size", "x".join(map(str, solution.estimate.shape))),
+            ("size", size_words(solution.estimate.shape)),
             *((("radiometry", line),) if (line := solution.estimate.metadata.get("radiometry")) else ()),
-            ("left of the coarse cube", _percent(solution.lr_hsi_residual)),
-            ("left of the sharp image", _percent(solution.hr_msi_residual)),
+            ("LR-HSI residual", _percent(solution.lr_hsi_residual)),
+            ("HR-MSI residual", _percent(solution.hr_msi_residual)),
             ("seconds", f"{solution.seconds:.1f}"),
         )
         return {REPORT: write_report(data, folder / REPORT), **_saved(solution.estimate, folder)}
@@ -194,7 +195,7 @@ class PhotographTask:
             command=(*command, "--output=enlarged.png"),
         )
         progress.facts = (
-            ("size", "x".join(map(str, made.image.shape[:2]))),
+            ("size", size_words(made.image.shape[:2])),
             ("seconds", f"{made.seconds:.1f}"),
         )
         return {REPORT: write_report(data, folder / REPORT), "enlarged.png": target}
@@ -320,11 +321,11 @@ def _saved(estimate: Any, folder: Path) -> dict[str, Path]:
 
 
 def _colours(image: np.ndarray) -> np.ndarray:
-    """(H, W, 1 or 3) float32 in [0, 1], without alpha."""
+    """Red, green and blue (H, W, 3) float32 in [0, 1], equal for a gray picture; without alpha."""
     values = np.atleast_3d(image)
-    values = values[..., : 1 if values.shape[2] < 3 else 3].astype(np.float32)
+    values = values[..., [0, 0, 0] if values.shape[2] < 3 else [0, 1, 2]].astype(np.float32)
     return values if image.dtype.kind == "f" else values / np.iinfo(image.dtype).max
 
 
 def _percent(share: float | None) -> str:
-    return "not known" if share is None else f"{100 * share:.2f} %"
+    return "not known" if share is None else percent(share)

@@ -86,7 +86,7 @@ class Visit:
         labels = {label: name for name, label in pair_methods().items()}
         self._pair_method = pn.widgets.Select(name="Method", options=labels, width=WIDTH)
         self._pair_method.value = "spectral_ls"
-        self._estimate = pn.widgets.Checkbox(name="Find blur and response from the images", value=True)
+        self._estimate = pn.widgets.Checkbox(name="Estimate blur and response from the images", value=True)
         self._photograph_method = pn.widgets.Select(name="Method", options=photograph_methods(), width=WIDTH)
         self._photograph_method.value = "vdsr"
         self._scale = pn.widgets.FloatInput(
@@ -124,9 +124,7 @@ class Visit:
         tabs = pn.Tabs(("A pair", pair), ("A photograph", photograph))
         side = pn.Column(tabs, self._bar, self._said, self._stop, styles={"flex": f"0 0 {WIDTH + 20}px"})
         note = "Files stay on this machine and are removed when this page is closed."
-        self._view.append(
-            pn.pane.Markdown(f"Drop files on the left, choose a method, press the button.\n\n{note}")
-        )
+        self._view.append(pn.pane.Markdown(f"Drop the files, choose a method, press the button.\n\n{note}"))
         parts = pn.FlexBox(side, self._view, flex_direction="row", sizing_mode="stretch_both")
         return pn.Column(pn.pane.Markdown(f"# {TITLE}"), parts, sizing_mode="stretch_both")
 

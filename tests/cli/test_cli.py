@@ -201,7 +201,7 @@ def test_simulate_fuse_evaluate_in_a_row(folder: Path, hsr: Callable[..., Answer
     pair = (f"--lr_hsi={folder}/a/b/lr_hsi.h5", f"--hr_msi={folder}/a/b/hr_msi.h5")
     fused = hsr("fuse", *pair, f"--output={folder}/e.h5")
     assert fused.code == 0 and fused.err == "" and f"wrote      {folder}/e.h5\n" in fused.out
-    for words in ("spectral_ls, x8", "6x8x31 + 48x64x3 -> 48x64x31", "nikon_d700 (told by the file)"):
+    for words in ("spectral_ls, x8", "6x8x31 + 48x64x3 -> 48x64x31", "nikon_d700 (recorded in the file)"):
         assert words in fused.out
     scored = hsr(
         "evaluate",
@@ -284,7 +284,10 @@ def test_info_tells_what_a_file_holds(folder: Path, hsr: Callable[..., Answer]) 
     for words in ("6 rows x 8 columns x 31 bands", "400 to 700 nm", "simulated_psf    gaussian"):
         assert words in answer.out
     put(np.nan)(folder)
-    assert "1 NaN or infinite values: it would be refused" in hsr("info", folder / "x.h5").out
+    assert "1 NaN or infinite values, which a fusion refuses" in hsr("info", folder / "x.h5").out
+    marked = folder / "marked.h5"
+    assert hsr("convert", folder / "x.h5", marked, "--nodata=nan").code == 0
+    assert hsr_tf.load(marked).nodata_mask.sum() == 1
 
 
 def test_methods_lists_every_method_and_what_it_needs(hsr: Callable[..., Answer]) -> None:

@@ -70,7 +70,7 @@ def test_the_file_is_what_the_library_gives(hsr: Hsr, folder: Path, name: str) -
     output = folder / f"big_{name}"
     answer = hsr(input=folder / name, scale=2.5, weights=folder / "tiny", output=output)
     assert answer.code == 0 and answer.err == ""
-    assert answer.out.startswith(f"wrote {output}  50x68  (vdsr, tiny, ")
+    assert answer.out.startswith(f"wrote {output}  68 x 50 pixels  (vdsr, tiny, ")
     given = read_picture(folder / name).values
     found = read_picture(output).values
     assert found.dtype == given.dtype

@@ -40,6 +40,8 @@ def test_the_sheet_names_kernels_scores_and_shift(tmp_path: Path) -> None:
     assert {"True kernel", "Estimated kernel", "Estimated − true"} <= set(shown)
     (line,) = (text for text in shown if "kernel L1" in text)
     assert "response SAM" in line and "shift +1.25, -0.50 px (true +1.30, -0.60)" in line
+    still = texts(draw_cameras(data(shift_pixels=(-0.001, 0.0), true_shift=None)))
+    assert any("shift 0.00, 0.00 px" in text for text in still)
     path = cameras_sheet(tmp_path / "a.png", data())
     again = cameras_sheet(tmp_path / "b.png", data())
     assert imread(path).shape[2] == 4 and path.read_bytes() == again.read_bytes()

@@ -148,7 +148,14 @@ def test_a_scene_over_a_megapixel_is_thinned_with_a_note():
     views = make_views(data, quality(data))
     assert views.stride == 2
     np.testing.assert_array_equal(views.versions[0].cube, cube[::2, ::2])
-    assert "shown by every second row and column" in render(data)
+    assert "this page shows every second row and column" in render(data)
+
+
+def test_residuals_are_percentages_in_the_table_of_scores():
+    scores = {"a": {"lr_hsi residual": 0.1064, "hr_msi residual": 1.9e-7, "seconds": 0.28}}
+    text = render(ReportData(title="residuals", scores=scores))
+    assert "LR-HSI residual" in text and "HR-MSI residual" in text
+    assert "<td>11 %</td><td>under 0.001 %</td><td>0.28</td>" in text
 
 
 def test_residuals_are_zero_for_the_cube_that_explains_both_images():

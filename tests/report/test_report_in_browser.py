@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hsr_tf.report.html import write_report
+from hsr_tf.report.html import ReportData, write_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scene_for_report import NASTY, small_report
@@ -128,6 +128,19 @@ def test_a_click_plots_the_spectra_of_every_version_at_that_place(opened):
     assert "row 9, column 37, coarse cell 2, 9" in opened.page.inner_text("#where")
     opened.page.locator("summary").first.click()
     assert f"{data.reference[9, 37, 0]:.3f}"[:4] in opened.page.inner_text("#values")
+
+
+def test_a_photograph_is_shown_in_the_colours_of_its_file(browser, tmp_path):
+    pixels = np.full((24, 32, 3), 0.5, np.float32)
+    colours = np.float32([[210, 20, 20], [20, 140, 40], [30, 50, 200], [128, 128, 128]])
+    for place, colour in enumerate(colours):
+        pixels[:, 8 * place : 8 * place + 8] = colour / 255
+    path = write_report(ReportData(title="photograph", estimates={"a": pixels}), tmp_path / "photograph.html")
+    opened = Opened(browser, path)
+    opened.page.wait_for_timeout(300)
+    for place, colour in enumerate(colours):
+        np.testing.assert_allclose(opened.colour("left", (place + 0.5) / 4, 0.5)[:3], colour, atol=1)
+    opened.context.close()
 
 
 def test_arrows_and_enter_choose_a_place_without_a_mouse(opened):

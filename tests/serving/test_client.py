@@ -279,7 +279,7 @@ def test_the_program_writes_a_picture_and_refuses_to_write_over_it(tmp_path: Pat
         first = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
         again = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith(f"wrote {target}  46x62  (m, ")
+    assert first.stdout.startswith(f"wrote {target}  62 x 46 pixels  (m, ")
     expected = enlarge(COLOUR, 2, model=model_of(None, 1)).image
     np.testing.assert_array_equal(np.asarray(Image.open(target)), expected)
     assert (again.returncode, again.stderr.startswith(f"error: {target}: exists; add --overwrite")) == (

@@ -157,6 +157,13 @@ def test_weights_are_found_by_folder_and_refused_for_another_method(tmp_path, mo
         find_enlargers(["vdrs"], [2.0])
 
 
+def test_a_public_set_without_a_data_root_names_the_variable(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HSR_DATA", str(tmp_path / "missing"))
+    with pytest.raises(OSError, match=r"sisr/Set5: no such folder, and no \$HSR_DATA; set HSR_DATA"):
+        evaluate_pictures.find_sets(["Set5"])
+
+
 def test_deviations_that_are_no_positive_numbers_are_refused() -> None:
     assert evaluate_pictures.sigmas_of(["0.2", "1.3"]) == [0.2, 1.3]
     assert evaluate_pictures.sigmas_of([]) == [None]

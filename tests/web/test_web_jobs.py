@@ -88,6 +88,7 @@ def test_the_page_shows_a_photograph_in_its_own_colours() -> None:
     page = progress.files[REPORT].read_text(encoding="utf-8")
     presets = re.findall(r'"name": ?"(true|spread|false)", ?"bands": ?\[([0-9, ]+)\]', page)
     assert [(name, bands.replace(" ", "")) for name, bands in presets] == [("true", "0,1,2")]
+    assert '"low":[0.0,0.0,0.0],"high":[1.0,1.0,1.0]' in page and '"gamma":1.0' in page
     job.close()
 
 

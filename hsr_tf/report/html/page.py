@@ -27,11 +27,14 @@ from hsr_tf.report.html.quality_maps import Quality, quality
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.report.html.views import Views, described, make_views, texts
 from hsr_tf.report.screen import SCORES
+from hsr_tf.wording import percent, signed
 
 HERE = Path(__file__).resolve().parent
 SUFFIXES = (".html", ".htm")
 LONGEST_VALUE = 2000
 PSNR_OVER = {"psnr_bands": "bands", "psnr_cube": "cube"}
+PERCENT = "percent"
+RESIDUALS = {"lr_hsi residual": "LR-HSI residual", "hr_msi residual": "HR-MSI residual"}
 MODES = {"true": "True colour", "spread": "Three bands", "false": "False colour"}
 
 
@@ -109,18 +112,18 @@ def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, An
         "coded": {name: Markup(text) for name, text in texts(views).items()},
         "num_bands": data.size[2],
         "aspect": data.size[0] / data.size[1],
-        "modes": [*modes, {"value": "band", "label": "One band"}, {"value": "custom", "label": "Choose"}],
+        "modes": [*modes, {"value": "band", "label": "One band"}, {"value": "custom", "label": "Custom RGB"}],
         "maps": maps,
-        "maps_title": "Where it is wrong" if known else "What the two images leave unexplained",
-        "maps_note": "The maps move together; maps of one kind share their colours, whose scale ends "
-        "where 99 % of the values lie below it. A click takes the place for the spectra.",
+        "maps_title": "Error maps" if known else "Residual maps",
+        "maps_note": "The maps pan and zoom together. Maps of one kind share a colour scale, which ends at "
+        "the 99th percentile. Click a map to show the spectra of that pixel.",
         "precision": _precision(views),
     }
 
 
 def _precision(views: Views) -> str:
     step = views.half_step
-    return f"Values are kept in {views.bits} bits: every one is within ±{step:.2g} of the cube's."
+    return f"Values are stored with {views.bits} bits and differ from the cube by at most {step:.2g}."
 
 
 def _view_notes(data: ReportData, views: Views | None) -> Iterator[str]:
@@ -128,8 +131,8 @@ def _view_notes(data: ReportData, views: Views | None) -> Iterator[str]:
         height, width, _ = data.size
         ordinal = {2: "second", 3: "third"}.get(views.stride, f"{views.stride}th")
         yield (
-            f"This scene of {height} × {width} pixels is shown by every {ordinal} row and column; "
-            "the scores are those of all pixels."
+            f"Of {height} rows × {width} columns, this page shows every {ordinal} row and column; "
+            "the scores count all pixels."
         )
 
 
@@ -138,7 +141,7 @@ def _facts(data: ReportData) -> list[str]:
         return []
     height, width, num_bands = data.size
     words = [] if data.scale is None else [f"×{data.scale}"]
-    words.append(f"{height} × {width} pixels")
+    words.append(f"{height} rows × {width} columns")
     span = ""
     if data.wavelengths_nm is not None:
         span = f", {min(data.wavelengths_nm):.0f} to {max(data.wavelengths_nm):.0f} nm"
@@ -162,6 +165,7 @@ def _score_table(
     ]
     told = {name: (label.partition(",")[0], form, better) for name, label, form, better in SCORES}
     told.update({name: (f"{told[name][0]} ({axis})", *told[name][1:]) for name, axis in PSNR_OVER.items()})
+    told.update({name: (label, PERCENT, "lower") for name, label in RESIDUALS.items()})
     heads = [told.get(name, (name.replace("_", " "), "{:.4g}", "")) for name in names]
     rivals = {method: card for method, card in scores.items() if method in methods}
     marked = [name for name in names if name in told and len(rivals) > 1]
@@ -185,14 +189,16 @@ def _best(scores: Mapping[str, Mapping[str, float | None]], name: str, better: s
 
 
 def _cell(value: float | None, form: str) -> str:
-    return "–" if value is None or not math.isfinite(value) else form.format(value).replace(" deg", "°")
+    if value is None or not math.isfinite(value):
+        return "–"
+    return percent(value) if form == PERCENT else form.format(value).replace(" deg", "°")
 
 
 def _cameras_note(data: ReportData) -> str:
     shift = None if data.cameras is None else data.cameras.shift_pixels
     if shift is None or not any(shift):
         return data.cameras_origin
-    moved = f"The sharp image lies {shift[0]:+.2f} rows, {shift[1]:+.2f} columns off the coarse cube."
+    moved = f"The sharp image is displaced by {signed(shift[0])} rows, {signed(shift[1])} columns."
     return f"{data.cameras_origin} {moved}".strip()
 
 

@@ -26,8 +26,8 @@ LABELS = {
 TITLES = {
     ERROR: "error",
     ANGLE: "spectral angle",
-    LR_RESIDUAL: "coarse cube not explained",
-    HR_RESIDUAL: "sharp image not explained",
+    LR_RESIDUAL: "LR-HSI residual",
+    HR_RESIDUAL: "HR-MSI residual",
 }
 
 

@@ -101,7 +101,7 @@
     return levels;
   }
 
-  const gamma = Uint8ClampedArray.from({ length: 4097 }, (_, i) => Math.round(255 * Math.pow(i / 4096, 1 / 2.2)));
+  const gamma = scene && Uint8ClampedArray.from({ length: 4097 }, (_, i) => Math.round(255 * Math.pow(i / 4096, 1 / scene.gamma)));
 
   async function picture(index) {
     const version = scene.versions[index];

@@ -19,6 +19,7 @@ from hsr_tf.report.html.quality_maps import Quality
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.report.render import (
     CUT_PERCENT,
+    DISPLAY_GAMMA,
     DisplayBands,
     SpectralAxis,
     Stretch,
@@ -113,6 +114,7 @@ def described(data: ReportData, views: Views) -> dict[str, Any]:
         "axis": [int(band) for band in axis.bands],
         "presets": [_preset(data, bands) for bands in _presets(data)],
         "limits": _limits(data, views).tolist(),
+        "gamma": 1.0 if is_photograph(data.size[2], data.wavelengths_nm) else DISPLAY_GAMMA,
         "channels": _channels(data),
         "truth": next((n for n, v in enumerate(views.versions) if v.name == "Truth"), None),
         "versions": [
@@ -176,7 +178,10 @@ def _preset(data: ReportData, chosen: tuple[str, DisplayBands]) -> dict[str, Any
     """A composition of bands: which ones, and between which values their colours lie."""
     name, bands = chosen
     cube = _measure(data)
-    stretch = Stretch.of(bands.pick(cube), balanced=not bands.true_colour)
+    if is_photograph(data.size[2], data.wavelengths_nm):
+        stretch = Stretch(np.zeros(()), np.full((), data.data_range))
+    else:
+        stretch = Stretch.of(bands.pick(cube), balanced=not bands.true_colour)
     result: dict[str, Any] = {"name": name, "bands": list(bands.indices)}
     for side, values in (("low", stretch.low), ("high", stretch.high)):
         result[side] = np.broadcast_to(values, 3).astype(float).tolist()
@@ -198,7 +203,12 @@ def _measure(data: ReportData) -> np.ndarray:
 
 
 def _limits(data: ReportData, views: Views) -> np.ndarray:
-    """(C, 2): the values between which the colours of single bands lie, in every version."""
+    """(C, 2): the values between which the colours of single bands lie, in every version.
+
+    A photograph is stored as a screen shows it, so its limits are those of the data.
+    """
+    if is_photograph(data.size[2], data.wavelengths_nm):
+        return np.tile([0.0, data.data_range], (3, 1))
     cube = _measure(data)[:: views.stride, :: views.stride].reshape(-1, data.size[2])
     low, high = np.percentile(cube, [CUT_PERCENT, 100 - CUT_PERCENT], axis=0)
     return np.stack([low, np.maximum(high, low + 1e-9)], axis=-1).astype(float).round(7)
