@@ -3,11 +3,12 @@
 With features F, map W (`hsr_tf.closed_forms.map_fit`), D F =: B, gap G = Y - F W R and L = X - B W, what the
 map leaves of X, the estimate is
 
-    Z = F W + up((1 - t w) u v L) + t (w G R^+ + D* (D D*)^-1 (w E)),   E = L - (D Y - B W R) R^+,
+    Z = F W + up((1 - t w) (1 - w (1 - u)) v L) + t (w G R^+ + D* (D D*)^-1 (w E)),   E = L - (D Y - B W R) R^+,
 
 t the trust (`DataConsistency.trust`), w the weights of the coarse pixels (and of the sharp pixels in them),
-v those that are usable and u the share of L that is not noise, band by band. Only F, G and Z have the sharp
-size; the three sums go over groups of bands, in a third of the memory that all bands at once would take.
+v those that are usable and u the share of L that is not noise, band by band; what disagrees (w < 1) is more
+than noise. Only F, G and Z have the sharp size; the three sums go over groups of bands, in a third of the
+memory that all bands at once would take.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ def spectral_ls_by_bands(
     for start in range(0, lr_cube.shape[2], BANDS_AT_ONCE):
         bands = slice(start, start + BANDS_AT_ONCE)
         part = ops.matmul(features, spectral_map[..., bands])
-        part = part + bicubic_enlarge(residual[..., bands] * fit.shares[bands], model.scale)
+        part = part + bicubic_enlarge(residual[..., bands] * fit.signal(bands), model.scale)
         if fit.trust > 0:
             part = part + fit.trust * ops.matmul(gap, ops.convert_to_tensor(inverse[:, bands]))
             part = part + fit.trust * consistency.explain(0.0, unexplained[..., bands])

@@ -98,9 +98,10 @@ class MapFit:
     Attributes:
         spectral_map: W, (K, C) float32.
         weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
-        usable: v, (h, w) float32, 0 along an edge of X that does not show what Y shows: X was made with
-            another border, or ends there. Elsewhere 1: what disagrees may be a fault of either image, and the
-            estimate keeps to X.
+        usable: v, (h, w) float32, below 1 along an edge of X that does not show what Y shows: X was made with
+            another border, or ends there. It is the usual |L|^2 over that of the pixel, L what the map leaves
+            of X. Elsewhere 1: what disagrees may be a fault of either image, and the estimate keeps to X. 0
+            for pixels that do not count.
         shares: (C,) float32, the share of what the map leaves of X that is not noise of X.
         noise_energy: (C,), mean square of the noise of each band of X.
         trust: how far both images are believed, 0 to 1 (`DataConsistency.trust`), by the weighted pixels.
@@ -121,6 +122,10 @@ class MapFit:
         """(1 - t w) v, (h, w): how much of the residual of X is added by enlarging it."""
         return np.asarray((1.0 - trust * self.weights) * self.usable, np.float32)
 
+    def signal(self, bands: slice) -> Cube:
+        """How much of the residual of X is more than noise, (h, w, bands): all of it where images disagree."""
+        return signal_share(self.weights[..., None], self.shares[bands])
+
 
 def trust_in(apart: float, allowed: float) -> float:
     """How far both images are believed, 0 to 1; see `DataConsistency.trust`. Less than 1e-3 is none.
@@ -131,6 +136,11 @@ def trust_in(apart: float, allowed: float) -> float:
     """
     trust = 1.0 / (1.0 + (apart / max(allowed * BREAK_EVEN**2, 1e-10)) ** 2)
     return trust if trust >= SMALLEST_TRUST else 0.0
+
+
+def signal_share(weights: Cube, shares: Cube) -> Cube:
+    """1 - w (1 - u) of weights (h, w, 1) and the shares of some bands, see `MapFit`."""
+    return np.asarray(1.0 - weights * (1.0 - shares), np.float32)
 
 
 def sharp_moments(features: Cube) -> Array:
@@ -174,7 +184,7 @@ class _MapFitting:
         self._response = model.spectral.matrix
         self._num_channels = self._response.shape[1]
         self._moments = sharp.moments
-        self._weights, self._usable, gap = self._agreement()
+        self._weights, self._wrong_edges, gap = self._agreement()
         self._folds = fold_map(*pair.size)
         self._grams = self._fold_grams()
         self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
@@ -193,8 +203,8 @@ class _MapFitting:
         penalty = min(PENALTIES, key=scores.__getitem__)
         return self._fit(maps[penalty][0], penalty)
 
-    def _agreement(self) -> tuple[Cube, Cube, Array]:
-        """Weights and usable pixels, and the weighted squares of X R - D Y summed over the pixels, (c,)."""
+    def _agreement(self) -> tuple[Cube, NDArray[np.bool_], Array]:
+        """Weights, wrong edges, and the weighted squares of X R - D Y summed over the pixels, (c,)."""
         squares = np.empty((*self._pair.size, self._num_channels))
         level = np.zeros(self._num_channels)
         for rows, _, features, lr_hsi in self._pair.strips():
@@ -209,12 +219,8 @@ class _MapFitting:
         away = inside & _inner(inside.shape, reach)
         usual = max(float(np.quantile(gap[away if away.any() else inside], USUAL)), SMALLEST_GAP)
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
-        usable = inside & ~_wrong_edges(gap / usual, reach)
-        return (
-            weights.astype(np.float32),
-            usable.astype(np.float32),
-            (squares * weights[..., None]).sum((0, 1)),
-        )
+        wrong = inside & _wrong_edges(gap / usual, reach)
+        return weights.astype(np.float32), wrong, (squares * weights[..., None]).sum((0, 1))
 
     def _fold_grams(self) -> Array:
         """Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C)."""
@@ -298,6 +304,17 @@ class _MapFitting:
         spread = leverage * (noise + NEIGHBOURS_AS_ONE * (error - noise))
         return DETAIL_ENERGY * rough + amplified + spread
 
+    def _usable_share(self, spectral_map: Array, usual: float) -> Cube:
+        """v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree."""
+        counted = self._pair.counted
+        usable = np.ones(self._pair.size, np.float32) if counted is None else counted.astype(np.float32)
+        if self._wrong_edges.any():
+            for rows, _, features, lr_hsi in self._pair.strips():
+                energy = np.square(lr_hsi - features @ spectral_map).sum(-1)
+                wrong = self._wrong_edges[rows]
+                usable[rows][wrong] = np.minimum(1.0, usual / np.maximum(energy, TINY))[wrong]
+        return usable
+
     def _fit(self, spectral_map: Array, penalty: float) -> MapFit:
         """The chosen map with its trust and shares, from the sums."""
         num_features = len(self._moments)
@@ -310,7 +327,7 @@ class _MapFitting:
         return MapFit(
             spectral_map=spectral_map.astype(np.float32),
             weights=self._weights,
-            usable=self._usable,
+            usable=self._usable_share(spectral_map, float(left.sum())),
             shares=shares.astype(np.float32),
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),

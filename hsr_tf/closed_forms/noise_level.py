@@ -21,7 +21,7 @@ from scipy import ndimage
 Array = NDArray[np.float64]
 Cube = NDArray[np.float32]
 PIXELS_PER_BAND = 4
-RIDGE = 1e-10
+RIDGE, TINY = 1e-10, 1e-30
 FEWEST_BANDS_TO_REGRESS = 4
 LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
 NORMAL_MEDIAN = 0.6745
@@ -52,7 +52,7 @@ def band_noise_of(scatter: Array, num_pixels: float) -> Array:
     num_used = min(num_bands - 1, int(num_pixels // PIXELS_PER_BAND) - 1)
     if num_used < 1:
         return np.sqrt(np.maximum(np.diag(scatter), 0.0) / max(num_pixels, 1))
-    gram = scatter + RIDGE * np.trace(scatter) / num_bands * np.eye(num_bands)
+    gram = scatter + (RIDGE * np.trace(scatter) / num_bands + TINY) * np.eye(num_bands)
     if num_used == num_bands - 1:
         residual = 1.0 / np.diag(np.linalg.inv(gram))
     else:
@@ -156,7 +156,7 @@ def _filtered_noise(pixels: Array) -> Array:
     for channel in range(num_channels if num_channels > 1 else 0):
         others = np.arange(num_channels) != channel
         system = gram[np.ix_(others, others)]
-        system = system + (RIDGE * np.trace(system) + 1e-30) * np.eye(num_channels - 1)
+        system = system + (RIDGE * np.trace(system) + TINY) * np.eye(num_channels - 1)
         residual = pixels[:, channel] - pixels[:, others] @ np.linalg.solve(system, gram[others, channel])
         noise[channel] = min(noise[channel], float(np.median(np.abs(residual))))
     return noise / NORMAL_MEDIAN

@@ -31,6 +31,7 @@ from hsr_tf.closed_forms.map_fit import (
     fit_map,
     noise_places,
     sharp_moments,
+    signal_share,
     trust_in,
 )
 from hsr_tf.closed_forms.noise_level import channel_noise
@@ -166,8 +167,7 @@ class StreamedMap:
         sharp = scenery.sharp(around)
         inner = place.within(around, scenery.grid.scale)
         weights, _ = self.weights(around)
-        gap_weights = enlarged(weights[..., 0], scenery.grid.scale)[..., None]
-        bands = self._bands(shared, (sharp, gap_weights), left[around.within(far)], solved)
+        bands = self._bands(shared, (sharp, weights), left[around.within(far)], solved)
         estimate = np.empty((*(s.stop - s.start for s in inner), left.shape[-1]), np.float32)
         for where, values in bands:
             estimate[..., where] = values[inner]
@@ -289,17 +289,19 @@ class StreamedMap:
         self, shared: SharedMap, sharp_and_weights: tuple[Cube, Cube], left: Cube, solved: Tensor
     ) -> Iterator[tuple[slice, Cube]]:
         """The estimate, some bands at a time, as `hsr_tf.band_groups` has it."""
-        sharp, gap_weights = sharp_and_weights
+        sharp, weights = sharp_and_weights
         features = quadratic_features(ops.convert_to_tensor(sharp))
         gap = sharp - ops.matmul(features, ops.convert_to_tensor(shared.spectral_map @ self._response))
-        gap = gap * gap_weights
+        gap = gap * enlarged(weights[..., 0], self._model.scale)[..., None]
         trust, scale = shared.trust, self._model.scale
         for start in range(0, left.shape[-1], BANDS_AT_ONCE):
             bands = slice(start, start + BANDS_AT_ONCE)
             part = ops.matmul(features, ops.convert_to_tensor(shared.spectral_map[:, bands]))
             if trust < 1 or not self._base:
                 plain = left[None, ..., bands]
-                plain = plain if shared.shares is None else plain * shared.shares[bands]
+                plain = (
+                    plain if shared.shares is None else plain * signal_share(weights, shared.shares[bands])
+                )
                 part = part + bicubic_enlarge(ops.convert_to_tensor(plain), scale)[0]
             if trust > 0:
                 part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
