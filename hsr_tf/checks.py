@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+MARK_NOT_FINITE = "repair them, or mark their pixels as without data: hsr convert FILE NEW --nodata=nan"
+
 
 def require(ok: bool, name: str, *, expected: str, received: object, remedy: str) -> None:
     """Raise a one-line `ValueError` about argument `name` unless `ok`.
@@ -38,7 +40,7 @@ def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
         )
 
 
-def require_finite(name: str, array: Any) -> None:
+def require_finite(name: str, array: Any, remedy: str = "repair them or leave their pixels out") -> None:
     """Raise a `ValueError` that counts and locates them when `array` holds NaN or infinite values."""
     values = np.asarray(array)
     bad = ~np.isfinite(values)
@@ -49,7 +51,7 @@ def require_finite(name: str, array: Any) -> None:
             name,
             expected="finite values",
             received=f"{int(bad.sum())} NaN or infinite values (the first at index {where})",
-            remedy="repair them or mark their pixels in the nodata mask",
+            remedy=remedy,
         )
 
 

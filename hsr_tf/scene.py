@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import require, require_finite
+from hsr_tf.checks import MARK_NOT_FINITE, require, require_finite
 from hsr_tf.findings import Finding
 from hsr_tf.georeference import Georeference
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
@@ -280,4 +280,5 @@ def _require_finite_outside(cube: NDArray[np.float32], mask: NDArray[np.bool_] |
         total = cube.sum(dtype=np.float64)
     if np.isfinite(total):  # one NaN or infinity would have made the sum so: no second pass
         return
-    require_finite("cube", cube if mask is None else np.where(mask[..., None], np.float32(0), cube))
+    outside = cube if mask is None else np.where(mask[..., None], np.float32(0), cube)
+    require_finite("cube", outside, MARK_NOT_FINITE)

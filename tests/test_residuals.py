@@ -15,7 +15,7 @@ from hsr_tf.residuals import ResidualWarning, residual_findings
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
-from hsr_tf.wording import percent, signed
+from hsr_tf.wording import number, percent, signed
 from tests.test_pair_check import CAVE_NM, SCALE, sharp_scene
 
 NOISES = (None, 40.0, 30.0, 20.0)
@@ -127,3 +127,10 @@ def test_percentages_have_no_exponent(share: float, said: str) -> None:
 
 def test_zero_has_no_sign() -> None:
     assert (signed(-0.001), signed(0.0), signed(-3.0), signed(1.5)) == ("0.00", "0.00", "-3.00", "+1.50")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-9999.0, "-10000"), (0.0748812, "0.0749"), (0.0, "0"), (12345.6, "12300")]
+)
+def test_numbers_have_three_digits_and_no_exponent(value: float, text: str) -> None:
+    assert number(value) == text

@@ -49,7 +49,7 @@ BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
 USUAL, OUTLIER, SMALLEST_GAP, DAMPING = 0.75, 3.0, 1e-4, 3e-5
-FLOATS_AT_ONCE = 2**20
+FLOATS_AT_ONCE, PLACES = 2**20, 4
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
 
@@ -83,7 +83,7 @@ class SharpStatistics:
     """What the fit needs of the sharp image.
 
     Attributes:
-        moments: (K, K), mean products of the features over the sharp pixels.
+        moments: (K, K), mean products of the features over the sharp pixels that count.
         noise: (c,), standard deviation of the noise of each channel, see `channel_noise`.
     """
 
@@ -123,7 +123,7 @@ class MapFit:
         return np.asarray((1.0 - trust * self.weights) * self.usable, np.float32)
 
     def signal(self, bands: slice) -> Cube:
-        """How much of the residual of X is more than noise, (h, w, bands): all of it where images disagree."""
+        """The share of the residual of X that is not noise, (h, w, bands): 1 where the images disagree."""
         return signal_share(self.weights[..., None], self.shares[bands])
 
 
@@ -143,26 +143,45 @@ def signal_share(weights: Cube, shares: Cube) -> Cube:
     return np.asarray(1.0 - weights * (1.0 - shares), np.float32)
 
 
-def sharp_moments(features: Cube) -> Array:
-    """Sum over the pixels of the products of features (..., K), in float64: (K, K)."""
+def sharp_moments(features: Cube, counted: NDArray[np.bool_] | None = None) -> Array:
+    """Sum over the pixels of the products of features (..., K), in float64: (K, K).
+
+    Args:
+        features: F.
+        counted: (...), False for pixels that take no part; None for none.
+    """
     num_features = features.shape[-1]
     pixels = features.reshape(-1, num_features)
+    kept = None if counted is None else counted.ravel()
     step = max(1, FLOATS_AT_ONCE // num_features)
     total = np.zeros((num_features, num_features))
     for start in range(0, len(pixels), step):
-        block = pixels[start : start + step].astype(np.float64)
+        rows = slice(start, start + step)
+        block = (pixels[rows] if kept is None else pixels[rows][kept[rows]]).astype(np.float64)
         total += block.T @ block
     return total
 
 
-def noise_places(size: tuple[int, int], scale: int) -> list[tuple[slice, slice]]:
-    """Up to 4 x 4 places of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated."""
-    side = -(-64 // scale)
+def noise_places(
+    size: tuple[int, int], scale: int, counted: NDArray[np.bool_] | None = None
+) -> list[tuple[slice, slice]]:
+    """Up to 16 places of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated.
+
+    Args:
+        size: (h, w).
+        scale: s.
+        counted: (h, w), False for coarse pixels that take no part; the places with most of the others are
+            taken then. None for none.
+    """
+    side, per_axis = -(-64 // scale), PLACES if counted is None else 2 * PLACES
     spans = []
     for length in size:
-        starts = np.unique(np.linspace(0, max(0, length - side), 4).astype(int))
+        starts = np.unique(np.linspace(0, max(0, length - side), per_axis).astype(int))
         spans.append([slice(int(a), int(min(length, a + side))) for a in starts])
-    return [(rows, columns) for rows in spans[0] for columns in spans[1]]
+    places = [(rows, columns) for rows in spans[0] for columns in spans[1]]
+    if counted is not None:
+        places = sorted(places, key=lambda place: -float(counted[place].mean()))[: PLACES**2]
+    return places
 
 
 def fit_map(pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel) -> MapFit:

@@ -60,20 +60,24 @@ def band_noise_of(scatter: Array, num_pixels: float) -> Array:
     return np.sqrt(np.maximum(residual, 0.0) / max(1.0, num_pixels - 1 - num_used))
 
 
-def channel_noise(windows: list[Cube]) -> Array:
+def channel_noise(windows: list[Cube], counted: list[NDArray[np.bool_]] | None = None) -> Array:
     """Standard deviation of the noise of each channel of a sharp image.
 
     Args:
         windows: parts (n, m, c) of the image, at least 3 x 3 pixels each; smaller ones are ignored.
+        counted: (n, m) of each part, False for pixels without data; None for none.
 
     Returns:
         (c,) in the units of the image; zero where no window is large enough.
     """
-    num_channels = windows[0].shape[-1]
-    filtered = [_high_pass(window) for window in windows if min(window.shape[:2]) >= 3]
-    if not filtered:
-        return np.zeros(num_channels)
-    return _filtered_noise(np.concatenate(filtered))
+    masks = counted or [np.ones(window.shape[:2], bool) for window in windows]
+    filtered = [
+        _high_pass(window)[~_near_holes(~mask)]
+        for window, mask in zip(windows, masks, strict=True)
+        if min(window.shape[:2]) >= 3
+    ]
+    pixels = np.concatenate([np.zeros((0, windows[0].shape[-1])), *filtered])
+    return _filtered_noise(pixels) if len(pixels) else np.zeros(pixels.shape[1])
 
 
 def image_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -89,7 +93,7 @@ def image_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> NDA
         return np.zeros(cube.shape[-1])
     filtered = _high_pass(cube)
     if nodata_mask is not None:
-        with_data = ~ndimage.binary_dilation(nodata_mask, np.ones((3, 3)))[1:-1, 1:-1].ravel()
+        with_data = ~_near_holes(nodata_mask)
         filtered = filtered[with_data] if with_data.any() else filtered
     return _filtered_noise(filtered)
 
@@ -139,6 +143,12 @@ def _high_pass(window: Cube) -> Array:
         for k in range(window.shape[-1])
     ]
     return np.stack(inner, -1)
+
+
+def _near_holes(nodata_mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(pixels,), True for those of `_high_pass` into which pixels without data are mixed."""
+    mixed = ndimage.binary_dilation(nodata_mask, np.ones((3, 3))) if nodata_mask.any() else nodata_mask
+    return np.asarray(mixed[1:-1, 1:-1]).ravel()
 
 
 def _band_residual(gram: Array, band: int, num_used: int) -> float:

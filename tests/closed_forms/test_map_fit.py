@@ -187,6 +187,16 @@ def test_pixels_that_do_not_count_do_not_matter() -> None:
     assert clean.trust == holed.trust
 
 
+def test_sharp_pixels_that_do_not_count_do_not_matter() -> None:
+    pair = simulated(8, snr_db=(30, 40))
+    counted = np.ones(pair.lr_hsi.shape[:2], bool)
+    counted[:, :18] = False
+    filled = pair.hr_msi.copy()
+    filled[:, : 17 * SCALE] = filled[:, 17 * SCALE, None]
+    fits = [fit_scene(pair.model, pair.lr_hsi, hr_msi, counted=counted) for hr_msi in (pair.hr_msi, filled)]
+    np.testing.assert_allclose(fits[0].spectral_map, fits[1].spectral_map, atol=1e-4)
+
+
 def test_one_pixel_is_enough() -> None:
     model = simulated(3).model
     pixel = np.full((1, 1, NUM_BANDS), 0.5, "f4")
