@@ -3,11 +3,14 @@
 With features F, map W (`hsr_tf.closed_forms.map_fit`), D F =: B, gap G = Y - F W R and L = X - B W, what the
 map leaves of X, the estimate is
 
-    Z = F W + up((1 - t w) u v L) + t (w G R^+ + D* (D D*)^-1 (w E)),   E = L - (D Y - B W R) R^+,
+    Z = F W + up((1 - t w) (1 - w (1 - u)) v L) + t (w G R^+ + D* (D D*)^-1 (w E)),
+
+    E = L - (D Y - B W R) R^+,
 
 t the trust (`DataConsistency.trust`), w the weights of the coarse pixels (and of the sharp pixels in them),
-v those that are usable and u the share of L that is not noise, band by band. Only F, G and Z have the sharp
-size; the three sums go over groups of bands, in a third of the memory that all bands at once would take.
+v those that are usable and u the share of L that is not noise, band by band; where the images disagree
+(w < 1) L is more than noise. Only F, G and Z have the sharp size; the three sums go over groups of bands, in
+a third of the memory that all bands at once would take.
 """
 
 from __future__ import annotations
@@ -73,7 +76,7 @@ def spectral_ls_by_bands(
     consistency, inverse = DataConsistency(model), model.spectral.pseudo_inverse().astype(lr_cube.dtype)
     features = quadratic_features(hr_msi)
     blurred = model.spatial.forward(features)
-    statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale)
+    statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale, counted)
     fit = _fit(np.asarray(ops.convert_to_numpy(blurred))[0], lr_cube, statistics, model, counted)
     spectral_map = ops.convert_to_tensor(fit.spectral_map[None])
     coarse = ops.matmul(blurred, spectral_map)
@@ -86,7 +89,7 @@ def spectral_ls_by_bands(
     for start in range(0, lr_cube.shape[2], BANDS_AT_ONCE):
         bands = slice(start, start + BANDS_AT_ONCE)
         part = ops.matmul(features, spectral_map[..., bands])
-        part = part + bicubic_enlarge(residual[..., bands] * fit.shares[bands], model.scale)
+        part = part + bicubic_enlarge(residual[..., bands] * fit.signal(bands), model.scale)
         if fit.trust > 0:
             part = part + fit.trust * ops.matmul(gap, ops.convert_to_tensor(inverse[:, bands]))
             part = part + fit.trust * consistency.explain(0.0, unexplained[..., bands])
@@ -100,22 +103,31 @@ def fit_scene(
     """The map of a scene in memory alone; arguments as `spectral_ls_by_bands`."""
     features = quadratic_features(ops.convert_to_tensor(hr_cube[None]))
     blurred = np.asarray(ops.convert_to_numpy(model.spatial.forward(features)))[0]
-    statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale)
+    statistics = _statistics(np.asarray(ops.convert_to_numpy(features))[0], hr_cube, model.scale, counted)
     return _fit(blurred, lr_cube, statistics, model, counted)
 
 
-def enlarged(weights: Cube, scale: int) -> Cube:
-    """Weights of coarse pixels (h, w) for the sharp pixels in them, (s h, s w)."""
+def enlarged(weights: NDArray[Any], scale: int) -> NDArray[Any]:
+    """Weights or a mask of coarse pixels (h, w) for the sharp pixels in them, (s h, s w)."""
     return weights.repeat(scale, 0).repeat(scale, 1)
 
 
-def _statistics(features: Cube, hr_cube: Cube, scale: int) -> SharpStatistics:
+def _statistics(
+    features: Cube, hr_cube: Cube, scale: int, counted: NDArray[np.bool_] | None
+) -> SharpStatistics:
+    """Moments and noise of the sharp pixels in the coarse pixels that count."""
     height, width, _ = hr_cube.shape
+    counted = None if counted is None or counted.all() or not counted.any() else counted
+    places = noise_places((height // scale, width // scale), scale, counted)
     windows = [
         hr_cube[scale * rows.start : scale * rows.stop, scale * columns.start : scale * columns.stop]
-        for rows, columns in noise_places((height // scale, width // scale), scale)
+        for rows, columns in places
     ]
-    return SharpStatistics(sharp_moments(features) / (height * width), channel_noise(windows))
+    if counted is None:
+        return SharpStatistics(sharp_moments(features) / (height * width), channel_noise(windows))
+    kept = enlarged(counted, scale)
+    noise = channel_noise(windows, [enlarged(counted[place], scale) for place in places])
+    return SharpStatistics(sharp_moments(features, kept) / kept.sum(), noise)
 
 
 def _fit(

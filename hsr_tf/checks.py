@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 
+MARK_NOT_FINITE = (
+    "repair them, or mark NaN as no data: hsr convert A B --nodata=nan, or nodata_mask in Python"
+)
+
 
 class InputError(ValueError):
     """An argument that is not as it should be; its text is one line that has all four fields.
@@ -94,7 +98,7 @@ def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
 def require_finite(
     name: str, array: Any, *, remedy: str = "repair them or mark their pixels in the nodata mask"
 ) -> None:
-    """Raise a `InputError` that counts and locates them when `array` holds NaN or infinite values."""
+    """Raise an `InputError` that counts and locates them when `array` holds NaN or infinite values."""
     values = np.asarray(array)
     bad = ~np.isfinite(values)
     if bad.any():

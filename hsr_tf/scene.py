@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import require, require_finite
+from hsr_tf.checks import MARK_NOT_FINITE, require, require_finite
 from hsr_tf.findings import Finding
 from hsr_tf.georeference import Georeference
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
-
-MARK_NAN = "repair them, or mark NaN as no data: hsr convert A B --nodata=nan, or nodata_mask in Python"
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,4 +281,4 @@ def _require_finite_outside(cube: NDArray[np.float32], mask: NDArray[np.bool_] |
     if np.isfinite(total):  # one NaN or infinity would have made the sum so: no second pass
         return
     values = cube if mask is None else np.where(mask[..., None], np.float32(0), cube)
-    require_finite("cube", values, remedy=MARK_NAN)
+    require_finite("cube", values, remedy=MARK_NOT_FINITE)

@@ -46,6 +46,13 @@ def percent(share: float) -> str:
     return f"{np.format_float_positional(value, digits, unique=False, fractional=False, trim='-')} %"
 
 
+def number(value: float) -> str:
+    """Return a number with three significant digits and without an exponent, e.g. "-9999" as "-10000"."""
+    if not math.isfinite(value):
+        return f"{value}"
+    return np.format_float_positional(value, 3, unique=False, fractional=False, trim="-")
+
+
 def signed(value: float, digits: int = 2) -> str:
     """Return a number with its sign and a fixed number of decimals; zero has none."""
     text = f"{value:+.{digits}f}"

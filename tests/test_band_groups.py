@@ -53,7 +53,8 @@ def plain_expression(
     residual = lr_hsi - blurred @ fit.spectral_map
     weights, inverse = fit.weights[..., None], spectral.pseudo_inverse()
     sharp_weights = weights.repeat(model.scale, 0).repeat(model.scale, 1)
-    plain = (1 - fit.trust * weights) * fit.usable[..., None] * fit.shares * residual
+    signal = 1 - weights * (1 - fit.shares)
+    plain = (1 - fit.trust * weights) * fit.usable[..., None] * signal * residual
     colours = np.asarray(model.spatial.forward(hr_msi[None]))
     unexplained = residual - (colours - blurred @ fit.spectral_map @ spectral.matrix) @ inverse
     gap = sharp_weights * ((hr_msi - mapped @ spectral.matrix) @ inverse)

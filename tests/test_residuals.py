@@ -15,7 +15,7 @@ from hsr_tf.residuals import ResidualWarning, residual_findings
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
-from hsr_tf.wording import percent, signed, size_words
+from hsr_tf.wording import number, percent, signed, size_words
 from tests.test_pair_check import CAVE_NM, SCALE, sharp_scene
 
 NOISES = (None, 40.0, 30.0, 20.0)
@@ -132,3 +132,10 @@ def test_zero_has_no_sign() -> None:
 def test_sizes_are_width_by_height_of_pictures_and_rows_first_of_cubes() -> None:
     assert size_words((480, 640)) == "640 x 480 pixels"
     assert size_words((480, 640, 31)) == "480x640x31"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-9999.0, "-10000"), (0.0748812, "0.0749"), (0.0, "0"), (12345.6, "12300")]
+)
+def test_numbers_have_three_digits_and_no_exponent(value: float, text: str) -> None:
+    assert number(value) == text

@@ -49,7 +49,7 @@ BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
 USUAL, OUTLIER, SMALLEST_GAP, DAMPING = 0.75, 3.0, 1e-4, 3e-5
-FLOATS_AT_ONCE = 2**20
+FLOATS_AT_ONCE, PLACES = 2**20, 4
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
 
@@ -83,7 +83,7 @@ class SharpStatistics:
     """What the fit needs of the sharp image.
 
     Attributes:
-        moments: (K, K), mean products of the features over the sharp pixels.
+        moments: (K, K), mean products of the features over the sharp pixels that count.
         noise: (c,), standard deviation of the noise of each channel, see `channel_noise`.
     """
 
@@ -98,9 +98,10 @@ class MapFit:
     Attributes:
         spectral_map: W, (K, C) float32.
         weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
-        usable: v, (h, w) float32, 0 along an edge of X that does not show what Y shows: X was made with
-            another border, or ends there. Elsewhere 1: what disagrees may be a fault of either image, and the
-            estimate keeps to X.
+        usable: v, (h, w) float32, below 1 along an edge of X that does not show what Y shows: X was made with
+            another border, or ends there. It is the usual |L|^2 over that of the pixel, L what the map leaves
+            of X. Elsewhere 1: what disagrees may be a fault of either image, and the estimate keeps to X. 0
+            for pixels that do not count.
         shares: (C,) float32, the share of what the map leaves of X that is not noise of X.
         noise_energy: (C,), mean square of the noise of each band of X.
         trust: how far both images are believed, 0 to 1 (`DataConsistency.trust`), by the weighted pixels.
@@ -121,6 +122,10 @@ class MapFit:
         """(1 - t w) v, (h, w): how much of the residual of X is added by enlarging it."""
         return np.asarray((1.0 - trust * self.weights) * self.usable, np.float32)
 
+    def signal(self, bands: slice) -> Cube:
+        """The share of the residual of X that is not noise, (h, w, bands): 1 where the images disagree."""
+        return signal_share(self.weights[..., None], self.shares[bands])
+
 
 def trust_in(apart: float, allowed: float) -> float:
     """How far both images are believed, 0 to 1; see `DataConsistency.trust`. Less than 1e-3 is none.
@@ -133,26 +138,50 @@ def trust_in(apart: float, allowed: float) -> float:
     return trust if trust >= SMALLEST_TRUST else 0.0
 
 
-def sharp_moments(features: Cube) -> Array:
-    """Sum over the pixels of the products of features (..., K), in float64: (K, K)."""
+def signal_share(weights: Cube, shares: Cube) -> Cube:
+    """1 - w (1 - u) of weights (h, w, 1) and the shares of some bands, see `MapFit`."""
+    return np.asarray(1.0 - weights * (1.0 - shares), np.float32)
+
+
+def sharp_moments(features: Cube, counted: NDArray[np.bool_] | None = None) -> Array:
+    """Sum over the pixels of the products of features (..., K), in float64: (K, K).
+
+    Args:
+        features: F.
+        counted: (...), False for pixels that take no part; None for none.
+    """
     num_features = features.shape[-1]
     pixels = features.reshape(-1, num_features)
+    kept = None if counted is None else counted.ravel()
     step = max(1, FLOATS_AT_ONCE // num_features)
     total = np.zeros((num_features, num_features))
     for start in range(0, len(pixels), step):
-        block = pixels[start : start + step].astype(np.float64)
+        rows = slice(start, start + step)
+        block = (pixels[rows] if kept is None else pixels[rows][kept[rows]]).astype(np.float64)
         total += block.T @ block
     return total
 
 
-def noise_places(size: tuple[int, int], scale: int) -> list[tuple[slice, slice]]:
-    """Up to 4 x 4 places of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated."""
-    side = -(-64 // scale)
+def noise_places(
+    size: tuple[int, int], scale: int, counted: NDArray[np.bool_] | None = None
+) -> list[tuple[slice, slice]]:
+    """Up to 16 places of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated.
+
+    Args:
+        size: (h, w).
+        scale: s.
+        counted: (h, w), False for coarse pixels that take no part; the places with most of the others are
+            taken then. None for none.
+    """
+    side, per_axis = -(-64 // scale), PLACES if counted is None else 2 * PLACES
     spans = []
     for length in size:
-        starts = np.unique(np.linspace(0, max(0, length - side), 4).astype(int))
+        starts = np.unique(np.linspace(0, max(0, length - side), per_axis).astype(int))
         spans.append([slice(int(a), int(min(length, a + side))) for a in starts])
-    return [(rows, columns) for rows in spans[0] for columns in spans[1]]
+    places = [(rows, columns) for rows in spans[0] for columns in spans[1]]
+    if counted is not None:
+        places = sorted(places, key=lambda place: -float(counted[place].mean()))[: PLACES**2]
+    return places
 
 
 def fit_map(pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel) -> MapFit:
@@ -174,7 +203,7 @@ class _MapFitting:
         self._response = model.spectral.matrix
         self._num_channels = self._response.shape[1]
         self._moments = sharp.moments
-        self._weights, self._usable, gap = self._agreement()
+        self._weights, self._wrong_edges, gap = self._agreement()
         self._folds = fold_map(*pair.size)
         self._grams = self._fold_grams()
         self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
@@ -193,8 +222,8 @@ class _MapFitting:
         penalty = min(PENALTIES, key=scores.__getitem__)
         return self._fit(maps[penalty][0], penalty)
 
-    def _agreement(self) -> tuple[Cube, Cube, Array]:
-        """Weights and usable pixels, and the weighted squares of X R - D Y summed over the pixels, (c,)."""
+    def _agreement(self) -> tuple[Cube, NDArray[np.bool_], Array]:
+        """Weights, wrong edges, and the weighted squares of X R - D Y summed over the pixels, (c,)."""
         squares = np.empty((*self._pair.size, self._num_channels))
         level = np.zeros(self._num_channels)
         for rows, _, features, lr_hsi in self._pair.strips():
@@ -209,12 +238,8 @@ class _MapFitting:
         away = inside & _inner(inside.shape, reach)
         usual = max(float(np.quantile(gap[away if away.any() else inside], USUAL)), SMALLEST_GAP)
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
-        usable = inside & ~_wrong_edges(gap / usual, reach)
-        return (
-            weights.astype(np.float32),
-            usable.astype(np.float32),
-            (squares * weights[..., None]).sum((0, 1)),
-        )
+        wrong = inside & _wrong_edges(gap / usual, reach)
+        return weights.astype(np.float32), wrong, (squares * weights[..., None]).sum((0, 1))
 
     def _fold_grams(self) -> Array:
         """Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C)."""
@@ -298,6 +323,17 @@ class _MapFitting:
         spread = leverage * (noise + NEIGHBOURS_AS_ONE * (error - noise))
         return DETAIL_ENERGY * rough + amplified + spread
 
+    def _usable_share(self, spectral_map: Array, usual: float) -> Cube:
+        """v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree."""
+        counted = self._pair.counted
+        usable = np.ones(self._pair.size, np.float32) if counted is None else counted.astype(np.float32)
+        if self._wrong_edges.any():
+            for rows, _, features, lr_hsi in self._pair.strips():
+                energy = np.square(lr_hsi - features @ spectral_map).sum(-1)
+                wrong = self._wrong_edges[rows]
+                usable[rows][wrong] = np.minimum(1.0, usual / np.maximum(energy, TINY))[wrong]
+        return usable
+
     def _fit(self, spectral_map: Array, penalty: float) -> MapFit:
         """The chosen map with its trust and shares, from the sums."""
         num_features = len(self._moments)
@@ -310,7 +346,7 @@ class _MapFitting:
         return MapFit(
             spectral_map=spectral_map.astype(np.float32),
             weights=self._weights,
-            usable=self._usable,
+            usable=self._usable_share(spectral_map, float(left.sum())),
             shares=shares.astype(np.float32),
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),

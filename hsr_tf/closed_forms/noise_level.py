@@ -21,7 +21,7 @@ from scipy import ndimage
 Array = NDArray[np.float64]
 Cube = NDArray[np.float32]
 PIXELS_PER_BAND = 4
-RIDGE = 1e-10
+RIDGE, TINY = 1e-10, 1e-30
 FEWEST_BANDS_TO_REGRESS = 4
 LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
 NORMAL_MEDIAN = 0.6745
@@ -52,7 +52,7 @@ def band_noise_of(scatter: Array, num_pixels: float) -> Array:
     num_used = min(num_bands - 1, int(num_pixels // PIXELS_PER_BAND) - 1)
     if num_used < 1:
         return np.sqrt(np.maximum(np.diag(scatter), 0.0) / max(num_pixels, 1))
-    gram = scatter + RIDGE * np.trace(scatter) / num_bands * np.eye(num_bands)
+    gram = scatter + (RIDGE * np.trace(scatter) / num_bands + TINY) * np.eye(num_bands)
     if num_used == num_bands - 1:
         residual = 1.0 / np.diag(np.linalg.inv(gram))
     else:
@@ -60,20 +60,24 @@ def band_noise_of(scatter: Array, num_pixels: float) -> Array:
     return np.sqrt(np.maximum(residual, 0.0) / max(1.0, num_pixels - 1 - num_used))
 
 
-def channel_noise(windows: list[Cube]) -> Array:
+def channel_noise(windows: list[Cube], counted: list[NDArray[np.bool_]] | None = None) -> Array:
     """Standard deviation of the noise of each channel of a sharp image.
 
     Args:
         windows: parts (n, m, c) of the image, at least 3 x 3 pixels each; smaller ones are ignored.
+        counted: (n, m) of each part, False for pixels without data; None for none.
 
     Returns:
         (c,) in the units of the image; zero where no window is large enough.
     """
-    num_channels = windows[0].shape[-1]
-    filtered = [_high_pass(window) for window in windows if min(window.shape[:2]) >= 3]
-    if not filtered:
-        return np.zeros(num_channels)
-    return _filtered_noise(np.concatenate(filtered))
+    masks = counted or [np.ones(window.shape[:2], bool) for window in windows]
+    filtered = [
+        _high_pass(window)[~_near_holes(~mask)]
+        for window, mask in zip(windows, masks, strict=True)
+        if min(window.shape[:2]) >= 3
+    ]
+    pixels = np.concatenate([np.zeros((0, windows[0].shape[-1])), *filtered])
+    return _filtered_noise(pixels) if len(pixels) else np.zeros(pixels.shape[1])
 
 
 def image_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -89,7 +93,7 @@ def image_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> NDA
         return np.zeros(cube.shape[-1])
     filtered = _high_pass(cube)
     if nodata_mask is not None:
-        with_data = ~ndimage.binary_dilation(nodata_mask, np.ones((3, 3)))[1:-1, 1:-1].ravel()
+        with_data = ~_near_holes(nodata_mask)
         filtered = filtered[with_data] if with_data.any() else filtered
     return _filtered_noise(filtered)
 
@@ -141,6 +145,12 @@ def _high_pass(window: Cube) -> Array:
     return np.stack(inner, -1)
 
 
+def _near_holes(nodata_mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(pixels,), True for those of `_high_pass` into which pixels without data are mixed."""
+    mixed = ndimage.binary_dilation(nodata_mask, np.ones((3, 3))) if nodata_mask.any() else nodata_mask
+    return np.asarray(mixed[1:-1, 1:-1]).ravel()
+
+
 def _band_residual(gram: Array, band: int, num_used: int) -> float:
     """What the regression of a band on its `num_used` nearest neighbours leaves, summed over the pixels."""
     first = int(np.clip(band - num_used // 2, 0, len(gram) - 1 - num_used))
@@ -156,7 +166,7 @@ def _filtered_noise(pixels: Array) -> Array:
     for channel in range(num_channels if num_channels > 1 else 0):
         others = np.arange(num_channels) != channel
         system = gram[np.ix_(others, others)]
-        system = system + (RIDGE * np.trace(system) + 1e-30) * np.eye(num_channels - 1)
+        system = system + (RIDGE * np.trace(system) + TINY) * np.eye(num_channels - 1)
         residual = pixels[:, channel] - pixels[:, others] @ np.linalg.solve(system, gram[others, channel])
         noise[channel] = min(noise[channel], float(np.median(np.abs(residual))))
     return noise / NORMAL_MEDIAN

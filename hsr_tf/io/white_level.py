@@ -28,7 +28,7 @@ REFLECTANCE_FACTOR = 10_000.0
 HIGH_PERCENTILE = 99.9
 LEVEL_NAMES = ("quantification_value", "reflectance_scale_factor", "reflectance_scale", "scale_reflectance")
 BITS_NAMES = ("significant_bits", "bit_depth", "bits_per_sample", "nbits")
-SAME_UNITS_RATIO = 2.0
+SAME_UNITS_RATIO, SATURATED_RATIO = 2.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -93,20 +93,20 @@ def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, Wh
     """The levels of two images of one place, so that two guesses do not set them apart.
 
     A camera of 12 bits reaches 4095 in the sharp image and not in the coarse one, whose pixels are means: the
-    level of the one that is saturated then counts for both. Guesses from values that are alike, up to a
-    factor of 2, become that of the larger values. Other levels stay.
+    level of the one that is saturated then counts for both, if the values differ by a factor of 4 at most.
+    Guesses from values that are alike, up to a factor of 2, become that of the larger values. Other levels
+    stay.
     """
     if not (first.is_guess and second.is_guess) or first.level == second.level:
         return first, second
     assert first.largest is not None and second.largest is not None
     low, high = sorted((first, second), key=lambda one: one.largest or 0.0)
     assert low.largest is not None and high.largest is not None
-    if high.level == high.largest or (
-        low.level != low.largest and high.largest <= SAME_UNITS_RATIO * low.largest
-    ):
-        both = high.level
-    else:
+    ratio = SATURATED_RATIO if high.level == high.largest else SAME_UNITS_RATIO
+    saturated = high.level == high.largest or low.level != low.largest
+    if not saturated or high.largest > ratio * low.largest:
         return first, second
+    both = high.level
     return WhiteLevel(both, GUESSED, first.largest), WhiteLevel(both, GUESSED, second.largest)
 
 

@@ -13,7 +13,7 @@ from hsr_tf.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
 from hsr_tf.io.pair_reading import guess_findings, level_of
 from hsr_tf.scene import Scene
-from hsr_tf.wording import percent
+from hsr_tf.wording import number, percent
 
 NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE = 20.0, 3.0, 0.01
 UNITS = ((1.6, "0 to 1"), (160.0, "per cent"), (np.inf, "counts"))
@@ -36,7 +36,7 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     }
     units = {name: next(word for top, word in UNITS if value[2] <= top) for name, value in ranges.items()}
     said = "; ".join(
-        f"{name} {low:.3g} to {high:.3g} (1st to 99th percentile), median {middle:.3g}"
+        f"{name} {number(low)} to {number(high)} (1st to 99th percentile), median {number(middle)}"
         for name, (low, middle, high) in ranges.items()
     )
     findings = [_units_finding(said, ranges, units)]
@@ -69,7 +69,7 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
             'estimate the response (srf="estimate"), which takes up a common factor, or bring both files to '
             "reflectance from 0 to 1"
         )
-        said = f"{told} (ratio of the medians {ratio:.3g})"
+        said = f"{told} (ratio of the medians {number(ratio)})"
         return Finding(WARNING, "values", said, advice, (("srf", "estimate"),))
     if units["lr_hsi"] != UNITS[0][1]:
         advice = "divide both by their white level where a trained network is to be used"

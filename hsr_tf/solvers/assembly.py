@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.band_groups import enlarged, fit_scene
 from hsr_tf.bases import DataConsistency, quadratic_features
-from hsr_tf.closed_forms.map_fit import MapFit, trust_in
+from hsr_tf.closed_forms.map_fit import MapFit, signal_share, trust_in
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.solver import Cube
@@ -152,8 +152,9 @@ class Assembly:
             share = np.clip(1.0 - noise / np.maximum(rest, 1e-30), 0.0, 1.0).astype(np.float32)
             if rest.sum() <= ENOUGH * noise.sum():
                 break
+            signal = signal_share(self.fit.weights[..., None], share)
             for bands in self._band_groups():
-                part = tf.constant((share * weights * left)[None, ..., bands])
+                part = tf.constant((weights * signal * left)[None, ..., bands])
                 more = bicubic_enlarge(part, self.model.scale)
                 cube[..., bands] += more[0].numpy()
             left = self.lr_hsi - self.degraded(cube)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hsr_tf.checks import require
+from hsr_tf.checks import MARK_NOT_FINITE, require
 from hsr_tf.io.envi_header import find_files
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.streaming.grid import Place
@@ -84,7 +84,7 @@ class Image:
                 self.name,
                 expected="finite values",
                 received=f"{len(bad)} NaN or infinite ones in a tile, the first at {(row, col, band)}",
-                remedy="repair them or give the file a nodata value",
+                remedy=MARK_NOT_FINITE,
             )
         return cube, mask
 

@@ -31,6 +31,7 @@ from hsr_tf.closed_forms.map_fit import (
     fit_map,
     noise_places,
     sharp_moments,
+    signal_share,
     trust_in,
 )
 from hsr_tf.closed_forms.noise_level import channel_noise
@@ -45,6 +46,7 @@ Tensor = Any
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR = "features", "coarse", "factor"
 CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
+UNCLEAN_MOMENTS = "unclean_moments"
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +168,7 @@ class StreamedMap:
         sharp = scenery.sharp(around)
         inner = place.within(around, scenery.grid.scale)
         weights, _ = self.weights(around)
-        gap_weights = enlarged(weights[..., 0], scenery.grid.scale)[..., None]
-        bands = self._bands(shared, (sharp, gap_weights), left[around.within(far)], solved)
+        bands = self._bands(shared, (sharp, weights), left[around.within(far)], solved)
         estimate = np.empty((*(s.stop - s.start for s in inner), left.shape[-1]), np.float32)
         for where, values in bands:
             estimate[..., where] = values[inner]
@@ -210,19 +211,17 @@ class StreamedMap:
         self._scenery.draft.save(FACTOR, index, _triangle(columns[clean]))
 
     def _moments(self, index: int) -> None:
-        """Products of the sharp features of a tile."""
-        sharp, _, _ = self._features(index)
-        self._scenery.draft.save(MOMENTS, index, sharp_moments(sharp))
+        """Products of the sharp features of a tile, of the pixels that count and of the others."""
+        sharp, _, clean = self._features(index)
+        kept = enlarged(clean, self._scenery.grid.scale)
+        if any(self._scenery.found.holes):
+            self._scenery.draft.save(UNCLEAN_MOMENTS, index, sharp_moments(sharp, ~kept))
+        self._scenery.draft.save(MOMENTS, index, sharp_moments(sharp, kept))
 
     def _fit(self) -> None:
         """Fit the map of the closed form, and keep what all parts share."""
-        scenery, grid, draft = self._scenery, self._scenery.grid, self._scenery.draft
+        grid, draft = self._scenery.grid, self._scenery.draft
         height, width = grid.size
-        windows = [scenery.sharp(Place(*place)) for place in noise_places(grid.size, grid.scale)]
-        moments = sum(draft.load(MOMENTS, index) for index in range(len(grid)))
-        statistics = SharpStatistics(
-            np.asarray(moments) / (height * width * grid.scale**2), channel_noise(windows)
-        )
         num_counted, enough = self._num_counted()
         masked = enough and num_counted < height * width
         everywhere = Place(slice(0, height), slice(0, width))
@@ -232,7 +231,7 @@ class StreamedMap:
             place = Place(rows, everywhere.cols)
             return draft.read(FEATURES, grid, place), draft.read(COARSE, grid, place)
 
-        found = fit_map(CoarsePair(grid.size, read, counted), statistics, self._model)
+        found = fit_map(CoarsePair(grid.size, read, counted), self._statistics(counted), self._model)
         for index in range(len(grid)):
             inner = grid.place(index).within(everywhere)
             draft.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
@@ -247,6 +246,21 @@ class StreamedMap:
             penalty=found.penalty,
         )
         draft.tell(SHARED, shared.plain())
+
+    def _statistics(self, counted: Mask | None) -> SharpStatistics:
+        """Moments and noise of the sharp pixels in the coarse pixels that count, None for all."""
+        scenery, grid, draft = self._scenery, self._scenery.grid, self._scenery.draft
+        places = noise_places(grid.size, grid.scale, counted)
+        windows = [scenery.sharp(Place(*place)) for place in places]
+        masks = None if counted is None else [enlarged(counted[place], grid.scale) for place in places]
+        fields = [MOMENTS]
+        if counted is None and any(scenery.found.holes):
+            fields.append(UNCLEAN_MOMENTS)
+        moments = sum(draft.load(field, index) for field in fields for index in range(len(grid)))
+        num_pixels = grid.size[0] * grid.size[1] if counted is None else int(counted.sum())
+        return SharpStatistics(
+            np.asarray(moments) / (num_pixels * grid.scale**2), channel_noise(windows, masks)
+        )
 
     def _num_counted(self) -> tuple[int, bool]:
         """Coarse pixels that could count, and whether a fit can rest on them."""
@@ -289,17 +303,19 @@ class StreamedMap:
         self, shared: SharedMap, sharp_and_weights: tuple[Cube, Cube], left: Cube, solved: Tensor
     ) -> Iterator[tuple[slice, Cube]]:
         """The estimate, some bands at a time, as `hsr_tf.band_groups` has it."""
-        sharp, gap_weights = sharp_and_weights
+        sharp, weights = sharp_and_weights
         features = quadratic_features(ops.convert_to_tensor(sharp))
         gap = sharp - ops.matmul(features, ops.convert_to_tensor(shared.spectral_map @ self._response))
-        gap = gap * gap_weights
+        gap = gap * enlarged(weights[..., 0], self._model.scale)[..., None]
         trust, scale = shared.trust, self._model.scale
         for start in range(0, left.shape[-1], BANDS_AT_ONCE):
             bands = slice(start, start + BANDS_AT_ONCE)
             part = ops.matmul(features, ops.convert_to_tensor(shared.spectral_map[:, bands]))
             if trust < 1 or not self._base:
                 plain = left[None, ..., bands]
-                plain = plain if shared.shares is None else plain * shared.shares[bands]
+                plain = (
+                    plain if shared.shares is None else plain * signal_share(weights, shared.shares[bands])
+                )
                 part = part + bicubic_enlarge(ops.convert_to_tensor(plain), scale)[0]
             if trust > 0:
                 part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))

@@ -12,7 +12,7 @@ import pytest
 from scipy import ndimage
 
 from hsr_tf.band_groups import fit_scene, spectral_ls_by_bands
-from hsr_tf.bases import SpectralLS
+from hsr_tf.bases import SpectralLS, quadratic_features
 from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, fit_map
 from hsr_tf.closed_forms.noise_level import channel_noise, feature_noise
 from hsr_tf.physics.observation import ObservationModel
@@ -111,9 +111,9 @@ def test_a_wrong_border_spoils_the_border_alone(side: int) -> None:
     inner = slice(8, -8), slice(8, -8)
     assert wrong.psnr(estimates[1].estimate, inner) > right.psnr(estimates[0].estimate, inner) - 0.3
     assert wrong.psnr(estimates[1].estimate) > right.psnr(estimates[0].estimate) - 1.5
-    assert not estimates[1].fit.usable[0].all()
-    assert estimates[1].fit.usable[3:-3, 3:-3].all()
-    assert estimates[0].fit.usable.all()
+    assert estimates[1].fit.usable[0].min() < 0.2
+    assert estimates[1].fit.usable[3:-3, 3:-3].min() == 1
+    assert estimates[0].fit.usable.min() == 1
 
 
 def test_changed_ground_keeps_to_the_coarse_cube_and_harms_nothing_else() -> None:
@@ -129,6 +129,33 @@ def test_changed_ground_keeps_to_the_coarse_cube_and_harms_nothing_else() -> Non
     gap = np.abs(coarse - pair.lr_hsi)[6:10, 11:15].mean()
     raw = np.asarray(pair.model.spatial.forward(changed[None]))[0] - pair.lr_hsi @ pair.model.spectral.matrix
     assert gap < 0.3 * np.abs(raw)[6:10, 11:15].mean()
+
+
+def test_changed_ground_keeps_to_the_coarse_cube_under_noise_too() -> None:
+    pair = simulated(3, snr_db=(30, 40))
+    pair.hr_msi[20:44, 40:64] = pair.hr_msi[60:84, 4:28]
+    found = spectral_ls_by_bands(pair.model, pair.lr_hsi, pair.hr_msi)
+    place = slice(6, 10), slice(11, 15)
+    assert found.fit.weights[place].max() < 0.5
+    assert found.fit.shares.mean() < 0.9
+    assert found.fit.signal(slice(0, 2))[place].min() > 0.5
+    coarse = np.asarray(pair.model.spatial.forward(found.estimate[None]))[0]
+    colours = np.asarray(pair.model.spatial.forward(pair.hr_msi[None]))[0]
+    raw = colours - pair.lr_hsi @ pair.model.spectral.matrix
+    assert np.abs(coarse - pair.lr_hsi)[place].mean() < 0.4 * np.abs(raw)[place].mean()
+
+
+def test_of_a_wrong_edge_is_kept_what_is_no_worse_than_usual() -> None:
+    pair = simulated(4, border="wrap", curved=True, side=48)
+    fit = fit_scene(pair.model, pair.lr_hsi, pair.hr_msi)
+    wrong = fit.usable < 1
+    assert wrong.any()
+    assert not wrong[3:-3, 3:-3].any()
+    features = np.asarray(quadratic_features(pair.hr_msi[None]))
+    blurred = np.asarray(pair.model.spatial.forward(features))[0]
+    energy = np.square(pair.lr_hsi - blurred @ fit.spectral_map).sum(-1)
+    usual = (fit.weights * energy).sum() / fit.weights.sum()
+    np.testing.assert_allclose(fit.usable[wrong], np.minimum(1, usual / energy[wrong]), rtol=0.02)
 
 
 def test_without_noise_the_images_are_believed_and_every_pixel_counts() -> None:
@@ -160,11 +187,29 @@ def test_pixels_that_do_not_count_do_not_matter() -> None:
     assert clean.trust == holed.trust
 
 
+def test_sharp_pixels_that_do_not_count_do_not_matter() -> None:
+    pair = simulated(8, snr_db=(30, 40))
+    counted = np.ones(pair.lr_hsi.shape[:2], bool)
+    counted[:, :18] = False
+    filled = pair.hr_msi.copy()
+    filled[:, : 17 * SCALE] = filled[:, 17 * SCALE, None]
+    fits = [fit_scene(pair.model, pair.lr_hsi, hr_msi, counted=counted) for hr_msi in (pair.hr_msi, filled)]
+    np.testing.assert_allclose(fits[0].spectral_map, fits[1].spectral_map, atol=1e-4)
+
+
 def test_one_pixel_is_enough() -> None:
     model = simulated(3).model
     pixel = np.full((1, 1, NUM_BANDS), 0.5, "f4")
     found = fit_scene(model, pixel, np.full((SCALE, SCALE, 3), 0.5, "f4"))
     assert np.isfinite(found.spectral_map).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.003])
+def test_flat_images_are_fused(value: float) -> None:
+    model = simulated(3).model
+    lr_hsi = np.full((12, 10, NUM_BANDS), value, "f4")
+    hr_msi = np.full((12 * SCALE, 10 * SCALE, 3), value, "f4")
+    np.testing.assert_allclose(spectral_ls_by_bands(model, lr_hsi, hr_msi).estimate, value, atol=1e-5)
 
 
 @pytest.mark.parametrize("num_channels", [1, 3, 5])

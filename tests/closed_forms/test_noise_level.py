@@ -47,3 +47,8 @@ def test_with_nothing_to_compare_all_of_a_band_counts(shape: tuple[int, ...]) ->
 def test_a_band_that_is_another_twice_is_finite() -> None:
     cube = mixtures(10, 9, 3)
     assert np.isfinite(band_noise(np.concatenate([cube, cube, 0 * cube], -1))).all()
+
+
+@pytest.mark.parametrize("value", [0.0, 0.3])
+def test_a_flat_cube_has_no_noise(value: float) -> None:
+    np.testing.assert_allclose(band_noise(np.full((8, 9, 5), value, np.float32)), 0, atol=1e-12)

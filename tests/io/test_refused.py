@@ -182,6 +182,7 @@ def test_values_that_are_not_finite_are_refused_and_only_counted_by_describe(
     )
     message = refusal(lambda: load(path), kind=ValueError)
     assert message.startswith(f"{path}: cube: expected finite values, got 1 NaN or infinite")
+    assert "--nodata=nan" in message
     summary = describe(path)
     assert summary.num_not_finite == 1 and summary.maximum == 1.0
 

@@ -139,6 +139,7 @@ def test_two_guesses_agree_where_one_image_is_saturated_or_the_values_are_alike(
     for apart in (
         (guess(10_000, 7000), guess(4095, 4095)),
         (guess(255, 255), guess(10_000, 300)),
+        (guess(10_000, 8700), guess(65_535, 65_535)),
         (guess(10_000, 3500), WhiteLevel(4095, "file")),
     ):
         assert agreed_levels(*apart) == apart
