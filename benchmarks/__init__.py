@@ -4,6 +4,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from hsr_tf.report.terminal import load_keras
+from hsr_tf.console.terminal import load_keras
 
 load_keras()

@@ -29,9 +29,9 @@ from absl import flags
 from benchmarks._subjects import GivenObservations, find_model, plan_of, read_recipe, synthetic_scene, task_of
 from benchmarks._timing import convolution, convolution_gflop, median_seconds, network_gflop
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_file
-from hsr_tf.flag_apps import run_app
-from hsr_tf.fusion import fuse, simulate
+from hsr_tf.console.flag_apps import run_app
+from hsr_tf.files import replacing_file
+from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.scene import Observation, Scene
 from trainers.fusion import FusionTrainer
 

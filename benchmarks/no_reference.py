@@ -2,12 +2,12 @@
 
 Every method fuses every scene, after the protocol of `trainers.evaluate` (Gaussian PSF of FWHM s, Nikon D700,
 noise-free or `--noisy`), on training scenes unless --data_dir says otherwise. Printed, of every figure of
-`hsr_tf.no_reference` and of Wald's protocol: Spearman's correlation with the true PSNR over the methods, mean
-over the scenes, and over all pairs of scene and method. 1 is perfect, 0 says nothing.
+`hsr_tf.metrics.no_reference` and of Wald's protocol: Spearman's correlation with the true PSNR over the
+methods, mean over the scenes, and over all pairs of scene and method. 1 is perfect, 0 says nothing.
 
-`--uncertainty` prints instead how well the maps of `hsr_tf.error_maps` tell the errors. `--calibrate` prints
-the factor of each form that makes the 1-sigma coverage right over these scenes: of methods without training
-set, and of the network on what it was not trained on, `flowers`.
+`--uncertainty` prints instead how well the maps of `hsr_tf.fusion.error_maps` tell the errors. `--calibrate`
+prints the factor of each form that makes the 1-sigma coverage right over these scenes: of methods without
+training set, and of the network on what it was not trained on, `flowers`.
 
     python -m benchmarks.no_reference --scenes=flowers,cd,pompoms --max_seconds=30
     python -m benchmarks.no_reference --uncertainty --data_dir=$HSR_DATA/hsi/cave_test --crop=256
@@ -29,9 +29,11 @@ from scipy import optimize, stats
 from tqdm import tqdm
 
 from hsr_tf import checks, methods
-from hsr_tf.atomic import replacing_file
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes
-from hsr_tf.error_maps import (
+from hsr_tf.files import replacing_file
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.fusion.error_maps import (
     FACTOR,
     ITERATES,
     KERNELS,
@@ -41,14 +43,12 @@ from hsr_tf.error_maps import (
     sigma_map,
     turn_spread,
 )
-from hsr_tf.flag_apps import run_app
-from hsr_tf.fusion import fuse, simulate
+from hsr_tf.fusion.quality import assess, wald
 from hsr_tf.io import load
-from hsr_tf.metrics import scorecard
-from hsr_tf.quality import assess, wald
+from hsr_tf.metrics.calibration import ONE_SIGMA, calibration, coverage
+from hsr_tf.metrics.full_reference import scorecard
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
-from hsr_tf.uncertainty import ONE_SIGMA, calibration, coverage
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB
 
 FLAGS = flags.FLAGS

@@ -1,7 +1,7 @@
 """How often pictures are taken for noisy: `python -m benchmarks.picture_defects --sets=sisr/BSD200`.
 
 Each picture is reduced by each factor, gets Gaussian noise of each deviation (in steps of 1 / 255, a seed for
-each picture), is rounded to 8 bits and judged by `hsr_tf.picture_defects`. At noise 0 the shares are false
+each picture), is rounded to 8 bits and judged by `hsr_tf.pictures.defects`. At noise 0 the shares are false
 alarms.
 """
 
@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.pictures import find_pictures, load_picture
-from hsr_tf.flag_apps import run_app
 from hsr_tf.physics.reduction import reduce_picture
-from hsr_tf.picture_defects import defect
+from hsr_tf.pictures.defects import defect
 
 FLAGS = flags.FLAGS
 

@@ -28,12 +28,12 @@ from tqdm import tqdm
 
 from benchmarks.fusion import machine
 from hsr_tf import checks, methods
-from hsr_tf.atomic import replacing_file
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
-from hsr_tf.flag_apps import run_app
-from hsr_tf.fusion import fuse, simulate
+from hsr_tf.files import replacing_file
+from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.io import load
-from hsr_tf.metrics import scorecard
+from hsr_tf.metrics.full_reference import scorecard
 from hsr_tf.options import configured
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig

@@ -41,8 +41,8 @@ from absl import flags
 from benchmarks._timing import median_seconds
 from benchmarks.fusion import machine
 from export.saved_model import TrainedModel, export_saved_model, shipped
-from hsr_tf.atomic import replacing_file
-from hsr_tf.flag_apps import run_app
+from hsr_tf.console.flag_apps import run_app
+from hsr_tf.files import replacing_file
 from serving import messages
 from serving.client import Client
 from serving.connection import PREDICT

@@ -25,9 +25,9 @@ from absl import flags
 
 from benchmarks._timing import convolution, convolution_gflop, median_seconds, network_gflop
 from benchmarks.fusion import CEILING, Figure, figures_table, machine
-from hsr_tf.atomic import replacing_file
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan
-from hsr_tf.flag_apps import run_app
+from hsr_tf.files import replacing_file
 from hsr_tf.networks.image_network import ImageSpec
 from trainers._pictures import NetworkPlan, Pictures
 from trainers._run import RunPlan

@@ -32,16 +32,16 @@ from tqdm import tqdm
 from benchmarks._subjects import synthetic_scene
 from benchmarks.fusion import machine
 from hsr_tf import checks, methods
-from hsr_tf.atomic import replacing_file
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
-from hsr_tf.flag_apps import run_app
-from hsr_tf.fusion import fuse, simulate
+from hsr_tf.files import replacing_file
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.fusion.estimators import ESTIMATE
 from hsr_tf.io import load
 from hsr_tf.io.pair import PAIR_NAMES, save_pair
 from hsr_tf.physics.cameras import DEFAULT_SRF
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation, Scene
-from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, positive_scale, score_or_skip
 

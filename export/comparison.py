@@ -25,7 +25,7 @@ from export.latency import Latency, latency_of
 from export.tflite_model import TFLiteModel
 from export.trials import Trial
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_file
+from hsr_tf.files import replacing_file
 
 DEFAULT, METADATA = "serving_default", "hsr_tf.json"
 REJECTED = ".rejected"

@@ -16,9 +16,9 @@ import numpy as np
 
 from export.tflite_model import TFLiteModel
 from hsr_tf import checks
-from hsr_tf.memory import require_memory
-from hsr_tf.scene_pair import require_pair, sharp_part
-from hsr_tf.tiling import AxisTile, even_parts, plan_axis
+from hsr_tf.tiling.axes import AxisTile, even_parts, plan_axis
+from hsr_tf.tiling.memory import require_memory
+from hsr_tf.tiling.scene_pair import require_pair, sharp_part
 
 Progress = Callable[[int, int], None]
 Size = tuple[int, int]

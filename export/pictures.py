@@ -1,10 +1,10 @@
 """Pictures on a device: read by Pillow, enlarged by a TFLite file, written.
 
 PNG and JPEG of 8 bits, gray or RGB, with or without alpha, upright as their orientation says; profile, EXIF
-and resolution are kept, colour chunks of PNG (gAMA, cHRM, cICP) are not. They go through `hsr_tf.enlarging`,
-as those of `hsr_tf.upscale` do. A file of fixed sizes sees windows of its size; where a picture ends inside a
-window, the window goes on mirrored, and the pixels that look past the end (as many as the model's reach) may
-differ from those of a file without fixed sizes.
+and resolution are kept, colour chunks of PNG (gAMA, cHRM, cICP) are not. They go through
+`hsr_tf.pictures.tiles`, as those of `hsr_tf.upscale` do. A file of fixed sizes sees windows of its size;
+where a picture ends inside a window, the window goes on mirrored, and the pixels that look past the end (as
+many as the model's reach) may differ from those of a file without fixed sizes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from PIL import Image, ImageOps
 from export.cubes import grown
 from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_file
-from hsr_tf.enlarging import (
+from hsr_tf.files import replacing_file
+from hsr_tf.pictures.tiles import (
     SMALLEST_SIDE,
     Enlarged,
     PictureGrid,
@@ -31,7 +31,7 @@ from hsr_tf.enlarging import (
     enlarge,
     require_scale,
 )
-from hsr_tf.memory import require_memory
+from hsr_tf.tiling.memory import require_memory
 
 DEFAULT_TILE = 256
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
@@ -70,7 +70,7 @@ def enlarge_picture(
 
     Args:
         model: a file that enlarges pictures.
-        image: (H, W) or (H, W, 1 to 4), see `hsr_tf.enlarging.enlarge`.
+        image: (H, W) or (H, W, 1 to 4), see `hsr_tf.pictures.tiles.enlarge`.
         scale: the factor, at least 1; it need not be that of the file.
         tile: longest side of a tile in pixels of the result; None for 256, or what fixed sizes hold.
         kernel: (k, k) blur, for a network that is told it.
@@ -216,7 +216,7 @@ def require_writable(path: Path, photo: Photo, size: tuple[int, int]) -> None:
 
 
 def write_photo(photo: Photo, path: Path) -> None:
-    """Write a picture, whole or not at all; errors as `hsr_tf.atomic.replacing_file`."""
+    """Write a picture, whole or not at all; errors as `hsr_tf.files.replacing_file`."""
     values = photo.values[..., 0] if photo.values.shape[2] == 1 else photo.values
     metadata = {"icc_profile": photo.icc_profile, "exif": photo.exif, "dpi": photo.dpi}
     kept = {name: value for name, value in metadata.items() if value is not None}

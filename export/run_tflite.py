@@ -25,11 +25,11 @@ from export.cubes import FusionFile, SceneFusion
 from export.pictures import FORMATS, enlarge_picture, read_photo, require_writable, write_photo
 from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_file
-from hsr_tf.cubic import enlarged_length
-from hsr_tf.enlarging import require_scale
-from hsr_tf.scene_pair import require_pair
-from hsr_tf.tile_progress import tile_bar
+from hsr_tf.arrays.cubic import enlarged_length
+from hsr_tf.files import replacing_file
+from hsr_tf.pictures.tiles import require_scale
+from hsr_tf.tiling.progress import tile_bar
+from hsr_tf.tiling.scene_pair import require_pair
 from hsr_tf.wording import size_words
 
 

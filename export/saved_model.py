@@ -33,8 +33,8 @@ from export.signatures import (
 )
 from export.warm_up import write_warm_up
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_folder
-from hsr_tf.flag_apps import run_app
+from hsr_tf.console.flag_apps import run_app
+from hsr_tf.files import replacing_folder
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.memory import bytes_per_value

@@ -28,11 +28,11 @@ import tensorflow as tf
 from keras import ops
 
 from export.orientation import orientation, upright
-from hsr_tf.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
+from hsr_tf.arrays.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.physics.resize import bicubic_enlarge_by
-from hsr_tf.transparency import fill_hidden
+from hsr_tf.pictures.transparency import fill_hidden
 
 Tensor = Any
 DEFAULT, PICTURE, FIT, FUSE_PART, METADATA = "serving_default", "picture", "fit", "fuse_part", "metadata"
@@ -193,7 +193,7 @@ def decoded(image_bytes: Tensor) -> Tensor:
 
 
 def _hidden_filled(rgba: Tensor) -> Tensor:
-    """The picture with colours of its visible pixels behind the hidden ones, see `hsr_tf.transparency`."""
+    """The picture with colours of visible pixels behind hidden ones, as `hsr_tf.pictures.transparency`."""
     visible = tf.cast(rgba[..., 3:] > 0, tf.float32)
     mean = tf.reduce_sum(rgba[..., :3] * visible, (0, 1, 2)) / tf.maximum(tf.reduce_sum(visible), 1.0)
     return tf.ensure_shape(fill_hidden(rgba, mean, ops), (1, None, None, 4))

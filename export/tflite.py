@@ -35,8 +35,8 @@ from export.latency import Latency, latencies
 from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, Inputs, IntegerForm, reduced
 from export.trials import PICTURES, Task, Trial
 from hsr_tf import checks
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import data_root
-from hsr_tf.flag_apps import run_app
 
 FLAGS = flags.FLAGS
 Size = tuple[int, int]

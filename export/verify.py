@@ -31,7 +31,7 @@ from export.saved_model import TrainedModel, export_saved_model
 from export.tflite import default_data, export_tflite
 from export.trials import Task
 from hsr_tf import checks, methods
-from hsr_tf.flag_apps import run_app
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.image_network import network_from_dict
 from hsr_tf.networks.pretrained import save_model, shipped_models

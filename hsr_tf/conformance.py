@@ -21,8 +21,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from hsr_tf import checks, io, methods
-from hsr_tf.fusion import fuse, simulate
-from hsr_tf.metrics import psnr_bands
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene

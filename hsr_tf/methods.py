@@ -15,7 +15,7 @@ from typing import Any
 
 from hsr_tf import checks
 
-_PROVIDERS = ("hsr_tf.bases", "hsr_tf.networks", "hsr_tf.solvers")
+_PROVIDERS = ("hsr_tf.closed_forms.bases", "hsr_tf.networks", "hsr_tf.solvers")
 _REGISTRY: dict[str, Method] = {}
 KINDS = ("closed_form", "network", "solver", "image_network")
 NEEDS = ("psf", "srf", "weights", "kernel")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import MARK_NOT_FINITE, require, require_finite
 from hsr_tf.findings import Finding
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
 
 

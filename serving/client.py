@@ -4,7 +4,7 @@
     --lr_hsi=x.h5 --hr_msi=y.h5 --output=cube.h5          fuse a scene
 
 The server is that of `serving.server`, or TensorFlow Serving with models of `export.saved_model`. Neither
-TensorFlow nor Keras is loaded: pictures are worked through by `hsr_tf.enlarging` and scenes by
+TensorFlow nor Keras is loaded: pictures are worked through by `hsr_tf.pictures.tiles` and scenes by
 `serving.scenes`, several tiles in flight, with the results that `hsr_tf.upscale` and the model itself give.
 """
 
@@ -21,11 +21,11 @@ import numpy as np
 from absl import flags
 
 from hsr_tf import checks
-from hsr_tf.cubic import enlarged_length
-from hsr_tf.enlarging import Enlarged, PictureModel, TileControls, enlarge, require_scale
-from hsr_tf.flag_apps import run_app
-from hsr_tf.scene_pair import WHAT_MODELS_DO
-from hsr_tf.tile_progress import tile_bar
+from hsr_tf.arrays.cubic import enlarged_length
+from hsr_tf.console.flag_apps import run_app
+from hsr_tf.pictures.tiles import Enlarged, PictureModel, TileControls, enlarge, require_scale
+from hsr_tf.tiling.progress import tile_bar
+from hsr_tf.tiling.scene_pair import WHAT_MODELS_DO
 from hsr_tf.wording import size_words
 from serving import messages
 from serving.connection import GET_STATUS, MIB, PREDICT, Connection, NotServed, Settings

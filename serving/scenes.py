@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.memory import require_memory
-from hsr_tf.scene_pair import require_pair, sharp_part
-from hsr_tf.tiling import AxisTile, computed, even_parts, plan_axis
+from hsr_tf.tiling.axes import AxisTile, computed, even_parts, plan_axis
+from hsr_tf.tiling.memory import require_memory
+from hsr_tf.tiling.scene_pair import require_pair, sharp_part
 
 Arrays = dict[str, np.ndarray]
 Predict = Callable[[Arrays, str], Arrays]

@@ -28,8 +28,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from hsr_tf import checks
-from hsr_tf.flag_apps import run_app
-from hsr_tf.memory import MEMORY_SHARE, available_bytes
+from hsr_tf.console.flag_apps import run_app
+from hsr_tf.tiling.memory import MEMORY_SHARE, available_bytes
 from serving.batching import QueuePlan, Scheduler
 from serving.calls import Gate
 from serving.catalog import Catalog

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 
-from hsr_tf.tiling import AxisTile, even_parts, plan_axis
+from hsr_tf.tiling.axes import AxisTile, even_parts, plan_axis
 from serving.refusal import Refusal
 from serving.scenes import FusionServer, Limits, SceneTiles
 

@@ -14,8 +14,8 @@ from rasterio import warp
 from rasterio.crs import CRS
 from scipy import ndimage
 
-from hsr_tf.alignment import align
-from hsr_tf.georeference import Georeference
+from hsr_tf.fusion.alignment import align
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Observation, Scene
 
 Array = NDArray[Any]

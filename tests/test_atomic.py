@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsr_tf.atomic import replacing_file, replacing_folder
+from hsr_tf.files import replacing_file, replacing_folder
 from hsr_tf.io import load, save
 from hsr_tf.io.guarded import GuardedFile
 from hsr_tf.scene import Scene

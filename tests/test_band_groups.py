@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hsr_tf.band_groups import spectral_ls_by_bands
-from hsr_tf.bases import DataConsistency, quadratic_features
+from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.bases import DataConsistency, quadratic_features
 from hsr_tf.closed_forms.map_fit import MapFit
-from hsr_tf.fusion import simulate
+from hsr_tf.fusion.api import simulate
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf

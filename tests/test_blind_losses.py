@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.blind_losses import BlindLoss, BlindTruth, BlindWeights
+from hsr_tf.networks.blind_losses import BlindLoss, BlindTruth, BlindWeights
 from hsr_tf.physics.kernel_code import gaussian_code
 from hsr_tf.physics.kernel_shapes import gaussian_kernels
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from hsr_tf.camera_metrics import (
+from hsr_tf.metrics.cameras import (
     CameraScores,
     camera_scores,
     common_grid,

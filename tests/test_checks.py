@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import FileError, InputError, file_error
+from hsr_tf.files import replacing_file
 from hsr_tf.findings import ERROR, Finding, error_finding
 from hsr_tf.io.source import decoding
 

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 from skimage.color import rgb2ycbcr, ycbcr2rgb
 
-from hsr_tf import color
+from hsr_tf.arrays import color
 
 PICTURE = np.random.default_rng(1).integers(0, 256, (7, 5, 3)).astype(np.uint8)
 FLOAT = PICTURE / 255

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hsr_tf import conformance, methods
-from hsr_tf.fusion import fuse
+from hsr_tf.fusion.api import fuse
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Iterations, Outcome, Solver

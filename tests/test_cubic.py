@@ -13,7 +13,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsr_tf.cubic import AxisResize, axis_table, keys_cubic
+from hsr_tf.arrays.cubic import AxisResize, axis_table, keys_cubic
 from hsr_tf.physics.resize import BicubicResize
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,8 +26,8 @@ class Refusing:
             raise ImportError(f"{name} is not installed here")
 sys.meta_path.insert(0, Refusing())
 import numpy as np
-import hsr_tf.color, hsr_tf.cubic, hsr_tf.enlarging, hsr_tf.tiling
-from hsr_tf.enlarging import PictureModel, enlarge
+import hsr_tf.arrays.color, hsr_tf.arrays.cubic, hsr_tf.pictures.tiles, hsr_tf.tiling.axes
+from hsr_tf.pictures.tiles import PictureModel, enlarge
 model = PictureModel(2, 1, 0, lambda image: (image.repeat(2, 1).repeat(2, 2), None))
 print(enlarge(np.zeros((9, 7, 4), np.uint8), 2.5, model=model).image.shape)
 """

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from hsr_tf.enlarging import PictureModel, TileControls, enlarge
+from hsr_tf.pictures.tiles import PictureModel, TileControls, enlarge
 
 COLOUR = np.random.default_rng(4).random((23, 31, 3)).astype(np.float32)
 

@@ -11,8 +11,8 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
-from hsr_tf.bases import DataConsistency, SpectralLS
-from hsr_tf.disagreement import disagreement
+from hsr_tf.closed_forms.agreement import disagreement
+from hsr_tf.closed_forms.bases import DataConsistency, SpectralLS
 from hsr_tf.io.pair import save_pair
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel

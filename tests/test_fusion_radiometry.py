@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsr_tf import error_maps, io
-from hsr_tf.fusion import fuse
+from hsr_tf import io
+from hsr_tf.fusion import error_maps
+from hsr_tf.fusion.api import fuse
+from hsr_tf.fusion.estimators import estimate_cameras
+from hsr_tf.fusion.quality import assess
 from hsr_tf.networks.fusion_model import cameras_to_dict
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.networks.selection import cameras_with
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.quality import assess
 from hsr_tf.scene import Observation, Scene, Solution
-from hsr_tf.solve import estimate_cameras
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files

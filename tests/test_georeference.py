@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 
 TURNED = Georeference((9.0, 2.0, 500_000.0, 1.5, -10.0, 4_600_000.0), "EPSG:32631")
 places = st.floats(-1e3, 1e3)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf import losses
-from hsr_tf.losses import l1, log_mse, mse, multi_level
+from hsr_tf.networks import losses
+from hsr_tf.networks.losses import l1, log_mse, mse, multi_level
 from hsr_tf.physics.resize import BicubicResize
 
 

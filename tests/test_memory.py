@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hsr_tf.memory import available_bytes
+from hsr_tf.tiling.memory import available_bytes
 
 MIB = 2**20
 

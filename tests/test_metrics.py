@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from hsr_tf import metrics
-from hsr_tf.metrics import Scorecard, scorecard, summarise
+from hsr_tf.metrics import full_reference as metrics
+from hsr_tf.metrics.full_reference import Scorecard, scorecard, summarise
 
 PAIR_METRICS = [
     metrics.psnr_per_band,

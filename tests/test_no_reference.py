@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from hsr_tf import fusion
+from hsr_tf.fusion import api as fusion
 from hsr_tf.io import load
-from hsr_tf.metrics import psnr_cube
-from hsr_tf.no_reference import NoReference, no_reference
+from hsr_tf.metrics.full_reference import psnr_cube
+from hsr_tf.metrics.no_reference import NoReference, no_reference
+from hsr_tf.metrics.q_index import band_pairs_index, blocks, q2n, same_band_index
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import identity_psf
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.quality_index import band_pairs_index, blocks, q2n, same_band_index
 from hsr_tf.scene import Observation, Scene
 
 

@@ -12,14 +12,14 @@ import pytest
 
 from hsr_tf import io
 from hsr_tf.closed_forms.filling import filled_by_fit
-from hsr_tf.error_maps import Spread, sigma_map
-from hsr_tf.fusion import fuse, simulate
-from hsr_tf.metrics import scorecard
-from hsr_tf.nodata import Holes
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.fusion.error_maps import Spread, sigma_map
+from hsr_tf.fusion.quality import assess, wald
+from hsr_tf.metrics.full_reference import scorecard
 from hsr_tf.physics.cameras import choose_cameras
+from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.quality import assess, wald
 from hsr_tf.report.html.quality_maps import quality
 from hsr_tf.report.scene_report import scene_report, shown_cameras
 from hsr_tf.scene import Observation, Scene, Solution

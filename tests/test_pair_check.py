@@ -11,9 +11,8 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
-from hsr_tf.georeference import Georeference
-from hsr_tf.pair_check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
-from hsr_tf.pair_check.orientation import (
+from hsr_tf.fusion.check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
+from hsr_tf.fusion.check.orientation import (
     SYMMETRIES,
     Likeness,
     likenesses,
@@ -21,8 +20,9 @@ from hsr_tf.pair_check.orientation import (
     other_orientation,
     turned,
 )
-from hsr_tf.pair_check.values import snr_db
-from hsr_tf.pair_check.verdict import verdict_on
+from hsr_tf.fusion.check.values import snr_db
+from hsr_tf.fusion.check.verdict import verdict_on
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Observation, Scene
 from tests.pairs_for_tests import KnownPair, known_pair, noisy, srgb
 from tests.solvers.scenes import mixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hsr_tf.picture_defects import defect, noise_level
+from hsr_tf.pictures.defects import defect, noise_level
 
 RNG = np.random.default_rng(11)
 

@@ -12,9 +12,9 @@ from scipy import ndimage
 
 import hsr_tf
 from hsr_tf import methods
-from hsr_tf.disagreement import suspicion
+from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.fusion.repair import SATURATED, repair
 from hsr_tf.physics.cameras import make_cameras
-from hsr_tf.repair import SATURATED, repair
 from hsr_tf.scene import Observation, Scene, Solution
 from tests.solver_for_tests import blended, registered
 

@@ -9,10 +9,10 @@ import pytest
 from rasterio import warp
 from rasterio.crs import CRS
 
-from hsr_tf import reprojection
-from hsr_tf.coordinates import pixel_map
-from hsr_tf.georeference import Georeference
-from hsr_tf.reprojection import PartReader, Reprojection
+from hsr_tf.geo import reprojection
+from hsr_tf.geo.coordinates import pixel_map
+from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.reprojection import PartReader, Reprojection
 
 ZONE_31, ZONE_32 = (CRS.from_epsg(code) for code in (32631, 32632))
 EAST, NORTH = 280_000.0, 5_320_000.0

@@ -11,7 +11,7 @@ import pytest
 import hsr_tf
 from hsr_tf import cli
 from hsr_tf.closed_forms.noise_level import relative_noise
-from hsr_tf.residuals import ResidualWarning, residual_findings
+from hsr_tf.fusion.residuals import ResidualWarning, residual_findings
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files

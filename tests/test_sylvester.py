@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hsr_tf.closed_forms.sylvester import CoarseInverse, Sylvester, SylvesterBase, gram_spectrum
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, box_psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.sylvester import CoarseInverse, Sylvester, SylvesterBase, gram_spectrum
 
 SKEW = Psf(np.random.default_rng(5).random((5, 4)), "skew")
 TURNED = anisotropic_gaussian_psf(2, sigmas=(2.0, 0.7), angle_degrees=30, support=6)

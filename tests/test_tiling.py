@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsr_tf.cubic import AxisResize
-from hsr_tf.tiling import even_parts, plan_axis
+from hsr_tf.arrays.cubic import AxisResize
+from hsr_tf.tiling.axes import even_parts, plan_axis
 
 
 @given(length=st.integers(1, 300), tile=st.integers(1, 90))

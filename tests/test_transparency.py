@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hsr_tf import transparency
-from hsr_tf.enlarging import PictureModel, TileControls, enlarge
-from hsr_tf.transparency import fill_hidden, with_hidden_filled
+from hsr_tf.pictures import transparency
+from hsr_tf.pictures.tiles import PictureModel, TileControls, enlarge
+from hsr_tf.pictures.transparency import fill_hidden, with_hidden_filled
 
 RNG = np.random.default_rng(7)
 

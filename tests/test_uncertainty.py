@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage, special
 
-from hsr_tf import fusion
-from hsr_tf.error_maps import (
+from hsr_tf.fusion import api as fusion
+from hsr_tf.fusion.error_maps import (
     FACTOR,
     KERNELS,
     LateIterates,
@@ -22,9 +22,7 @@ from hsr_tf.error_maps import (
     UncertainSolution,
     sigma_map,
 )
-from hsr_tf.scene import Observation, Scene
-from hsr_tf.solvers.solver import Step
-from hsr_tf.uncertainty import (
+from hsr_tf.metrics.calibration import (
     ONE_SIGMA,
     calibration,
     calibration_error,
@@ -32,6 +30,8 @@ from hsr_tf.uncertainty import (
     coverage,
     spearman,
 )
+from hsr_tf.scene import Observation, Scene
+from hsr_tf.solvers.solver import Step
 
 
 @pytest.fixture

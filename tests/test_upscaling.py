@@ -18,7 +18,7 @@ from hsr_tf.networks.pretrained import save_model
 from hsr_tf.networks.srcnn import SRCNN
 from hsr_tf.networks.vdsr import VDSR
 from hsr_tf.physics.resize import BicubicResize
-from hsr_tf.upscaling import TileControls, upscale
+from hsr_tf.pictures.api import TileControls, upscale
 
 RNG = np.random.default_rng(8)
 COLOUR = RNG.random((23, 31, 3)).astype(np.float32)
@@ -273,7 +273,7 @@ def test_it_is_public() -> None:
 def test_bicubic_scores_of_set5_are_the_published_ones(
     shared_data: Path, scale: int, published_db: float
 ) -> None:
-    from hsr_tf.color import luma_8bit
+    from hsr_tf.arrays.color import luma_8bit
     from hsr_tf.io.pictures import picture_files, read_picture
 
     scores = []

@@ -13,12 +13,13 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
-from hsr_tf import cli, fusion, methods
-from hsr_tf.metrics import scorecard
+from hsr_tf import cli, methods
+from hsr_tf.fusion import api as fusion
+from hsr_tf.fusion.quality import assess, wald
+from hsr_tf.metrics.full_reference import scorecard
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
-from hsr_tf.quality import assess, wald
 from hsr_tf.scene import Observation, Scene
 
 

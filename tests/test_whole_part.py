@@ -12,10 +12,10 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 import hsr_tf
-from hsr_tf.pair_check.cameras import fwhm_pixels
+from hsr_tf.fusion.check.cameras import fwhm_pixels
+from hsr_tf.fusion.valid_region import largest_rectangle
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_spec import parse_psf
-from hsr_tf.whole_part import largest_rectangle
 from tests.test_pair_check import sharp_scene
 
 

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from hsr_tf.checks import InputError, file_error
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 from hsr_tf.wording import as_flags, error_line
 
 ADVICE = 'have them estimated (psf="estimate", srf="estimate")'

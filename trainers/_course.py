@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hsr_tf.atomic import replacing_file
-from hsr_tf.metrics import psnr_bands
+from hsr_tf.files import replacing_file
+from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.scene import Scene
 from hsr_tf.solvers.solver import Step
 

@@ -10,7 +10,7 @@ from typing import Any
 from absl import flags
 
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_file
+from hsr_tf.files import replacing_file
 from hsr_tf.networks.pretrained import save_model
 from trainers._hosts import these_hosts, wait_for_chief
 from trainers._optimizers import OPTIMIZERS, SCHEDULES

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import methods
-from hsr_tf.color import rgb_to_y
+from hsr_tf.arrays.color import rgb_to_y
 from hsr_tf.data.picture_cases import Case
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.networks.image_network import ImageNetwork

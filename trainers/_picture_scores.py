@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from hsr_tf.atomic import replacing_file
-from hsr_tf.camera_metrics import kernel_l1
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.metrics import luma_scores
+from hsr_tf.files import replacing_file
+from hsr_tf.metrics.cameras import kernel_l1
+from hsr_tf.metrics.full_reference import luma_scores
 from trainers._picture_cases import BICUBIC, Case, Estimate
 
 HEADINGS = ("PSNR (Y), dB", "over bicubic, dB", "SSIM (Y)", "kernel L1", "seconds")

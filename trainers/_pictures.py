@@ -17,10 +17,11 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from hsr_tf import checks, losses, methods
+from hsr_tf import checks, methods
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
 from hsr_tf.data.scenes import data_root
+from hsr_tf.networks import losses
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec
 from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import load_image_network

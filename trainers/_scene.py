@@ -7,9 +7,9 @@ from pathlib import Path
 from absl import flags, logging
 
 from hsr_tf import checks
-from hsr_tf.alignment import align
+from hsr_tf.fusion.alignment import align
+from hsr_tf.fusion.simulated import SimulationPlan, Truth, simulated_scene
 from hsr_tf.io import load
-from hsr_tf.known_scene import SimulationPlan, Truth, simulated_scene
 from hsr_tf.physics.cameras import DEFAULT_PSF, DEFAULT_SRF, TOLD, choose_cameras
 from hsr_tf.scene import Observation
 

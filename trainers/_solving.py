@@ -14,15 +14,15 @@ import numpy as np
 from absl import flags
 
 from hsr_tf import methods
-from hsr_tf.atomic import replacing_file
-from hsr_tf.camera_metrics import camera_scores
-from hsr_tf.fusion import fuse
+from hsr_tf.console import terminal
+from hsr_tf.files import replacing_file
+from hsr_tf.fusion.api import fuse
 from hsr_tf.io import save
-from hsr_tf.metrics import psnr_bands, scorecard
+from hsr_tf.metrics.cameras import camera_scores
+from hsr_tf.metrics.full_reference import psnr_bands, scorecard
 from hsr_tf.options import adapted, with_options
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
-from hsr_tf.report import terminal
 from hsr_tf.report.cameras import CamerasData, cameras_sheet
 from hsr_tf.report.screen import residual_words
 from hsr_tf.report.timeline import Course, course_sheet

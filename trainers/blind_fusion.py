@@ -14,8 +14,8 @@ from __future__ import annotations
 from absl import flags
 
 from hsr_tf import checks, methods
-from hsr_tf.flag_apps import run_app
-from hsr_tf.solve import ESTIMATE
+from hsr_tf.console.flag_apps import run_app
+from hsr_tf.fusion.estimators import ESTIMATE
 from trainers._solving import define_solving_flags, job_from_flags, solve_and_write
 
 FLAGS = flags.FLAGS

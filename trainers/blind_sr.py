@@ -22,13 +22,14 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from hsr_tf import checks, losses, methods
-from hsr_tf.blind_losses import BlindLoss, BlindTruth, BlindWeights
+from hsr_tf import checks, methods
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.kernels import FORMS, KernelDistribution, parse_kernels
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.flag_apps import run_app
-from hsr_tf.metrics import luma_scores
+from hsr_tf.metrics.full_reference import luma_scores
+from hsr_tf.networks import losses
+from hsr_tf.networks.blind_losses import BlindLoss, BlindTruth, BlindWeights
 from hsr_tf.networks.image_layers import BlindNetwork
 from hsr_tf.physics.kernel_code import fit_kernel_code
 from hsr_tf.physics.kernel_shapes import gaussian_kernels

@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import flags
 
 from hsr_tf import checks
-from hsr_tf.flag_apps import run_app
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.networks.plain_arrays import LAYOUTS, read_vdsr
 from hsr_tf.networks.pretrained import save_model
 

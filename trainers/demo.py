@@ -19,12 +19,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.indian_pines import SENTINEL2_NM, Parts, cut, load_indian_pines, sentinel2_response
 from hsr_tf.data.patches import PatchPlan
-from hsr_tf.flag_apps import run_app
-from hsr_tf.fusion import fuse, simulate
+from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.io import save
-from hsr_tf.metrics import Scorecard, psnr_per_band, scorecard
+from hsr_tf.metrics.full_reference import Scorecard, psnr_per_band, scorecard
 from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras

@@ -26,14 +26,15 @@ from absl import flags
 from tqdm import tqdm
 
 from hsr_tf import checks, methods
-from hsr_tf.atomic import replacing_file
-from hsr_tf.camera_metrics import CameraScores, camera_scores
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.data.white_level import in_unit_range
-from hsr_tf.flag_apps import run_app
-from hsr_tf.fusion import fuse, simulate
+from hsr_tf.files import replacing_file
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.fusion.estimators import ESTIMATE
 from hsr_tf.io import load
-from hsr_tf.metrics import Scorecard, scorecard, summarise
+from hsr_tf.metrics.cameras import CameraScores, camera_scores
+from hsr_tf.metrics.full_reference import Scorecard, scorecard, summarise
 from hsr_tf.networks.pretrained import find_shipped, read_card
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.report.html import write_report
@@ -41,7 +42,6 @@ from hsr_tf.report.scene_report import scene_report, shown_cameras
 from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.report.timeline import Mark, time_sheet
 from hsr_tf.scene import Observation, Scene, Solution
-from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls
 from trainers import _flags, evaluate_pictures
 

@@ -22,7 +22,7 @@ from absl import flags
 from tqdm import tqdm
 
 from hsr_tf import checks
-from hsr_tf.color import rgb_to_ycbcr, ycbcr_to_rgb
+from hsr_tf.arrays.color import rgb_to_ycbcr, ycbcr_to_rgb
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.data.scenes import data_root
 from hsr_tf.physics.reduction import enlarge_picture

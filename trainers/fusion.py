@@ -19,11 +19,13 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from hsr_tf import checks, losses, metrics
+from hsr_tf import checks
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
 from hsr_tf.data.white_level import in_unit_range
-from hsr_tf.flag_apps import run_app
+from hsr_tf.metrics import full_reference as metrics
+from hsr_tf.networks import losses
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.physics.cameras import make_cameras

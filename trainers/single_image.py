@@ -21,11 +21,12 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from hsr_tf import checks, losses, methods
+from hsr_tf import checks, methods
+from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.flag_apps import run_app
-from hsr_tf.metrics import luma_scores
+from hsr_tf.metrics.full_reference import luma_scores
+from hsr_tf.networks import losses
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
 from hsr_tf.report.render import preview
 from trainers import _flags

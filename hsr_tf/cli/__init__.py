@@ -29,7 +29,7 @@ from hsr_tf.cli import (
     simulate,
     upscale,
 )
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 app = typer.Typer(
     name="hsr",

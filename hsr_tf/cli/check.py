@@ -24,7 +24,7 @@ from hsr_tf.cli.words import (
     require_json,
     write_json,
 )
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 from hsr_tf.wording import as_flags
 
 EXAMPLES = (
@@ -67,7 +67,7 @@ def check(
         images = PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         terminal.load_keras()
-        from hsr_tf.pair_check import OK, check_pair
+        from hsr_tf.fusion.check import OK, check_pair
         from hsr_tf.report.pair_screen import findings_table, verdict_line
 
         found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)

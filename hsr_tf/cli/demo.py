@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 EXAMPLES = ("hsr demo", "hsr demo --port=8080 --max_upload_mib=64 --no-show")
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from hsr_tf.cli.words import Report, require_apart, require_json, require_report, write_json
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 EXAMPLES = (
     "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8",
@@ -43,7 +43,7 @@ def evaluate(
         truth, guess = io.load(reference), io.load(estimate)
     with terminal.working("scoring"):
         terminal.load_keras()
-        from hsr_tf.metrics import scorecard
+        from hsr_tf.metrics.full_reference import scorecard
         from hsr_tf.report.screen import scorecard_table
         from hsr_tf.scene import pixels_with_data
 

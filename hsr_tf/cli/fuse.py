@@ -37,7 +37,7 @@ from hsr_tf.cli.words import (
     require_apart,
     require_report,
 )
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 EXAMPLES = (
     "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
@@ -109,7 +109,7 @@ def fuse(
     without data) are reported in warnings and repaired.
     """
     from hsr_tf import io
-    from hsr_tf.alignment import align
+    from hsr_tf.fusion.alignment import align
     from hsr_tf.report.screen import facts, fusion_facts
 
     io.writer_for(output)

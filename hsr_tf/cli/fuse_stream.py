@@ -14,7 +14,7 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.cli.judging import residual_warnings_later
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 BYTES_A_PIXEL, PROGRAM_BYTES = 400, 800 * 10**6
 MemoryLimit = Annotated[

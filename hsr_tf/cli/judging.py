@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 if TYPE_CHECKING:
+    from hsr_tf.fusion.quality import WaldTrial
     from hsr_tf.methods import Method
-    from hsr_tf.quality import WaldTrial
     from hsr_tf.scene import Observation, Scene, Solution
 
 Uncertainty = Annotated[
@@ -53,8 +53,8 @@ def fused(
     observation: Observation, method: Method, told: Told, *, with_map: bool
 ) -> tuple[Solution, Scene | None]:
     """The solution, and the map where it is wanted."""
-    from hsr_tf import fusion
-    from hsr_tf.error_maps import UncertainFusion
+    from hsr_tf.fusion import api as fusion
+    from hsr_tf.fusion.error_maps import UncertainFusion
 
     psf, srf, weights, controls = told.psf, told.srf, told.weights, told.controls
     with residual_warnings_later():
@@ -67,7 +67,7 @@ def fused(
 
 def one_scale_down(observation: Observation, method: Method, told: Told) -> WaldTrial:
     """Wald's protocol with what the fusion was told."""
-    from hsr_tf.quality import wald
+    from hsr_tf.fusion.quality import wald
 
     psf, srf = told.psf, told.srf
     with residual_warnings_later(), terminal.working("fusing one scale down"):
@@ -77,7 +77,7 @@ def one_scale_down(observation: Observation, method: Method, told: Told) -> Wald
 @contextmanager
 def residual_warnings_later() -> Iterator[None]:
     """Residual findings are shown below the table, where the solution has them: no warning before."""
-    from hsr_tf.residuals import ResidualWarning
+    from hsr_tf.fusion.residuals import ResidualWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResidualWarning)

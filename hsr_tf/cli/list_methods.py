@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 EXAMPLES = ("hsr methods",)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hsr_tf.alignment import Aligned
+    from hsr_tf.fusion.alignment import Aligned
     from hsr_tf.io.pair_reading import LoadedPair, PairReading
 
 
@@ -31,8 +31,8 @@ class PairFiles:
         return load_pair(self.lr_hsi, self.hr_msi, self.reading)
 
     def aligned(self) -> Aligned:
-        """Both images on common ground, see `hsr_tf.alignment.align`."""
-        from hsr_tf.alignment import align
+        """Both images on common ground, see `hsr_tf.fusion.alignment.align`."""
+        from hsr_tf.fusion.alignment import align
 
         pair = self.read()
         return align(pair.lr_hsi, pair.hr_msi)

@@ -23,7 +23,7 @@ from hsr_tf.cli.words import (
     require_json,
     write_json,
 )
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 EXAMPLES = (
     "hsr quality --lr_hsi=x.h5 --hr_msi=y.h5 --estimate=sharp.h5",
@@ -56,7 +56,7 @@ def quality(
     lie on the grid of its result.
     """
     from hsr_tf import io
-    from hsr_tf.alignment import require_fused_from
+    from hsr_tf.fusion.alignment import require_fused_from
 
     reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     pair = PairFiles(lr_hsi, hr_msi, reading)
@@ -69,7 +69,7 @@ def quality(
         require_fused_from(observation, fused)
     with terminal.working("judging"):
         terminal.load_keras()
-        from hsr_tf.quality import assess
+        from hsr_tf.fusion.quality import assess
         from hsr_tf.report.screen_quality import quality_table
 
         in_file = srf in (None, "estimate") and srf_outside == "error"

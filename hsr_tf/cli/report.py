@@ -24,7 +24,7 @@ from hsr_tf.cli.words import (
     require_apart,
     require_report,
 )
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 Words = tuple[str | None, str | None]
 EXAMPLES = (
@@ -85,7 +85,7 @@ def report(
 def _from_files(pair: PairFiles, estimates: list[Path], reference: Path | None, words: Words) -> Any:
     """What a report shows of files; an estimate is called by the method that made it, or by its file."""
     from hsr_tf import io
-    from hsr_tf.alignment import require_fused_from
+    from hsr_tf.fusion.alignment import require_fused_from
 
     aligned = pair.aligned()
     observation = aligned.observation

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hsr_tf import checks
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 EXAMPLES = (
     "hsr sensors",

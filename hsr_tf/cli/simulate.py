@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 EXAMPLES = (
     "hsr simulate --reference=balloons.h5 --scale=8 --output_dir=balloons_x8",
@@ -50,7 +50,7 @@ def simulate(
         scene = io.load(reference)
     with terminal.working("simulating"):
         terminal.load_keras()
-        from hsr_tf import fusion
+        from hsr_tf.fusion import api as fusion
 
         observation = fusion.simulate(
             scene,

@@ -20,11 +20,11 @@ import numpy as np
 import typer
 
 from hsr_tf import checks
-from hsr_tf.report import terminal
+from hsr_tf.console import terminal
 
 if TYPE_CHECKING:
     from hsr_tf.io.picture import Picture
-    from hsr_tf.upscaling import Upscaled
+    from hsr_tf.pictures.api import Upscaled
 
 Progress = Callable[[int, int], None]
 TRAINED_ON_CLEAN = ("vdsr", "kbpn")
@@ -239,7 +239,7 @@ def _written(task: _Task) -> list[Path]:
 
 def _require_usable(request: _Request, kernel_output: Path | None) -> None:
     """Refuse factor, method, weights and kernel before any picture is read; the network is kept."""
-    from hsr_tf.upscaling import usable_network
+    from hsr_tf.pictures.api import usable_network
 
     chosen = usable_network(
         request.scale, method=request.method, weights=request.weights, kernel=request.kernel
@@ -290,8 +290,8 @@ def _warn_of_defects(defects: list[str], method: str) -> None:
 def _enlarge(task: _Task, request: _Request, progress: Progress) -> _Done:
     """Read, enlarge and write one picture."""
     from hsr_tf.io.pictures import read_picture, require_writable
-    from hsr_tf.picture_defects import defect
-    from hsr_tf.upscaling import TileControls, enlarged_length, upscale
+    from hsr_tf.pictures.api import TileControls, enlarged_length, upscale
+    from hsr_tf.pictures.defects import defect
     from hsr_tf.wording import size_words
 
     start = time.perf_counter()
@@ -322,7 +322,7 @@ def _write(task: _Task, picture: Picture, found: Upscaled, settings: str) -> Non
     write_picture(replace(picture, values=found.image, metadata=metadata), task.target)
     if task.kernel is None:
         return
-    from hsr_tf.atomic import replacing_file
+    from hsr_tf.files import replacing_file
     from hsr_tf.report.cameras import CamerasData, cameras_sheet
 
     assert found.kernel is not None

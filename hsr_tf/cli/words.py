@@ -130,7 +130,7 @@ def require_report(path: Path) -> None:
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write a JSON file, whole or not at all."""
-    from hsr_tf.atomic import replacing_file
+    from hsr_tf.files import replacing_file
 
     with replacing_file(path) as draft:
         draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -4,9 +4,9 @@ They hold a spectrum that neither image contradicts:
 
     X = B W + t (D Y - B W R) R^+,   B = D F,
 
-with the map W of the closed form, fitted to the pixels that count (`hsr_tf.nodata`), and its trust t. Where
-the images agree (t = 1) X R = D Y there; where they do not, these pixels disagree no more and no less than
-the others.
+with the map W of the closed form, fitted to the pixels that count (`hsr_tf.physics.nodata`), and its trust t.
+Where the images agree (t = 1) X R = D Y there; where they do not, these pixels disagree no more and no less
+than the others.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hsr_tf.band_groups import fit_scene
-from hsr_tf.bases import DataConsistency, SpectralLS, quadratic_features
-from hsr_tf.nodata import Mask, pixel_weights
+from hsr_tf.closed_forms.band_groups import fit_scene
+from hsr_tf.closed_forms.bases import DataConsistency, SpectralLS, quadratic_features
+from hsr_tf.physics.nodata import Mask, pixel_weights
 from hsr_tf.physics.observation import ObservationModel
 
 Tensor = Any

@@ -1,7 +1,7 @@
 """The spectral map of `spectral_ls`: its complexity and the pixels it believes, decided by the scene itself.
 
-The map W takes the quadratic features F of a sharp pixel (`hsr_tf.bases.quadratic_features`) to its spectrum.
-It is fitted where the coarse cube X shows both, D F and X:
+The map W takes the quadratic features F of a sharp pixel (`hsr_tf.closed_forms.bases.quadratic_features`) to
+its spectrum. It is fitted where the coarse cube X shows both, D F and X:
 
     W = argmin  sum_i w_i |x_i - (D F)_i W|^2 / sum_i w_i  +  tr W' (N + l S) W
 
@@ -60,7 +60,7 @@ class CoarsePair:
     Attributes:
         size: (h, w).
         read: gives D F (n, w, K) and X (n, w, C) of some rows.
-        counted: (h, w), False for pixels that take no part, see `hsr_tf.nodata`; None for none.
+        counted: (h, w), False for pixels that take no part, see `hsr_tf.physics.nodata`; None for none.
     """
 
     size: tuple[int, int]

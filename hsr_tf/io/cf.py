@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.crs import crs_object, readable_crs
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import band_reader, choose_key
-from hsr_tf.io.crs import crs_object, readable_crs
 from hsr_tf.io.masking import storable_nodata
 from hsr_tf.io.nanometres import flags, nanometres, numbers, unit_factor, unit_in_name, widths_nm
 from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text, record_to_text

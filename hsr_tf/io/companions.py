@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import metadata_to_text
 from hsr_tf.io.nanometres import flags, numbers
 from hsr_tf.io.stream import CubeHeader

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require_choice
+from hsr_tf.files import replacing_file
 from hsr_tf.io.envi_header import (
     DATA_SUFFIXES,
     FORMAT,

@@ -14,8 +14,8 @@ import math
 from typing import Any
 
 from hsr_tf.checks import require
-from hsr_tf.georeference import Georeference
-from hsr_tf.io.crs import crs_object, esri_wkt, readable_crs
+from hsr_tf.geo.crs import crs_object, esri_wkt, readable_crs
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.envi_header import EnviHeader
 
 WGS_84 = ("wgs-84", "wgs84", "wgs 84")

@@ -26,10 +26,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
-from hsr_tf.georeference import Georeference
-from hsr_tf.io.crs import crs_object
+from hsr_tf.files import replacing_file
+from hsr_tf.geo.crs import crs_object
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_tags, free_tags, written_band_tags, written_tags
 from hsr_tf.io.masking import storable_nodata

@@ -25,9 +25,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
-from hsr_tf.georeference import Georeference
+from hsr_tf.files import replacing_file
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import band_reader, choose_key, find_white_level, parse_layout
 from hsr_tf.io.foreign_hdf5 import UNIT_NAMES, foreign_facts
 from hsr_tf.io.foreign_hdf5 import WAVELENGTH_NAMES as FOREIGN_WAVELENGTHS

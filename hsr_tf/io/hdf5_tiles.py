@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import require
 from hsr_tf.io.guarded import GuardedFile
-from hsr_tf.tiling import computed
+from hsr_tf.tiling.axes import computed
 
 MOST_THREADS = 8
 

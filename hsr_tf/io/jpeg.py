@@ -20,7 +20,7 @@ from hsr_tf.io.exif import PREFIX, exif_orientation, exif_resolution, upright_ex
 from hsr_tf.io.picture import Picture, upright, with_channels
 from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
 from hsr_tf.io.source import decoding
-from hsr_tf.memory import require_memory
+from hsr_tf.tiling.memory import require_memory
 
 FORMAT = "JPEG"
 SIGNATURE = b"\xff\xd8\xff"

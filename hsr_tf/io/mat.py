@@ -20,8 +20,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error
+from hsr_tf.files import replacing_file
 from hsr_tf.io.arrays import (
     band_reader,
     choose_key,

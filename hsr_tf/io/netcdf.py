@@ -17,8 +17,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error
+from hsr_tf.files import replacing_file
 from hsr_tf.io import cf
 from hsr_tf.io.guarded import GuardedFile
 from hsr_tf.io.hdf5 import TILE_CHUNK, opened, require_local_data

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
+from hsr_tf.files import replacing_file
 from hsr_tf.io.arrays import (
     WHITE_LEVEL_NAMES,
     band_reader,

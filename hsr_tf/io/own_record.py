@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import metadata_to_text
 from hsr_tf.io.stream import CubeHeader
 
@@ -83,7 +83,7 @@ def agreed_names(found: tuple[str, ...] | None, record: OwnRecord, num_bands: in
 
 def agreed_grid(found: Georeference | None, record: OwnRecord) -> Georeference | None:
     """The exact grid where the format's own fields say the same to a millionth of a pixel, else theirs."""
-    from hsr_tf.io.crs import same_crs
+    from hsr_tf.geo.crs import same_crs
 
     told = record.georeference
     if found is None or told is None:

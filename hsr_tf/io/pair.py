@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error
+from hsr_tf.files import replacing_file
 from hsr_tf.io.hdf5 import write_hdf5
 from hsr_tf.scene import Observation
 

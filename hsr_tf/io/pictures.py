@@ -15,8 +15,8 @@ from pathlib import Path
 
 from natsort import natsorted
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
+from hsr_tf.files import replacing_file
 from hsr_tf.io import jpeg, png
 from hsr_tf.io.exif import upright_exif
 from hsr_tf.io.jpeg import LONGEST_EXIF, jpeg_made_by, read_jpeg, require_jpeg, to_8_bits, write_jpeg

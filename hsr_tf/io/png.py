@@ -19,8 +19,8 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error, require
+from hsr_tf.files import replacing_file
 from hsr_tf.io.png_chunks import SIGNATURE, decode_quietly
 from hsr_tf.io.source import decoding
 from hsr_tf.scene import Scene

@@ -20,8 +20,8 @@ import numpy as np
 from natsort import natsorted
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_folder
 from hsr_tf.checks import file_error
+from hsr_tf.files import replacing_folder
 from hsr_tf.io.png import PngHeader, encode_png, gray_png, read_png_header, to_uint16
 from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_option
 from hsr_tf.scene import Scene

@@ -19,7 +19,7 @@ from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
 from hsr_tf.io.png import FORMAT, decode_png, encode_png, read_png_header
 from hsr_tf.io.png_chunks import SIGNATURE, chunk, read_chunks
 from hsr_tf.io.source import decoding
-from hsr_tf.memory import require_memory
+from hsr_tf.tiling.memory import require_memory
 
 PROFILE_NAME = b"ICC profile\0\0"
 HEADER_END = len(SIGNATURE) + 25

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
-from hsr_tf.georeference import Georeference
-from hsr_tf.io.crs import readable_crs
+from hsr_tf.geo.crs import readable_crs
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.nanometres import numbers
 from hsr_tf.io.source import BandSource, ReadRequest, decoded
 

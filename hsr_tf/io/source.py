@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import FileError, InputError, file_error, require
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.white_level import WhiteLevel, guessed_level, level_in_metadata
-from hsr_tf.memory import GIB
 from hsr_tf.scene import Scene
+from hsr_tf.tiling.memory import GIB
 
 BANDS_AT_ONCE = 16
 MOST_SAMPLED, SAMPLED_BANDS, PATCH = 2**22, 8, 128

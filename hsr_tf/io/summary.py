@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
 from hsr_tf.io.source import (
     EVERYTHING,

@@ -22,8 +22,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import file_error
+from hsr_tf.files import replacing_file
 from hsr_tf.io.arrays import band_reader
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY

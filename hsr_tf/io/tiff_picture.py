@@ -26,7 +26,7 @@ from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
 from hsr_tf.io.source import decoding
 from hsr_tf.io.tiff import FORMAT, blocks_end, damage_raised
 from hsr_tf.io.tiff_chain import require_ending_chain
-from hsr_tf.memory import require_memory
+from hsr_tf.tiling.memory import require_memory
 
 X_RESOLUTION, Y_RESOLUTION, UNIT, SOFTWARE = 282, 283, 296, 305
 COLOUR_TAGS = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities"}

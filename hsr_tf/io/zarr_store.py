@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.atomic import replacing_folder
 from hsr_tf.checks import file_error, require
+from hsr_tf.files import replacing_folder
 from hsr_tf.io import cf
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
 from hsr_tf.io.stream import CubeHeader, CubeWriter

@@ -5,8 +5,9 @@ learns the residual: estimate = base(X, Y) + network([X, r], [Y, base(X, Y)]), w
 tells the coarse pathway where the closed-form map fails. The base runs inside the call, in float32; the
 network may run in mixed precision. Intermediate estimates are residuals over the reduced base likewise.
 
-The base "sylvester" is the closed form of `hsr_tf.sylvester` around the enlarged X; `consistent` then takes
-the same closed form around the network's estimate, the last step of DHSIS, instead of the projection.
+The base "sylvester" is the closed form of `hsr_tf.closed_forms.sylvester` around the enlarged X; `consistent`
+then takes the same closed form around the network's estimate, the last step of DHSIS, instead of the
+projection.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import numpy as np
 from keras import ops
 
 from hsr_tf import checks, methods
-from hsr_tf.bases import BASES, DataConsistency, SpectralLS
+from hsr_tf.closed_forms.bases import BASES, DataConsistency, SpectralLS
+from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.layers import NetworkSpec
 from hsr_tf.networks.reach import Parts, fusion_reach
 from hsr_tf.physics.observation import ObservationModel
@@ -28,7 +30,6 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.sylvester import SylvesterBase
 
 Tensor = Any
 

@@ -6,7 +6,7 @@ and for networks that are told the blur `kernel` (B, k, k), of sum 1. They answe
 compares may stand beside them. Networks without a scale of their own (VDSR, SRCNN) look at a picture that was
 enlarged before, which they call `lr_image` too: their estimate has its size.
 
-C is 1 for the luminance Y of BT.601 in [16, 235] / 255, see `hsr_tf.color`, or 3 for RGB.
+C is 1 for the luminance Y of BT.601 in [16, 235] / 255, see `hsr_tf.arrays.color`, or 3 for RGB.
 """
 
 from __future__ import annotations

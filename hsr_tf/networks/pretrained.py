@@ -6,8 +6,8 @@
 Two kinds share the form: fusion models, and networks of single images ("kind": "image_network").
 
 Nothing in it is code: the network is built from the registry by name, so a folder from elsewhere cannot run
-any. The package ships such folders in hsr_tf/weights; `find_shipped` looks one up by method, scale and
-sensors.
+any. The package ships such folders in hsr_tf/networks/weights; `find_shipped` looks one up by method, scale
+and sensors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.atomic import replacing_folder
+from hsr_tf.files import replacing_folder
 from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.networks import image_network
 from hsr_tf.networks.fusion_model import (
@@ -38,7 +38,7 @@ from hsr_tf.networks.image_network import ImageNetwork
 CARD, WEIGHTS = "model.json", "model.weights.h5"
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 FUSION, SINGLE_IMAGE = "network", "image_network"
-SHIPPED = Path(__file__).resolve().parent.parent / "weights"
+SHIPPED = Path(__file__).resolve().parent / "weights"
 
 
 @dataclass(frozen=True, eq=False)

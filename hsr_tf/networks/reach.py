@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from hsr_tf.bases import DataConsistency
+from hsr_tf.closed_forms.bases import DataConsistency
+from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.layers import BicubicEnlarge, FusionNetwork
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.sylvester import SylvesterBase
 
 POINTWISE = (layers.Activation, layers.Concatenate, layers.Add, layers.LeakyReLU, layers.PReLU, layers.ReLU)
 

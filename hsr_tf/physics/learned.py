@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from hsr_tf.ops import pad_axis
+from hsr_tf.arrays.axis import pad_axis
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation

@@ -1,4 +1,4 @@
-"""Bicubic resizing of tensors as MATLAB's imresize; kernel, phase and border are those of `hsr_tf.cubic`."""
+"""Bicubic resizing of tensors as MATLAB's imresize, with the kernel, phase and border of `arrays.cubic`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from keras import ops
 from scipy.sparse import coo_matrix, csr_matrix
 
 from hsr_tf import checks
-from hsr_tf.cubic import (
+from hsr_tf.arrays.axis import decimate_axis, enlarge_axis, phase_matrix
+from hsr_tf.arrays.cubic import (
     AxisTable,
     axis_table,
     enlarged_length,
@@ -19,7 +20,6 @@ from hsr_tf.cubic import (
     require_factor,
     require_sizes,
 )
-from hsr_tf.ops import decimate_axis, enlarge_axis, phase_matrix
 from hsr_tf.physics.operator import LinearOperator
 
 Tensor = Any

@@ -22,7 +22,7 @@ from typing import Any
 from keras import ops
 
 from hsr_tf import checks
-from hsr_tf.ops import fold_axis, pad_axis
+from hsr_tf.arrays.axis import fold_axis, pad_axis
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.resize import BicubicResize, bicubic_reduce
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from hsr_tf import checks, ops
+from hsr_tf import checks
+from hsr_tf.arrays import axis as ops
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.psf import Psf
 

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hsr_tf.camera_metrics import camera_scores, common_grid
 from hsr_tf.checks import require
+from hsr_tf.metrics.cameras import camera_scores, common_grid
 from hsr_tf.report.canvas import (
     LINE_COLOURS,
     LINE_DASHES,

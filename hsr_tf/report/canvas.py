@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import require
+from hsr_tf.files import replacing_file
 
 DPI = 150
 # Okabe and Ito's colours, which stay apart for colour-blind readers; dashes keep them apart in grey.

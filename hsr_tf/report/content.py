@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from hsr_tf import metrics
 from hsr_tf.checks import require, require_finite
+from hsr_tf.metrics import full_reference as metrics
 
 MAX_ESTIMATES = 5
 ROWS_PER_BLOCK = 64

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding
-from hsr_tf.pair_check.verdict import Verdict
+from hsr_tf.fusion.check.verdict import Verdict
 from hsr_tf.wording import as_flags
 
 SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.alignment import align
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes
 from hsr_tf.data.white_level import in_unit_range
-from hsr_tf.fusion import fuse, simulate
+from hsr_tf.fusion.alignment import align
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.fusion.simulated import SimulationPlan, Truth, simulated_scene
 from hsr_tf.io import load
-from hsr_tf.known_scene import SimulationPlan, Truth, simulated_scene
 from hsr_tf.networks.pretrained import CARD, FUSION, ModelCard, read_card
 from hsr_tf.physics.psf import Psf
 from hsr_tf.report.html.report_data import Curve, ReportData

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hsr_tf.metrics import scorecard
+from hsr_tf.metrics.full_reference import scorecard
 from hsr_tf.physics.cameras import DEFAULT, TOLD, UNKNOWN, CameraChoice, choose_cameras
 from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.html.report_data import ReportData

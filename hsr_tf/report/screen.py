@@ -16,7 +16,7 @@ from hsr_tf.wording import percent, signed
 if TYPE_CHECKING:
     from hsr_tf.io import FileSummary
     from hsr_tf.methods import Method
-    from hsr_tf.metrics import Scorecard
+    from hsr_tf.metrics.full_reference import Scorecard
     from hsr_tf.scene import Observation, Scene, Solution
 
 SCORES = (
@@ -171,7 +171,7 @@ def _place(summary: FileSummary) -> list[tuple[str, str]]:
     grid = summary.georeference
     if grid is None:
         return []
-    from hsr_tf.io.crs import crs_label
+    from hsr_tf.geo.crs import crs_label
 
     rows, cols = summary.shape[:2]
     corners = {

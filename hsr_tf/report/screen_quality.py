@@ -10,7 +10,7 @@ from rich import box
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from hsr_tf.no_reference import Consistency, NoReference, QnrFamily
+    from hsr_tf.metrics.no_reference import Consistency, NoReference, QnrFamily
 
 
 def quality_table(figures: NoReference, *, psf: str, srf: str) -> Table:

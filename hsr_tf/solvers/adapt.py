@@ -25,11 +25,12 @@ from hsr_tf.methods import register
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.selection import find_card
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.solvers.assembly import Assembly, Start
-from hsr_tf.solvers.fine_tuning import FineTuning, free_model
-from hsr_tf.solvers.gradient_fit import FitTask
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
-from hsr_tf.solvers.shares import combine, second_shares
+from hsr_tf.solvers.parts.assembly import Assembly, Start
+from hsr_tf.solvers.parts.fine_tuning import FineTuning, free_model
+from hsr_tf.solvers.parts.gradient_fit import FitTask
+from hsr_tf.solvers.parts.shares import combine, second_shares
+from hsr_tf.solvers.parts.turned import ALL_TURNS, NO_TURN, turned_estimate
 from hsr_tf.solvers.solver import (
     LARGEST_SIDE,
     Controls,
@@ -40,7 +41,6 @@ from hsr_tf.solvers.solver import (
     check_pair,
     counting_on,
 )
-from hsr_tf.solvers.turned import ALL_TURNS, NO_TURN, turned_estimate
 
 KERNEL_TIME, TURNS_UNTIL = 0.5, 0.8
 NOISY = 0.5

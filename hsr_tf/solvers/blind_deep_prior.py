@@ -30,11 +30,11 @@ from hsr_tf.physics.psf_shift import image_shift, recentred_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
-from hsr_tf.solvers.assembly import Assembly
+from hsr_tf.solvers.cameras.psf_srf import PsfSrfConfig, check_sizes, estimate_psf_srf, relative_gaps
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig, PriorScene, tile_of
-from hsr_tf.solvers.gradient_fit import FitPlan, FitTask, GradientFit
-from hsr_tf.solvers.psf_srf import PsfSrfConfig, check_sizes, estimate_psf_srf, relative_gaps
-from hsr_tf.solvers.ridge import held_out_blocks
+from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitTask, GradientFit
+from hsr_tf.solvers.parts.ridge import held_out_blocks
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
 
 STARTS = ("estimate", "flat")

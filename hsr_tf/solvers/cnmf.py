@@ -26,8 +26,8 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.solvers.colour_map import until
-from hsr_tf.solvers.endmembers import (
+from hsr_tf.solvers.parts.colour_map import until
+from hsr_tf.solvers.parts.endmembers import (
     Descent,
     Matrix,
     Stop,
@@ -36,7 +36,7 @@ from hsr_tf.solvers.endmembers import (
     project_nonnegative,
     vertex_components,
 )
-from hsr_tf.solvers.mixture import STARTS, MixedPair, require_counts
+from hsr_tf.solvers.parts.mixture import STARTS, MixedPair, require_counts
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver
 
 FLOOR = 1e-6

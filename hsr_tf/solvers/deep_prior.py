@@ -28,15 +28,15 @@ from numpy.typing import NDArray
 from hsr_tf import checks
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.solvers.assembly import Assembly
-from hsr_tf.solvers.gradient_fit import FitPlan, FitTask, GradientFit
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
-from hsr_tf.solvers.prior_inputs import INPUTS, network_inputs
-from hsr_tf.solvers.prior_networks import NETWORKS, NetworkShape, build_network
-from hsr_tf.solvers.ridge import held_out_blocks
-from hsr_tf.solvers.scene_loss import LossPlan, SceneLoss, SceneTerms
+from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitTask, GradientFit
+from hsr_tf.solvers.parts.prior_inputs import INPUTS, network_inputs
+from hsr_tf.solvers.parts.prior_networks import NETWORKS, NetworkShape, build_network
+from hsr_tf.solvers.parts.ridge import held_out_blocks
+from hsr_tf.solvers.parts.scene_loss import LossPlan, SceneLoss, SceneTerms
+from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver, check_pair
-from hsr_tf.solvers.subspace import SpectralSubspace
 
 BASES = ("none", "spectral_ls", "kernel_ls")
 BASE_SHARE = 0.6

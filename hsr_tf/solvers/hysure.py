@@ -8,7 +8,7 @@ superresolution via subspace-based regularization", IEEE TGRS 53(6), 2015:
 E spans the p leading singular vectors of X; VTV sums, over the pixels, the length of the gradient of all p
 codes together. SALSA (ADMM): A is split into A = V, which both observations see, and W = grad A, which the
 total variation shrinks; the step in A is one DCT, the step in V the Sylvester equation of
-`hsr_tf.sylvester`.
+`hsr_tf.closed_forms.sylvester`.
 
 Departures from the paper: both data terms are one closed-form step (there: two splittings, each with its own
 copy); borders are mirrored as the camera model has them (there: circular, with the border left out of the
@@ -28,16 +28,16 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import checks
+from hsr_tf.closed_forms.sylvester import Sylvester
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.solvers.assembly import Assembly
-from hsr_tf.solvers.colour_map import GROUNDS, ColourMap
-from hsr_tf.solvers.gradients import Gradients, Image, lengths, shrink
 from hsr_tf.solvers.pair import require_positive
+from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.colour_map import GROUNDS, ColourMap
+from hsr_tf.solvers.parts.gradients import Gradients, Image, lengths, shrink
+from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver, check_pair
-from hsr_tf.solvers.subspace import SpectralSubspace
-from hsr_tf.sylvester import Sylvester
 
 SMALLEST_MOVE = 1e-12
 

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.solvers.assembly import Assembly, Start
-from hsr_tf.solvers.features import FourierFeatures, Kernel, feature_images, pixel_inputs
-from hsr_tf.solvers.ridge import RidgeFit, fit_ridge, held_out_blocks
+from hsr_tf.solvers.parts.assembly import Assembly, Start
+from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images, pixel_inputs
+from hsr_tf.solvers.parts.ridge import RidgeFit, fit_ridge, held_out_blocks
+from hsr_tf.solvers.parts.subspace import SpectralSubspace
+from hsr_tf.solvers.parts.windows import Cover, Window
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
-from hsr_tf.solvers.subspace import SpectralSubspace
-from hsr_tf.solvers.windows import Cover, Window
 
 WEIGHTS = tuple(10.0**power for power in range(-9, -1))
 

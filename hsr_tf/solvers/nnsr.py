@@ -8,7 +8,7 @@ in X; for the sharp cube Z = A F
 
 U is each pixel's mean over the pixels whose patches in Y look alike (the structure), renewed in every
 iteration. ADMM with Z = A F and S = A: the step in A is one K x K product, S is the clipped and shrunk A, Z
-the Sylvester equation of `hsr_tf.sylvester`; the penalty grows.
+the Sylvester equation of `hsr_tf.closed_forms.sylvester`; the penalty grows.
 
 Departures from the paper: the step in Z holds both data terms and the structure, all exactly (there: X alone,
 by conjugate gradients, the rest in A's step), so that the estimate Z agrees with both images; pixels alike
@@ -30,17 +30,17 @@ import tensorflow as tf
 from scipy.sparse import csr_matrix
 
 from hsr_tf import checks
-from hsr_tf.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.sylvester import Sylvester
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.solvers.assembly import Assembly
-from hsr_tf.solvers.colour_map import GROUNDS, ColourMap
-from hsr_tf.solvers.dictionary import Matrix, learn_dictionary
-from hsr_tf.solvers.neighbours import neighbour_means
 from hsr_tf.solvers.pair import require_positive
+from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.colour_map import GROUNDS, ColourMap
+from hsr_tf.solvers.parts.dictionary import Matrix, learn_dictionary
+from hsr_tf.solvers.parts.neighbours import neighbour_means
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver, check_pair
-from hsr_tf.sylvester import Sylvester
 
 STARTS = ("bicubic", "spectral_ls")
 MAP_ERROR_SHARE = 1 / 3

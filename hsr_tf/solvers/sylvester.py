@@ -1,7 +1,7 @@
 """FUSE in a spectral subspace: one closed-form solution of a Sylvester equation, no iterations.
 
 Q. Wei, N. Dobigeon, J.-Y. Tourneret, IEEE TIP 24(11), 2015: a Gaussian prior whose mean is the interpolated
-X, in the subspace of X's principal directions; the equation itself is in `hsr_tf.sylvester`.
+X, in the subspace of X's principal directions; the equation itself is in `hsr_tf.closed_forms.sylvester`.
 
 Departures: the prior's covariance is a multiple of the identity; the subspace is that of the singular vectors
 (nothing is centred); mirrored borders and sampling at the cell's centre, as everywhere here.
@@ -15,14 +15,14 @@ import numpy as np
 from keras import ops
 
 from hsr_tf import checks
-from hsr_tf.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.sylvester import Sylvester
 from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.pair import require_positive
+from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
-from hsr_tf.solvers.subspace import SpectralSubspace
-from hsr_tf.sylvester import Sylvester
 
 STARTS = ("bicubic", "spectral_ls")
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hsr_tf import methods, solve
-from hsr_tf.disagreement import suspicion
+from hsr_tf import methods
+from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.fusion import estimators as solve
+from hsr_tf.fusion.estimators import ESTIMATE
+from hsr_tf.fusion.repair import Repaired
+from hsr_tf.fusion.valid_region import whole_part
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.networks.selection import cameras_with, training_differences
 from hsr_tf.physics.cameras import ESTIMATED, CameraChoice, choose_cameras
-from hsr_tf.repair import Repaired
 from hsr_tf.scene import Observation, Scene
-from hsr_tf.solve import ESTIMATE
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import Scenery
-from hsr_tf.whole_part import whole_part
 
 SAMPLE_PIXELS, FEWEST_CELLS = 768, 48
 

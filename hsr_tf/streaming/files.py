@@ -1,8 +1,8 @@
 """Parts of the two images, with the value of the nearest pixel that has data where there is none.
 
-Within `MOST_FAR` pixels these are the values that `hsr_tf.repair` gives the whole scene: the part is widened
-until every hole in it has its nearest pixel inside. Deeper in a hole the nearest one within that distance
-stands, and zero where there is none: too far away to be seen in any pixel with data.
+Within `MOST_FAR` pixels these are the values that `hsr_tf.fusion.repair` gives the whole scene: the part is
+widened until every hole in it has its nearest pixel inside. Deeper in a hole the nearest one within that
+distance stands, and zero where there is none: too far away to be seen in any pixel with data.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hsr_tf import methods, options
 from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.networks.fusion_model import cameras_from_dict
-from hsr_tf.nodata import Holes
+from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation

@@ -23,8 +23,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hsr_tf.band_groups import enlarged
-from hsr_tf.bases import DataConsistency, least_squares, quadratic_features
+from hsr_tf.closed_forms.band_groups import enlarged
+from hsr_tf.closed_forms.bases import DataConsistency, least_squares, quadratic_features
 from hsr_tf.closed_forms.map_fit import (
     CoarsePair,
     SharpStatistics,
@@ -35,7 +35,7 @@ from hsr_tf.closed_forms.map_fit import (
     trust_in,
 )
 from hsr_tf.closed_forms.noise_level import channel_noise
-from hsr_tf.nodata import is_enough
+from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.streaming.files import Cube, Mask
@@ -58,7 +58,7 @@ class SharedMap:
         trust: t, see `DataConsistency.trust`.
         disagreement: |X R - D Y| / |X R|.
         num_pixels: coarse pixels that count.
-        masked: whether some pixels do not, see `hsr_tf.nodata`.
+        masked: whether some pixels do not, see `hsr_tf.physics.nodata`.
         shares: (C,), see `MapFit`; None for the base of a network, which has no weights of pixels either.
         noise_energy: (C,), likewise.
         penalty: likewise.
@@ -302,7 +302,7 @@ class StreamedMap:
     def _bands(
         self, shared: SharedMap, sharp_and_weights: tuple[Cube, Cube], left: Cube, solved: Tensor
     ) -> Iterator[tuple[slice, Cube]]:
-        """The estimate, some bands at a time, as `hsr_tf.band_groups` has it."""
+        """The estimate, some bands at a time, as `hsr_tf.closed_forms.band_groups` has it."""
         sharp, weights = sharp_and_weights
         features = quadratic_features(ops.convert_to_tensor(sharp))
         gap = sharp - ops.matmul(features, ops.convert_to_tensor(shared.spectral_map @ self._response))

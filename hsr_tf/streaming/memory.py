@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from hsr_tf import checks
-from hsr_tf.memory import GIB, default_limit_gib
+from hsr_tf.tiling.memory import GIB, default_limit_gib
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}

@@ -1,7 +1,7 @@
 """The two images of a job on common ground: nothing is cropped or resampled but the parts that are read.
 
-How they are brought together follows from their grids alone (`hsr_tf.alignment`), so that every process of a
-job sees the same images. A part that is resampled is what the whole scene has there.
+How they are brought together follows from their grids alone (`hsr_tf.fusion.alignment`), so that every
+process of a job sees the same images. A part that is resampled is what the whole scene has there.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from hsr_tf import checks, io
-from hsr_tf.alignment import Fitting, pair_by_grids, paired_by_size
+from hsr_tf.fusion.alignment import Fitting, pair_by_grids, paired_by_size
 from hsr_tf.io.pair_reading import PairReading, guess_lines
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.io.white_level import agreed_levels
-from hsr_tf.memory import GIB
 from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.memory import SPARE_BYTES, resident_bytes
+from hsr_tf.tiling.memory import GIB
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +146,7 @@ def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
     """Two images by their grids where both have one, else by their sizes.
 
     Raises:
-        ValueError: as `hsr_tf.alignment.align`; sizes that do not divide.
+        ValueError: as `hsr_tf.fusion.alignment.align`; sizes that do not divide.
     """
     stored = lr_hsi.header, hr_msi.header
     pairing = pair_by_grids(*stored)

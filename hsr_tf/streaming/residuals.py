@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from hsr_tf import io
 from hsr_tf.findings import Finding
-from hsr_tf.nodata import Holes
-from hsr_tf.residuals import residual_findings
+from hsr_tf.fusion.residuals import residual_findings
+from hsr_tf.physics.nodata import Holes
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.cameras import sampled
 from hsr_tf.streaming.grid import Place
@@ -31,7 +31,7 @@ class Residuals:
     Attributes:
         lr_hsi: |X - D Z| / |X|, None where no coarse pixel counts.
         hr_msi: |Y - Z R| / |Y|, None where R is not known.
-        findings: see `hsr_tf.residuals`.
+        findings: see `hsr_tf.fusion.residuals`.
     """
 
     lr_hsi: float | None

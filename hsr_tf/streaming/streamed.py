@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import io
-from hsr_tf.georeference import Georeference
+from hsr_tf.fusion.estimators import Cameras
+from hsr_tf.fusion.repair import Repaired
+from hsr_tf.fusion.residuals import ResidualWarning
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.networks.fusion_model import cameras_to_dict
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.physics.cameras import UNKNOWN, CameraChoice
-from hsr_tf.repair import Repaired
-from hsr_tf.residuals import ResidualWarning
 from hsr_tf.scene import Observation
-from hsr_tf.solve import Cameras
 from hsr_tf.streaming import cameras as choosing
 from hsr_tf.streaming.draft import Draft, draft_folder, opened
 from hsr_tf.streaming.job import FOUND, SHARED, Found, Job, Scenery, Stage, scenery_of

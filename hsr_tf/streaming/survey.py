@@ -1,7 +1,7 @@
 """What is wrong with a scene that no memory holds: dead bands and holes, found in one pass over its tiles.
 
-The smallest and largest value of every band over all pixels with data decide, as `hsr_tf.repair` has it; the
-repair itself is asked about two pixels that hold these values. Saturated samples are not looked for.
+The smallest and largest value of every band over all pixels with data decide, as `hsr_tf.fusion.repair` has
+it; the repair itself is asked about two pixels that hold these values. Saturated samples are not looked for.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import require
+from hsr_tf.fusion.repair import Defect, Repaired, repair
 from hsr_tf.io.stream import CubeHeader
-from hsr_tf.repair import Defect, Repaired, repair
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.files import Image
 
@@ -87,7 +87,7 @@ def surveyed(
         headers: of X and Y.
         extents: of X and Y.
         scale: s.
-        keep_bands: see `hsr_tf.repair.repair`.
+        keep_bands: see `hsr_tf.fusion.repair.repair`.
 
     Raises:
         ValueError: an image without any data.

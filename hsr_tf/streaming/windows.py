@@ -1,7 +1,7 @@
 """Solvers in parts: overlapped windows that fade into each other, made to agree with both images as one
 scene.
 
-The windows, their weights and the last step are those of `hsr_tf.solvers.in_windows`, with the scene's
+The windows, their weights and the last step are those of `hsr_tf.solvers.parts.in_windows`, with the scene's
 cameras; what that step takes of the whole scene (trust, noise, what is left of X) lives on the coarse grid
 and is gathered over the tiles. Windows are kept one by one and joined once all of them are there, in a fixed
 order, so that it does not matter who solved which when.
@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from hsr_tf.band_groups import enlarged
+from hsr_tf.closed_forms.band_groups import enlarged
 from hsr_tf.closed_forms.map_fit import trust_in
 from hsr_tf.physics.resize import bicubic_enlarge
-from hsr_tf.solvers.assembly import DISTRUST, ENOUGH, PASSES
-from hsr_tf.solvers.in_windows import OVERLAP_SHARE
+from hsr_tf.solvers.parts.assembly import DISTRUST, ENOUGH, PASSES
+from hsr_tf.solvers.parts.in_windows import OVERLAP_SHARE
+from hsr_tf.solvers.parts.windows import Cover
 from hsr_tf.solvers.solver import Controls, Solver
-from hsr_tf.solvers.windows import Cover
 from hsr_tf.streaming.files import Cube
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import Scenery, Stage

@@ -19,14 +19,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from hsr_tf import checks, io, methods
-from hsr_tf.alignment import align
-from hsr_tf.fusion import fuse
+from hsr_tf.fusion.alignment import align
+from hsr_tf.fusion.api import fuse
 from hsr_tf.io.pictures import read_picture, write_picture
 from hsr_tf.networks.selection import describe_fit
+from hsr_tf.pictures.api import TileControls, upscale
 from hsr_tf.report.html import ReportData, write_report
 from hsr_tf.report.scene_report import solution_report
 from hsr_tf.solvers.solver import Controls, Step
-from hsr_tf.upscaling import TileControls, upscale
 from hsr_tf.wording import percent, size_words
 
 LOGGER = logging.getLogger("hsr_tf.web")

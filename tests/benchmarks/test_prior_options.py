@@ -9,7 +9,7 @@ import pytest
 from benchmarks import prior_options
 from benchmarks._subjects import synthetic_scene
 from benchmarks.prior_options import DEFAULT, PUBLISHED_FORM, TURNED_BACK, TURNED_ON, Fit
-from hsr_tf.fusion import simulate
+from hsr_tf.fusion.api import simulate
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig
 
 

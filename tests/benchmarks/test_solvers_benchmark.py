@@ -13,10 +13,10 @@ from absl import flags
 
 from benchmarks import solvers
 from benchmarks._subjects import synthetic_scene
-from hsr_tf.camera_metrics import CameraScores
-from hsr_tf.fusion import simulate
+from hsr_tf.fusion.api import simulate
 from hsr_tf.io import save
-from hsr_tf.metrics import Scorecard
+from hsr_tf.metrics.cameras import CameraScores
+from hsr_tf.metrics.full_reference import Scorecard
 from hsr_tf.scene import Scene
 from tests.app_for_tests import call_app
 from tests.solver_for_tests import blended, registered

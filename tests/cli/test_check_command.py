@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 import hsr_tf
 from hsr_tf import cli
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Scene
 from tests.test_pair_check import sharp_scene
 

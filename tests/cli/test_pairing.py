@@ -13,7 +13,7 @@ import pytest
 import scipy.io
 
 import hsr_tf
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Scene
 from tests.cli.command_for_tests import Answer
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hsr_tf.band_groups import fit_scene, spectral_ls_by_bands
-from hsr_tf.bases import SpectralLS, quadratic_features
+from hsr_tf.closed_forms.band_groups import fit_scene, spectral_ls_by_bands
+from hsr_tf.closed_forms.bases import SpectralLS, quadratic_features
 from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, fit_map
 from hsr_tf.closed_forms.noise_level import channel_noise, feature_noise
 from hsr_tf.physics.observation import ObservationModel

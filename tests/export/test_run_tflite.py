@@ -17,7 +17,7 @@ from export.cubes import SceneFusion
 from export.pictures import enlarge_picture, read_photo
 from export.tflite import convert
 from export.tflite_model import TFLiteModel
-from hsr_tf.upscaling import upscale
+from hsr_tf.pictures.api import upscale
 from tests.exports_for_tests import ExportedModel, Exports
 from tests.networks.test_conformance import cameras, observe, stirred
 

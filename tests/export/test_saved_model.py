@@ -20,7 +20,7 @@ from export.signatures import MOST_PIXELS
 from hsr_tf import methods
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.pretrained import save_model
-from hsr_tf.upscaling import upscale
+from hsr_tf.pictures.api import upscale
 from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import cameras, observe, stirred
 from tests.networks.test_image_conformance import inputs_of, small

@@ -24,7 +24,7 @@ import numpy as np
 import tifffile
 
 from hsr_tf import io
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.convert import ConvertOptions, convert
 from hsr_tf.io.geotiff import create_geotiff
 from hsr_tf.scene import Scene

@@ -12,7 +12,7 @@ import pytest
 import rasterio
 
 from hsr_tf import cli
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io import CubeHeader, create_cube, load, open_cube, save
 from hsr_tf.io import convert as converting
 from hsr_tf.io.convert import ConvertOptions, convert

@@ -15,7 +15,7 @@ import spectral.io.envi
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io import CubeHeader, create_cube, describe, load, open_cube, save
 from hsr_tf.io.envi import create_envi
 from hsr_tf.scene import Scene

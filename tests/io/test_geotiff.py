@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.transform import Affine
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io import CubeHeader, create_cube, describe, load, open_cube, save
 from hsr_tf.io.geotiff import create_geotiff
 from hsr_tf.scene import Scene

@@ -18,7 +18,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io import CubeHeader, create_cube, load, new_zarr_store, open_cube, open_zarr_tiles, save
 from hsr_tf.io.zarr_store import ALL_CHUNKS
 from hsr_tf.scene import Scene

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsr_tf.georeference import Georeference
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io import CubeHeader, create_cube, load, open_cube, save
 from hsr_tf.scene import Scene
 

@@ -12,11 +12,11 @@ import pytest
 import rasterio
 import tifffile
 
+from hsr_tf.fusion.check.values import scaling_findings
 from hsr_tf.io import describe, load, open_cube, save
 from hsr_tf.io.convert import convert
 from hsr_tf.io.pair_reading import PairReading, load_pair
 from hsr_tf.io.white_level import WhiteLevel, agreed_levels, guessed_level, level_in_metadata
-from hsr_tf.pair_check.values import scaling_findings
 from hsr_tf.scene import Scene
 from hsr_tf.streaming.pair import opened_pair
 

@@ -11,8 +11,8 @@ import pytest
 import rasterio
 import xarray
 
+from hsr_tf.fusion.check.values import wavelength_findings
 from hsr_tf.io import describe, load, save
-from hsr_tf.pair_check.values import wavelength_findings
 from hsr_tf.scene import Scene
 
 CENTRES_NM = np.array([450.0, 550.0, 650.0, 800.0])

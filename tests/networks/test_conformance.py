@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 
 from hsr_tf import methods
-from hsr_tf.bases import BASES, SpectralLS
+from hsr_tf.closed_forms.bases import BASES, SpectralLS
+from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel, config_from_dict, config_to_dict
 from hsr_tf.networks.pretrained import load_model, save_model
 from hsr_tf.physics.observation import ObservationModel
@@ -22,7 +23,6 @@ from hsr_tf.physics.psf import box_psf, gaussian_psf
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.sylvester import SylvesterBase
 
 NETWORKS = methods.names("network")
 SMALL: dict[str, dict[str, Any]] = {

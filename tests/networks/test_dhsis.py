@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.dhsis import DHSIS
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.layers import NetworkSpec
@@ -16,7 +17,6 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import anisotropic_gaussian_psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.sylvester import SylvesterBase
 
 NUM_BANDS = 5
 OPTIONS = (("features", 8), ("num_layers", 4))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.blind_losses import BlindLoss, BlindTruth, BlindWeights
+from hsr_tf.networks.blind_losses import BlindLoss, BlindTruth, BlindWeights
 from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.kbpn import EXTENSIONS, KBPN
 from hsr_tf.physics.kernel_code import gaussian_code

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from hsr_tf.losses import mse, multi_level
 from hsr_tf.networks.layers import NetworkSpec
+from hsr_tf.networks.losses import mse, multi_level
 from hsr_tf.networks.ms_ssfnet import MSSSFNet, head_positions
 
 

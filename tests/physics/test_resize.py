@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.io import loadmat
 from scipy.signal import fftconvolve
 
-from hsr_tf.cubic import keys_cubic
+from hsr_tf.arrays.cubic import keys_cubic
 from hsr_tf.physics.operator import adjoint_error
 from hsr_tf.physics.resize import (
     BicubicResize,

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from hsr_tf import io
-from hsr_tf.alignment import align
 from hsr_tf.cli import run
-from hsr_tf.fusion import fuse
-from hsr_tf.georeference import Georeference
+from hsr_tf.fusion.alignment import align
+from hsr_tf.fusion.api import fuse
+from hsr_tf.fusion.simulated import SimulationPlan, simulated_scene
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.pair import save_pair
-from hsr_tf.known_scene import SimulationPlan, simulated_scene
 from hsr_tf.report.run_folder import _scene_of, read_flags, run_report
 from hsr_tf.scene import Scene
 from trainers import _scene

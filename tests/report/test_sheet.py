@@ -7,7 +7,7 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from hsr_tf import metrics
+from hsr_tf.metrics import full_reference as metrics
 from hsr_tf.report.sheet import DPI, SheetData, draw_sheet, picture_sheet
 
 

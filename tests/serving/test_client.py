@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsr_tf.enlarging import PictureModel, enlarge
+from hsr_tf.pictures.tiles import PictureModel, enlarge
 from serving import connection
 from serving.client import Client, VersionStatus
 from serving.connection import Settings

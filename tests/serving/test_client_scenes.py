@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from hsr_tf import io
 from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.pictures.api import TileControls, upscale
 from hsr_tf.scene import Scene
-from hsr_tf.upscaling import TileControls, upscale
 from serving.client import Client, fuse_files
 from serving.connection import Settings
 from serving.scenes import Arrays, FusionServer, Limits, SceneTiles

@@ -19,8 +19,8 @@ from PIL import Image
 
 from export.saved_model import TrainedModel
 from hsr_tf import methods
-from hsr_tf.atomic import replacing_folder
-from hsr_tf.upscaling import TileControls, upscale
+from hsr_tf.files import replacing_folder
+from hsr_tf.pictures.api import TileControls, upscale
 from serving import messages
 from serving.client import Client
 from serving.connection import PREDICT, Connection, Settings

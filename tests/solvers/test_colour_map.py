@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hsr_tf.bases import SpectralLS
+from hsr_tf.closed_forms.bases import SpectralLS
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse, read_response_csv, resample_response
 from hsr_tf.solvers.cnmf import CnmfSolver
-from hsr_tf.solvers.colour_map import ColourMap, until
 from hsr_tf.solvers.csu import CsuSolver
 from hsr_tf.solvers.hysure import Hysure
 from hsr_tf.solvers.nnsr import Nnsr
+from hsr_tf.solvers.parts.colour_map import ColourMap, until
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Solver
 from tests.solvers import scenes
 

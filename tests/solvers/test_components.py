@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsr_tf.pair_check.cameras import fwhm_pixels
-from hsr_tf.solvers.camera_search import PsfSrfConfig
-from hsr_tf.solvers.components import num_components, on_components
-from hsr_tf.solvers.psf_srf import estimate_psf_srf
+from hsr_tf.fusion.check.cameras import fwhm_pixels
+from hsr_tf.solvers.cameras.camera_search import PsfSrfConfig
+from hsr_tf.solvers.cameras.components import num_components, on_components
+from hsr_tf.solvers.cameras.psf_srf import estimate_psf_srf
 from tests.pairs_for_tests import KnownPair, known_pair, noisy
 
 QUICK = PsfSrfConfig(max_refinements=0)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.bases import SpectralLS
+from hsr_tf.closed_forms.bases import SpectralLS
 from hsr_tf.physics.psf import Psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPrior, DeepPriorConfig
 from hsr_tf.solvers.kernel_ls import KernelRegression
-from hsr_tf.solvers.prior_networks import NetworkShape, build_network
-from hsr_tf.solvers.scene_loss import LossPlan, SceneLoss, SceneTerms, reduced_degradation
+from hsr_tf.solvers.parts.prior_networks import NetworkShape, build_network
+from hsr_tf.solvers.parts.scene_loss import LossPlan, SceneLoss, SceneTerms, reduced_degradation
 from hsr_tf.solvers.solver import Controls, Step
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize, nnls
 
-from hsr_tf.solvers.endmembers import (
+from hsr_tf.solvers.parts.endmembers import (
     Descent,
     constrained_rows,
     fit_endmembers,

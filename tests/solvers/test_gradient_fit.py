@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.solvers.gradient_fit import FitPlan, FitResult, FitTask, GradientFit
+from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitResult, FitTask, GradientFit
 from hsr_tf.solvers.solver import Controls, Step
 
 BEST, GOAL = 0.5, 2.0

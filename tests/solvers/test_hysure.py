@@ -10,8 +10,8 @@ from hsr_tf.physics.psf import anisotropic_gaussian_psf, gaussian_psf
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.solvers.gradients import Gradients, lengths, shrink
 from hsr_tf.solvers.hysure import Hysure, HysureConfig
+from hsr_tf.solvers.parts.gradients import Gradients, lengths, shrink
 from hsr_tf.solvers.solver import Controls, Step
 from tests.solvers import scenes
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.solvers.assembly import Assembly
-from hsr_tf.solvers.in_windows import InWindows
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
+from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.in_windows import InWindows
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.band_groups import spectral_ls_by_bands
-from hsr_tf.bases import DataConsistency, SpectralLS
+from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.bases import DataConsistency, SpectralLS
 from hsr_tf.physics.psf import anisotropic_gaussian_psf
-from hsr_tf.solvers.assembly import Assembly
-from hsr_tf.solvers.features import FourierFeatures, Kernel, feature_images
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
-from hsr_tf.solvers.ridge import Ridge, fit_ridge, held_out_blocks
+from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images
+from hsr_tf.solvers.parts.ridge import Ridge, fit_ridge, held_out_blocks
+from hsr_tf.solvers.parts.subspace import SpectralSubspace
+from hsr_tf.solvers.parts.windows import Cover
 from hsr_tf.solvers.solver import Controls, Step
-from hsr_tf.solvers.subspace import SpectralSubspace
-from hsr_tf.solvers.windows import Cover
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
 SMALL = KernelConfig(kernels=((4.0, 8.0), (4.0, 2.0)), draws=1, num_features=128)
@@ -78,7 +78,7 @@ def test_the_subspace_holds_the_energy_it_was_asked_for() -> None:
 def test_assembly_in_parts_equals_the_plain_expression(monkeypatch: pytest.MonkeyPatch) -> None:
     cube, model = mixture(24, 36, 7), cameras(7)
     lr_hsi, hr_msi = pair(cube, model)
-    monkeypatch.setattr("hsr_tf.solvers.assembly.FLOATS_AT_ONCE", 24 * 36 * 2)
+    monkeypatch.setattr("hsr_tf.solvers.parts.assembly.FLOATS_AT_ONCE", 24 * 36 * 2)
     assembly = Assembly(model, lr_hsi, hr_msi)
     start = assembly.start()
     found = assembly.cube(start.spectral_map)

@@ -12,9 +12,9 @@ from hsr_tf.physics.psf import anisotropic_gaussian_psf, gaussian_psf
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.solvers.dictionary import learn_dictionary, sparse_codes
-from hsr_tf.solvers.neighbours import neighbour_means
 from hsr_tf.solvers.nnsr import Nnsr, NnsrConfig
+from hsr_tf.solvers.parts.dictionary import learn_dictionary, sparse_codes
+from hsr_tf.solvers.parts.neighbours import neighbour_means
 from hsr_tf.solvers.solver import Controls, Step
 from tests.solvers import scenes
 

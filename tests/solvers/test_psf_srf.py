@@ -10,11 +10,11 @@ from scipy import ndimage
 from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, box_psf, gaussian_psf
 from hsr_tf.physics.psf_shift import centroid, image_shift, on_support, recentred_psf
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.solvers.coarse_pixels import coarse_pixels
-from hsr_tf.solvers.psf_refine import knot_basis
-from hsr_tf.solvers.psf_shapes import DetectorShape, GaussianShape, PsfShape
-from hsr_tf.solvers.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
-from hsr_tf.solvers.response_fit import ResponseFit, smoothness_prior
+from hsr_tf.solvers.cameras.coarse_pixels import coarse_pixels
+from hsr_tf.solvers.cameras.psf_refine import knot_basis
+from hsr_tf.solvers.cameras.psf_shapes import DetectorShape, GaussianShape, PsfShape
+from hsr_tf.solvers.cameras.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
+from hsr_tf.solvers.cameras.response_fit import ResponseFit, smoothness_prior
 from hsr_tf.solvers.solver import Controls, Step
 
 Array = np.ndarray

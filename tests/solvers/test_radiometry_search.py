@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsr_tf.pair_check.cameras import fwhm_pixels
-from hsr_tf.solvers.camera_search import PsfSrfConfig
-from hsr_tf.solvers.psf_srf import estimate_psf_srf
-from hsr_tf.solvers.radiometry_search import linear_search
+from hsr_tf.fusion.check.cameras import fwhm_pixels
+from hsr_tf.solvers.cameras.camera_search import PsfSrfConfig
+from hsr_tf.solvers.cameras.psf_srf import estimate_psf_srf
+from hsr_tf.solvers.cameras.radiometry_search import linear_search
 from tests.pairs_for_tests import GAIN, OFFSET, KnownPair, known_pair, noisy, srgb
 
 LOOKING = PsfSrfConfig(radiometry=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hsr_tf.solvers.shares import BELIEF, MOST, combine, second_shares
+from hsr_tf.solvers.parts.shares import BELIEF, MOST, combine, second_shares
 
 Cube = NDArray[np.float32]
 

@@ -10,8 +10,8 @@ from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls
-from hsr_tf.solvers.subspace import SpectralSubspace
 from hsr_tf.solvers.sylvester import SylvesterConfig, SylvesterSolver
 
 

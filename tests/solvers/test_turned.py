@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
-from hsr_tf.solvers import turned
-from hsr_tf.solvers.turned import ALL_TURNS, NO_TURN, turned_estimate
+from hsr_tf.solvers.parts import turned
+from hsr_tf.solvers.parts.turned import ALL_TURNS, NO_TURN, turned_estimate
 from tests.solvers.scenes import cameras, mixture, pair
 
 SCALE, BANDS = 4, 5

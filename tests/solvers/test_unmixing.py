@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hsr_tf import io, methods, metrics
-from hsr_tf.bases import Bicubic, DataConsistency, SpectralLS
+from hsr_tf import io, methods
+from hsr_tf.closed_forms.bases import Bicubic, DataConsistency, SpectralLS
+from hsr_tf.metrics import full_reference as metrics
 from hsr_tf.physics.observation import ObservationModel, standard_model
 from hsr_tf.physics.spectral import load_srf
-from hsr_tf.solvers import endmembers, solver
+from hsr_tf.solvers import solver
 from hsr_tf.solvers.cnmf import CnmfConfig, CnmfSolver
 from hsr_tf.solvers.csu import CsuConfig, CsuSolver
+from hsr_tf.solvers.parts import endmembers
 from hsr_tf.solvers.solver import Controls, Cube, Solver, Step
 from tests.solvers import scenes
 

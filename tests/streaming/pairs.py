@@ -9,8 +9,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from hsr_tf import io
-from hsr_tf.fusion import simulate
-from hsr_tf.georeference import Georeference
+from hsr_tf.fusion.api import simulate
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Observation, Scene
 
 GRID = Georeference((10.0, 0.0, 500000.0, 0.0, -10.0, 4600000.0))

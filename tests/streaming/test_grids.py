@@ -12,10 +12,11 @@ import pytest
 from rasterio import warp
 from rasterio.crs import CRS
 
-from hsr_tf import io, reprojection
-from hsr_tf.alignment import Aligned, align
-from hsr_tf.fusion import fuse, simulate
-from hsr_tf.georeference import Georeference
+from hsr_tf import io
+from hsr_tf.fusion.alignment import Aligned, align
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.geo import reprojection
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Scene
 from hsr_tf.streaming import plan
 from hsr_tf.streaming.files import Image

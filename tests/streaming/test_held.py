@@ -14,13 +14,13 @@ from scipy.io import savemat
 
 from hsr_tf import io
 from hsr_tf.cli.fuse_stream import Streaming, is_streamed
-from hsr_tf.fusion import fuse
+from hsr_tf.fusion.api import fuse
 from hsr_tf.io.stream import CubeReader
-from hsr_tf.memory import GIB
 from hsr_tf.streaming import pair as pairs
 from hsr_tf.streaming import plan
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
+from hsr_tf.tiling.memory import GIB
 from tests.streaming.pairs import write_pair
 
 HELD = 900 * 10**6

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 
 from hsr_tf import io, methods
-from hsr_tf.fusion import fuse
+from hsr_tf.fusion.api import fuse
 from hsr_tf.scene import Observation
-from hsr_tf.solvers.in_windows import InWindows
+from hsr_tf.solvers.parts.in_windows import InWindows
 from hsr_tf.solvers.solver import Controls, Outcome, Solver
 from hsr_tf.streaming import draft as drafts
 from hsr_tf.streaming import plan

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.blind_losses import BlindWeights
 from hsr_tf.data.kernels import Isotropic
 from hsr_tf.data.patches import PatchPlan
-from hsr_tf.metrics import luma_scores
+from hsr_tf.metrics.full_reference import luma_scores
+from hsr_tf.networks.blind_losses import BlindWeights
 from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.kernel_shapes import gaussian_kernels

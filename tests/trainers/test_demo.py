@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hsr_tf.io import load
-from hsr_tf.metrics import Scorecard
+from hsr_tf.metrics.full_reference import Scorecard
 from hsr_tf.networks.pretrained import read_card
 from tests.app_for_tests import call_app
 from trainers.demo import demo_plan, results_table, verdict

@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from hsr_tf.fusion import fuse, simulate
-from hsr_tf.metrics import Scorecard, scorecard
+from hsr_tf.fusion.api import fuse, simulate
+from hsr_tf.metrics.full_reference import Scorecard, scorecard
 from tests.app_for_tests import call_app
 from tests.solver_for_tests import blended, registered
 from tests.trainers.conftest import waves

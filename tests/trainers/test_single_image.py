@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.metrics import luma_scores
+from hsr_tf.metrics.full_reference import luma_scores
 from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture

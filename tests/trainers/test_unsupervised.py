@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import hsr_tf
-from hsr_tf.bases import Bicubic
+from hsr_tf.closed_forms.bases import Bicubic
 from hsr_tf.io.pair import save_pair
 from hsr_tf.methods import Method
-from hsr_tf.metrics import psnr_bands
+from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.options import with_options
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import load_psf

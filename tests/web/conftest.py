@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hsr_tf.fusion import simulate
+from hsr_tf.fusion.api import simulate
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene
 from tests.solvers.scenes import mixture

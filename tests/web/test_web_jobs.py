@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from hsr_tf import io
-from hsr_tf.fusion import fuse
+from hsr_tf.fusion.api import fuse
 from hsr_tf.scene import Observation
 from hsr_tf.web.jobs import (
     REPORT,

@@ -20,8 +20,8 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from hsr_tf import __version__
-from hsr_tf.atomic import replacing_file
 from hsr_tf.checks import require
+from hsr_tf.files import replacing_file
 from hsr_tf.report.html.plots import make_plots, map_captions
 from hsr_tf.report.html.quality_maps import Quality, quality
 from hsr_tf.report.html.report_data import ReportData

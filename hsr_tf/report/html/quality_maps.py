@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-from hsr_tf.nodata import Holes
+from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.spatial import SpatialDegradation

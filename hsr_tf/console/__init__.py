@@ -1,0 +1,1 @@
+"""What command-line programs share: flags, exit codes, colours and progress."""

@@ -1,0 +1,233 @@
+"""What a pair says about its cameras: PSF, shift and response by `estimate_psf_srf` or as files tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
+from hsr_tf.fusion.check.radiometry import known_radiometry, radiometry_finding
+from hsr_tf.fusion.repair import Repaired
+from hsr_tf.fusion.valid_region import Rectangle, part_of, whole_part
+from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
+from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
+from hsr_tf.physics.psf_shift import centroid
+from hsr_tf.physics.response_library import find_table
+from hsr_tf.physics.spectral import load_srf
+from hsr_tf.scene import Observation
+from hsr_tf.solvers.cameras.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
+from hsr_tf.wording import percent, signed
+
+LARGEST_SIDE = 128
+ESTIMATE = "estimate"
+SMALL_SHIFT, WELL, POORLY = 0.5, 0.05, 0.15
+WIDTHS = (0.3, 2.5)
+UNIT_GAIN = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class CameraFacts:
+    """What is known of the cameras of a pair.
+
+    Attributes:
+        told: the cameras that were given, or that simulated files tell of, or None.
+        found: those that were estimated, or None.
+        findings: about either.
+    """
+
+    told: CameraChoice | None
+    found: CameraEstimate | None
+    findings: tuple[Finding, ...]
+
+
+def camera_facts(
+    repaired: Repaired, observation: Observation, given: Mapping[str, str | None], *, estimate: bool
+) -> CameraFacts:
+    """The cameras that are given or that the files tell, and whether these fit; else estimates if wanted.
+
+    Args:
+        repaired: the pair without its dead bands and holes.
+        observation: the pair as it is.
+        given: "psf" and "srf" in words, None for what is not.
+        estimate: whether to estimate what is not known.
+
+    Raises:
+        ValueError, OSError: a PSF or response in words that is not understood.
+    """
+    known = known_cameras(observation, given)
+    if known is not None:
+        return CameraFacts(known, None, tuple(_known_findings(repaired, known)))
+    if not estimate:
+        return CameraFacts(None, None, ())
+    part = middle(whole_part(repaired.observation, repaired.trusted))
+    try:
+        options = PsfSrfConfig(radiometry=True)
+        found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale, options)
+    except ValueError as error:
+        advice = "give both cameras (psf and srf)"
+        finding = Finding(ERROR, "cameras", f"cannot be estimated: {error}", advice)
+        return CameraFacts(None, None, (finding,))
+    return CameraFacts(None, found, tuple(estimate_findings(found, part)))
+
+
+def known_cameras(observation: Observation, given: Mapping[str, str | None]) -> CameraChoice | None:
+    """Both cameras where each is given or told by the files, as simulated ones do; None otherwise.
+
+    Raises:
+        ValueError, OSError: as `choose_cameras`.
+    """
+    words = {name: None if word == ESTIMATE else word for name, word in given.items()}
+    wavelengths, named = observation.lr_hsi.wavelengths_nm, words["srf"]
+    response: SrfLike | None = named
+    if named is not None and wavelengths is not None:
+        response = load_srf(named, wavelengths, outside="zero")
+    choice = choose_cameras(observation, psf=words["psf"], srf=response, srf_needed=False)
+    origins = choice.psf_origin, choice.srf_origin
+    wanted = ESTIMATE in given.values()
+    return choice if set(origins) <= {TOLD, GIVEN} and not wanted else None
+
+
+def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
+    model = repaired.cameras(known.model)
+    images = repaired.observation
+    radiometry = known_radiometry(model, images, repaired.trusted)
+    more = [] if radiometry is None else [radiometry]
+    suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
+    names = f"PSF {known.psf_line}, response {known.srf_line}"
+    if suspected is None:
+        said = "both are known and fit" if radiometry is None else "both are known, but for the radiometry"
+        return [Finding(OK, "cameras", f"{said}: {names}"), *more]
+    flags = (("psf", ESTIMATE), ("srf", ESTIMATE))
+    said = f"{names}: {suspected.line}"
+    return [Finding(WARNING, "cameras", said, "estimate both cameras", flags), *more]
+
+
+def middle(observation: Observation) -> Observation:
+    """The part of at most 128 x 128 coarse pixels in the middle."""
+    sides = []
+    for length in observation.lr_hsi.shape[:2]:
+        first = max(0, (length - LARGEST_SIDE) // 2)
+        sides.append(slice(first, first + min(length, LARGEST_SIDE)))
+    return part_of(observation, Rectangle(sides[0], sides[1]))
+
+
+def estimate_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
+    """PSF, shift, response, radiometry and what they leave, a finding each."""
+    return [
+        _psf_finding(found.psf, observation.scale),
+        _shift_finding(found, observation.scale),
+        _response_finding(found.srf, observation),
+        radiometry_finding(found.radiometry, found.srf.sum(0)),
+        _explained_finding(found.explained),
+    ]
+
+
+def fwhm_pixels(psf: Psf) -> tuple[float, float]:
+    """(rows, columns) full width at half maximum of the Gaussian of the same second moments."""
+    kernel, middle_of = psf.kernel / psf.kernel.sum(), centroid(psf)
+    widths = []
+    for axis in (0, 1):
+        place = np.arange(kernel.shape[axis]) - (kernel.shape[axis] - 1) / 2 - middle_of[axis]
+        widths.append(float(FWHM_PER_SIGMA * np.sqrt(kernel.sum(1 - axis) @ np.square(place))))
+    return widths[0], widths[1]
+
+
+def _psf_finding(psf: Psf, scale: int) -> Finding:
+    rows, cols = fwhm_pixels(psf)
+    said = (
+        f"{rows:.2f} x {cols:.2f} sharp pixels wide (FWHM, rows x columns), {rows / scale:.2f} x "
+        f"{cols / scale:.2f} coarse ones"
+    )
+    if min(rows, cols) < WIDTHS[0] * scale or max(rows, cols) > WIDTHS[1] * scale:
+        advice = "check the scale, and whether one of the files was resampled before"
+        return Finding(WARNING, "psf", f"{said}: unusual for a camera with pixels of this size", advice)
+    return Finding(OK, "psf", said, "")
+
+
+def _shift_finding(found: CameraEstimate, scale: int) -> Finding:
+    """The shift; an error where it lies at the end of the search and leaves the images different."""
+    rows, cols = found.shift
+    said = f"hr_msi lies {signed(rows)} rows, {signed(cols)} columns (sharp pixels) off lr_hsi"
+    largest, reach = max(abs(rows), abs(cols)), max(2.0, scale / 4)
+    if largest > 0.9 * reach and float(found.explained.max()) > WELL:
+        advice = f"register the two images first: the search begins within {reach:g} pixels"
+        return Finding(ERROR, "shift", f"{said}, and differ there", advice)
+    if largest > SMALL_SHIFT:
+        advice = 'estimate the PSF (psf="estimate"), which takes the shift up'
+        return Finding(NOTE, "shift", said, advice, (("psf", ESTIMATE),))
+    return Finding(OK, "shift", said)
+
+
+def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Finding:
+    """Where each channel looks, and by which factor the units differ."""
+    place = observation.lr_hsi.wavelengths_nm
+    names = observation.hr_msi.band_names or tuple(str(i + 1) for i in range(srf.shape[1]))
+    said = listed((f"{name}: {_span(column, place)}" for name, column in zip(names, srf.T, strict=True)), 12)
+    gains = srf.sum(0)
+    factors = " to ".join(dict.fromkeys(f"{gain:.3g}" for gain in (gains.min(), gains.max())))
+    if np.abs(gains - 1).max() > UNIT_GAIN:
+        told = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
+        advice = 'estimate the response (srf="estimate"), which takes the factor up'
+        return Finding(NOTE, "response", told, advice, (("srf", ESTIMATE),))
+    return Finding(OK, "response", f"channels at half maximum: {said}")
+
+
+def _span(column: NDArray[np.float64], place: NDArray[np.float64] | None) -> str:
+    seen = np.flatnonzero(column >= 0.5 * column.max())
+    if place is None:
+        return f"bands {seen.min() + 1} to {seen.max() + 1}"
+    return f"{place[seen].min():.0f} to {place[seen].max():.0f} nm"
+
+
+def _explained_finding(shares: NDArray[np.float64]) -> Finding:
+    worst = float(shares.max())
+    said = f"with these cameras the images differ by {percent(worst)} at most, where both show the same"
+    if worst <= WELL:
+        return Finding(OK, "agreement", said)
+    advice = "expect that much error: changes between the two acquisitions, noise, or an image off its place"
+    return Finding(NOTE if worst <= POORLY else WARNING, "agreement", said, advice)
+
+
+def response_findings(srf: str, observation: Observation) -> list[Finding]:
+    """Whether a named response fits the channels and lies within the cube's bands."""
+    table, wavelengths = find_table(srf), observation.lr_hsi.wavelengths_nm
+    if len(table.channels) != observation.hr_msi.num_bands:
+        said = f"{table.name} has {len(table.channels)} channels, hr_msi {observation.hr_msi.num_bands}"
+        example = f"{srf.partition(':')[0]}:{','.join(table.channels[:3])},..."
+        advice = f"name the channels in the order of hr_msi: {example}"
+        return [Finding(ERROR, "response", said, advice)]
+    if wavelengths is None:
+        said = f"{table.name} cannot be brought to a cube without wavelengths"
+        return [Finding(ERROR, "response", said, 'give the wavelengths, or srf="estimate"')]
+    findings = []
+    if bands_beyond(srf, observation):
+        said = (
+            f"{table.name} is known from {table.wavelengths_nm[0]:g} to {table.wavelengths_nm[-1]:g} nm only"
+        )
+        advice = 'let it be blind to the bands outside (srf_outside="zero"), or leave these out'
+        findings.append(Finding(NOTE, "response", said, advice, (("srf_outside", "zero"),)))
+    shares = table.coverage(wavelengths)
+    poor = [
+        f"{name} {100 * share:.0f} %"
+        for name, share in zip(table.channels, shares, strict=True)
+        if share < 0.9
+    ]
+    if not poor:
+        return [*findings, Finding(OK, "response", f"the cube covers the channels of {table.name}")]
+    severity = ERROR if shares.min() < 0.01 else WARNING
+    said = f"the cube covers only part of channels of {table.name}: {listed(poor)}"
+    advice = "leave these channels out, or estimate the response"
+    return [*findings, Finding(severity, "response", said, advice, (("srf", ESTIMATE),))]
+
+
+def bands_beyond(srf: str, observation: Observation) -> bool:
+    """Whether a cube has bands outside of the wavelengths of a response's table."""
+    grid, wavelengths = find_table(srf).wavelengths_nm, observation.lr_hsi.wavelengths_nm
+    step = float(np.min(np.diff(grid))) if len(grid) > 1 else 0.0
+    if wavelengths is None:
+        return False
+    return bool(wavelengths.min() < grid[0] - step / 2 or wavelengths.max() > grid[-1] + step / 2)

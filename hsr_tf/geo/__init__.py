@@ -1,0 +1,1 @@
+"""Where pixels lie on the ground: georeferences, coordinate systems, nesting of grids, reprojection."""

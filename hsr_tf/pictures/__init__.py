@@ -1,0 +1,1 @@
+"""Pictures: enlarging in tiles, transparency, defects that networks sharpen."""

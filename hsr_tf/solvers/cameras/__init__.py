@@ -1,0 +1,1 @@
+"""Estimation of PSF, response, shift and tone curve of a pair."""

@@ -1,0 +1,252 @@
+"""The loop of the learnt solvers: a tf.GradientTape step on one scene, averaged weights, early stopping.
+
+A step draws what it needs from the seed and its own number, so a checkpoint of weights, averages, optimiser
+and step number is all that a resumed fit needs to end as an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from zipfile import BadZipFile
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from hsr_tf import checks
+from hsr_tf.files import replacing_file
+from hsr_tf.solvers.solver import Controls, Cube, Iterations, Step
+
+Values = list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class FitPlan:
+    """How the weights are fitted.
+
+    Attributes:
+        num_steps: most steps; the learning rate falls to nothing over them, along a cosine.
+        learning_rate: at the start.
+        ema: momentum of the averaged weights that are used, 0 for the last ones.
+        check_every: steps between two looks at the held-out samples, and between checkpoints.
+        patience: looks without a gain after which the fit stops; 0 for never.
+    """
+
+    num_steps: int = 300
+    learning_rate: float = 3e-3
+    ema: float = 0.98
+    check_every: int = 25
+    patience: int = 2
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """What is fitted.
+
+    Attributes:
+        name: of the solver.
+        variables: all that is learnt.
+        loss: a function of a step number (tf.int32) that gives the scalar loss, in TensorFlow operations.
+        held_out_error: the error of the current variables on samples that the loss never sees; None for no
+            early stopping.
+        estimate: the sharp cube of the current variables.
+        fingerprint: arrays and words that tell this fit from another, for checkpoints.
+        seconds_before: that the solver took before the fit; callbacks are told them too.
+    """
+
+    name: str
+    variables: Sequence[keras.Variable]
+    loss: Callable[[tf.Tensor], tf.Tensor]
+    held_out_error: Callable[[], float] | None
+    estimate: Callable[[], Cube]
+    fingerprint: Sequence[Any] = ()
+    seconds_before: float = 0.0
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a fit ended; the variables hold the best values found.
+
+    Attributes:
+        iterations: steps done.
+        converged: whether it came to its end or stopped early, not for time.
+        best_step: the step of the values kept.
+        held_out_error: their error, nan without early stopping.
+        start_error: the error before the first step, likewise.
+    """
+
+    iterations: int
+    converged: bool
+    best_step: int
+    held_out_error: float
+    start_error: float
+
+
+class GradientFit:
+    """Fits the variables of a task.
+
+    Args:
+        task: what is fitted.
+        plan: how.
+        controls: time limit, callback, checkpoint, progress.
+    """
+
+    def __init__(self, task: FitTask, plan: FitPlan, controls: Controls) -> None:
+        self._task, self._plan, self._controls = task, plan, controls
+        rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.num_steps)
+        self._optimizer = keras.optimizers.Adam(rate)
+        self._optimizer.build(list(task.variables))
+        self._averages = [tf.Variable(variable.numpy()) for variable in task.variables]
+        self._step = tf.function(self._take_step, autograph=False)
+        self._best: Values = []
+        self._trace = {"best_step": 0, "best": np.inf, "start": np.inf, "misses": 0, "done": 0}
+
+    def run(self) -> FitResult:
+        """Fit, then leave the best values in the variables."""
+        began = time.perf_counter()
+        if not self._restore():
+            self._look(0)
+            self._trace["start"] = self._trace["best"]
+        controls = self._since(time.perf_counter() - began)
+        iterations = Iterations(
+            self._task.name, self._plan.num_steps, controls, start=int(self._trace["done"])
+        )
+        for step in iterations:
+            loss = float(self._step(tf.constant(step, tf.int32)))
+            checks.require(
+                bool(np.isfinite(loss)),
+                "loss",
+                expected="a finite number",
+                received=f"{loss} at step {step + 1}",
+                remedy="use a smaller learning_rate",
+            )
+            iterations.report(loss, self._current_estimate)
+            self._after(step + 1, iterations)
+        if self._task.held_out_error is not None and iterations.done % self._plan.check_every:
+            self._look(iterations.done)
+        self._adopt(self._best if self._task.held_out_error is not None else self._kept())
+        self._release()
+        at_the_end = iterations.converged or iterations.done == self._plan.num_steps
+        return FitResult(
+            iterations.done,
+            at_the_end,
+            int(self._trace["best_step"]) if self._task.held_out_error else iterations.done,
+            float(self._trace["best"]),
+            float(self._trace["start"]),
+        )
+
+    def _take_step(self, step: tf.Tensor) -> tf.Tensor:
+        variables = list(self._task.variables)
+        with tf.GradientTape() as tape:
+            loss = self._task.loss(step)
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        momentum = tf.minimum(self._plan.ema, (tf.cast(step, tf.float32) + 1.0) / 10.0)
+        for average, variable in zip(self._averages, variables, strict=True):
+            value = tf.convert_to_tensor(variable)
+            average.assign(value + momentum * (average - value) if self._plan.ema > 0 else value)
+        return loss
+
+    def _since(self, seconds: float) -> Controls:
+        """The controls after the first look, with time left for the last one; callbacks count all of it."""
+        limit, told = self._controls.max_seconds, self._controls.callback
+        before = self._task.seconds_before + seconds
+
+        def callback(step: Step) -> None:
+            if told is not None:
+                told(replace(step, seconds=before + step.seconds))
+
+        left = None if limit is None else max(1e-3, limit - 2 * seconds)
+        return replace(self._controls, max_seconds=left, callback=callback)
+
+    def _release(self) -> None:
+        """Let go of the compiled step: it holds the images of the scene in a ring of references."""
+        del self._step
+        gc.collect()
+
+    def _after(self, step: int, iterations: Iterations) -> None:
+        self._trace["done"] = step
+        if step % self._plan.check_every:
+            return
+        self._look(step)
+        if self._plan.patience and self._trace["misses"] >= self._plan.patience:
+            iterations.finish()
+        self._save()
+
+    def _look(self, step: int) -> None:
+        """Measure the averaged weights on what was held out, and keep them where they are the best."""
+        if self._task.held_out_error is None:
+            return
+        before = self._kept(current=True)
+        self._adopt(self._kept())
+        error = float(self._task.held_out_error())
+        if error < self._trace["best"]:
+            self._best = self._kept(current=True)
+            self._trace.update(best=error, best_step=step, misses=0)
+        else:
+            self._trace["misses"] += 1
+        self._adopt(before)
+
+    def _current_estimate(self) -> Cube:
+        before = self._kept(current=True)
+        self._adopt(self._kept())
+        try:
+            return self._task.estimate()
+        finally:
+            self._adopt(before)
+
+    def _kept(self, *, current: bool = False) -> Values:
+        source = self._task.variables if current else self._averages
+        return [np.array(variable.numpy()) for variable in source]
+
+    def _adopt(self, values: Values) -> None:
+        for variable, value in zip(self._task.variables, values, strict=True):
+            variable.assign(value)
+
+    def _states(self) -> list[Any]:
+        return [*self._task.variables, *self._averages, *self._optimizer.variables]
+
+    def _save(self) -> None:
+        path = self._controls.checkpoint
+        if path is None:
+            return
+        arrays: dict[str, Any] = {"fingerprint": np.array(self._fingerprint())}
+        arrays |= {f"state_{i}": np.asarray(state.numpy()) for i, state in enumerate(self._states())}
+        arrays |= {f"best_{i}": value for i, value in enumerate(self._best)}
+        arrays |= {f"trace_{name}": np.float64(value) for name, value in self._trace.items()}
+        with replacing_file(path) as draft, draft.open("wb") as file:
+            np.savez(file, **arrays)
+
+    def _restore(self) -> bool:
+        path = self._controls.checkpoint
+        if path is None or not path.is_file():
+            return False
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                held = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+            raise checks.file_error(
+                path, "is no checkpoint of a solver", "remove it to start anew"
+            ) from error
+        checks.require(
+            str(held.get("fingerprint")) == self._fingerprint(),
+            "checkpoint",
+            expected="one of the same images, options and seed",
+            received=str(path),
+            remedy="remove it, or name another file",
+        )
+        for i, state in enumerate(self._states()):
+            state.assign(held[f"state_{i}"])
+        self._best = [held[f"best_{i}"] for i in range(sum(name.startswith("best_") for name in held))]
+        self._trace = {name: float(held[f"trace_{name}"]) for name in self._trace}
+        return True
+
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(f"{self._task.name} {self._plan} {self._controls.seed}".encode())
+        for part in self._task.fingerprint:
+            digest.update(part.tobytes() if isinstance(part, np.ndarray) else str(part).encode())
+        return digest.hexdigest()
