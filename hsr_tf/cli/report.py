@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ from hsr_tf.cli.words import (
     require_report,
 )
 from hsr_tf.console import terminal
+
+if TYPE_CHECKING:
+    from hsr_tf.findings import Finding
+    from hsr_tf.scene import Observation, Scene
 
 Words = tuple[str | None, str | None]
 EXAMPLES = (
@@ -111,7 +115,27 @@ def _from_files(pair: PairFiles, estimates: list[Path], reference: Path | None, 
     cameras = shown_cameras(observation, psf=words[0], srf=words[1])
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}
-    return replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.told)
+    data = replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.told)
+    return replace(data, findings=_unexplained(observation, named, words))
+
+
+def _unexplained(
+    observation: Observation, estimates: Mapping[str, Scene], words: Words
+) -> tuple[Finding, ...]:
+    """What estimates leave of the images beyond noise, where both cameras are given or recorded."""
+    from hsr_tf.physics.cameras import GIVEN, TOLD, choose_cameras
+    from hsr_tf.quality import assess
+    from hsr_tf.residuals import residual_findings
+
+    choice = choose_cameras(observation, psf=words[0], srf=words[1], srf_needed=False)
+    if not {choice.psf_origin, choice.srf_origin} <= {GIVEN, TOLD}:
+        return ()
+    findings = []
+    for name, scene in estimates.items():
+        found = assess(observation, scene, psf=words[0], srf=words[1]).figures.consistency
+        for finding in residual_findings(observation, found.lr_hsi_residual, found.hr_msi_residual):
+            findings.append(replace(finding, found=f"{name}: {finding.found}"))
+    return tuple(findings)
 
 
 def _require_one_source(run: Path | None, images: Mapping[str, object], reference: Path | None) -> None:

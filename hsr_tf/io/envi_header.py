@@ -248,7 +248,9 @@ def _by_spectral(descriptor: int) -> dict[str, Any]:
     from spectral.io.envi import read_envi_header
 
     found = read_envi_header(os.dup(descriptor))
-    return {" ".join(str(name).lower().split()): value for name, value in found.items()}
+    fields = {" ".join(str(name).lower().split()): value for name, value in found.items()}
+    fields.pop("", None)  # a line that begins with "=": a value without a name
+    return fields
 
 
 def _one(fields: Mapping[str, Any], name: str, missing: str) -> str:

@@ -308,9 +308,14 @@ def _band_chunk(height: int, width: int) -> tuple[int, int, int]:
 
 
 def _writable(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Metadata as HDF5 attributes: numbers, text and numeric arrays as they are, the rest as JSON text."""
+    """Metadata as HDF5 attributes: numbers, text and numeric arrays as they are, the rest as JSON text.
+
+    HDF5 has no attributes without a name; such a value is left out.
+    """
     attributes: dict[str, Any] = {}
     for name, value in metadata.items():
+        if not str(name):
+            continue
         attributes["source_white_level" if name == "white_level" else str(name)] = _attribute(name, value)
     return attributes
 

@@ -80,6 +80,21 @@ def test_quality_and_report_pair_by_grids_as_fuse(
     assert hsr("report", *given, "--estimate=z.tif", "--output=r.html").code == 0
 
 
+def test_a_report_of_files_has_a_banner_where_the_estimate_does_not_explain_them(
+    pairs: Path, hsr: Callable[..., Answer]
+) -> None:
+    given = ("--lr_hsi=x.tif", "--hr_msi=y.tif", SRF, PSF)
+    assert hsr("fuse", *given, "--output=z.tif").code == 0
+    good = hsr_tf.load("z.tif")
+    hsr_tf.save(replace(good, cube=good.cube[:, ::-1]), "wrong.tif")
+    pages = []
+    for estimate in ("z.tif", "wrong.tif"):
+        assert hsr("report", *given, f"--estimate={estimate}", "--output=r.html").code == 0
+        pages.append((pairs / "r.html").read_text())
+    assert "does not explain" not in pages[0]
+    assert "does not explain lr_hsi" in pages[1] and "does not explain hr_msi" in pages[1]
+
+
 def test_an_estimate_of_another_ground_is_refused(pairs: Path, hsr: Callable[..., Answer]) -> None:
     hsr_tf.save(placed(Scene(np.ones((96, 80, 6))), SHARP, 4_600_000.0 + 30), pairs / "z.tif")
     hsr_tf.save(placed(Scene(np.ones((111, 85, 6))), SHARP), pairs / "large.tif")

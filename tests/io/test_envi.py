@@ -321,3 +321,14 @@ def test_describe_tells_the_interleave_and_the_grid(tmp_path: Path) -> None:
     summary = describe(save(full_scene(), tmp_path / "a.bip"))
     assert summary.storage.startswith("BIP") and summary.georeference == GRID
     assert (summary.num_bad_bands, summary.nodata, summary.num_nodata) == (1, -9999.0, 1)
+
+
+def test_a_value_without_a_name_is_left_out(tmp_path: Path) -> None:
+    header, data = tmp_path / "a.hdr", tmp_path / "a.img"
+    lines = ["samples = 3", "lines = 2", "bands = 1", "data type = 4", "interleave = bsq", "byte order = 0"]
+    header.write_text("\n".join(["ENVI", *lines, "header offset = 0", "sensor = x", "= nothing"]))
+    data.write_bytes(np.arange(6, dtype="<f4").tobytes())
+    save(load(data), tmp_path / "a.h5")
+    assert load(tmp_path / "a.h5").metadata["sensor"] == "x"
+    save(replace(load(data), metadata={"": 1, "y": 2}), tmp_path / "b.h5")
+    assert load(tmp_path / "b.h5").metadata["y"] == 2
