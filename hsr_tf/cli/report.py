@@ -123,9 +123,9 @@ def _unexplained(
     observation: Observation, estimates: Mapping[str, Scene], words: Words
 ) -> tuple[Finding, ...]:
     """What estimates leave of the images beyond noise, where both cameras are given or recorded."""
-    from hsr_tf.physics.cameras import GIVEN, TOLD, choose_cameras
     from hsr_tf.fusion.quality import assess
     from hsr_tf.fusion.residuals import residual_findings
+    from hsr_tf.physics.cameras import GIVEN, TOLD, choose_cameras
 
     choice = choose_cameras(observation, psf=words[0], srf=words[1], srf_needed=False)
     if not {choice.psf_origin, choice.srf_origin} <= {GIVEN, TOLD}:
