@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from export.cubes import grown
+from export.cubes import pad_mirrored
 from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
 from hsr_tf.files import replacing_file
@@ -107,7 +107,7 @@ def _picture_model(model: TFLiteModel, kernel: np.ndarray | None) -> PictureMode
     factor = told["scale"] or 1
 
     def run(lr_image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        outputs = model.run({"lr_image": grown(lr_image, fixed), **others})
+        outputs = model.run({"lr_image": pad_mirrored(lr_image, fixed), **others})
         height, width = (factor * n for n in lr_image.shape[1:3])
         found = outputs["kernel"][0] if "kernel" in outputs else None
         return outputs["estimate"][:, :height, :width], found
@@ -123,11 +123,8 @@ def _fitting_tile(
     grid = PictureGrid(np.broadcast_to(np.uint8(0), (height, width, 1)), scale)
     longest = tile or max(grid.enlarged_size)
     while longest >= 1:
-        rows, columns = PictureTiles(grid, model, tile=longest).places[0]
-        if all(
-            axis.window.stop - axis.window.start <= limit
-            for axis, limit in zip((rows, columns), fixed, strict=True)
-        ):
+        window = PictureTiles(grid, model, tile=longest).all[0].window
+        if window.height <= fixed[0] and window.width <= fixed[1]:
             return longest
         longest = longest * 15 // 16
     raise checks.InputError(

@@ -29,7 +29,6 @@ from hsr_tf.arrays.cubic import enlarged_length
 from hsr_tf.files import replacing_file
 from hsr_tf.pictures.tiles import require_scale
 from hsr_tf.tiling.progress import tile_bar
-from hsr_tf.tiling.scene_pair import require_pair
 from hsr_tf.wording import size_words
 
 
@@ -98,10 +97,9 @@ def _fuse_files(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...
     require_kind(model, "network")
     _require_suffix("output", output, (".npy",))
     views = [read_array(Path(getattr(asked, name)), name) for name in ("lr_hsi", "hr_msi")]
-    require_pair(FusionFile.of(model), *views)
-    coarse, sharp = (np.ascontiguousarray(view, np.float32) for view in views)
+    FusionFile.of(model).require_pair(*views)
     with tile_bar() as progress:
-        cube = SceneFusion(model, asked.tile, progress).fuse(coarse, sharp)
+        cube = SceneFusion(model, asked.tile, progress).fuse(*views)
     write_array(cube, output)
     return cube.shape
 

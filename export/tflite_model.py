@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from export.flatbuffer import DEFAULT, tflite_metadata
 from hsr_tf import checks
-from hsr_tf.tiling.scene_pair import WHAT_MODELS_DO
+from hsr_tf.tiling.scene_tiles import WHAT_MODELS_DO
 
 
 class TFLiteModel:

@@ -25,7 +25,7 @@ from hsr_tf.arrays.cubic import enlarged_length
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.pictures.tiles import Enlarged, PictureModel, TileControls, enlarge, require_scale
 from hsr_tf.tiling.progress import tile_bar
-from hsr_tf.tiling.scene_pair import WHAT_MODELS_DO
+from hsr_tf.tiling.scene_tiles import WHAT_MODELS_DO
 from hsr_tf.wording import size_words
 from serving import messages
 from serving.connection import GET_STATUS, MIB, PREDICT, Connection, NotServed, Settings

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import grpc
 import numpy as np
 
-from hsr_tf.tiling.axes import AxisTile, even_parts, plan_axis
+from hsr_tf.tiling.region import even_parts
+from hsr_tf.tiling.tiles import plan_tiles
 from serving.refusal import Refusal
 from serving.scenes import FusionServer, Limits, SceneTiles
 
@@ -75,22 +76,17 @@ class PictureTensorTiles:
     def compute(self, inputs: Arrays, compute: Compute) -> dict[str, np.ndarray]:
         """See `Tiles`."""
         image = inputs["lr_image"]
-        rows, columns = (self._plan(image.shape[axis]) for axis in (1, 2))
+        size, sharp_size = image.shape[1:3], (self._scale * image.shape[1], self._scale * image.shape[2])
+        parts = [even_parts(length, TILE) for length in sharp_size]
         result: np.ndarray | None = None
-        for row in rows:
-            for column in columns:
-                window = np.ascontiguousarray(image[:, row.window, column.window])
-                part = compute({**inputs, "lr_image": window}, SIGNATURE)["estimate"]
-                if result is None:
-                    size = (self._scale * image.shape[1], self._scale * image.shape[2])
-                    result = np.empty((part.shape[0], *size, part.shape[-1]), part.dtype)
-                result[:, row.out, column.out] = part[:, row.kept, column.kept]
+        for tile in plan_tiles(size, parts, scale=self._scale, margin=self._reach):
+            window = np.ascontiguousarray(image[:, *tile.window.slices])
+            part = compute({**inputs, "lr_image": window}, SIGNATURE)["estimate"]
+            if result is None:
+                result = np.empty((part.shape[0], *sharp_size, part.shape[-1]), part.dtype)
+            result[:, *tile.out.slices] = part[:, *tile.kept.slices]
         assert result is not None
         return {"estimate": result}
-
-    def _plan(self, length: int) -> list[AxisTile]:
-        parts = even_parts(self._scale * length, TILE)
-        return plan_axis(parts, lambda part: part, num_samples=length, scale=self._scale, reach=self._reach)
 
 
 class SceneTensorTiles:

@@ -26,7 +26,7 @@ class Refusing:
             raise ImportError(f"{name} is not installed here")
 sys.meta_path.insert(0, Refusing())
 import numpy as np
-import hsr_tf.arrays.color, hsr_tf.arrays.cubic, hsr_tf.pictures.tiles, hsr_tf.tiling.axes
+import hsr_tf.arrays.color, hsr_tf.arrays.cubic, hsr_tf.pictures.tiles, hsr_tf.tiling.tiles
 from hsr_tf.pictures.tiles import PictureModel, enlarge
 model = PictureModel(2, 1, 0, lambda image: (image.repeat(2, 1).repeat(2, 2), None))
 print(enlarge(np.zeros((9, 7, 4), np.uint8), 2.5, model=model).image.shape)

@@ -97,9 +97,9 @@ def test_q2n_is_that_of_hypercomplex_numbers(num_bands: int) -> None:
 @pytest.mark.parametrize(("size", "scale", "side"), [((17, 8), 4, 8), ((5, 30), 3, 8), ((16, 16), 2, 4)])
 def test_blocks_cover_every_pixel_on_both_grids(size: tuple[int, int], scale: int, side: int) -> None:
     coarse, sharp = np.zeros(size), np.zeros((scale * size[0], scale * size[1]))
-    for block in blocks(size, scale, side):
-        coarse[block.coarse] += 1
-        sharp[block.sharp] += 1
+    for block in blocks(size, side):
+        coarse[block.slices] += 1
+        sharp[block.scaled(scale).slices] += 1
     assert coarse.min() == 1
     np.testing.assert_array_equal(sharp, np.kron(coarse, np.ones((scale, scale))))
     if all(n % side == 0 for n in size):

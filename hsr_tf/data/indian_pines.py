@@ -19,6 +19,7 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Scene
+from hsr_tf.tiling.region import Region
 
 OFFSET, FULL_SCALE = 1000.0, 10_000.0
 # tensorly lists 2260 and 2270 nm here, between 2202 and 2232: both are put back on the line.
@@ -27,20 +28,10 @@ MISPRINTED = (170, 171)
 SENTINEL2_NM = {"B2 blue": (490, 65), "B3 green": (560, 35), "B4 red": (665, 30), "B8 infrared": (842, 115)}
 
 
-@dataclass(frozen=True)
-class Region:
-    """Rows `top` to `bottom` - 1 and columns `left` to `right` - 1 of the scene."""
-
-    top: int
-    bottom: int
-    left: int
-    right: int
-
-
 REGIONS = {
-    "training": Region(0, 144, 0, 64),
-    "validation": Region(0, 64, 73, 145),
-    "test": Region(73, 145, 73, 145),
+    "training": Region(0, 0, 144, 64),
+    "validation": Region(0, 73, 64, 72),
+    "test": Region(73, 73, 72, 72),
 }
 
 
@@ -102,5 +93,4 @@ def sentinel2_response(scene: Scene) -> SpectralResponse:
 
 
 def _part(scene: Scene, name: str, region: Region) -> Scene:
-    cube = scene.cube[region.top : region.bottom, region.left : region.right]
-    return Scene(cube, scene.wavelengths_nm, f"{scene.name}_{name}", scene.metadata)
+    return Scene(scene.cube[region.slices], scene.wavelengths_nm, f"{scene.name}_{name}", scene.metadata)

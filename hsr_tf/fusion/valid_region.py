@@ -6,31 +6,19 @@ from their neighbours for the solve, would pass for blur.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.scene import Observation
+from hsr_tf.tiling.region import Region
 
 LARGEST_SIDE, FEWEST_PIXELS = 256, 12
 
 
-@dataclass(frozen=True)
-class Rectangle:
-    """Rows and columns of an image, first and one past the last."""
-
-    rows: slice
-    cols: slice
-
-    @property
-    def sides(self) -> tuple[int, int]:
-        """Numbers of rows and columns."""
-        return self.rows.stop - self.rows.start, self.cols.stop - self.cols.start
-
-
-def largest_rectangle(mask: NDArray[np.bool_]) -> Rectangle:
-    """The rectangle of most pixels that are all True; of sides zero where none is.
+def largest_rectangle(mask: NDArray[np.bool_]) -> Region:
+    """The rectangle of most pixels that are all True; empty where none is.
 
     Row by row, the largest rectangle below the histogram of True pixels above it, by a stack. Masks of more
     than 256 pixels a side are looked at in blocks, which have to be True throughout.
@@ -52,21 +40,15 @@ def largest_rectangle(mask: NDArray[np.bool_]) -> Rectangle:
                     best, found = tall * (col - start), (row + 1 - tall, row + 1, start, col)
             stack.append((start, depth))
     top, bottom, left, right = (step * place for place in found)
-    return Rectangle(slice(top, bottom), slice(left, right))
+    return Region(top, left, bottom - top, right - left)
 
 
-def part_of(observation: Observation, part: Rectangle) -> Observation:
+def part_of(observation: Observation, part: Region) -> Observation:
     """These coarse pixels and the sharp ones on them, without grids and masks: for estimates only."""
     scale = observation.scale
-    rows, cols = (slice(scale * side.start, scale * side.stop) for side in (part.rows, part.cols))
-    lr_hsi = replace(
-        observation.lr_hsi,
-        cube=observation.lr_hsi.cube[part.rows, part.cols],
-        nodata_mask=None,
-        georeference=None,
-    )
-    hr_msi = replace(
-        observation.hr_msi, cube=observation.hr_msi.cube[rows, cols], nodata_mask=None, georeference=None
+    lr_hsi, hr_msi = (
+        replace(image, cube=image.cube[region.slices], nodata_mask=None, georeference=None)
+        for image, region in ((observation.lr_hsi, part), (observation.hr_msi, part.scaled(scale)))
     )
     return Observation(lr_hsi, hr_msi, scale)
 
@@ -81,4 +63,4 @@ def whole_part(observation: Observation, trusted: NDArray[np.bool_]) -> Observat
     if trusted.all():
         return observation
     part = largest_rectangle(trusted)
-    return part_of(observation, part) if min(part.sides) >= FEWEST_PIXELS else observation
+    return part_of(observation, part) if min(part.size) >= FEWEST_PIXELS else observation

@@ -9,10 +9,9 @@ of one UTM zone to the next is straight to 3e-4 of a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
+from functools import lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,10 +23,10 @@ from hsr_tf import checks
 from hsr_tf.geo.coordinates import coordinate_systems, pixel_map
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.geo.nesting import Places
+from hsr_tf.tiling.region import Region, TileGrid
 
 Cube = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-Block = tuple[slice, slice]
 PartReader = Callable[[slice, slice], tuple[Cube, Mask | None]]
 BLOCK, STEPS, BANDS_AT_ONCE = 128, 8, 32
 REACH, SPARE_PIXELS = 2, 3
@@ -60,16 +59,15 @@ class Reprojection:
         Returns:
             Values (H, W, C), zero where there are none, and where that is.
         """
-        size = rows.stop - rows.start, cols.stop - cols.start
-        cube, hole = np.zeros((*size, num_bands), np.float32), np.ones(size, bool)
-        for block in self._blocks(rows, cols):
-            seen = self._seen(block)
-            if seen is None:
+        window = Region.of(rows, cols)
+        cube, hole = np.zeros((*window.size, num_bands), np.float32), np.ones(window.size, bool)
+        for block in self._blocks(window):
+            seen, part = self._seen(block), block.intersection(window)
+            if seen is None or part is None:
                 continue
-            values, missing = self._onto(*read(*seen), seen, block)
-            inner, place = _shared(block[0], rows), _shared(block[1], cols)
-            cube[inner[1], place[1]] = values[inner[0], place[0]]
-            hole[inner[1], place[1]] = missing[inner[0], place[0]]
+            values, missing = self._onto(*read(*seen.slices), seen, block)
+            inner, place = part.inside(block).slices, part.inside(window).slices
+            cube[place], hole[place] = values[inner], missing[inner]
         return cube, hole
 
     def seen(self, rows: slice, cols: slice, *, name: str) -> tuple[slice, slice] | None:
@@ -79,34 +77,28 @@ class Reprojection:
             ValueError: a window that is torn over the image, as at the edge of a projection: from its first
                 to its last pixel are many times as many as its blocks cover.
         """
-        blocks = list(self._blocks(rows, cols))
+        blocks = self._blocks(Region.of(rows, cols))
         found = [seen for seen in map(self._seen, blocks) if seen is not None]
         if not found:
             return None
-        joined = [
-            slice(min(one[axis].start for one in found), max(one[axis].stop for one in found))
-            for axis in (0, 1)
-        ]
-        held = _length(joined[0]) * _length(joined[1])
+        joined = reduce(Region.union, found)
         wanted = round(len(blocks) * BLOCK**2 / float(np.prod(self._density())))
         checks.require(
-            held <= max(SMALL_PART, LARGEST_SPREAD * wanted),
+            joined.num_pixels <= max(SMALL_PART, LARGEST_SPREAD * wanted),
             name,
             expected="a grid of which a part lies on a part of the other image's",
-            received=f"{wanted} pixels spread over {_length(joined[0])}x{_length(joined[1])}",
+            received=f"{wanted} pixels spread over {joined.height}x{joined.width}",
             remedy="reproject one of the files first",
         )
-        return joined[0], joined[1]
+        return joined.slices
 
-    def _blocks(self, rows: slice, cols: slice) -> Iterator[Block]:
+    def _blocks(self, window: Region) -> list[Region]:
         """The blocks that a window lies on."""
-        for row, col in product(*(range(p.start // BLOCK, -(-p.stop // BLOCK)) for p in (rows, cols))):
-            firsts = zip((row * BLOCK, col * BLOCK), self.target_size, strict=True)
-            down, right = (slice(first, min(first + BLOCK, length)) for first, length in firsts)
-            yield down, right
+        grid = TileGrid(self.target_size, BLOCK, 1)
+        return [grid.region(index) for index in grid.overlapping(window)]
 
-    def _seen(self, block: Block) -> tuple[slice, slice] | None:
-        """Rows and columns of the image that a block looks at."""
+    def _seen(self, block: Region) -> Region | None:
+        """The part of the image that a block depends on."""
         near = self._near(block)
         if not len(near):
             return None
@@ -116,16 +108,13 @@ class Reprojection:
         last = np.minimum(self.source_size, np.ceil(near.max(0) + margin)).astype(int)
         if (last <= first).any():
             return None
-        return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
+        return Region(int(first[0]), int(first[1]), *(int(n) for n in last - first))
 
-    def _onto(self, part: Cube, mask: Mask | None, seen: Block, block: Block) -> tuple[Cube, Mask]:
+    def _onto(self, part: Cube, mask: Mask | None, seen: Region, block: Region) -> tuple[Cube, Mask]:
         """A block of the target from what it looks at, and where it holds no data."""
-        size = _length(block[0]), _length(block[1])
+        size = block.size
         cube, hole = np.zeros((*size, part.shape[-1]), np.float32), np.zeros(size, bool)
-        grids = (
-            self.source.window(seen[0].start, seen[1].start),
-            self.target.window(block[0].start, block[1].start),
-        )
+        grids = self.source.window(seen.row, seen.column), self.target.window(block.row, block.column)
         for start in range(0, part.shape[-1], BANDS_AT_ONCE):
             bands = np.array(
                 np.moveaxis(part[..., start : start + BANDS_AT_ONCE], -1, 0), np.float32, order="C"
@@ -168,9 +157,9 @@ class Reprojection:
         """Pixels of the target a row and a column of the image, in the middle of the target."""
         return _density(self.source, self.target, self.target_size)
 
-    def _near(self, block: Block) -> Places:
+    def _near(self, block: Region) -> Places:
         """Places of the image under a mesh over a block, those that have one."""
-        down, right = (np.linspace(part.start, part.stop, STEPS + 1) for part in block)
+        down, right = (np.linspace(part.start, part.stop, STEPS + 1) for part in block.slices)
         mesh = np.stack(np.meshgrid(down, right, indexing="ij"), -1).reshape(-1, 2)
         places = pixel_map(self.target, self.source).to_sharp(mesh)
         return np.asarray(places[np.isfinite(places).all(1)])
@@ -180,14 +169,3 @@ class Reprojection:
 def _density(source: Georeference, target: Georeference, size: tuple[int, int]) -> NDArray[np.float64]:
     slope = pixel_map(target, source).slope(size)
     return np.asarray(np.linalg.norm(np.linalg.inv(slope), axis=0))
-
-
-def _shared(block: slice, window: slice) -> tuple[slice, slice]:
-    """What a block and a window have in common, counted from the first of each."""
-    first, last = max(block.start, window.start), min(block.stop, window.stop)
-    inner, outer = (slice(first - part.start, last - part.start) for part in (block, window))
-    return inner, outer
-
-
-def _length(part: slice) -> int:
-    return int(part.stop - part.start)

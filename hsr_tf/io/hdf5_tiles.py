@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import require
 from hsr_tf.io.guarded import GuardedFile
-from hsr_tf.tiling.axes import computed
+from hsr_tf.tiling.tiles import map_ordered
 
 MOST_THREADS = 8
 
@@ -76,7 +76,7 @@ class Hdf5TileWriter:
             return packed_chunk(whole[:, row : row + shape[1], col : col + shape[2]], shape, self.level)
 
         num_threads = min(MOST_THREADS, os.cpu_count() or 1)
-        for (row, col), data in computed(places, packed, num_parallel=num_threads):
+        for (row, col), data in map_ordered(places, packed, num_parallel=num_threads):
             self.dataset.id.write_direct_chunk((0, row, col), data)
 
 

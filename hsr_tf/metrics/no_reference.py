@@ -34,11 +34,12 @@ from scipy import ndimage
 
 from hsr_tf import checks
 from hsr_tf.metrics import full_reference as metrics
-from hsr_tf.metrics.q_index import Block, band_pairs_index, blocks, q2n, same_band_index
+from hsr_tf.metrics.q_index import band_pairs_index, blocks, q2n, same_band_index
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.scene import Observation, Scene
+from hsr_tf.tiling.region import Region
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -191,8 +192,8 @@ def _qnr_family(images: _Images, side: int) -> QnrFamily:
     weights = matched_bands(images.lr_hsi, images.blurred_msi, images.counts)
     sums = [np.zeros(1)] * 5
     count = 0
-    for block in blocks(images.counts.shape, images.scale, side):
-        if images.counts[block.coarse].all():
+    for block in blocks(images.counts.shape, side):
+        if images.counts[block.slices].all():
             sums = [total + part for total, part in zip(sums, _of_block(images, block, weights), strict=True)]
             count += 1
     checks.require(
@@ -209,16 +210,17 @@ def _qnr_family(images: _Images, side: int) -> QnrFamily:
     return QnrFamily(float(between), float(1.0 - khan[0]), float(to_image), side)
 
 
-def _of_block(images: _Images, block: Block, weights: Array) -> list[Array]:
+def _of_block(images: _Images, block: Region, weights: Array) -> list[Array]:
     """Q between bands of Z and of X, Q2n of D Z and X, Q of Z and of X with the matched images."""
+    coarse_pixels, sharp_pixels = block.slices, block.scaled(images.scale).slices
     pixels = [
         image[place].reshape(-1, image.shape[-1]).astype(np.float64)
         for image, place in (
-            (images.estimate, block.sharp),
-            (images.lr_hsi, block.coarse),
-            (images.blurred, block.coarse),
-            (images.hr_msi, block.sharp),
-            (images.blurred_msi, block.coarse),
+            (images.estimate, sharp_pixels),
+            (images.lr_hsi, coarse_pixels),
+            (images.blurred, coarse_pixels),
+            (images.hr_msi, sharp_pixels),
+            (images.blurred_msi, coarse_pixels),
         )
     ]
     sharp, coarse, blurred, colours, blurred_colours = pixels

@@ -18,12 +18,12 @@ they do not divide the image they overlap by as little as that needs, so that ev
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hsr_tf.tiling.region import Region, Size, equal_parts, regions
 
 ROUNDING = 1e-14
 
@@ -31,30 +31,12 @@ Array = NDArray[np.float64]
 Values = Array | float
 
 
-@dataclass(frozen=True)
-class Block:
-    """A square of coarse pixels, and the same ground on the sharp grid.
+def blocks(size: Size, side: int) -> list[Region]:
+    """Blocks of `side` pixels a side that cover an image of (rows, columns), row by row.
 
-    Attributes:
-        coarse: rows and columns of the coarse image.
-        sharp: rows and columns of the sharp image.
+    Blocks overlap where they have to. An image that is smaller than a block along an axis is one block there.
     """
-
-    coarse: tuple[slice, slice]
-    sharp: tuple[slice, slice]
-
-
-def blocks(size: tuple[int, int], scale: int, side: int) -> Iterator[Block]:
-    """Blocks of `side` coarse pixels a side that cover an image of `size` coarse pixels, row by row.
-
-    An image that is smaller than a block along an axis is one block there.
-    """
-    rows, columns = ([(start, min(side, n)) for start in _starts(n, side)] for n in size)
-    for row, height in rows:
-        for column, width in columns:
-            coarse = (slice(row, row + height), slice(column, column + width))
-            sharp = tuple(slice(scale * part.start, scale * part.stop) for part in coarse)
-            yield Block(coarse, (sharp[0], sharp[1]))
+    return regions(*(equal_parts(length, side) for length in size))
 
 
 def band_pairs_index(x: Array, y: Array) -> Array:
@@ -79,12 +61,6 @@ def q2n(x: Array, y: Array) -> float:
     spread = [float(_variances(pixels).sum()) for pixels in (x, y)]
     covariance = float(np.linalg.norm(_conjugate_product(moments)))
     return float(_index(covariance, spread[0], spread[1], length[0], length[1]))
-
-
-def _starts(length: int, side: int) -> list[int]:
-    if length <= side:
-        return [0]
-    return [int(start) for start in np.linspace(0, length - side, -(-length // side)).round()]
 
 
 def _variances(pixels: Array) -> Array:

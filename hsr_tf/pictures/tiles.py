@@ -25,11 +25,11 @@ from hsr_tf import checks
 from hsr_tf.arrays.color import gray_to_y, rgb_to_y, rgb_to_ycbcr, y_to_gray, ycbcr_to_rgb
 from hsr_tf.arrays.cubic import AxisResize, enlarged_length
 from hsr_tf.pictures.transparency import with_hidden_filled
-from hsr_tf.tiling.axes import AxisTile, computed, even_parts, plan_axis
 from hsr_tf.tiling.memory import require_memory
+from hsr_tf.tiling.region import Region, even_parts
+from hsr_tf.tiling.tiles import Tile, map_ordered, plan_tiles, same_samples
 
-Place = tuple[AxisTile, AxisTile]
-Tile = tuple[np.ndarray, np.ndarray | None]
+Estimate = tuple[np.ndarray, np.ndarray | None]
 MARGIN_WITHOUT_REACH = 16
 SMALLEST_SIDE = 24
 
@@ -124,13 +124,13 @@ def enlarge(
     tiles = PictureTiles(PictureGrid(seen, scale), model, tile=controls.tile)
     result = np.empty((*size, picture.shape[2]), picture.dtype)
     kernels = []
-    found = computed(tiles.places, tiles.compute, num_parallel=controls.num_parallel)
-    for num_done, ((rows, columns), (values, kernel)) in enumerate(found, start=1):
-        place = result[rows.out, columns.out]
-        place[...] = _in_type(values[: place.shape[0], : place.shape[1]], picture.dtype)
+    found = map_ordered(tiles.all, tiles.compute, num_parallel=controls.num_parallel)
+    for num_done, (tile, (values, kernel)) in enumerate(found, start=1):
+        part = result[tile.out.slices]
+        part[...] = _in_type(values[: part.shape[0], : part.shape[1]], picture.dtype)
         kernels += [] if kernel is None else [kernel]
         if controls.progress is not None:
-            controls.progress(num_done, len(tiles.places))
+            controls.progress(num_done, len(tiles.all))
     kernel = np.mean(kernels, axis=0) if kernels else None
     return Enlarged(result.reshape(*size, *np.shape(image)[2:]), kernel)
 
@@ -165,18 +165,18 @@ class PictureGrid:
         self.enlarged_size = (enlarged_length(height, scale), enlarged_length(width, scale))
         self._axes = [AxisResize(n, m, scale) for n, m in zip(self.size, self.enlarged_size, strict=True)]
 
-    def part(self, rows: slice, columns: slice) -> np.ndarray:
+    def part(self, region: Region) -> np.ndarray:
         """(1, r, c, C) float32 of the picture itself, integers divided by the largest of their type."""
-        window = self.values[rows, columns][None]
+        window = self.values[region.slices][None]
         if window.dtype.kind == "u":
             window = window / np.float32(np.iinfo(window.dtype).max)
         return window.astype(np.float32, copy=False)
 
-    def enlarged(self, rows: slice, columns: slice) -> np.ndarray:
+    def enlarged(self, region: Region) -> np.ndarray:
         """(1, r, c, C) float32 of the enlargement."""
-        parts = (rows, columns)
-        window = self.part(*(axis.source(part) for axis, part in zip(self._axes, parts, strict=True)))
-        for axis, (resize, part) in enumerate(zip(self._axes, parts, strict=True), start=1):
+        sources = (axis.source(part) for axis, part in zip(self._axes, region.slices, strict=True))
+        window = self.part(Region.of(*sources))
+        for axis, (resize, part) in enumerate(zip(self._axes, region.slices, strict=True), start=1):
             window = resize.forward(window, axis, part)
         return window
 
@@ -190,7 +190,7 @@ class PictureTiles:
         tile: longest side of a tile.
 
     Attributes:
-        places: rows and columns of all tiles, line by line.
+        all: the tiles, row by row.
     """
 
     def __init__(self, grid: PictureGrid, model: PictureModel | None, *, tile: int) -> None:
@@ -198,29 +198,26 @@ class PictureTiles:
         own = None if model is None else model.scale
         self._read = grid.enlarged if own is None else grid.part
         self._last = _last_resize(grid, own)
-        rows, columns = (
-            plan_axis(
-                even_parts(grid.enlarged_size[i], tile),
-                _same if resize is None else resize.source,
-                num_samples=(grid.enlarged_size if own is None else grid.size)[i],
-                scale=own or 1,
-                reach=_margin(model),
-            )
-            for i, resize in enumerate(self._last)
+        rows, columns = (same_samples if resize is None else resize.source for resize in self._last)
+        self.all = plan_tiles(
+            grid.enlarged_size if own is None else grid.size,
+            [even_parts(length, tile) for length in grid.enlarged_size],
+            scale=own or 1,
+            margin=_margin(model),
+            sources=(rows, columns),
         )
-        self.places: list[Place] = [(row, column) for row in rows for column in columns]
 
-    def compute(self, place: Place) -> Tile:
+    def compute(self, tile: Tile) -> Estimate:
         """(r, c, C) float32 of one tile of the result, and the kernel that was found."""
-        rows, columns = place
+        bicubic = self._grid.enlarged(tile.out)
         if self._model is None:
-            return self._grid.enlarged(rows.out, columns.out)[0], None
-        estimate, kernel = _estimated(self._model, self._read(rows.window, columns.window))
-        estimate = estimate[:, rows.kept, columns.kept]
-        for axis, (resize, tile) in enumerate(zip(self._last, place, strict=True), start=1):
+            return bicubic[0], None
+        estimate, kernel = _estimated(self._model, self._read(tile.window))
+        estimate = estimate[:, *tile.kept.slices]
+        for axis, (resize, part) in enumerate(zip(self._last, tile.out.slices, strict=True), start=1):
             if resize is not None:
-                estimate = resize.forward(estimate, axis, tile.out)
-        return _joined(self._grid.enlarged(rows.out, columns.out), estimate)[0], kernel
+                estimate = resize.forward(estimate, axis, part)
+        return _joined(bicubic, estimate)[0], kernel
 
 
 def _checked(image: np.ndarray) -> np.ndarray:
@@ -264,17 +261,13 @@ def _last_resize(grid: PictureGrid, own: int | None) -> list[AxisResize | None]:
     ]
 
 
-def _same(part: slice) -> slice:
-    return part
-
-
 def _margin(model: PictureModel | None) -> int:
     if model is None:
         return 0
     return MARGIN_WITHOUT_REACH if model.reach is None else model.reach
 
 
-def _estimated(model: PictureModel, window: np.ndarray) -> Tile:
+def _estimated(model: PictureModel, window: np.ndarray) -> Estimate:
     """The model's picture (1, s r, s c, 1 or 3) of a window (1, r, c, C), and the kernel it found."""
     seen = np.ascontiguousarray(_luminance(window) if model.num_channels == 1 else _as_rgb(window))
     estimate, kernel = model.run(seen)

@@ -26,8 +26,9 @@ from hsr_tf.solvers.parts.assembly import Assembly, Start
 from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images, pixel_inputs
 from hsr_tf.solvers.parts.ridge import RidgeFit, fit_ridge, held_out_blocks
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
-from hsr_tf.solvers.parts.windows import Cover, Window
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
+from hsr_tf.tiling.blending import Cover
+from hsr_tf.tiling.region import Region
 
 WEIGHTS = tuple(10.0**power for power in range(-9, -1))
 
@@ -147,9 +148,10 @@ class KernelRegression:
                 yield fit
 
     def _fit(
-        self, window: Window, kernel: Kernel, rng: np.random.Generator, correction: NDArray[np.float32]
+        self, window: Region, kernel: Kernel, rng: np.random.Generator, correction: NDArray[np.float32]
     ) -> RidgeFit:
-        inputs = tf.constant(self._inputs[window.sharp])
+        sharp = window.scaled(self._model.scale).slices
+        inputs = tf.constant(self._inputs[sharp])
         features = FourierFeatures.draw(
             kernel,
             num_channels=inputs.shape[-1] - 2,
@@ -162,9 +164,9 @@ class KernelRegression:
             self._degraded_features(inputs, features.frequencies[:, k], features.phases[k], total).numpy()
             for k in chunks
         ]
-        targets = self._targets[window.coarse]
+        targets = self._targets[window.slices]
         height, width, rank = targets.shape
-        weights = self._weights[window.coarse]
+        weights = self._weights[window.slices]
         fit = fit_ridge(
             np.concatenate([weights * part for part in parts], -1).reshape(height * width, -1),
             targets.reshape(-1, rank),
@@ -181,7 +183,7 @@ class KernelRegression:
             ).numpy()
             for k in chunks
         )
-        correction[window.sharp] += found * self._cover.weights(window)[..., None]
+        correction[sharp] += found * self._cover.weights(window)[..., None]
         return fit
 
     def _degraded_features(

@@ -18,6 +18,7 @@ from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.job import Scenery
+from hsr_tf.tiling.region import Region
 
 SAMPLE_PIXELS, FEWEST_CELLS = 768, 48
 
@@ -68,9 +69,7 @@ def sampled(scenery: Scenery) -> Place:
     """Where the sample lies."""
     grid = scenery.grid
     side = max(FEWEST_CELLS, SAMPLE_PIXELS // grid.scale)
-    starts = [max(0, (n - side) // 2) for n in grid.size]
-    rows, cols = (slice(a, min(n, a + side)) for a, n in zip(starts, grid.size, strict=True))
-    return Place(rows, cols)
+    return Place(*Region.middle(grid.size, side).slices)
 
 
 def _is_estimate(value: Any) -> bool:

@@ -21,7 +21,7 @@ from scipy import ndimage
 from hsr_tf.checks import MARK_NOT_FINITE, require
 from hsr_tf.io.envi_header import find_files
 from hsr_tf.io.stream import CubeHeader
-from hsr_tf.streaming.grid import Place
+from hsr_tf.tiling.region import Region
 
 Cube = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -91,17 +91,17 @@ class Image:
     def filled(self, rows: slice, cols: slice) -> Cube:
         """Values (h, w, C), those of the nearest pixel with data where there is none."""
         cube, mask = self.with_mask(rows, cols) if self.holes else (self.reader.read(rows, cols), None)
-        margin = FIRST_STEP
+        part, image, margin = Region.of(rows, cols), Region.whole(self.reader.shape[:2]), FIRST_STEP
         while mask is not None:
-            wide = self._widened(rows, cols, margin)
-            whole, hole = self.with_mask(wide.rows, wide.cols)
+            wide = part.grown(margin, image)
+            whole, hole = self.with_mask(*wide.slices)
             assert hole is not None
-            inner = Place(rows, cols).within(wide)
+            inner = part.inside(wide).slices
             if not hole.all():
                 far, nearest = ndimage.distance_transform_edt(hole, return_indices=True)
-                if margin >= MOST_FAR or self._is_whole(wide) or far[inner].max() <= margin:
+                if margin >= MOST_FAR or wide == image or far[inner].max() <= margin:
                     return np.ascontiguousarray(whole[tuple(axis[inner] for axis in nearest)])
-            elif margin >= MOST_FAR or self._is_whole(wide):
+            elif margin >= MOST_FAR or wide == image:
                 return cube
             margin *= 2
         return cube
@@ -109,16 +109,6 @@ class Image:
     def mask(self, rows: slice, cols: slice) -> Mask | None:
         """Where a part has no data, None for nowhere."""
         return self.with_mask(rows, cols)[1] if self.holes else None
-
-    def _widened(self, rows: slice, cols: slice, margin: int) -> Place:
-        height, width, _ = self.reader.shape
-        return Place(
-            slice(max(0, rows.start - margin), min(height, rows.stop + margin)),
-            slice(max(0, cols.start - margin), min(width, cols.stop + margin)),
-        )
-
-    def _is_whole(self, place: Place) -> bool:
-        return place.size == self.reader.shape[:2]
 
 
 def stamp(path: Path) -> Mapping[str, Any]:

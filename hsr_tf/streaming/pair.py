@@ -19,9 +19,9 @@ from hsr_tf.io.pair_reading import PairReading, guess_lines
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.io.white_level import agreed_levels
 from hsr_tf.streaming.files import Cube, Image, Mask
-from hsr_tf.streaming.grid import Place
 from hsr_tf.streaming.memory import SPARE_BYTES, resident_bytes
 from hsr_tf.tiling.memory import GIB
+from hsr_tf.tiling.region import Region
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,25 +79,25 @@ class FittedParts:
             ValueError: NaN or infinity in a pixel of the file that holds data; a part that lies on pixels of
                 the file too far apart to be held.
         """
-        onto, place = self._fitting.reprojection, Place(rows, cols)
+        onto, place = self._fitting.reprojection, Region.of(rows, cols)
         if onto is None:
             return self._kept(place)
         seen = onto.seen(rows, cols, name=self._image.name)
         if seen is None:
             return np.zeros((*place.size, self.shape[2]), np.float32), np.ones(place.size, bool)
-        held = Place(*seen)
+        held = Region.of(*seen)
         cube, mask = self._kept(held)
 
         def part(rows: slice, cols: slice) -> tuple[Cube, Mask | None]:
-            inner = Place(rows, cols).within(held)
+            inner = Region.of(rows, cols).inside(held).slices
             return cube[inner], None if mask is None else mask[inner]
 
         return onto.window(part, rows, cols, num_bands=self.shape[2])
 
-    def _kept(self, place: Place) -> tuple[Cube, Mask | None]:
+    def _kept(self, place: Region) -> tuple[Cube, Mask | None]:
         """A part of the image once it is turned round and cropped."""
         fitting, sides = self._fitting, []
-        for axis, (part, kept) in enumerate(((place.rows, fitting.rows), (place.cols, fitting.cols))):
+        for axis, (part, kept) in enumerate(((place.rows, fitting.rows), (place.columns, fitting.cols))):
             first, last = part.start + kept.start, part.stop + kept.start
             length = self._image.header.shape[axis]
             sides.append(slice(length - last, length - first) if axis in fitting.axes else slice(first, last))

@@ -20,7 +20,6 @@ from hsr_tf.closed_forms.map_fit import trust_in
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.parts.assembly import DISTRUST, ENOUGH, PASSES
 from hsr_tf.solvers.parts.in_windows import OVERLAP_SHARE
-from hsr_tf.solvers.parts.windows import Cover
 from hsr_tf.solvers.solver import Controls, Solver
 from hsr_tf.streaming.files import Cube
 from hsr_tf.streaming.grid import Place
@@ -32,6 +31,7 @@ from hsr_tf.streaming.least_squares import (
     FEATURES,
     StreamedMap,
 )
+from hsr_tf.tiling.blending import Cover
 
 WINDOW, LEFT, FREE, REST, UNSEEN, ADDED = "window", "left", "free", "rest", "unseen", "added"
 COMPLETION = "completion"
@@ -101,7 +101,7 @@ class SolverTiles:
 
     def _solve(self, number: int) -> None:
         window = self._windows[number]
-        place = Place(*window.coarse)
+        place = Place(*window.slices)
         images = self._map.lr_hsi(self._map.shared(), place), self._scenery.sharp(place)
         self._scenery.draft.save(WINDOW, number, self._solver.solve(*images, self._controls).estimate)
 
@@ -113,7 +113,7 @@ class SolverTiles:
         sides = tuple(scale * n for n in around.size)
         blended = np.zeros((*sides, scenery.found.num_bands), np.float32)
         for number, window in enumerate(self._windows):
-            whole = Place(*window.coarse)
+            whole = Place(*window.slices)
             part = around.shared(whole)
             if part is not None:
                 inner = part.within(whole, scale)

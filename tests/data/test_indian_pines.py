@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
-from hsr_tf.data.indian_pines import REGIONS, SENTINEL2_NM, Region, cut, load_indian_pines, sentinel2_response
+from hsr_tf.data.indian_pines import REGIONS, SENTINEL2_NM, cut, load_indian_pines, sentinel2_response
 from hsr_tf.scene import Scene
+from hsr_tf.tiling.region import Region
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,8 @@ def whole() -> Scene:
 
 def gap(a: Region, b: Region) -> int:
     """Pixels between two regions along the axis that keeps them further apart; negative where they meet."""
-    rows = max(a.top, b.top) - min(a.bottom, b.bottom)
-    return max(rows, max(a.left, b.left) - min(a.right, b.right))
+    covered = a.union(b)
+    return max(covered.height - a.height - b.height, covered.width - a.width - b.width)
 
 
 @pytest.mark.parametrize("pair", list(itertools.combinations(REGIONS, 2)))

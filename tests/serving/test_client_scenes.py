@@ -119,7 +119,7 @@ def test_tiles_are_as_large_as_messages_hold(base: str) -> None:
         (
             None,
             2**18 + 50_000,
-            "scene: expected one that fits into a message and a tile, as this model looks",
+            "scene: expected one that fits into a message and a tile, as this model needs",
         ),
         (9, 2**18 + 50_000, "max_message_mib: expected room for the 19 x 19 coarse pixels"),
         (2, 2**18 + 60_000, "max_message_mib: expected .* or more, as this model is fitted to the whole"),

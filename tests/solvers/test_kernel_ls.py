@@ -14,8 +14,8 @@ from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images
 from hsr_tf.solvers.parts.ridge import Ridge, fit_ridge, held_out_blocks
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
-from hsr_tf.solvers.parts.windows import Cover
 from hsr_tf.solvers.solver import Controls, Step
+from hsr_tf.tiling.blending import Cover
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
 SMALL = KernelConfig(kernels=((4.0, 8.0), (4.0, 2.0)), draws=1, num_features=128)
@@ -62,8 +62,8 @@ def test_weights_of_the_windows_sum_to_one(size: tuple[int, int]) -> None:
     cover = Cover(size, 3, size=8, overlap=2)
     total = np.zeros((size[0] * 3, size[1] * 3))
     for window in cover.windows():
-        assert window.rows.stop - window.rows.start <= 12
-        total[window.sharp] += cover.weights(window)
+        assert window.height <= 12
+        total[window.scaled(3).slices] += cover.weights(window)
     np.testing.assert_allclose(total, 1.0, atol=1e-6)
 
 

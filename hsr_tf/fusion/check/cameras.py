@@ -12,7 +12,7 @@ from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
 from hsr_tf.fusion.check.radiometry import known_radiometry, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
-from hsr_tf.fusion.valid_region import Rectangle, part_of, whole_part
+from hsr_tf.fusion.valid_region import part_of, whole_part
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
 from hsr_tf.physics.psf_shift import centroid
@@ -20,6 +20,7 @@ from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.cameras.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
+from hsr_tf.tiling.region import Region
 from hsr_tf.wording import percent, signed
 
 LARGEST_SIDE = 128
@@ -108,11 +109,7 @@ def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
 
 def middle(observation: Observation) -> Observation:
     """The part of at most 128 x 128 coarse pixels in the middle."""
-    sides = []
-    for length in observation.lr_hsi.shape[:2]:
-        first = max(0, (length - LARGEST_SIDE) // 2)
-        sides.append(slice(first, first + min(length, LARGEST_SIDE)))
-    return part_of(observation, Rectangle(sides[0], sides[1]))
+    return part_of(observation, Region.middle(observation.lr_hsi.shape[:2], LARGEST_SIDE))
 
 
 def estimate_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:

@@ -18,11 +18,13 @@ from tqdm import tqdm
 
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.assembly import Assembly
-from hsr_tf.solvers.parts.windows import Cover, Window
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver, Step
+from hsr_tf.tiling.blending import Cover
+from hsr_tf.tiling.region import Region
 
 OVERLAP_SHARE = 8
 SAVED_TIME = 0.85
+Slices = tuple[slice, slice]
 
 
 class InWindows(Solver):
@@ -56,11 +58,12 @@ class InWindows(Solver):
             if number and _is_late(controls, time.perf_counter() - began):
                 parts.fill(windows[number:], cover)
                 break
-            images = (np.ascontiguousarray(lr_hsi[window.coarse]), np.ascontiguousarray(hr_msi[window.sharp]))
+            sharp = window.scaled(self._model.scale).slices
+            images = (np.ascontiguousarray(lr_hsi[window.slices]), np.ascontiguousarray(hr_msi[sharp]))
             weights = cover.weights(window)[..., None]
-            told = parts.watching(controls, window, weights)
+            told = parts.watching(controls, sharp, weights)
             left = _time_of_one(controls, time.perf_counter() - began, len(windows) - number)
-            parts.add(self._solver.solve(*images, replace(told, max_seconds=left)), window, weights)
+            parts.add(self._solver.solve(*images, replace(told, max_seconds=left)), sharp, weights)
         assembly.complete(parts.cube)
         return parts.outcome()
 
@@ -78,15 +81,15 @@ class _Parts:
         self._details: dict[str, Any] = {}
         self._filled = np.zeros((*cube.shape[:2], 1), np.float32)
 
-    def add(self, found: Outcome, window: Window, weights: np.ndarray) -> None:
-        self.cube[window.sharp] += weights * found.estimate
-        self._filled[window.sharp] += weights
+    def add(self, found: Outcome, sharp: Slices, weights: np.ndarray) -> None:
+        self.cube[sharp] += weights * found.estimate
+        self._filled[sharp] += weights
         self._iterations += found.iterations
         self._converged &= found.converged
         self._solved += 1
         self._details = self._details or dict(found.details)
 
-    def fill(self, windows: Sequence[Window], cover: Cover) -> None:
+    def fill(self, windows: Sequence[Region], cover: Cover) -> None:
         """The closed form for windows that are not solved."""
         warnings.warn(
             f"max_seconds: time for {self._solved} of {self._num_windows} windows, closed form in the others",
@@ -94,9 +97,8 @@ class _Parts:
         )
         spectral_map = self._assembly.fit.spectral_map
         for window in windows:
-            self.cube[window.sharp] += cover.weights(window)[..., None] * self._assembly.mapped(
-                spectral_map, window.sharp
-            )
+            sharp = window.scaled(cover.scale).slices
+            self.cube[sharp] += cover.weights(window)[..., None] * self._assembly.mapped(spectral_map, sharp)
         self._converged = False
 
     def outcome(self) -> Outcome:
@@ -104,7 +106,7 @@ class _Parts:
         details = {**self._details, "windows": self._num_windows, "windows_solved": self._solved}
         return Outcome(self.cube, self._iterations, self._converged, details=details)
 
-    def watching(self, controls: Controls, window: Window, weights: np.ndarray) -> Controls:
+    def watching(self, controls: Controls, sharp: Slices, weights: np.ndarray) -> Controls:
         """Controls of one window whose callback sees the whole scene and all iterations."""
         told, before = controls.callback, self._iterations
         quiet = replace(controls, checkpoint=None, progress=False, callback=None)
@@ -113,18 +115,18 @@ class _Parts:
 
         def callback(step: Step) -> None:
             def estimate() -> Cube:
-                return self._with(step.estimate(), window, weights)
+                return self._with(step.estimate(), sharp, weights)
 
             most = self._num_windows * step.most
             told(replace(step, iteration=before + step.iteration, most=most, estimate=estimate))
 
         return replace(quiet, callback=callback)
 
-    def _with(self, part: Cube, window: Window, weights: np.ndarray) -> Cube:
+    def _with(self, part: Cube, sharp: Slices, weights: np.ndarray) -> Cube:
         """The windows so far, this one as it stands, and the closed form where there is none yet."""
         cube, filled = self.cube.copy(), self._filled.copy()
-        cube[window.sharp] += weights * part
-        filled[window.sharp] += weights
+        cube[sharp] += weights * part
+        filled[sharp] += weights
         cube += (1 - filled) * self._assembly.cube(self._assembly.fit.spectral_map)
         return cube
 

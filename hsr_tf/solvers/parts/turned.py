@@ -16,8 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.solvers.parts.windows import Cover
 from hsr_tf.solvers.solver import Cube
+from hsr_tf.tiling.blending import Cover
 
 SIDE = 512
 
@@ -69,11 +69,12 @@ def turned_estimate(
     cube = np.zeros((*hr_msi.shape[:2], lr_hsi.shape[-1]), np.float32)
     windows = cover.windows()
     for number, window in enumerate(windows):
-        images = (np.ascontiguousarray(lr_hsi[window.coarse]), np.ascontiguousarray(hr_msi[window.sharp]))
+        sharp = window.scaled(scale).slices
+        images = (np.ascontiguousarray(lr_hsi[window.slices]), np.ascontiguousarray(hr_msi[sharp]))
         spent = time.perf_counter() - began
         left = None if max_seconds is None else (max_seconds - spent) / (len(windows) - number)
         mean = _mean_in_time(_parts(model, *images, spectral_map, turns), left)
-        cube[window.sharp] += mean * cover.weights(window)[..., None]
+        cube[sharp] += mean * cover.weights(window)[..., None]
     return cube
 
 
