@@ -43,7 +43,7 @@ from benchmarks.fusion import machine
 from export.saved_model import TrainedModel, export_saved_model, shipped
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.files import replacing_file
-from serving import messages
+from serving import messages, tensors
 from serving.client import Client
 from serving.connection import PREDICT
 
@@ -328,12 +328,12 @@ def ask_until(until: float, address: str, number: int) -> Counter[str]:
 def outcome(call: Callable[..., Any], image: np.ndarray) -> str:
     """What came of one request."""
     request = messages.PredictRequest(model_spec=messages.ModelSpec(name=PICTURE))
-    request.inputs["lr_image"].CopyFrom(messages.to_tensor_proto(image))
+    request.inputs["lr_image"].CopyFrom(tensors.to_tensor_proto(image))
     try:
         answer = call(request, timeout=PATIENCE_SECONDS)
     except grpc.RpcError as error:
         return "refused" if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED else "lost"
-    found = messages.to_array(answer.outputs["estimate"])
+    found = tensors.to_array(answer.outputs["estimate"])
     is_own = found.shape == image.shape and np.allclose(found, 2.0 * image + image.sum(), rtol=1e-4)
     return "answered" if is_own else "mixed_up"
 

@@ -30,6 +30,7 @@ from hsr_tf.wording import size_words
 from serving import messages
 from serving.connection import GET_STATUS, MIB, PREDICT, Connection, NotServed, Settings
 from serving.scenes import FusionServer, Limits, SceneTiles
+from serving.tensors import to_array, to_tensor_proto
 
 FLAGS = flags.FLAGS
 DEFAULT, METADATA = "serving_default", "metadata"
@@ -202,9 +203,9 @@ class Client:
         """The outputs, and the version that gave them."""
         request = messages.PredictRequest(model_spec=self._spec(signature_name, version))
         for name, values in inputs.items():
-            request.inputs[name].CopyFrom(messages.to_tensor_proto(values))
+            request.inputs[name].CopyFrom(to_tensor_proto(values))
         answer = self._connection.call(PREDICT, request)
-        outputs = {name: messages.to_array(proto) for name, proto in answer.outputs.items()}
+        outputs = {name: to_array(proto) for name, proto in answer.outputs.items()}
         return outputs, answer.model_spec.version.value or version
 
     def _spec(self, signature_name: str, version: int | None) -> Any:

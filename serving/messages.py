@@ -10,10 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
-
-from hsr_tf import checks
 
 ENUMS = {
     "tensorflow.DataType": (
@@ -73,25 +70,9 @@ TABLE = {
         "1 model_version_status *tensorflow.serving.ModelVersionStatus"
     ),
 }
-MOST_REPEATED = 2**28
 PACKAGES = ("tensorflow", "tensorflow.error", "tensorflow.serving")
 _FIELD = descriptor_pb2.FieldDescriptorProto
 _KINDS = ("bool", "bytes", "double", "float", "int32", "int64", "string", "uint32", "uint64")
-# By the type's name: NumPy's, and the field that holds values where they are no raw bytes.
-_NUMPY: dict[str, tuple[Any, str]] = {
-    "DT_FLOAT": (np.float32, "float_val"),
-    "DT_DOUBLE": (np.float64, "double_val"),
-    "DT_INT32": (np.int32, "int_val"),
-    "DT_UINT8": (np.uint8, "int_val"),
-    "DT_INT16": (np.int16, "int_val"),
-    "DT_INT8": (np.int8, "int_val"),
-    "DT_INT64": (np.int64, "int64_val"),
-    "DT_BOOL": (np.bool_, "bool_val"),
-    "DT_UINT16": (np.uint16, "int_val"),
-    "DT_HALF": (np.float16, "half_val"),
-    "DT_UINT32": (np.uint32, "uint32_val"),
-    "DT_UINT64": (np.uint64, "uint64_val"),
-}
 
 
 def _package_of(name: str) -> str:
@@ -180,88 +161,3 @@ DATA_TYPES = _numbered(ENUMS["tensorflow.DataType"])
 STATES = {
     number: name for name, number in _numbered(ENUMS["tensorflow.serving.ModelVersionStatus.State"]).items()
 }
-_NAMES = {number: name for name, number in DATA_TYPES.items()}
-_TYPES = {np.dtype(numpy_type): name for name, (numpy_type, _) in _NUMPY.items()}
-
-
-def to_tensor_proto(values: Any) -> Any:
-    """A TensorProto of an array, a number, or bytes or text (or a list of those).
-
-    Raises:
-        ValueError: a type that has no place in one.
-    """
-    array = np.asarray(values)
-    proto = TensorProto()
-    for length in array.shape:
-        proto.tensor_shape.dim.add(size=length)
-    if array.dtype.kind in "OSU":
-        proto.dtype = DATA_TYPES["DT_STRING"]
-        given = [values] if isinstance(values, bytes | str) else np.asarray(values, object).ravel().tolist()
-        checks.require(
-            all(isinstance(one, bytes | str) for one in given),
-            "input",
-            expected="numbers, or strings alone",
-            received="a mixture, or other objects",
-            remedy="give an array of one type",
-        )
-        proto.string_val.extend(one.encode() if isinstance(one, str) else one for one in given)
-        return proto
-    name = _TYPES.get(array.dtype.newbyteorder("="))
-    checks.require(
-        name is not None,
-        "input",
-        expected="an array of numbers, truth values, bytes or text",
-        received=str(array.dtype),
-        remedy="convert it first, to float32 for images",
-    )
-    proto.dtype = DATA_TYPES[str(name)]
-    proto.tensor_content = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
-    return proto
-
-
-def to_array(proto: Any) -> np.ndarray:
-    """The array of a TensorProto; text comes as an array of bytes objects.
-
-    Raises:
-        ValueError: a type that is not known here, a shape that is not, or values that do not fill it.
-    """
-    name = _NAMES.get(proto.dtype, f"type {proto.dtype}")
-    shape = tuple(int(dim.size) for dim in proto.tensor_shape.dim)
-    known = not proto.tensor_shape.unknown_rank and min(shape, default=0) >= 0
-    checks.require(
-        known and (name in _NUMPY or name == "DT_STRING"),
-        "tensor",
-        expected="one of a known shape and type",
-        received=f"{name}, {shape}",
-        remedy="this is no answer of a model exported here",
-    )
-    if name == "DT_STRING":
-        return _filled(np.array([*proto.string_val, None], object)[:-1], shape)
-    dtype, field = _NUMPY[name]
-    if proto.tensor_content:
-        raw = np.frombuffer(proto.tensor_content, np.uint8)
-        _require_count(raw.size, int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize, shape)
-        return raw.view(np.dtype(dtype).newbyteorder("<")).reshape(shape).astype(dtype)
-    values = getattr(proto, field)
-    if name == "DT_HALF":
-        return _filled(np.array(values, np.uint16).view(np.float16), shape)
-    return _filled(np.array(values, dtype), shape)
-
-
-def _filled(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The values in their shape; the last one is repeated as TensorFlow does, which cuts equal ends off."""
-    count = int(np.prod(shape, dtype=object))
-    if 0 < values.size < count <= MOST_REPEATED:
-        values = np.concatenate([values, np.repeat(values[-1:], count - values.size)])
-    _require_count(values.size, count, shape)
-    return values.reshape(shape)
-
-
-def _require_count(found: int, expected: int, shape: tuple[int, ...]) -> None:
-    checks.require(
-        found == expected,
-        "tensor",
-        expected=f"what fills the shape {shape}",
-        received=f"{found} instead of {expected}",
-        remedy="the answer is damaged",
-    )

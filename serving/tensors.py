@@ -1,26 +1,29 @@
-"""TensorProto to NumPy and back; claims are checked against what is there before memory is taken.
+"""TensorProto to NumPy and back, for the server and its client; any class of the message will do.
 
-A TensorProto says its dtype and shape, and holds its values as bytes (`tensor_content`) or in a repeated
-field of its dtype. As in TensorFlow, one value may stand for all; the tensor it stands for may be as large as
-a message. TensorFlow also repeats the last of several values and reads no value as zeros: both are refused
-here, as a client that lost part of its data would never know.
+A TensorProto states its dtype and shape, and holds its values as bytes (`tensor_content`) or in a repeated
+field of its dtype. What it claims is checked against what is there before memory is taken. As in TensorFlow,
+one value may stand for all; the tensor it stands for may be as large as a message. TensorFlow also repeats
+the last of several values, which is done here on request only, and reads no value as zeros, which is refused:
+a client that lost part of its data would never know.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from hsr_tf import checks
+from serving.messages import DATA_TYPES
+from serving.messages import TensorProto as ClientTensorProto
 
 TensorProto = Any
 MOST_DIMENSIONS = 32
 BYTES_OF_A_STRING = 8
+MOST_ANSWERED = 2**31
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class Limits:
 
     Attributes:
         message_bytes: of a request or an answer.
-        pixels: product of the dimensions of one input.
-        memory_bytes: what one computation may take, from which the pixels of a model follow too; None for
-            `pixels` alone.
+        pixels: product of the dimensions of one tensor.
+        memory_bytes: what one computation may take, which limits the pixels of a model too; None for `pixels`
+            alone.
     """
 
     message_bytes: int = 64 << 20
@@ -46,7 +49,7 @@ class Limits:
             )
 
     def of_model(self, bytes_per_value: float) -> Limits:
-        """The limits of a model that takes so much memory for each value of its largest input."""
+        """The limits of a model that takes `bytes_per_value` of memory per value of its largest input."""
         if self.memory_bytes is None:
             return self
         return replace(self, pixels=max(1, min(self.pixels, int(self.memory_bytes / bytes_per_value))))
@@ -54,7 +57,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Storage:
-    """How values of one dtype lie in a TensorProto.
+    """How values of one dtype are kept in a TensorProto.
 
     Attributes:
         field: the repeated field.
@@ -63,41 +66,53 @@ class Storage:
     """
 
     field: str
-    stored: Any
-    seen: Any
+    stored: np.dtype
+    seen: np.dtype
 
     @property
-    def numbers_a_value(self) -> int:
+    def numbers_per_value(self) -> int:
         """2 for complex dtypes, otherwise 1."""
-        return np.dtype(self.seen).itemsize // np.dtype(self.stored).itemsize
+        return self.seen.itemsize // self.stored.itemsize
 
 
-STORAGE = {
-    types_pb2.DT_FLOAT: Storage("float_val", np.float32, np.float32),
-    types_pb2.DT_DOUBLE: Storage("double_val", np.float64, np.float64),
-    types_pb2.DT_HALF: Storage("half_val", np.uint16, np.float16),
-    types_pb2.DT_BFLOAT16: Storage("half_val", np.uint16, tf.bfloat16.as_numpy_dtype),
-    types_pb2.DT_INT8: Storage("int_val", np.int8, np.int8),
-    types_pb2.DT_UINT8: Storage("int_val", np.uint8, np.uint8),
-    types_pb2.DT_INT16: Storage("int_val", np.int16, np.int16),
-    types_pb2.DT_UINT16: Storage("int_val", np.uint16, np.uint16),
-    types_pb2.DT_INT32: Storage("int_val", np.int32, np.int32),
-    types_pb2.DT_UINT32: Storage("uint32_val", np.uint32, np.uint32),
-    types_pb2.DT_INT64: Storage("int64_val", np.int64, np.int64),
-    types_pb2.DT_UINT64: Storage("uint64_val", np.uint64, np.uint64),
-    types_pb2.DT_BOOL: Storage("bool_val", np.bool_, np.bool_),
-    types_pb2.DT_COMPLEX64: Storage("scomplex_val", np.float32, np.complex64),
-    types_pb2.DT_COMPLEX128: Storage("dcomplex_val", np.float64, np.complex128),
-    types_pb2.DT_STRING: Storage("string_val", np.object_, np.object_),
-}
+def _storage() -> dict[int, Storage]:
+    """How every dtype is kept, by its number."""
+    table = {
+        "DT_FLOAT": ("float_val", "float32", "float32"),
+        "DT_DOUBLE": ("double_val", "float64", "float64"),
+        "DT_HALF": ("half_val", "uint16", "float16"),
+        "DT_INT8": ("int_val", "int8", "int8"),
+        "DT_UINT8": ("int_val", "uint8", "uint8"),
+        "DT_INT16": ("int_val", "int16", "int16"),
+        "DT_UINT16": ("int_val", "uint16", "uint16"),
+        "DT_INT32": ("int_val", "int32", "int32"),
+        "DT_UINT32": ("uint32_val", "uint32", "uint32"),
+        "DT_INT64": ("int64_val", "int64", "int64"),
+        "DT_UINT64": ("uint64_val", "uint64", "uint64"),
+        "DT_BOOL": ("bool_val", "bool", "bool"),
+        "DT_COMPLEX64": ("scomplex_val", "float32", "complex64"),
+        "DT_COMPLEX128": ("dcomplex_val", "float64", "complex128"),
+        "DT_STRING": ("string_val", "object", "object"),
+    }
+    with contextlib.suppress(ImportError):  # TensorFlow brings it; a client without does not need it
+        import ml_dtypes  # noqa: F401
+
+        table["DT_BFLOAT16"] = ("half_val", "uint16", "bfloat16")
+    return {
+        DATA_TYPES[name]: Storage(field, np.dtype(stored), np.dtype(seen))
+        for name, (field, stored, seen) in table.items()
+    }
 
 
-def dtype_name(dtype: int) -> str:
-    """`float32` for DT_FLOAT; the number for an enumeration value that nobody knows."""
-    try:
-        return tf.dtypes.as_dtype(dtype).name
-    except TypeError:
-        return f"dtype {dtype}"
+STORAGE = _storage()
+NUMBERS = {storage.seen: number for number, storage in STORAGE.items()}
+
+
+def dtype_name(number: int) -> str:
+    """`float32` for DT_FLOAT; the number for an unknown one."""
+    if number not in STORAGE:
+        return f"dtype {number}"
+    return "string" if STORAGE[number].seen == np.object_ else STORAGE[number].seen.name
 
 
 def claimed_shape(name: str, proto: TensorProto, limits: Limits) -> tuple[int, ...]:
@@ -127,8 +142,14 @@ def claimed_shape(name: str, proto: TensorProto, limits: Limits) -> tuple[int, .
     return shape
 
 
-def array_of(name: str, proto: TensorProto, limits: Limits) -> np.ndarray:
+def array_of(name: str, proto: TensorProto, limits: Limits, *, repeat_last: bool = False) -> np.ndarray:
     """The values of a TensorProto, read-only; strings as an array of bytes objects.
+
+    Args:
+        name: of the tensor, for messages.
+        proto: the message.
+        limits: how large it may be.
+        repeat_last: fill the shape with the last value where several values do not fill it.
 
     Raises:
         ValueError: for a dtype that is not served, a shape that `claimed_shape` refuses, or values that do
@@ -137,27 +158,34 @@ def array_of(name: str, proto: TensorProto, limits: Limits) -> np.ndarray:
     checks.require(
         proto.dtype in STORAGE,
         name,
-        expected=f"one of the dtypes {', '.join(dtype_name(known) for known in STORAGE)}",
+        expected=f"one of the dtypes {', '.join(map(dtype_name, STORAGE))}",
         received=dtype_name(proto.dtype),
         remedy="convert it",
     )
     shape, storage = claimed_shape(name, proto, limits), STORAGE[proto.dtype]
     if proto.tensor_content:
         return _from_content(name, proto.tensor_content, shape, storage)
-    values = _from_field(name, proto, storage)
-    if values.size != 1 or math.prod(shape) == 1:
-        _require_filled(name, shape, f"{values.size} values", filled=values.size == math.prod(shape))
+    values, num_values = _from_field(name, proto, storage), math.prod(shape)
+    if not 0 < values.size < num_values or (values.size > 1 and not repeat_last):
+        _require_filled(name, shape, f"{values.size} values", filled=values.size == num_values)
         return values.reshape(shape)
-    _require_small(name, shape, values, limits)
-    _require_filled(name, shape, "1 value", filled=math.prod(shape) > 0)
-    return np.broadcast_to(values, shape)
+    longest = max(BYTES_OF_A_STRING, *map(len, values)) if values.dtype == np.object_ else values.itemsize
+    checks.require(
+        num_values * longest <= limits.message_bytes,
+        name,
+        expected=f"a tensor of {limits.message_bytes} bytes or less",
+        received=f"one value for the shape {shape}, {num_values * longest} bytes",
+        remedy="send a smaller tensor",
+    )
+    if values.size == 1:
+        return np.broadcast_to(values, shape)
+    return np.concatenate([values, np.repeat(values[-1:], num_values - values.size)]).reshape(shape)
 
 
 def _from_content(name: str, content: bytes, shape: tuple[int, ...], storage: Storage) -> np.ndarray:
-    dtype = np.dtype(storage.seen)
-    is_text = storage.seen is np.object_
-    num_bytes = math.prod(shape) * dtype.itemsize
-    _require_filled(name, shape, f"{len(content)} bytes", filled=not is_text and len(content) == num_bytes)
+    dtype = storage.seen
+    filled = dtype != np.object_ and len(content) == math.prod(shape) * dtype.itemsize
+    _require_filled(name, shape, f"{len(content)} bytes", filled=filled)
     array = np.frombuffer(content, dtype).reshape(shape)
     if dtype == np.bool_:
         _require_filled(name, shape, "truth values above 1", filled=bool((array.view(np.uint8) <= 1).all()))
@@ -167,25 +195,24 @@ def _from_content(name: str, content: bytes, shape: tuple[int, ...], storage: St
 def _from_field(name: str, proto: TensorProto, storage: Storage) -> np.ndarray:
     """The values of the dtype's repeated field, (n,)."""
     numbers = getattr(proto, storage.field)
-    if storage.seen is np.object_:
+    if storage.seen == np.object_:
         return np.fromiter(numbers, np.object_, len(numbers))
     checks.require(
-        len(numbers) % storage.numbers_a_value == 0,
+        len(numbers) % storage.numbers_per_value == 0,
         name,
         expected="pairs of real and imaginary parts",
         received=f"{len(numbers)} numbers",
         remedy="send both parts of each value",
     )
     try:
-        stored = np.fromiter(numbers, storage.stored, len(numbers))
+        return np.fromiter(numbers, storage.stored, len(numbers)).view(storage.seen)
     except OverflowError as error:
         raise checks.InputError(
             name,
-            expected=f"values of {np.dtype(storage.seen)}",
+            expected=f"values of {storage.seen}",
             received="one out of its range",
             remedy="convert them",
         ) from error
-    return stored.view(storage.seen)
 
 
 def _require_filled(name: str, shape: tuple[int, ...], received: str, *, filled: bool) -> None:
@@ -194,37 +221,58 @@ def _require_filled(name: str, shape: tuple[int, ...], received: str, *, filled:
         name,
         expected=f"values for the shape {shape} that it claims",
         received=received,
-        remedy="send as many values as the shape says, or one that stands for all",
+        remedy="it is damaged; send as many values as the shape says, or one that stands for all",
     )
-
-
-def _require_small(name: str, shape: tuple[int, ...], values: np.ndarray, limits: Limits) -> None:
-    """One value that stands for all must not make more of a message than a message may be."""
-    one = values[0] if values.dtype == np.object_ else None
-    item = values.itemsize if one is None else max(len(one), BYTES_OF_A_STRING)
-    checks.require(
-        math.prod(shape) * item <= limits.message_bytes,
-        name,
-        expected=f"a tensor of {limits.message_bytes} bytes or less",
-        received=f"one value for the shape {shape}, {math.prod(shape) * item} bytes",
-        remedy="send a smaller tensor",
-    )
-
-
-def proto_of(array: np.ndarray) -> TensorProto:
-    """An array as a TensorProto."""
-    proto = tensor_pb2.TensorProto()
-    write_array(array, proto)
-    return proto
 
 
 def write_array(array: np.ndarray, proto: TensorProto) -> None:
     """Fill an empty TensorProto: numbers as `tensor_content`, an array of bytes objects as `string_val`."""
-    is_text = array.dtype == np.object_
-    proto.dtype = types_pb2.DT_STRING if is_text else tf.dtypes.as_dtype(array.dtype).as_datatype_enum
+    proto.dtype = NUMBERS[array.dtype]
     for side in array.shape:
         proto.tensor_shape.dim.add(size=side)
-    if is_text:
+    if array.dtype == np.object_:
         proto.string_val.extend(array.ravel().tolist())
     else:
         proto.tensor_content = array.tobytes()
+
+
+def to_tensor_proto(values: Any) -> TensorProto:
+    """A client's TensorProto of an array, a number, or bytes or text (or a list of those).
+
+    Raises:
+        ValueError: values that have no place in one.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind in "OSU":
+        given = [values] if isinstance(values, bytes | str) else np.asarray(values, object).ravel().tolist()
+        checks.require(
+            all(isinstance(one, bytes | str) for one in given),
+            "input",
+            expected="numbers, or strings alone",
+            received="a mixture, or other objects",
+            remedy="give an array of one type",
+        )
+        encoded = [one.encode() if isinstance(one, str) else one for one in given]
+        array = np.fromiter(encoded, np.object_, len(encoded)).reshape(array.shape)
+    elif array.dtype not in NUMBERS:
+        array = array.astype(array.dtype.newbyteorder("="))
+    checks.require(
+        array.dtype in NUMBERS and array.dtype.kind != "c",
+        "input",
+        expected="an array of numbers, truth values, bytes or text",
+        received=str(array.dtype),
+        remedy="convert it first, to float32 for images",
+    )
+    proto = ClientTensorProto()
+    write_array(array, proto)
+    return proto
+
+
+def to_array(proto: TensorProto) -> np.ndarray:
+    """The array of an answer, to be written to; text comes as an array of bytes objects.
+
+    Raises:
+        ValueError: as `array_of`.
+    """
+    limits = Limits(message_bytes=MOST_ANSWERED, pixels=MOST_ANSWERED)
+    return array_of("tensor", proto, limits, repeat_last=True).copy()

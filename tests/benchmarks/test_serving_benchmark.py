@@ -87,7 +87,7 @@ def test_an_answer_of_another_is_noticed() -> None:
     image = np.ones((1, 2, 2, 1), np.float32)
     answer = benchmark.messages.PredictResponse()
     for values, came in ((2 * image + 4, "answered"), (2 * image + 5, "mixed_up"), (image[0], "mixed_up")):
-        answer.outputs["estimate"].CopyFrom(benchmark.messages.to_tensor_proto(values))
+        answer.outputs["estimate"].CopyFrom(benchmark.tensors.to_tensor_proto(values))
         assert benchmark.outcome(lambda request, timeout: answer, image) == came
     text = benchmark.load_table(Load(10, 5, 0, 0, 0, (100.0, 200.0, 230.0)), 2.0)
     assert "| 10 | 5 | 5 | 0 | 0 | 0 |" in text

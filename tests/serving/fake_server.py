@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 
 from serving import messages
+from serving.tensors import to_array, to_tensor_proto
 
 Arrays = dict[str, np.ndarray]
 Answer = Callable[[Arrays], Mapping[str, Any]]
@@ -53,11 +54,11 @@ class FakeModel:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no version {request.model_spec.version.value}")
         if name not in self.signatures:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no signature {name}")
-        found = self.signatures[name]({k: messages.to_array(v) for k, v in request.inputs.items()})
+        found = self.signatures[name]({k: to_array(v) for k, v in request.inputs.items()})
         answer = messages.PredictResponse(model_spec=request.model_spec)
         answer.model_spec.version.value = self.version
         for key, value in found.items():
-            answer.outputs[key].CopyFrom(messages.to_tensor_proto(value))
+            answer.outputs[key].CopyFrom(to_tensor_proto(value))
         return answer
 
     def status(self, request: Any, context: Any) -> Any:

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from serving import messages
+from serving.tensors import STORAGE, to_array, to_tensor_proto
 
 pytest.importorskip("tensorflow_serving")
 ARRAYS = [
@@ -70,10 +71,9 @@ def test_every_value_of_an_enum_is_that_of_the_stubs(name: str) -> None:
         assert theirs[value.name].number == value.number
 
 
-@pytest.mark.parametrize("name", messages._NUMPY)
-def test_types_are_those_of_tensorflow(name: str) -> None:
-    known = tf.dtypes.as_dtype(messages._NUMPY[name][0])
-    assert messages.DATA_TYPES[name] == known.as_datatype_enum
+@pytest.mark.parametrize("number", STORAGE)
+def test_types_are_those_of_tensorflow(number: int) -> None:
+    assert tf.dtypes.as_dtype(STORAGE[number].seen).as_datatype_enum == number
     assert messages.DATA_TYPES["DT_STRING"] == tf.string.as_datatype_enum
 
 
@@ -81,12 +81,12 @@ def test_types_are_those_of_tensorflow(name: str) -> None:
 def test_arrays_come_back_from_either_side(array: np.ndarray) -> None:
     from tensorflow.core.framework import tensor_pb2
 
-    ours = messages.to_tensor_proto(array)
+    ours = to_tensor_proto(array)
     theirs = tf.make_ndarray(tensor_pb2.TensorProto.FromString(ours.SerializeToString()))
     np.testing.assert_array_equal(theirs, array)
     assert theirs.dtype == array.dtype
     for proto in (tf.make_tensor_proto(array), in_fields(array)):
-        found = messages.to_array(messages.TensorProto.FromString(proto.SerializeToString()))
+        found = to_array(messages.TensorProto.FromString(proto.SerializeToString()))
         np.testing.assert_array_equal(found, array)
         assert (found.dtype, found.shape) == (array.dtype, array.shape)
 
@@ -99,7 +99,7 @@ def in_fields(array: np.ndarray) -> Any:
         else tf.make_tensor_proto(array)
     )
     proto.ClearField("tensor_content")
-    name = messages._NUMPY[messages._NAMES[proto.dtype]][1]
+    name = STORAGE[proto.dtype].field
     proto.ClearField(name)
     values = array.view(np.uint16) if array.dtype == np.float16 else array
     getattr(proto, name).extend(values.ravel().tolist())
@@ -111,10 +111,10 @@ def test_text_comes_back_as_bytes(text: Any) -> None:
     from tensorflow.core.framework import tensor_pb2
 
     expected = tf.constant(text).numpy()
-    ours = messages.to_tensor_proto(text)
+    ours = to_tensor_proto(text)
     theirs = tf.make_ndarray(tensor_pb2.TensorProto.FromString(ours.SerializeToString()))
     assert theirs.tolist() == np.asarray(expected, object).tolist()
-    back = messages.to_array(messages.TensorProto.FromString(tf.make_tensor_proto(text).SerializeToString()))
+    back = to_array(messages.TensorProto.FromString(tf.make_tensor_proto(text).SerializeToString()))
     assert back.tolist() == np.asarray(expected, object).tolist()
 
 
@@ -124,7 +124,7 @@ def test_requests_are_read_by_the_stubs_and_answers_of_the_stubs_here() -> None:
     request = messages.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = "vdsr", "picture"
     request.model_spec.version.value = 7
-    request.inputs["scale"].CopyFrom(messages.to_tensor_proto(2.5))
+    request.inputs["scale"].CopyFrom(to_tensor_proto(2.5))
     theirs = predict_pb2.PredictRequest.FromString(request.SerializeToString())
     assert (theirs.model_spec.name, theirs.model_spec.version.value) == ("vdsr", 7)
     assert tf.make_ndarray(theirs.inputs["scale"]) == 2.5
@@ -145,11 +145,11 @@ def test_requests_are_read_by_the_stubs_and_answers_of_the_stubs_here() -> None:
 @pytest.mark.parametrize("values", [np.array([1j]), np.array(["2020-01-01"], "datetime64[D]")])
 def test_what_is_no_tensor_is_refused(values: np.ndarray) -> None:
     with pytest.raises(ValueError, match="input: expected an array of numbers"):
-        messages.to_tensor_proto(values)
+        to_tensor_proto(values)
 
 
 def damaged(**changes: Any) -> Any:
-    proto = messages.to_tensor_proto(np.arange(6, dtype=np.float32).reshape(2, 3))
+    proto = to_tensor_proto(np.arange(6, dtype=np.float32).reshape(2, 3))
     for name, value in changes.items():
         if name == "size":
             proto.tensor_shape.dim[0].size = value
@@ -175,4 +175,4 @@ def damaged(**changes: Any) -> Any:
 )
 def test_damaged_tensors_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="tensor: expected"):
-        messages.to_array(damaged(**changes))
+        to_array(damaged(**changes))

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from tensorflow.core.framework import tensor_pb2, types_pb2
 
 from serving.requests import Signature, Slot, read_inputs
-from serving.tensors import Limits, array_of, proto_of
+from serving.tensors import Limits, array_of, write_array
 
 LIMITS = Limits()
 BFLOAT16 = tf.bfloat16.as_numpy_dtype
@@ -39,6 +39,12 @@ def proto_with(dtype: int, shape: tuple[int, ...], **values: Any) -> tensor_pb2.
     proto = tensor_pb2.TensorProto(dtype=dtype, **values)
     for side in shape:
         proto.tensor_shape.dim.add(size=side)
+    return proto
+
+
+def proto_of(array: np.ndarray) -> tensor_pb2.TensorProto:
+    proto = tensor_pb2.TensorProto()
+    write_array(array, proto)
     return proto
 
 
