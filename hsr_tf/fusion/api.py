@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks, methods
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.fusion import estimators as solve
 from hsr_tf.fusion.estimators import ESTIMATE

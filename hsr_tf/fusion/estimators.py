@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf import methods
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
 from hsr_tf.closed_forms.bases import SpectralLS
 from hsr_tf.closed_forms.filling import filled_by_base, filled_by_fit

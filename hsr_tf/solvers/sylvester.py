@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
 from hsr_tf.closed_forms.sylvester import Sylvester
 from hsr_tf.methods import register
