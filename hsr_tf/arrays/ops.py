@@ -45,7 +45,8 @@ def _either(compute: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(compute)
     def either(*args: Any, **named: Any) -> Any:
         if _is_plain(args) and _is_plain(list(named.values())):
-            return compute(*args, **named)
+            with np.errstate(all="ignore"):  # as quiet as Keras about infinite values and NaN
+                return compute(*args, **named)
         return getattr(_keras_ops(), compute.__name__)(*args, **named)
 
     return either
@@ -83,8 +84,7 @@ def _pair(a: Any, b: Any) -> tuple[Any, Any]:
 
 def _elementwise(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def compute(x: Any) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return function(_floating(x))
+        return function(_floating(x))
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = f"See `keras.ops.{name}`."
@@ -153,8 +153,7 @@ def arctan2(x1: Tensor, x2: Tensor) -> Tensor:
 @_either
 def divide(x1: Tensor, x2: Tensor) -> Tensor:
     """The quotient; infinite or NaN, without a warning, for a divisor of zero."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.divide(*map(_floating, _pair(x1, x2)))
+    return np.divide(*map(_floating, _pair(x1, x2)))
 
 
 @_either

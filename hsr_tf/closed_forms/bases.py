@@ -27,7 +27,6 @@ import numpy as np
 
 from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import correlate_axis
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -190,12 +189,6 @@ class DataConsistency:
         return residual
 
 
-@register(
-    "bicubic",
-    kind="closed_form",
-    summary="bicubic enlargement of the coarse cube; the colour image is not used",
-    source="Keys, IEEE TASSP 29(6), 1981",
-)
 class Bicubic:
     """Bicubic enlargement of X.
 
@@ -212,13 +205,6 @@ class Bicubic:
         return bicubic_enlarge(lr_hsi, self.model.scale)
 
 
-@register(
-    "spectral_ls",
-    kind="closed_form",
-    summary="per-scene map from colours to spectra, as complex as the scene allows; agrees with both images",
-    source="the baseline for learnt methods",
-    needs=("psf", "srf"),
-)
 class SpectralLS:
     """Plain per-scene least-squares map from quadratic features of the colour image to spectra.
 
