@@ -1,8 +1,9 @@
 """The registry of methods: one name for each, what it needs, and how it is built.
 
-A module registers its method where it defines it; `names` and `describe` import those modules on first use.
+The packages `hsr_tf.closed_forms`, `hsr_tf.solvers` and `hsr_tf.networks` list their methods as data in
+`METHODS`: naming and describing methods imports none of them, `Method.build` imports the one that is used.
 An installed package adds methods of its own by an entry point of the group "hsr_tf.methods" that names the
-module which registers them; `hsr_tf.conformance` tests them.
+module which registers them (`register`); `hsr_tf.conformance` tests them.
 """
 
 from __future__ import annotations
@@ -10,12 +11,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from typing import Any
 
 from hsr_tf import checks
 
-_PROVIDERS = ("hsr_tf.closed_forms.bases", "hsr_tf.networks", "hsr_tf.solvers")
+_PROVIDERS = ("hsr_tf.closed_forms", "hsr_tf.networks", "hsr_tf.solvers")
 _REGISTRY: dict[str, Method] = {}
 KINDS = ("closed_form", "network", "solver", "image_network")
 NEEDS = ("psf", "srf", "weights", "kernel")
@@ -35,8 +35,7 @@ class Method:
         source: the paper, or what it is.
         needs: what must be given beside the images, among "psf", "srf", "weights" and, of single images, the
             blur "kernel".
-        build: makes the callable: a network class for the two kinds of networks, else a factory that takes an
-            ObservationModel.
+        builder: what makes the callable, or where it is: "package.module:attribute".
     """
 
     name: str
@@ -44,7 +43,22 @@ class Method:
     summary: str
     source: str
     needs: tuple[str, ...]
-    build: Callable[..., Any]
+    builder: Callable[..., Any] | str
+
+    @property
+    def build(self) -> Callable[..., Any]:
+        """A network class, or a factory that takes an ObservationModel; imported on first use."""
+        if not isinstance(self.builder, str):
+            return self.builder
+        module, _, attribute = self.builder.partition(":")
+        built: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
+        return built
+
+    def is_built_by(self, builder: Callable[..., Any]) -> bool:
+        """Whether `builder` is this method's; nothing is imported to find out."""
+        if isinstance(self.builder, str):
+            return self.builder == _path(builder)
+        return self.builder is builder or _path(self.builder) == _path(builder)
 
 
 def register(
@@ -60,9 +74,10 @@ def register(
         checks.require_choice("needs", need, NEEDS)
 
     def add(build: Callable[..., Any]) -> Callable[..., Any]:
+        _load_built_in()
         known = _REGISTRY.get(name)
         checks.require(
-            known is None or known.build.__qualname__ == build.__qualname__,
+            known is None or known.is_built_by(build),
             "name",
             expected="a name that is free",
             received=repr(name),
@@ -80,26 +95,34 @@ def get(name: str, kinds: tuple[str, ...] = KINDS) -> Method:
     Raises:
         ValueError: for a name that is unknown or of another kind; the message lists those that would do.
     """
-    _load()
+    _load_built_in()
+    if name not in _REGISTRY:
+        _load_entry_points()
     checks.require_choice("method", name, [known for known in _REGISTRY if _REGISTRY[known].kind in kinds])
     return _REGISTRY[name]
 
 
 def names(kind: str | None = None) -> list[str]:
     """The known names, sorted; of one kind where it is given."""
-    _load()
-    return sorted(name for name, method in _REGISTRY.items() if kind in (None, method.kind))
+    return sorted(method.name for method in describe() if kind in (None, method.kind))
 
 
 def describe() -> list[Method]:
     """Every method, closed-form ones first, those of single images last."""
-    _load()
+    _load_built_in()
+    _load_entry_points()
     return sorted(_REGISTRY.values(), key=lambda method: (KINDS.index(method.kind), method.name))
 
 
-def _load() -> None:
+def _load_built_in() -> None:
     for provider in _PROVIDERS:
-        importlib.import_module(provider)
+        for method in importlib.import_module(provider).METHODS:
+            _REGISTRY.setdefault(method.name, method)
+
+
+def _load_entry_points() -> None:
+    from importlib import metadata
+
     for added in metadata.entry_points(group=ENTRY_POINTS):
         try:
             added.load()
@@ -110,3 +133,8 @@ def _load() -> None:
                 received=f"{type(error).__name__}: {error}",
                 remedy="mend or uninstall the package that names it as an entry point",
             ) from error
+
+
+def _path(builder: Any) -> str:
+    """Where a class or function is defined, as in `Method.builder`."""
+    return f"{getattr(builder, '__module__', '')}:{getattr(builder, '__qualname__', '')}"

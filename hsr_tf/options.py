@@ -62,7 +62,7 @@ def network_options(network: Method, texts: Iterable[str]) -> dict[str, Any]:
         ValueError: a name that is no argument (the known ones are listed), or a value of another type.
     """
     hints = get_type_hints(inspect.unwrap(getattr(network.build, "__init__")))  # noqa: B009
-    return _read_options(network, texts, {n: h for n, h in hints.items() if n not in ("spec", "return")})
+    return _read_options(network, texts, {name: hints[name] for name in _network_defaults(network)})
 
 
 def adapted(network: Method, weights: str | os.PathLike[str] | None, texts: Iterable[str] = ()) -> Method:
@@ -89,7 +89,7 @@ def adapted(network: Method, weights: str | os.PathLike[str] | None, texts: Iter
 
 def configured(method: Method, config: Any) -> Method:
     """The method built with this configuration."""
-    return replace(method, build=partial(method.build, config=config))
+    return replace(method, builder=partial(method.build, config=config))
 
 
 def default_config(method: Method) -> Any | None:
@@ -100,11 +100,20 @@ def default_config(method: Method) -> Any | None:
 
 
 def describe_options(method: Method) -> list[str]:
-    """`name=value` of every option, as it is by default."""
+    """Every option as `name=value` with its default: a solver's configuration, a network's arguments."""
+    if method.kind in ("network", "image_network"):
+        return [f"{name}={_in_words(value)}" for name, value in _network_defaults(method).items()]
     config = default_config(method)
     if config is None:
         return []
     return [f"{field.name}={_in_words(getattr(config, field.name))}" for field in fields(config)]
+
+
+def _network_defaults(network: Method) -> dict[str, Any]:
+    """The arguments of a network's constructor beside its specification, with their defaults."""
+    constructor = inspect.unwrap(getattr(network.build, "__init__"))  # noqa: B009
+    parameters = list(inspect.signature(constructor).parameters.values())[2:]
+    return {p.name: p.default for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
 
 
 def _read_options(method: Method, texts: Iterable[str], hints: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import hsr_tf
 from hsr_tf.closed_forms.agreement import disagreement
 from hsr_tf.closed_forms.bases import DataConsistency, SpectralLS
 from hsr_tf.io.pair import save_pair
-from hsr_tf.networks import pretrained
+from hsr_tf.networks import cards, pretrained
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.psf import Psf
@@ -247,7 +247,7 @@ def test_given_weights_are_used_and_named(observation: Observation, tmp_path: Pa
 def test_shipped_weights_are_found_by_the_sizes_and_named(
     observation: Observation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "SHIPPED", tmp_path)
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path)
     with pytest.raises(ValueError, match=r"31 bands \+ 3 channels, x8, got none .*there are none"):
         hsr_tf.fuse(observation, "ms_ssfnet")
     tiny_model(tmp_path / "small_x4", scale=4)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 import subprocess
 import sys
 
 import pytest
 
-from hsr_tf import methods
+from hsr_tf import methods, networks, solvers
 
 
 def test_the_closed_form_methods_and_the_networks_are_known() -> None:
@@ -67,7 +70,42 @@ def test_a_kind_or_need_that_is_mistyped_is_refused(monkeypatch: pytest.MonkeyPa
         methods.register("mine", kind="network", summary="s", source="t", needs=("psfs",))
 
 
-def test_the_registry_itself_loads_no_framework() -> None:
-    code = "import sys, hsr_tf.methods; print({'keras', 'tensorflow'} & set(sys.modules))"
+def test_every_method_class_of_the_project_is_listed() -> None:
+    """A class of a method's module that could be a method, is one."""
+    from hsr_tf.networks.image_network import ImageNetwork
+    from hsr_tf.networks.layers import FusionNetwork
+    from hsr_tf.solvers.solver import Solver
+
+    listed = {method.builder for method in methods.describe()}
+    found = set()
+    for package in (networks, solvers):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            if not module.ispkg:
+                members = inspect.getmembers(importlib.import_module(module.name), inspect.isclass)
+                found |= {cls for _, cls in members if issubclass(cls, ImageNetwork | FusionNetwork | Solver)}
+    concrete = [
+        cls
+        for cls in found
+        if cls.__module__.startswith("hsr_tf.")
+        and not cls.__name__.startswith("_")
+        and not cls.__subclasses__()
+        and not inspect.isabstract(cls)
+    ]
+    assert len(concrete) > 15
+    assert {f"{cls.__module__}:{cls.__qualname__}" for cls in concrete} <= listed
+
+
+def test_a_built_in_name_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(methods, "_REGISTRY", {})
+    with pytest.raises(ValueError, match="name: expected a name that is free, got 'cnmf'"):
+        methods.register("cnmf", kind="solver", summary="s", source="t")(lambda model: None)
+
+
+def test_describing_methods_imports_none_of_them() -> None:
+    code = (
+        "import sys; from hsr_tf import methods; methods.describe(); methods.get('cnmf')\n"
+        "loaded = [m for m in sys.modules if m.startswith(('hsr_tf.networks.', 'hsr_tf.solvers.'))]\n"
+        "print({'keras', 'tensorflow', *loaded} & set(sys.modules))"
+    )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"

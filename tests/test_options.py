@@ -93,6 +93,13 @@ def test_options_are_described_as_they_are_written() -> None:
     assert default_config(with_options(method, texts)) == BlendedConfig()
 
 
+def test_arguments_of_a_network_are_described() -> None:
+    network = Method("deep", "image_network", "s", "t", (), Network)
+    assert describe_options(network) == ["depth=20", "residual=true", "word=none"]
+    assert "num_blocks=5" in describe_options(get("ssf_resnet"))
+    assert "num_layers=16" in describe_options(get("dhsis"))
+
+
 def test_adapt_starts_from_the_network_that_is_named(tmp_path: Path) -> None:
     found = default_config(adapted(get("ms_ssfnet"), tmp_path, ["num_steps=3"]))
     assert (found.network, found.weights, found.num_steps) == ("ms_ssfnet", tmp_path, 3)

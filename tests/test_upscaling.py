@@ -12,7 +12,7 @@ from skimage.color import rgb2ycbcr, ycbcr2rgb
 
 import hsr_tf
 from hsr_tf import methods
-from hsr_tf.networks import image_selection, pretrained
+from hsr_tf.networks import cards, image_selection
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.networks.srcnn import SRCNN
@@ -154,7 +154,7 @@ def test_a_factor_of_its_own_is_brought_to_the_one_asked_for(
 def test_the_least_factor_that_is_enough_is_taken(
     doubler: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "SHIPPED", tmp_path)
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path)
     for scale in (2, 3, 4):
         save_model(Doubler(ImageSpec(scale)), tmp_path / f"x{scale}", {})
     taken = [
@@ -245,7 +245,7 @@ def test_bad_arguments_are_refused_in_one_line(case: str) -> None:
 def test_weights_that_are_missing_or_of_another_method_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "SHIPPED", tmp_path / "none")
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path / "none")
     with pytest.raises(ValueError, match=r"weights: expected trained weights of vdsr, .*--weights=FOLDER"):
         upscale(COLOUR, 2)
     srcnn = save_model(SRCNN(ImageSpec(None), features=(2, 2)), tmp_path / "srcnn", {})

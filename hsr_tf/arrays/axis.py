@@ -1,4 +1,4 @@
-"""Stateless tensor functions on keras.ops: borders, polyphase decimation and their adjoints.
+"""Stateless functions of arrays and tensors: borders, polyphase decimation and their adjoints.
 
 Images are (batch, height, width, channels). Every function here is linear in its image and comes with its
 adjoint under the inner product <a, b> = sum(a * b). Two borders are known: "mirrored" repeats the edge sample
@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 
 Tensor = Any
 BORDERS = ("mirrored", "circular")

@@ -9,16 +9,13 @@ EXAMPLES = ("hsr methods",)
 
 def methods() -> None:
     """List the methods, what each needs beside the images, and the weights that are shipped."""
-    with terminal.working("loading the methods"):
-        terminal.load_keras()
-        from hsr_tf import methods as registry
-        from hsr_tf.networks.pretrained import shipped_models
-        from hsr_tf.networks.selection import describe_fit
-        from hsr_tf.report.screen import methods_table
+    from hsr_tf import methods as registry
+    from hsr_tf.networks.cards import shipped_models
+    from hsr_tf.networks.selection import describe_fit
+    from hsr_tf.report.screen import methods_table
 
-        shipped: dict[str, list[str]] = {}
-        for card in shipped_models():
-            line = f"{card.folder.name}, for {describe_fit(card.config).partition(', ')[2]}"
-            shipped.setdefault(card.config["method"], []).append(line)
-        table = methods_table(registry.describe(), shipped)
-    terminal.show(table)
+    shipped: dict[str, list[str]] = {}
+    for card in shipped_models():
+        line = f"{card.folder.name}, for {describe_fit(card.config).partition(', ')[2]}"
+        shipped.setdefault(card.config["method"], []).append(line)
+    terminal.show(methods_table(registry.describe(), shipped))

@@ -1,1 +1,23 @@
-"""Closed forms of one scene: the spectral map and the noise that decides how complex it may be."""
+"""Closed-form methods: one formula, no training and no iterations; `METHODS` lists those of `hsr_tf.fuse`."""
+
+from hsr_tf.methods import Method
+
+METHODS = (
+    Method(
+        name="bicubic",
+        kind="closed_form",
+        summary="bicubic enlargement of the coarse cube; the colour image is not used",
+        source="Keys, IEEE TASSP 29(6), 1981",
+        needs=(),
+        builder="hsr_tf.closed_forms.bases:Bicubic",
+    ),
+    Method(
+        name="spectral_ls",
+        kind="closed_form",
+        summary="per-scene map from colours to spectra, as complex as the scene allows; "
+        "agrees with both images",
+        source="the baseline for learnt methods",
+        needs=("psf", "srf"),
+        builder="hsr_tf.closed_forms.bases:SpectralLS",
+    ),
+)

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.bases import DataConsistency, quadratic_features
 from hsr_tf.closed_forms.map_fit import (
     CoarsePair,

@@ -1,4 +1,4 @@
-"""Closed-form estimates of the sharp cube, on keras.ops: networks and solvers start from them.
+"""Closed-form estimates of the sharp cube: networks and solvers start from them.
 
 `bicubic` enlarges X. `SpectralLS` fits, for this scene alone, a linear map from quadratic features of the
 colour image to the spectra, where the coarse cube shows both, applies it to every sharp pixel, and adds what
@@ -24,10 +24,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 
+from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import correlate_axis
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -190,12 +189,6 @@ class DataConsistency:
         return residual
 
 
-@register(
-    "bicubic",
-    kind="closed_form",
-    summary="bicubic enlargement of the coarse cube; the colour image is not used",
-    source="Keys, IEEE TASSP 29(6), 1981",
-)
 class Bicubic:
     """Bicubic enlargement of X.
 
@@ -212,13 +205,6 @@ class Bicubic:
         return bicubic_enlarge(lr_hsi, self.model.scale)
 
 
-@register(
-    "spectral_ls",
-    kind="closed_form",
-    summary="per-scene map from colours to spectra, as complex as the scene allows; agrees with both images",
-    source="the baseline for learnt methods",
-    needs=("psf", "srf"),
-)
 class SpectralLS:
     """Plain per-scene least-squares map from quadratic features of the colour image to spectra.
 
@@ -369,8 +355,9 @@ def _chebyshev_inverse(
 ) -> Tensor:
     """Solve (G + w) x = residual along one axis, G the convolution with symmetric `taps` (m,)."""
     response = np.abs(np.fft.rfft(taps, 4096))
-    weight = damping * response.max()
-    high, low = response.max() + weight, max(response.min(), SMALLEST_GAIN * response.max()) + weight
+    largest, smallest = float(response.max()), float(response.min())
+    weight = damping * largest
+    high, low = largest + weight, max(smallest, SMALLEST_GAIN * largest) + weight
     middle, radius = (high + low) / 2, max((high - low) / 2, 1e-9 * high)
     rate = (np.sqrt(high) - np.sqrt(low)) / (np.sqrt(high) + np.sqrt(low)) + 1e-12
     num_steps = int(np.ceil(np.log(tolerance / 2) / np.log(rate)))

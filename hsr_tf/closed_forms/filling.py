@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import fit_scene
 from hsr_tf.closed_forms.bases import DataConsistency, SpectralLS, quadratic_features
 from hsr_tf.physics.nodata import Mask, pixel_weights

@@ -1,4 +1,4 @@
-"""The cube that fits both observations and stays near a given one, in closed form, on keras.ops.
+"""The cube that fits both observations and stays near a given one, in closed form.
 
     min_Z |X - D Z|^2 + l |Y - Z R|^2 + m |Z - Z0|^2
 
@@ -28,12 +28,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
-from keras import ops
 from scipy.signal import fftconvolve
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -91,7 +90,7 @@ class CoarseInverse:
     def _division(self, like: Tensor, weights: Tensor) -> Callable[[Tensor], Tensor]:
         """The inverse by the transform that belongs to the border, for images of the size of `like`."""
         sizes = [like.shape[axis] or ops.shape(like)[axis] for axis in (1, 2)]
-        dtype = keras.backend.standardize_dtype(like.dtype)
+        dtype = ops.dtype_name(like)
         spectrum = gram_spectrum(self.taps, sizes, self._spatial.border, dtype)
         gain = ops.expand_dims(spectrum, (0, 3)) + weights
         if self._spatial.border == "circular":

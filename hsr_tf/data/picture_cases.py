@@ -7,9 +7,9 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from keras import ops
 from PIL import Image
 
+from hsr_tf.arrays import ops
 from hsr_tf.physics.kernel_shapes import KERNEL_SIZE
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.reduction import reduce_picture

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.arrays.color import luma_8bit
 from hsr_tf.data.scenes import data_root
 from hsr_tf.io.pictures import picture_files, read_picture

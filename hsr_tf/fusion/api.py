@@ -10,16 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks, methods
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.fusion import estimators as solve
 from hsr_tf.fusion.estimators import ESTIMATE
 from hsr_tf.fusion.repair import Repaired, repair
 from hsr_tf.fusion.residuals import ResidualWarning, residual_findings
 from hsr_tf.fusion.valid_region import whole_part
-from hsr_tf.networks.selection import cameras_with, select_weights, training_differences
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
     DEFAULT_SRF,
@@ -143,6 +142,8 @@ def fuse(
         if line:
             warnings.warn(line, stacklevel=2)
     if known.kind == "network":
+        from hsr_tf.networks.selection import cameras_with, select_weights, training_differences
+
         card = select_weights(known.name, repaired.observation, weights)
         for difference in training_differences(card, observation, cameras.choice):
             warnings.warn(difference, stacklevel=2)

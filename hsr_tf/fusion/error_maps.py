@@ -26,11 +26,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf import checks, methods
+from hsr_tf.arrays import ops
 from hsr_tf.fusion import api as fusion
 from hsr_tf.fusion.estimators import network_inputs
 from hsr_tf.fusion.repair import repair

@@ -11,18 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf import methods
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
 from hsr_tf.closed_forms.bases import SpectralLS
 from hsr_tf.closed_forms.filling import filled_by_base, filled_by_fit
-from hsr_tf.networks import pretrained
-from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.physics.cameras import ESTIMATED, CameraChoice
 from hsr_tf.physics.nodata import Holes, Mask, pixel_weights
 from hsr_tf.physics.observation import ObservationModel
@@ -32,8 +30,11 @@ from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import LINEAR, Radiometry, channel_values
 from hsr_tf.scene import Observation
-from hsr_tf.solvers.parts.in_windows import InWindows
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
+
+if TYPE_CHECKING:
+    from hsr_tf.networks.cards import ModelCard
+    from hsr_tf.networks.fusion_model import FusionModel
 
 Tensor = Any
 Estimator = Callable[[Cube, Cube], Outcome]
@@ -146,7 +147,7 @@ def closed_form(method: methods.Method, model: ObservationModel, holes: Holes | 
     return estimate
 
 
-def network(card: pretrained.ModelCard, *, given: bool, holes: Holes | None = None) -> Estimator:
+def network(card: ModelCard, *, given: bool, holes: Holes | None = None) -> Estimator:
     """A trained network on arrays; its base "spectral_ls" leaves pixels without data out."""
     stamps = tuple(path.stat().st_mtime_ns for path in sorted(card.folder.iterdir()))
     model = _loaded(card.folder, stamps)
@@ -181,9 +182,13 @@ def solver(
 
     def estimate(lr_hsi: Cube, hr_msi: Cube) -> Outcome:
         lr_hsi = filled_by_fit(model, lr_hsi, hr_msi, _counted(holes, model, lr_hsi))
-        parts = InWindows(built, model, built.largest_side) if built.largest_side else None
-        runner = parts if parts is not None and parts.needed(lr_hsi) else built
-        return runner.solve(lr_hsi, hr_msi, controls)
+        if built.largest_side:
+            from hsr_tf.solvers.parts.in_windows import InWindows
+
+            parts = InWindows(built, model, built.largest_side)
+            if parts.needed(lr_hsi):
+                return parts.solve(lr_hsi, hr_msi, controls)
+        return built.solve(lr_hsi, hr_msi, controls)
 
     return estimate
 
@@ -209,8 +214,10 @@ def _least_squares(model: ObservationModel, images: tuple[Cube, Cube], counted: 
 @lru_cache(maxsize=4)
 def _loaded(folder: Path, stamps: tuple[int, ...]) -> FusionModel:
     """The model of a folder, kept with its compiled function as long as the files stay as they are."""
+    from hsr_tf.networks.pretrained import load_model
+
     del stamps
-    return pretrained.load_model(folder)
+    return load_model(folder)
 
 
 def _batch(cube: Cube) -> Tensor:

@@ -21,10 +21,10 @@ import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf import checks, methods
+from hsr_tf.arrays import ops
 from hsr_tf.fusion import api as fusion
 from hsr_tf.fusion.estimators import ESTIMATE, estimate_cameras
 from hsr_tf.fusion.repair import repair

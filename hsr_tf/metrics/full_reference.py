@@ -1,6 +1,6 @@
 """Figures of merit of an estimated cube: the only PSNR, RMSE, SSIM, SAM and ERGAS of the project.
 
-The functions stand on `keras.ops`. They take arrays or tensors, one cube (H, W, C) or a batch (B, H, W, C),
+They take arrays or tensors, one cube (H, W, C) or a batch (B, H, W, C),
 eagerly or inside a compiled function, and answer with a tensor: a scalar for a cube, (B,) for a batch, with a
 band axis or two spatial axes after it where the docstring says so. float64 stays float64; every other type is
 computed in float32. Arrays with NaN or infinite values are refused; in tensors they pass into the result.
@@ -23,9 +23,9 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
-from keras import backend, ops
 from numpy.lib.stride_tricks import sliding_window_view
 
+from hsr_tf.arrays import ops
 from hsr_tf.checks import require, require_finite
 
 Tensor = Any
@@ -117,7 +117,7 @@ def sam_degrees(reference: Tensor, estimate: Tensor) -> Tensor:
     """
     pair = _pair(reference, estimate)
     valid = ops.cast(_both_nonzero(*pair), pair[0].dtype)
-    return ops.sum(_angles(*pair) * valid, axis=(-2, -1)) / ops.sum(valid, axis=(-2, -1))
+    return ops.divide(ops.sum(_angles(*pair) * valid, axis=(-2, -1)), ops.sum(valid, axis=(-2, -1)))
 
 
 def sam_map(reference: Tensor, estimate: Tensor) -> Tensor:
@@ -334,9 +334,7 @@ def _window_means(cube: Tensor) -> Tensor:
     taps = np.tile((weights / weights.sum())[:, None, None, None], (1, 1, cube.shape[-1], 1))
     images = cube if len(cube.shape) == 4 else ops.expand_dims(cube, axis=0)
     for kernel in (taps, taps.transpose(1, 0, 2, 3)):
-        images = ops.depthwise_conv(
-            images, ops.convert_to_tensor(kernel, cube.dtype), padding="valid", data_format="channels_last"
-        )
+        images = ops.depthwise_conv(images, ops.convert_to_tensor(kernel, cube.dtype), padding="valid")
     return images if len(cube.shape) == 4 else images[0]
 
 
@@ -385,7 +383,7 @@ def _pair(reference: Tensor, estimate: Tensor) -> tuple[Tensor, Tensor]:
             require_finite(name, cube)
     truth, guess = ops.convert_to_tensor(reference), ops.convert_to_tensor(estimate)
     _require_same_shape(truth.shape, guess.shape)
-    dtype = backend.result_type(truth.dtype, guess.dtype, "float32")
+    dtype = ops.result_type(truth.dtype, guess.dtype, "float32")
     return ops.cast(truth, dtype), ops.cast(guess, dtype)
 
 

@@ -28,11 +28,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.metrics import full_reference as metrics
 from hsr_tf.metrics.q_index import band_pairs_index, blocks, q2n, same_band_index
 from hsr_tf.physics.nodata import Holes

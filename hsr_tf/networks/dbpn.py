@@ -15,20 +15,12 @@ from __future__ import annotations
 import keras
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.networks.image_layers import SharedLayers
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
 
 PUBLISHED = {"num_stages": 10, "features": 64, "residual": False}
 
 
-@register(
-    "dbpn",
-    kind="image_network",
-    summary="alternating up- and down-projections, for bicubic reduction by one integer factor",
-    source="Haris, Shakhnarovich, Ukita, CVPR 2018",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class DBPN(ImageNetwork):
     """DBPN for one scale.

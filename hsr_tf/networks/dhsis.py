@@ -16,17 +16,9 @@ from __future__ import annotations
 import keras
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs, joined_inputs
 
 
-@register(
-    "dhsis",
-    kind="network",
-    summary="plain 16-layer CNN on a closed-form estimate (base sylvester), fitted again to both images",
-    source="Dian, Li, Guo, Fang, IEEE TNNLS 29(11), 2018",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class DHSIS(FusionNetwork):
     """The CNN of DHSIS for any integer scale.

@@ -17,49 +17,24 @@ from functools import cached_property
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from hsr_tf import checks, methods
 from hsr_tf.closed_forms.bases import BASES, DataConsistency, SpectralLS
 from hsr_tf.closed_forms.sylvester import SylvesterBase
+from hsr_tf.networks.cards import (
+    FusionConfig,
+    cameras_from_dict,
+    cameras_to_dict,
+    config_from_dict,
+    config_to_dict,
+)
 from hsr_tf.networks.layers import NetworkSpec
 from hsr_tf.networks.reach import Parts, fusion_reach
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
-from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.physics.spectral import SpectralResponse
 
 Tensor = Any
-
-
-@dataclass(frozen=True)
-class FusionConfig:
-    """All that is needed to build a `FusionModel` again; every field is plain data.
-
-    Attributes:
-        method: name of the network in the registry.
-        scale: s.
-        num_bands: C.
-        num_channels: c, channels of the colour camera.
-        base: "none", "bicubic", "spectral_ls" or "sylvester".
-        consistent: fit the final estimate to both observations (needs the known cameras): by projection, with
-            the base "sylvester" by its closed form.
-        options: further arguments of the network, e.g. {"features": 64}.
-        init, seed, dtype: see `NetworkSpec`.
-    """
-
-    method: str
-    scale: int
-    num_bands: int
-    num_channels: int = 3
-    base: str = "none"
-    consistent: bool = False
-    options: tuple[tuple[str, Any], ...] = ()
-    init: str = "he"
-    seed: int = 0
-    dtype: str | None = None
 
 
 @keras.saving.register_keras_serializable("hsr_tf")
@@ -227,40 +202,3 @@ def _network_spec(config: FusionConfig) -> NetworkSpec:
 def _reduced(base: Tensor, name: str) -> Tensor:
     reduction = int(name.partition("_")[2] or 1)
     return base if reduction == 1 else bicubic_reduce(base, reduction)
-
-
-def config_to_dict(config: FusionConfig) -> dict[str, Any]:
-    """Plain data, for JSON."""
-    return {**{k: v for k, v in vars(config).items() if k != "options"}, "options": dict(config.options)}
-
-
-def config_from_dict(data: dict[str, Any]) -> FusionConfig:
-    """The inverse of `config_to_dict`."""
-    return FusionConfig(**{**data, "options": tuple(sorted(data.get("options", {}).items()))})
-
-
-def cameras_to_dict(cameras: ObservationModel | None) -> dict[str, Any] | None:
-    """PSF, response, scale and border as plain data; noise is no part of it."""
-    if cameras is None:
-        return None
-    spatial, spectral = cameras.spatial, cameras.spectral
-    return {
-        "psf": spatial.psf.kernel.tolist(),
-        "psf_name": spatial.psf.name,
-        "scale": spatial.scale,
-        "border": spatial.border,
-        "srf": spectral.matrix.tolist(),
-        "srf_name": spectral.name,
-        "channels": list(spectral.channels),
-    }
-
-
-def cameras_from_dict(data: dict[str, Any] | None) -> ObservationModel | None:
-    """The inverse of `cameras_to_dict`."""
-    if data is None:
-        return None
-    spatial = SpatialDegradation(
-        Psf(np.array(data["psf"]), data["psf_name"]), data["scale"], border=data["border"]
-    )
-    srf = SpectralResponse(np.array(data["srf"]), channels=tuple(data["channels"]), name=data["srf_name"])
-    return ObservationModel(spatial, srf)

@@ -20,7 +20,6 @@ from typing import Any
 import keras
 from keras import layers
 
-from hsr_tf.methods import register
 from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import BlindNetwork, KernelDecode, KernelEncode, SharedLayers, Stretch
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageSpec, picture_inputs
@@ -30,13 +29,6 @@ from hsr_tf.networks.srresnet import CODE_LENGTH, transformed_body
 Tensor = Any
 
 
-@register(
-    "ikc",
-    kind="image_network",
-    summary="blind: predicts the blur kernel and corrects it by the picture that it leads to",
-    source="Gu, Lu, Zuo, Dong, CVPR 2019",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class IKC(BlindNetwork):
     """IKC for one scale; the default is the paper's size.

@@ -11,50 +11,17 @@ C is 1 for the luminance Y of BT.601 in [16, 235] / 255, see `hsr_tf.arrays.colo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
 
 from hsr_tf import checks, methods
-from hsr_tf.networks.layers import INITIALIZERS, SpecifiedNetwork
+from hsr_tf.networks.cards import ImageSpec, spec_from_dict
+from hsr_tf.networks.layers import SpecifiedNetwork
 
 Tensor = Any
 KERNEL_SIZE = 21
-
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """What every network of single images must be told.
-
-    Attributes:
-        scale: s, estimated pixels a given one along one side; None for a network that keeps the size because
-            the picture was enlarged before.
-        num_channels: C, 1 for Y, 3 for RGB.
-        seed: seed of the weights.
-        dtype: Keras dtype policy of the layers, e.g. "mixed_bfloat16"; None for the global one.
-        init: "he" (normal, variance 2 / fan-in), "gaussian_0.001", or "identity" for VDSR (`NearIdentity`).
-        zero_head: start the reconstruction at zero, for networks that add to an enlarged picture.
-    """
-
-    scale: int | None
-    num_channels: int = 1
-    seed: int = 0
-    dtype: str | None = None
-    init: str = "he"
-    zero_head: bool = False
-
-    def __post_init__(self) -> None:
-        checks.require_choice("init", self.init, INITIALIZERS)
-        for name, least in (("scale", 1), ("num_channels", 1)):
-            value = getattr(self, name)
-            checks.require(
-                (value is None and name == "scale") or (isinstance(value, int) and value >= least),
-                name,
-                expected="a positive integer",
-                received=str(value),
-                remedy="correct it",
-            )
 
 
 class ImageNetwork(SpecifiedNetwork):
@@ -106,7 +73,7 @@ def network_to_dict(network: ImageNetwork) -> dict[str, Any]:
     Raises:
         ValueError: for a network that no method of the registry builds.
     """
-    names = [method.name for method in methods.describe() if method.build is type(network)]
+    names = [method.name for method in methods.describe() if method.is_built_by(type(network))]
     checks.require(
         len(names) == 1,
         "network",
@@ -128,11 +95,6 @@ def network_from_dict(data: dict[str, Any]) -> ImageNetwork:
     network = methods.get(data["method"], ("image_network",)).build(spec_from_dict(data), **data["options"])
     assert isinstance(network, ImageNetwork)
     return network
-
-
-def spec_from_dict(data: dict[str, Any]) -> ImageSpec:
-    """The specification alone; errors as `network_from_dict`."""
-    return ImageSpec(**{name: value for name, value in data.items() if name not in ("method", "options")})
 
 
 def picture_inputs(spec: ImageSpec, *, kernel_size: int | None = None) -> dict[str, Tensor]:

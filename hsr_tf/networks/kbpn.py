@@ -38,7 +38,6 @@ import keras
 from keras import layers, ops
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.networks.dbpn import first_features, require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import BlindNetwork, PseudoLR, SharedLayers, Stretch
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageSpec, picture_inputs
@@ -48,13 +47,6 @@ EXTENSIONS = ("kernel_sft", "diff_kernel", "cell_kernels")
 PUBLISHED = {"num_modules": 10, "features": 64, "extensions": (), "residual": False}
 
 
-@register(
-    "kbpn",
-    kind="image_network",
-    summary="blind: back-projections that estimate picture and blur kernel alternately",
-    source="Yoshida, Akita, Ukita, IPSJ SIG Technical Report 2020-CG-180",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class KBPN(BlindNetwork):
     """KBPN for one scale; the default is a compact size, `PUBLISHED` the paper's.

@@ -15,10 +15,10 @@ import numpy as np
 from keras import layers, ops
 
 from hsr_tf import checks
+from hsr_tf.networks.cards import INITIALIZERS
 from hsr_tf.physics.resize import bicubic_enlarge
 
 Tensor = Any
-INITIALIZERS = ("he", "gaussian_0.001", "identity")
 ACTIVATIONS = ("prelu", "leaky_relu")
 
 

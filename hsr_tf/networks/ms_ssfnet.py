@@ -28,20 +28,12 @@ import numpy as np
 from keras import layers
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
 
 Tensor = Any
 Block = Callable[[Tensor, int, str], Tensor]
 
 
-@register(
-    "ms_ssfnet",
-    kind="network",
-    summary="multi-scale fusion of a spectral and a spatial pathway, multi-level loss",
-    source="Han, Zheng, Chen, ICCV Workshops 2019",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class MSSSFNet(FusionNetwork):
     """MS-SSFNet for a scale 2^S.

@@ -6,8 +6,8 @@
 Two kinds share the form: fusion models, and networks of single images ("kind": "image_network").
 
 Nothing in it is code: the network is built from the registry by name, so a folder from elsewhere cannot run
-any. The package ships such folders in hsr_tf/networks/weights; `find_shipped` looks one up by method, scale
-and sensors.
+any. The package ships such folders in hsr_tf/networks/weights; `hsr_tf.networks.cards` reads them without
+Keras.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,38 +25,23 @@ from hsr_tf import checks
 from hsr_tf.files import replacing_folder
 from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.networks import image_network
-from hsr_tf.networks.fusion_model import (
-    FusionModel,
+from hsr_tf.networks.cards import (
+    CARD,
+    FUSION,
+    SINGLE_IMAGE,
+    WEIGHTS,
+    ModelCard,
     cameras_from_dict,
     cameras_to_dict,
     config_from_dict,
     config_to_dict,
+    damaged,
+    read_card,
 )
+from hsr_tf.networks.cards import find_shipped as find_shipped
+from hsr_tf.networks.cards import shipped_models as shipped_models
+from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
-
-CARD, WEIGHTS = "model.json", "model.weights.h5"
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
-FUSION, SINGLE_IMAGE = "network", "image_network"
-SHIPPED = Path(__file__).resolve().parent / "weights"
-
-
-@dataclass(frozen=True, eq=False)
-class ModelCard:
-    """What `model.json` says.
-
-    Attributes:
-        folder: where it lies.
-        config: the model's configuration, see `FusionConfig` and `image_network.network_to_dict`.
-        cameras: PSF and response it was trained for, as plain data, or None.
-        record: how it was trained and what it scores.
-        kind: of the method in the registry, "network" or "image_network".
-    """
-
-    folder: Path
-    config: Mapping[str, Any]
-    cameras: dict[str, Any] | None
-    record: Mapping[str, Any]
-    kind: str = FUSION
 
 
 def save_model(
@@ -77,25 +61,6 @@ def save_model(
             for weight in _weights(model):
                 file.create_dataset(weight.path, data=np.asarray(weight.numpy(), np.float32))
     return Path(folder)
-
-
-def read_card(folder: str | os.PathLike[str]) -> ModelCard:
-    """Read `model.json`.
-
-    Raises:
-        OSError: when the folder is no model's, or the card is damaged.
-    """
-    folder = Path(folder)
-    path = folder / CARD
-    if not path.is_file():
-        raise checks.file_error(
-            folder, f"no trained model here ({CARD} is missing)", "give the folder that a trainer wrote"
-        )
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-        return _checked(ModelCard(folder, card["config"], card["cameras"], card["record"], _kind(card)))
-    except _DAMAGE as error:
-        raise _damaged(path, "is no model card", error) from error
 
 
 def load_model(folder: str | os.PathLike[str]) -> FusionModel:
@@ -126,7 +91,7 @@ def _load(card: ModelCard, kind: str) -> FusionModel | ImageNetwork:
     try:
         model = _built(card)
     except (KeyError, TypeError, AttributeError) as error:
-        raise _damaged(card.folder / CARD, "describes no model", error) from error
+        raise damaged(card.folder / CARD, "describes no model", error) from error
     path = card.folder / WEIGHTS
     if not path.is_file() or not h5py.is_hdf5(path):
         raise checks.file_error(
@@ -135,7 +100,7 @@ def _load(card: ModelCard, kind: str) -> FusionModel | ImageNetwork:
     try:
         stored = _stored_arrays(path)
     except (OSError, KeyError, RuntimeError) as error:
-        raise _damaged(path, "cannot be read", error) from error
+        raise damaged(path, "cannot be read", error) from error
     _require_fit(path, stored, model)
     for weight in _weights(model):
         weight.assign(stored[weight.path])
@@ -154,29 +119,6 @@ def _description(model: FusionModel | ImageNetwork) -> dict[str, Any]:
 
 def _weights(model: FusionModel | ImageNetwork) -> list[Any]:
     return list(model.weights if isinstance(model, ImageNetwork) else model.network.weights)
-
-
-def _kind(card: Mapping[str, Any]) -> str:
-    kind = str(card.get("kind", FUSION))
-    checks.require_choice("kind", kind, (FUSION, SINGLE_IMAGE))
-    return kind
-
-
-def _checked(card: ModelCard) -> ModelCard:
-    """The card, once its fields are those of its kind."""
-    if card.kind == SINGLE_IMAGE:
-        image_network.spec_from_dict(dict(card.config))
-        checks.require(
-            isinstance(card.config["options"], dict) and isinstance(card.config["method"], str),
-            "config",
-            expected="a method and its options",
-            received=str(card.config)[:80],
-            remedy="take an undamaged copy",
-        )
-    else:
-        config_from_dict(dict(card.config))
-        cameras_from_dict(card.cameras)
-    return card
 
 
 def _built(card: ModelCard) -> FusionModel | ImageNetwork:
@@ -211,23 +153,3 @@ def _require_fit(path: Path, stored: Mapping[str, np.ndarray], model: FusionMode
         + (f", other in {len(other)}, such as {other[0]}" if other else ""),
         remedy="take card and weights from the same training",
     )
-
-
-def _damaged(path: Path, problem: str, error: Exception) -> OSError:
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    return checks.file_error(path, f"{problem} ({reason[:200]})", "take an undamaged copy")
-
-
-def shipped_models(kind: str | None = None) -> list[ModelCard]:
-    """The cards of the models that come with the package; of one kind where it is given."""
-    cards = [read_card(path.parent) for path in sorted(SHIPPED.glob(f"*/{CARD}"))]
-    return [card for card in cards if kind in (None, card.kind)]
-
-
-def find_shipped(method: str, *, scale: int, num_bands: int, num_channels: int) -> ModelCard | None:
-    """The shipped fusion model of this method for these sizes, or None."""
-    wanted = {"method": method, "scale": scale, "num_bands": num_bands, "num_channels": num_channels}
-    for card in shipped_models(FUSION):
-        if all(card.config[name] == value for name, value in wanted.items()):
-            return card
-    return None

@@ -9,8 +9,14 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.networks.fusion_model import cameras_from_dict
-from hsr_tf.networks.pretrained import FUSION, ModelCard, find_shipped, read_card, shipped_models
+from hsr_tf.networks.cards import (
+    FUSION,
+    ModelCard,
+    cameras_from_dict,
+    find_shipped,
+    read_card,
+    shipped_models,
+)
 from hsr_tf.physics.cameras import ESTIMATED, GIVEN, TOLD, CameraChoice
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.radiometry import Radiometry

@@ -18,20 +18,12 @@ from dataclasses import replace
 import keras
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
 from hsr_tf.networks.layers import LayerMaker
 
 SIZES = ((9, 1, 5), (9, 5, 5))
 
 
-@register(
-    "srcnn",
-    kind="image_network",
-    summary="three convolutions (9-1-5 or 9-5-5) on the bicubically enlarged picture, any factor",
-    source="Dong, Loy, He, Tang, IEEE TPAMI 38(2), 2016",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SRCNN(ImageNetwork):
     """SRCNN on a picture that was enlarged before.

@@ -14,7 +14,6 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from hsr_tf.methods import register
 from hsr_tf.networks.dbpn import require_enlarging
 from hsr_tf.networks.image_layers import KernelEncode, SharedLayers
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
@@ -23,13 +22,6 @@ from hsr_tf.networks.layers import BicubicEnlarge
 CODE_LENGTH, SIZES, FEATURES = 15, (9, 5, 5), (64, 32)
 
 
-@register(
-    "srcnn_cab",
-    kind="image_network",
-    summary="SRCNN whose first filters are computed from the blur kernel",
-    source="Riegler, Schulter, Ruether, Bischof, ICCV 2015",
-    needs=("weights", "kernel"),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SRCNNCAB(ImageNetwork):
     """SRCNN (9-5-5) conditioned on the kernel, for one scale.

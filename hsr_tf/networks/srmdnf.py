@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import keras
 
-from hsr_tf.methods import register
 from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import KernelEncode, PixelShuffle, SharedLayers, Stretch
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
@@ -22,13 +21,6 @@ from hsr_tf.networks.layers import BicubicEnlarge
 CODE_LENGTH = 15
 
 
-@register(
-    "srmdnf",
-    kind="image_network",
-    summary="plain network conditioned on the blur kernel at every pixel",
-    source="Zhang, Zuo, Zhang, CVPR 2018",
-    needs=("weights", "kernel"),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SRMDNF(ImageNetwork):
     """SRMD without noise, for one scale; the default is the paper's size.

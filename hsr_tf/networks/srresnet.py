@@ -16,14 +16,12 @@ from typing import Any
 import keras
 from keras import layers
 
-from hsr_tf.methods import register
 from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import SMALL, KernelEncode, SharedLayers, Stretch, shuffle_factors
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
 
 Tensor = Any
 CODE_LENGTH = 10
-SOURCE = "Gu, Lu, Zuo, Dong, CVPR 2019; Ledig et al., CVPR 2017"
 
 
 class _KernelSRResNet(ImageNetwork):
@@ -52,13 +50,6 @@ class _KernelSRResNet(ImageNetwork):
         )
 
 
-@register(
-    "srresnet_concat",
-    kind="image_network",
-    summary="residual network conditioned on the blur kernel at every pixel",
-    source=SOURCE,
-    needs=("weights", "kernel"),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SRResNetConcat(_KernelSRResNet):
     """SRResNet on the picture and the stretched code, for one scale; the default is the paper's size.
@@ -79,13 +70,6 @@ class SRResNetConcat(_KernelSRResNet):
     method, transforms = "srresnet_concat", False
 
 
-@register(
-    "srresnet_sft",
-    kind="image_network",
-    summary="residual network whose features are transformed by the blur kernel (SFT-MD)",
-    source=SOURCE,
-    needs=("weights", "kernel"),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SRResNetSFT(_KernelSRResNet):
     """SFT-MD: SRResNet with spatial feature transforms; arguments and sizes as `SRResNetConcat`."""

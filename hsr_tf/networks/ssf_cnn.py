@@ -8,17 +8,9 @@ from __future__ import annotations
 
 import keras
 
-from hsr_tf.methods import register
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs, joined_inputs
 
 
-@register(
-    "ssf_cnn",
-    kind="network",
-    summary="three convolutions on the enlarged cube joined with the sharp image",
-    source="Han, Shi, Zheng, ICIP 2018",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SSFCNN(FusionNetwork):
     """SSF-CNN for any integer scale.

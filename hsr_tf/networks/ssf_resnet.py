@@ -12,19 +12,11 @@ from typing import Any
 
 import keras
 
-from hsr_tf.methods import register
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs, joined_inputs
 
 Tensor = Any
 
 
-@register(
-    "ssf_resnet",
-    kind="network",
-    summary="five residual blocks on the enlarged cube joined with the sharp image",
-    source="Han, Zheng, Chen, ICCV Workshops 2019, section 4.3",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SSFResNet(FusionNetwork):
     """SSF-ResNet for any integer scale.
@@ -46,13 +38,6 @@ class SSFResNet(FusionNetwork):
         super().__init__(spec, inputs, outputs, {"features": features, "num_blocks": num_blocks})
 
 
-@register(
-    "spectral_resnet",
-    kind="network",
-    summary="five residual blocks on the sharp image alone (spectral recovery)",
-    source="Han, Zheng, Chen, ICCV Workshops 2019, section 4.3",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class SpectralResNet(FusionNetwork):
     """Spectral-ResNet: it takes both inputs, as all fusion networks do, and does not look at the coarse one.

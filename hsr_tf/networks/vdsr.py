@@ -16,18 +16,10 @@ import numpy as np
 from keras import layers
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
 from hsr_tf.networks.layers import LayerMaker, NearIdentity
 
 
-@register(
-    "vdsr",
-    kind="image_network",
-    summary="20 convolutions that add detail to the bicubically enlarged picture, any factor",
-    source="Kim, Lee, Lee, CVPR 2016",
-    needs=("weights",),
-)
 @keras.saving.register_keras_serializable("hsr_tf")
 class VDSR(ImageNetwork):
     """VDSR on a picture that was enlarged before.

@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.physics.kernel_shapes import KERNEL_SIZE, gaussian_kernels
 
 Tensor = Any

@@ -1,4 +1,4 @@
-"""Blur kernels of given parameters, a batch at a time, on keras.ops: Gaussians, and motion along an arc.
+"""Blur kernels of given parameters, a batch at a time: Gaussians, and motion along an arc.
 
 Kernels are (B, k, k), k odd, non-negative, of sum 1, centred on the middle tap; rows are image rows, angles
 turn from the horizontal towards the vertical, clockwise on the screen, as in `hsr_tf.physics.psf`.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 
 Tensor = Any
 KERNEL_SIZE = 21

@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import ops
 
+from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import pad_axis
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf

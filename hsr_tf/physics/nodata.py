@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from hsr_tf.arrays import ops
 from hsr_tf.physics.spatial import SpatialDegradation
 
 Tensor = Any

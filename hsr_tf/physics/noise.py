@@ -10,10 +10,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import keras
-from keras import ops
-
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 
 Tensor = Any
 Seed = Any
@@ -43,7 +41,9 @@ class GaussianNoise:
 
     def __call__(self, x: Tensor, seed: Seed) -> Tensor:
         """Add noise to (B, H, W, C); `seed` is an integer or a keras.random.SeedGenerator."""
-        return x + self.deviation(x) * keras.random.normal(ops.shape(x), dtype=x.dtype, seed=seed)
+        from keras import random
+
+        return x + self.deviation(x) * random.normal(ops.shape(x), dtype=ops.dtype_name(x), seed=seed)
 
     def deviation(self, x: Tensor) -> Tensor:
         """Standard deviation of the noise that belongs to (B, H, W, C): (B, 1, 1, C), or (B, 1, 1, 1)."""
@@ -75,6 +75,8 @@ class PoissonNoise:
 
     def __call__(self, x: Tensor, seed: Seed) -> Tensor:
         """Draw counts for (B, H, W, C); `seed` is an integer or a keras.random.SeedGenerator."""
+        from keras import random
+
         rate = ops.clip(x * (self.photons / PHOTON_TRIALS), 0.0, 1.0)
         trials = ops.full_like(rate, PHOTON_TRIALS)
-        return ops.cast(keras.random.binomial(ops.shape(x), trials, rate, seed=seed), x.dtype) / self.photons
+        return ops.cast(random.binomial(ops.shape(x), trials, rate, seed=seed), x.dtype) / self.photons

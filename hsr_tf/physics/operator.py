@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 import numpy as np
-from keras import ops
+
+from hsr_tf.arrays import ops
 
 Tensor = Any
 

@@ -6,10 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from keras import ops
 from scipy.sparse import coo_matrix, csr_matrix
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import decimate_axis, enlarge_axis, phase_matrix
 from hsr_tf.arrays.cubic import (
     AxisTable,

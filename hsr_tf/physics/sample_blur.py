@@ -19,9 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from keras import ops
-
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import fold_axis, pad_axis
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.resize import BicubicResize, bicubic_reduce

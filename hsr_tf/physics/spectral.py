@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.physics.band_cells import band_cells
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.response_library import find_table, response_names

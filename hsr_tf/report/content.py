@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 
+from hsr_tf.arrays import ops
 from hsr_tf.checks import require, require_finite
 from hsr_tf.metrics import full_reference as metrics
 

@@ -23,7 +23,7 @@ from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.simulated import SimulationPlan, Truth, simulated_scene
 from hsr_tf.io import load
-from hsr_tf.networks.pretrained import CARD, FUSION, ModelCard, read_card
+from hsr_tf.networks.cards import CARD, FUSION, ModelCard, read_card
 from hsr_tf.physics.psf import Psf
 from hsr_tf.report.html.report_data import Curve, ReportData
 from hsr_tf.report.scene_report import ShownCameras, finite, scene_report, shown_cameras

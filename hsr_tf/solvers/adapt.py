@@ -21,7 +21,6 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.selection import find_card
 from hsr_tf.physics.observation import ObservationModel
@@ -78,13 +77,6 @@ class AdaptConfig:
         )
 
 
-@register(
-    "adapt",
-    kind="solver",
-    summary="a trained network, ms_ssfnet by default, adapted to this scene by its own two images",
-    source="zero-shot pairs as of Shocher et al., CVPR 2018, on any fusion network",
-    needs=("psf", "srf"),
-)
 class Adapt(Solver):
     """A trained network fitted to one scene.
 

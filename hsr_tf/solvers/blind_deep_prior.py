@@ -22,7 +22,6 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.physics.learned import LearnedCameras, degrade, reach
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf, default_support
@@ -69,12 +68,6 @@ PUBLISHED_BLIND = BlindPriorConfig(
 )
 
 
-@register(
-    "blind_deep_prior",
-    kind="solver",
-    summary="deep_prior without knowing the cameras: PSF, response and shift are found from the pair",
-    source="blind unsupervised fusion with a deep prior; see hsr_tf.solvers.blind_deep_prior",
-)
 class BlindDeepPrior(Solver):
     """Unsupervised fusion with unknown cameras.
 

@@ -24,7 +24,6 @@ from functools import partial
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.colour_map import until
 from hsr_tf.solvers.parts.endmembers import (
@@ -89,13 +88,6 @@ class CnmfConfig:
         )
 
 
-@register(
-    "cnmf",
-    kind="solver",
-    summary="coupled non-negative matrix factorisation by multiplicative updates",
-    source="Yokoya, Yairi, Iwasaki, IEEE TGRS 50(2), 2012",
-    needs=("psf", "srf"),
-)
 class CnmfSolver(Solver):
     """Multiplicative updates; an iteration is a round: X, then Y.
 

@@ -20,7 +20,6 @@ from functools import partial
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.colour_map import until
 from hsr_tf.solvers.parts.endmembers import (
@@ -79,13 +78,6 @@ class CsuConfig:
         return cls(num_iterations=200, num_fit=0, start="bicubic", averaged=False, consistent=False)
 
 
-@register(
-    "csu",
-    kind="solver",
-    summary="coupled spectral unmixing: endmembers and abundances on the simplex explain both images",
-    source="Lanaras, Baltsavias, Schindler, ICCV 2015",
-    needs=("psf", "srf"),
-)
 class CsuSolver(Solver):
     """Alternating projected gradients.
 

@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import checks
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
 from hsr_tf.solvers.parts.assembly import Assembly
@@ -104,13 +103,6 @@ PUBLISHED = DeepPriorConfig(
 )
 
 
-@register(
-    "deep_prior",
-    kind="solver",
-    summary="a network fitted to this scene by both images, over kernel_ls",
-    source="unsupervised fusion with a deep prior; see hsr_tf.solvers.deep_prior",
-    needs=("psf", "srf"),
-)
 class DeepPrior(Solver):
     """Unsupervised fusion with known cameras.
 

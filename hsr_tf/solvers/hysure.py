@@ -29,7 +29,6 @@ import tensorflow as tf
 
 from hsr_tf import checks
 from hsr_tf.closed_forms.sylvester import Sylvester
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.pair import require_positive
@@ -116,13 +115,6 @@ class _Ground:
         return codes @ basis.T if self._map is None else self._map.cube(codes, basis.T)
 
 
-@register(
-    "hysure",
-    kind="solver",
-    summary="vector total variation of the codes in a spectral subspace (HySure)",
-    source="Simoes et al., IEEE TGRS 53(6), 2015",
-    needs=("psf", "srf"),
-)
 class Hysure(Solver):
     """HySure with given cameras.
 

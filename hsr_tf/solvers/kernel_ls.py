@@ -20,7 +20,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.assembly import Assembly, Start
 from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images, pixel_inputs
@@ -58,13 +57,6 @@ class KernelConfig:
     consistent: bool = True
 
 
-@register(
-    "kernel_ls",
-    kind="solver",
-    summary="spectral_ls, and kernel regression of its residual on colour and position",
-    source="Rahimi and Recht, NIPS 2007, on spectral_ls",
-    needs=("psf", "srf"),
-)
 class KernelLS(Solver):
     """Kernel least squares of one scene.
 

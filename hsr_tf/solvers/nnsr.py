@@ -32,7 +32,6 @@ from scipy.sparse import csr_matrix
 from hsr_tf import checks
 from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
 from hsr_tf.closed_forms.sylvester import Sylvester
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.pair import require_positive
@@ -119,13 +118,6 @@ class _Splitting:
     cube_debt: Tensor
 
 
-@register(
-    "nnsr",
-    kind="solver",
-    summary="non-negative sparse codes in a dictionary of X, alike where the sharp image is alike (NSSR)",
-    source="Dong et al., IEEE TIP 25(5), 2016",
-    needs=("psf", "srf"),
-)
 class Nnsr(Solver):
     """Non-negative structured sparse representation.
 

@@ -12,12 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
 from hsr_tf.closed_forms.sylvester import Sylvester
-from hsr_tf.methods import register
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.pair import require_positive
@@ -49,13 +48,6 @@ class SylvesterConfig:
         require_positive(self, "rank", "weight", "msi_weight")
 
 
-@register(
-    "sylvester",
-    kind="solver",
-    summary="Gaussian prior around the bicubic cube in a spectral subspace, in closed form (FUSE)",
-    source="Wei, Dobigeon, Tourneret, IEEE TIP 24(11), 2015",
-    needs=("psf", "srf"),
-)
 class SylvesterSolver(Solver):
     """The closed form; it counts as one iteration.
 

@@ -11,7 +11,7 @@ from hsr_tf.fusion import estimators as solve
 from hsr_tf.fusion.estimators import ESTIMATE
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import whole_part
-from hsr_tf.networks.pretrained import ModelCard
+from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.selection import cameras_with, training_differences
 from hsr_tf.physics.cameras import ESTIMATED, CameraChoice, choose_cameras
 from hsr_tf.scene import Observation, Scene

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from keras import ops
 
+from hsr_tf.arrays import ops
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.streaming.files import Cube
 from hsr_tf.streaming.job import Scenery, Stage

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import enlarged
 from hsr_tf.closed_forms.bases import DataConsistency, least_squares, quadratic_features
 from hsr_tf.closed_forms.map_fit import (

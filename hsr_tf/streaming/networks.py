@@ -13,9 +13,9 @@ Other models are asked about windows that are wider by all that an estimated pix
 from __future__ import annotations
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.reach import network_reach

@@ -11,7 +11,7 @@ from typing import Any
 from hsr_tf import checks, io, methods
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.networks import pretrained
-from hsr_tf.networks.pretrained import ModelCard
+from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.selection import find_card
 from hsr_tf.streaming.closed_form import CLOSED_FORMS
 from hsr_tf.streaming.draft import Draft, require_space

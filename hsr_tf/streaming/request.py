@@ -14,7 +14,7 @@ import numpy as np
 from hsr_tf.io.arrays import metadata_to_text
 from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.io.stream import CubeHeader
-from hsr_tf.networks.pretrained import ModelCard
+from hsr_tf.networks.cards import ModelCard
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.streaming.files import stamp

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf import io
+from hsr_tf.arrays import ops
 from hsr_tf.findings import Finding
 from hsr_tf.fusion.residuals import residual_findings
 from hsr_tf.physics.nodata import Holes

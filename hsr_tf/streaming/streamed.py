@@ -22,8 +22,8 @@ from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.residuals import ResidualWarning
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.stream import CubeHeader
+from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.fusion_model import cameras_to_dict
-from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.physics.cameras import UNKNOWN, CameraChoice
 from hsr_tf.scene import Observation
 from hsr_tf.streaming import cameras as choosing

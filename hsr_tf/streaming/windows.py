@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from keras import ops
 
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import enlarged
 from hsr_tf.closed_forms.map_fit import trust_in
 from hsr_tf.physics.resize import bicubic_enlarge

@@ -261,7 +261,7 @@ def pair_methods() -> dict[str, str]:
     Networks are among them where trained weights come with the package; their label says which images these
     weights fit.
     """
-    from hsr_tf.networks.pretrained import FUSION, shipped_models
+    from hsr_tf.networks.cards import FUSION, shipped_models
 
     fitting: dict[str, list[str]] = {}
     for card in shipped_models(FUSION):
@@ -280,7 +280,7 @@ def pair_methods() -> dict[str, str]:
 
 def photograph_methods() -> list[str]:
     """Networks with shipped weights that need no kernel, and bicubic."""
-    from hsr_tf.networks.pretrained import shipped_models
+    from hsr_tf.networks.cards import shipped_models
 
     shipped = {str(card.config["method"]) for card in shipped_models(methods.KINDS[3])}
     return [*sorted(name for name in shipped if "kernel" not in methods.get(name).needs), "bicubic"]

@@ -17,7 +17,7 @@ from hsr_tf import cli
 from hsr_tf.io import pictures
 from hsr_tf.io.picture import Picture
 from hsr_tf.io.pictures import read_picture, write_picture
-from hsr_tf.networks import pretrained
+from hsr_tf.networks import cards
 from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.networks.vdsr import VDSR
@@ -186,7 +186,7 @@ def test_a_scan_of_one_bit_is_said_to_become_gray(hsr: Hsr, folder: Path) -> Non
 def test_noisy_and_compressed_pictures_are_named_once(
     hsr: Hsr, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "SHIPPED", folder)
+    monkeypatch.setattr(cards, "SHIPPED", folder)
     (folder / "in").mkdir()
     Image.open(folder / "photo.png").save(folder / "in" / "a.jpg", quality=60)
     Image.open(folder / "photo.png").save(folder / "in" / "b.jpg", quality=95)
@@ -209,7 +209,7 @@ def test_noisy_and_compressed_pictures_are_named_once(
 def test_without_weights_one_line_says_what_to_give(
     hsr: Hsr, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pretrained, "SHIPPED", folder / "none")
+    monkeypatch.setattr(cards, "SHIPPED", folder / "none")
     answer = hsr(input=folder / "photo.png", scale=2, output=folder / "o.png")
     assert answer.code == 2
     assert answer.err == (

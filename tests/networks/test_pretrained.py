@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsr_tf.networks import pretrained
+from hsr_tf.networks import cards, pretrained
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.pretrained import (
@@ -117,7 +117,7 @@ def test_shipped_models_are_found_by_method_and_sizes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(tmp_path / "small")
-    monkeypatch.setattr(pretrained, "SHIPPED", tmp_path)
+    monkeypatch.setattr(cards, "SHIPPED", tmp_path)
     card = find_shipped("ssf_resnet", scale=4, num_bands=5, num_channels=3)
     assert card is not None
     assert card.folder == tmp_path / "small"

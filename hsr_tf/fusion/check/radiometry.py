@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from hsr_tf.arrays import ops
 from hsr_tf.findings import NOTE, OK, WARNING, Finding
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.radiometry import INVERSE_CURVES, LINEAR, Radiometry, white_level

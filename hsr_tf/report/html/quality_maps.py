@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from keras import ops
 
+from hsr_tf.arrays import ops
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf

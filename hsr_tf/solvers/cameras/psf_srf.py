@@ -23,10 +23,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf

@@ -6,9 +6,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from hsr_tf import checks
+from hsr_tf.arrays import ops
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.parts.assembly import Assembly
