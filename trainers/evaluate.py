@@ -18,7 +18,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from hsr_tf.fusion.estimators import ESTIMATE
 from hsr_tf.io import load
 from hsr_tf.metrics.cameras import CameraScores, camera_scores
 from hsr_tf.metrics.full_reference import Scorecard, scorecard, summarise
+from hsr_tf.metrics.table import get, metrics_for
 from hsr_tf.networks.pretrained import find_shipped, read_card
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.report.html import write_report
@@ -48,8 +49,6 @@ from trainers import _flags, evaluate_pictures
 FLAGS = flags.FLAGS
 METHODS, SCALES = ("bicubic", "spectral_ls", "ms_ssfnet"), ("8",)
 HSI_SNR_DB, MSI_SNR_DB = 35.0, 40.0
-COLUMNS = ("psnr_bands", "psnr_cube", "sam_degrees", "rmse_255", "ssim", "ergas")
-HEADINGS = ("PSNR (bands)", "PSNR (cube)", "SAM", "RMSE x 255", "SSIM", "ERGAS", "seconds")
 
 
 def define_flags() -> None:
@@ -183,7 +182,7 @@ def score(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         solution = fuse(observation, entry.name, psf=word, srf=word, weights=entry.weights, controls=controls)
-    card = scorecard(scene.cube, solution.estimate.cube, scale=observation.scale)
+    card = scorecard(scene, solution.estimate, scale=observation.scale)
     told = choose_cameras(observation, psf=None, srf=None, srf_needed=False).model
     found = camera_scores(told.spatial.psf.kernel, told.spectral.matrix, solution.psf, solution.srf)
     return Row(entry.label, observation.scale, scene.name, card, solution.seconds, found), solution
@@ -209,7 +208,8 @@ def score_or_skip(
 
 def markdown_table(rows: Sequence[Row]) -> str:
     """Mean and standard deviation over the scenes, a line a method and scale."""
-    lines = ["| scale | method | " + " | ".join(HEADINGS) + " |", "| --- " * (len(HEADINGS) + 2) + "|"]
+    headings = ["scale", "method", *(metric.title for metric in metrics_for()), "seconds"]
+    lines = [f"| {' | '.join(headings)} |", "| --- " * len(headings) + "|"]
     for scale in sorted({row.scale for row in rows}):
         for method in dict.fromkeys(row.method for row in rows):
             chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
@@ -321,27 +321,25 @@ def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[st
 
 def _cells(rows: Sequence[Row]) -> list[str]:
     summary = summarise([row.scores for row in rows])
-    mean, std = asdict(summary.mean), asdict(summary.std)
-    digits = {"ssim": 4}
-    cells = [f"{mean[c]:.{digits.get(c, 2)}f} ± {std[c]:.{digits.get(c, 2)}f}" for c in COLUMNS]
+    mean, std = summary.mean.by_name(), summary.std.by_name()
+    cells = [f"{m.number(mean[m.name])} ± {m.number(std[m.name])}" for m in metrics_for()]
     return [*cells, f"{sum(row.seconds for row in rows) / len(rows):.2f}"]
 
 
 def _cameras_table(rows: Sequence[Row]) -> str:
-    """Mean errors of estimated cameras, a line a method and scale; empty where none were estimated."""
-    lines = []
+    """Mean errors of estimated cameras, one line per method and scale; empty where none were estimated."""
+    lines, metrics = [], (get("kernel_l1", "psf"), get("response_sam_degrees", "srf"))
     for scale, method in dict.fromkeys((row.scale, row.method) for row in rows):
-        found = [row.cameras for row in rows if (row.scale, row.method) == (scale, method)]
-        cells = [_mean([c.kernel_l1 for c in found], 3), _mean([c.response_sam_degrees for c in found], 2)]
+        found = [row.cameras.as_dict() for row in rows if (row.scale, row.method) == (scale, method)]
+        cells = []
+        for metric in metrics:
+            known = [value for cameras in found if (value := cameras[metric.name]) is not None]
+            cells.append(metric.number(sum(known) / len(known)) if known else "")
         if any(cells):
-            lines.append(f"| x{scale} | {method} | {cells[0]} | {cells[1]} |")
-    head = ["", "| scale | method | kernel L1 | response SAM |", "| --- | --- | --- | --- |"]
+            lines.append(f"| x{scale} | {method} | {' | '.join(cells)} |")
+    headings = " | ".join(metric.title for metric in metrics)
+    head = ["", f"| scale | method | {headings} |", "| --- | --- | --- | --- |"]
     return "\n".join([*head, *lines]) + "\n" if lines else ""
-
-
-def _mean(values: Sequence[float | None], digits: int) -> str:
-    known = [value for value in values if value is not None]
-    return f"{sum(known) / len(known):.{digits}f}" if known else ""
 
 
 def _marks(rows: Sequence[Row]) -> list[Mark]:

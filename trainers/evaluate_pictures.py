@@ -25,6 +25,7 @@ from hsr_tf import checks
 from hsr_tf.arrays.color import rgb_to_ycbcr, ycbcr_to_rgb
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.data.scenes import data_root
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.physics.reduction import enlarge_picture
 from hsr_tf.report.picture_sheet import PictureSheetData, draw_picture_sheet
 from trainers import _flags
@@ -183,11 +184,15 @@ def _draw(
             title=f"{picture.name}, {case.label}",
             truth=truth,
             estimates={label: _coloured(truth, case, each.luma) for label, each in made.items()},
-            notes={row.method: f"{row.psnr:.2f} dB, SSIM {row.ssim:.3f}" for row in rows},
+            notes={row.method: _note(row) for row in rows},
             kernels={"truth": case.kernel, **kernels} if kernels else {},
             crop_size=min(64, *truth.shape[:2]),
         ),
     )
+
+
+def _note(row: PictureRow) -> str:
+    return ", ".join(f"{m.heading or m.label} {m.text(row.scores[m.name])}" for m in metrics_for("luma"))
 
 
 def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:

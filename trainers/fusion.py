@@ -24,7 +24,8 @@ from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
 from hsr_tf.data.white_level import in_unit_range
-from hsr_tf.metrics import full_reference as metrics
+from hsr_tf.metrics.full_reference import ScoredPair, psnr_bands
+from hsr_tf.metrics.table import Metric, compute, get
 from hsr_tf.networks import losses
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.layers import INITIALIZERS
@@ -41,6 +42,7 @@ from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 Tensor = Any
+VALIDATED = ("psnr_bands", "sam_degrees")
 PATHS = ("run_dir", "output_dir", "data_dir", "report")
 
 
@@ -93,6 +95,9 @@ def define_flags() -> None:
     flags.DEFINE_integer("patch_size", 64, "Side of a patch in sharp pixels.", lower_bound=1)
     flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", lower_bound=1)
     flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
+    flags.DEFINE_list(
+        "validation_metrics", None, f"Metrics of the validation by name (default: {','.join(VALIDATED)})."
+    )
     flags.DEFINE_string("report", None, "Write a page that shows the run (.html) when it is done.")
 
 
@@ -121,6 +126,7 @@ class FusionTask:
         patches: size, stride, augmentation.
         loss: name in `losses.LOSSES`.
         noise: which patches get the cameras' noise.
+        metrics: of the validation.
     """
 
     training: Sequence[Scene]
@@ -130,6 +136,7 @@ class FusionTask:
     patches: PatchPlan
     loss: str = "mse"
     noise: NoisePlan = NoisePlan()
+    metrics: tuple[Metric, ...] = tuple(map(get, VALIDATED))
 
 
 class FusionTrainer(Trainer):
@@ -171,14 +178,22 @@ class FusionTrainer(Trainer):
 
     def validate(self) -> Validation:
         """Mean scores over the validation scenes, noise-free, whole; a picture of each with its error."""
-        psnr, sam, pictures = [], [], {}
+        found: dict[str, list[float]] = {metric.name: [] for metric in self.task.metrics}
+        pictures = {}
         for scene in self.task.validation:
             estimate = self._estimate(scene)
-            psnr.append(metrics.psnr_bands(scene.cube, estimate))
-            sam.append(metrics.sam_degrees(scene.cube, estimate))
+            pair = ScoredPair(
+                reference=scene.cube,
+                estimate=estimate,
+                counted=np.ones(scene.shape[:2], bool),
+                scale=self.clean.scale,
+                wavelengths_nm=scene.wavelengths_nm,
+            )
+            known = [] if scene.wavelengths_nm is None else ["wavelengths"]
+            for metric in self.task.metrics:
+                found[metric.name].append(float(compute(metric, pair, known=known)))
             pictures[scene.name] = preview(scene.cube, estimate, scene.wavelengths_nm)
-        scores = {"psnr_bands": float(np.mean(psnr)), "sam_degrees": float(np.mean(sam))}
-        return Validation(scores, pictures)
+        return Validation({name: float(np.mean(values)) for name, values in found.items()}, pictures)
 
     def bicubic_psnr(self) -> float:
         """Mean PSNR of bicubic interpolation over the validation scenes, which every model has to exceed."""
@@ -186,7 +201,7 @@ class FusionTrainer(Trainer):
         for scene in self.task.validation:
             lr_hsi, _ = self.clean.simulate(tf.constant(scene.cube[None]))
             bicubic = np.clip(bicubic_enlarge(lr_hsi, self.clean.scale).numpy()[0], 0.0, 1.0)
-            found.append(metrics.psnr_bands(scene.cube, bicubic))
+            found.append(psnr_bands(scene.cube, bicubic))
         return float(np.mean(found))
 
     def loss(self, patches: Tensor, index: Tensor) -> Tensor:
@@ -273,7 +288,8 @@ def task_from_flags() -> FusionTask:
     noise = NoisePlan(FLAGS.noise_probability, FLAGS.noise_span_db)
     patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
     validation = [crop_to_multiple(scene, FLAGS.scale) for scene in validation]
-    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise)
+    metrics = tuple(map(get, FLAGS.validation_metrics or VALIDATED))
+    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise, metrics)
 
 
 def _take_published_form() -> None:
