@@ -2,8 +2,8 @@
 
 Everything that shows scores reads this table: the terminal, the HTML report, the trainers, the benchmarks.
 To add a metric to the project, add a `Metric` to `_BUILT_IN`. Another package adds its own by an entry
-point of the group "hsr_tf.metrics" that names the module which calls `register`. A metric whose package cannot
-be loaded, or which fails, is left out with one warning.
+point of the group "hsr_tf.metrics" that names the module which calls `register`. A metric whose package is
+broken, or which fails, is left out with one warning.
 """
 
 from __future__ import annotations
@@ -232,7 +232,7 @@ _BUILT_IN = (
     ),
     Metric(
         "psnr",
-        "PSNR of the luminance",
+        "PSNR on Y",
         "higher",
         lambda pair: decibels(np.mean(pair.mse_per_band)),
         needs=("luma",),
