@@ -44,7 +44,7 @@ from hsr_tf.physics.cameras import DEFAULT_SRF
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
-from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, positive_scale, score_or_skip
+from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, scales_of, score_or_skip
 
 FLAGS = flags.FLAGS
 FLOOR, CAMERAS = "spectral_ls", "estimate_psf_srf"
@@ -284,7 +284,7 @@ def main() -> None:
     if FLAGS.memory_of:
         print(json.dumps(_memory_of(Path(FLAGS.memory_of), names[-1])))
         return
-    scales = [positive_scale(text) for text in FLAGS.scales]
+    scales = scales_of(FLAGS.scales)
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
     if FLAGS.memory:
