@@ -47,17 +47,14 @@ from hsr_tf.fusion.quality import assess, wald
 from hsr_tf.io import load
 from hsr_tf.metrics.calibration import ONE_SIGMA, calibration, coverage
 from hsr_tf.metrics.full_reference import scorecard
+from hsr_tf.metrics.table import get, metrics_for
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB
 
 FLAGS = flags.FLAGS
 METHODS = ("bicubic", "spectral_ls", "sylvester", "cnmf", "hysure", "kernel_ls", "ms_ssfnet")
-FIGURES = (
-    "lr_hsi_residual", "hr_msi_residual", "sam_degrees", "d_lambda", "d_lambda_khan", "d_s", "qnr", "hqnr",
-    "wald_psnr", "wald_sam",
-)  # fmt: skip
-BETTER_IF_LARGER = ("qnr", "hqnr", "wald_psnr")
+WALD = {"wald_psnr": "psnr_bands", "wald_sam": "sam_degrees"}
 HELD_OUT = "flowers"
 EVERY = 3
 
@@ -130,16 +127,18 @@ def try_methods(truth: Scene, observation: Observation, names: Sequence[str]) ->
             tqdm.write(f"{name} left out: {error}")
             continue
         trial = wald(observation, name, controls=controls)
-        told = assess(observation, found.estimate).figures.as_dict()
-        told |= {"wald_psnr": trial.scores.psnr_bands, "wald_sam": trial.scores.sam_degrees}
+        judged = assess(observation, found.estimate).figures.by_name()
+        values = [(metric.name, judged[metric.name]) for metric in metrics_for("images")]
+        figures = {name: value for name, value in values if isinstance(value, float)}
+        figures |= {figure: trial.scores.by_name()[name] for figure, name in WALD.items()}
         psnr = scorecard(truth.cube, found.estimate.cube, scale=observation.scale).psnr_bands
-        yield Trial(truth.name, name, psnr, {figure: told[figure] for figure in FIGURES})
+        yield Trial(truth.name, name, psnr, figures)
 
 
 def rank_lines(trials: Sequence[Trial]) -> list[dict[str, Any]]:
     """Of each figure: rank correlation with the true PSNR, over the methods of a scene and over all."""
     lines = []
-    for figure in FIGURES:
+    for figure in trials[0].figures if trials else ():
         within = []
         for scene in dict.fromkeys(trial.scene for trial in trials):
             within.append(_rank([trial for trial in trials if trial.scene == scene], figure))
@@ -280,7 +279,8 @@ def _factor_line(form: str, maps: Sequence[Mapped]) -> dict[str, Any]:
 
 
 def _rank(trials: Sequence[Trial], figure: str) -> float:
-    sign = 1.0 if figure in BETTER_IF_LARGER else -1.0
+    metric = get(WALD[figure]) if figure in WALD else get(figure, "images")
+    sign = 1.0 if metric.better == "higher" else -1.0
     values = [sign * trial.figures[figure] for trial in trials]
     return float(stats.spearmanr(values, [trial.psnr for trial in trials]).statistic)
 

@@ -34,6 +34,7 @@ from hsr_tf.files import replacing_file
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.metrics.full_reference import scorecard
+from hsr_tf.metrics.table import get
 from hsr_tf.options import configured
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig
@@ -185,12 +186,14 @@ def summarise(form: str, fits: Sequence[Fit]) -> list[Line]:
 def markdown(form: str, lines: Sequence[Line]) -> str:
     """The table of gains."""
     turned = "turned on" if form == PUBLISHED_FORM else "instead of the default's"
-    text = [f"| {turned} | PSNR, dB | SAM | gain of the option, dB | steps | processor seconds |"]
+    psnr, sam = get("psnr_bands"), get("sam_degrees")
+    text = [f"| {turned} | {psnr.title} | {sam.title} | gain of the option, dB | steps | processor seconds |"]
     text.append("| --- |" + " ---: |" * 5)
     for line in lines:
         gain = "" if line.variant == form else f"{line.gain:+.2f}"
         text.append(
-            f"| {line.variant} | {line.psnr:.2f} | {line.sam_degrees:.2f} | {gain} | {line.steps:.0f} "
+            f"| {line.variant} | {psnr.number(line.psnr)} | {sam.number(line.sam_degrees)} | {gain} "
+            f"| {line.steps:.0f} "
             f"| {line.processor_seconds:.0f} |"
         )
     return "\n".join(text)

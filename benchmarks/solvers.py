@@ -39,11 +39,12 @@ from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.estimators import ESTIMATE
 from hsr_tf.io import load
 from hsr_tf.io.pair import PAIR_NAMES, save_pair
+from hsr_tf.metrics.table import get
 from hsr_tf.physics.cameras import DEFAULT_SRF
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
-from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, positive_scale, score_or_skip
+from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, scales_of, score_or_skip
 
 FLAGS = flags.FLAGS
 FLOOR, CAMERAS = "spectral_ls", "estimate_psf_srf"
@@ -187,18 +188,20 @@ def summarise(rows: Sequence[Row]) -> list[Line]:
 
 def markdown(lines: Sequence[Line]) -> str:
     """The table of quality and time."""
-    heads = ["scale", "method", "PSNR, dB", "gain, dB", "SAM", "SAM gain", "seconds", "slowest", "limit"]
+    psnr, sam = get("psnr_bands"), get("sam_degrees")
+    kernel, response = get("kernel_l1", "psf"), get("response_sam_degrees", "srf")
+    heads = ["scale", "method", psnr.title, "gain, dB", sam.title, "SAM gain", "seconds", "slowest", "limit"]
     blind = any(line.kernel_l1 is not None for line in lines)
-    heads += ["kernel L1", "response SAM"] if blind else []
+    heads += [kernel.title, response.title] if blind else []
     text = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * (len(heads) - 2)]
     for line in lines:
         late = "" if line.in_time else " (late)"
-        cells = [f"x{line.scale}", line.method, f"{line.psnr:.2f}", _signed(line.gain)]
-        cells += [f"{line.sam_degrees:.2f}", _signed(line.sam_gain), f"{line.seconds:.1f}"]
+        cells = [f"x{line.scale}", line.method, psnr.number(line.psnr), _signed(line.gain)]
+        cells += [sam.number(line.sam_degrees), _signed(line.sam_gain), f"{line.seconds:.1f}"]
         cells += [f"{line.slowest:.1f}{late}", f"{line.limit:.0f}"]
         if blind:
-            values = ((line.kernel_l1, 3), (line.response_sam_degrees, 2))
-            cells += ["" if value is None else f"{value:.{digits}f}" for value, digits in values]
+            values = ((kernel, line.kernel_l1), (response, line.response_sam_degrees))
+            cells += ["" if value is None else metric.number(value) for metric, value in values]
         text.append(f"| {' | '.join(cells)} |")
     return "\n".join(text)
 
@@ -281,7 +284,7 @@ def main() -> None:
     if FLAGS.memory_of:
         print(json.dumps(_memory_of(Path(FLAGS.memory_of), names[-1])))
         return
-    scales = [positive_scale(text) for text in FLAGS.scales]
+    scales = scales_of(FLAGS.scales)
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
     if FLAGS.memory:

@@ -81,3 +81,30 @@ def test_a_configuration_of_single_images_builds_its_network(
         given(["trainer", f"--flagfile={path}", "--run_dir=unused"])
         make_optimizer(_flags.run_plan())
         assert trainer.task_from_flags().network.build().count_params() > 0
+
+
+@pytest.mark.parametrize(
+    ("given_flags", "options"),
+    [
+        (
+            ["--method=ssf_resnet", "--option=num_blocks=3", "--features=16"],
+            {"num_blocks": 3, "features": 16},
+        ),
+        (["--method=dhsis", "--option=num_layers=4"], {"num_layers": 4}),
+        (["--features=8,8,4,4", "--activation=prelu"], {"features": (8, 8, 4, 4), "activation": "prelu"}),
+        (["--features=8", "--option=features=16"], {"features": 16}),
+    ],
+)
+def test_every_option_of_a_fusion_network_is_set_by_option_or_its_older_flag(
+    given_flags: list[str], options: dict[str, object]
+) -> None:
+    with own_flags(_flags.define_run_flags, fusion.define_flags) as given:
+        given(["trainer", *given_flags, "--run_dir=unused"])
+        assert dict(fusion.network_options()) == options
+
+
+def test_an_option_that_a_network_lacks_is_refused_with_the_known_ones() -> None:
+    with own_flags(_flags.define_run_flags, fusion.define_flags) as given:
+        given(["trainer", "--method=ssf_resnet", "--num_levels=2", "--run_dir=unused"])
+        with pytest.raises(ValueError, match="option of ssf_resnet: expected one of features, num_blocks"):
+            fusion.network_options()

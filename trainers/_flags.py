@@ -1,74 +1,149 @@
-"""Flags that every trainer has: one definition each, and one resolved copy beside the checkpoints."""
+"""Flags that trainers share: one definition each, and one resolved copy beside the checkpoints."""
 
 from __future__ import annotations
 
+import math
+import os
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from hsr_tf import checks
+from hsr_tf import checks, methods
+from hsr_tf.data.patches import PatchPlan
 from hsr_tf.files import replacing_file
+from hsr_tf.networks import losses
+from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import save_model
+from hsr_tf.options import network_options
 from trainers._hosts import these_hosts, wait_for_chief
 from trainers._optimizers import OPTIMIZERS, SCHEDULES
 from trainers._run import RunPlan
+from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 FLAG_FILE = "flags.txt"
+PATHS = ("run_dir", "output_dir", "data_dir", "data_dirs", "start_from", "report")
 
 
 def define_run_flags() -> None:
-    """Optimiser, schedule, precision, checkpoints: the same names in every trainer."""
+    """Define the optimiser, schedule, precision and checkpoints: the same names in every trainer."""
     flags.DEFINE_string(
         "run_dir", None, "Folder for checkpoints, logs and the resolved flags.", required=True
     )
     flags.DEFINE_string("output_dir", None, "Folder for the trained model (default: RUN_DIR/model).")
-    flags.DEFINE_integer("num_steps", 20_000, "Training steps.", lower_bound=1)
-    flags.DEFINE_integer("batch_size", 16, "Patches a step.", lower_bound=1)
-    flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimiser; sgd is that of the older recipes.")
-    flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate.", lower_bound=0.0)
+    flags.DEFINE_integer("num_steps", 20_000, "Training steps.", 1)
+    flags.DEFINE_integer("batch_size", 16, "Patches per step.", 1)
+    flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer; older recipes use sgd.")
+    flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate.", 0.0)
     flags.DEFINE_enum("schedule", "cosine", list(SCHEDULES), "Learning rate after the warm-up.")
-    flags.DEFINE_integer("decay_every", 0, "Steps between falls of the rate (schedule=steps).", lower_bound=0)
-    flags.DEFINE_float("decay_factor", 0.1, "What the rate is multiplied by then.", 0.0, 1.0)
+    flags.DEFINE_integer("decay_every", 0, "Steps between decays of the rate (schedule=steps).", 0)
+    flags.DEFINE_float("decay_factor", 0.1, "Factor of each decay.", 0.0, 1.0)
     flags.DEFINE_float("momentum", 0.9, "Momentum (sgd).", 0.0, 1.0)
-    flags.DEFINE_integer(
-        "warmup_steps", 200, "Steps in which the learning rate rises from zero.", lower_bound=0
-    )
+    flags.DEFINE_integer("warmup_steps", 200, "Steps in which the learning rate rises from zero.", 0)
+    flags.DEFINE_float("weight_decay", 0.0, "Weight decay: decoupled (adamw, muon) or in the gradient.", 0.0)
+    flags.DEFINE_float("clip_norm", 1.0, "Largest norm of the whole gradient; 0 for no clipping.", 0.0)
     flags.DEFINE_float(
-        "weight_decay",
-        0.0,
-        "Weight decay: decoupled (adamw, muon) or in the gradient.",
-        lower_bound=0.0,
-    )
-    flags.DEFINE_float(
-        "clip_norm", 1.0, "Largest norm of the whole gradient; 0 for no clipping.", lower_bound=0.0
-    )
-    flags.DEFINE_float(
-        "clip_theta",
-        0.0,
-        "Largest change of a weight by one gradient (sgd); 0 for no clipping.",
-        lower_bound=0.0,
+        "clip_theta", 0.0, "Largest change of a weight by one gradient (sgd); 0 for no clipping.", 0.0
     )
     flags.DEFINE_list(
-        "muon_excludes", [], "Beginnings of the names of layers that muon leaves to Adam, such as kernel_."
+        "muon_excludes", [], "Prefixes of layer names that muon leaves to Adam, such as kernel_."
     )
-    flags.DEFINE_float("ema", 0.998, "Momentum of the averaged weights that are kept; 0 for none.")
+    flags.DEFINE_float("ema", 0.998, "Momentum of the averaged weights, which are saved; 0 for no average.")
     precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
     flags.DEFINE_enum("dtype", "float32", precisions, "Precision of the network.")
-    flags.DEFINE_bool("jit_compile", False, "Compile the step with XLA (pays on accelerators, not on CPUs).")
-    flags.DEFINE_integer("seed", 0, "Seed of weights, patches and noise.")
-    flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", lower_bound=1)
-    flags.DEFINE_integer("validate_every", 1000, "Steps between validations.", lower_bound=1)
+    flags.DEFINE_bool("jit_compile", False, "Compile the step with XLA: faster on accelerators, not on CPUs.")
+    flags.DEFINE_integer("seed", 0, "Random seed of weights, patches and noise.")
+    flags.DEFINE_integer("checkpoint_every", 500, "Steps between checkpoints.", 1)
+    flags.DEFINE_integer("validate_every", 1000, "Steps between validations.", 1)
     flags.DEFINE_float(
-        "max_seconds", None, "Stop so many seconds after the first step, with a checkpoint.", 1.0
+        "max_seconds", None, "Stop this many seconds after the first step, with a checkpoint.", 1.0
     )
+
+
+def define_network_flags(method: str, known: str, patch_size: int) -> None:
+    """Define network, loss and patches; the defaults that differ between trainers are arguments."""
+    flags.DEFINE_string("method", method, f"Network: {known}.")
+    flags.DEFINE_multi_string(
+        "option", [], "NAME=VALUE, an option of the network (num_blocks=8); may be repeated."
+    )
+    flags.DEFINE_enum("init", "he", list(INITIALIZERS), "Initial weights.")
+    flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss (of each level, where there are several).")
+    flags.DEFINE_integer("patch_size", patch_size, "Side of a patch in sharp pixels.", 1)
+    flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", 1)
+    flags.DEFINE_bool("augment", True, "Rotate patches by multiples of 90 degrees and flip them.")
+
+
+def define_white_level_flag() -> None:
+    """Define the white level of cubes that hold integers."""
+    flags.DEFINE_float(
+        "white_level",
+        None,
+        "Stored value that stands for 1.0 (default: the one in the files; 4095 for integers of 12 bits).",
+        lower_bound=0.0,
+    )
+
+
+def define_camera_flags(psf: str | None, srf: str | None, default: str = "") -> None:
+    """Define the cameras and their defaults; `default` describes a default that is None."""
+    flags.DEFINE_string(
+        "psf", psf, f"Point-spread function, e.g. gaussian, gaussian:sigma=2.5, box, or a file{default}."
+    )
+    flags.DEFINE_string("srf", srf, f"Spectral response: a name, or a CSV file{default}.")
+
+
+def network_arguments(texts: Iterable[str] = ()) -> tuple[tuple[str, Any], ...]:
+    """Return the arguments of the network that --option sets, over those of `texts`, sorted by name.
+
+    Raises:
+        InputError: an unknown option; the known ones are listed.
+    """
+    method = methods.get(FLAGS.method, ("network", "image_network"))
+    return tuple(sorted(network_options(method, [*texts, *FLAGS.option]).items()))
+
+
+def patch_plan() -> PatchPlan:
+    """Return how patches are cut, from the flags."""
+    return PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
+
+
+def numbers(
+    name: str, texts: Iterable[str], fits: Callable[[float], bool], *, expected: str, example: str
+) -> list[float]:
+    """Return the numbers in the texts of a list flag.
+
+    Args:
+        name: of the flag.
+        texts: the values.
+        fits: whether a number is allowed.
+        expected: what is allowed, for the error.
+        example: of the flag's value.
+
+    Raises:
+        InputError: a text that is no such number.
+    """
+    found = []
+    for text in texts:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        checks.require(
+            math.isfinite(value) and fits(value),
+            name,
+            expected=expected,
+            received=text,
+            remedy=f"write e.g. --{name}={example}",
+        )
+        found.append(value)
+    return found
 
 
 def run_plan() -> RunPlan:
-    """The flags of `define_run_flags` as plain arguments."""
+    """Return the flags of `define_run_flags` as plain arguments."""
     names = RunPlan.__dataclass_fields__
     values = {name: getattr(FLAGS, name) for name in names if name != "run_dir"}
     return RunPlan(run_dir=Path(FLAGS.run_dir), **values)
@@ -90,19 +165,37 @@ def save_resolved_flags(run_dir: Path) -> dict[str, Any]:
     return resolved_flags()
 
 
-def save_trained(
-    model: Any, folder: str | Path, record: Mapping[str, Any], *, scores: Mapping[str, float]
-) -> None:
-    """Save a model for use with the card that says how it was trained, and say where; the first host does."""
+def train_and_save(make: Callable[[RunPlan], Trainer]) -> None:
+    """Train to the last step, or resume, and save the model with the card that says how it was trained.
+
+    Args:
+        make: the trainer of a plan; called after the flags were compared with those of the run.
+    """
+    run_dir = Path(FLAGS.run_dir)
+    require_flags_of_run(run_dir)
+    trainer = make(run_plan())
+    values = save_resolved_flags(run_dir)
+    first, begin = trainer.run.restore(), time.monotonic()
+    scores = trainer.train()
+    record = {
+        "flags": {name: value for name, value in values.items() if name not in PATHS},
+        **trainer.describe(),
+        "validation": scores,
+        "first_step": first,
+        "seconds": round(time.monotonic() - begin, 1),
+        "cores": os.cpu_count(),
+    }
     if these_hosts().is_chief:
-        folder = save_model(model.for_inference(), folder, record)
-        told = "  ".join(f"{name} {score:.2f}" for name, score in scores.items())
-        print(f"trained model: {folder}  {told}")
+        output = FLAGS.output_dir or run_dir / "model"
+        folder = save_model(trainer.model.for_inference(), output, record)
+        words = "  ".join(f"{name} {score:.2f}" for name, score in scores.items())
+        print(f"trained model: {folder}  {words}")
     wait_for_chief()
+    warn_below_bicubic(trainer.gains(scores))
 
 
 def warn_below_bicubic(gains: Mapping[str, float]) -> None:
-    """Say in one line on stderr that a trained model is of no use, where it is worse than bicubic everywhere.
+    """Warn in one line on stderr that a trained model is worse than bicubic interpolation everywhere.
 
     Args:
         gains: decibels over bicubic interpolation on the validation images, by what they were reduced by.

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.files import replacing_file
 from hsr_tf.metrics.cameras import kernel_l1
 from hsr_tf.metrics.full_reference import luma_scores
+from hsr_tf.metrics.table import get, metrics_for
+from trainers import _tables
 from trainers._picture_cases import BICUBIC, Case, Estimate
+from trainers._tables import grouped
 
-HEADINGS = ("PSNR (Y), dB", "over bicubic, dB", "SSIM (Y)", "kernel L1", "seconds")
+GAIN = "over bicubic, dB"
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,18 @@ class PictureRow:
     ssim: float
     kernel_l1: float | None
     seconds: float
+    added: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The scores of the estimate by name."""
+        return {"psnr": self.psnr, "ssim": self.ssim, **self.added}
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for tables."""
+        values = asdict(self)
+        del values["added"]
+        return values | dict(self.added)
 
     @property
     def case(self) -> Case:
@@ -66,41 +77,40 @@ def score(label: str, pictures: str, picture: NamedPicture, *, case: Case, made:
         ssim=scores.ssim,
         kernel_l1=apart,
         seconds=round(made.seconds, 4),
+        added=scores.added,
     )
 
 
 def markdown_table(rows: Sequence[PictureRow]) -> str:
-    """Means over each set, a line a case and method."""
-    lines = ["| set | case | method | " + " | ".join(HEADINGS) + " |"]
-    lines.append("| --- | --- | --- |" + " ---: |" * len(HEADINGS))
+    """Return the means over each set, one line per case and method."""
+    metrics, kernel = metrics_for("luma"), get("kernel_l1", "psf")
+    headings = [metrics[0].title, GAIN, *(m.title for m in metrics[1:]), kernel.title, "seconds"]
+    lines = []
     for mean in means(rows):
         gain, apart = mean["gain"], mean["kernel_l1"]
-        cells = [f"{mean['psnr']:.2f}", "" if gain is None else f"{gain:+.2f}", f"{mean['ssim']:.4f}"]
-        cells += ["" if apart is None else f"{apart:.3f}", f"{mean['seconds']:.3f}"]
+        cells = [metric.number(mean[metric.name]) for metric in metrics]
+        cells.insert(1, "" if gain is None else f"{gain:+.2f}")
+        cells += ["" if apart is None else kernel.number(apart), f"{mean['seconds']:.3f}"]
         case = Case(mean["scale"], mean["sigma"], mean["noise"], mean["jpeg"]).label
-        lines.append(f"| {mean['set']} | {case} | {mean['method']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        lines.append([mean["set"], case, mean["method"], *cells])
+    return _tables.markdown(["set", "case", "method", *headings], lines)
 
 
 def means(rows: Sequence[PictureRow]) -> list[dict[str, Any]]:
-    """Mean scores by set, case and method, with the gain over bicubic on the same pictures."""
+    """Return mean scores by set, case and method, with the gain over bicubic on the same pictures."""
     found = []
-    for group in dict.fromkeys(row.group for row in rows):
-        inside = [row for row in rows if row.group == group]
+    for (pictures, case), inside in grouped(rows, lambda row: row.group).items():
         floor = {row.picture: row.psnr for row in inside if row.method == BICUBIC}
-        for method in dict.fromkeys(row.method for row in inside):
-            chosen = [row for row in inside if row.method == method]
+        for method, chosen in grouped(inside, lambda row: row.method).items():
             gains = [row.psnr - floor[row.picture] for row in chosen if row.picture in floor]
             kernels = [row.kernel_l1 for row in chosen if row.kernel_l1 is not None]
+            head = {"set": pictures, **asdict(case), "method": method, "pictures": len(chosen)}
+            scores = {name: float(np.mean([row.scores[name] for row in chosen])) for name in chosen[0].scores}
             found.append(
                 {
-                    "set": group[0],
-                    **asdict(group[1]),
-                    "method": method,
-                    "pictures": len(chosen),
-                    "psnr": float(np.mean([row.psnr for row in chosen])),
+                    **head,
+                    **scores,
                     "gain": float(np.mean(gains)) if gains else None,
-                    "ssim": float(np.mean([row.ssim for row in chosen])),
                     "kernel_l1": float(np.mean(kernels)) if kernels else None,
                     "seconds": float(np.mean([row.seconds for row in chosen])),
                 }
@@ -109,26 +119,6 @@ def means(rows: Sequence[PictureRow]) -> list[dict[str, Any]]:
 
 
 def write_tables(folder: Path, rows: Sequence[PictureRow], protocol: dict[str, Any]) -> None:
-    """scores.csv, scores.json and scores.md."""
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(asdict(rows[0])))
-    writer.writeheader()
-    writer.writerows(asdict(row) for row in rows)
-    plain = {"protocol": protocol, "rows": [_plain(asdict(row)) for row in rows]}
-    plain["mean"] = [_plain(mean) for mean in means(rows)]
-    texts = {
-        "scores.csv": table.getvalue(),
-        "scores.json": json.dumps(plain, indent=1, allow_nan=False) + "\n",
-        "scores.md": markdown_table(rows),
-    }
-    for name, text in texts.items():
-        with replacing_file(folder / name) as draft:
-            Path(draft).write_text(text, encoding="utf-8")
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    """Infinite scores, for which JSON has no number, become None."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
+    """Write scores.csv, scores.json and scores.md."""
+    plain = [row.as_dict() for row in rows]
+    _tables.write_tables(folder, plain, protocol=protocol, means=means(rows), text=markdown_table(rows))

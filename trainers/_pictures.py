@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
-import time
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,41 +19,34 @@ from hsr_tf import checks, methods
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
 from hsr_tf.data.scenes import data_root
-from hsr_tf.networks import losses
+from hsr_tf.metrics.full_reference import luma_scores
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec
-from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import load_image_network
-from hsr_tf.options import network_options
+from hsr_tf.report.render import preview
 from trainers import _flags
 from trainers._hosts import join_hosts, told_by_chief
-from trainers._run import RunPlan, has_checkpoint
+from trainers._run import RunPlan, Validation, has_checkpoint
 from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 Tensor = Any
-PATHS = ("run_dir", "output_dir", "data_dirs", "start_from")
+NUM_PREVIEWS = 3
 
 
 def define_picture_flags(*, method: str, known: str, patch_size: int) -> None:
-    """Pictures, patches, network and loss; the defaults that differ between trainers are arguments."""
+    """Define pictures, patches, network and loss; the defaults that differ between trainers are arguments."""
+    _flags.define_network_flags(method, known, patch_size)
     flags.DEFINE_list(
         "data_dirs", ["sisr/T91", "sisr/BSD200"], "Folders of training pictures, or folders of $HSR_DATA."
     )
-    flags.DEFINE_integer("num_validation", 10, "Pictures of the last folder held back.", lower_bound=1)
-    flags.DEFINE_list("rescales", ["1"], "Sizes that each training picture is shown in, e.g. 1,0.8,0.6.")
-    flags.DEFINE_integer("patch_size", patch_size, "Side of a patch in sharp pixels.", lower_bound=1)
-    flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", lower_bound=1)
-    flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
-    flags.DEFINE_string("method", method, f"Network: {known}.")
-    flags.DEFINE_multi_string("option", [], "NAME=VALUE, an option of the network; may be given again.")
-    flags.DEFINE_enum("init", "he", list(INITIALIZERS), "Initial weights.")
-    flags.DEFINE_bool("zero_head", False, "Start the reconstruction at zero.")
+    flags.DEFINE_integer("num_validation", 10, "Number of pictures of the last folder held back.", 1)
+    flags.DEFINE_list("rescales", ["1"], "Sizes in which each training picture is used, e.g. 1,0.8,0.6.")
+    flags.DEFINE_bool("zero_head", False, "Initialize the last layer with zeros.")
     flags.DEFINE_string(
         "start_from",
         None,
         "Folder of a trained model of the same network (of a shallower VDSR) to start from.",
     )
-    flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +88,27 @@ class NetworkPlan:
         return network
 
 
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A picture held back, degraded in one way.
+
+    Attributes:
+        name: of the picture.
+        label: how it was degraded, e.g. "x4" or "sigma1.3".
+        scale: s.
+        views: inputs by name, (1, h, w, 1), and the blur "kernel" where there is one.
+        bicubic: bicubic interpolation to the size of the truth.
+        truth: luminance (H, W, 1) in [0, 1].
+    """
+
+    name: str
+    label: str
+    scale: float
+    views: dict[str, Tensor]
+    bicubic: np.ndarray
+    truth: np.ndarray
+
+
 class PictureTrainer(Trainer):
     """A network of single images in training.
 
@@ -105,32 +117,77 @@ class PictureTrainer(Trainer):
         pictures: on what; one channel (Y) or three, as the network's specification says.
         patches: the patches as they are cut: a margin around what is compared, if the trainer wants one.
         plan: how the run goes.
+
+    Attributes:
+        held: the pictures held back, grouped by how they were degraded; set by the trainer.
     """
+
+    held: Sequence[Held]
 
     def __init__(
         self, network: NetworkPlan, pictures: Pictures, *, patches: PatchPlan, plan: RunPlan
     ) -> None:
         self.network, self.pictures = network, pictures
-        goes_on = bool(told_by_chief(join_hosts(), has_checkpoint(plan.run_dir)))
-        fresh = replace(network, start_from=None) if goes_on else network
+        resumes = bool(told_by_chief(join_hosts(), has_checkpoint(plan.run_dir)))
+        fresh = replace(network, start_from=None) if resumes else network
         super().__init__(plan, fresh.build, PatchSource(pictures.values, patches))
         self._lean = self.model.for_inference()
         self._infer = compiled(self._lean)
 
     def loss(self, patches: Tensor, index: Tensor) -> Tensor:
-        """The loss of pictures in [0, 1]."""
+        """Return the loss of pictures in [0, 1]."""
         del index
         return self.picture_loss(tf.cast(patches, tf.float32) / 255.0)
 
-    def inference(self) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
-        """The network as it will be used, in float32, with the weights as they are now."""
+    def validate(self) -> Validation:
+        """Return mean PSNR on Y, gain over bicubic and L1 of estimated kernels, by kind of degradation."""
         for layer in (layer for layer in self._lean.layers if layer.weights):
             layer.set_weights(self.model.get_layer(layer.name).get_weights())
-        return self._infer
+        rows: dict[str, list[dict[str, float]]] = {held.label: [] for held in self.held}
+        pictures: dict[str, np.ndarray] = {}
+        for held in self.held:
+            outputs = self.infer(held.views)
+            estimate, border = outputs["estimate"].numpy()[0], math.ceil(held.scale)
+            psnr, floor = (
+                luma_scores(held.truth, image, border=border).psnr for image in (estimate, held.bicubic)
+            )
+            scores = {"psnr": psnr, "gain": psnr - floor}
+            if "kernel" in outputs:
+                scores["kernel_l1"] = float(tf.reduce_sum(tf.abs(outputs["kernel"] - held.views["kernel"])))
+            rows[held.label].append(scores)
+            if held.label == self.held[-1].label and len(pictures) < NUM_PREVIEWS:
+                pictures[held.name] = preview(held.truth, np.clip(estimate, 0.0, 1.0), None)
+        means = {
+            f"{name}_{label}": float(np.mean([row[name] for row in found]))
+            for label, found in rows.items()
+            for name in found[0]
+        }
+        return Validation(means, pictures)
+
+    def infer(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Run the network as it will be used, in float32, with the weights of the last validation."""
+        return self._infer({name: views[name] for name in self._lean.input})
+
+    def describe(self) -> dict[str, Any]:
+        """Return how many pictures were trained on, and the names of those held back."""
+        return {
+            "training_pictures": len(self.pictures.training),
+            "validation_pictures": [picture.name for picture in self.pictures.validation],
+        }
+
+    def gains(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Return the scores that are gains, by how the pictures were reduced."""
+        return {name.partition("_")[2]: gain for name, gain in scores.items() if name.startswith("gain")}
 
     @abstractmethod
     def picture_loss(self, hr_image: Tensor) -> Tensor:
-        """The loss of sharp patches (B, p, p, C) float32 in [0, 1], degraded here, on the device."""
+        """Return the loss of sharp patches (B, p, p, C) float32 in [0, 1], degraded here, on the device."""
+
+
+def truth_of(picture: NamedPicture, multiple: int) -> np.ndarray:
+    """Return the luminance (H, W, 1) of a picture in [0, 1], its sides cut to a multiple."""
+    height, width = (n - n % multiple for n in picture.luma.shape[:2])
+    return picture.luma[:height, :width].astype(np.float32) / np.float32(255.0)
 
 
 def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
@@ -156,7 +213,13 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
         )
     folders = [find_pictures(folder) for folder in FLAGS.data_dirs]
     last, held_back = hold_back(folders[-1], FLAGS.num_validation)
-    factors = [_number("rescales", text) for text in FLAGS.rescales]
+    factors = _flags.numbers(
+        "rescales",
+        FLAGS.rescales,
+        lambda factor: factor > 0,
+        expected="positive factors",
+        example="1,0.8,0.6",
+    )
     paths = [path for folder in folders[:-1] for path in folder] + last
     names, values, too_small = [], [], []
     for path in paths:
@@ -197,7 +260,7 @@ def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:
 
 def network_plan(scale: int | None, *, num_channels: int = 1) -> NetworkPlan:
     """The network that the flags describe."""
-    known = methods.get(FLAGS.method, ("image_network",))
+    methods.get(FLAGS.method, ("image_network",))
     spec = ImageSpec(
         scale=scale,
         num_channels=num_channels,
@@ -206,8 +269,7 @@ def network_plan(scale: int | None, *, num_channels: int = 1) -> NetworkPlan:
         init=FLAGS.init,
         zero_head=FLAGS.zero_head,
     )
-    options = tuple(sorted(network_options(known, FLAGS.option).items()))
-    return NetworkPlan(FLAGS.method, spec, options, FLAGS.start_from)
+    return NetworkPlan(FLAGS.method, spec, _flags.network_arguments(), FLAGS.start_from)
 
 
 def _take_weights(network: ImageNetwork, folder: str) -> None:
@@ -246,21 +308,15 @@ def compiled(network: keras.Model) -> Callable[[dict[str, Tensor]], dict[str, Te
     )
 
 
-def scale_of(text: str) -> float:
-    """A factor as flags name it.
+def scales_of(texts: Sequence[str]) -> list[float]:
+    """Return factors as flags name them.
 
     Raises:
-        ValueError: for anything but a number above 1.
+        ValueError: for anything but numbers above 1.
     """
-    scale = _number("scales", text)
-    checks.require(
-        math.isfinite(scale) and scale > 1,
-        "scales",
-        expected="factors above 1",
-        received=text,
-        remedy="write e.g. --scales=2,3,4",
+    return _flags.numbers(
+        "scales", texts, lambda scale: scale > 1, expected="numbers above 1", example="2,3,4"
     )
-    return scale
 
 
 def whole_scale(scales: Sequence[float]) -> int:
@@ -277,40 +333,3 @@ def whole_scale(scales: Sequence[float]) -> int:
         remedy="write e.g. --scales=4, and train one model a factor",
     )
     return int(scales[0])
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise checks.InputError(
-            name, expected="numbers", received=text, remedy="write e.g. 2 or 2.5"
-        ) from None
-
-
-def train_and_save(make: Callable[[RunPlan], PictureTrainer], **record: Any) -> None:
-    """Train, or go on, to the last step, and save the model with the card that says how.
-
-    Args:
-        make: the trainer for a plan; called when the flags are found to be those of the run.
-        record: what the card says beside flags, pictures, scores and time.
-    """
-    _flags.require_flags_of_run(Path(FLAGS.run_dir))
-    trainer = make(_flags.run_plan())
-    values = _flags.save_resolved_flags(Path(FLAGS.run_dir))
-    first, begin = trainer.run.restore(), time.monotonic()
-    scores = trainer.train()
-    card = {
-        "flags": {name: value for name, value in values.items() if name not in PATHS},
-        "training_pictures": len(trainer.pictures.training),
-        "validation_pictures": [picture.name for picture in trainer.pictures.validation],
-        **record,
-        "validation": scores,
-        "first_step": first,
-        "seconds": round(time.monotonic() - begin, 1),
-        "cores": os.cpu_count(),
-    }
-    output = Path(FLAGS.output_dir or Path(FLAGS.run_dir) / "model")
-    _flags.save_trained(trainer.model, output, card, scores=scores)
-    gains = {name.partition("_")[2]: score for name, score in scores.items() if name.startswith("gain")}
-    _flags.warn_below_bicubic(gains)

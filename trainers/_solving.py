@@ -20,6 +20,7 @@ from hsr_tf.fusion.api import fuse
 from hsr_tf.io import save
 from hsr_tf.metrics.cameras import camera_scores
 from hsr_tf.metrics.full_reference import psnr_bands, scorecard
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.options import adapted, with_options
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
@@ -178,7 +179,7 @@ def describe(job: Job, solution: Solution) -> dict[str, Any]:
     inherited = job.observation.lr_hsi.metadata.keys() | record.keys() | {"scale_factor"}
     record["details"] = {name: value for name, value in told.items() if name not in inherited}
     if truth.scene is not None:
-        card = scorecard(truth.scene.cube, solution.estimate.cube, scale=job.observation.scale)
+        card = scorecard(truth.scene, solution.estimate, scale=job.observation.scale)
         record["scores"] = card.as_dict()
     return {name: _plain(value) for name, value in record.items()}
 
@@ -223,14 +224,12 @@ def summary(record: dict[str, Any], run_dir: Path) -> str:
         f"{record['seconds']:.1f} s; residuals: {residuals}"
     ]
     if record["scores"]:
-        scores = record["scores"]
-        values = [
-            math.nan if scores[name] is None else scores[name] for name in ("psnr_bands", "sam_degrees")
-        ]
-        lines.append(f"PSNR {values[0]:.2f} dB, SAM {values[1]:.2f} degrees")
-    known = {name: value for name, value in record["cameras"].items() if value is not None}
-    if known:
-        lines.append(", ".join(f"{name} {value:.3f}" for name, value in known.items()))
+        shown = [f"{m.heading or m.label} {m.text(record['scores'].get(m.name))}" for m in metrics_for()]
+        lines.append(", ".join(shown))
+    cameras = {name: value for name, value in record["cameras"].items() if value is not None}
+    shown = [m for m in (*metrics_for("psf"), *metrics_for("srf")) if m.name in cameras]
+    if shown:
+        lines.append(", ".join(f"{metric.label} {metric.text(cameras[metric.name])}" for metric in shown))
     return "\n".join([*lines, f"written to {run_dir}"])
 
 

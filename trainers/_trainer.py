@@ -8,7 +8,7 @@ how it is validated; everything else is here and in `_run`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -64,7 +64,15 @@ class Trainer(ABC):
 
     @abstractmethod
     def validate(self) -> Validation:
-        """Scores and pictures of the model as it is."""
+        """Return scores and pictures of the model as it is."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Return what the card of the trained model says about its data, as plain values."""
+
+    @abstractmethod
+    def gains(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Return decibels over bicubic interpolation on the validation images, by how these were reduced."""
 
     def train(self) -> dict[str, float]:
         """Train, or go on, to the last step; the averaged weights end up in the model.

@@ -18,7 +18,6 @@ from functools import partial
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -27,7 +26,6 @@ from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.kernels import FORMS, KernelDistribution, parse_kernels
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.metrics.full_reference import luma_scores
 from hsr_tf.networks import losses
 from hsr_tf.networks.blind_losses import BlindLoss, BlindTruth, BlindWeights
 from hsr_tf.networks.image_layers import BlindNetwork
@@ -35,10 +33,10 @@ from hsr_tf.physics.kernel_code import fit_kernel_code
 from hsr_tf.physics.kernel_shapes import gaussian_kernels
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.sample_blur import BlindDegradation
-from hsr_tf.report.render import preview
 from trainers import _flags
 from trainers._hosts import join_hosts
 from trainers._pictures import (
+    Held,
     NetworkPlan,
     Pictures,
     PictureTrainer,
@@ -46,9 +44,9 @@ from trainers._pictures import (
     define_picture_flags,
     load_pictures,
     network_plan,
-    train_and_save,
+    truth_of,
 )
-from trainers._run import RunPlan, Validation
+from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
 Tensor = Any
@@ -137,16 +135,6 @@ class BlindTask:
         return self.network.spec.scale or 1
 
 
-@dataclass(frozen=True, eq=False)
-class Held:
-    """A picture held back under one blur: what the network is given, and the truth (H, W, 1)."""
-
-    name: str
-    sigma: float
-    views: dict[str, Tensor]
-    truth: np.ndarray
-
-
 class BlindTrainer(PictureTrainer):
     """The network of a task and its compiled training step.
 
@@ -164,7 +152,7 @@ class BlindTrainer(PictureTrainer):
         self._loss = BlindLoss(code, task.weights, losses.get(task.loss))
         self._told_kernel = task.network.part == "image"
         self._infer_told = compiled(self._lean.with_true_kernel()) if self._told_kernel else None
-        self._held = [self._hold(picture, s) for picture in task.pictures.validation for s in task.sigmas]
+        self.held = [self._hold(picture, s) for s in task.sigmas for picture in task.pictures.validation]
 
     def picture_loss(self, hr_image: Tensor) -> Tensor:
         """Eq. 3, as far as the part that is trained has its outputs."""
@@ -184,56 +172,34 @@ class BlindTrainer(PictureTrainer):
             lr_image += level / 255.0 * tf.random.stateless_normal(lr_image.shape, seeds[2])
         return BlindTruth(hr_image, lr_image, kernels)
 
-    def validate(self) -> Validation:
-        """Mean PSNR on Y of the pictures held back, its gain over bicubic and the kernel's L1, by sigma."""
-        infer = self.inference()
-        rows: dict[float, list[dict[str, float]]] = {sigma: [] for sigma in self.task.sigmas}
-        pictures: dict[str, np.ndarray] = {}
-        for held in self._held:
-            outputs = self._infer_told(held.views) if self._infer_told else infer(self._given(held))
-            rows[held.sigma].append(self._scores(held, outputs))
-            if held.sigma == self.task.sigmas[-1] and len(pictures) < NUM_PREVIEWS:
-                estimate = np.clip(outputs["estimate"][0].numpy(), 0.0, 1.0)
-                pictures[held.name] = preview(held.truth, estimate, None)
-        return Validation(
-            {
-                f"{name}_sigma{sigma:g}": float(np.mean([row[name] for row in found]))
-                for sigma, found in rows.items()
-                for name in found[0]
-            },
-            pictures,
-        )
+    def infer(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Run the network as it will be used; the image part alone is given the true kernel."""
+        return super().infer(views) if self._infer_told is None else self._infer_told(views)
 
-    def _given(self, held: Held) -> dict[str, Tensor]:
-        return {name: held.views[name] for name in self._lean.input}
-
-    def _scores(self, held: Held, outputs: dict[str, Tensor]) -> dict[str, float]:
-        bicubic = bicubic_enlarge(held.views["lr_image"], self.task.scale)
-        psnr, floor = (
-            luma_scores(held.truth, one[0].numpy(), border=self.task.scale).psnr
-            for one in (outputs["estimate"], bicubic)
-        )
-        scores = {"psnr": psnr, "gain": psnr - floor}
-        if "kernel" in outputs:
-            scores["kernel_l1"] = float(tf.reduce_sum(tf.abs(outputs["kernel"] - held.views["kernel"])))
-        return scores
+    def describe(self) -> dict[str, Any]:
+        """Return the pictures, the scale and the weights of the loss."""
+        return {
+            **super().describe(),
+            "scale": self.task.scale,
+            "loss_weights": asdict(self.task.weights),
+        }
 
     def _hold(self, picture: NamedPicture, sigma: float) -> Held:
-        luma = picture.luma.astype(np.float32) / 255.0
-        height, width = (n - n % self.task.scale for n in luma.shape[:2])
-        truth, kernel = luma[:height, :width], gaussian_kernels(tf.constant([sigma]), self.task.kernels.size)
-        lr_image = BlindDegradation(kernel, self.task.scale)(truth[None])
-        return Held(picture.name, sigma, {"lr_image": lr_image, "kernel": kernel}, truth)
+        truth, scale = truth_of(picture, self.task.scale), self.task.scale
+        kernel = gaussian_kernels(tf.constant([sigma]), self.task.kernels.size)
+        lr_image = BlindDegradation(kernel, scale)(truth[None])
+        bicubic = bicubic_enlarge(lr_image, scale).numpy()[0]
+        views = {"lr_image": lr_image, "kernel": kernel}
+        return Held(picture.name, f"sigma{sigma:g}", scale, views, bicubic, truth)
 
 
 _TOLD = {"whole": "", "image": "kernel", "estimator": "image"}
 
 
 def main() -> None:
-    """Flags to arguments, train, save."""
+    """Read the flags, train, save."""
     join_hosts()
-    task = task_from_flags()
-    train_and_save(partial(BlindTrainer, task), scale=task.scale, loss_weights=asdict(task.weights))
+    _flags.train_and_save(partial(BlindTrainer, task_from_flags()))
 
 
 def task_from_flags() -> BlindTask:
@@ -248,27 +214,17 @@ def task_from_flags() -> BlindTask:
         remedy="train the others with trainers.single_image",
     )
     network = PartPlan(given.method, given.spec, given.options, given.start_from, FLAGS.part)
-    patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
     weights = BlindWeights(**{f.name: getattr(FLAGS, f"weight_{f.name}") for f in fields(BlindWeights)})
-    sigmas = tuple(_sigma(text) for text in FLAGS.validation_sigmas)
-    kernels = parse_kernels(FLAGS.kernels)
-    pictures = load_pictures(network.spec.num_channels, smallest=FLAGS.patch_size)
-    return BlindTask(network, pictures, patches, kernels, weights, FLAGS.noise, sigmas, FLAGS.loss)
-
-
-def _sigma(text: str) -> float:
-    try:
-        sigma = float(text)
-    except ValueError:
-        sigma = 0.0
-    checks.require(
-        0 < sigma < 1e3,
+    sigmas = _flags.numbers(
         "validation_sigmas",
+        FLAGS.validation_sigmas,
+        lambda sigma: 0 < sigma < 1e3,
         expected="positive widths in pixels",
-        received=text,
-        remedy="write e.g. 0.2,1.3,2.6",
+        example="0.2,1.3,2.6",
     )
-    return sigma
+    kernels, patches = parse_kernels(FLAGS.kernels), _flags.patch_plan()
+    pictures = load_pictures(network.spec.num_channels, smallest=FLAGS.patch_size)
+    return BlindTask(network, pictures, patches, kernels, weights, FLAGS.noise, tuple(sigmas), FLAGS.loss)
 
 
 if __name__ == "__main__":

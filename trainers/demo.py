@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from hsr_tf.data.patches import PatchPlan
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.io import save
 from hsr_tf.metrics.full_reference import Scorecard, psnr_per_band, scorecard
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
@@ -44,13 +45,6 @@ OPTIONS = (
 )
 PATCH_SIZE, BATCH_SIZE = 32, 8
 MAX_SECONDS = 90.0
-COLUMNS: tuple[tuple[str, str, str, Callable[[Iterable[float]], float]], ...] = (
-    ("PSNR (bands)", "psnr_bands", ".2f", max),
-    ("PSNR (cube)", "psnr_cube", ".2f", max),
-    ("SAM", "sam_degrees", ".2f", min),
-    ("SSIM", "ssim", ".4f", max),
-    ("ERGAS", "ergas", ".2f", min),
-)
 
 
 def define_flags() -> None:
@@ -134,19 +128,20 @@ def observe(parts: Parts, folder: Path) -> Observation:
 
 
 def results_table(cards: Mapping[str, Scorecard], seconds: Mapping[str, float]) -> Table:
-    """A line a method; the best of each score in bold."""
+    """Return one line per method, with the best of each score in bold."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("method", no_wrap=True)
-    for heading, _, _, _ in COLUMNS:
-        table.add_column(heading, justify="right", no_wrap=True)
+    scores = {method: card.by_name() for method, card in cards.items()}
+    metrics = [metric for metric in metrics_for() if all(metric.name in card for card in scores.values())]
+    for metric in metrics:
+        table.add_column(metric.heading or metric.label, justify="right", no_wrap=True)
     table.add_column("seconds", justify="right", style="dim")
-    best = {name: pick(getattr(card, name) for card in cards.values()) for _, name, _, pick in COLUMNS}
-    for method, card in cards.items():
+    best = {metric.name: metric.best([card[metric.name] for card in scores.values()]) for metric in metrics}
+    for method, card in scores.items():
         cells = [
-            f"[bold]{getattr(card, name):{form}}[/]"
-            if getattr(card, name) == best[name]
-            else f"{getattr(card, name):{form}}"
-            for _, name, form, _ in COLUMNS
+            f"[bold]{metric.number(value)}[/]" if value == best[metric.name] else metric.number(value)
+            for metric in metrics
+            for value in [card[metric.name]]
         ]
         table.add_row(method, *cells, f"{seconds[method]:.2f}")
     return table

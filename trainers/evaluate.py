@@ -12,13 +12,10 @@ time), and a picture sheet a scene and scale.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +26,12 @@ from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.data.white_level import in_unit_range
-from hsr_tf.files import replacing_file
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.estimators import ESTIMATE
 from hsr_tf.io import load
 from hsr_tf.metrics.cameras import CameraScores, camera_scores
 from hsr_tf.metrics.full_reference import Scorecard, scorecard, summarise
+from hsr_tf.metrics.table import get, metrics_for
 from hsr_tf.networks.pretrained import find_shipped, read_card
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.report.html import write_report
@@ -43,17 +40,16 @@ from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.report.timeline import Mark, time_sheet
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
-from trainers import _flags, evaluate_pictures
+from trainers import _flags, _tables, evaluate_pictures
+from trainers._tables import grouped
 
 FLAGS = flags.FLAGS
 METHODS, SCALES = ("bicubic", "spectral_ls", "ms_ssfnet"), ("8",)
 HSI_SNR_DB, MSI_SNR_DB = 35.0, 40.0
-COLUMNS = ("psnr_bands", "psnr_cube", "sam_degrees", "rmse_255", "ssim", "ergas")
-HEADINGS = ("PSNR (bands)", "PSNR (cube)", "SAM", "RMSE x 255", "SSIM", "ERGAS", "seconds")
 
 
 def define_flags() -> None:
-    """What is scored on what."""
+    """Define what is scored on what."""
     flags.DEFINE_enum("task", "scenes", ["scenes", "pictures"], "Fusion of scenes, or single pictures.")
     flags.DEFINE_list(
         "methods",
@@ -62,29 +58,22 @@ def define_flags() -> None:
         f"(default: {','.join(METHODS)}; for pictures {','.join(evaluate_pictures.METHODS)}).",
     )
     flags.DEFINE_string("scenes", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
-    flags.DEFINE_float(
-        "white_level",
-        None,
-        "Stored value that stands for 1.0 (default: that of the files; 4095 where they hold whole numbers of "
-        "12 bits).",
-        lower_bound=0.0,
-    )
-    flags.DEFINE_list("scales", [], "Sharp pixels a coarse pixel along one side (default: 8; 2,3,4).")
-    flags.DEFINE_string("psf", "gaussian", "Point-spread function.")
-    flags.DEFINE_string("srf", "nikon_d700", "Spectral response: a name, or a CSV file.")
+    flags.DEFINE_list("scales", [], "Scale factors (default: 8; for pictures 2,3,4).")
+    _flags.define_white_level_flag()
+    _flags.define_camera_flags("gaussian", "nikon_d700")
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
     flags.DEFINE_enum(
-        "cameras", "known", ["known", "estimated"], "Whether the methods are told PSF and response."
+        "cameras", "known", ["known", "estimated"], "Whether the methods are given PSF and response."
     )
-    flags.DEFINE_float("max_seconds", None, "Time limit of a solver for one scene.", 0.1)
-    flags.DEFINE_integer("seed", 0, "Seed of the solvers.")
-    flags.DEFINE_integer("crop", None, "Take the top left so many pixels a side.", lower_bound=11)
-    flags.DEFINE_bool("sheets", True, "Draw a picture sheet a scene and scale.")
-    flags.DEFINE_string("output_dir", "runs/evaluation", "Where tables and pictures go.")
+    flags.DEFINE_float("max_seconds", None, "Time limit of a solver per scene.", 0.1)
+    flags.DEFINE_integer("seed", 0, "Random seed of the solvers.")
+    flags.DEFINE_integer("crop", None, "Use the top left square of this many pixels a side.", 11)
+    flags.DEFINE_bool("sheets", True, "Draw a picture sheet per scene and scale.")
+    flags.DEFINE_string("output_dir", "runs/evaluation", "Folder for tables and pictures.")
     flags.DEFINE_string(
         "report",
         None,
-        "Write a page that shows the estimates (.html); of several scenes or scales, one page each, "
+        "Write an HTML page that shows the estimates; of several scenes or scales, one page each, "
         "NAME_SCENE_xSCALE.html beside it.",
     )
 
@@ -183,7 +172,7 @@ def score(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         solution = fuse(observation, entry.name, psf=word, srf=word, weights=entry.weights, controls=controls)
-    card = scorecard(scene.cube, solution.estimate.cube, scale=observation.scale)
+    card = scorecard(scene, solution.estimate, scale=observation.scale)
     told = choose_cameras(observation, psf=None, srf=None, srf_needed=False).model
     found = camera_scores(told.spatial.psf.kernel, told.spectral.matrix, solution.psf, solution.srf)
     return Row(entry.label, observation.scale, scene.name, card, solution.seconds, found), solution
@@ -208,31 +197,24 @@ def score_or_skip(
 
 
 def markdown_table(rows: Sequence[Row]) -> str:
-    """Mean and standard deviation over the scenes, a line a method and scale."""
-    lines = ["| scale | method | " + " | ".join(HEADINGS) + " |", "| --- " * (len(HEADINGS) + 2) + "|"]
-    for scale in sorted({row.scale for row in rows}):
-        for method in dict.fromkeys(row.method for row in rows):
-            chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
-            if chosen:
-                lines.append(f"| x{scale} | {method} | {' | '.join(_cells(chosen))} |")
-    return "\n".join(lines) + "\n" + _cameras_table(rows)
+    """Return mean and standard deviation over the scenes, one line per method and scale."""
+    headings = ["scale", "method", *(metric.title for metric in metrics_for()), "seconds"]
+    lines = [
+        [f"x{scale}", method, *_cells(chosen)]
+        for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0])
+    ]
+    return _tables.markdown(headings, lines) + _cameras_table(rows)
 
 
 def write_tables(folder: Path, rows: Sequence[Row], protocol: dict[str, Any]) -> None:
-    """scores.csv, scores.json and scores.md."""
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(rows[0].as_dict()))
-    writer.writeheader()
-    writer.writerows(row.as_dict() for row in rows)
-    plain = {"protocol": protocol, "rows": [row.as_dict() for row in rows], "mean": _means(rows)}
-    texts = {
-        "scores.csv": table.getvalue(),
-        "scores.json": json.dumps(plain, indent=1, allow_nan=False) + "\n",
-        "scores.md": markdown_table(rows),
-    }
-    for name, text in texts.items():
-        with replacing_file(folder / name) as draft:
-            Path(draft).write_text(text, encoding="utf-8")
+    """Write scores.csv, scores.json and scores.md."""
+    means = []
+    for (scale, method), chosen in _groups(rows).items():
+        summary = summarise([row.scores for row in chosen])
+        scores = {"mean": summary.mean.as_dict(), "std": summary.std.as_dict(), "scenes": summary.count}
+        means.append({"scale": scale, "method": method, **scores})
+    plain = [row.as_dict() for row in rows]
+    _tables.write_tables(folder, plain, protocol=protocol, means=means, text=markdown_table(rows))
 
 
 def main() -> None:
@@ -241,7 +223,7 @@ def main() -> None:
         evaluate_pictures.main()
         return
     entries = parse_entries(FLAGS.methods or METHODS)
-    scales = [positive_scale(text) for text in FLAGS.scales or SCALES]
+    scales = scales_of(FLAGS.scales or SCALES)
     paths = find_scenes(FLAGS.scenes, default="hsi/cave_test")
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -321,67 +303,54 @@ def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[st
 
 def _cells(rows: Sequence[Row]) -> list[str]:
     summary = summarise([row.scores for row in rows])
-    mean, std = asdict(summary.mean), asdict(summary.std)
-    digits = {"ssim": 4}
-    cells = [f"{mean[c]:.{digits.get(c, 2)}f} ± {std[c]:.{digits.get(c, 2)}f}" for c in COLUMNS]
+    mean, std = summary.mean.by_name(), summary.std.by_name()
+    cells = [f"{m.number(mean[m.name])} ± {m.number(std[m.name])}" for m in metrics_for()]
     return [*cells, f"{sum(row.seconds for row in rows) / len(rows):.2f}"]
 
 
 def _cameras_table(rows: Sequence[Row]) -> str:
-    """Mean errors of estimated cameras, a line a method and scale; empty where none were estimated."""
-    lines = []
-    for scale, method in dict.fromkeys((row.scale, row.method) for row in rows):
-        found = [row.cameras for row in rows if (row.scale, row.method) == (scale, method)]
-        cells = [_mean([c.kernel_l1 for c in found], 3), _mean([c.response_sam_degrees for c in found], 2)]
+    """Mean errors of estimated cameras, one line per method and scale; empty where none were estimated."""
+    lines, metrics = [], (get("kernel_l1", "psf"), get("response_sam_degrees", "srf"))
+    for (scale, method), chosen in _groups(rows).items():
+        cells = []
+        for metric in metrics:
+            values = [row.cameras.as_dict()[metric.name] for row in chosen]
+            known = [value for value in values if value is not None]
+            cells.append(metric.number(sum(known) / len(known)) if known else "")
         if any(cells):
-            lines.append(f"| x{scale} | {method} | {cells[0]} | {cells[1]} |")
-    head = ["", "| scale | method | kernel L1 | response SAM |", "| --- | --- | --- | --- |"]
-    return "\n".join([*head, *lines]) + "\n" if lines else ""
-
-
-def _mean(values: Sequence[float | None], digits: int) -> str:
-    known = [value for value in values if value is not None]
-    return f"{sum(known) / len(known):.{digits}f}" if known else ""
+            lines.append([f"x{scale}", method, *cells])
+    headings = ["scale", "method", *(metric.title for metric in metrics)]
+    return "\n" + _tables.markdown(headings, lines) if lines else ""
 
 
 def _marks(rows: Sequence[Row]) -> list[Mark]:
     """Mean time and quality of every method at every scale."""
     marks = []
-    for scale, method in sorted(dict.fromkeys((row.scale, row.method) for row in rows), key=lambda k: k[0]):
-        chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
-        seconds, psnr = (
-            sum(values) / len(chosen)
-            for values in ([r.seconds for r in chosen], [r.scores.psnr_bands for r in chosen])
-        )
+    for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
+        seconds = sum(row.seconds for row in chosen) / len(chosen)
+        psnr = sum(row.scores.psnr_bands for row in chosen) / len(chosen)
         marks.append(Mark(method, f"x{scale}", seconds, psnr))
     return marks
 
 
-def _means(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    groups = dict.fromkeys((row.scale, row.method) for row in rows)
-    means = []
-    for scale, method in groups:
-        chosen = [row for row in rows if (row.scale, row.method) == (scale, method)]
-        summary = summarise([row.scores for row in chosen])
-        scores = {"mean": summary.mean.as_dict(), "std": summary.std.as_dict(), "scenes": summary.count}
-        means.append({"scale": scale, "method": method, **scores})
-    return means
+def _groups(rows: Sequence[Row]) -> dict[tuple[int, str], list[Row]]:
+    return grouped(rows, lambda row: (row.scale, row.method))
 
 
-def positive_scale(text: str) -> int:
-    """A scale as flags name it.
+def scales_of(texts: Sequence[str]) -> list[int]:
+    """Return scales as flags name them.
 
     Raises:
-        ValueError: for anything but a positive integer.
+        ValueError: for anything but positive integers.
     """
-    checks.require(
-        text.isdigit() and int(text) > 0,
+    found = _flags.numbers(
         "scales",
-        expected="positive integers, e.g. 8,16,32",
-        received=text,
-        remedy="write --scales=8,16",
+        texts,
+        lambda scale: scale > 0 and scale.is_integer(),
+        expected="positive integers",
+        example="8,16,32",
     )
-    return int(text)
+    return [int(scale) for scale in found]
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ sheet a picture and case, with the crop where the estimates are worst.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,12 +24,13 @@ from hsr_tf import checks
 from hsr_tf.arrays.color import rgb_to_ycbcr, ycbcr_to_rgb
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.data.scenes import data_root
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.physics.reduction import enlarge_picture
 from hsr_tf.report.picture_sheet import PictureSheetData, draw_picture_sheet
 from trainers import _flags
 from trainers._picture_cases import Case, Enlarger, Estimate, find_enlargers
 from trainers._picture_scores import PictureRow, markdown_table, score, write_tables
-from trainers._pictures import scale_of
+from trainers._pictures import scales_of
 
 FLAGS = flags.FLAGS
 SETS = ("Set5", "Set14", "BSD100", "Urban100")
@@ -111,7 +111,7 @@ def evaluate(
 
 def main() -> None:
     """Flags to arguments, score, write."""
-    scales = [scale_of(text) for text in FLAGS.scales or SCALES]
+    scales = scales_of(FLAGS.scales or SCALES)
     cases = [
         Case(scale, sigma, noise, quality)
         for scale in scales
@@ -141,16 +141,12 @@ def sigmas_of(
     Raises:
         ValueError: for other numbers.
     """
-    try:
-        found = [float(text) for text in texts]
-    except ValueError:
-        found = [math.nan]
-    checks.require(
-        all(0 < sigma < math.inf or sigma == least for sigma in found),
+    found = _flags.numbers(
         name,
+        texts,
+        lambda sigma: sigma > 0 or sigma == least,
         expected="positive numbers" if least is None else "numbers from 0 on",
-        received=",".join(texts),
-        remedy=f"write e.g. --{name}=0.2,1.3,2.6",
+        example="0.2,1.3,2.6",
     )
     return list(found) or [None]
 
@@ -161,14 +157,14 @@ def qualities_of(texts: Sequence[str]) -> list[int | None]:
     Raises:
         ValueError: for anything but whole numbers from 1 to 100.
     """
-    checks.require(
-        all(text.isdecimal() and 1 <= int(text) <= 100 for text in texts),
+    found = _flags.numbers(
         "jpeg_qualities",
+        texts,
+        lambda quality: 1 <= quality <= 100 and quality.is_integer(),
         expected="whole numbers from 1 to 100",
-        received=",".join(texts),
-        remedy="write e.g. --jpeg_qualities=90,70,40",
+        example="90,70,40",
     )
-    return [int(text) for text in texts] or [None]
+    return [int(quality) for quality in found] or [None]
 
 
 def _draw(
@@ -183,11 +179,15 @@ def _draw(
             title=f"{picture.name}, {case.label}",
             truth=truth,
             estimates={label: _coloured(truth, case, each.luma) for label, each in made.items()},
-            notes={row.method: f"{row.psnr:.2f} dB, SSIM {row.ssim:.3f}" for row in rows},
+            notes={row.method: _note(row) for row in rows},
             kernels={"truth": case.kernel, **kernels} if kernels else {},
             crop_size=min(64, *truth.shape[:2]),
         ),
     )
+
+
+def _note(row: PictureRow) -> str:
+    return ", ".join(f"{m.heading or m.label} {m.text(row.scores[m.name])}" for m in metrics_for("luma"))
 
 
 def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:

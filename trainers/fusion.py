@@ -7,10 +7,9 @@ Sharp cubes are cut into patches; both observations are simulated on the device 
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,10 @@ from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
 from hsr_tf.data.white_level import in_unit_range
-from hsr_tf.metrics import full_reference as metrics
+from hsr_tf.metrics.full_reference import ScoredPair, psnr_bands
+from hsr_tf.metrics.table import Metric, compute, get
 from hsr_tf.networks import losses
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
-from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
@@ -41,59 +40,47 @@ from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 Tensor = Any
-PATHS = ("run_dir", "output_dir", "data_dir", "report")
+VALIDATED = ("psnr_bands", "sam_degrees")
+OPTION_FLAGS = ("features", "num_levels", "upsampling_kernel", "activation")
 
 
 def define_flags() -> None:
-    """Data, cameras, network and loss."""
+    """Define data, cameras, network and loss."""
+    _flags.define_network_flags(
+        "ms_ssfnet", "ms_ssfnet, ssf_cnn, ssf_resnet, spectral_resnet or dhsis", patch_size=64
+    )
+    _flags.define_camera_flags("gaussian", "nikon_d700")
+    _flags.define_white_level_flag()
     flags.DEFINE_string(
         "data_dir", None, "Folder of sharp training cubes (default: $HSR_DATA/hsi/cave_train)."
     )
-    flags.DEFINE_float(
-        "white_level",
-        None,
-        "Stored value that stands for 1.0 (default: that of the files; 4095 where they hold whole numbers of "
-        "12 bits).",
-        lower_bound=0.0,
-    )
     flags.DEFINE_list("validation_scenes", [], "Names of training scenes held back (default: the last one).")
-    flags.DEFINE_string(
-        "method", "ms_ssfnet", "Network: ms_ssfnet, ssf_cnn, ssf_resnet, spectral_resnet or dhsis."
+    flags.DEFINE_list(
+        "validation_metrics", None, f"Metrics of the validation by name (default: {','.join(VALIDATED)})."
     )
-    flags.DEFINE_integer("scale", 8, "Sharp pixels a coarse pixel along one side.", lower_bound=1)
-    flags.DEFINE_string(
-        "psf", "gaussian", "Point-spread function, e.g. gaussian, gaussian:sigma=2.5, box, or a file."
-    )
-    flags.DEFINE_string("srf", "nikon_d700", "Spectral response: a name, or a CSV file.")
+    flags.DEFINE_integer("scale", 8, "Scale factor: sharp pixels per coarse pixel along one side.", 1)
     flags.DEFINE_float(
         "hsi_snr_db", None, "Gaussian noise of the hyperspectral camera in training (default: none)."
     )
     flags.DEFINE_float("msi_snr_db", None, "Gaussian noise of the colour camera in training (default: none).")
-    flags.DEFINE_float("noise_probability", 1.0, "Share of the patches that get the noise.", 0.0, 1.0)
-    flags.DEFINE_float("noise_span_db", 0.0, "A patch's noise is weaker by up to so many dB.", 0.0)
+    flags.DEFINE_float("noise_probability", 1.0, "Fraction of the patches that get noise.", 0.0, 1.0)
+    flags.DEFINE_float("noise_span_db", 0.0, "The noise of a patch is weaker by up to this many dB.", 0.0)
     flags.DEFINE_enum(
         "base",
         "none",
         ["none", "bicubic", "spectral_ls", "sylvester"],
-        "What the network adds its residual to; dhsis is defined over sylvester alone.",
+        "Estimate that the network adds its residual to; dhsis needs sylvester.",
     )
     flags.DEFINE_bool(
         "consistent",
         False,
         "Project the estimate onto both observations, in training and after; always with dhsis.",
     )
-    flags.DEFINE_list("features", None, "Width of the blocks: one number, or one a size from coarse to fine.")
-    flags.DEFINE_integer("num_levels", None, "Levels of the multi-level loss (ms_ssfnet).")
-    flags.DEFINE_integer(
-        "upsampling_kernel", None, "Size of the transposed convolutions, 4 or 2 (ms_ssfnet)."
-    )
-    flags.DEFINE_string("activation", None, "prelu or leaky_relu (ms_ssfnet).")
-    flags.DEFINE_enum("init", "he", list(INITIALIZERS), "Initial weights.")
-    flags.DEFINE_enum("loss", "mse", sorted(losses.LOSSES), "Loss of each level.")
-    flags.DEFINE_integer("patch_size", 64, "Side of a patch in sharp pixels.", lower_bound=1)
-    flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", lower_bound=1)
-    flags.DEFINE_bool("augment", True, "Turn patches by quarters and flip them.")
-    flags.DEFINE_string("report", None, "Write a page that shows the run (.html) when it is done.")
+    flags.DEFINE_list("features", None, "Same as --option=features=...; with commas, one width per size.")
+    flags.DEFINE_integer("num_levels", None, "Same as --option=num_levels=...")
+    flags.DEFINE_integer("upsampling_kernel", None, "Same as --option=upsampling_kernel=...")
+    flags.DEFINE_string("activation", None, "Same as --option=activation=...")
+    flags.DEFINE_string("report", None, "Write an HTML page that shows the run when it is done.")
 
 
 @dataclass(frozen=True)
@@ -121,6 +108,7 @@ class FusionTask:
         patches: size, stride, augmentation.
         loss: name in `losses.LOSSES`.
         noise: which patches get the cameras' noise.
+        metrics: of the validation.
     """
 
     training: Sequence[Scene]
@@ -130,6 +118,7 @@ class FusionTask:
     patches: PatchPlan
     loss: str = "mse"
     noise: NoisePlan = NoisePlan()
+    metrics: tuple[Metric, ...] = tuple(map(get, VALIDATED))
 
 
 class FusionTrainer(Trainer):
@@ -171,23 +160,46 @@ class FusionTrainer(Trainer):
 
     def validate(self) -> Validation:
         """Mean scores over the validation scenes, noise-free, whole; a picture of each with its error."""
-        psnr, sam, pictures = [], [], {}
+        found: dict[str, list[float]] = {metric.name: [] for metric in self.task.metrics}
+        pictures = {}
         for scene in self.task.validation:
             estimate = self._estimate(scene)
-            psnr.append(metrics.psnr_bands(scene.cube, estimate))
-            sam.append(metrics.sam_degrees(scene.cube, estimate))
+            pair = ScoredPair(
+                reference=scene.cube,
+                estimate=estimate,
+                counted=np.ones(scene.shape[:2], bool),
+                scale=self.clean.scale,
+                wavelengths_nm=scene.wavelengths_nm,
+            )
+            known = [] if scene.wavelengths_nm is None else ["wavelengths"]
+            for metric in self.task.metrics:
+                found[metric.name].append(float(compute(metric, pair, known=known)))
             pictures[scene.name] = preview(scene.cube, estimate, scene.wavelengths_nm)
-        scores = {"psnr_bands": float(np.mean(psnr)), "sam_degrees": float(np.mean(sam))}
-        return Validation(scores, pictures)
+        return Validation({name: float(np.mean(values)) for name, values in found.items()}, pictures)
 
+    @cached_property
     def bicubic_psnr(self) -> float:
         """Mean PSNR of bicubic interpolation over the validation scenes, which every model has to exceed."""
         found = []
         for scene in self.task.validation:
             lr_hsi, _ = self.clean.simulate(tf.constant(scene.cube[None]))
             bicubic = np.clip(bicubic_enlarge(lr_hsi, self.clean.scale).numpy()[0], 0.0, 1.0)
-            found.append(metrics.psnr_bands(scene.cube, bicubic))
+            found.append(psnr_bands(scene.cube, bicubic))
         return float(np.mean(found))
+
+    def describe(self) -> dict[str, Any]:
+        """Return names and wavelengths of the scenes, and the PSNR of bicubic interpolation."""
+        wavelengths = self.task.training[0].wavelengths_nm
+        return {
+            "training_scenes": [scene.name for scene in self.task.training],
+            "validation_scenes": [scene.name for scene in self.task.validation],
+            "wavelengths_nm": None if wavelengths is None else wavelengths.tolist(),
+            "bicubic_psnr_bands": self.bicubic_psnr,
+        }
+
+    def gains(self, scores: Mapping[str, float]) -> dict[str, float]:
+        """Return the gain over bicubic interpolation, where the PSNR is among the scores."""
+        return {"": scores["psnr_bands"] - self.bicubic_psnr} if "psnr_bands" in scores else {}
 
     def loss(self, patches: Tensor, index: Tensor) -> Tensor:
         """The sum over the levels, of observations made here."""
@@ -221,30 +233,11 @@ class FusionTrainer(Trainer):
 
 
 def main() -> None:
-    """Flags to arguments, train, save."""
+    """Read the flags, train, save."""
     join_hosts()
-    run_dir = Path(FLAGS.run_dir)
-    _flags.require_report(FLAGS.report, run_dir)
-    task, plan = task_from_flags(), _flags.run_plan()
-    values = _flags.save_resolved_flags(run_dir)
-    trainer = FusionTrainer(task, plan)
-    first, begin = trainer.run.restore(), time.monotonic()
-    scores, bicubic = trainer.train(), trainer.bicubic_psnr()
-    wavelengths = task.training[0].wavelengths_nm
-    record = {
-        "flags": {name: value for name, value in values.items() if name not in PATHS},
-        "training_scenes": [scene.name for scene in task.training],
-        "validation_scenes": [scene.name for scene in task.validation],
-        "wavelengths_nm": None if wavelengths is None else wavelengths.tolist(),
-        "validation": scores,
-        "bicubic_psnr_bands": bicubic,
-        "first_step": first,
-        "seconds": round(time.monotonic() - begin, 1),
-        "cores": os.cpu_count(),
-    }
-    _flags.save_trained(trainer.model, FLAGS.output_dir or run_dir / "model", record, scores=scores)
-    _flags.warn_below_bicubic({"": scores["psnr_bands"] - bicubic})
-    _flags.write_run_report(run_dir, FLAGS.report)
+    _flags.require_report(FLAGS.report, Path(FLAGS.run_dir))
+    _flags.train_and_save(partial(FusionTrainer, task_from_flags()))
+    _flags.write_run_report(Path(FLAGS.run_dir), FLAGS.report)
 
 
 def task_from_flags() -> FusionTask:
@@ -254,10 +247,6 @@ def task_from_flags() -> FusionTask:
     training, validation = _split(scenes, FLAGS.validation_scenes)
     snr_db = (FLAGS.hsi_snr_db, FLAGS.msi_snr_db)
     cameras = make_cameras(training[0], FLAGS.scale, psf=FLAGS.psf, srf=FLAGS.srf, snr_db=snr_db)
-    options = {name: getattr(FLAGS, name) for name in ("num_levels", "upsampling_kernel", "activation")}
-    if FLAGS.features:
-        widths = [int(width) for width in FLAGS.features]
-        options["features"] = widths[0] if len(widths) == 1 else widths
     config = FusionConfig(
         method=FLAGS.method,
         scale=FLAGS.scale,
@@ -265,15 +254,24 @@ def task_from_flags() -> FusionTask:
         num_channels=cameras.spectral.matrix.shape[1],
         base=FLAGS.base,
         consistent=FLAGS.consistent,
-        options=tuple(sorted((name, value) for name, value in options.items() if value is not None)),
+        options=network_options(),
         init=FLAGS.init,
         seed=FLAGS.seed,
         dtype=FLAGS.dtype,
     )
     noise = NoisePlan(FLAGS.noise_probability, FLAGS.noise_span_db)
-    patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
     validation = [crop_to_multiple(scene, FLAGS.scale) for scene in validation]
-    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise)
+    metrics = tuple(map(get, FLAGS.validation_metrics or VALIDATED))
+    patches = _flags.patch_plan()
+    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise, metrics)
+
+
+def network_options() -> tuple[tuple[str, Any], ...]:
+    """Return the options of the network, by --option or by the flags that some of them have."""
+    given = {name: value for name in OPTION_FLAGS if (value := FLAGS[name].value) is not None}
+    return _flags.network_arguments(
+        f"{name}={','.join(value) if isinstance(value, list) else value}" for name, value in given.items()
+    )
 
 
 def _take_published_form() -> None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -25,13 +24,12 @@ from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
-from hsr_tf.metrics.full_reference import luma_scores
 from hsr_tf.networks import losses
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
-from hsr_tf.report.render import preview
 from trainers import _flags
 from trainers._hosts import join_hosts
 from trainers._pictures import (
+    Held,
     NetworkPlan,
     Pictures,
     PictureTrainer,
@@ -39,11 +37,11 @@ from trainers._pictures import (
     define_picture_flags,
     load_pictures,
     network_plan,
-    scale_of,
-    train_and_save,
+    scales_of,
+    truth_of,
     whole_scale,
 )
-from trainers._run import RunPlan, Validation
+from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
 Tensor = Any
@@ -102,17 +100,6 @@ class SingleImageTask:
         return multiple * -(-least // multiple)
 
 
-@dataclass(frozen=True, eq=False)
-class Held:
-    """A picture held back at one scale: what the network sees (1, h, w, 1), bicubic, the truth (H, W, 1)."""
-
-    name: str
-    scale: float
-    lr_image: Tensor
-    bicubic: np.ndarray
-    truth: np.ndarray
-
-
 class SingleImageTrainer(PictureTrainer):
     """The network of a task and its compiled training step.
 
@@ -126,7 +113,11 @@ class SingleImageTrainer(PictureTrainer):
         patches = replace(task.patches, patch_size=task.cut)
         super().__init__(task.network, task.pictures, patches=patches, plan=plan)
         self._loss = losses.get(task.loss)
-        self._held = [self._hold(picture, s) for picture in task.pictures.validation for s in task.scales]
+        self.held = [self._hold(picture, s) for s in task.scales for picture in task.pictures.validation]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the pictures and the scales."""
+        return {**super().describe(), "scales": list(self.task.scales)}
 
     def picture_loss(self, hr_image: Tensor) -> Tensor:
         """The task's loss of the estimates."""
@@ -149,33 +140,13 @@ class SingleImageTrainer(PictureTrainer):
         both = (tf.concat(seen, 0), tf.concat(parts, 0))
         return both[0][:, inside, inside], both[1][:, inside, inside]
 
-    def validate(self) -> Validation:
-        """Mean PSNR on Y of the pictures held back, and its gain over bicubic, at each scale."""
-        infer = self.inference()
-        psnr: dict[float, list[tuple[float, float]]] = {scale: [] for scale in self.task.scales}
-        pictures: dict[str, np.ndarray] = {}
-        for held in self._held:
-            estimate = infer({"lr_image": held.lr_image})["estimate"].numpy()[0]
-            border = math.ceil(held.scale)
-            scores = [luma_scores(held.truth, one, border=border).psnr for one in (estimate, held.bicubic)]
-            psnr[held.scale].append((scores[0], scores[1]))
-            if held.scale == self.task.scales[-1] and len(pictures) < NUM_PREVIEWS:
-                pictures[held.name] = preview(held.truth, np.clip(estimate, 0.0, 1.0), None)
-        means = {scale: np.mean(values, 0) for scale, values in psnr.items()}
-        names = {scale: f"x{scale:g}" for scale in means}
-        scores_by_name = {f"psnr_{names[scale]}": float(mean[0]) for scale, mean in means.items()}
-        scores_by_name |= {f"gain_{names[scale]}": float(m[0] - m[1]) for scale, m in means.items()}
-        return Validation(scores_by_name, pictures)
-
     def _hold(self, picture: NamedPicture, scale: float) -> Held:
-        luma = picture.luma.astype(np.float32) / 255.0
-        multiple = int(scale) if float(scale).is_integer() else 1
-        height, width = (n - n % multiple for n in luma.shape[:2])
-        truth = luma[:height, :width]
+        truth = truth_of(picture, int(scale) if float(scale).is_integer() else 1)
         small = reduce_picture(tf.constant(truth[None]), scale)
-        large = enlarge_picture(small, scale, (height, width))
+        large = enlarge_picture(small, scale, (truth.shape[0], truth.shape[1]))
         own = self.task.network.spec.scale is not None
-        return Held(picture.name, scale, small if own else large, large.numpy()[0], truth)
+        views = {"lr_image": small if own else large}
+        return Held(picture.name, f"x{scale:g}", scale, views, large.numpy()[0], truth)
 
 
 def enlarged(hr_image: Tensor, scale: float) -> Tensor:
@@ -185,19 +156,17 @@ def enlarged(hr_image: Tensor, scale: float) -> Tensor:
 
 
 def main() -> None:
-    """Flags to arguments, train, save."""
+    """Read the flags, train, save."""
     join_hosts()
-    task = task_from_flags()
-    train_and_save(partial(SingleImageTrainer, task), scales=list(task.scales))
+    _flags.train_and_save(partial(SingleImageTrainer, task_from_flags()))
 
 
 def task_from_flags() -> SingleImageTask:
-    """The task that the flags describe; pictures are read here."""
-    scales = tuple(scale_of(text) for text in FLAGS.scales)
+    """Return the task that the flags describe; pictures are read here."""
+    scales = tuple(scales_of(FLAGS.scales))
     own = methods.get(FLAGS.method, ("image_network",)).name not in ENLARGED_FIRST
     network = network_plan(whole_scale(scales) if own else None)
-    patches = PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
-    empty = SingleImageTask(network, Pictures([], [], []), scales, patches, FLAGS.loss)
+    empty = SingleImageTask(network, Pictures([], [], []), scales, _flags.patch_plan(), FLAGS.loss)
     return replace(empty, pictures=load_pictures(network.spec.num_channels, smallest=empty.cut))
 
 

@@ -49,7 +49,7 @@ def evaluate(
 
         same = truth.shape == guess.shape  # else scorecard says so
         counted = pixels_with_data(truth, guess) if same else None
-        card = scorecard(truth.cube, guess.cube, scale=scale, counted=counted)
+        card = scorecard(truth, guess, scale=scale, counted=counted)
     terminal.show(scorecard_table(card))
     if json_file is not None:
         write_json(

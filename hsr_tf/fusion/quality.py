@@ -146,7 +146,7 @@ def wald(
         controls=replace(controls or Controls(), checkpoint=None),
     )
     counted = pixels_with_data(reference, found.estimate)
-    scores = scorecard(reference.cube, found.estimate.cube, scale=scale, counted=counted)
+    scores = scorecard(reference, found.estimate, scale=scale, counted=counted)
     return WaldTrial(scores, found, reduced, reference)
 
 

@@ -18,8 +18,9 @@ of Wald, Data Fusion, 2002, with the ratio written as the scale s, so that the f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, astuple, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from hsr_tf.arrays import ops
 from hsr_tf.checks import require, require_finite
+from hsr_tf.metrics.scores import Scorecard as Scorecard
+from hsr_tf.metrics.scores import Summary as Summary
+from hsr_tf.metrics.scores import summarise as summarise
+from hsr_tf.metrics.table import compute, metrics_for
+from hsr_tf.scene import Scene
 
 Tensor = Any
 
@@ -35,45 +41,6 @@ SSIM_SIGMA = 1.5
 SSIM_K1 = 0.01
 SSIM_K2 = 0.03
 ROWS_PER_BLOCK = 64
-
-
-@dataclass(frozen=True)
-class Scorecard:
-    """The scores of one estimate, as Python floats.
-
-    Attributes:
-        psnr_bands: mean over the bands of each band's PSNR, dB; infinite as soon as one band is exact.
-        psnr_cube: PSNR of the whole cube's mean squared error, dB; infinite for identical cubes.
-        rmse_255: root mean squared error on the scale on which `data_range` is 255.
-        ssim: structural similarity, mean over windows and bands, at most 1.
-        sam_degrees: mean spectral angle, degrees, over the pixels without a zero spectrum; NaN without any.
-        ergas: relative global error; 0 is perfect.
-        zero_spectra: number of pixels that `sam_degrees` leaves out.
-    """
-
-    psnr_bands: float
-    psnr_cube: float
-    rmse_255: float
-    ssim: float
-    sam_degrees: float
-    ergas: float
-    zero_spectra: float
-
-    def as_dict(self) -> dict[str, float | None]:
-        """The scores by name, for JSON: infinite and NaN, for which JSON has no number, become None."""
-        return {name: value if math.isfinite(value) else None for name, value in asdict(self).items()}
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Mean and population standard deviation of `count` scorecards, score by score.
-
-    An infinite PSNR among them makes that mean infinite and its deviation NaN; a NaN makes both NaN.
-    """
-
-    mean: Scorecard
-    std: Scorecard
-    count: int
 
 
 def psnr_per_band(reference: Tensor, estimate: Tensor, *, data_range: float = 1.0) -> Tensor:
@@ -151,6 +118,68 @@ def ergas(reference: Tensor, estimate: Tensor, *, scale: float) -> Tensor:
     return _ergas(mse, ops.mean(_pair(reference, estimate)[0], axis=(-3, -2)), scale)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScoredPair:
+    """An estimate and the truth as metrics see them; what several metrics share is computed once, in float64.
+
+    Attributes:
+        reference: the true cube (H, W, C).
+        estimate: the estimated one, clipped where the protocol says so.
+        counted: (H, W), the pixels that count; in the others both cubes are zero.
+        scale: the factor s between the fused resolutions.
+        data_range: the peak of the data.
+        wavelengths_nm: (C,), or None where they are not known.
+    """
+
+    reference: np.ndarray
+    estimate: np.ndarray
+    counted: np.ndarray
+    scale: float
+    data_range: float = 1.0
+    wavelengths_nm: np.ndarray | None = None
+
+    @cached_property
+    def mse_per_band(self) -> np.ndarray:
+        """(C,): mean squared error of every band over the pixels that count."""
+        return _sum_over_rows(_squared_error_sums, self.reference, self.estimate) / self.counted.sum()
+
+    @cached_property
+    def band_means(self) -> np.ndarray:
+        """(C,): mean of every band of the reference over the pixels that count."""
+        sums = self.reference.sum(axis=(0, 1), dtype=np.float64)
+        return np.asarray(sums / self.counted.sum())
+
+    @cached_property
+    def zero_spectra(self) -> int:
+        """Number of pixels that count but have no spectral angle."""
+        return int(self._angles[1]) - int((~self.counted).sum())
+
+    @property
+    def sam_degrees(self) -> float:
+        """Mean spectral angle over the pixels that have one; NaN without any."""
+        count = int(self.counted.sum()) - self.zero_spectra
+        return float(self._angles[0]) / count if count else math.nan
+
+    @cached_property
+    def ssim(self) -> float:
+        """Mean SSIM over the windows whose pixels all count, and over the bands; NaN without any window."""
+        windows: Any = self.counted  # (H - 10, W - 10) in the end
+        for axis in (0, 1):
+            windows = sliding_window_view(windows, SSIM_WINDOW, axis=axis).all(-1)
+        total, count = 0.0, int(windows.sum()) * self.reference.shape[2]
+        for start in range(0, len(windows), ROWS_PER_BLOCK):
+            rows = slice(start, start + ROWS_PER_BLOCK + SSIM_WINDOW - 1)
+            found = _ssim_map(*_block(self.reference, self.estimate, rows), self.data_range)
+            kept = ops.convert_to_tensor(windows[start : start + ROWS_PER_BLOCK, :, None].astype(np.float64))
+            total += float(ops.sum(found * kept))
+        return total / count if count else math.nan
+
+    @cached_property
+    def _angles(self) -> np.ndarray:
+        """Sum of the angles in degrees, and number of the pixels without one."""
+        return _sum_over_rows(_angle_sums, self.reference, self.estimate)
+
+
 def scorecard(
     reference: Any,
     estimate: Any,
@@ -160,10 +189,11 @@ def scorecard(
     clip: bool = True,
     counted: np.ndarray | None = None,
 ) -> Scorecard:
-    """Every score of one estimated cube, accumulated in float64.
+    """Compute every score of one estimated cube, accumulated in float64.
 
     Args:
-        reference: the true cube (H, W, C), at least 11 x 11 pixels; never changed or rescaled.
+        reference: the true cube (H, W, C), at least 11 x 11 pixels, or a `Scene` of it, whose wavelengths are
+            given to metrics that need them; never changed or rescaled.
         estimate: the estimated cube, of the same shape.
         scale: the factor s between the fused resolutions, for ERGAS.
         data_range: the peak of the data, the same for every band; never guessed from the values.
@@ -176,48 +206,39 @@ def scorecard(
             infinite values, a reference band with mean zero, a scale or data_range that is not positive, no
             pixel that counts.
     """
-    truth, guess = _single_cube("reference", reference), _single_cube("estimate", estimate)
+    wavelengths_nm = reference.wavelengths_nm if isinstance(reference, Scene) else None
+    cubes = [cube.cube if isinstance(cube, Scene) else cube for cube in (reference, estimate)]
+    truth, guess = _single_cube("reference", cubes[0]), _single_cube("estimate", cubes[1])
     _require_same_shape(truth.shape, guess.shape)
     _require_window(truth.shape)
     _require_positive("data_range", data_range)
-    peak = data_range if clip else None
+    _require_positive("scale", scale)
     inside = np.ones(truth.shape[:2], bool) if counted is None else _pixels_that_count(counted, truth)
+    if clip:
+        guess = np.clip(guess, 0.0, data_range)
     if counted is not None:  # where both are zero there is no error, and no angle
         truth, guess = (np.where(inside[..., None], cube, 0) for cube in (truth, guess))
-    num_pixels = int(inside.sum())
-    means = np.asarray(truth.sum(axis=(0, 1), dtype=np.float64) / num_pixels)
-    _require_band_means(means)
-
-    mse = _sum_over_rows(_squared_error_sums, truth, guess, peak) / num_pixels
-    angle_sum, num_zero = _sum_over_rows(_angle_sums, truth, guess, peak)
-    windows: Any = inside  # (H - 10, W - 10) in the end: those whose pixels all count
-    for axis in (0, 1):
-        windows = sliding_window_view(windows, SSIM_WINDOW, axis=axis).all(-1)
-    similarity, num_windows = 0.0, int(windows.sum()) * truth.shape[2]
-    for start in range(0, len(windows), ROWS_PER_BLOCK):
-        rows = slice(start, start + ROWS_PER_BLOCK + SSIM_WINDOW - 1)
-        found = _ssim_map(*_block(truth, guess, rows, peak), data_range)
-        kept = ops.convert_to_tensor(windows[start : start + ROWS_PER_BLOCK, :, None].astype(np.float64))
-        similarity += float(ops.sum(found * kept))
-    num_zero = num_zero - (inside.size - num_pixels)
-    num_angles = num_pixels - num_zero
-    return Scorecard(
-        psnr_bands=float(ops.mean(_psnr(mse, data_range))),
-        psnr_cube=float(_psnr(np.mean(mse), data_range)),
-        rmse_255=float(_rmse_255(np.mean(mse), data_range)),
-        ssim=similarity / num_windows if num_windows else math.nan,
-        sam_degrees=float(angle_sum / num_angles) if num_angles else math.nan,
-        ergas=float(_ergas(mse, means, scale)),
-        zero_spectra=float(num_zero),
+    pair = ScoredPair(
+        reference=truth,
+        estimate=guess,
+        counted=inside,
+        scale=scale,
+        data_range=data_range,
+        wavelengths_nm=wavelengths_nm,
     )
+    _require_band_means(pair.band_means)
+    known = [] if wavelengths_nm is None else ["wavelengths"]
+    scores = {metric.name: float(compute(metric, pair, known=known)) for metric in metrics_for()}
+    return Scorecard.of(scores | {"zero_spectra": float(pair.zero_spectra)})
 
 
 @dataclass(frozen=True)
 class LumaScores:
-    """PSNR in dB (infinite where exact) and SSIM of an estimated luminance."""
+    """PSNR in dB (infinite where exact) and SSIM of an estimated luminance, and scores of other packages."""
 
     psnr: float
     ssim: float
+    added: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 def luma_scores(reference: Any, estimate: Any, *, border: int, eight_bit: bool = True) -> LumaScores:
@@ -248,28 +269,11 @@ def luma_scores(reference: Any, estimate: Any, *, border: int, eight_bit: bool =
     if eight_bit:
         pair = [np.rint(255.0 * image) / 255.0 for image in pair]
     _require_window(pair[0].shape)
-    with np.errstate(divide="ignore"):
-        psnr = float(_psnr(np.mean(np.square(pair[0] - pair[1])), 1.0))
-    return LumaScores(psnr, float(ssim(*pair)))
-
-
-def summarise(cards: Sequence[Scorecard]) -> Summary:
-    """Mean and population standard deviation, score by score, over the scorecards of a test set.
-
-    Raises:
-        ValueError: without any scorecard.
-    """
-    require(
-        len(cards) > 0,
-        "cards",
-        expected="at least one scorecard",
-        received="none",
-        remedy="score a scene first",
+    scored = ScoredPair(
+        reference=pair[0], estimate=pair[1], counted=np.ones(pair[0].shape[:2], bool), scale=1.0
     )
-    table = np.asarray([astuple(card) for card in cards], np.float64)
-    with np.errstate(invalid="ignore"):
-        mean, std = table.mean(axis=0), table.std(axis=0)
-    return Summary(Scorecard(*mean.tolist()), Scorecard(*std.tolist()), len(cards))
+    scores = {metric.name: float(compute(metric, scored)) for metric in metrics_for("luma")}
+    return LumaScores(scores.pop("psnr"), scores.pop("ssim"), scores)
 
 
 def _mse_per_band(reference: Tensor, estimate: Tensor) -> Tensor:
@@ -348,23 +352,18 @@ def _angle_sums(truth: Tensor, guess: Tensor) -> Tensor:
     return ops.stack([ops.sum(_angles(truth, guess) * valid), ops.sum(1.0 - valid)])
 
 
-def _sum_over_rows(
-    measure: Callable[..., Tensor], truth: np.ndarray, guess: np.ndarray, peak: float | None
-) -> np.ndarray:
+def _sum_over_rows(measure: Callable[..., Tensor], truth: np.ndarray, guess: np.ndarray) -> np.ndarray:
     """Sum of `measure` over blocks of rows in float64: bounded memory."""
     total: Any = 0.0
     for start in range(0, truth.shape[0], ROWS_PER_BLOCK):
-        block = _block(truth, guess, slice(start, start + ROWS_PER_BLOCK), peak)
+        block = _block(truth, guess, slice(start, start + ROWS_PER_BLOCK))
         total = total + ops.convert_to_numpy(measure(*block))
     return total
 
 
-def _block(truth: np.ndarray, guess: np.ndarray, rows: slice, peak: float | None) -> tuple[Tensor, Tensor]:
-    """These rows of both in float64, those of the estimate clipped to [0, peak]."""
-    estimated = guess[rows].astype(np.float64)
-    if peak is not None:
-        np.clip(estimated, 0.0, peak, out=estimated)
-    return ops.convert_to_tensor(truth[rows].astype(np.float64)), ops.convert_to_tensor(estimated)
+def _block(truth: np.ndarray, guess: np.ndarray, rows: slice) -> list[Tensor]:
+    """These rows of both in float64."""
+    return [ops.convert_to_tensor(cube[rows].astype(np.float64)) for cube in (truth, guess)]
 
 
 def _pixels_that_count(counted: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -24,7 +24,8 @@ takes `data_range` for peak. Nothing is clipped.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.metrics import full_reference as metrics
 from hsr_tf.metrics.q_index import band_pairs_index, blocks, q2n, same_band_index
+from hsr_tf.metrics.table import compute, decibels, metrics_for
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -95,15 +97,41 @@ class QnrFamily:
 
 @dataclass(frozen=True)
 class NoReference:
-    """Both groups of figures, for one estimate."""
+    """Both groups of figures, for one estimate, and those by name that other packages add."""
 
     consistency: Consistency
     qnr: QnrFamily
+    added: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    def by_name(self) -> dict[str, Any]:
+        """Return the figures by name."""
+        qnr = {**asdict(self.qnr), "qnr": self.qnr.qnr, "hqnr": self.qnr.hqnr}
+        return {**asdict(self.consistency), **qnr, **self.added}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values by name, for JSON: infinite and NaN become None."""
-        both = {**asdict(self.consistency), **asdict(self.qnr), "qnr": self.qnr.qnr, "hqnr": self.qnr.hqnr}
-        return {name: _plain(value) for name, value in both.items()}
+        """Return plain values by name, for JSON: infinite and NaN become None."""
+        return {name: _plain(value) for name, value in self.by_name().items()}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class JudgedEstimate:
+    """An estimate and the two images as metrics without a truth see them.
+
+    Attributes:
+        observation: X and Y.
+        estimate: Z.
+        model: the cameras D and R; R is a stand-in where the response is not known.
+        consistency: how far Z explains X and Y.
+        qnr: the QNR family.
+        data_range: the peak of the data.
+    """
+
+    observation: Observation
+    estimate: Scene
+    model: ObservationModel
+    consistency: Consistency
+    qnr: QnrFamily
+    data_range: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +175,21 @@ def no_reference(
     side = _block_side(block_side, observation.scale)
     images = _images(observation, estimate, model)
     response = model.spectral.matrix if srf_known else None
-    return NoReference(_consistency(images, response, data_range), _qnr_family(images, side))
+    judged = JudgedEstimate(
+        observation=observation,
+        estimate=estimate,
+        model=model,
+        consistency=_consistency(images, response, data_range),
+        qnr=_qnr_family(images, side),
+        data_range=data_range,
+    )
+    known = [
+        *(["srf"] if srf_known else []),
+        *([] if observation.lr_hsi.wavelengths_nm is None else ["wavelengths"]),
+    ]
+    own = NoReference(judged.consistency, judged.qnr)
+    added = [metric for metric in metrics_for("images") if metric.name not in own.by_name()]
+    return replace(own, added={metric.name: compute(metric, judged, known=known) for metric in added})
 
 
 def matched_bands(lr_hsi: Array, blurred_msi: Array, counts: Mask) -> Array:
@@ -170,8 +212,8 @@ def _consistency(images: _Images, response: Array | None, data_range: float) -> 
     return Consistency(
         lr_hsi_residual=_relative(error.sum(), power.sum()),
         hr_msi_residual=None if told is None else _relative(told[0].sum(), told[1].sum()),
-        lr_hsi_psnr=_psnr(error.mean(0), data_range),
-        hr_msi_psnr=None if told is None else _psnr(told[0], data_range),
+        lr_hsi_psnr=tuple(decibels(error.mean(0), data_range).tolist()),
+        hr_msi_psnr=None if told is None else tuple(decibels(told[0], data_range).tolist()),
         sam_degrees=float(metrics.sam_degrees(seen[None], blurred[None])),
     )
 
@@ -326,11 +368,6 @@ def _with_constant(pixels: Array) -> Array:
 
 def _relative(part: float, whole: float) -> float:
     return math.sqrt(float(part) / max(float(whole), 1e-300))
-
-
-def _psnr(mse: Array, data_range: float) -> tuple[float, ...]:
-    with np.errstate(divide="ignore"):
-        return tuple((20.0 * math.log10(data_range) - 10.0 * np.log10(mse)).tolist())
 
 
 def _plain(value: Any) -> Any:

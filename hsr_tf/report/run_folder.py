@@ -23,6 +23,7 @@ from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.simulated import SimulationPlan, Truth, simulated_scene
 from hsr_tf.io import load
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.networks.cards import CARD, FUSION, ModelCard, read_card
 from hsr_tf.physics.psf import Psf
 from hsr_tf.report.html.report_data import Curve, ReportData
@@ -30,7 +31,6 @@ from hsr_tf.report.scene_report import ShownCameras, finite, scene_report, shown
 from hsr_tf.scene import Observation, Scene, Solution
 
 FLAG_FILE, SOLUTION, MOST_POINTS = "flags.txt", "solution.json", 2000
-TITLES = {"psnr_bands": "PSNR (bands), dB", "sam_degrees": "SAM, degrees"}
 
 
 def run_report(folder: str | os.PathLike[str]) -> ReportData:
@@ -141,7 +141,8 @@ def _course(path: Path) -> dict[str, Curve]:
         rows = list(csv.DictReader(file))
     seconds = [float(row["seconds"]) for row in rows]
     curves = {}
-    for column, label in (("psnr_bands", TITLES["psnr_bands"]), ("objective", "objective")):
+    for column in ("psnr_bands", "objective"):
+        label = _titles().get(column, column)
         values = [float(row[column]) if row.get(column) else math.nan for row in rows]
         if any(math.isfinite(value) for value in values):
             curves[label] = _curve("seconds", label, column, (seconds, values))
@@ -230,8 +231,13 @@ def _logged(folder: Path) -> dict[str, Curve]:
         if numbers:
             every = -(-len(numbers) // MOST_POINTS)
             series = (list(numbers)[::every], list(numbers.values())[::every])
-            curves[tag] = _curve("steps", TITLES.get(tag.rpartition("/")[2], tag), tag, series)
+            curves[tag] = _curve("steps", _titles().get(tag.rpartition("/")[2], tag), tag, series)
     return curves
+
+
+def _titles() -> dict[str, str]:
+    """Labels of the axes by the keys of scores."""
+    return {metric.name: metric.title for metric in metrics_for()}
 
 
 def _curve(x_label: str, y_label: str, name: str, series: tuple[list[float], list[float]]) -> Curve:

@@ -65,9 +65,7 @@ def scene_report(
     if reference is None:
         return data
     scores = {
-        method: scorecard(
-            reference.cube, scene.cube, scale=scale, counted=pixels_with_data(reference, scene)
-        ).as_dict()
+        method: scorecard(reference, scene, scale=scale, counted=pixels_with_data(reference, scene)).as_dict()
         for method, scene in estimates.items()
     }
     return replace(data, scores=scores)
@@ -116,7 +114,7 @@ def estimate_report(
         reference=reference.cube,
         wavelengths_nm=wavelengths,
         estimate_mask=None if counted is None else ~counted,
-        scores={name: scorecard(reference.cube, scene.cube, scale=scale, counted=counted).as_dict()},
+        scores={name: scorecard(reference, scene, scale=scale, counted=counted).as_dict()},
     )
 
 
@@ -154,7 +152,7 @@ def shown_cameras(
 
 def residual_scores(solution: Solution) -> dict[str, float | None]:
     """What a solution leaves of the two images, as scores of a report whose truth is not known."""
-    parts = {"lr_hsi residual": solution.lr_hsi_residual, "hr_msi residual": solution.hr_msi_residual}
+    parts = {"lr_hsi_residual": solution.lr_hsi_residual, "hr_msi_residual": solution.hr_msi_residual}
     return {name: value for name, value in parts.items() if value is None or math.isfinite(value)}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.wording import percent, signed
 
 if TYPE_CHECKING:
@@ -19,27 +19,19 @@ if TYPE_CHECKING:
     from hsr_tf.metrics.full_reference import Scorecard
     from hsr_tf.scene import Observation, Scene, Solution
 
-SCORES = (
-    ("psnr_bands", "PSNR, mean over the bands", "{:.2f} dB", "higher"),
-    ("psnr_cube", "PSNR, whole cube", "{:.2f} dB", "higher"),
-    ("rmse_255", "RMSE, on the scale 0 to 255", "{:.3f}", "lower"),
-    ("ssim", "SSIM, mean over the bands", "{:.4f}", "higher"),
-    ("sam_degrees", "SAM, mean spectral angle", "{:.3f} deg", "lower"),
-    ("ergas", "ERGAS", "{:.3f}", "lower"),
-)
 HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "scene")
 LONGEST_VALUE = 100
 
 
 def scorecard_table(card: Scorecard) -> Table:
-    """The scores of one estimate, and which way is better."""
+    """Return the scores of one estimate, and which way is better."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("score")
     table.add_column("value", justify="right", style="bold")
     table.add_column("better", style="dim")
-    for name, label, form, better in SCORES:
-        value = getattr(card, name)
-        table.add_row(label, form.format(value) if math.isfinite(value) else str(value), better)
+    scores = card.by_name()
+    for metric in metrics_for():
+        table.add_row(metric.label, metric.text(scores.get(metric.name)), metric.better)
     if card.zero_spectra:
         table.add_row("pixels without an angle (a zero spectrum)", f"{card.zero_spectra:.0f}", "")
     return table

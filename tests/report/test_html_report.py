@@ -152,7 +152,7 @@ def test_a_scene_over_a_megapixel_is_thinned_with_a_note():
 
 
 def test_residuals_are_percentages_in_the_table_of_scores():
-    scores = {"a": {"lr_hsi residual": 0.1064, "hr_msi residual": 1.9e-7, "seconds": 0.28}}
+    scores = {"a": {"lr_hsi_residual": 0.1064, "hr_msi_residual": 1.9e-7, "seconds": 0.28}}
     text = render(ReportData(title="residuals", scores=scores))
     assert "LR-HSI residual" in text and "HR-MSI residual" in text
     assert "<td>11 %</td><td>under 0.001 %</td><td>0.28</td>" in text

@@ -22,19 +22,16 @@ from markupsafe import Markup
 from hsr_tf import __version__
 from hsr_tf.checks import require
 from hsr_tf.files import replacing_file
+from hsr_tf.metrics.table import Metric, metrics_for
 from hsr_tf.report.html.plots import make_plots, map_captions
 from hsr_tf.report.html.quality_maps import Quality, quality
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.report.html.views import Views, described, make_views, texts
-from hsr_tf.report.screen import SCORES
-from hsr_tf.wording import percent, signed
+from hsr_tf.wording import signed
 
 HERE = Path(__file__).resolve().parent
 SUFFIXES = (".html", ".htm")
 LONGEST_VALUE = 2000
-PSNR_OVER = {"psnr_bands": "bands", "psnr_cube": "cube"}
-PERCENT = "percent"
-RESIDUALS = {"lr_hsi residual": "LR-HSI residual", "hr_msi residual": "HR-MSI residual"}
 MODES = {"true": "True colour", "spread": "Three bands", "false": "False colour"}
 
 
@@ -160,38 +157,38 @@ def _score_table(
     if not scores:
         return None
     names = list(dict.fromkeys(name for card in scores.values() for name in card))
-    names = [
-        name for name in names if name != "zero_spectra" or any(card.get(name) for card in scores.values())
-    ]
-    told = {name: (label.partition(",")[0], form, better) for name, label, form, better in SCORES}
-    told.update({name: (f"{told[name][0]} ({axis})", *told[name][1:]) for name, axis in PSNR_OVER.items()})
-    told.update({name: (label, PERCENT, "lower") for name, label in RESIDUALS.items()})
-    heads = [told.get(name, (name.replace("_", " "), "{:.4g}", "")) for name in names]
-    rivals = {method: card for method, card in scores.items() if method in methods}
-    marked = [name for name in names if name in told and len(rivals) > 1]
-    best = {name: _best(rivals, name, told[name][2]) for name in marked}
+    if not any(card.get("zero_spectra") for card in scores.values()):
+        names = [name for name in names if name != "zero_spectra"]
+    known = {metric.name: metric for metric in (*metrics_for("images"), *metrics_for())}
+    rivals = [card for method, card in scores.items() if method in methods]
+    best = {}
+    for name in known.keys() & names:
+        values = [value for card in rivals if (value := card.get(name)) is not None]
+        if len(rivals) > 1 and values:
+            best[name] = known[name].best(values)
     rows = []
     for method, card in scores.items():
         cells = [
             {
-                "text": _cell(card.get(name), head[1]),
-                "best": method in rivals and card.get(name) is not None and card[name] == best.get(name),
+                "text": _cell(card.get(name), known.get(name)),
+                "best": method in methods and card.get(name) is not None and card[name] == best.get(name),
             }
-            for name, head in zip(names, heads, strict=True)
+            for name in names
         ]
         rows.append({"name": method, "cells": cells})
-    return {"heads": [{"label": head[0], "better": head[2]} for head in heads], "rows": rows}
+    heads = [
+        {"label": known[name].heading or known[name].label, "better": known[name].better}
+        if name in known
+        else {"label": name.replace("_", " "), "better": ""}
+        for name in names
+    ]
+    return {"heads": heads, "rows": rows}
 
 
-def _best(scores: Mapping[str, Mapping[str, float | None]], name: str, better: str) -> float | None:
-    known = [value for card in scores.values() if (value := card.get(name)) is not None]
-    return (max if better == "higher" else min)(known) if known else None
-
-
-def _cell(value: float | None, form: str) -> str:
+def _cell(value: float | None, metric: Metric | None) -> str:
     if value is None or not math.isfinite(value):
         return "–"
-    return percent(value) if form == PERCENT else form.format(value).replace(" deg", "°")
+    return f"{value:.4g}" if metric is None else metric.text(value).replace(" degrees", "°")
 
 
 def _cameras_note(data: ReportData) -> str:
