@@ -36,7 +36,7 @@ from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.files import replacing_file
 from hsr_tf.fusion.api import fuse, simulate
-from hsr_tf.fusion.estimators import ESTIMATE
+from hsr_tf.fusion.cameras import ESTIMATE
 from hsr_tf.io import load
 from hsr_tf.io.pair import PAIR_NAMES, save_pair
 from hsr_tf.metrics.table import get

@@ -35,7 +35,7 @@ from hsr_tf.physics.cameras import simulation_metadata
 from hsr_tf.physics.observation import ObservationModel, standard_model
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.streaming.draft import draft_folder
-from hsr_tf.streaming.grid import TileGrid
+from hsr_tf.tiling.region import TileGrid
 
 FLAGS = flags.FLAGS
 NUM_BANDS, NUM_MATERIALS, NUM_WAVES = 31, 6, 12
@@ -118,20 +118,20 @@ def make_pair(folder: Path, size: int, scale: int) -> tuple[Path, Path]:
             stack.enter_context(io.create_cube(p, h)) for p, h in zip(paths, headers, strict=True)
         )
         for index in range(len(grid)):
-            place = grid.place(index)
+            region = grid.region(index)
             coarse, sharp = _observed(model, grid, index)
-            lr_hsi.write(place.rows, place.cols, coarse)
-            hr_msi.write(*place.finer(scale), sharp)
+            lr_hsi.write(region.rows, region.columns, coarse)
+            hr_msi.write(region.scaled(scale).rows, region.scaled(scale).columns, sharp)
     return paths
 
 
 def _observed(model: ObservationModel, grid: TileGrid, index: int) -> tuple[np.ndarray, np.ndarray]:
     """X and Y of a tile."""
-    place = grid.place(index)
-    around = grid.widened(place, 1)
-    cube = WaveScene().part(*around.finer(grid.scale))
-    coarse = np.asarray(model.spatial.forward(cube[None]))[0][place.within(around)]
-    sharp = cube[place.within(around, grid.scale)] @ model.spectral.matrix.astype(np.float32)
+    region = grid.region(index)
+    around = region.grown(1, grid.whole)
+    cube, inner = WaveScene().part(*around.scaled(grid.scale).slices), region.inside(around)
+    coarse = np.asarray(model.spatial.forward(cube[None]))[0][inner.slices]
+    sharp = cube[inner.scaled(grid.scale).slices] @ model.spectral.matrix.astype(np.float32)
     return coarse, sharp
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from hsr_tf import methods
-from hsr_tf.closed_forms.bases import Bicubic, SpectralLS
+from hsr_tf.closed_forms.bicubic import Bicubic
+from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver

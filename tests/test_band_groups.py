@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
-from hsr_tf.closed_forms.bases import DataConsistency, quadratic_features
+from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.map_fit import MapFit
+from hsr_tf.closed_forms.quadratic_map import quadratic_features
+from hsr_tf.closed_forms.spectral_ls import fuse_scene
 from hsr_tf.fusion.api import simulate
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.observation import ObservationModel
@@ -36,11 +37,11 @@ def test_the_estimate_is_that_of_all_bands_at_once(
     made = simulate(scene, scale=scale, psf=psf, srf=response, snr_db=(snr_db, snr_db))
     model = make_cameras(scene, scale, psf=psf, srf=response)
     pair = (made.lr_hsi.cube, made.hr_msi.cube)
-    found = spectral_ls_by_bands(model, *pair)
+    found = fuse_scene(model, *pair)
     np.testing.assert_allclose(found.estimate, plain_expression(model, *pair, found.fit), atol=2e-4)
     assert found.estimate.dtype == np.float32
     noise_free = snr_db is None
-    assert found.trust == pytest.approx(1, abs=1e-3) if noise_free else found.trust < 1
+    assert found.fit.trust == pytest.approx(1, abs=1e-3) if noise_free else found.fit.trust < 1
 
 
 def plain_expression(

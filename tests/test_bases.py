@@ -11,14 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsr_tf import io, methods
-from hsr_tf.closed_forms.bases import (
-    Bicubic,
-    DataConsistency,
-    SpectralLS,
-    _conjugate_gradients,
-    least_squares,
-    quadratic_features,
-)
+from hsr_tf.closed_forms.bicubic import Bicubic
+from hsr_tf.closed_forms.consistency import DataConsistency, _conjugate_gradients
+from hsr_tf.closed_forms.quadratic_map import SpectralLS, least_squares, quadratic_features
 from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel, standard_model
@@ -162,7 +157,7 @@ def test_a_large_scene_is_inverted_some_bands_at_a_time_with_the_same_result(
     widths = []
     spread = model.spatial.adjoint
     monkeypatch.setattr(model.spatial, "adjoint", lambda y: widths.append(y.shape[-1]) or spread(y))
-    monkeypatch.setattr("hsr_tf.closed_forms.bases.FLOATS_AT_ONCE", 3 * 16 * 24)
+    monkeypatch.setattr("hsr_tf.closed_forms.consistency.FLOATS_AT_ONCE", 3 * 16 * 24)
     assert relative(DataConsistency(model).solve(lr_hsi), whole) < 1e-4
     assert set(widths) == {3, 1}
 

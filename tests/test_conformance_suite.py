@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from hsr_tf import conformance, methods
+from hsr_tf.closed_forms.bicubic import Bicubic
 from hsr_tf.fusion.api import fuse
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Iterations, Outcome, Solver
-from hsr_tf.streaming.closed_form import CLOSED_FORMS
 
 QUICK = ("cnmf", "csu", "hysure", "kernel_ls", "nnsr", "sylvester")
 SLOW = ("blind_deep_prior", "deep_prior")
@@ -62,19 +62,22 @@ def test_a_broken_promise_is_told(change: Any, said: str) -> None:
     assert any(said in line for line in told), told
 
 
-def test_a_method_that_another_replaces_tile_by_tile_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_that_looks_further_than_it_says_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(methods, "_REGISTRY", dict(methods._REGISTRY))
 
-    @methods.register("shifted", kind="closed_form", summary="bicubic and 0.1", source="nowhere")
-    def build(model: Any) -> Any:
-        return lambda lr_hsi, hr_msi: bicubic_enlarge(lr_hsi, model.scale) + 0.1
+    @methods.register("shifted", kind="closed_form", summary="bicubic and its mean", source="nowhere")
+    class Shifted(Bicubic):
+        margin = None
 
-    def told() -> list[str]:
+        def __call__(self, lr_hsi: Any, hr_msi: Any) -> Any:
+            return super().__call__(lr_hsi, hr_msi) + lr_hsi.mean()
+
+    def broken() -> list[str]:
         return [line for line in conformance.broken_promises(methods.get("shifted")) if "tile" in line]
 
-    assert told() == []
-    monkeypatch.setitem(CLOSED_FORMS, "shifted", CLOSED_FORMS["bicubic"])
-    assert told() == ["run tile by tile it gives another estimate, by up to 0.1"]
+    assert broken() == []
+    monkeypatch.setattr(Shifted, "margin", 2)
+    assert [line.partition(", by")[0] for line in broken()] == ["run tile by tile it gives another estimate"]
 
 
 def test_an_estimate_that_is_no_scene_is_refused_by_fuse() -> None:

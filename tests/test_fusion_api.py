@@ -12,7 +12,8 @@ from scipy import ndimage
 
 import hsr_tf
 from hsr_tf.closed_forms.agreement import disagreement
-from hsr_tf.closed_forms.bases import DataConsistency, SpectralLS
+from hsr_tf.closed_forms.consistency import DataConsistency
+from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.io.pair import save_pair
 from hsr_tf.networks import cards, pretrained
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel

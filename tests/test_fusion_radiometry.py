@@ -12,15 +12,13 @@ import pytest
 from hsr_tf import io
 from hsr_tf.fusion import error_maps
 from hsr_tf.fusion.api import fuse
-from hsr_tf.fusion.estimators import estimate_cameras
+from hsr_tf.fusion.cameras import Asked, Sample, chosen_cameras
 from hsr_tf.fusion.quality import assess
 from hsr_tf.networks.fusion_model import cameras_to_dict
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.networks.selection import cameras_with
-from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene, Solution
-from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
 from tests.pairs_for_tests import GAIN, OFFSET, KnownPair, known_pair, srgb
@@ -119,8 +117,8 @@ def test_the_error_map_is_made_of_the_linear_image(pair: KnownPair, monkeypatch:
 
 def test_networks_get_the_units_of_their_training(pair: KnownPair) -> None:
     observation = pair.observation(with_offset(pair.hr_msi))
-    choice = choose_cameras(observation, psf=None, srf=None, srf_needed=False)
-    found = estimate_cameras(observation, choice, Controls(), psf=True, srf=True)
+    asked = Asked("estimate", "estimate")
+    found = chosen_cameras(Sample(observation), observation, asked, srf_needed=False)
     response = SpectralResponse(found.choice.model.spectral.matrix / GAIN)
     data = cameras_to_dict(replace(found.choice.model, spectral=response))
     trained = cameras_with(ModelCard(Path("trained"), {}, data, {}), found.choice)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hsr_tf import io
-from hsr_tf.closed_forms.filling import filled_by_fit
+from hsr_tf.closed_forms.spectral_ls import SceneMap
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.error_maps import Spread, sigma_map
 from hsr_tf.fusion.quality import assess, wald
@@ -20,12 +20,14 @@ from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.report.html.quality_maps import quality
 from hsr_tf.report.scene_report import scene_report, shown_cameras
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.streaming import plan
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
+from hsr_tf.tiling.stages import run_stages
 from tests.streaming.pairs import smooth_scene
 
 SCALE, CELLS = 8, (26, 22)
@@ -162,7 +164,10 @@ def test_a_filled_pixel_contradicts_neither_image() -> None:
     model = choose_cameras(whole(), psf=None, srf=None, srf_needed=True).model
     counted = Holes(pair.lr_hsi.nodata_mask, None).counted(model.spatial, CELLS)
     assert counted is not None
-    cube = filled_by_fit(model, pair.lr_hsi.cube, pair.hr_msi.cube, counted)
+    holed = ArrayPair((pair.lr_hsi.cube, pair.hr_msi.cube), model, counted=counted)
+    scene = SceneMap(holed)
+    run_stages([scene.survey()])
+    cube = scene.lr_hsi(holed.grid.whole)
     np.testing.assert_array_equal(cube[counted], pair.lr_hsi.cube[counted])
     blurred = np.asarray(model.spatial.forward(pair.hr_msi.cube[None]))[0]
     np.testing.assert_allclose(cube @ model.spectral.matrix, blurred, atol=1e-4)

@@ -15,7 +15,7 @@ from absl import flags
 
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.fusion.estimators import ESTIMATE
+from hsr_tf.fusion.cameras import ESTIMATE
 from trainers._solving import define_solving_flags, job_from_flags, solve_and_write
 
 FLAGS = flags.FLAGS

@@ -27,7 +27,7 @@ from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.fusion.api import fuse, simulate
-from hsr_tf.fusion.estimators import ESTIMATE
+from hsr_tf.fusion.cameras import ESTIMATE
 from hsr_tf.io import load
 from hsr_tf.metrics.cameras import CameraScores, camera_scores
 from hsr_tf.metrics.full_reference import Scorecard, scorecard, summarise

@@ -9,7 +9,7 @@ METHODS = (
         summary="bicubic enlargement of the coarse cube; the colour image is not used",
         source="Keys, IEEE TASSP 29(6), 1981",
         needs=(),
-        builder="hsr_tf.closed_forms.bases:Bicubic",
+        builder="hsr_tf.closed_forms.bicubic:Bicubic",
     ),
     Method(
         name="spectral_ls",
@@ -18,6 +18,6 @@ METHODS = (
         "agrees with both images",
         source="the baseline for learnt methods",
         needs=("psf", "srf"),
-        builder="hsr_tf.closed_forms.bases:SpectralLS",
+        builder="hsr_tf.closed_forms.spectral_ls:FittedSpectralLS",
     ),
 )

@@ -1,7 +1,7 @@
 """The spectral map of `spectral_ls`: its complexity and the pixels it believes, decided by the scene itself.
 
-The map W takes the quadratic features F of a sharp pixel (`hsr_tf.closed_forms.bases.quadratic_features`) to
-its spectrum. It is fitted where the coarse cube X shows both, D F and X:
+The map W takes the quadratic features F of a sharp pixel (`hsr_tf.closed_forms.quadratic_map`) to its
+spectrum. It is fitted where the coarse cube X shows both, D F and X:
 
     W = argmin  sum_i w_i |x_i - (D F)_i W|^2 / sum_i w_i  +  tr W' (N + l S) W
 
@@ -34,7 +34,8 @@ map.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ from numpy.typing import NDArray
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.tiling.region import Region, regions
 
 Array = NDArray[np.float64]
 Cube = NDArray[np.float32]
@@ -91,40 +93,56 @@ class SharpStatistics:
     noise: Array
 
 
-@dataclass(frozen=True, eq=False)
-class MapFit:
-    """The map and what was found on the way.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpectralMap:
+    """What the fit of a map finds for the whole scene.
 
     Attributes:
         spectral_map: W, (K, C) float32.
+        trust: how far both images are believed, 0 to 1 (`DataConsistency.trust`), by the weighted pixels.
+        disagreement: |X R - D Y| / |X R| of the weighted pixels.
+        masked: whether some coarse pixels do not count, see `hsr_tf.physics.nodata`.
+        shares: (C,) float32, the share of what the map leaves of X that is not noise of X; None for the plain
+            map, which has no weights of pixels either.
+        noise_energy: (C,), mean square of the noise of each band of X; likewise.
+        penalty: l; infinite for a linear map; likewise.
+    """
+
+    spectral_map: Cube
+    trust: float
+    disagreement: float
+    masked: bool = False
+    shares: Cube | None = None
+    noise_energy: Array | None = None
+    penalty: float | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Data for JSON."""
+        values = {one.name: getattr(self, one.name) for one in fields(SpectralMap)}
+        return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in values.items()}
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> SpectralMap:
+        """The inverse of `plain`."""
+        types = {"spectral_map": np.float32, "shares": np.float32, "noise_energy": np.float64}
+        arrays = {n: np.asarray(data[n], kind) for n, kind in types.items() if data[n] is not None}
+        return SpectralMap(**{**data, **arrays})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapFit(SpectralMap):
+    """A fitted map with the weights of the coarse pixels.
+
+    Attributes:
         weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
         usable: v, (h, w) float32, below 1 along an edge of X that does not show what Y shows: X was made with
             another border, or ends there. It is the usual |L|^2 over that of the pixel, L what the map leaves
             of X. Elsewhere 1: what disagrees may be a fault of either image, and the estimate keeps to X. 0
             for pixels that do not count.
-        shares: (C,) float32, the share of what the map leaves of X that is not noise of X.
-        noise_energy: (C,), mean square of the noise of each band of X.
-        trust: how far both images are believed, 0 to 1 (`DataConsistency.trust`), by the weighted pixels.
-        disagreement: |X R - D Y| / |X R| of the weighted pixels.
-        penalty: l; infinite for a linear map.
     """
 
-    spectral_map: Cube
     weights: Cube
     usable: Cube
-    shares: Cube
-    noise_energy: Array
-    trust: float
-    disagreement: float
-    penalty: float
-
-    def plain_weights(self, trust: float) -> Cube:
-        """(1 - t w) v, (h, w): how much of the residual of X is added by enlarging it."""
-        return np.asarray((1.0 - trust * self.weights) * self.usable, np.float32)
-
-    def signal(self, bands: slice) -> Cube:
-        """The share of the residual of X that is not noise, (h, w, bands): 1 where the images disagree."""
-        return signal_share(self.weights[..., None], self.shares[bands])
 
 
 def trust_in(apart: float, allowed: float) -> float:
@@ -162,15 +180,15 @@ def sharp_moments(features: Cube, counted: NDArray[np.bool_] | None = None) -> A
     return total
 
 
-def noise_places(
+def noise_regions(
     size: tuple[int, int], scale: int, counted: NDArray[np.bool_] | None = None
-) -> list[tuple[slice, slice]]:
-    """Up to 16 places of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated.
+) -> list[Region]:
+    """Up to 16 regions of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated.
 
     Args:
         size: (h, w).
         scale: s.
-        counted: (h, w), False for coarse pixels that take no part; the places with most of the others are
+        counted: (h, w), False for coarse pixels that take no part; the regions with most of the others are
             taken then. None for none.
     """
     side, per_axis = -(-64 // scale), PLACES if counted is None else 2 * PLACES
@@ -178,21 +196,24 @@ def noise_places(
     for length in size:
         starts = np.unique(np.linspace(0, max(0, length - side), per_axis).astype(int))
         spans.append([slice(int(a), int(min(length, a + side))) for a in starts])
-    places = [(rows, columns) for rows in spans[0] for columns in spans[1]]
+    found = regions(*spans)
     if counted is not None:
-        places = sorted(places, key=lambda place: -float(counted[place].mean()))[: PLACES**2]
-    return places
+        found = sorted(found, key=lambda region: -float(counted[region.slices].mean()))[: PLACES**2]
+    return found
 
 
-def fit_map(pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel) -> MapFit:
+def fit_map(
+    pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel, *, masked: bool = False
+) -> MapFit:
     """Fit the map of one scene.
 
     Args:
         pair: D F and X.
         sharp: moments and noise of the features at full resolution.
         model: the two cameras.
+        masked: see `SpectralMap`.
     """
-    return _MapFitting(pair, sharp, model).best()
+    return replace(_MapFitting(pair, sharp, model).best(), masked=masked)
 
 
 class _MapFitting:

@@ -6,12 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hsr_tf.fusion.api import NOT_INHERITED as NOT_INHERITED
     from hsr_tf.fusion.api import fuse as fuse
     from hsr_tf.fusion.api import simulate as simulate
 
 __all__ = [
-    "NOT_INHERITED",
     "fuse",
     "simulate",
 ]

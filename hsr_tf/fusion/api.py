@@ -5,39 +5,36 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.agreement import suspicion
-from hsr_tf.fusion import estimators as solve
-from hsr_tf.fusion.estimators import ESTIMATE
+from hsr_tf.fusion.cameras import Asked, Cameras, Sample, explaining_cameras, fusion_cameras, with_weights
+from hsr_tf.fusion.pipeline import inherited, result_facts, staged_method, weights_facts
 from hsr_tf.fusion.repair import Repaired, repair
-from hsr_tf.fusion.residuals import ResidualWarning, residual_findings
-from hsr_tf.fusion.valid_region import whole_part
+from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
     DEFAULT_SRF,
-    ESTIMATED,
     UNKNOWN,
-    CameraChoice,
     PsfLike,
     SnrDb,
     SrfLike,
-    choose_cameras,
     make_cameras,
     simulation_metadata,
 )
 from hsr_tf.physics.nodata import Holes
+from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.scene import Observation, Scene, Solution
-from hsr_tf.solvers.solver import Controls, Cube
+from hsr_tf.solvers.parts.in_windows import SolverTiles
+from hsr_tf.solvers.solver import Controls, Outcome
+from hsr_tf.tiling.stages import run_stages
 
-Tensor = Any
-NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
+if TYPE_CHECKING:
+    from hsr_tf.networks.cards import ModelCard
 
 
 def simulate(
@@ -74,16 +71,16 @@ def simulate(
     pair = cameras.simulate(ops.convert_to_tensor(scene.cube[None]), seed)
     lr_cube, hr_cube = (np.asarray(ops.convert_to_numpy(image))[0] for image in pair)
     lr_told, hr_told = simulation_metadata(cameras, psf=psf, snr_db=snr_db, seed=seed)
-    inherited = _inherited(scene.metadata)
+    kept = inherited(scene.metadata)
     grid = scene.georeference
     lr_hsi = replace(
         scene,
         cube=lr_cube,
-        metadata={**inherited, **lr_told},
+        metadata={**kept, **lr_told},
         nodata_mask=None,
         georeference=None if grid is None else grid.coarser(cameras.scale),
     )
-    hr_msi = Scene(hr_cube, None, scene.name, {**inherited, **hr_told}, georeference=grid)
+    hr_msi = Scene(hr_cube, None, scene.name, {**kept, **hr_told}, georeference=grid)
     return Observation(lr_hsi, hr_msi, cameras.scale)
 
 
@@ -131,133 +128,96 @@ def fuse(
     """
     known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
     checks.require_choice("kind of method", known.kind, methods.FUSION_KINDS)
-    _require_useful(known, weights)
+    require_useful_weights(known, weights)
+    controls = controls or Controls()
     repaired = repair(observation, keep_bands=known.kind == "network")
+    images, holes = repaired.observation, repaired.holes or Holes(None, None)
+    card = None
+    if known.kind == "network":
+        from hsr_tf.networks.selection import select_weights
+
+        card = select_weights(known.name, images, weights)
     for defect in repaired.findings:
         warnings.warn(defect.line, stacklevel=2)
-    controls = controls or Controls()
-    cameras = _cameras(repaired, observation, known, {"psf": psf, "srf": srf}, controls)
-    plain = _linear(repaired, cameras.choice)
-    for line in (cameras.notice, _suspected(plain, known, cameras.choice)):
-        if line:
-            warnings.warn(line, stacklevel=2)
-    if known.kind == "network":
-        from hsr_tf.networks.selection import cameras_with, select_weights, training_differences
-
-        card = select_weights(known.name, repaired.observation, weights)
-        for difference in training_differences(card, observation, cameras.choice):
-            warnings.warn(difference, stacklevel=2)
-        cameras = replace(cameras, choice=cameras_with(card, cameras.choice))
-        plain = _linear(repaired, cameras.choice)
-        estimator = solve.network(card, given=weights is not None, holes=repaired.holes)
-    elif known.kind == "solver":
-        left = cameras.remaining(controls)
-        estimator = solve.solver(known, cameras.choice.model, left, repaired.holes)
-    else:
-        estimator = solve.closed_form(known, cameras.choice.model, repaired.holes)
-    solution = _run(plain, known, cameras, estimator)
-    for beyond in solution.findings:
-        warnings.warn(beyond.line, ResidualWarning, stacklevel=2)
+    cameras = fusion_cameras(
+        Sample(images, holes),
+        observation,
+        repaired,
+        Asked(psf, srf),
+        method=known,
+        controls=controls,
+    )
+    if card is not None:
+        cameras = with_weights(cameras, observation, card)
+    for line in cameras.warnings:
+        warnings.warn(line, stacklevel=2)
+    solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
+    for finding in solution.findings:
+        warnings.warn(finding.line, ResidualWarning, stacklevel=2)
     return solution
 
 
-def _cameras(
+def _solved(
     repaired: Repaired,
-    observation: Observation,
     method: methods.Method,
-    told: Mapping[str, Any],
+    cameras: Cameras,
     controls: Controls,
-) -> solve.Cameras:
-    """The cameras of the bands that are left: given, told, by default, or estimated."""
-    wanted = {name: isinstance(value, str) and value == ESTIMATE for name, value in told.items()}
-    known = {name: None if wanted[name] else value for name, value in told.items()}
-    needed = "srf" in method.needs and not wanted["srf"]
-    choice = choose_cameras(observation, **known, srf_needed=needed)
-    choice = replace(choice, model=repaired.cameras(choice.model))
-    images = whole_part(repaired.observation, repaired.trusted)
-    return solve.estimate_cameras(images, choice, controls, **wanted)
-
-
-def _linear(repaired: Repaired, choice: CameraChoice) -> Repaired:
-    """The images with Y linear in light: every method gets them so."""
-    return replace(repaired, observation=repaired.observation.linear(choice.radiometry))
-
-
-def _suspected(repaired: Repaired, method: methods.Method, choice: CameraChoice) -> str | None:
-    """A line about cameras that do not fit the images, for methods that depend on both."""
-    found_here = (choice.psf_origin, choice.srf_origin) == (ESTIMATED, ESTIMATED)
-    if found_here or not {"psf", "srf"} <= set(method.needs):
-        return None
-    images = repaired.observation
-    clean = None
-    if repaired.holes is not None:
-        clean = repaired.holes.clean(choice.model.spatial, images.lr_hsi.shape[:2])
-    found = suspicion(choice.model, images.lr_hsi.cube, images.hr_msi.cube, trusted=clean)
-    return None if found is None else found.line
-
-
-def _run(
-    repaired: Repaired, method: methods.Method, cameras: solve.Cameras, estimator: solve.Estimator
+    card: ModelCard | None,
+    *,
+    given: bool,
 ) -> Solution:
-    """Time the estimator, measure what it leaves of both images, and tell what was used."""
-    lr_hsi, hr_msi = repaired.observation.lr_hsi, repaired.observation.hr_msi
+    """Run the method over the whole scene as one tile, and compare the result with both images."""
+    choice = cameras.choice
+    images = repaired.observation.linear(choice.radiometry)
+    pair = ArrayPair((images.lr_hsi.cube, images.hr_msi.cube), choice.model, repaired.holes)
     start = time.perf_counter()
-    outcome = cameras.tell(estimator(lr_hsi.cube, hr_msi.cube))
+    staged = staged_method(
+        pair, method, weights=None if card is None else card.folder, controls=cameras.remaining(controls)
+    )
+    run_stages(staged.stages(), show=controls.progress)
+    cube = staged.finish(0)
+    if isinstance(staged, SolverTiles):
+        outcome = staged.outcome(cube)
+    else:
+        details = weights_facts(card, given=given) | staged.details()
+        outcome = Outcome(cube, iterations=0, converged=True, details=details)
+    outcome = cameras.complete(outcome)
     seconds = time.perf_counter() - start + cameras.seconds
-    choice = solve.explaining_cameras(cameras.choice, outcome)
-    told = {
-        "method": method.name,
-        "scale_factor": repaired.observation.scale,
-        "psf": choice.psf_line,
-        "srf": choice.srf_line,
-        "seconds": round(seconds, 3),
-    }
+    choice = explaining_cameras(choice, outcome)
     radiometry = choice.radiometry if outcome.radiometry.is_identity else outcome.radiometry
-    if outcome.srf is not None:
-        told["radiometry"] = radiometry.line(outcome.srf.sum(0))
-    images = repaired.observation.linear(outcome.radiometry).linear(radiometry.divisor_undone())
-    left = _residuals(choice, replace(repaired, observation=images), outcome.estimate)
+    images = images.linear(outcome.radiometry).linear(radiometry.divisor_undone())
+    left = measured_residuals(
+        replace(pair, cubes=(images.lr_hsi.cube, images.hr_msi.cube)),
+        cube,
+        pair.grid.whole,
+        model=choice.model,
+        srf_known=choice.srf_origin != UNKNOWN,
+    )
+    line = None if outcome.srf is None else radiometry.line(outcome.srf.sum(0))
+    facts = result_facts(method, choice, radiometry=line)
+    metadata = {**inherited(repaired.source.metadata), **facts, "seconds": round(seconds, 3)}
     iterates = method.kind == "solver"
     return Solution(
-        estimate=repaired.whole_scene(
-            outcome.estimate, {**_inherited(repaired.source.metadata), **told, **outcome.details}
-        ),
-        lr_hsi_residual=left[0],
-        hr_msi_residual=left[1],
+        estimate=repaired.whole_scene(outcome.estimate, {**metadata, **outcome.details}),
+        lr_hsi_residual=left.lr_hsi,
+        hr_msi_residual=left.hr_msi,
         seconds=seconds,
         psf=None if outcome.psf is None else outcome.psf.kernel,
         srf=None if outcome.srf is None else repaired.full_response(outcome.srf),
         iterations=outcome.iterations if iterates else None,
         converged=outcome.converged if iterates else None,
         shift_pixels=outcome.shift,
-        findings=residual_findings(images, *left),
+        findings=left.findings,
         radiometry=repaired.full_radiometry(radiometry),
     )
 
 
-def _residuals(choice: CameraChoice, repaired: Repaired, estimate: Cube) -> tuple[float | None, float | None]:
-    """|X - D Z| / |X| and |Y - Z R| / |Y| over the pixels with data, None where not known.
+def require_useful_weights(method: methods.Method, weights: str | os.PathLike[str] | None) -> None:
+    """Refuse weights for a method that has none.
 
-    Coarse pixels without data, and those into which D mixes pixels without, do not count, nor does the ground
-    of either.
+    Raises:
+        ValueError: in one line.
     """
-    images, spatial = repaired.observation, choice.model.spatial
-    cubes = images.lr_hsi.cube, images.hr_msi.cube, estimate
-    lr_hsi, hr_msi, cube = (ops.convert_to_tensor(image[None]) for image in cubes)
-    coarse, sharp = lr_hsi - spatial.forward(cube), hr_msi - choice.model.spectral.forward(cube)
-    weights: tuple[Any, Any] = (1.0, 1.0)
-    if repaired.nodata is not None:
-        clean = Holes(repaired.source.nodata_mask, repaired.nodata).clean(spatial, images.lr_hsi.shape[:2])
-        if not clean.any():
-            return None, None
-        enlarged = clean.repeat(images.scale, 0).repeat(images.scale, 1)
-        weights = clean[None, ..., None], enlarged[None, ..., None]
-    gaps = (coarse * weights[0], lr_hsi * weights[0]), (sharp * weights[1], hr_msi * weights[1])
-    shares = [_ratio(*pair) for pair in gaps]
-    return shares[0], None if choice.srf_origin == UNKNOWN else shares[1]
-
-
-def _require_useful(method: methods.Method, weights: str | os.PathLike[str] | None) -> None:
     checks.require(
         weights is None or method.kind == "network",
         "weights",
@@ -265,17 +225,6 @@ def _require_useful(method: methods.Method, weights: str | os.PathLike[str] | No
         received=str(weights),
         remedy="leave them out, or choose a network",
     )
-
-
-def _ratio(part: Tensor, whole: Tensor) -> float:
-    """|part| / |whole|, zero for two zeros."""
-    length = [float(ops.sqrt(ops.sum(ops.square(x)))) for x in (part, whole)]
-    return length[0] / max(length[1], 1e-30)
-
-
-def _inherited(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a new scene takes over: not how the old one was stored or simulated."""
-    return {name: value for name, value in metadata.items() if not name.startswith(NOT_INHERITED)}
 
 
 def _require_whole_cells(scene: Scene, scale: int) -> None:

@@ -30,20 +30,22 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf import checks, methods
-from hsr_tf.arrays import ops
+from hsr_tf.closed_forms.spectral_ls import PlainSceneMap
 from hsr_tf.fusion import api as fusion
-from hsr_tf.fusion.estimators import network_inputs
 from hsr_tf.fusion.repair import repair
 from hsr_tf.networks.pretrained import load_model
 from hsr_tf.networks.selection import select_weights
+from hsr_tf.networks.tiles import is_based
 from hsr_tf.physics.cameras import PsfLike, SrfLike, choose_cameras
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.turned import ALL_TURNS, turned_estimate
 from hsr_tf.solvers.solver import Controls, Step
+from hsr_tf.tiling.stages import run_stages
 
 Cube = NDArray[np.float32]
 
@@ -184,12 +186,14 @@ def turn_spread(
     images = repaired.observation
     network = load_model(select_weights(method.name, images, weights).folder)
     model = network.cameras or choose_cameras(images, psf=psf, srf=srf, srf_needed=True).model
-    lr_cube, shared = network_inputs(network, images.lr_hsi.cube, images.hr_msi.cube, repaired.holes)
-    pair = (lr_cube, images.hr_msi.cube)
+    pair = (images.lr_hsi.cube, images.hr_msi.cube)
+    spectral_map = None
+    if is_based(network):
+        tiled = ArrayPair(pair, model, repaired.holes)
+        base = PlainSceneMap(tiled)
+        run_stages([base.survey()])
+        pair, spectral_map = (base.lr_hsi(tiled.grid.whole), pair[1]), base.found().spectral_map[None]
     assembly = Assembly(model, *pair)
-    spectral_map = shared.get("spectral_map")
-    if spectral_map is None:
-        spectral_map = network.fit(*(ops.convert_to_tensor(image[None]) for image in pair))
     moments = Moments()
     for turn in ALL_TURNS:
         cube = turned_estimate(network, *pair, spectral_map=spectral_map, turns=(turn,))

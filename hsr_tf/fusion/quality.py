@@ -26,12 +26,11 @@ from numpy.typing import NDArray
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
 from hsr_tf.fusion import api as fusion
-from hsr_tf.fusion.estimators import ESTIMATE, estimate_cameras
+from hsr_tf.fusion.cameras import Asked, Sample, chosen_cameras
 from hsr_tf.fusion.repair import repair
-from hsr_tf.fusion.valid_region import whole_part
 from hsr_tf.metrics.full_reference import Scorecard, scorecard
 from hsr_tf.metrics.no_reference import NoReference, no_reference
-from hsr_tf.physics.cameras import UNKNOWN, CameraChoice, PsfLike, SrfLike, choose_cameras
+from hsr_tf.physics.cameras import UNKNOWN, CameraChoice, PsfLike, SrfLike
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.scene import Observation, Scene, Solution, pixels_with_data
@@ -153,19 +152,10 @@ def wald(
 def _cameras(
     observation: Observation, psf: PsfLike | None, srf: SrfLike | None, *, srf_needed: bool
 ) -> CameraChoice:
-    """The cameras: given, told, by default, or estimated from the whole images."""
-    wanted = {name: isinstance(v, str) and v == ESTIMATE for name, v in (("psf", psf), ("srf", srf))}
-    choice = choose_cameras(
-        observation,
-        psf=None if wanted["psf"] else psf,
-        srf=None if wanted["srf"] else srf,
-        srf_needed=srf_needed and not wanted["srf"],
-    )
-    if not any(wanted.values()):
-        return choice
+    """The cameras: given, recorded, by default, or estimated from the whole images."""
     repaired = repair(observation, keep_bands=True)
-    images = whole_part(repaired.observation, repaired.trusted)
-    return estimate_cameras(images, choice, Controls(), **wanted).choice
+    sample = Sample(repaired.observation, repaired.holes or Holes(None, None))
+    return chosen_cameras(sample, observation, Asked(psf, srf), srf_needed=srf_needed).choice
 
 
 def _reduced(lr_hsi: Scene, hr_msi: Scene, spatial: SpatialDegradation) -> Observation:

@@ -8,9 +8,21 @@ do not show the same, or that the method does not follow an image.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.noise_level import relative_noise
+from hsr_tf.closed_forms.spectral_ls import enlarged
 from hsr_tf.findings import WARNING, Finding
-from hsr_tf.scene import Observation
+from hsr_tf.physics.nodata import Holes
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.tiled_pair import TiledPair
+from hsr_tf.scene import Observation, Scene
+from hsr_tf.tiling.region import Region
 from hsr_tf.wording import percent
 
 LARGEST, TIMES_NOISE = 0.05, 2.0
@@ -19,6 +31,57 @@ ADVICE = "do not rely on the estimate; run hsr check on the pair, or choose anot
 
 class ResidualWarning(UserWarning):
     """An estimate does not explain the images that it was made from."""
+
+
+@dataclass(frozen=True)
+class Residuals:
+    """Relative residuals of an estimate, and what noise does not explain of them.
+
+    Attributes:
+        lr_hsi: |X - D Z| / |X|, None where no coarse pixel counts.
+        hr_msi: |Y - Z R| / |Y|, None where R is not known, or no pixel counts.
+        findings: see `residual_findings`.
+    """
+
+    lr_hsi: float | None = None
+    hr_msi: float | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+def measured_residuals(
+    pair: TiledPair,
+    estimate: NDArray[np.float32],
+    region: Region,
+    *,
+    model: ObservationModel,
+    srf_known: bool,
+) -> Residuals:
+    """Compare a part of an estimate with the two images.
+
+    Coarse pixels without data, those into which D mixes sharp pixels without, or pixels outside of the
+    region, do not count, nor does the ground of any of them.
+
+    Args:
+        pair: the images.
+        estimate: Z of the region, (s h, s w, C).
+        region: in coarse pixels.
+        model: D and R.
+        srf_known: whether R is known.
+    """
+    counted = _counted(pair, region, model)
+    if not counted.any():
+        return Residuals()
+    lr_hsi, hr_msi, fine = pair.lr_hsi(region), pair.hr_msi(region), enlarged(counted, model.scale)
+    coarse = ops.convert_to_numpy(model.spatial.forward(ops.convert_to_tensor(estimate[None])))[0]
+    left = _ratio(lr_hsi, np.asarray(coarse), counted)
+    colours_left = None
+    if srf_known:
+        colours_left = _ratio(hr_msi, estimate @ model.spectral.matrix.astype(np.float32), fine)
+    masks = [None if mask.all() else ~mask for mask in (counted, fine)]
+    images = Observation(
+        Scene(lr_hsi, nodata_mask=masks[0]), Scene(hr_msi, nodata_mask=masks[1]), model.scale
+    )
+    return Residuals(left, colours_left, residual_findings(images, left, colours_left))
 
 
 def residual_findings(
@@ -49,3 +112,25 @@ def residual_findings(
             )
             findings.append(Finding(WARNING, f"{name} residual", said, ADVICE))
     return tuple(findings)
+
+
+def _counted(pair: TiledPair, region: Region, model: ObservationModel) -> NDArray[np.bool_]:
+    """(h, w), the coarse pixels of a region that see nothing but data of it."""
+    missing, sharp = pair.missing(region), pair.missing(region).of_estimate(model.scale)
+    seen = Holes(missing.coarse, sharp).clean(model.spatial, region.size)
+    margin = model.spatial.reach_cells
+    for axis, (part, length) in enumerate(zip(region.slices, pair.grid.size, strict=True)):
+        numbers = np.arange(part.start, part.stop)
+        inside = (numbers >= part.start + margin) | (part.start == 0)
+        inside &= (numbers < part.stop - margin) | (part.stop == length)
+        seen &= inside[:, None] if axis == 0 else inside
+    return seen
+
+
+def _ratio(image: NDArray[Any], explained: NDArray[Any], counted: NDArray[np.bool_]) -> float:
+    """|image - explained| / |image| over the pixels that count."""
+    gap, wanted = image - explained, image
+    if not counted.all():
+        gap, wanted = gap[counted], image[counted]
+    energy, total = (float(np.square(x, dtype=np.float64).sum()) for x in (gap, wanted))
+    return (energy / max(total, 1e-60)) ** 0.5

@@ -20,7 +20,8 @@ import keras
 from keras import ops
 
 from hsr_tf import checks, methods
-from hsr_tf.closed_forms.bases import BASES, DataConsistency, SpectralLS
+from hsr_tf.closed_forms.consistency import DataConsistency
+from hsr_tf.closed_forms.quadratic_map import BASES, SpectralLS
 from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.cards import (
     FusionConfig,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
-from hsr_tf.closed_forms.bases import DataConsistency
+from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.layers import BicubicEnlarge, FusionNetwork
 from hsr_tf.physics.spatial import SpatialDegradation

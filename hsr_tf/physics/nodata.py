@@ -53,6 +53,13 @@ class Holes:
             full &= ~self.sharp.reshape(size[0], scale, size[1], scale).any((1, 3))
         return full
 
+    def of_estimate(self, scale: int) -> Mask | None:
+        """(s h, s w), True where an estimate has no data, because either image has none; None for nowhere."""
+        if self.coarse is None:
+            return self.sharp
+        large = self.coarse.repeat(scale, 0).repeat(scale, 1)
+        return large if self.sharp is None else large | self.sharp
+
     def counted(self, spatial: SpatialDegradation, size: tuple[int, int]) -> Mask | None:
         """The same, or None, for all pixels, where so few are clean that nothing can be fitted to them."""
         clean = self.clean(spatial, size)

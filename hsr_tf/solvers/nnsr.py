@@ -30,7 +30,7 @@ import tensorflow as tf
 from scipy.sparse import csr_matrix
 
 from hsr_tf import checks
-from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.spectral_ls import fuse_scene
 from hsr_tf.closed_forms.sylvester import Sylvester
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -188,7 +188,7 @@ class Nnsr(Solver):
         if self.config.start == "bicubic":
             cube = bicubic_enlarge(tf.constant(lr_hsi[None]), self.model.scale)
         else:
-            cube = tf.constant(spectral_ls_by_bands(self.model, lr_hsi, hr_msi).estimate[None])
+            cube = tf.constant(fuse_scene(self.model, lr_hsi, hr_msi).estimate[None])
         cube = tf.reshape(cube, (-1, lr_hsi.shape[-1]))
         codes = tf.zeros((len(cube), num_atoms))
         return _Splitting(codes, cube, tf.zeros_like(codes), tf.zeros_like(cube))

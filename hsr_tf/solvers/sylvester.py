@@ -15,7 +15,7 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.spectral_ls import fuse_scene
 from hsr_tf.closed_forms.sylvester import Sylvester
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -84,6 +84,6 @@ class SylvesterSolver(Solver):
         if self.config.start == "bicubic":
             start = bicubic_enlarge(codes, self.model.scale)
         else:
-            start = ops.matmul(spectral_ls_by_bands(self.model, lr_hsi, hr_msi).estimate[None], basis)
+            start = ops.matmul(fuse_scene(self.model, lr_hsi, hr_msi).estimate[None], basis)
         found = solve(start, codes, sharp, self.config.weight)
         return np.asarray(ops.convert_to_numpy(ops.matmul(found, basis.T)))[0]

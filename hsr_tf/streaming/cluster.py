@@ -57,7 +57,7 @@ class DaskWorkers:
 
         folder = str(draft.folder)
         futures = [
-            self.client.submit(run_tile, folder, stage.field, index, pure=False, retries=RETRIES)
+            self.client.submit(run_tile, folder, stage.name, index, pure=False, retries=RETRIES)
             for index in missing
         ]
         try:
@@ -66,20 +66,21 @@ class DaskWorkers:
         finally:
             self.client.cancel(futures)
 
-    def write(self, output: Path, header: CubeHeader, scenery: Any, tiles: Any) -> Iterator[int]:
+    def write(self, output: Path, header: CubeHeader, pair: Any, method: Any) -> Iterator[int]:
         """The store, each chunk written by a worker; it takes its name with the last one."""
         from hsr_tf import io
-        from hsr_tf.streaming.job import Stage
+        from hsr_tf.tiling.stages import Stage
 
-        del tiles
-        draft, side = scenery.draft, scenery.grid.tile * scenery.grid.scale
+        del method
+        draft, grid = pair.store, pair.grid
+        side = grid.tile * grid.scale
         store, target = draft.folder / STORE, Path(os.path.realpath(output))
-        if not draft.has(WRITTEN, 0) and not any(draft.has(WRITTEN, i) for i in range(len(scenery.grid))):
+        if not draft.has(WRITTEN, 0) and not any(draft.has(WRITTEN, i) for i in range(len(grid))):
             shutil.rmtree(store, ignore_errors=True)
             io.new_zarr_store(store, header, tile=(side, side))
-        draft.tell("nodata", {"nodata": header.nodata})
-        stage = Stage(WRITTEN, len(scenery.grid), lambda index: None)
-        missing = [i for i in range(len(scenery.grid)) if not draft.has(WRITTEN, i)]
+        draft.save_json("nodata", {"nodata": header.nodata})
+        stage = Stage(WRITTEN, len(grid), lambda index: None)
+        missing = [i for i in range(len(grid)) if not draft.has(WRITTEN, i)]
         yield from self.run(draft, stage, missing)
         if target.exists():
             os.rename(target, draft.folder / "replaced.zarr")
@@ -137,7 +138,7 @@ def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
 def load() -> None:
     """What every tile needs, in a worker; seconds that it has while the command itself is loading."""
     _one_thread()
-    import hsr_tf.streaming.runner  # noqa: F401
+    import hsr_tf.streaming.steps  # noqa: F401
 
 
 def run_tile(folder: str, field: str, index: int) -> int:
@@ -145,7 +146,7 @@ def run_tile(folder: str, field: str, index: int) -> int:
     _one_thread()
     from hsr_tf.streaming.draft import Draft
     from hsr_tf.streaming.job import FOUND
-    from hsr_tf.streaming.runner import SURVEY_HR
+    from hsr_tf.streaming.steps import SURVEY_HR
 
     draft = Draft(Path(folder))
     if draft.has(field, index):
@@ -161,31 +162,28 @@ def run_tile(folder: str, field: str, index: int) -> int:
 class _Opened:
     """A job as a worker holds it between tiles."""
 
-    def __init__(self, scenery: Any, tiles: Any, stages: dict[str, Any]) -> None:
-        self.scenery, self.tiles, self.stages = scenery, tiles, stages
+    def __init__(self, pair: Any, method: Any, stages: dict[str, Any]) -> None:
+        self.pair, self.method, self.stages = pair, method, stages
 
 
 def _opened(draft: Any, state: str) -> _Opened:
     """The job of a draft, opened once a process; the next state of it takes the place of the last."""
-    from hsr_tf.streaming.job import FOUND, JOB, Found, Job, opened_scenery
-    from hsr_tf.streaming.runner import method_tiles, survey_stage
+    from hsr_tf.streaming.job import FOUND, JOB, Found, Job, opened_files
+    from hsr_tf.streaming.steps import job_method, survey_stage
 
-    told = draft.folder / f"{FOUND if state == FOUND else JOB}.json"
-    name = f"{told} {told.stat().st_mtime_ns}"
+    marker = draft.folder / f"{FOUND if state == FOUND else JOB}.json"
+    name = f"{marker} {marker.stat().st_mtime_ns}"
     if name in _open:
         return _open[name][0]
     for _, stack in _open.values():
         stack.close()
     _open.clear()
-    job, stack = Job.of(draft.told(JOB)), ExitStack()
-    if state != FOUND:
-        scenery = stack.enter_context(opened_scenery(job, draft, None))
-        stage = survey_stage(scenery)
-        opened = _Opened(scenery, None, {stage.field: stage})
-    else:
-        scenery = stack.enter_context(opened_scenery(job, draft, Found.of(draft.told(FOUND))))
-        tiles = method_tiles(job, scenery)
-        opened = _Opened(scenery, tiles, {stage.field: stage for stage in tiles.stages()})
+    job, stack = Job.of(draft.load_json(JOB)), ExitStack()
+    found = Found.of(draft.load_json(FOUND)) if state == FOUND else None
+    pair = stack.enter_context(opened_files(job, draft, found))
+    method = None if found is None else job_method(job, pair)
+    stages = [survey_stage(pair)] if method is None else method.stages()
+    opened = _Opened(pair, method, {stage.name: stage for stage in stages})
     _open[name] = (opened, stack)
     return opened
 
@@ -193,13 +191,13 @@ def _opened(draft: Any, state: str) -> _Opened:
 def _write(draft: Any, opened: _Opened, index: int) -> None:
     """One finished tile into its chunk of the store."""
     from hsr_tf import io
-    from hsr_tf.streaming.runner import stored
+    from hsr_tf.streaming.steps import finished_tile
 
-    nodata = draft.told("nodata")["nodata"]
-    values = stored(opened.scenery, opened.tiles, index, nodata)
-    grid = opened.scenery.grid
-    rows, cols = grid.place(index).finer(grid.scale)
-    io.open_zarr_tiles(draft.folder / STORE).write(rows, cols, values)
+    nodata = draft.load_json("nodata")["nodata"]
+    values = finished_tile(opened.pair, opened.method, index, nodata)
+    grid = opened.pair.grid
+    rows, columns = grid.region(index).scaled(grid.scale).slices
+    io.open_zarr_tiles(draft.folder / STORE).write(rows, columns, values)
     draft.save(WRITTEN, index, np.zeros(0, np.uint8))
 
 

@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import checks
-from hsr_tf.streaming.grid import Place, TileGrid
 from hsr_tf.streaming.memory import in_words
+from hsr_tf.tiling.stages import TileStore
 
 REQUEST, LOCK = "request.json", "lock"
 
 
-class Draft:
+class Draft(TileStore):
     """The folder of a job's tiles.
 
     Args:
@@ -61,35 +61,12 @@ class Draft:
                 path, f"is damaged ({error})", "remove it and run the same command again"
             ) from error
 
-    def read(self, field: str, grid: TileGrid, place: Place, *, finer: int = 1) -> NDArray[Any]:
-        """A rectangle of a field, joined from the tiles that it lies on.
-
-        Args:
-            field: one that holds (rows, columns, bands) for every tile of the grid.
-            grid: of the tiles.
-            place: in coarse pixels.
-            finer: pixels of the field a coarse pixel along one side.
-        """
-        joined: NDArray[Any] | None = None
-        for index in grid.overlapping(place):
-            tile = grid.place(index)
-            part = tile.shared(place)
-            if part is None:
-                continue
-            values = self.load(field, index)
-            if joined is None:
-                size = tuple(finer * n for n in place.size)
-                joined = np.empty((*size, values.shape[-1]), values.dtype)
-            joined[part.within(place, finer)] = values[part.within(tile, finer)]
-        assert joined is not None
-        return joined
-
-    def tell(self, name: str, data: Mapping[str, Any]) -> None:
+    def save_json(self, name: str, data: Mapping[str, Any]) -> None:
         """Keep plain data under a name."""
         with self._whole_file(self.folder / f"{name}.json") as file:
             file.write(json.dumps(data).encode())
 
-    def told(self, name: str) -> dict[str, Any] | None:
+    def load_json(self, name: str) -> dict[str, Any] | None:
         """What was kept under a name, None for nothing."""
         path = self.folder / f"{name}.json"
         return json.loads(path.read_bytes()) if path.is_file() else None
@@ -179,7 +156,7 @@ def _lock(lock: Any, folder: Path) -> None:
 
 def _take_over(draft: Draft, wanted: dict[str, Any], restart: bool) -> None:
     """Leave the tiles of the same request, or empty the folder."""
-    earlier = None if restart else draft.told("request")
+    earlier = None if restart else draft.load_json("request")
     if earlier == wanted:
         return
     if earlier is not None:
@@ -195,7 +172,7 @@ def _take_over(draft: Draft, wanted: dict[str, Any], restart: bool) -> None:
             shutil.rmtree(entry)
         elif entry.name != LOCK:
             entry.unlink()
-    draft.tell("request", wanted)
+    draft.save_json("request", wanted)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,13 +19,15 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
 from hsr_tf.streaming.draft import Draft
-from hsr_tf.streaming.files import Cube, Image, Mask
-from hsr_tf.streaming.grid import Place, TileGrid
+from hsr_tf.streaming.files import Cube, Image
 from hsr_tf.streaming.pair import Pair, opened_pair
+from hsr_tf.tiling.region import Region, TileGrid
 
-JOB, FOUND, SHARED = "job", "found", "shared"
+JOB, FOUND = "job", "found"
+SAMPLED_PIXELS, FEWEST_SAMPLED = 768, 48
 
 
 @dataclass(frozen=True)
@@ -133,67 +135,62 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class Scenery:
+class FilesPair(TiledPair):
     """The images of a job, part by part as the method is given them, and the tiles that are finished.
 
     Attributes:
         grid: the tiles.
-        draft: where they are kept.
-        lr_hsi, hr_msi: X and Y on common ground.
+        store: the draft that keeps them.
+        images: X and Y on common ground.
         found: what the first pass found.
     """
 
     grid: TileGrid
-    draft: Draft
-    lr_hsi: Image
-    hr_msi: Image
+    store: Draft
+    images: tuple[Image, Image]
     found: Found
 
-    def coarse(self, place: Place) -> Cube:
-        """X of a place, (h, w, C)."""
-        cube = self.lr_hsi.filled(place.rows, place.cols)
+    @property
+    def model(self) -> ObservationModel:  # type: ignore[override]
+        """The two cameras."""
+        return self.found.cameras
+
+    @property
+    def num_bands(self) -> int:
+        """See `TiledPair.num_bands`."""
+        return self.found.num_bands
+
+    @property
+    def has_holes(self) -> bool:
+        """See `TiledPair.has_holes`."""
+        return any(self.found.holes)
+
+    @property
+    def sample(self) -> Region:
+        """The middle of the scene, from which cameras are estimated and residuals taken."""
+        return Region.middle(self.grid.size, max(FEWEST_SAMPLED, SAMPLED_PIXELS // self.grid.scale))
+
+    def lr_hsi(self, region: Region) -> Cube:
+        """See `TiledPair.lr_hsi`."""
+        cube = self.images[0].filled(*region.slices)
         if len(self.found.bands) < cube.shape[-1]:
             cube = cube[..., list(self.found.bands)]
         if self.found.before is not None:
             cube = cube @ self.found.before
         return np.ascontiguousarray(cube)
 
-    def sharp(self, place: Place) -> Cube:
-        """Y of a place, (s h, s w, c), linear in light."""
-        cube = self.hr_msi.filled(*place.finer(self.grid.scale))
+    def hr_msi(self, region: Region) -> Cube:
+        """See `TiledPair.hr_msi`."""
+        cube = self.images[1].filled(*region.scaled(self.grid.scale).slices)
         if len(self.found.channels) < cube.shape[-1]:
             cube = np.ascontiguousarray(cube[..., list(self.found.channels)])
         return self.found.radiometry.linear(cube)
 
-    def missing(self, place: Place) -> Holes:
-        """Where X (h, w) and Y (s h, s w) of a place have no data."""
-        sharp = self.hr_msi.mask(*place.finer(self.grid.scale))
-        return Holes(self.lr_hsi.mask(place.rows, place.cols), sharp)
-
-    def holes(self, place: Place) -> Mask | None:
-        """Where the estimate (s h, s w) of a place has no data, None for nowhere."""
-        missing, scale = self.missing(place), self.grid.scale
-        if missing.coarse is None:
-            return missing.sharp
-        enlarged = missing.coarse.repeat(scale, 0).repeat(scale, 1)
-        return enlarged if missing.sharp is None else enlarged | missing.sharp
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One pass over tiles.
-
-    Attributes:
-        field: under which its tiles are kept; a tile that has this one is finished.
-        num_tiles: their number.
-        run: does one and keeps it.
-        conclude: what follows from all of them, done once; None for nothing.
-    """
-
-    field: str
-    num_tiles: int
-    run: Callable[[int], None]
-    conclude: Callable[[], None] | None = None
+    def missing(self, region: Region) -> Holes:
+        """See `TiledPair.missing`."""
+        lr_hsi, hr_msi = self.images
+        sharp = hr_msi.mask(*region.scaled(self.grid.scale).slices)
+        return Holes(lr_hsi.mask(*region.slices), sharp)
 
 
 def nothing_found(job: Job) -> Found:
@@ -203,18 +200,18 @@ def nothing_found(job: Job) -> Found:
     return Found((), (), None, None, cameras, (False, False))
 
 
-def scenery_of(job: Job, draft: Draft, pair: Pair, found: Found | None) -> Scenery:
+def files_pair(job: Job, draft: Draft, pair: Pair, found: Found | None) -> FilesPair:
     """What the tiles of a job work with; for the first pass nothing is found yet."""
     found = nothing_found(job) if found is None else found
     lr_hsi, hr_msi = (
         replace(image, holes=holes)
         for image, holes in zip((pair.lr_hsi, pair.hr_msi), found.holes, strict=True)
     )
-    return Scenery(job.grid, draft, lr_hsi, hr_msi, found)
+    return FilesPair(job.grid, draft, (lr_hsi, hr_msi), found)
 
 
 @contextmanager
-def opened_scenery(job: Job, draft: Draft, found: Found | None) -> Iterator[Scenery]:
+def opened_files(job: Job, draft: Draft, found: Found | None) -> Iterator[FilesPair]:
     """The same, of the job's own files, in a process that has not opened them."""
     with opened_pair(Path(job.lr_hsi), Path(job.hr_msi), job.memory_limit, job.reading) as pair:
-        yield scenery_of(job, draft, pair, found)
+        yield files_pair(job, draft, pair, found)

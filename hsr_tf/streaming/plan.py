@@ -15,10 +15,10 @@ from hsr_tf.methods import Method
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.reach import network_reach
+from hsr_tf.networks.tiles import floats_a_pixel, is_based
 from hsr_tf.solvers.solver import LARGEST_SIDE
-from hsr_tf.streaming.grid import best_tile
 from hsr_tf.streaming.memory import SPARE_BYTES, in_words, resident_bytes
-from hsr_tf.streaming.networks import floats_a_pixel
+from hsr_tf.tiling.region import best_tile
 
 MAP_CUBES, MAP_BYTES = 2.5, 700.0
 SOLVER_BYTES = 3300.0
@@ -61,17 +61,9 @@ def demand(method: Method, weights: str | None, num_bands: int, scale: int) -> D
         return Demand(MAP_CUBES * cube + MAP_BYTES + coarse, 4)
     assert weights is not None
     model = pretrained.load_model(Path(weights))
-    cut = model.config.base == "spectral_ls" and network_reach(model.network) is not None
+    cut = is_based(model) and network_reach(model.network) is not None
     margin = InnerNetwork(model.network).margin if cut else model.reach or 0
     return Demand(4.0 * floats_a_pixel(model) + 4.0 * cube + coarse, margin)
-
-
-def whole_bytes(method: Method, size: tuple[int, int], needs: Demand, num_bands: int) -> float:
-    """What a scene of `size` sharp pixels takes at once, beside the program itself."""
-    own = SOLVER_BYTES if method.kind == "solver" else needs.bytes_a_pixel
-    side = 1.5 * LARGEST_SIDE
-    held = min(size[0] * size[1], side**2) if method.kind == "solver" else size[0] * size[1]
-    return own * held + 12.0 * num_bands * size[0] * size[1] + SPARE_BYTES
 
 
 def planned(method: Method, size: tuple[int, int], scale: int, needs: Demand, limit: int) -> Plan:

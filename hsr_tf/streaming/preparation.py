@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-from hsr_tf import checks, io, methods
+from hsr_tf import io, methods
+from hsr_tf.fusion.api import require_useful_weights
+from hsr_tf.fusion.pipeline import require_tileable
 from hsr_tf.io.stream import CubeHeader
-from hsr_tf.networks import pretrained
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.selection import find_card
-from hsr_tf.streaming.closed_form import CLOSED_FORMS
 from hsr_tf.streaming.draft import Draft, require_space
 from hsr_tf.streaming.job import JOB, Job
-from hsr_tf.streaming.networks import require_tiles
 from hsr_tf.streaming.pair import Pair
 from hsr_tf.streaming.plan import demand, planned
 from hsr_tf.streaming.request import StreamRequest
@@ -30,13 +27,7 @@ def trained_model(request: StreamRequest, pair: Pair) -> ModelCard | None:
         OSError: no model for these sizes.
     """
     known = methods.get(request.method, methods.FUSION_KINDS)
-    checks.require(
-        request.weights is None or known.kind == "network",
-        "weights",
-        expected=f"none for {known.name}, which is not trained",
-        received=str(request.weights),
-        remedy="leave them out, or choose a network",
-    )
+    require_useful_weights(known, request.weights)
     if known.kind != "network":
         require_tileable(known, None)
         return None
@@ -45,44 +36,8 @@ def trained_model(request: StreamRequest, pair: Pair) -> ModelCard | None:
         known.name, request.weights, scale=pair.scale, num_bands=num_bands, num_channels=num_channels
     )
     if not request.adapt:
-        require_tileable(known, card)
+        require_tileable(known, card.folder)
     return card
-
-
-def require_tileable(method: methods.Method, card: ModelCard | None) -> None:
-    """Refuse a method that estimates whole scenes only; no other method is run in its place.
-
-    Tileable are the closed forms in `CLOSED_FORMS`, networks that look at a neighbourhood, and solvers that
-    are given the cameras and allow windows (`Solver.in_windows`, `Solver.largest_side`).
-
-    Raises:
-        ValueError: in one line.
-    """
-    if card is not None:
-        require_tiles(pretrained.load_model(card.folder))
-        return
-    checks.require(
-        method.kind != "solver" or {"psf", "srf"} <= set(method.needs),
-        "method",
-        expected="one that is given the cameras, which all tiles of a scene share",
-        received=f"{method.name}, which estimates them anew in each",
-        remedy='use e.g. deep_prior with psf="estimate" and srf="estimate"',
-    )
-    checks.require(
-        method.name in CLOSED_FORMS if method.kind == "closed_form" else _allows_windows(method),
-        "method",
-        expected="one that can be run tile by tile",
-        received=f"{method.name}, which estimates whole scenes only",
-        remedy="raise --memory_limit (without --stream, --dask, --restart) so that the scene is fused whole, "
-        "or use another method such as spectral_ls",
-    )
-
-
-def _allows_windows(method: methods.Method) -> bool:
-    build: Any = method.build
-    while isinstance(build, partial):
-        build = build.func
-    return bool(getattr(build, "in_windows", False) or getattr(build, "largest_side", None))
 
 
 def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pair: Pair) -> Job:
@@ -92,7 +47,7 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
         ValueError: a limit that leaves no room for a tile.
         OSError: too little space on the disk.
     """
-    told = draft.told(JOB)
+    told = draft.load_json(JOB)
     if told is not None:
         return Job.of(told)
     num_bands, size, scale = pair.headers[0].shape[2], pair.size, pair.scale
@@ -115,7 +70,7 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
     plan = planned(method, size, scale, demand(method, job.weights, num_bands, scale), request.memory_limit)
     job = replace(job, tile=plan.tile, window=plan.window)
     _require_space(draft, job, num_bands)
-    draft.tell(JOB, job.as_dict())
+    draft.save_json(JOB, job.as_dict())
     return job
 
 

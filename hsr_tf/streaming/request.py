@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hsr_tf.fusion.residuals import Residuals
 from hsr_tf.io.arrays import metadata_to_text
 from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.io.stream import CubeHeader
@@ -19,7 +20,6 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.streaming.files import stamp
 from hsr_tf.streaming.pair import Pair
-from hsr_tf.streaming.residuals import Residuals
 
 
 @dataclass(frozen=True, eq=False)

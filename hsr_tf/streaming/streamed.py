@@ -17,27 +17,27 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import io
-from hsr_tf.fusion.estimators import Cameras
+from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
+from hsr_tf.fusion.pipeline import inherited, result_facts, weights_facts
 from hsr_tf.fusion.repair import Repaired
-from hsr_tf.fusion.residuals import ResidualWarning
+from hsr_tf.fusion.residuals import Residuals, ResidualWarning, measured_residuals
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.fusion_model import cameras_to_dict
-from hsr_tf.physics.cameras import UNKNOWN, CameraChoice
-from hsr_tf.scene import Observation
-from hsr_tf.streaming import cameras as choosing
+from hsr_tf.physics.cameras import UNKNOWN
+from hsr_tf.radiometry import AS_RECORDED
+from hsr_tf.scene import Observation, Scene
+from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.draft import Draft, draft_folder, opened
-from hsr_tf.streaming.job import FOUND, SHARED, Found, Job, Scenery, Stage, scenery_of
+from hsr_tf.streaming.job import FOUND, FilesPair, Found, Job, files_pair, nothing_found
 from hsr_tf.streaming.memory import peak_bytes
 from hsr_tf.streaming.pair import Pair, opened_pair, room_gib
 from hsr_tf.streaming.preparation import planned_job, require_output, trained_model
 from hsr_tf.streaming.request import Progress, Streamed, StreamRequest, Tell, fingerprint
-from hsr_tf.streaming.residuals import Residuals, sampled_residuals
-from hsr_tf.streaming.runner import MethodTiles, extents, method_tiles, stored, survey_stage
+from hsr_tf.streaming.steps import extents, finished_tile, job_method, survey_stage
 from hsr_tf.streaming.survey import holes_in, probe, surveyed
-
-NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
+from hsr_tf.tiling.stages import Stage, StagedMethod
 
 
 class Here:
@@ -50,12 +50,12 @@ class Here:
             stage.run(index)
             yield index
 
-    def write(self, output: Path, header: CubeHeader, scenery: Scenery, tiles: MethodTiles) -> Iterator[int]:
+    def write(self, output: Path, header: CubeHeader, pair: FilesPair, method: StagedMethod) -> Iterator[int]:
         """The output from the finished tiles; it appears with the last one."""
         with io.create_cube(output, header) as writer:
-            for index in range(len(scenery.grid)):
-                rows, cols = scenery.grid.place(index).finer(scenery.grid.scale)
-                writer.write(rows, cols, stored(scenery, tiles, index, header.nodata))
+            for index in range(len(pair.grid)):
+                sharp = pair.grid.region(index).scaled(pair.grid.scale)
+                writer.write(*sharp.slices, finished_tile(pair, method, index, header.nodata))
                 yield index
 
 
@@ -107,15 +107,15 @@ class _Run:
 
     def fuse(self, card: ModelCard | None, began: float) -> Streamed:
         found = self._found(card)
-        scenery = self._scenery(found)
-        tiles = method_tiles(self.job, scenery)
-        for stage in tiles.stages():
+        pair = self._files(found)
+        method = job_method(self.job, pair)
+        for stage in method.stages():
             self._through(stage)
-        header = self._header(found)
-        written = self.workers.write(self.request.output, header, scenery, tiles)
+        header = self._header(found, method, card)
+        written = self.workers.write(self.request.output, header, pair, method)
         for done, _ in enumerate(written, start=1):
-            self.tell(Progress("writing", done, len(scenery.grid), self.megapixels))
-        residuals = self._residuals(scenery)
+            self.tell(Progress("writing", done, len(pair.grid), self.megapixels))
+        residuals = self._residuals(pair)
         self.draft.remove()
         lr_hsi, hr_msi = self.pair.headers
         return Streamed(
@@ -132,105 +132,89 @@ class _Run:
             guesses=self.pair.guesses,
         )
 
-    def _residuals(self, scenery: Scenery) -> Residuals:
-        """What the written estimate leaves of both images; warn where that is more than noise."""
-        told = self.draft.told(FOUND) or {}
-        left = sampled_residuals(
-            scenery,
-            self.request.output,
-            srf_known=told.get("srf_known", True),
-            max_gib=room_gib(self.request.memory_limit),
-        )
+    def _files(self, found: Found | None) -> FilesPair:
+        return files_pair(self.job, self.draft, self.pair, found)
+
+    def _residuals(self, pair: FilesPair) -> Residuals:
+        """What the estimate leaves of the middle of both images; warn where that is more than noise."""
+        known, region = self._recorded()["srf_known"], pair.sample
+        with io.open_cube(self.request.output, max_gib=room_gib(self.request.memory_limit)) as reader:
+            cube = reader.read(*region.scaled(pair.grid.scale).slices)
+        cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
+        left = measured_residuals(pair, cube, region, model=pair.model, srf_known=known)
         for finding in left.findings:
             warnings.warn(finding.line, ResidualWarning, stacklevel=4)
         return left
 
-    def _scenery(self, found: Found | None) -> Scenery:
-        return scenery_of(self.job, self.draft, self.pair, found)
-
     def _through(self, stage: Stage) -> None:
-        """All tiles of a stage that are missing, and what follows from them."""
-        missing = [i for i in range(stage.num_tiles) if not self.draft.has(stage.field, i)]
-        done = stage.num_tiles - len(missing)
+        """All parts of a stage that are missing, and what follows from them."""
+        missing = [i for i in range(stage.num_parts) if not self.draft.has(stage.name, i)]
+        done = stage.num_parts - len(missing)
         self.kept += done
         for _ in self.workers.run(self.draft, stage, missing):
             done += 1
-            self.tell(Progress(stage.field, done, stage.num_tiles, self.megapixels))
-        concluded = f"{stage.field}_concluded"
-        if stage.conclude is not None and self.draft.told(concluded) is None:
+            self.tell(Progress(stage.name, done, stage.num_parts, self.megapixels))
+        concluded = f"{stage.name}_concluded"
+        if stage.conclude is not None and self.draft.load_json(concluded) is None:
             stage.conclude()
-            self.draft.tell(concluded, {})
+            self.draft.save_json(concluded, {})
+
+    def _recorded(self) -> dict[str, Any]:
+        data = self.draft.load_json(FOUND)
+        assert data is not None
+        return data
 
     def _found(self, card: ModelCard | None) -> Found:
         """What the first pass finds; its warnings are given again by every call."""
-        if self.draft.told(FOUND) is None:
-            self._through(survey_stage(self._scenery(None)))
-            self.draft.tell(FOUND, self._settled(card))
-        told = self.draft.told(FOUND)
-        assert told is not None
-        for line in told["lines"]:
+        if self.draft.load_json(FOUND) is None:
+            self._through(survey_stage(self._files(None)))
+            self.draft.save_json(FOUND, self._settled(card))
+        data = self._recorded()
+        for line in data["lines"]:
             warnings.warn(line, stacklevel=4)
-        return Found.of(told)
+        return Found.of(data)
 
     def _settled(self, card: ModelCard | None) -> dict[str, Any]:
-        """Bands, cameras and warnings as plain data."""
+        """Bands, cameras, warnings and the metadata of the result as plain data."""
         method, scale, headers = self.job.chosen(), self.job.scale, self.pair.headers
         seen = extents(self.draft, len(self.job.grid))
         left_out = surveyed(headers, seen, scale, keep_bands=False)
         keep = method.kind == "network"
         repaired = surveyed(headers, seen, scale, keep_bands=True) if keep else left_out
-        told = {"psf": self.request.psf, "srf": self.request.srf}
-        asked = probe(headers, seen, scale)
-        choice = choosing.chosen_cameras(repaired, asked, method, told)
         data = _bands(left_out, keep) | {"holes": [extent.num_holes > 0 for extent in seen]}
-        lines = [defect.line for defect in (*repaired.findings, *holes_in(seen))]
-        data["radiometry"] = choice.radiometry.as_dict()
-        cameras, more = self._cameras(data, choice, (asked, card))
+        unknown = {"cameras": cameras_to_dict(nothing_found(self.job).cameras)}
+        pair = self._files(Found.of({**data, **unknown, "radiometry": AS_RECORDED.as_dict()}))
+        region = pair.sample
+        asked = probe(headers, seen, scale)
+        images = Observation(Scene(pair.lr_hsi(region)), Scene(pair.hr_msi(region)), scale)
+        cameras = fusion_cameras(
+            Sample(images, pair.missing(region)),
+            asked,
+            repaired,
+            Asked(self.request.psf, self.request.srf),
+            method=method,
+            controls=Controls(self.job.seed),
+        )
+        if card is not None and keep:
+            cameras = with_weights(cameras, asked, card)
         choice = cameras.choice
+        lines = [defect.line for defect in (*repaired.findings, *holes_in(seen))]
         return {
             **data,
             "radiometry": choice.radiometry.as_dict(),
-            "radiometry_line": None if cameras.srf is None else choice.radiometry.line(cameras.srf.sum(0)),
             "cameras": cameras_to_dict(choice.model),
-            "lines": lines + more,
-            "psf": choice.psf_line,
-            "srf": choice.srf_line,
+            "lines": [*lines, *cameras.warnings],
+            "facts": result_facts(method, choice, radiometry=cameras.radiometry_line()),
             "srf_known": choice.srf_origin != UNKNOWN,
         }
 
-    def _cameras(
-        self, data: dict[str, Any], choice: CameraChoice, asked: tuple[Observation, ModelCard | None]
-    ) -> tuple[Cameras, list[str]]:
-        """The cameras with what is estimated of them, and lines about those that do not fit."""
-        observation, card = asked
-        method = self.job.chosen()
-        told = {"psf": self.request.psf, "srf": self.request.srf}
-        known = Found.of({**data, "cameras": cameras_to_dict(choice.model)})
-        scenery = self._scenery(known)
-        cameras = choosing.with_estimates(scenery, choice, told, self.job.seed)
-        lines = [] if cameras.notice is None else [cameras.notice]
-        if card is not None and not self.job.adapt:
-            choice, more = choosing.of_network(card, observation, cameras.choice)
-            return replace(cameras, choice=choice), lines + more
-        return cameras, lines + choosing.suspected(scenery, cameras.choice, method)
-
-    def _header(self, found: Found) -> CubeHeader:
-        """What the output tells: the bands of X, the grid of Y, the method and its cameras."""
+    def _header(self, found: Found, method: StagedMethod, card: ModelCard | None) -> CubeHeader:
+        """What the output records: the bands of X, the grid of Y, the method and its cameras."""
         lr_hsi, hr_msi = self.pair.headers
-        told, shared = self.draft.told(FOUND) or {}, self.draft.told(SHARED) or {}
         nodata = lr_hsi.nodata if hr_msi.nodata is None else hr_msi.nodata
         if nodata is None and any(found.holes):
             nodata = 0.0
-        kept = {n: v for n, v in lr_hsi.metadata.items() if not n.startswith(NOT_INHERITED)}
-        about = {"method": self.job.chosen().name, "scale_factor": self.job.scale}
-        about |= {name: told[name] for name in ("psf", "srf")}
-        if told["radiometry_line"]:
-            about["radiometry"] = told["radiometry_line"]
-        if self.job.weights is not None:
-            about["weights"] = Path(self.job.weights).name
-            about["weights_origin"] = "shipped" if self.request.weights is None else "given"
-        if self.job.chosen().kind == "closed_form" and shared:
-            about |= {"disagreement": shared["disagreement"], "trust": round(shared["trust"], 4)}
+        facts = self._recorded()["facts"] | weights_facts(card, given=self.request.weights is not None)
         rows, cols = (self.job.scale * n for n in self.job.size)
         return replace(
             lr_hsi,
@@ -241,7 +225,7 @@ class _Run:
             white_level=None,
             gain=None,
             offset=0.0,
-            metadata={**kept, **about},
+            metadata={**inherited(lr_hsi.metadata), **facts, **method.details()},
         )
 
 

@@ -18,6 +18,7 @@ from hsr_tf.fusion.repair import Defect, Repaired, repair
 from hsr_tf.io.stream import CubeHeader
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.files import Image
+from hsr_tf.tiling.region import Region
 
 Numbers = NDArray[np.float64]
 
@@ -39,11 +40,11 @@ class Extent:
     box: tuple[int, int, int, int]
 
     @classmethod
-    def of(cls, image: Image, rows: slice, cols: slice) -> Extent:
+    def of(cls, image: Image, region: Region) -> Extent:
         """That of a part of an image."""
-        cube, mask = image.with_mask(rows, cols)
+        cube, mask = image.with_mask(*region.slices)
         pixels = cube.reshape(-1, cube.shape[-1]) if mask is None else cube[~mask]
-        num_holes, box = (0, EMPTY_BOX) if mask is None else (int(mask.sum()), _box(mask, rows, cols))
+        num_holes, box = (0, EMPTY_BOX) if mask is None else (int(mask.sum()), _box(mask, region))
         num_pixels = cube.shape[0] * cube.shape[1]
         if not len(pixels):
             nothing = np.full(cube.shape[-1], np.inf)
@@ -137,12 +138,8 @@ def scene_of(header: CubeHeader, cube: NDArray[np.float32]) -> Scene:
     )
 
 
-def _box(mask: NDArray[Any], rows: slice, cols: slice) -> tuple[int, int, int, int]:
-    found_rows, found_cols = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
-    top, left = rows.start, cols.start
-    return (
-        top + int(found_rows[0]),
-        top + int(found_rows[-1]),
-        left + int(found_cols[0]),
-        left + int(found_cols[-1]),
-    )
+def _box(mask: NDArray[Any], region: Region) -> tuple[int, int, int, int]:
+    """First and last row, first and last column of the pixels that are marked in a region of an image."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    row, column = region.row, region.column
+    return row + int(rows[0]), row + int(rows[-1]), column + int(columns[0]), column + int(columns[-1])

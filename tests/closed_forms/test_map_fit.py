@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hsr_tf.closed_forms.band_groups import fit_scene, spectral_ls_by_bands
-from hsr_tf.closed_forms.bases import SpectralLS, quadratic_features
-from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, fit_map
+from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, fit_map, signal_share
 from hsr_tf.closed_forms.noise_level import channel_noise, feature_noise
+from hsr_tf.closed_forms.quadratic_map import SpectralLS, quadratic_features
+from hsr_tf.closed_forms.spectral_ls import fit_scene, fuse_scene
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -83,7 +83,7 @@ def test_the_simulation_of_scipy_is_that_of_the_operators() -> None:
 @pytest.mark.parametrize(("num_channels", "gain_db"), [(4, 0.3), (8, 4)])
 def test_nearly_collinear_channels_do_not_amplify_noise(num_channels: int, gain_db: float) -> None:
     pair = simulated(num_channels, snr_db=(30, 40))
-    found = spectral_ls_by_bands(pair.model, pair.lr_hsi, pair.hr_msi)
+    found = fuse_scene(pair.model, pair.lr_hsi, pair.hr_msi)
     plain = np.asarray(SpectralLS(pair.model)(pair.lr_hsi[None], pair.hr_msi[None]))[0]
     assert pair.psnr(found.estimate) > pair.psnr(plain) + gain_db
     assert pair.psnr(found.estimate) > 43
@@ -91,7 +91,7 @@ def test_nearly_collinear_channels_do_not_amplify_noise(num_channels: int, gain_
 
 def test_more_channels_do_not_make_it_worse() -> None:
     few, many = (simulated(number, snr_db=(30, 40)) for number in (4, 8))
-    estimates = [spectral_ls_by_bands(p.model, p.lr_hsi, p.hr_msi).estimate for p in (few, many)]
+    estimates = [fuse_scene(p.model, p.lr_hsi, p.hr_msi).estimate for p in (few, many)]
     assert many.psnr(estimates[1]) > few.psnr(estimates[0]) - 0.5
 
 
@@ -107,7 +107,7 @@ def test_a_wrong_border_spoils_the_border_alone(side: int) -> None:
     right, wrong = (
         simulated(4, snr_db=(35, 40), border=border, side=side) for border in ("reflect", "constant")
     )
-    estimates = [spectral_ls_by_bands(p.model, p.lr_hsi, p.hr_msi) for p in (right, wrong)]
+    estimates = [fuse_scene(p.model, p.lr_hsi, p.hr_msi) for p in (right, wrong)]
     inner = slice(8, -8), slice(8, -8)
     assert wrong.psnr(estimates[1].estimate, inner) > right.psnr(estimates[0].estimate, inner) - 0.3
     assert wrong.psnr(estimates[1].estimate) > right.psnr(estimates[0].estimate) - 1.5
@@ -120,8 +120,8 @@ def test_changed_ground_keeps_to_the_coarse_cube_and_harms_nothing_else() -> Non
     pair = simulated(3)
     changed = pair.hr_msi.copy()
     changed[20:44, 40:64] = changed[60:84, 4:28]
-    found = spectral_ls_by_bands(pair.model, pair.lr_hsi, changed)
-    whole = spectral_ls_by_bands(pair.model, pair.lr_hsi, pair.hr_msi)
+    found = fuse_scene(pair.model, pair.lr_hsi, changed)
+    whole = fuse_scene(pair.model, pair.lr_hsi, pair.hr_msi)
     assert found.fit.weights[6:10, 11:15].max() < 0.5
     below = slice(60, None), slice(None)
     assert pair.psnr(found.estimate, below) > pair.psnr(whole.estimate, below) - 1
@@ -134,11 +134,12 @@ def test_changed_ground_keeps_to_the_coarse_cube_and_harms_nothing_else() -> Non
 def test_changed_ground_keeps_to_the_coarse_cube_under_noise_too() -> None:
     pair = simulated(3, snr_db=(30, 40))
     pair.hr_msi[20:44, 40:64] = pair.hr_msi[60:84, 4:28]
-    found = spectral_ls_by_bands(pair.model, pair.lr_hsi, pair.hr_msi)
+    found = fuse_scene(pair.model, pair.lr_hsi, pair.hr_msi)
     place = slice(6, 10), slice(11, 15)
     assert found.fit.weights[place].max() < 0.5
     assert found.fit.shares.mean() < 0.9
-    assert found.fit.signal(slice(0, 2))[place].min() > 0.5
+    assert found.fit.shares is not None
+    assert signal_share(found.fit.weights[..., None], found.fit.shares[:2])[place].min() > 0.5
     coarse = np.asarray(pair.model.spatial.forward(found.estimate[None]))[0]
     colours = np.asarray(pair.model.spatial.forward(pair.hr_msi[None]))[0]
     raw = colours - pair.lr_hsi @ pair.model.spectral.matrix
@@ -209,7 +210,7 @@ def test_flat_images_are_fused(value: float) -> None:
     model = simulated(3).model
     lr_hsi = np.full((12, 10, NUM_BANDS), value, "f4")
     hr_msi = np.full((12 * SCALE, 10 * SCALE, 3), value, "f4")
-    np.testing.assert_allclose(spectral_ls_by_bands(model, lr_hsi, hr_msi).estimate, value, atol=1e-5)
+    np.testing.assert_allclose(fuse_scene(model, lr_hsi, hr_msi).estimate, value, atol=1e-5)
 
 
 @pytest.mark.parametrize("num_channels", [1, 3, 5])

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from hsr_tf import methods
-from hsr_tf.closed_forms.bases import BASES, SpectralLS
+from hsr_tf.closed_forms.quadratic_map import BASES, SpectralLS
 from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel, config_from_dict, config_to_dict
 from hsr_tf.networks.pretrained import load_model, save_model

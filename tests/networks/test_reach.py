@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hsr_tf.closed_forms.bases import DataConsistency
+from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf, gaussian_psf

@@ -8,7 +8,7 @@ from keras import ops
 from scipy import ndimage
 
 from hsr_tf import methods
-from hsr_tf.closed_forms.bases import SpectralLS
+from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import gaussian_psf, identity_psf
 from hsr_tf.physics.spatial import SpatialDegradation

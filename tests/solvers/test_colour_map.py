@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from hsr_tf.closed_forms.bases import SpectralLS
+from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.closed_forms.bases import SpectralLS
+from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.physics.psf import Psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPrior, DeepPriorConfig

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
 from hsr_tf.solvers.parts.assembly import Assembly
-from hsr_tf.solvers.parts.in_windows import InWindows
+from hsr_tf.solvers.parts.in_windows import SolverTiles
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
+from hsr_tf.tiling.stages import run_stages
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
 BANDS = 6
@@ -32,6 +34,14 @@ class Plain(Solver):
         return Outcome(cube, iterations.done, converged=True, details={"first": len(self.told)})
 
 
+def in_windows(solver: Solver, given: tuple, side: int, controls: Controls = Controls()) -> Outcome:
+    """A scene (truth, X, Y, cameras) by windows of `side` sharp pixels."""
+    _, lr_hsi, hr_msi, model = given
+    tiles = SolverTiles(ArrayPair((lr_hsi, hr_msi), model), solver, side // model.scale, controls)
+    run_stages(tiles.stages())
+    return tiles.outcome(tiles.finish(0))
+
+
 @pytest.fixture(scope="module")
 def scene() -> tuple[Cube, Cube, Cube, ObservationModel]:
     model = cameras(BANDS)
@@ -43,9 +53,7 @@ def test_windows_are_nearly_as_good_as_the_whole_and_explain_both_images(scene: 
     cube, lr_hsi, hr_msi, model = scene
     solver = KernelLS(model, KernelConfig(kernels=((4.0, 8.0),), draws=1, num_features=64))
     whole = solver.solve(lr_hsi, hr_msi).estimate
-    parts = InWindows(solver, model, 40)
-    assert parts.needed(lr_hsi)
-    found = parts.solve(lr_hsi, hr_msi)
+    found = in_windows(solver, scene, 40)
     assert found.details["windows"] == 6
     assert psnr(cube, found.estimate) > psnr(cube, whole) - 1.0
     left = lr_hsi - model.spatial.forward(found.estimate[None])[0]
@@ -55,23 +63,22 @@ def test_windows_are_nearly_as_good_as_the_whole_and_explain_both_images(scene: 
 
 
 def test_a_callback_sees_all_iterations_and_the_whole_scene(scene: tuple) -> None:
-    cube, lr_hsi, hr_msi, model = scene
+    cube, _, _, model = scene
     steps, seen = list[Step](), list[float]()
 
     def callback(step: Step) -> None:
         steps.append(step)
         seen.append(psnr(cube, step.estimate()))
 
-    found = InWindows(Plain(model), model, 40).solve(lr_hsi, hr_msi, Controls(callback=callback))
+    found = in_windows(Plain(model), scene, 40, Controls(callback=callback))
     assert [step.iteration for step in steps] == list(range(1, found.iterations + 1))
     assert {step.most for step in steps} == {found.iterations}
     assert min(seen) > 20
 
 
 def test_windows_share_the_time_and_keep_no_checkpoint(scene: tuple) -> None:
-    _, lr_hsi, hr_msi, model = scene
-    solver = Plain(model)
-    found = InWindows(solver, model, 40).solve(lr_hsi, hr_msi, Controls(seed=7, max_seconds=600.0))
+    solver = Plain(scene[3])
+    found = in_windows(solver, scene, 40, Controls(seed=7, max_seconds=600.0))
     limits = [controls.max_seconds or 0 for _, controls in solver.told]
     assert len(limits) == found.details["windows"]
     assert limits[0] == pytest.approx(0.85 * 600 / 6, rel=0.05)
@@ -82,15 +89,15 @@ def test_windows_share_the_time_and_keep_no_checkpoint(scene: tuple) -> None:
 
 
 def test_small_scenes_are_not_cut(scene: tuple) -> None:
-    _, lr_hsi, _, model = scene
-    assert not InWindows(Plain(model), model, 80).needed(lr_hsi)
+    found = in_windows(Plain(scene[3]), scene, 80)
+    assert found.details == {"first": 1}
 
 
 def test_when_time_is_up_the_other_windows_get_the_closed_form(scene: tuple) -> None:
     cube, lr_hsi, hr_msi, model = scene
     solver = Plain(model)
     with pytest.warns(UserWarning, match="1 of 6 windows"):
-        found = InWindows(solver, model, 40).solve(lr_hsi, hr_msi, Controls(max_seconds=1e-3))
+        found = in_windows(solver, scene, 40, Controls(max_seconds=1e-3))
     assert (found.details["windows"], found.details["windows_solved"], len(solver.told)) == (6, 1, 1)
     assert not found.converged
     assert np.abs(lr_hsi - model.spatial.forward(found.estimate[None])[0]).max() < 1e-4

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
-from hsr_tf.closed_forms.bases import DataConsistency, SpectralLS
+from hsr_tf.closed_forms.consistency import DataConsistency
+from hsr_tf.closed_forms.quadratic_map import SpectralLS
+from hsr_tf.closed_forms.spectral_ls import fuse_scene
 from hsr_tf.physics.psf import anisotropic_gaussian_psf
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
 from hsr_tf.solvers.parts.assembly import Assembly
@@ -83,7 +84,7 @@ def test_assembly_in_parts_equals_the_plain_expression(monkeypatch: pytest.Monke
     start = assembly.start()
     found = assembly.cube(start.spectral_map)
     assembly.complete(found)
-    whole = spectral_ls_by_bands(model, lr_hsi, hr_msi).estimate
+    whole = fuse_scene(model, lr_hsi, hr_msi).estimate
     np.testing.assert_allclose(found, whole, atol=2e-5)
 
 

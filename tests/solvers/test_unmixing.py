@@ -10,7 +10,9 @@ import pytest
 from keras import ops
 
 from hsr_tf import io, methods
-from hsr_tf.closed_forms.bases import Bicubic, DataConsistency, SpectralLS
+from hsr_tf.closed_forms.bicubic import Bicubic
+from hsr_tf.closed_forms.consistency import DataConsistency
+from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.metrics import full_reference as metrics
 from hsr_tf.physics.observation import ObservationModel, standard_model
 from hsr_tf.physics.spectral import load_srf

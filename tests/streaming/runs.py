@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from hsr_tf.streaming.cluster import run_tile
 from hsr_tf.streaming.draft import Draft
-from hsr_tf.streaming.job import Stage
 from hsr_tf.streaming.streamed import Here
+from hsr_tf.tiling.stages import Stage
 
 
 class DyingAfter(Here):
@@ -31,4 +31,4 @@ class AsWorkers(Here):
     def run(self, draft: Draft, stage: Stage, missing: list[int]) -> Iterator[int]:
         """The numbers of the tiles as they are finished."""
         for index in missing:
-            yield run_tile(str(draft.folder), stage.field, index)
+            yield run_tile(str(draft.folder), stage.name, index)

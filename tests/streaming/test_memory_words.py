@@ -11,8 +11,8 @@ from hypothesis import given
 from scipy import ndimage
 
 from hsr_tf.streaming.files import Image
-from hsr_tf.streaming.grid import Place, TileGrid, best_tile
 from hsr_tf.streaming.memory import parse_memory
+from hsr_tf.tiling.region import Region, TileGrid, best_tile
 
 
 @pytest.mark.parametrize(
@@ -43,11 +43,11 @@ def test_tiles_cover_every_pixel_once(rows: int, cols: int, tile: int, margin: i
     grid = TileGrid((rows, cols), tile, 2)
     seen = np.zeros((2 * rows, 2 * cols), int)
     for index in range(len(grid)):
-        place = grid.place(index)
-        seen[place.finer(2)] += 1
-        around = grid.widened(place, margin)
+        region = grid.region(index)
+        seen[region.scaled(2).slices] += 1
+        around = region.grown(margin, grid.whole)
         assert index in list(grid.overlapping(around))
-        assert np.zeros(around.size)[place.within(around)].shape == place.size
+        assert np.zeros(around.size)[region.inside(around).slices].shape == region.size
     assert (seen == 1).all()
 
 
@@ -74,8 +74,8 @@ def test_a_part_is_filled_as_the_whole_is(seed: int) -> None:
     cube[mask] = 0
     nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
     image = Image("hr_msi", Reader(cube, mask), holes=True)  # type: ignore[arg-type]
-    place = Place(slice(40, 81), slice(50, 111))
-    found, inner = image.filled(place.rows, place.cols), (place.rows, place.cols)
+    inner = Region(40, 50, 41, 61).slices
+    found = image.filled(*inner)
     other = np.abs(found - cube[tuple(nearest)][inner]).max(-1) > 0
     assert other.mean() < 0.2  # of several nearest pixels any may be taken
     assert mask[inner][other].all()

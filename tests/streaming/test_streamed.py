@@ -19,14 +19,16 @@ import pytest
 
 from hsr_tf import io, methods
 from hsr_tf.fusion.api import fuse
+from hsr_tf.fusion.pipeline import require_tileable
+from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.scene import Observation
-from hsr_tf.solvers.parts.in_windows import InWindows
+from hsr_tf.solvers.parts.in_windows import SolverTiles
 from hsr_tf.solvers.solver import Controls, Outcome, Solver
 from hsr_tf.streaming import draft as drafts
 from hsr_tf.streaming import plan
-from hsr_tf.streaming.preparation import require_tileable
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
+from hsr_tf.tiling.stages import run_stages
 from tests.streaming.pairs import with_holes_and_a_dead_band, write_images, write_pair
 from tests.streaming.runs import DyingAfter
 
@@ -106,12 +108,14 @@ def test_a_solver_in_windows_is_that_of_the_whole(tmp_path: Path, noisy: bool) -
 
 
 def in_windows(pair: Observation) -> np.ndarray:
-    """What `InWindows` makes of the whole with windows as large as the streamed ones."""
+    """The whole in memory, with windows as large as the streamed ones."""
     from hsr_tf.physics.cameras import choose_cameras
 
     model = choose_cameras(pair, psf=None, srf=None, srf_needed=True).model
-    windows = InWindows(methods.get("sylvester").build(model), model, 8 * WINDOW)
-    return windows.solve(pair.lr_hsi.cube, pair.hr_msi.cube, Controls()).estimate
+    whole = ArrayPair((pair.lr_hsi.cube, pair.hr_msi.cube), model)
+    tiles = SolverTiles(whole, methods.get("sylvester").build(model), WINDOW)
+    run_stages(tiles.stages())
+    return tiles.finish(0)
 
 
 WINDOW = 8

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hsr_tf
-from hsr_tf.closed_forms.bases import Bicubic
+from hsr_tf.closed_forms.bicubic import Bicubic
 from hsr_tf.io.pair import save_pair
 from hsr_tf.methods import Method
 from hsr_tf.metrics.full_reference import psnr_bands

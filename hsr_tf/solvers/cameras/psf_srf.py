@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.band_groups import spectral_ls_by_bands
+from hsr_tf.closed_forms.spectral_ls import fuse_scene
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -146,7 +146,7 @@ def _model(search: CameraSearch, scale: int) -> ObservationModel:
 
 def _preview(search: CameraSearch, lr_hsi: Cube, hr_msi: Cube, scale: int) -> Cube:
     """The closed-form sharp cube with the cameras so far."""
-    return spectral_ls_by_bands(_model(search, scale), lr_hsi, hr_msi).estimate
+    return fuse_scene(_model(search, scale), lr_hsi, hr_msi).estimate
 
 
 def relative_gaps(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool = False) -> Array:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import tensorflow as tf
 
-from hsr_tf.closed_forms.bases import DataConsistency
+from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.physics.observation import ObservationModel

@@ -1,142 +1,156 @@
-"""A solver run window by window, for scenes that are too large for it to hold at once.
+"""A solver over the parts of a scene: overlapping windows that fade into each other, completed as one scene.
 
-Every window is a scene of its own, solved with its part of the time; the estimates fade into each other where
-windows overlap, and the whole is made to agree with both images as `assembly.py` does it. Memory then grows
-with the scene by the cube alone, and maps, subspaces and endmembers are those of the place.
+A scene that the solver holds at once is one window, and its estimate stands as it is. Else every window is a
+scene of its own, solved with its part of the time; the estimates are blended and the whole is made to agree
+with both images (`hsr_tf.solvers.parts.completion`). Memory then grows with the scene by the cube alone, and
+subspaces and endmembers are those of the place. Windows are kept one by one and joined in a fixed order, so
+that it does not matter which process solved which, and when.
 """
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.closed_forms.spectral_ls import SceneMap
+from hsr_tf.physics.tiled_pair import TiledPair
+from hsr_tf.solvers.parts.assembly import mapped
+from hsr_tf.solvers.parts.completion import Completion
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver, Step
 from hsr_tf.tiling.blending import Cover
 from hsr_tf.tiling.region import Region
+from hsr_tf.tiling.stages import Stage, StagedMethod
 
 OVERLAP_SHARE = 8
 SAVED_TIME = 0.85
-Slices = tuple[slice, slice]
+WINDOW = "window"
 
 
-class InWindows(Solver):
-    """Runs a solver on overlapping windows.
+class SolverTiles(StagedMethod):
+    """A solver window by window.
 
     Args:
+        pair: the images and the tiles.
         solver: what solves a window.
-        model: the two cameras.
-        largest_side: of a window, in sharp pixels; windows are up to half as large again.
+        side: of a window in coarse pixels; windows are up to half as large again. None for the whole scene.
+        controls: how the solver is run; a time limit is shared by the windows, and windows for which no time
+            is left get the closed form. A checkpoint is kept for a scene of one window alone.
     """
 
-    def __init__(self, solver: Solver, model: ObservationModel, largest_side: int) -> None:
-        self._solver, self._model = solver, model
-        self._side = max(2, largest_side // model.scale)
+    def __init__(
+        self, pair: TiledPair, solver: Solver, side: int | None, controls: Controls = Controls()
+    ) -> None:
+        self._pair, self._solver, self._controls = pair, solver, controls
+        side = max(pair.grid.size) if side is None else max(2, side)
+        overlap = max(1, side // OVERLAP_SHARE)
+        self._cover = Cover(pair.grid.size, pair.grid.scale, size=side, overlap=overlap)
+        self._windows = self._cover.windows()
+        self._map = SceneMap(pair)
+        self._completion = Completion(pair, self._map)
+        self._began = time.perf_counter()
+        self._outcomes: dict[int, Outcome] = {}
 
-    def needed(self, lr_hsi: Cube) -> bool:
-        """Whether the scene X (h, w, C) takes more than one window."""
-        return len(self._cover(lr_hsi).windows()) > 1
+    @property
+    def num_windows(self) -> int:
+        """Number of windows."""
+        return len(self._windows)
 
-    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
-        """The sharp cube of X (h, w, C) and Y (s h, s w, c); iterations are those of all windows.
+    def survey(self) -> Sequence[Stage]:
+        """The map of the scene, where windows have to be joined or pixels without data filled."""
+        return (self._map.survey(),) if self.num_windows > 1 or self._pair.has_holes else ()
 
-        A checkpoint is not kept: a window is the most that is lost. Windows that a time limit leaves no time
-        for get the closed form; the details tell how many were solved.
-        """
-        cover, began = self._cover(lr_hsi), time.perf_counter()
-        windows = cover.windows()
-        assembly = Assembly(self._model, lr_hsi, hr_msi)
-        parts = _Parts(assembly, np.zeros((*hr_msi.shape[:2], lr_hsi.shape[-1]), np.float32), len(windows))
-        for number, window in enumerate(tqdm(windows, unit="window", disable=not controls.progress)):
-            if number and _is_late(controls, time.perf_counter() - began):
-                parts.fill(windows[number:], cover)
-                break
-            sharp = window.scaled(self._model.scale).slices
-            images = (np.ascontiguousarray(lr_hsi[window.slices]), np.ascontiguousarray(hr_msi[sharp]))
-            weights = cover.weights(window)[..., None]
-            told = parts.watching(controls, sharp, weights)
-            left = _time_of_one(controls, time.perf_counter() - began, len(windows) - number)
-            parts.add(self._solver.solve(*images, replace(told, max_seconds=left)), sharp, weights)
-        assembly.complete(parts.cube)
-        return parts.outcome()
+    def estimate(self) -> Sequence[Stage]:
+        """The windows, and their comparison with the images."""
+        solved = Stage(WINDOW, self.num_windows, self._solve)
+        return (solved,) if self.num_windows == 1 else (solved, self._completion.stage(self._blended))
 
-    def _cover(self, lr_hsi: Cube) -> Cover:
-        size = (lr_hsi.shape[0], lr_hsi.shape[1])
-        return Cover(size, self._model.scale, size=self._side, overlap=max(1, self._side // OVERLAP_SHARE))
+    def finish(self, index: int) -> Cube:
+        """See `StagedMethod.finish`."""
+        if self.num_windows > 1:
+            return self._completion.finish(index)
+        tile = self._pair.grid.region(index).scaled(self._pair.grid.scale)
+        return self._pair.store.load(WINDOW, 0)[tile.slices]
 
-
-class _Parts:
-    """The windows solved so far."""
-
-    def __init__(self, assembly: Assembly, cube: Cube, num_windows: int) -> None:
-        self._assembly, self.cube, self._num_windows = assembly, cube, num_windows
-        self._iterations, self._converged, self._solved = 0, True, 0
-        self._details: dict[str, Any] = {}
-        self._filled = np.zeros((*cube.shape[:2], 1), np.float32)
-
-    def add(self, found: Outcome, sharp: Slices, weights: np.ndarray) -> None:
-        self.cube[sharp] += weights * found.estimate
-        self._filled[sharp] += weights
-        self._iterations += found.iterations
-        self._converged &= found.converged
-        self._solved += 1
-        self._details = self._details or dict(found.details)
-
-    def fill(self, windows: Sequence[Region], cover: Cover) -> None:
-        """The closed form for windows that are not solved."""
-        warnings.warn(
-            f"max_seconds: time for {self._solved} of {self._num_windows} windows, closed form in the others",
-            stacklevel=2,
+    def outcome(self, estimate: Cube) -> Outcome:
+        """The whole, where this process solved the windows; cameras and details are those of the first."""
+        if self.num_windows == 1:
+            return replace(self._outcomes[0], estimate=estimate)
+        found = list(self._outcomes.values())
+        late = self.num_windows - len(found)
+        if late:
+            warnings.warn(
+                f"max_seconds: time for {len(found)} of {self.num_windows} windows, "
+                "closed form in the others",
+                stacklevel=2,
+            )
+        details = {"windows": self.num_windows, "windows_solved": len(found)}
+        return Outcome(
+            estimate,
+            sum(one.iterations for one in found),
+            not late and all(one.converged for one in found),
+            details={**found[0].details, **details},
         )
-        spectral_map = self._assembly.fit.spectral_map
-        for window in windows:
-            sharp = window.scaled(cover.scale).slices
-            self.cube[sharp] += cover.weights(window)[..., None] * self._assembly.mapped(spectral_map, sharp)
-        self._converged = False
 
-    def outcome(self) -> Outcome:
-        """The whole; the details are those of the first window."""
-        details = {**self._details, "windows": self._num_windows, "windows_solved": self._solved}
-        return Outcome(self.cube, self._iterations, self._converged, details=details)
+    def _solve(self, number: int) -> None:
+        region, spent = self._windows[number], time.perf_counter() - self._began
+        sharp = np.ascontiguousarray(self._pair.hr_msi(region))
+        limit = self._controls.max_seconds
+        if number and limit is not None and spent > SAVED_TIME * limit:
+            self._pair.store.save(WINDOW, number, mapped(self._map.found().spectral_map, sharp))
+            return
+        lr_hsi = self._map.lr_hsi(region) if self.survey() else self._pair.lr_hsi(region)
+        found = self._solver.solve(np.ascontiguousarray(lr_hsi), sharp, self._controls_of(number, spent))
+        self._outcomes[number] = replace(found, estimate=np.empty((0, 0, 0), np.float32))
+        self._pair.store.save(WINDOW, number, found.estimate)
 
-    def watching(self, controls: Controls, sharp: Slices, weights: np.ndarray) -> Controls:
-        """Controls of one window whose callback sees the whole scene and all iterations."""
-        told, before = controls.callback, self._iterations
-        quiet = replace(controls, checkpoint=None, progress=False, callback=None)
-        if told is None:
+    def _controls_of(self, number: int, spent: float) -> Controls:
+        """Those of one window: its share of the time, and a callback that sees the whole scene."""
+        controls = self._controls
+        if self.num_windows == 1:
+            return controls
+        limit = controls.max_seconds
+        if limit is not None:
+            limit = max(1e-3, (SAVED_TIME * limit - spent) / (self.num_windows - number))
+        quiet = replace(controls, checkpoint=None, progress=False, callback=None, max_seconds=limit)
+        observe, before = controls.callback, sum(one.iterations for one in self._outcomes.values())
+        if observe is None:
             return quiet
 
         def callback(step: Step) -> None:
-            def estimate() -> Cube:
-                return self._with(step.estimate(), sharp, weights)
-
-            most = self._num_windows * step.most
-            told(replace(step, iteration=before + step.iteration, most=most, estimate=estimate))
+            most = self.num_windows * step.most
+            whole = replace(
+                step,
+                iteration=before + step.iteration,
+                most=most,
+                estimate=lambda: self._whole_with(number, step.estimate()),
+            )
+            observe(whole)
 
         return replace(quiet, callback=callback)
 
-    def _with(self, part: Cube, sharp: Slices, weights: np.ndarray) -> Cube:
+    def _whole_with(self, number: int, part: Cube) -> Cube:
         """The windows so far, this one as it stands, and the closed form where there is none yet."""
-        cube, filled = self.cube.copy(), self._filled.copy()
-        cube[sharp] += weights * part
-        filled[sharp] += weights
-        cube += (1 - filled) * self._assembly.cube(self._assembly.fit.spectral_map)
-        return cube
+        whole, spectral_map = self._pair.grid.whole, self._map.found().spectral_map
+        parts = [self._pair.store.load(WINDOW, i) for i in range(number)] + [part]
+        for region in self._windows[number + 1 :]:
+            parts.append(mapped(spectral_map, self._pair.hr_msi(region)))
+        return self._joined(whole, lambda i: parts[i])
 
+    def _blended(self, region: Region) -> Cube:
+        return self._joined(region, lambda number: self._pair.store.load(WINDOW, number))
 
-def _is_late(controls: Controls, spent: float) -> bool:
-    return controls.max_seconds is not None and spent > SAVED_TIME * controls.max_seconds
-
-
-def _time_of_one(controls: Controls, spent: float, windows_left: int) -> float | None:
-    """Seconds for the next window; a share is kept for joining them."""
-    if controls.max_seconds is None:
-        return None
-    return max(1e-3, (SAVED_TIME * controls.max_seconds - spent) / windows_left)
+    def _joined(self, region: Region, window: Callable[[int], Cube]) -> Cube:
+        """The windows on a region, blended: (s h, s w, C)."""
+        scale = self._pair.grid.scale
+        blended = np.zeros((*region.scaled(scale).size, self._pair.num_bands), np.float32)
+        for number, place in enumerate(self._windows):
+            part = region.intersection(place)
+            if part is not None:
+                inner = part.inside(place).scaled(scale).slices
+                weights = self._cover.weights(place)[inner][..., None]
+                blended[part.inside(region).scaled(scale).slices] += weights * window(number)[inner]
+        return blended

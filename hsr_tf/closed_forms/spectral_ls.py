@@ -1,0 +1,408 @@
+"""`spectral_ls`: a spectral map fitted to one scene, made to agree with both images, over parts of any size.
+
+With features F of Y (`quadratic_features`), map W (`hsr_tf.closed_forms.map_fit`), B = D F, the gap
+G = Y - F W R, and L = X - B W, what the map leaves of X, the estimate is
+
+    Z = F W + up((1 - t w) (1 - w (1 - u)) v L) + t (w G R^+ + D* (D D*)^-1 (w E)),
+
+    E = L - (D Y - B W R) R^+,
+
+t the trust (`DataConsistency.trust`), w the weights of the coarse pixels (and of the sharp pixels in them),
+v those that are usable and u the share of L that is not noise, band by band; where the images disagree
+(w < 1) L is more than noise. The sums go over groups of bands, in a third of the memory of all bands at once.
+
+The survey keeps D F of each tile and X, and fits the map to rows of both. A part of the estimate then looks
+at few coarse pixels around it: those of the bicubic enlargement and of the PSF, and as far as the inverse of
+D D* reaches. Where conjugate gradients take that inverse (a PSF that is not separable or not symmetric) parts
+take it of a window wider by `FAR` coarse pixels, with which they agree to about 1e-3.
+
+Networks start from the plain map of `SpectralLS`, which `PlainSceneMap` fits over parts: triangular factors
+of [D F, X] of the tiles join into the scene's (Demmel, Grigori, Hoemmen, Langou, SIAM J. Sci. Comput. 34(1),
+2012, doi:10.1137/080731992).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.arrays import ops
+from hsr_tf.closed_forms.consistency import DataConsistency
+from hsr_tf.closed_forms.map_fit import (
+    CoarsePair,
+    MapFit,
+    SharpStatistics,
+    SpectralMap,
+    fit_map,
+    noise_regions,
+    sharp_moments,
+    signal_share,
+    trust_in,
+)
+from hsr_tf.closed_forms.noise_level import channel_noise
+from hsr_tf.closed_forms.quadratic_map import SpectralLS, least_squares, quadratic_features
+from hsr_tf.physics.nodata import Mask, is_enough
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
+from hsr_tf.tiling.region import Region
+from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
+
+Tensor = Any
+Cube = NDArray[np.float32]
+FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
+FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
+CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
+UNCLEAN_MOMENTS, SPECTRAL_MAP = "unclean_moments", "spectral_map"
+
+
+@dataclass(frozen=True, eq=False)
+class MapPart:
+    """A part of the estimate.
+
+    Attributes:
+        estimate: (s h, s w, C).
+        unexplained: E, (h, w, C), what the map leaves of X after the spectral projection.
+        lr_hsi, hr_msi: X and Y there.
+    """
+
+    estimate: Cube
+    unexplained: Cube
+    lr_hsi: Cube
+    hr_msi: Cube
+
+
+class SceneMap:
+    """The map of a scene, and its estimate of any region.
+
+    Args:
+        pair: the images and the tiles.
+        model: the two cameras that the map is fitted for; by default those of the pair.
+    """
+
+    def __init__(self, pair: TiledPair, model: ObservationModel | None = None) -> None:
+        self._pair, self._model = pair, pair.model if model is None else model
+        self._inverse = self._model.spectral.pseudo_inverse().astype(np.float32)
+        self._response = self._model.spectral.matrix.astype(np.float32)
+        self.consistency = DataConsistency(self._model)
+        reach = self.consistency.reach()
+        self.reach = FAR if reach is None else reach
+        self.blur = self._model.spatial.reach_cells
+
+    def survey(self) -> Stage:
+        """The pass in which the map is fitted."""
+        return Stage(MOMENTS, len(self._pair.grid), self._moments, self._fit)
+
+    def found(self) -> SpectralMap:
+        """What the survey found for the whole scene."""
+        data = self._pair.store.load_json(SPECTRAL_MAP)
+        assert data is not None
+        return SpectralMap.of(data)
+
+    def fit(self, region: Region) -> MapFit:
+        """What the survey found, with the weights of the coarse pixels of a region."""
+        weights, usable = self.weights(region)
+        return MapFit(**vars(self.found()), weights=weights[..., 0], usable=usable[..., 0])
+
+    def weights(self, region: Region) -> tuple[Cube, Cube]:
+        """Weights and usable pixels of a region, (h, w, 1) each, see `MapFit`."""
+        both = self._pair.store.read(WEIGHTS, self._pair.grid, region)
+        return both[..., :1], both[..., 1:]
+
+    def lr_hsi(self, region: Region) -> Cube:
+        """X of a region, (h, w, C).
+
+        Coarse pixels that do not count (`hsr_tf.physics.nodata`) hold a spectrum that neither image
+        contradicts, B W + t (D Y - B W R) R^+: where the images agree (t = 1) X R = D Y there, elsewhere
+        these pixels disagree no more and no less than the others.
+        """
+        found, store, grid = self.found(), self._pair.store, self._pair.grid
+        lr_hsi = store.read(COARSE, grid, region)
+        counted = store.read(CLEAN, grid, region)[..., 0] if found.masked else None
+        if counted is None or counted.all():
+            return lr_hsi
+        blurred = store.read(FEATURES, grid, region)
+        agreeing = blurred @ found.spectral_map
+        agreeing += self._gap(found, blurred) @ (found.trust * self._inverse)
+        return np.where(counted[..., None], lr_hsi, agreeing)
+
+    def part(self, region: Region) -> MapPart:
+        """The estimate of a region, in coarse pixels."""
+        found, grid = self.found(), self._pair.grid
+        around = region.grown(max(BICUBIC, self.blur), grid.whole)
+        far = around.grown(self.reach, grid.whole)
+        lr_hsi, left, unexplained = self._left(found, far)
+        sharp = self._pair.hr_msi(around)
+        solved = self.solved(unexplained, far, around)
+        inner = region.inside(around).scaled(grid.scale).slices
+        estimate = np.empty((*region.scaled(grid.scale).size, left.shape[-1]), np.float32)
+        for bands, values in self._bands(found, (sharp, left[around.inside(far).slices]), solved, around):
+            estimate[..., bands] = values[inner]
+        own = region.inside(far).slices
+        return MapPart(
+            estimate,
+            np.ascontiguousarray(unexplained[own]),
+            np.ascontiguousarray(lr_hsi[own]),
+            np.ascontiguousarray(sharp[inner]),
+        )
+
+    def solved(self, residual: Cube, far: Region, around: Region) -> Tensor:
+        """(D D*)^-1 of a coarse image on `far`, (1, h, w, C) of what lies in `around`."""
+        solution = self.consistency.solve(ops.convert_to_tensor(residual[None]))
+        rows, columns = around.inside(far).slices
+        return solution[:, rows, columns]
+
+    def _features(self, index: int) -> tuple[Cube, Cube, Mask]:
+        """Keep D F and X of a tile; gives F, the columns [D F, X] and where they count."""
+        grid, store = self._pair.grid, self._pair.store
+        region = grid.region(index)
+        around = region.grown(self.blur, grid.whole)
+        inner = region.inside(around)
+        features = quadratic_features(ops.convert_to_tensor(self._pair.hr_msi(around)[None]))
+        blurred = np.asarray(ops.convert_to_numpy(self._model.spatial.forward(features)))[0][inner.slices]
+        lr_hsi = self._pair.lr_hsi(region)
+        store.save(FEATURES, index, blurred)
+        store.save(COARSE, index, lr_hsi)
+        clean = np.ones(region.size, bool)
+        if self._pair.has_holes:
+            clean = self._pair.clean(region)
+            store.save(CLEAN, index, clean[..., None])
+        sharp = np.asarray(ops.convert_to_numpy(features))[0][inner.scaled(grid.scale).slices]
+        return sharp, np.concatenate([blurred, lr_hsi], -1), clean
+
+    def _moments(self, index: int) -> None:
+        """Products of the sharp features of a tile, of the pixels that count and of the others."""
+        sharp, _, clean = self._features(index)
+        kept = None if clean.all() else enlarged(clean, self._pair.grid.scale)
+        if self._pair.has_holes:
+            others = np.zeros(sharp.shape[:2], bool) if kept is None else ~kept
+            self._pair.store.save(UNCLEAN_MOMENTS, index, sharp_moments(sharp, others))
+        self._pair.store.save(MOMENTS, index, sharp_moments(sharp, kept))
+
+    def _fit(self) -> None:
+        """Fit the map, and keep what all parts share."""
+        grid, store = self._pair.grid, self._pair.store
+        num_counted, masked = self._counted()
+        counted = store.read(CLEAN, grid, grid.whole)[..., 0] if masked else None
+
+        def read(rows: slice) -> tuple[Cube, Cube]:
+            region = Region.of(rows, grid.whole.columns)
+            return store.read(FEATURES, grid, region), store.read(COARSE, grid, region)
+
+        statistics = self._statistics(counted, num_counted)
+        found = fit_map(CoarsePair(grid.size, read, counted), statistics, self._model, masked=masked)
+        for index in range(len(grid)):
+            inner = grid.region(index).slices
+            store.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
+        store.save_json(SPECTRAL_MAP, found.plain())
+
+    def _statistics(self, counted: Mask | None, num_counted: int) -> SharpStatistics:
+        """Moments and noise of the sharp pixels in the coarse pixels that count, None for all."""
+        pair, grid = self._pair, self._pair.grid
+        regions = noise_regions(grid.size, grid.scale, counted)
+        windows = [pair.hr_msi(region) for region in regions]
+        masks = None if counted is None else [enlarged(counted[r.slices], grid.scale) for r in regions]
+        fields = [MOMENTS]
+        if counted is None and pair.has_holes:
+            fields.append(UNCLEAN_MOMENTS)
+        moments = sum(pair.store.load(field, index) for field in fields for index in range(len(grid)))
+        return SharpStatistics(
+            np.asarray(moments) / (num_counted * grid.scale**2), channel_noise(windows, masks)
+        )
+
+    def _counted(self) -> tuple[int, bool]:
+        """The number of coarse pixels that the fit rests on, and whether they are only some of them."""
+        grid, store = self._pair.grid, self._pair.store
+        num_pixels = num_clean = grid.whole.num_pixels
+        if self._pair.has_holes:
+            num_clean = sum(int(store.load(CLEAN, index).sum()) for index in range(len(grid)))
+        masked = num_clean < num_pixels and is_enough(num_clean, num_pixels)
+        return num_clean if masked else num_pixels, masked
+
+    def _left(self, found: SpectralMap, far: Region) -> tuple[Cube, Cube, Cube]:
+        """X, what is enlarged of L, and E, of a region."""
+        lr_hsi = self.lr_hsi(far)
+        blurred = self._pair.store.read(FEATURES, self._pair.grid, far)
+        left = lr_hsi - blurred @ found.spectral_map
+        weights, usable = self.weights(far)
+        unexplained = weights * (left - self._gap(found, blurred) @ self._inverse)
+        plain = (1 - found.trust * weights) * usable * left
+        if found.shares is not None:
+            plain = plain * signal_share(weights, found.shares)
+        return lr_hsi, plain.astype(np.float32), unexplained.astype(np.float32)
+
+    def _gap(self, found: SpectralMap, blurred: Cube) -> Cube:
+        """D Y - B W R, what the map leaves of the blurred colours."""
+        colours = blurred[..., 1 : 1 + self._response.shape[1]]
+        return np.asarray(colours - blurred @ (found.spectral_map @ self._response))
+
+    def _bands(
+        self, found: SpectralMap, images: tuple[Cube, Cube], solved: Tensor, around: Region
+    ) -> Iterator[tuple[slice, Cube]]:
+        """The estimate of a region, some bands at a time, from Y and what is enlarged of L there."""
+        sharp, plain = images
+        trust, scale = found.trust, self._model.scale
+        features = quadratic_features(ops.convert_to_tensor(sharp))
+        gap = sharp - ops.matmul(features, ops.convert_to_tensor(found.spectral_map @ self._response))
+        gap = gap * enlarged(self.weights(around)[0][..., 0], scale)[..., None]
+        for start in range(0, plain.shape[-1], BANDS_AT_ONCE):
+            bands = slice(start, start + BANDS_AT_ONCE)
+            part = ops.matmul(features, ops.convert_to_tensor(found.spectral_map[:, bands]))
+            if plain.any():
+                part = part + bicubic_enlarge(ops.convert_to_tensor(plain[None, ..., bands]), scale)[0]
+            if trust > 0:
+                part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
+                part = part + trust * self._model.spatial.adjoint(solved[..., bands])[0]
+            yield bands, np.asarray(ops.convert_to_numpy(part))
+
+
+class PlainSceneMap(SceneMap):
+    """The plain map of `SpectralLS`, the base of networks: every pixel that counts has the weight 1."""
+
+    def survey(self) -> Stage:
+        """See `SceneMap.survey`."""
+        return Stage(FACTOR, len(self._pair.grid), self._factors, self._fit)
+
+    def weights(self, region: Region) -> tuple[Cube, Cube]:
+        """See `SceneMap.weights`."""
+        ones = np.ones((*region.size, 1), np.float32)
+        return ones, ones
+
+    def _factors(self, index: int) -> None:
+        """The triangular factors of [D F, X] of a tile, of the pixels that count and of the others."""
+        _, columns, clean = self._features(index)
+        if self._pair.has_holes:
+            self._pair.store.save(UNCLEAN_FACTOR, index, _triangle(columns[~clean]))
+        self._pair.store.save(FACTOR, index, _triangle(columns[clean]))
+
+    def _fit(self) -> None:
+        """Join the factors; map, trust and disagreement follow from the inner products that they hold."""
+        store, num_tiles, spectral = self._pair.store, len(self._pair.grid), self._model.spectral
+        num_counted, masked = self._counted()
+        fields = [FACTOR] if masked or not self._pair.has_holes else [FACTOR, UNCLEAN_FACTOR]
+        factor = _triangle(
+            np.concatenate([store.load(f, index) for f in fields for index in range(num_tiles)])
+        )
+        num_bands, num_channels = spectral.matrix.shape
+        features, lr_hsi = factor[:, :-num_bands], factor[:, -num_bands:]
+        level = np.sqrt(len(factor) / num_counted)  # least_squares takes means over the rows
+        columns = (ops.convert_to_tensor(level * part[None]) for part in (features, lr_hsi))
+        spectral_map = np.asarray(ops.convert_to_numpy(least_squares(*columns)))[0]
+        seen = lr_hsi @ spectral.matrix
+        apart = _energy(seen - features[:, 1 : 1 + num_channels]) / (_energy(seen) + 1e-30)
+        allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
+        found = SpectralMap(
+            spectral_map=spectral_map.astype(np.float32),
+            trust=trust_in(apart, allowed),
+            disagreement=float(np.sqrt(apart)),
+            masked=masked,
+        )
+        store.save_json(SPECTRAL_MAP, found.plain())
+
+
+class SpectralLSTiles(StagedMethod):
+    """`spectral_ls` over the parts of a scene.
+
+    Args:
+        pair: the images and the tiles.
+    """
+
+    def __init__(self, pair: TiledPair) -> None:
+        self._pair, self._map = pair, SceneMap(pair)
+
+    def survey(self) -> Sequence[Stage]:
+        """The fit of the map."""
+        return (self._map.survey(),)
+
+    def estimate(self) -> Sequence[Stage]:
+        """The map and its corrections."""
+        return (Stage(ESTIMATE, len(self._pair.grid), self._tile),)
+
+    def finish(self, index: int) -> Cube:
+        """See `StagedMethod.finish`."""
+        return self._pair.store.load(ESTIMATE, index)
+
+    def details(self) -> dict[str, Any]:
+        """How far the images were believed, and what kind of map was fitted."""
+        found, grid, store = self._map.found(), self._pair.grid, self._pair.store
+        num_outliers = sum(int((store.load(WEIGHTS, i)[..., 0] < 0.5).sum()) for i in range(len(grid)))
+        linear = found.penalty is not None and np.isinf(found.penalty)
+        return {
+            "disagreement": found.disagreement,
+            "trust": round(found.trust, 4),
+            "spectral_map": "linear" if linear else f"quadratic, penalty {found.penalty:g}",
+            "outliers": round(num_outliers / grid.whole.num_pixels, 4),
+        }
+
+    def _tile(self, index: int) -> None:
+        part = self._map.part(self._pair.grid.region(index))
+        self._pair.store.save(ESTIMATE, index, part.estimate)
+
+
+class FittedSpectralLS(SpectralLS):
+    """`spectral_ls`: over a scene the fitted form of this module, in batches the plain one."""
+
+    def tiles(self, pair: TiledPair) -> StagedMethod:
+        """The fitted form over the parts of a scene."""
+        return SpectralLSTiles(pair)
+
+
+@dataclass(frozen=True, eq=False)
+class FusedScene:
+    """What `fuse_scene` makes of an observation.
+
+    Attributes:
+        estimate: (s h, s w, C) float32.
+        fit: the map, its trust and weights.
+    """
+
+    estimate: Cube
+    fit: MapFit
+
+
+def fuse_scene(
+    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, counted: Mask | None = None
+) -> FusedScene:
+    """`spectral_ls` of one scene in memory.
+
+    Args:
+        model: the two cameras.
+        lr_cube: X, (h, w, C) float32.
+        hr_cube: Y, (s h, s w, c) float32.
+        counted: (h, w), False for coarse pixels that map and trust leave out, see `hsr_tf.physics.nodata`;
+            None for none.
+    """
+    scene = _surveyed(model, lr_cube, hr_cube, counted)
+    whole = Region.whole(lr_cube.shape[:2])
+    return FusedScene(scene.part(whole).estimate, scene.fit(whole))
+
+
+def fit_scene(
+    model: ObservationModel, lr_cube: Cube, hr_cube: Cube, *, counted: Mask | None = None
+) -> MapFit:
+    """The map of a scene in memory alone; arguments as `fuse_scene`."""
+    return _surveyed(model, lr_cube, hr_cube, counted).fit(Region.whole(lr_cube.shape[:2]))
+
+
+def _surveyed(model: ObservationModel, lr_cube: Cube, hr_cube: Cube, counted: Mask | None) -> SceneMap:
+    scene = SceneMap(ArrayPair((lr_cube, hr_cube), model, counted=counted))
+    run_stages([scene.survey()])
+    return scene
+
+
+def enlarged(weights: NDArray[Any], scale: int) -> NDArray[Any]:
+    """Weights or a mask of coarse pixels (h, w) for the sharp pixels in them, (s h, s w)."""
+    return weights.repeat(scale, 0).repeat(scale, 1)
+
+
+def _triangle(columns: NDArray[Any]) -> NDArray[np.float64]:
+    """R of the columns' QR factorisation."""
+    return np.asarray(np.linalg.qr(columns.astype(np.float64), mode="r"))
+
+
+def _energy(values: NDArray[np.float64]) -> float:
+    return float(np.square(values).sum())

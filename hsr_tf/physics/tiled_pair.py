@@ -1,0 +1,121 @@
+"""The two images of a scene by regions, with their cameras and the store of the tiles: what methods work on.
+
+All regions are in coarse pixels: a region of X and the sharp pixels of Y on the same ground. An `ArrayPair`
+holds both images in memory and is one tile; `hsr_tf.streaming` reads them from files.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hsr_tf.physics.nodata import Holes, Mask
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.tiling.region import Region, TileGrid
+from hsr_tf.tiling.stages import MemoryStore, TileStore
+
+Cube = NDArray[np.float32]
+
+
+class TiledPair(ABC):
+    """Two images of one scene, as a method is given them.
+
+    Attributes:
+        grid: the tiles.
+        store: where the parts of the method are kept.
+        model: the two cameras.
+    """
+
+    grid: TileGrid
+    store: TileStore
+    model: ObservationModel
+
+    @property
+    @abstractmethod
+    def num_bands(self) -> int:
+        """C of X."""
+
+    @property
+    @abstractmethod
+    def has_holes(self) -> bool:
+        """Whether some pixels hold no data."""
+
+    @abstractmethod
+    def lr_hsi(self, region: Region) -> Cube:
+        """X of a region, (h, w, C), filled where there is no data."""
+
+    @abstractmethod
+    def hr_msi(self, region: Region) -> Cube:
+        """Y of a region, (s h, s w, c), filled where there is no data, linear in light."""
+
+    @abstractmethod
+    def missing(self, region: Region) -> Holes:
+        """Where X (h, w) and Y (s h, s w) of a region hold no data."""
+
+    def clean(self, region: Region) -> Mask:
+        """(h, w), True for coarse pixels with data into which the PSF mixes no sharp pixel without."""
+        around = region.grown(self.model.spatial.reach_cells, self.grid.whole)
+        clean = self.missing(around).clean(self.model.spatial, around.size)
+        return clean[region.inside(around).slices]
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPair(TiledPair):
+    """Two images in memory, as one tile or as several.
+
+    Attributes:
+        cubes: X (h, w, C) and Y (s h, s w, c), float32.
+        model: the two cameras.
+        holes: where the images hold no data; None for nowhere.
+        counted: (h, w), False for the coarse pixels that are to be left out; by default what `holes` says.
+        tile: side of the tiles in coarse pixels; None for one tile.
+        store: where the parts of the method are kept.
+    """
+
+    cubes: tuple[Cube, Cube]
+    model: ObservationModel
+    holes: Holes | None = None
+    counted: Mask | None = None
+    tile: int | None = None
+    store: TileStore = field(default_factory=MemoryStore)
+
+    @property
+    def grid(self) -> TileGrid:  # type: ignore[override]
+        """The tiles."""
+        height, width = self.cubes[0].shape[:2]
+        return TileGrid((height, width), self.tile or max(height, width), self.model.scale)
+
+    @property
+    def num_bands(self) -> int:
+        """See `TiledPair.num_bands`."""
+        return int(self.cubes[0].shape[2])
+
+    @property
+    def has_holes(self) -> bool:
+        """See `TiledPair.has_holes`."""
+        return self.holes is not None or (self.counted is not None and not self.counted.all())
+
+    def lr_hsi(self, region: Region) -> Cube:
+        """See `TiledPair.lr_hsi`."""
+        return self.cubes[0][region.slices]
+
+    def hr_msi(self, region: Region) -> Cube:
+        """See `TiledPair.hr_msi`."""
+        return self.cubes[1][region.scaled(self.model.scale).slices]
+
+    def missing(self, region: Region) -> Holes:
+        """See `TiledPair.missing`."""
+        if self.holes is None:
+            return Holes(None, None)
+        coarse, sharp = self.holes.coarse, self.holes.sharp
+        return Holes(
+            None if coarse is None else coarse[region.slices],
+            None if sharp is None else sharp[region.scaled(self.model.scale).slices],
+        )
+
+    def clean(self, region: Region) -> Mask:
+        """See `TiledPair.clean`."""
+        return super().clean(region) if self.counted is None else self.counted[region.slices]
