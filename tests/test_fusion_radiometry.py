@@ -14,7 +14,7 @@ from hsr_tf.fusion import error_maps
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.estimators import estimate_cameras
 from hsr_tf.fusion.quality import assess
-from hsr_tf.networks.fusion_model import cameras_to_dict
+from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.networks.selection import cameras_with
 from hsr_tf.physics.cameras import choose_cameras
@@ -122,7 +122,8 @@ def test_networks_get_the_units_of_their_training(pair: KnownPair) -> None:
     choice = choose_cameras(observation, psf=None, srf=None, srf_needed=False)
     found = estimate_cameras(observation, choice, Controls(), psf=True, srf=True)
     response = SpectralResponse(found.choice.model.spectral.matrix / GAIN)
-    data = cameras_to_dict(replace(found.choice.model, spectral=response))
-    trained = cameras_with(ModelCard(Path("trained"), {}, data, {}), found.choice)
+    cameras = replace(found.choice.model, spectral=response)
+    config = FusionConfig("ms_ssfnet", observation.scale, *response.matrix.shape)
+    trained = cameras_with(ModelCard(Path("trained"), config, cameras, {}), found.choice)
     seen = observation.linear(trained.radiometry).hr_msi.cube
     np.testing.assert_allclose(seen, pair.hr_msi, atol=0.01)
