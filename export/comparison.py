@@ -14,7 +14,6 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -26,8 +25,8 @@ from export.tflite_model import TFLiteModel
 from export.trials import Trial
 from hsr_tf import checks
 from hsr_tf.files import replacing_file
+from hsr_tf.networks.model_info import DEFAULT, ModelInfo
 
-DEFAULT, METADATA = "serving_default", "hsr_tf.json"
 REJECTED = ".rejected"
 LARGEST_DIFFERENCE = {"float32": 2e-4}
 LARGEST_LOSS_DB = {"float32": 0.01, "float16": 0.05, "dynamic": 0.3, "int8": 0.3}
@@ -49,16 +48,16 @@ class SavedModel:
         folder: models/NAME/VERSION.
 
     Attributes:
-        metadata: what it tells of itself.
+        info: its metadata.
         inputs, outputs: names of `serving_default`.
         function: it, called with tensors by name.
     """
 
-    def __init__(self, folder: Path, metadata: dict[str, Any]) -> None:
-        self.metadata = metadata
+    def __init__(self, folder: Path, info: ModelInfo) -> None:
+        self.info = info
         self._loaded = tf.saved_model.load(str(folder))
         self.function = self._loaded.signatures[DEFAULT]
-        self.inputs = list(metadata["signatures"][DEFAULT])
+        self.inputs = list(info.inputs)
         self.outputs = sorted(self.function.structured_outputs)
         self._answers: WeakKeyDictionary[Trial, Answer] = WeakKeyDictionary()
 
@@ -69,11 +68,9 @@ class SavedModel:
         Raises:
             OSError: no such folder, or one that export.saved_model did not write.
         """
-        path = Path(folder) / "assets.extra" / METADATA
-        if not path.is_file():
-            raise checks.file_error(folder, "holds no exported model", "give models/NAME/VERSION")
+        info = ModelInfo.read(Path(folder))
         try:
-            return cls(Path(folder), json.loads(path.read_text(encoding="utf-8")))
+            return cls(Path(folder), info)
         except (ValueError, KeyError, tf.errors.OpError) as error:
             reason = " ".join(str(error).split())[:200]
             raise checks.file_error(folder, f"is damaged ({reason})", "export it again") from None
@@ -81,7 +78,7 @@ class SavedModel:
     @property
     def is_trained(self) -> bool:
         """Whether its weights come from a training."""
-        return bool(self.metadata["record"])
+        return bool(self.info.record)
 
     def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name."""
@@ -100,7 +97,7 @@ class SavedModel:
         known = self.function.structured_input_signature[1][name]
         if size is None:
             return tf.TensorSpec(known.shape, known.dtype, name)
-        factor = self.metadata["scale"] if name == "hr_msi" else 1
+        factor = self.info.factor if name == "hr_msi" else 1
         sides = known.shape[1:3] if name == "kernel" else [factor * n for n in size]
         return tf.TensorSpec((1, *sides, *known.shape[3:]), known.dtype, name)
 
@@ -172,10 +169,10 @@ def check_file(
     usable, target = fitting(path, trials), target or path
     found = _found(path, variant, reference, usable, latency or latency_of(path, usable[0]))
     kept = target if found.passed else target.with_name(target.name + REJECTED)
-    told = json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n"
-    for place, text in zip(cards_of(kept), (told, card(found, reference.metadata)), strict=True):
+    text = json.dumps({**asdict(found), "loss_db": found.loss_db}, indent=1) + "\n"
+    for place, content in zip(cards_of(kept), (text, card(found, reference.info)), strict=True):
         with replacing_file(place) as draft:
-            draft.write_text(text, "utf-8")
+            draft.write_text(content, "utf-8")
     os.replace(path, kept)
     if kept != target == path:
         for place in cards_of(path):
@@ -313,23 +310,20 @@ def table(found: Iterable[Check]) -> str:
     return "\n".join([HEADER, *map(row, found)])
 
 
-def card(found: Check, metadata: dict[str, Any]) -> str:
+def card(found: Check, info: ModelInfo) -> str:
     """What a file is, for people who are handed it."""
-    scale = (
-        "any factor, on a picture that was enlarged before"
-        if metadata["scale"] is None
-        else "x" + str(metadata["scale"])
-    )
+    scale = "any factor, on a picture that was enlarged before" if info.scale is None else f"x{info.scale}"
     operators = ", ".join(f"{count} {name}" for name, count in found.operators.items())
     rows, columns = found.timed_size
+    reach = "the whole image" if info.reach is None else f"at most {info.reach} pixels of the (coarse) input"
     return "\n".join(
         [
             f"# {found.file}",
             "",
-            f"{metadata['method']} ({metadata['name']}), {scale}; {found.variant}, {found.mib:.2f} MiB. Made "
-            f"by hsr_tf {metadata['hsr_tf']} of weights with SHA-256 {metadata['weights_sha256'][:16]}....",
+            f"{info.method} ({info.name}), {scale}; {found.variant}, {found.mib:.2f} MiB. Made "
+            f"by hsr_tf {info.hsr_tf} of weights with SHA-256 {info.weights_sha256[:16]}....",
             "",
-            f"Inputs: {', '.join(metadata['signatures'][DEFAULT])}. Images are in [0, 1], channels last.",
+            f"Inputs: {', '.join(info.inputs)}. Images are in [0, 1], channels last.",
             "",
             table([found]),
             "",
@@ -337,14 +331,9 @@ def card(found: Check, metadata: dict[str, Any]) -> str:
             f"The seconds are medians after a warm-up, for an estimate of {rows} x {columns} pixels; "
             "variants that were exported together were timed in turns.",
             "",
-            f"An estimated pixel looks {_reach(metadata)} around it.",
+            f"An estimated pixel depends on {reach} around it.",
             "",
             f"Operators: {operators}.",
             "",
         ]
     )
-
-
-def _reach(metadata: dict[str, Any]) -> str:
-    reach = metadata.get("reach")
-    return "at the whole image" if reach is None else f"at most {reach} pixels of the (coarse) input"

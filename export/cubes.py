@@ -8,9 +8,7 @@ of it: both run in one piece, and a file of fixed sizes takes no scene of anothe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,15 +33,10 @@ class FusionFile(SceneModel):
     @classmethod
     def of(cls, model: TFLiteModel) -> FusionFile:
         """The metadata and inputs of a file."""
-        told: Mapping[str, Any] = model.metadata
-        rows, columns = model.input_shapes["lr_hsi"][1:3]
-        return cls(
-            scale=told["scale"],
-            num_bands=told["num_bands"],
-            num_channels=told["num_channels"],
-            reach=None if "fit" in told["signatures"] else told["reach"],
-            fixed=None if -1 in (rows, columns) else (rows, columns),
-        )
+        info, fixed = model.info, model.fixed_size("lr_hsi")
+        assert info.scale is not None and info.num_bands is not None
+        reach = None if info.has_fit else info.reach
+        return cls(info.scale, info.num_bands, info.num_channels, reach, fixed)
 
     def plan(self, size: Size, tile: int | None) -> list[Tile]:
         """The tiles of a scene of `size` coarse pixels, of at most `tile` sharp pixels along one side.

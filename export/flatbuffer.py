@@ -16,19 +16,16 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from hsr_tf import checks
+from hsr_tf.networks.model_info import DEFAULT, METADATA_NAME, ModelInfo
 
-DEFAULT, METADATA = "serving_default", "hsr_tf.json"
 
-
-def described(
-    content: bytes, inputs: Sequence[str], outputs: Sequence[str], metadata: dict[str, Any]
-) -> bytes:
+def described(content: bytes, inputs: Sequence[str], outputs: Sequence[str], info: ModelInfo) -> bytes:
     """The file with a named function and metadata.
 
     Args:
         content: a TFLite file of one function.
         inputs, outputs: names in the order of the file's tensors.
-        metadata: JSON data.
+        info: the metadata.
     """
     model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
     graph = model.subgraphs[0]
@@ -39,19 +36,19 @@ def described(
     for name, index in zip([*inputs, *outputs], [*graph.inputs, *graph.outputs], strict=True):
         graph.tensors[index].name = name.encode()
     model.signatureDefs = [function]
-    return _with_metadata(model, metadata)
+    return _with_metadata(model, info)
 
 
-def with_metadata(content: bytes, metadata: dict[str, Any]) -> bytes:
+def with_metadata(content: bytes, info: ModelInfo) -> bytes:
     """The file with these metadata instead of its own, which the quantizer empties."""
-    return _with_metadata(flatbuffer_utils.read_model_from_bytearray(bytearray(content)), metadata)
+    return _with_metadata(flatbuffer_utils.read_model_from_bytearray(bytearray(content)), info)
 
 
-def tflite_metadata(content: bytes) -> dict[str, Any]:
+def tflite_metadata(content: bytes) -> ModelInfo:
     """The project's metadata of a TFLite file.
 
     Raises:
-        ValueError: bytes that are no TFLite file, or one without this metadata.
+        ValueError: bytes that are no TFLite file, or one without this metadata or with wrong ones.
     """
     is_model = len(content) > 8 and schema.Model.ModelBufferHasIdentifier(content, 0)
     checks.require(
@@ -68,19 +65,19 @@ def tflite_metadata(content: bytes) -> dict[str, Any]:
             remedy="fetch it again",
         ) from None
     checks.require(
-        isinstance(found, dict),
+        found is not None,
         "model",
         expected="a file of export.tflite",
-        received=f"one without {METADATA}",
+        received=f"one without {METADATA_NAME}",
         remedy="export it again",
     )
-    return dict(found)
+    return ModelInfo.from_json(found)
 
 
 def _metadata_text(model: Any) -> bytes | None:
     for i in range(model.MetadataLength()):
         entry = model.Metadata(i)
-        if entry.Name() == METADATA.encode():
+        if entry.Name() == METADATA_NAME.encode():
             return bytes(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
 
@@ -94,11 +91,11 @@ def _named(names: Sequence[str], indices: Sequence[int]) -> list[Any]:
     return entries
 
 
-def _with_metadata(model: Any, metadata: dict[str, Any]) -> bytes:
+def _with_metadata(model: Any, info: ModelInfo) -> bytes:
     buffer, entry = schema.BufferT(), schema.MetadataT()
-    buffer.data = list(json.dumps(metadata).encode())
+    buffer.data = list(json.dumps(info.to_json()).encode())
     model.buffers.append(buffer)
-    entry.name, entry.buffer = METADATA, len(model.buffers) - 1
-    others = [one for one in model.metadata or [] if one.name not in (METADATA, METADATA.encode())]
+    entry.name, entry.buffer = METADATA_NAME, len(model.buffers) - 1
+    others = [one for one in model.metadata or [] if one.name not in (METADATA_NAME, METADATA_NAME.encode())]
     model.metadata = [*others, entry]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

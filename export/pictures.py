@@ -21,6 +21,7 @@ from export.cubes import pad_mirrored
 from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
 from hsr_tf.files import replacing_file
+from hsr_tf.networks.model_info import SINGLE_IMAGE
 from hsr_tf.pictures.tiles import (
     SMALLEST_SIDE,
     Enlarged,
@@ -73,7 +74,7 @@ def enlarge_picture(
         image: (H, W) or (H, W, 1 to 4), see `hsr_tf.pictures.tiles.enlarge`.
         scale: the factor, at least 1; it need not be that of the file.
         tile: longest side of a tile in pixels of the result; None for 256, or what fixed sizes hold.
-        kernel: (k, k) blur, for a network that is told it.
+        kernel: (k, k) blur, for a network that takes one.
         progress: called with the number of tiles done and of all of them.
 
     Raises:
@@ -82,29 +83,28 @@ def enlarge_picture(
         OSError: too little memory.
     """
     picture_model = _picture_model(model, kernel)
-    rows, columns = model.input_shapes["lr_image"][1:3]
+    fixed = model.fixed_size("lr_image")
     require_scale(scale)
-    if -1 not in (rows, columns):
-        tile = _fitting_tile(picture_model, np.shape(image), scale, tile=tile, fixed=(rows, columns))
+    if fixed is not None:
+        tile = _fitting_tile(picture_model, np.shape(image), scale, tile=tile, fixed=fixed)
     controls = TileControls(tile=tile or DEFAULT_TILE, progress=progress)
     return enlarge(image, scale, model=picture_model, controls=controls)
 
 
 def _picture_model(model: TFLiteModel, kernel: np.ndarray | None) -> PictureModel:
     """The file as the pipeline sees it."""
-    told = require_kind(model, "image_network")
-    asked = "kernel" in model.input_shapes
+    require_kind(model, SINGLE_IMAGE)
+    info, takes_kernel = model.info, "kernel" in model.input_shapes
     checks.require(
-        asked == (kernel is not None),
+        takes_kernel == (kernel is not None),
         "kernel",
-        expected="a kernel, which this network is told" if asked else "none, as this network takes no kernel",
+        expected="the blur kernel, which this network takes" if takes_kernel else "none for this network",
         received="none" if kernel is None else "one",
-        remedy="give --kernel=k.npy" if asked else "leave it out",
+        remedy="give --kernel=k.npy" if takes_kernel else "leave it out",
     )
-    rows, columns = model.input_shapes["lr_image"][1:3]
-    fixed = None if -1 in (rows, columns) else (rows, columns)
+    fixed = model.fixed_size("lr_image")
     others = {} if kernel is None else {"kernel": np.asarray(kernel, np.float32)[None]}
-    factor = told["scale"] or 1
+    factor = info.factor
 
     def run(lr_image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         outputs = model.run({"lr_image": pad_mirrored(lr_image, fixed), **others})
@@ -112,7 +112,7 @@ def _picture_model(model: TFLiteModel, kernel: np.ndarray | None) -> PictureMode
         found = outputs["kernel"][0] if "kernel" in outputs else None
         return outputs["estimate"][:, :height, :width], found
 
-    return PictureModel(told["scale"], told["num_channels"], told["reach"], run)
+    return PictureModel(info.scale, info.num_channels, info.reach, run)
 
 
 def _fitting_tile(

@@ -27,6 +27,7 @@ from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
 from hsr_tf.arrays.cubic import enlarged_length
 from hsr_tf.files import replacing_file
+from hsr_tf.networks.model_info import FUSION, SINGLE_IMAGE
 from hsr_tf.pictures.tiles import require_scale
 from hsr_tf.tiling.progress import tile_bar
 from hsr_tf.wording import size_words
@@ -66,14 +67,14 @@ def write_array(values: np.ndarray, path: Path) -> None:
 def _enlarge_file(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...]:
     """Read, enlarge and write a picture; the size of the result."""
     output = Path(asked.output)
-    require_kind(model, "image_network")
+    require_kind(model, SINGLE_IMAGE)
     require_scale(asked.scale)
     _require_suffix("output", output, tuple(FORMATS))
     checks.require(
-        asked.kernel_output is None or bool(model.metadata.get("finds_kernel")),
+        asked.kernel_output is None or model.info.finds_kernel,
         "kernel_output",
         expected="a file of a network that finds a kernel, e.g. kbpn or ikc",
-        received=str(model.metadata.get("method")),
+        received=model.info.method,
         remedy="leave it out",
     )
     kernel = None if asked.kernel is None else np.asarray(read_array(Path(asked.kernel), "kernel"))
@@ -94,7 +95,7 @@ def _enlarge_file(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, .
 def _fuse_files(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...]:
     """Read, fuse and write a scene; the size of the result."""
     output = Path(asked.output)
-    require_kind(model, "network")
+    require_kind(model, FUSION)
     _require_suffix("output", output, (".npy",))
     views = [read_array(Path(getattr(asked, name)), name) for name in ("lr_hsi", "hr_msi")]
     FusionFile.of(model).require_pair(*views)
@@ -138,7 +139,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="file that export.tflite wrote")
     parser.add_argument("--input", help="PNG or JPEG picture to enlarge")
     parser.add_argument("--scale", type=float, default=2.0, help="factor, at least 1; 2 by default")
-    parser.add_argument("--kernel", help=".npy file of the blur (k, k), for networks that are told it")
+    parser.add_argument("--kernel", help=".npy file of the blur (k, k), for networks that take one")
     parser.add_argument("--kernel_output", help=".npy file for the blur that a blind network finds")
     parser.add_argument("--lr_hsi", help=".npy file of the coarse cube to fuse, (h, w, C)")
     parser.add_argument("--hr_msi", help=".npy file of the sharp image to fuse, (s h, s w, c)")

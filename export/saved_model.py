@@ -17,14 +17,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 from absl import flags
 
 import hsr_tf
-from export import signatures as answers
 from export.signatures import (
     Signature,
     fusion_signatures,
@@ -35,9 +33,10 @@ from export.warm_up import write_warm_up
 from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.files import replacing_folder
-from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.networks.fusion_model import FusionConfig, FusionModel, cameras_to_dict
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.memory import bytes_per_value
+from hsr_tf.networks.model_info import METADATA, METADATA_FILE, ModelInfo
 from hsr_tf.networks.pretrained import (
     SINGLE_IMAGE,
     ModelCard,
@@ -48,7 +47,6 @@ from hsr_tf.networks.pretrained import (
 )
 
 FLAGS = flags.FLAGS
-METADATA = "hsr_tf.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,7 @@ class TrainedModel:
     @property
     def signatures(self) -> list[Signature]:
         """All that it answers when it is exported."""
-        return [*self.model_signatures, metadata_signature(json.dumps(self.metadata()))]
+        return [*self.model_signatures, metadata_signature(json.dumps(self.info.to_json()))]
 
     @property
     def model_signatures(self) -> list[Signature]:
@@ -78,36 +76,31 @@ class TrainedModel:
             return image_signatures(self.model)
         return fusion_signatures(self.model)
 
-    def metadata(self) -> dict[str, Any]:
-        """What it is, as JSON data.
-
-        "kind" is "image_network" or "network" (of fusion), "reach" how far an estimated pixel looks: pixels
-        of lr_image, or coarse pixels of the scene; None where it looks at all of it.
-        """
-        config, cameras = dict(self.card.config), self.card.cameras or {}
-        return {
-            "method": config["method"],
-            "kind": self.card.kind,
-            "name": self.name or self.card.folder.name,
-            "scale": config["scale"],
-            "num_bands": config.get("num_bands"),
-            "num_channels": config["num_channels"],
-            "base": config.get("base"),
-            "reach": self.model.reach,
-            "bytes_per_value": round(bytes_per_value(self.model)),
-            "finds_kernel": bool(getattr(self.model, "finds_kernel", False)),
-            "sensor": cameras.get("srf_name"),
-            "psf": cameras.get("psf_name"),
-            "cameras": cameras or None,
-            "config": config,
-            "record": dict(self.card.record),
-            "signatures": {
-                **{one.name: [spec.name for spec in one.inputs] for one in self.model_signatures},
-                answers.METADATA: [],
-            },
-            "hsr_tf": hsr_tf.__version__,
-            "weights_sha256": weights_digest(self.model),
-        }
+    @property
+    def info(self) -> ModelInfo:
+        """The metadata of the export."""
+        config, cameras = self.card.config, self.card.cameras
+        inputs = {one.name: tuple(spec.name for spec in one.inputs) for one in self.model_signatures}
+        return ModelInfo(
+            kind=self.card.kind,
+            method=config.method,
+            scale=config.scale,
+            num_channels=config.num_channels,
+            reach=self.model.reach,
+            signatures={**inputs, METADATA: ()},
+            num_bands=config.num_bands if isinstance(config, FusionConfig) else None,
+            name=self.name or self.card.folder.name,
+            base=config.base if isinstance(config, FusionConfig) else None,
+            bytes_per_value=round(bytes_per_value(self.model)),
+            finds_kernel=isinstance(self.model, ImageNetwork) and self.model.finds_kernel,
+            sensor=None if cameras is None else cameras.spectral.name,
+            psf=None if cameras is None else cameras.spatial.psf.name,
+            cameras=cameras_to_dict(cameras),
+            config=config.to_json(),
+            record=dict(self.card.record),
+            hsr_tf=hsr_tf.__version__,
+            weights_sha256=weights_digest(self.model),
+        )
 
 
 def weights_digest(model: keras.Model) -> str:
@@ -149,10 +142,10 @@ def export_saved_model(
     with replacing_folder(folder) as draft:
         signatures = trained.signatures
         _write(trained.model, signatures, draft)
-        extra = draft / "assets.extra"
-        extra.mkdir()
-        (extra / METADATA).write_text(json.dumps(trained.metadata(), indent=1) + "\n", encoding="utf-8")
-        write_warm_up(extra, folder.parent.name, signatures, scale=trained.card.config["scale"] or 1)
+        path = draft / METADATA_FILE
+        path.parent.mkdir()
+        path.write_text(json.dumps(trained.info.to_json(), indent=1) + "\n", encoding="utf-8")
+        write_warm_up(path.parent, folder.parent.name, signatures, scale=trained.card.config.scale or 1)
     return folder
 
 
@@ -172,8 +165,8 @@ def shipped(method: str, scale: int | None) -> Path:
     Raises:
         ValueError: when there is none, or several and no scale says which; the message lists them.
     """
-    known = [card for card in shipped_models() if card.config["method"] == method]
-    fitting = [card for card in known if scale is None or card.config["scale"] in (scale, None)]
+    known = [card for card in shipped_models() if card.config.method == method]
+    fitting = [card for card in known if scale is None or card.config.scale in (scale, None)]
     checks.require(
         len(fitting) == 1,
         "method, scale",
@@ -186,8 +179,7 @@ def shipped(method: str, scale: int | None) -> Path:
 
 def _listed(cards: Sequence[ModelCard]) -> str:
     return ", ".join(
-        card.config["method"] + ("" if card.config["scale"] is None else f" x{card.config['scale']}")
-        for card in cards
+        card.config.method + ("" if card.config.scale is None else f" x{card.config.scale}") for card in cards
     )
 
 

@@ -4,7 +4,8 @@ Fusion models: `serving_default` takes lr_hsi (B, h, w, C) and hr_msi (B, s h, s
 base "spectral_ls" a scene may be fused in parts: `fit` takes the whole of it and answers what its parts
 share, spectral_map (B, K, C) and trust (B, 1, 1, 1); `fuse_part` takes these beside both images of a part.
 
-All models: `metadata` takes nothing and answers one string, the JSON text of `TrainedModel.metadata`.
+All models: `metadata` takes nothing and answers one string, the JSON text of a
+`hsr_tf.networks.model_info.ModelInfo`.
 
 Networks of single images: `serving_default` is the network itself, lr_image (B, h, w, C) and, where it is
 told the blur, kernel (B, k, k); networks without a factor of their own take the enlarged picture there.
@@ -31,11 +32,11 @@ from export.orientation import orientation, upright
 from hsr_tf.arrays.color import rgb_to_y, rgb_to_ycbcr, ycbcr_to_rgb
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.model_info import DEFAULT, FIT, FUSE_PART, METADATA, PICTURE
 from hsr_tf.physics.resize import bicubic_enlarge_by
 from hsr_tf.pictures.transparency import fill_hidden
 
 Tensor = Any
-DEFAULT, PICTURE, FIT, FUSE_PART, METADATA = "serving_default", "picture", "fit", "fuse_part", "metadata"
 MOST_PIXELS = 2**22
 SMALLEST, SMALLEST_OF_OWN_FACTOR, PNG_HEADER = 2, 24, 33
 GRAY, GRAY_ALPHA, COLOUR_ALPHA, JPEG = 0, 4, 6, -1

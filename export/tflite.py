@@ -33,10 +33,11 @@ from export.comparison import HEADER, Check, SavedModel, check_file, fitting, ro
 from export.flatbuffer import described, with_metadata
 from export.latency import Latency, latencies
 from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, Inputs, IntegerForm, reduced
-from export.trials import PICTURES, Task, Trial
+from export.trials import Task, Trial
 from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import data_root
+from hsr_tf.networks.model_info import SINGLE_IMAGE, ModelInfo
 
 FLAGS = flags.FLAGS
 Size = tuple[int, int]
@@ -87,11 +88,11 @@ def convert(model: SavedModel, size: Size | None = None) -> bytes:
             received=f"others ({' '.join(reason.split())[:200]})",
             remedy="export a model over another base or of another method",
         ) from None
-    return described(content, model.inputs, model.outputs, _metadata(model, size))
+    return described(content, model.inputs, model.outputs, _info(model, size))
 
 
-def _metadata(model: SavedModel, size: Size | None) -> dict[str, Any]:
-    return {**model.metadata, "normalisation": NORMALISATION, "size": size}
+def _info(model: SavedModel, size: Size | None) -> ModelInfo:
+    return replace(model.info, normalisation=NORMALISATION, size=size)
 
 
 def export_tflite(
@@ -119,9 +120,9 @@ def export_tflite(
         received="none",
         remedy="give one, or leave the variant out",
     )
-    folder, task = Path(folder), Task(model.metadata)
+    folder, task = Path(folder), Task(model.info)
     calibration = data.calibration or data.trials  # of no use without int8, which is checked above
-    form = OF_PICTURES if task.kind == PICTURES else OF_SCENES
+    form = OF_PICTURES if task.kind == SINGLE_IMAGE else OF_SCENES
     folder.mkdir(parents=True, exist_ok=True)
     exporter = _Exporter(
         model,
@@ -165,7 +166,7 @@ class _Exporter:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as workplace:
             for variant in variants:
                 form = f"int8.{INTEGER_ENDS}" if variant == "int8" and self.form.integer_ends else variant
-                path = Path(workplace) / _file_name(self.model.metadata["name"], form, size)
+                path = Path(workplace) / _file_name(self.model.info.name, form, size)
                 try:
                     path.write_bytes(self._variant(content, variant, size))
                 except Exception as error:
@@ -183,7 +184,7 @@ class _Exporter:
     def _variant(self, content: bytes, variant: str, size: Size | None) -> bytes:
         calibration = partial(self.calibration, input_size=size)
         smaller = reduced(content, variant, calibration=calibration, form=self.form)
-        return with_metadata(smaller, _metadata(self.model, size))
+        return with_metadata(smaller, _info(self.model, size))
 
     def _checked(
         self, path: Path, variant: str, usable: Sequence[Trial], latency: Latency | Exception
@@ -227,12 +228,12 @@ def default_data(
         ValueError: where there is neither; the message names every flag that is missing.
     """
     root = data_root()
-    usual = ("sisr/Set5", "sisr/BSD200") if kind == PICTURES else ("hsi/cave_test", "hsi/cave_train")
+    usual = ("sisr/Set5", "sisr/BSD200") if kind == SINGLE_IMAGE else ("hsi/cave_test", "hsi/cave_train")
     given = {"data_dir": trials, "calibration_dir": calibration}
     if "int8" not in variants:
         del given["calibration_dir"]
     missing = [flag for flag, folder in given.items() if folder is None and root is None]
-    images = "photographs" if kind == PICTURES else "sharp cubes"
+    images = "photographs" if kind == SINGLE_IMAGE else "sharp cubes"
     use = {"data_dir": "to try the files on", "calibration_dir": "to calibrate int8 with"}
     checks.require(
         not missing,
@@ -278,7 +279,7 @@ def main() -> None:
         model,
         FLAGS.output_dir,
         variants=variants,
-        data=default_data(model.metadata["kind"], FLAGS.data_dir, FLAGS.calibration_dir, variants),
+        data=default_data(model.info.kind, FLAGS.data_dir, FLAGS.calibration_dir, variants),
         sizes=_sizes(FLAGS.sizes),
         integer_ends=FLAGS.integer_ends,
     )

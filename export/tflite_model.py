@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from export.flatbuffer import DEFAULT, tflite_metadata
+from export.flatbuffer import tflite_metadata
 from hsr_tf import checks
-from hsr_tf.tiling.scene_tiles import WHAT_MODELS_DO
+from hsr_tf.networks.model_info import DEFAULT, WHAT_MODELS_DO
 
 
 class TFLiteModel:
@@ -23,17 +23,17 @@ class TFLiteModel:
         num_threads: of the interpreter.
 
     Attributes:
-        metadata: what the file tells of itself.
+        info: its metadata.
         input_shapes: by name, -1 where a size is free.
 
     Raises:
-        ValueError: content that is no such file.
+        ValueError: content that is no such file, or wrong metadata.
         OSError: a file that is missing or cannot be read.
     """
 
     def __init__(self, model: str | os.PathLike[str] | bytes, *, num_threads: int = 1) -> None:
         content = model if isinstance(model, bytes) else _content(Path(model))
-        self.metadata: dict[str, Any] = tflite_metadata(content)
+        self.info = tflite_metadata(content)
         try:
             self._interpreter = Interpreter(model_content=content, num_threads=num_threads)
             self._function = self._interpreter.get_signature_runner(DEFAULT)
@@ -48,6 +48,16 @@ class TFLiteModel:
             name: tuple(int(n) for n in (one["shape_signature"] if one["shape_signature"].size else ()))
             for name, one in self._inputs.items()
         }
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """`info` as JSON data."""
+        return self.info.to_json()
+
+    def fixed_size(self, name: str) -> tuple[int, int] | None:
+        """Rows and columns of the images that an input takes; None for any."""
+        rows, columns = self.input_shapes[name][1:3]
+        return None if -1 in (rows, columns) else (rows, columns)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs by name, float32; integer ends are scaled here.
@@ -90,22 +100,19 @@ class TFLiteModel:
         return {name: _to_floats(value, self._outputs[name]) for name, value in found.items()}
 
 
-def require_kind(model: TFLiteModel, kind: str) -> dict[str, Any]:
-    """The metadata of a file that can do what is asked for.
+def require_kind(model: TFLiteModel, kind: str) -> None:
+    """Refuse a file that does something else.
 
     Raises:
-        ValueError: for another one.
+        ValueError: in one line.
     """
-    told = model.metadata
-    wanted = {"kind", "scale", "num_channels", "num_bands", "reach", "signatures"}
     checks.require(
-        wanted <= told.keys() and told["kind"] == kind,
+        model.info.kind == kind,
         "model",
         expected=f"a file that {WHAT_MODELS_DO[kind]}",
-        received=f"one that {WHAT_MODELS_DO.get(str(told.get('kind')), 'says not what it does')}",
+        received=f"one that {WHAT_MODELS_DO[model.info.kind]}",
         remedy="give another file, or other inputs",
     )
-    return told
 
 
 def _content(path: Path) -> bytes:

@@ -1,8 +1,9 @@
 """What an exported model is tried on: real inputs of the kind that it was made for, and the truth.
 
-Pictures are degraded as the evaluation protocol degrades them (bicubic; for networks that find or are told a
-blur, with Gaussians before), cubes are seen by the cameras that the model was trained for. The same makes the
-patches that integers are calibrated with, so that calibration, test and training agree on what an input is.
+Pictures are degraded as the evaluation protocol degrades them (bicubic; for networks that find or take a blur
+kernel, with Gaussians before), cubes are seen by the cameras that the model was trained for. The same makes
+the patches that integers are calibrated with, so that calibration, test and training agree on what an input
+is.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes, top_l
 from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.metrics.full_reference import luma_scores, psnr_bands
 from hsr_tf.networks.fusion_model import cameras_from_dict
+from hsr_tf.networks.model_info import FUSION, SINGLE_IMAGE, ModelInfo
 from hsr_tf.physics.reduction import enlarge_picture
 from hsr_tf.scene import Scene
 
 FACTORS, SIGMAS = (2, 3, 4), (0.2, 1.3, 2.6)
-PICTURES, SCENES = "image_network", "network"
 LARGEST_SCENE = 256
 NUM_PICTURES, NUM_SCENES = 12, 4
 
@@ -60,29 +61,28 @@ class Task:
     """Inputs of the kind that a model was made for.
 
     Args:
-        metadata: of the model, see `export.saved_model.TrainedModel.metadata`.
+        info: metadata of the model.
 
     Raises:
-        ValueError: for a fusion model whose cameras the metadata do not tell, or one of colour pictures.
+        ValueError: for a fusion model without cameras in its metadata, or a network of colour pictures.
     """
 
-    def __init__(self, metadata: dict[str, Any]) -> None:
-        self.kind, self.scale = metadata["kind"], metadata["scale"]
-        self._asked = metadata["signatures"]["serving_default"]
-        self._blind = bool(metadata.get("finds_kernel"))
-        self._cameras = cameras_from_dict(metadata.get("cameras")) if self.kind == SCENES else None
+    def __init__(self, info: ModelInfo) -> None:
+        self.kind, self.scale, self._info = info.kind, info.scale, info
+        self._factor = info.factor
+        self._cameras = cameras_from_dict(info.cameras) if self.kind == FUSION else None
         checks.require(
-            self.kind == PICTURES or self._cameras is not None,
+            self.kind == SINGLE_IMAGE or self._cameras is not None,
             "saved_model",
-            expected="cameras that tell what the model's inputs look like",
+            expected="the cameras that the model was trained for",
             received="none",
             remedy="export a model that was trained with trainers.fusion",
         )
         checks.require(
-            self.kind == SCENES or metadata["num_channels"] == 1,
+            self.kind == FUSION or info.num_channels == 1,
             "saved_model",
             expected="a network on luminance",
-            received=f"{metadata['num_channels']} channels",
+            received=f"{info.num_channels} channels",
             remedy="try it on pictures of your own with hsr upscale",
         )
 
@@ -93,10 +93,10 @@ class Task:
 
     def trials(self, folder: str | os.PathLike[str]) -> Iterator[Trial]:
         """Whole pictures, or scenes of at most 256 x 256 pixels, of a folder."""
-        if self.kind == SCENES:
+        if self.kind == FUSION:
             for scene in self._unit_scenes(find_scenes(folder, default="")):
-                part = crop_to_multiple(top_left(scene, LARGEST_SCENE), self.scale)
-                yield Trial(scene.name, self._seen(part.cube[None]), part.cube, self.scale)
+                part = crop_to_multiple(top_left(scene, LARGEST_SCENE), self._factor)
+                yield Trial(scene.name, self._seen(part.cube[None]), part.cube, self._factor)
             return
         for path in find_pictures(folder):
             luma = load_picture(path).luma.astype(np.float32) / 255.0
@@ -126,9 +126,9 @@ class Task:
             ValueError: images that are smaller than that.
         """
         step = 12 if self.scale is None else self.scale
-        wanted = patch_size if input_size is None else (self.scale or 1) * max(input_size)
+        wanted = patch_size if input_size is None else self._factor * max(input_size)
         source = PatchSource(self._training_images(folder), PatchPlan(-(-wanted // step) * step, 1))
-        cases = [None] if self.kind == SCENES else self._cases()
+        cases = [None] if self.kind == FUSION else self._cases()
         for number, (patch, _) in enumerate(source.dataset(0, num_patches)):
             sharp = patch.numpy()
             case = cases[number % len(cases)]
@@ -139,7 +139,7 @@ class Task:
 
     def _cut(self, inputs: dict[str, np.ndarray], size: tuple[int, int]) -> dict[str, np.ndarray]:
         """The upper left part of the images, (h, w) coarse pixels."""
-        ends = {"lr_image": 1, "lr_hsi": 1, "hr_msi": self.scale}
+        ends = {"lr_image": 1, "lr_hsi": 1, "hr_msi": self._factor}
         return {
             name: value[:, : ends[name] * size[0], : ends[name] * size[1]] if name in ends else value
             for name, value in inputs.items()
@@ -147,7 +147,7 @@ class Task:
 
     def _training_images(self, folder: str | os.PathLike[str]) -> list[np.ndarray]:
         """Some of a folder's images, evenly spread."""
-        if self.kind == SCENES:
+        if self.kind == FUSION:
             return [
                 scene.cube
                 for scene in self._unit_scenes(_spread(find_scenes(folder, default=""), NUM_SCENES))
@@ -157,7 +157,7 @@ class Task:
     def _cases(self) -> list[Case]:
         if self.scale is None:
             return [Case(factor) for factor in FACTORS]
-        if self._blind or "kernel" in self._asked:
+        if self._info.finds_kernel or self._info.takes_kernel:
             return [Case(self.scale, sigma) for sigma in SIGMAS]
         return [Case(self.scale)]
 
@@ -166,7 +166,7 @@ class Task:
         size = (sharp.shape[1], sharp.shape[2])
         image = enlarge_picture(small, case.scale, size) if self.scale is None else small
         inputs = {"lr_image": np.asarray(image)}
-        return inputs | ({"kernel": case.kernel[None]} if "kernel" in self._asked else {})
+        return inputs | ({"kernel": case.kernel[None]} if self._info.takes_kernel else {})
 
     def _seen(self, sharp: np.ndarray) -> dict[str, np.ndarray]:
         assert self._cameras is not None

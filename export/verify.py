@@ -32,8 +32,9 @@ from export.tflite import default_data, export_tflite
 from export.trials import Task
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
-from hsr_tf.networks.image_network import network_from_dict
+from hsr_tf.networks.cards import FusionConfig, ImageConfig, ImageSpec
+from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.networks.image_network import build_network
 from hsr_tf.networks.pretrained import save_model, shipped_models
 from hsr_tf.physics.observation import standard_model
 from hsr_tf.physics.spectral import load_srf
@@ -85,10 +86,10 @@ def models_to_verify(wanted: Sequence[str] = ()) -> dict[str, Callable[[Path], P
         ValueError: for a name that is neither.
     """
     shipped = {card.folder.name: card for card in shipped_models()}
-    known = {str(card.config["method"]) for card in shipped.values()}
+    known = {card.config.method for card in shipped.values()}
     fresh = [(name, _fresh_image_network) for name in methods.names("image_network") if name not in known]
     fresh += [(name, _fresh_fusion_model) for name in methods.names("network") if name not in known]
-    method_of = {name: str(card.config["method"]) for name, card in shipped.items()}
+    method_of = {name: card.config.method for name, card in shipped.items()}
     makers: dict[str, Callable[[Path], Path]] = {
         name: partial(_given, card.folder) for name, card in shipped.items()
     }
@@ -108,7 +109,7 @@ def _given(model: Path, folder: Path) -> Path:
 
 def _fresh_image_network(method: str, folder: Path) -> Path:
     scale = None if method == "srcnn" else 4
-    network = network_from_dict({"method": method, "scale": scale, "options": {}})
+    network = build_network(ImageConfig(method, ImageSpec(scale), {}))
     return save_model(network, folder / f"{method}_untrained", {})
 
 
@@ -152,8 +153,8 @@ def _checked(
     trained = TrainedModel.load(make(workplace))
     place = workplace / "exported" / trained.card.folder.name / "1"
     model = SavedModel.load(export_saved_model(trained, place))
-    variants = VARIANTS if model.metadata["method"] in INTEGER else FLOATING
-    data = default_data(model.metadata["kind"], folders.data_dir, folders.calibration_dir, variants)
+    variants = VARIANTS if model.info.method in INTEGER else FLOATING
+    data = default_data(model.info.kind, folders.data_dir, folders.calibration_dir, variants)
     data = replace(data, most_trials=None if model.is_trained else NUM_UNTRAINED_TRIALS)
     yield from export_tflite(model, output, variants=variants, data=data)
 
@@ -192,8 +193,8 @@ def main() -> None:
         print()
     else:
         reference, path = SavedModel.load(FLAGS.saved_model), Path(FLAGS.model)
-        data = default_data(reference.metadata["kind"], FLAGS.data_dir, None, ())
-        trials = list(Task(reference.metadata).trials(data.trials))
+        data = default_data(reference.info.kind, FLAGS.data_dir, None, ())
+        trials = list(Task(reference.info).trials(data.trials))
         found = Verified((check_file(path, _variant(path), reference, trials),), ())
     print(table(found.files))
     for failure in found.failures:

@@ -23,9 +23,9 @@ from absl import flags
 from hsr_tf import checks
 from hsr_tf.arrays.cubic import enlarged_length
 from hsr_tf.console.flag_apps import run_app
+from hsr_tf.networks.model_info import DEFAULT, FUSION, METADATA, SINGLE_IMAGE, WHAT_MODELS_DO, ModelInfo
 from hsr_tf.pictures.tiles import Enlarged, PictureModel, TileControls, enlarge, require_scale
 from hsr_tf.tiling.progress import tile_bar
-from hsr_tf.tiling.scene_tiles import WHAT_MODELS_DO
 from hsr_tf.wording import size_words
 from serving import messages
 from serving.connection import GET_STATUS, MIB, PREDICT, Connection, NotServed, Settings
@@ -33,7 +33,6 @@ from serving.scenes import FusionServer, Limits, SceneTiles
 from serving.tensors import to_array, to_tensor_proto
 
 FLAGS = flags.FLAGS
-DEFAULT, METADATA = "serving_default", "metadata"
 PICTURE_TILE = 512
 MOST_BEGINNINGS = 3
 Result = TypeVar("Result")
@@ -59,7 +58,7 @@ class _Pinned:
     """One version of the model, its number and its metadata."""
 
     client: Client
-    told: dict[str, Any]
+    info: ModelInfo
     version: int | None
 
     def predict(self, inputs: Mapping[str, Any], signature_name: str) -> dict[str, np.ndarray]:
@@ -115,7 +114,11 @@ class Client:
         return self._ask(inputs, signature_name, self.version)[0]
 
     def metadata(self) -> dict[str, Any]:
-        """What the model is: kind, method, scale, num_bands, num_channels, reach, signatures, record, ...
+        """The metadata as JSON data: kind, method, scale, signatures, record, ...; errors as `info`."""
+        return self.info().to_json()
+
+    def info(self) -> ModelInfo:
+        """The model's metadata.
 
         Errors as `predict`; ValueError also for a model that was exported by something else.
         """
@@ -134,10 +137,10 @@ class Client:
         """Enlarge a picture, as `hsr_tf.upscale` does; see there for the arguments and errors.
 
         Raises:
-            ValueError: also for a model that fuses, or must be told a kernel, and for wrong answers.
+            ValueError: also for a model that fuses or needs a kernel, and for wrong answers.
             OSError: also for trouble with the connection.
         """
-        return self._with_one_version("image_network", lambda pinned: self._upscale(image, scale, pinned))
+        return self._with_one_version(SINGLE_IMAGE, lambda pinned: self._upscale(image, scale, pinned))
 
     def fuse(self, lr_hsi: np.ndarray, hr_msi: np.ndarray) -> np.ndarray:
         """The estimate (s h, s w, C) float32 of lr_hsi (h, w, C) and hr_msi (s h, s w, c), not clipped.
@@ -148,15 +151,15 @@ class Client:
             OSError: trouble with the connection, too little memory.
         """
         images = np.asarray(lr_hsi), np.asarray(hr_msi)
-        return self._with_one_version("network", lambda pinned: self._fuse(*images, pinned))
+        return self._with_one_version(FUSION, lambda pinned: self._fuse(*images, pinned))
 
     def _upscale(self, image: np.ndarray, scale: float, pinned: _Pinned) -> Enlarged:
-        told = pinned.told
+        info = pinned.info
         checks.require(
-            told["signatures"][DEFAULT] == ["lr_image"],
+            info.inputs == ("lr_image",),
             "model",
             expected="one that needs nothing but the picture",
-            received=f"{self.model}, which takes {', '.join(told['signatures'][DEFAULT])}",
+            received=f"{self.model}, which takes {', '.join(info.inputs)}",
             remedy="ask its signatures with predict",
         )
 
@@ -171,7 +174,7 @@ class Client:
             )
             return outputs["estimate"], outputs["kernel"][0] if "kernel" in outputs else None
 
-        model = PictureModel(told["scale"], told["num_channels"], told["reach"], run)
+        model = PictureModel(info.scale, info.num_channels, info.reach, run)
         with tile_bar() as progress:
             controls = TileControls(
                 tile=self.settings.tile or PICTURE_TILE,
@@ -182,16 +185,24 @@ class Client:
 
     def _fuse(self, lr_hsi: np.ndarray, hr_msi: np.ndarray, pinned: _Pinned) -> np.ndarray:
         limits = Limits(self.settings.max_message_mib * MIB, self.settings.tile, self.settings.num_in_flight)
-        tiles = SceneTiles(FusionServer.of(pinned.told), pinned.predict, limits)
+        tiles = SceneTiles(FusionServer.of(pinned.info), pinned.predict, limits)
         with tile_bar() as progress:
             return tiles.fuse(lr_hsi, hr_msi, progress)
 
     def _with_one_version(self, kind: str, work: Callable[[_Pinned], Result]) -> Result:
         """The work on one version from its first tile to its last; begun anew where the server lets it go."""
         for num_left in reversed(range(MOST_BEGINNINGS)):
-            told, version = self._ask({}, METADATA, self.version)
+            outputs, version = self._ask({}, METADATA, self.version)
+            info = _read(outputs)
+            checks.require(
+                info.kind == kind,
+                "model",
+                expected=f"one that {WHAT_MODELS_DO[kind]}",
+                received=f"{self.model}, which {WHAT_MODELS_DO[info.kind]}",
+                remedy="name another model of the server",
+            )
             try:
-                return work(_Pinned(self, self._require_kind(kind, _read(told)), version))
+                return work(_Pinned(self, info, version))
             except NotServed:
                 if self.version is not None or not num_left:
                     raise
@@ -214,35 +225,22 @@ class Client:
             spec.version.value = version
         return spec
 
-    def _require_kind(self, kind: str, told: dict[str, Any]) -> dict[str, Any]:
-        """The metadata of a model that can do what is asked for."""
-        checks.require(
-            told["kind"] == kind,
-            "model",
-            expected=f"one that {WHAT_MODELS_DO[kind]}",
-            received=f"{self.model}, which {WHAT_MODELS_DO[told['kind']]}",
-            remedy="name another model of the server",
-        )
-        return told
 
-
-def _read(outputs: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _read(outputs: Mapping[str, np.ndarray]) -> ModelInfo:
     """The metadata of their JSON text."""
     try:
-        told = json.loads(outputs[METADATA].item())
-        wanted = ("method", "scale", "num_channels", "num_bands", "reach")
-        complete = DEFAULT in told["signatures"] and all(name in told for name in wanted)
-        right = told["kind"] in WHAT_MODELS_DO and complete
-    except (KeyError, TypeError, ValueError, AttributeError):
-        right = False
-    checks.require(
-        right,
-        "model",
-        expected="one that python -m export.saved_model wrote, with its metadata",
-        received="another",
-        remedy="export it again, or ask its signatures with predict",
-    )
-    return told
+        info = ModelInfo.from_json(json.loads(outputs[METADATA].item()))
+        problem = "" if DEFAULT in info.signatures else f"no signature {DEFAULT}"
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = error.problem if isinstance(error, checks.InputError) else "no JSON text"
+    if problem:
+        raise checks.InputError(
+            "model",
+            expected="one that python -m export.saved_model wrote, with its metadata",
+            received=f"another ({problem})",
+            remedy="export it again, or ask its signatures with predict",
+        )
+    return info
 
 
 def define_flags() -> None:
@@ -322,8 +320,8 @@ def fuse_files(client: Client, lr_hsi: str, hr_msi: str, *, output: Path) -> tup
             remedy="crop it, or use hsr fuse, which repairs them",
         )
     cube = client.fuse(coarse.cube, sharp.cube)
-    told = {**coarse.metadata, "method": client.metadata()["method"], "model": client.model}
-    io.save(Scene(cube, coarse.wavelengths_nm, coarse.name, told), output)
+    metadata = {**coarse.metadata, "method": client.info().method, "model": client.model}
+    io.save(Scene(cube, coarse.wavelengths_nm, coarse.name, metadata), output)
     return cube.shape
 
 

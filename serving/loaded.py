@@ -16,13 +16,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
 from hsr_tf import checks
+from hsr_tf.networks.model_info import DEFAULT, METADATA_FILE, ModelInfo
 from serving.refusal import Refusal
 from serving.requests import Signature, read_inputs
 from serving.tensors import Limits
-from serving.tiles import Tiles, read_model_metadata, tiles_of
+from serving.tiles import Tiles, tiles_of
 
 LOGGER = logging.getLogger("serving")
-GRAPH_FILE, TAG, DEFAULT_SIGNATURE = "saved_model.pb", "serve", "serving_default"
+GRAPH_FILE, TAG = "saved_model.pb", "serve"
 WARM_UP_FILE = Path("assets.extra", "tf_serving_warmup_requests")
 MOST_WARM_UPS, MOST_CHARACTERS = 1000, 500
 UNKNOWN_BYTES_PER_VALUE = 2000.0
@@ -127,8 +128,8 @@ class LoadedVersion:
     def __init__(self, name: str, version: int, folder: Path) -> None:
         self.name, self.version, self.folder = name, version, folder
         self.metadata = read_metadata(folder)
-        recorded = read_model_metadata(folder)
-        bytes_per_value = float(recorded.get("bytes_per_value") or UNKNOWN_BYTES_PER_VALUE)
+        info = read_info(folder)
+        bytes_per_value = (info and info.bytes_per_value) or UNKNOWN_BYTES_PER_VALUE
         # The functions hold their variables weakly: the object stays referenced.
         self._kept = tf.saved_model.load(str(folder), tags=[TAG])
         self.endpoints = {
@@ -142,8 +143,8 @@ class LoadedVersion:
         }
         for endpoint in self.endpoints.values():
             endpoint.siblings = self.endpoints
-        if DEFAULT_SIGNATURE in self.endpoints:
-            self.endpoints[DEFAULT_SIGNATURE].tiles = tiles_of(recorded)
+        if DEFAULT in self.endpoints:
+            self.endpoints[DEFAULT].tiles = tiles_of(info)
         self.users = Users()
 
     def endpoint(self, signature_name: str) -> Endpoint:
@@ -152,7 +153,7 @@ class LoadedVersion:
         Raises:
             ValueError: for an unknown name; the message lists the known ones.
         """
-        wanted = signature_name or DEFAULT_SIGNATURE
+        wanted = signature_name or DEFAULT
         checks.require_choice("signature_name", wanted[:MOST_CHARACTERS], self.endpoints)
         return self.endpoints[wanted]
 
@@ -197,6 +198,20 @@ def _warm_up_requests(path: Path) -> Iterator[Any]:
         yield log.predict_log.request
 
 
+def read_info(folder: Path) -> ModelInfo | None:
+    """What `export.saved_model` recorded beside a model; None, with a line in the log, where that is damaged.
+
+    None also for models of other programs.
+    """
+    if not (folder / METADATA_FILE).is_file():
+        return None
+    try:
+        return ModelInfo.read(folder)
+    except OSError as error:
+        LOGGER.warning("%s; it is served without tiles", error)
+        return None
+
+
 def read_metadata(folder: Path) -> Any:
     """The SignatureDefMap of a version folder, from the graph with the tag "serve".
 
@@ -230,7 +245,7 @@ def load_version(name: str, version: int, folder: Path, limits: Limits) -> Loade
     loaded = LoadedVersion(name, version, folder)
     num_warm_ups = loaded.warm_up(limits)
     LOGGER.info("loaded %s version %d, %d requests to warm up", name, version, num_warm_ups)
-    default = loaded.endpoints.get(DEFAULT_SIGNATURE)
+    default = loaded.endpoints.get(DEFAULT)
     if default is not None:
         most = limits.of_model(default.bytes_per_value).pixels
         LOGGER.info("%s version %d takes inputs of at most %d values (--max_pixels)", name, version, most)

@@ -6,13 +6,13 @@ whole scene is estimated once (the signature `fit`), so that they are the parts 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.networks.model_info import DEFAULT, FIT, FUSE_PART, ModelInfo
 from hsr_tf.tiling.progress import Progress
 from hsr_tf.tiling.region import Size
 from hsr_tf.tiling.scene_tiles import SceneModel, ScenePair, whole_tile
@@ -34,10 +34,10 @@ class FusionServer(SceneModel):
     has_fit: bool
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any]) -> FusionServer:
-        """The model of a client's metadata."""
-        numbers = {name: metadata[name] for name in ("scale", "num_bands", "num_channels", "reach")}
-        return cls(**numbers, has_fit="fit" in metadata["signatures"])
+    def of(cls, info: ModelInfo) -> FusionServer:
+        """The model of these metadata, which fuses scenes."""
+        assert info.scale is not None and info.num_bands is not None
+        return cls(info.scale, info.num_bands, info.num_channels, info.reach, info.has_fit)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class SceneTiles:
         pair = ScenePair(self.server, lr_hsi, hr_msi)
         tiles = self._plan(pair.size)
         shared = self._fit(pair) if len(tiles) > 1 and self.server.has_fit else {}
-        signature = "fuse_part" if shared else "serving_default"
+        signature = FUSE_PART if shared else DEFAULT
 
         def estimate(lr_hsi: np.ndarray, hr_msi: np.ndarray) -> np.ndarray | None:
             return self.predict({"lr_hsi": lr_hsi, "hr_msi": hr_msi, **shared}, signature).get("estimate")
@@ -123,7 +123,7 @@ class SceneTiles:
             received=f"{self.limits.message_bytes / 2**20:.3g}",
             remedy="raise it here and at the server",
         )
-        found = self.predict({"lr_hsi": pair.lr_hsi[None], "hr_msi": pair.hr_msi[None]}, "fit")
+        found = self.predict({"lr_hsi": pair.lr_hsi[None], "hr_msi": pair.hr_msi[None]}, FIT)
         for name in ("spectral_map", "trust"):
             checks.require(
                 name in found,

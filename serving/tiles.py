@@ -7,25 +7,22 @@ the server checks whether the client still waits.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 import numpy as np
 
+from hsr_tf.networks.model_info import DEFAULT, SINGLE_IMAGE, ModelInfo
 from hsr_tf.tiling.region import even_parts
 from hsr_tf.tiling.tiles import plan_tiles
 from serving.refusal import Refusal
 from serving.scenes import FusionServer, Limits, SceneTiles
 
-METADATA_FILE = Path("assets.extra", "hsr_tf.json")
 MOST_WHOLE, TILE = 2**20, 512
 NO_MESSAGE = 2**62
 Arrays = Mapping[str, np.ndarray]
 Compute = Callable[[Arrays, str], dict[str, np.ndarray]]
-SIGNATURE = "serving_default"
 
 
 class Tiles(Protocol):
@@ -38,24 +35,13 @@ class Tiles(Protocol):
         """The outputs of `serving_default`; `compute` answers a signature of the model for one tile."""
 
 
-def read_model_metadata(folder: Path) -> dict[str, Any]:
-    """What `export.saved_model` recorded beside a model; empty for models of other programs."""
-    try:
-        found = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def tiles_of(metadata: Mapping[str, Any]) -> Tiles | None:
-    """The tiles of a model; None where it has to see the whole image, or nothing is recorded of it."""
-    if not isinstance(metadata.get("reach"), int):
+def tiles_of(info: ModelInfo | None) -> Tiles | None:
+    """The tiles of a model; None where it needs the whole image, or has no metadata."""
+    if info is None or info.reach is None:
         return None
-    if metadata.get("kind") == "image_network":
-        return PictureTensorTiles(metadata["scale"] or 1, metadata["reach"])
-    if metadata.get("kind") == "network":
-        return SceneTensorTiles(FusionServer.of(metadata))
-    return None
+    if info.kind == SINGLE_IMAGE:
+        return PictureTensorTiles(info.factor, info.reach)
+    return SceneTensorTiles(FusionServer.of(info))
 
 
 class PictureTensorTiles:
@@ -81,7 +67,7 @@ class PictureTensorTiles:
         result: np.ndarray | None = None
         for tile in plan_tiles(size, parts, scale=self._scale, margin=self._reach):
             window = np.ascontiguousarray(image[:, *tile.window.slices])
-            part = compute({**inputs, "lr_image": window}, SIGNATURE)["estimate"]
+            part = compute({**inputs, "lr_image": window}, DEFAULT)["estimate"]
             if result is None:
                 result = np.empty((part.shape[0], *sharp_size, part.shape[-1]), part.dtype)
             result[:, *tile.out.slices] = part[:, *tile.kept.slices]

@@ -59,6 +59,7 @@ WITHOUT_KERAS = {
     "hsr_tf.metrics.q_index",
     "hsr_tf.metrics.scores",
     "hsr_tf.metrics.table",
+    "hsr_tf.networks.model_info",
     "hsr_tf.pictures.tiles",
     "hsr_tf.scene",
     "hsr_tf.tiling",

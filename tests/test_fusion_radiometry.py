@@ -14,7 +14,7 @@ from hsr_tf.fusion import error_maps
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.cameras import Asked, Sample, chosen_cameras
 from hsr_tf.fusion.quality import assess
-from hsr_tf.networks.fusion_model import cameras_to_dict
+from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import ModelCard
 from hsr_tf.networks.selection import cameras_with
 from hsr_tf.physics.spectral import SpectralResponse
@@ -120,7 +120,8 @@ def test_networks_get_the_units_of_their_training(pair: KnownPair) -> None:
     asked = Asked("estimate", "estimate")
     found = chosen_cameras(Sample(observation), observation, asked, srf_needed=False)
     response = SpectralResponse(found.choice.model.spectral.matrix / GAIN)
-    data = cameras_to_dict(replace(found.choice.model, spectral=response))
-    trained = cameras_with(ModelCard(Path("trained"), {}, data, {}), found.choice)
+    cameras = replace(found.choice.model, spectral=response)
+    config = FusionConfig("ms_ssfnet", observation.scale, *response.matrix.shape)
+    trained = cameras_with(ModelCard(Path("trained"), config, cameras, {}), found.choice)
     seen = observation.linear(trained.radiometry).hr_msi.cube
     np.testing.assert_allclose(seen, pair.hr_msi, atol=0.01)

@@ -100,7 +100,7 @@ class Entry:
         if methods.get(self.name).kind != "network":
             return True
         if self.weights is not None:
-            return bool(read_card(self.weights).config["scale"] == observation.scale)
+            return read_card(self.weights).config.scale == observation.scale
         bands, channels = observation.lr_hsi.num_bands, observation.hr_msi.num_bands
         found = find_shipped(self.name, scale=observation.scale, num_bands=bands, num_channels=channels)
         return found is not None

@@ -17,5 +17,5 @@ def methods() -> None:
     shipped: dict[str, list[str]] = {}
     for card in shipped_models():
         line = f"{card.folder.name}, for {describe_fit(card.config).partition(', ')[2]}"
-        shipped.setdefault(card.config["method"], []).append(line)
+        shipped.setdefault(card.config.method, []).append(line)
     terminal.show(methods_table(registry.describe(), shipped))

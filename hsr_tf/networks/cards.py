@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.networks.model_info import FUSION, SINGLE_IMAGE
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -23,7 +24,6 @@ from hsr_tf.physics.spectral import SpectralResponse
 
 CARD, WEIGHTS = "model.json", "model.weights.h5"
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
-FUSION, SINGLE_IMAGE = "network", "image_network"
 SHIPPED = Path(__file__).resolve().parent / "weights"
 INITIALIZERS = ("he", "gaussian_0.001", "identity")
 
@@ -55,10 +55,19 @@ class FusionConfig:
     seed: int = 0
     dtype: str | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**{k: v for k, v in vars(self).items() if k != "options"}, "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> FusionConfig:
+        """The inverse of `to_json`; TypeError for fields that are missing or unknown."""
+        return cls(**{**data, "options": tuple(sorted(data.get("options", {}).items()))})
+
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """What every network of single images must be told.
+    """What every network of single images is built from.
 
     Attributes:
         scale: s, estimated pixels a given one along one side; None for a network that keeps the size because
@@ -90,23 +99,78 @@ class ImageSpec:
             )
 
 
+@dataclass(frozen=True)
+class ImageConfig:
+    """All that is needed to build an `ImageNetwork` again; every field is plain data.
+
+    Attributes:
+        method: name of the network in the registry.
+        spec: the specification.
+        options: further arguments of the network.
+    """
+
+    method: str
+    spec: ImageSpec
+    options: Mapping[str, Any]
+
+    @property
+    def scale(self) -> int | None:
+        """Of the specification."""
+        return self.spec.scale
+
+    @property
+    def num_channels(self) -> int:
+        """Of the specification."""
+        return self.spec.num_channels
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"method": self.method, **asdict(self.spec), "options": dict(self.options)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> ImageConfig:
+        """The inverse of `to_json`.
+
+        Raises:
+            ValueError: a specification that is wrong, or options that are none.
+            KeyError, TypeError: fields that are missing or unknown.
+        """
+        spec = {name: value for name, value in data.items() if name not in ("method", "options")}
+        method, options = data["method"], data["options"]
+        checks.require(
+            isinstance(options, Mapping) and isinstance(method, str),
+            "config",
+            expected="a method and its options",
+            received=str(data)[:80],
+            remedy="take an undamaged copy",
+        )
+        return cls(method, ImageSpec(**spec), options)
+
+
 @dataclass(frozen=True, eq=False)
 class ModelCard:
     """What `model.json` says.
 
     Attributes:
         folder: where it lies.
-        config: the model's configuration, see `FusionConfig` and `image_network.network_to_dict`.
-        cameras: PSF and response it was trained for, as plain data, or None.
+        config: the model's configuration.
+        cameras: PSF and response that it was trained for, or None.
         record: how it was trained and what it scores.
         kind: of the method in the registry, "network" or "image_network".
     """
 
     folder: Path
-    config: Mapping[str, Any]
-    cameras: dict[str, Any] | None
+    config: FusionConfig | ImageConfig
+    cameras: ObservationModel | None
     record: Mapping[str, Any]
     kind: str = FUSION
+
+    def fits(self, wanted: FusionConfig) -> bool:
+        """Whether it is of this method and for these sizes."""
+        return all(
+            getattr(self.config, name, None) == getattr(wanted, name)
+            for name in ("method", "scale", "num_bands", "num_channels")
+        )
 
 
 def read_card(folder: str | os.PathLike[str]) -> ModelCard:
@@ -123,7 +187,10 @@ def read_card(folder: str | os.PathLike[str]) -> ModelCard:
         )
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-        return _checked(ModelCard(folder, card["config"], card["cameras"], card["record"], _kind(card)))
+        kind = str(card.get("kind", FUSION))
+        checks.require_choice("kind", kind, (FUSION, SINGLE_IMAGE))
+        config = (ImageConfig if kind == SINGLE_IMAGE else FusionConfig).from_json(card["config"])
+        return ModelCard(folder, config, cameras_from_dict(card["cameras"]), card["record"], kind)
     except _DAMAGE as error:
         raise damaged(path, "is no model card", error) from error
 
@@ -136,21 +203,8 @@ def shipped_models(kind: str | None = None) -> list[ModelCard]:
 
 def find_shipped(method: str, *, scale: int, num_bands: int, num_channels: int) -> ModelCard | None:
     """The shipped fusion model of this method for these sizes, or None."""
-    wanted = {"method": method, "scale": scale, "num_bands": num_bands, "num_channels": num_channels}
-    for card in shipped_models(FUSION):
-        if all(card.config[name] == value for name, value in wanted.items()):
-            return card
-    return None
-
-
-def config_to_dict(config: FusionConfig) -> dict[str, Any]:
-    """Plain data, for JSON."""
-    return {**{k: v for k, v in vars(config).items() if k != "options"}, "options": dict(config.options)}
-
-
-def config_from_dict(data: dict[str, Any]) -> FusionConfig:
-    """The inverse of `config_to_dict`."""
-    return FusionConfig(**{**data, "options": tuple(sorted(data.get("options", {}).items()))})
+    wanted = FusionConfig(method, scale, num_bands, num_channels)
+    return next((card for card in shipped_models(FUSION) if card.fits(wanted)), None)
 
 
 def cameras_to_dict(cameras: ObservationModel | None) -> dict[str, Any] | None:
@@ -169,7 +223,7 @@ def cameras_to_dict(cameras: ObservationModel | None) -> dict[str, Any] | None:
     }
 
 
-def cameras_from_dict(data: dict[str, Any] | None) -> ObservationModel | None:
+def cameras_from_dict(data: Mapping[str, Any] | None) -> ObservationModel | None:
     """The inverse of `cameras_to_dict`."""
     if data is None:
         return None
@@ -180,35 +234,7 @@ def cameras_from_dict(data: dict[str, Any] | None) -> ObservationModel | None:
     return ObservationModel(spatial, srf)
 
 
-def spec_from_dict(data: dict[str, Any]) -> ImageSpec:
-    """The specification alone; errors as `network_from_dict`."""
-    return ImageSpec(**{name: value for name, value in data.items() if name not in ("method", "options")})
-
-
 def damaged(path: Path, problem: str, error: Exception) -> OSError:
     """The error of a file of a model that cannot be used."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     return checks.file_error(path, f"{problem} ({reason[:200]})", "take an undamaged copy")
-
-
-def _kind(card: Mapping[str, Any]) -> str:
-    kind = str(card.get("kind", FUSION))
-    checks.require_choice("kind", kind, (FUSION, SINGLE_IMAGE))
-    return kind
-
-
-def _checked(card: ModelCard) -> ModelCard:
-    """The card, once its fields are those of its kind."""
-    if card.kind == SINGLE_IMAGE:
-        spec_from_dict(dict(card.config))
-        checks.require(
-            isinstance(card.config["options"], dict) and isinstance(card.config["method"], str),
-            "config",
-            expected="a method and its options",
-            received=str(card.config)[:80],
-            remedy="take an undamaged copy",
-        )
-    else:
-        config_from_dict(dict(card.config))
-        cameras_from_dict(card.cameras)
-    return card

@@ -23,13 +23,7 @@ from hsr_tf import checks, methods
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.quadratic_map import BASES, SpectralLS
 from hsr_tf.closed_forms.sylvester import SylvesterBase
-from hsr_tf.networks.cards import (
-    FusionConfig,
-    cameras_from_dict,
-    cameras_to_dict,
-    config_from_dict,
-    config_to_dict,
-)
+from hsr_tf.networks.cards import FusionConfig, cameras_from_dict, cameras_to_dict
 from hsr_tf.networks.layers import NetworkSpec
 from hsr_tf.networks.reach import Parts, fusion_reach
 from hsr_tf.physics.observation import ObservationModel
@@ -160,13 +154,13 @@ class FusionModel(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """Configuration and cameras as plain data."""
-        return {"config": config_to_dict(self.config), "cameras": cameras_to_dict(self.cameras)}
+        return {"config": self.config.to_json(), "cameras": cameras_to_dict(self.cameras)}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> FusionModel:
         """The model of `get_config`, without its weights."""
         del custom_objects
-        return cls(config_from_dict(config["config"]), cameras_from_dict(config["cameras"]))
+        return cls(FusionConfig.from_json(config["config"]), cameras_from_dict(config["cameras"]))
 
 
 @dataclass(frozen=True)

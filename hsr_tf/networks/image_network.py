@@ -1,7 +1,7 @@
 """What the networks of single images share: their specification, their inputs and the way they are saved.
 
 Networks are functional Keras models. Inputs by name: `lr_image` (B, h, w, C) float32 in [0, 1], of any size,
-and for networks that are told the blur `kernel` (B, k, k), of sum 1. They answer a dictionary: "estimate"
+and for networks that take the blur `kernel` (B, k, k), of sum 1. They answer a dictionary: "estimate"
 (B, s h, s w, C) and, for networks that find the blur themselves, "kernel" (B, k, k); what only training
 compares may stand beside them. Networks without a scale of their own (VDSR, SRCNN) look at a picture that was
 enlarged before, which they call `lr_image` too: their estimate has its size.
@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from hsr_tf import checks, methods
-from hsr_tf.networks.cards import ImageSpec, spec_from_dict
+from hsr_tf.networks.cards import ImageConfig, ImageSpec
 from hsr_tf.networks.layers import SpecifiedNetwork
 
 Tensor = Any
@@ -67,8 +67,8 @@ class ImageNetwork(SpecifiedNetwork):
         return self
 
 
-def network_to_dict(network: ImageNetwork) -> dict[str, Any]:
-    """Method, specification and options as plain data, for JSON.
+def config_of(network: ImageNetwork) -> ImageConfig:
+    """The configuration that builds a network again.
 
     Raises:
         ValueError: for a network that no method of the registry builds.
@@ -81,18 +81,18 @@ def network_to_dict(network: ImageNetwork) -> dict[str, Any]:
         received=type(network).__name__,
         remedy="register its class",
     )
-    config = network.get_config()
-    return {"method": names[0], **config.pop("spec"), "options": config}
+    options = {name: value for name, value in network.get_config().items() if name != "spec"}
+    return ImageConfig(names[0], network.spec, options)
 
 
-def network_from_dict(data: dict[str, Any]) -> ImageNetwork:
-    """The network of `network_to_dict`, with new weights.
+def build_network(config: ImageConfig) -> ImageNetwork:
+    """The network of a configuration, with new weights.
 
     Raises:
         ValueError: a method that is none of the networks of single images, or options that it refuses.
-        KeyError, TypeError: fields that are missing or unknown.
+        TypeError: options that it does not know.
     """
-    network = methods.get(data["method"], ("image_network",)).build(spec_from_dict(data), **data["options"])
+    network = methods.get(config.method, ("image_network",)).build(config.spec, **config.options)
     assert isinstance(network, ImageNetwork)
     return network
 

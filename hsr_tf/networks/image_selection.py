@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from functools import lru_cache
 from pathlib import Path
@@ -30,7 +31,7 @@ def select_image_network(method: str, weights: str | os.PathLike[str] | None, sc
     """
     if weights is not None:
         return _given(method, weights)
-    cards = [card for card in shipped_models(SINGLE_IMAGE) if card.config["method"] == method]
+    cards = [card for card in shipped_models(SINGLE_IMAGE) if card.config.method == method]
     checks.require(
         bool(cards),
         "weights",
@@ -38,11 +39,10 @@ def select_image_network(method: str, weights: str | os.PathLike[str] | None, sc
         received="none, and none come with the package",
         remedy="give the folder of a trained model (--weights=FOLDER), or use bicubic, which needs none",
     )
-    factors = {id(card): card.config["scale"] for card in cards}
-    enough = [card for card in cards if factors[id(card)] is None or factors[id(card)] >= scale]
+    enough = [card for card in cards if (card.config.scale or math.inf) >= scale]
     if enough:
-        return min(enough, key=lambda card: factors[id(card)] or scale)
-    return max(cards, key=lambda card: factors[id(card)])
+        return min(enough, key=lambda card: card.config.scale or scale)
+    return max(cards, key=lambda card: card.config.scale or 0)
 
 
 def loaded(card: ModelCard) -> ImageNetwork:
@@ -57,11 +57,11 @@ def _given(method: str, weights: str | os.PathLike[str]) -> ModelCard:
             weights, "holds a model that fuses two images", "give the folder of a network of single images"
         )
     checks.require(
-        card.config["method"] == method,
+        card.config.method == method,
         "weights",
         expected=f"weights of {method}",
         received=f"{card.folder} for {describe_fit(card.config)}",
-        remedy=f"give those of {method}, or --method={card.config['method']}",
+        remedy=f"give those of {method}, or --method={card.config.method}",
     )
     return card
 

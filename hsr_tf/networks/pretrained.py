@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +25,21 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.files import replacing_folder
 from hsr_tf.io.guarded import created_hdf5
-from hsr_tf.networks import image_network
 from hsr_tf.networks.cards import (
     CARD,
     FUSION,
     SINGLE_IMAGE,
     WEIGHTS,
+    ImageConfig,
     ModelCard,
-    cameras_from_dict,
     cameras_to_dict,
-    config_from_dict,
-    config_to_dict,
     damaged,
     read_card,
 )
 from hsr_tf.networks.cards import find_shipped as find_shipped
 from hsr_tf.networks.cards import shipped_models as shipped_models
 from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.image_network import ImageNetwork, build_network, config_of
 
 
 def save_model(
@@ -109,10 +107,10 @@ def _load(card: ModelCard, kind: str) -> FusionModel | ImageNetwork:
 
 def _description(model: FusionModel | ImageNetwork) -> dict[str, Any]:
     if isinstance(model, ImageNetwork):
-        return {"kind": SINGLE_IMAGE, "config": image_network.network_to_dict(model), "cameras": None}
+        return {"kind": SINGLE_IMAGE, "config": config_of(model).to_json(), "cameras": None}
     return {
         "kind": FUSION,
-        "config": config_to_dict(model.config),
+        "config": model.config.to_json(),
         "cameras": cameras_to_dict(model.cameras),
     }
 
@@ -122,10 +120,9 @@ def _weights(model: FusionModel | ImageNetwork) -> list[Any]:
 
 
 def _built(card: ModelCard) -> FusionModel | ImageNetwork:
-    config = {**card.config, "dtype": "float32"}
-    if card.kind == SINGLE_IMAGE:
-        return image_network.network_from_dict(config)
-    return FusionModel(config_from_dict(config), cameras_from_dict(card.cameras))
+    if isinstance(card.config, ImageConfig):
+        return build_network(replace(card.config, spec=replace(card.config.spec, dtype="float32")))
+    return FusionModel(replace(card.config, dtype="float32"), card.cameras)
 
 
 def _stored_arrays(path: Path) -> dict[str, np.ndarray]:

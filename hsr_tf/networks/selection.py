@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.networks.cards import (
     FUSION,
+    FusionConfig,
+    ImageConfig,
     ModelCard,
-    cameras_from_dict,
     find_shipped,
     read_card,
     shipped_models,
@@ -54,32 +54,40 @@ def find_card(
         ValueError: weights of another method or for other sizes; none given and none shipped that fit.
         OSError: a folder that holds no trained model.
     """
-    sizes = {"scale": scale, "num_bands": num_bands, "num_channels": num_channels}
+    wanted = FusionConfig(method, scale, num_bands, num_channels)
     if weights is not None:
         card = read_card(weights)
         if card.kind != FUSION:
             raise checks.file_error(card.folder, "holds a network of single images", "give a fusion model's")
-        _require_fit(card, {"method": method, **sizes})
+        checks.require(
+            card.fits(wanted),
+            "weights",
+            expected=f"weights for {describe_fit(wanted)}",
+            received=f"{card.folder} for {describe_fit(card.config)}",
+            remedy="give those trained for these sizes, or use spectral_ls, which needs none",
+        )
         return card
-    shipped = find_shipped(method, **sizes)
+    shipped = find_shipped(method, scale=scale, num_bands=num_bands, num_channels=num_channels)
     if shipped is not None:
         return shipped
     known = "; ".join(f"{card.folder.name}: {describe_fit(card.config)}" for card in shipped_models(FUSION))
     raise checks.InputError(
         "weights",
-        expected=f"trained weights for {describe_fit({'method': method, **sizes})}",
+        expected=f"trained weights for {describe_fit(wanted)}",
         received=f"none and none shipped that fit ({known or 'there are none'})",
         remedy="give the folder of a trained model, or use spectral_ls, which needs none",
     )
 
 
-def describe_fit(config: Any) -> str:
+def describe_fit(config: FusionConfig | ImageConfig) -> str:
     """What a model fits, in words: `ms_ssfnet, 31 bands + 3 channels, x8`, `vdsr, luminance, any factor`."""
-    if "num_bands" not in config:
-        channels = "luminance" if config["num_channels"] == 1 else f"{config['num_channels']} channels"
-        factor = "any factor" if config["scale"] is None else f"x{config['scale']}"
-        return f"{config['method']}, {channels}, {factor}"
-    return "{method}, {num_bands} bands + {num_channels} channels, x{scale}".format_map(config)
+    factor = "any factor" if config.scale is None else f"x{config.scale}"
+    channels = f"{config.num_channels} channels"
+    if isinstance(config, FusionConfig):
+        channels = f"{config.num_bands} bands + {channels}"
+    elif config.num_channels == 1:
+        channels = "luminance"
+    return f"{config.method}, {channels}, {factor}"
 
 
 def training_differences(card: ModelCard, observation: Observation, choice: CameraChoice) -> list[str]:
@@ -93,7 +101,7 @@ def training_differences(card: ModelCard, observation: Observation, choice: Came
                 f"the weights {name} were trained for bands at {_span(expected_nm)} nm, "
                 f"lr_hsi has {_span(found_nm)} nm"
             )
-    trained = _trained_cameras(card)
+    trained = card.cameras
     if trained is None:
         return lines
     psf, srf = choice.model.spatial.psf, choice.model.spectral
@@ -116,7 +124,7 @@ def cameras_with(card: ModelCard, choice: CameraChoice) -> CameraChoice:
     Where the response was estimated and found to have other gains than the trained one, by more than a tenth
     or beside a tone curve or offset, the radiometry divides Y by their ratio, as the weights cannot.
     """
-    trained = _trained_cameras(card)
+    trained = card.cameras
     if trained is None:
         return choice
     keep_psf, keep_srf = (origin in (GIVEN, TOLD) for origin in (choice.psf_origin, choice.srf_origin))
@@ -141,20 +149,6 @@ def _in_trained_units(choice: CameraChoice, trained: ObservationModel) -> Radiom
     if choice.radiometry.is_identity and np.abs(ratio - 1).max() <= UNIT_GAIN:
         return choice.radiometry
     return replace(choice.radiometry, divisor=tuple(np.maximum(ratio, TOLERANCE).tolist()))
-
-
-def _trained_cameras(card: ModelCard) -> ObservationModel | None:
-    return cameras_from_dict(None if card.cameras is None else dict(card.cameras))
-
-
-def _require_fit(card: ModelCard, wanted: dict[str, Any]) -> None:
-    checks.require(
-        all(card.config[name] == value for name, value in wanted.items()),
-        "weights",
-        expected=f"weights for {describe_fit(wanted)}",
-        received=f"{card.folder} for {describe_fit(card.config)}",
-        remedy="give those trained for these sizes, or use spectral_ls, which needs none",
-    )
 
 
 def _same_kernel(a: np.ndarray, b: np.ndarray) -> bool:

@@ -154,7 +154,7 @@ def _training_report(folder: Path) -> ReportData:
     curves = _logged(folder / "tensorboard")
     record = {name: value for name, value in card.record.items() if name != "flags"}
     program = "trainers.fusion" if card.kind == FUSION else _image_program(flags)
-    name = str(card.config.get("method", "network"))
+    name = card.config.method
     validation = finite(record.get("validation") or {})
     data = ReportData(
         title=f"{name}, training",
@@ -165,7 +165,7 @@ def _training_report(folder: Path) -> ReportData:
         data = _with_validation_scene(data, card, flags)
     return replace(
         data,
-        configuration={"flags": flags, "model": dict(card.config), "record": record},
+        configuration={"flags": flags, "model": card.config.to_json(), "record": record},
         command=("python", "-m", program, f"--flagfile={folder / FLAG_FILE}"),
     )
 
@@ -186,13 +186,13 @@ def _with_validation_scene(data: ReportData, card: ModelCard, flags: Mapping[str
         return replace(
             data, notes=(f"No scene is shown: {', '.join(names) or 'none'} is not in the data folder.",)
         )
-    scale = int(card.config["scale"])
+    scale = card.config.scale or 1
     level = flags.get("white_level")
     (scene,) = in_unit_range([scene], None if level is None else float(level)).scenes
     scene = crop_to_multiple(scene, scale)
     words = {key: flags[key] for key in ("psf", "srf") if key in flags}
     observation = simulate(scene, scale=scale, **words)
-    method = str(card.config["method"])
+    method = card.config.method
     estimate = fuse(observation, method, weights=card.folder).estimate
     shown = scene_report(observation, {method: estimate}, reference=scene, cameras=shown_cameras(observation))
     title = f"{method}, training; {scene.name}, ×{scale}"

@@ -16,13 +16,12 @@ from hsr_tf.tiling.progress import Progress
 from hsr_tf.tiling.region import Region, Size, even_parts
 from hsr_tf.tiling.tiles import Tile, map_ordered, plan_tiles
 
-WHAT_MODELS_DO = {"image_network": "enlarges pictures", "network": "fuses scenes"}
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray | None]
 
 
 @dataclass(frozen=True)
 class SceneModel:
-    """The sizes of an exported fusion model.
+    """The sizes of an exported fusion model, see `hsr_tf.networks.model_info.ModelInfo`.
 
     Attributes:
         scale: sharp pixels per coarse pixel along one side, s.

@@ -265,9 +265,7 @@ def pair_methods() -> dict[str, str]:
 
     fitting: dict[str, list[str]] = {}
     for card in shipped_models(FUSION):
-        fitting.setdefault(str(card.config["method"]), []).append(
-            describe_fit(card.config).partition(", ")[2]
-        )
+        fitting.setdefault(card.config.method, []).append(describe_fit(card.config).partition(", ")[2])
     known = [method for method in methods.describe() if method.kind in methods.FUSION_KINDS]
     labels = {method.name: method.name for method in known if "weights" not in method.needs}
     labels.pop("adapt", None)  # it starts from a network that has to fit the pair
@@ -282,7 +280,7 @@ def photograph_methods() -> list[str]:
     """Networks with shipped weights that need no kernel, and bicubic."""
     from hsr_tf.networks.cards import shipped_models
 
-    shipped = {str(card.config["method"]) for card in shipped_models(methods.KINDS[3])}
+    shipped = {card.config.method for card in shipped_models(methods.KINDS[3])}
     return [*sorted(name for name in shipped if "kernel" not in methods.get(name).needs), "bicubic"]
 
 

@@ -16,8 +16,10 @@ from keras import layers
 from export.flatbuffer import described, with_metadata
 from export.quantize import FEWEST_OF_PRODUCTS, IntegerForm, reduced
 from export.tflite_model import TFLiteModel
+from hsr_tf.networks.model_info import ModelInfo
 
 SIDE = 128
+INFO = ModelInfo("image_network", "vdsr", None, 1, None, {"serving_default": ("x",)})
 OPERATORS = {number: name for name, number in vars(schema.BuiltinOperator).items() if name.isupper()}
 FLOAT32, INT8 = schema.TensorType.FLOAT32, schema.TensorType.INT8
 WITH_WEIGHTS = {"CONV_2D": 1, "TRANSPOSE_CONV": 1, "FULLY_CONNECTED": 1}
@@ -37,7 +39,7 @@ def content() -> bytes:
     function = tf.function(model, input_signature=[tf.TensorSpec((1, None, None, 3), tf.float32, "x")])
     concrete = function.get_concrete_function()
     converted = tf.lite.TFLiteConverter.from_concrete_functions([concrete]).convert()
-    return described(converted, ["x"], ["estimate"], {})
+    return described(converted, ["x"], ["estimate"], INFO)
 
 
 def inputs() -> Iterator[dict[str, np.ndarray]]:
@@ -100,10 +102,10 @@ def test_weights_are_made_float32_again_where_activations_are_not_rounded(
 @pytest.mark.parametrize("variant", ["dynamic", "int8"])
 def test_an_edge_as_wide_as_the_network_rounds_weights_alone(content: bytes, variant: str) -> None:
     exact, wide = (
-        TFLiteModel(with_metadata(reduced(content, v, calibration=inputs, form=IntegerForm(9, 9)), {}))
+        TFLiteModel(with_metadata(reduced(content, v, calibration=inputs, form=IntegerForm(9, 9)), INFO))
         for v in ("float32", variant)
     )
-    narrow = TFLiteModel(with_metadata(reduced(content, variant, calibration=inputs), {}))
+    narrow = TFLiteModel(with_metadata(reduced(content, variant, calibration=inputs), INFO))
     given = list(inputs())[-1]
     expected = exact.run(given)["estimate"]
     errors = [float(np.abs(one.run(given)["estimate"] - expected).max()) for one in (wide, narrow)]
@@ -115,5 +117,5 @@ def test_ranges_are_those_of_all_calibration_inputs(content: bytes) -> None:
     together = reduced(content, "int8", calibration=inputs)
     widest = reduced(content, "int8", calibration=lambda: list(inputs())[-1:])
     given = list(inputs())[-1]
-    found = [TFLiteModel(with_metadata(one, {})).run(given)["estimate"] for one in (together, widest)]
+    found = [TFLiteModel(with_metadata(one, INFO)).run(given)["estimate"] for one in (together, widest)]
     np.testing.assert_allclose(*found, atol=0.02 * float(np.abs(found[1]).max()))

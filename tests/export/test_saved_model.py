@@ -15,10 +15,11 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export.saved_model import METADATA, TrainedModel, export_saved_model, shipped, weights_digest
+from export.saved_model import TrainedModel, export_saved_model, shipped, weights_digest
 from export.signatures import MOST_PIXELS
 from hsr_tf import methods
 from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.model_info import METADATA_FILE
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.pictures.api import upscale
 from tests.exports_for_tests import Exports
@@ -209,7 +210,7 @@ def test_a_factor_out_of_range_fails(vdsr: Any) -> None:
 def test_the_metadata_say_what_it_is(exports: Exports) -> None:
     one = exports.get("ms_ssfnet")
     folder = one.folder
-    found = json.loads((folder / "assets.extra" / METADATA).read_text())
+    found = json.loads((folder / METADATA_FILE).read_text())
     assert found["name"] == "ms_ssfnet"
     assert (found["method"], found["scale"], found["record"]["scores"]["psnr"]) == ("ms_ssfnet", 4, 31.5)
     assert found["signatures"] == {"serving_default": ["lr_hsi", "hr_msi"], "metadata": []}

@@ -25,6 +25,7 @@ from export.trials import Trial
 from hsr_tf import methods
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
+from hsr_tf.networks.model_info import ModelInfo
 from hsr_tf.networks.pretrained import ModelCard, shipped_models
 from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import NUM_BANDS, cameras, observe
@@ -131,8 +132,8 @@ def test_files_of_floating_point_answer_as_keras_does(
         content = one.variant(variant)
         assert not [name for name in operators_of(content) if name.startswith("custom ")]
         model = TFLiteModel(content)
-        assert (model.metadata["method"], model.metadata["scale"]) == (method, one.saved.metadata["scale"])
-        assert set(model.input_shapes) == set(one.saved.metadata["signatures"]["serving_default"])
+        assert (model.metadata["method"], model.metadata["scale"]) == (method, one.saved.info.scale)
+        assert set(model.input_shapes) == set(one.saved.info.inputs)
         for size in CELLS if isinstance(one.model, FusionModel) else SIZES:
             assert difference(model, one, one.inputs(size)) < largest, (variant, size)
 
@@ -141,7 +142,7 @@ def test_a_model_that_needs_other_operators_is_refused_in_one_line() -> None:
     class Enlarging:
         """Enlarges by TensorFlow's own bicubic operator, which LiteRT lacks."""
 
-        inputs, outputs, metadata = ("lr_image",), ("estimate",), {}
+        inputs, outputs, info = ("lr_image",), ("estimate",), None
 
         def spec(self, name: str, size: object) -> tf.TensorSpec:
             return tf.TensorSpec((1, None, None, 1), tf.float32, name)
@@ -163,7 +164,7 @@ def test_a_file_of_integers_answers_nearly_as_keras_does(
     size = CELLS[0] if method == "ms_ssfnet" else SIZES[0]
     assert 1e-6 < difference(model, one, one.inputs(size)) < 0.05
     assert {"QUANTIZE", "DEQUANTIZE"} <= set(operators_of(content))
-    assert tflite_metadata(content)["weights_sha256"] == one.saved.metadata["weights_sha256"]
+    assert tflite_metadata(content).weights_sha256 == one.saved.info.weights_sha256
 
 
 def test_integer_ends_take_and_give_integers_of_the_same_picture(exported: Callable[..., Exported]) -> None:
@@ -214,8 +215,9 @@ def test_a_file_of_other_origin_is_one_line() -> None:
     foreign = converter.convert()
     with pytest.raises(ValueError, match=r"^model: expected a file of export.tflite, got [^\n]*$"):
         TFLiteModel(foreign)
+    info = ModelInfo("image_network", "vdsr", None, 1, None, {"serving_default": ("x",)})
     with pytest.raises(ValueError, match=r"^inputs: expected x, got y; [^\n]*$"):
-        TFLiteModel(described(foreign, ["x"], ["twice"], {})).run({"y": np.zeros((1, 4))})
+        TFLiteModel(described(foreign, ["x"], ["twice"], info)).run({"y": np.zeros((1, 4))})
 
 
 def trials(one: Exported, number: int = 2) -> list[Trial]:

@@ -17,6 +17,7 @@ from export.trials import Trial
 from export.verify import Verified, models_to_verify, verify_all
 from hsr_tf import methods
 from hsr_tf.networks import pretrained
+from hsr_tf.networks.model_info import ModelInfo
 from hsr_tf.networks.pretrained import shipped_models
 from tests.app_for_tests import call_app
 
@@ -26,7 +27,7 @@ def check(file: str, *problems: str) -> Check:
 
 
 def test_every_network_of_the_registry_is_verified_once() -> None:
-    shipped = {card.folder.name: card.config["method"] for card in shipped_models()}
+    shipped = {card.folder.name: card.config.method for card in shipped_models()}
     fresh = {name for name in models_to_verify() if name not in shipped}
     networks = {*methods.names("image_network"), *methods.names("network")}
     assert fresh == {f"{method}_untrained" for method in networks - set(shipped.values())}
@@ -36,7 +37,7 @@ def test_every_network_of_the_registry_is_verified_once() -> None:
 def test_models_are_chosen_by_name_or_method() -> None:
     assert list(models_to_verify(["srcnn"])) == ["srcnn_untrained"]
     assert list(models_to_verify(["kbpn_x4", "srcnn"])) == ["kbpn_x4", "srcnn_untrained"]
-    both = [card.folder.name for card in shipped_models() if card.config["method"] == "ms_ssfnet"]
+    both = [card.folder.name for card in shipped_models() if card.config.method == "ms_ssfnet"]
     assert list(models_to_verify(["ms_ssfnet"])) == both
     with pytest.raises(ValueError, match=r"^models: .*did you mean 'srcnn'"):
         models_to_verify(["srcn"])
@@ -146,7 +147,8 @@ def test_a_saved_model_answers_a_trial_once_for_all_variants(monkeypatch: pytest
     answer.structured_outputs = {"estimate": None}  # type: ignore[attr-defined]
     loaded = SimpleNamespace(signatures={"serving_default": answer})
     monkeypatch.setattr(tf.saved_model, "load", lambda _: loaded)
-    model = SavedModel(Path("none"), {"signatures": {"serving_default": ["lr_image"]}})
+    info = ModelInfo("image_network", "vdsr", None, 1, None, {"serving_default": ("lr_image",)})
+    model = SavedModel(Path("none"), info)
     image = np.linspace(0, 1, 256, dtype=np.float32).reshape(1, 16, 16, 1)
     first, second = (Trial(name, {"lr_image": image}, 0 * image[0], 1) for name in "ab")
     assert model.answer(first) is model.answer(first) is not model.answer(second)

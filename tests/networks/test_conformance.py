@@ -16,7 +16,7 @@ import tensorflow as tf
 from hsr_tf import methods
 from hsr_tf.closed_forms.quadratic_map import BASES, SpectralLS
 from hsr_tf.closed_forms.sylvester import SylvesterBase
-from hsr_tf.networks.fusion_model import FusionConfig, FusionModel, config_from_dict, config_to_dict
+from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.pretrained import load_model, save_model
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import box_psf, gaussian_psf
@@ -197,7 +197,7 @@ def test_every_scale_works_or_is_refused_with_a_way_out(method: str, scale: int)
 @every_pair
 def test_configuration_and_cameras_survive_json(method: str, base: str) -> None:
     model, views = FusionModel(small_config(method, base), cameras(4)), observe(cameras(4), (3, 4))
-    assert config_from_dict(json.loads(json.dumps(config_to_dict(model.config)))) == model.config
+    assert FusionConfig.from_json(json.loads(json.dumps(model.config.to_json()))) == model.config
     again = FusionModel.from_config(json.loads(json.dumps(model.get_config())))
     np.testing.assert_array_equal(again(views), model(views))
 

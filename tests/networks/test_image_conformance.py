@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from hsr_tf import methods
+from hsr_tf.networks.cards import ImageConfig
 from hsr_tf.networks.image_layers import BlindNetwork
-from hsr_tf.networks.image_network import ImageNetwork, network_from_dict
+from hsr_tf.networks.image_network import ImageNetwork, build_network
 from hsr_tf.networks.pretrained import load_image_network, save_model
 
 NETWORKS = methods.names("image_network")
@@ -33,7 +34,9 @@ every_network = pytest.mark.parametrize("method", NETWORKS)
 def small(method: str, **spec: Any) -> ImageNetwork:
     """A small network of scale 2, or without one."""
     scale = None if method in KEEPING_SIZE else 2
-    return network_from_dict({"method": method, "scale": scale, **spec, "options": SMALL.get(method, {})})
+    return build_network(
+        ImageConfig.from_json({"method": method, "scale": scale, **spec, "options": SMALL.get(method, {})})
+    )
 
 
 @lru_cache(maxsize=16)
@@ -169,4 +172,6 @@ def test_colour_pictures_are_taken_too(method: str) -> None:
 def test_a_scale_that_does_not_fit_is_refused(method: str) -> None:
     wrong = 2 if method in KEEPING_SIZE else None
     with pytest.raises(ValueError, match="scale: expected"):
-        network_from_dict({"method": method, "scale": wrong, "options": SMALL.get(method, {})})
+        build_network(
+            ImageConfig.from_json({"method": method, "scale": wrong, "options": SMALL.get(method, {})})
+        )

@@ -43,8 +43,8 @@ def saved(folder: Path, **changes) -> Path:
 
 def test_the_card_says_what_the_model_is_and_for_which_cameras(tmp_path: Path) -> None:
     card = read_card(saved(tmp_path / "model"))
-    assert card.config["method"] == "ssf_resnet"
-    assert card.config["options"] == dict(OPTIONS)
+    assert card.config.method == "ssf_resnet"
+    assert dict(card.config.options) == dict(OPTIONS)
     assert card.record == {"seed": 3, "psnr_db": 40.5}
     cameras = load_model(tmp_path / "model").cameras
     assert cameras is not None
@@ -127,10 +127,10 @@ def test_shipped_models_are_found_by_method_and_sizes(
 
 def test_every_shipped_model_loads_and_is_small() -> None:
     for card in pretrained.shipped_models(pretrained.FUSION):
-        assert load_model(card.folder).config.scale == card.config["scale"]
+        assert load_model(card.folder).config.scale == card.config.scale
         assert sum(path.stat().st_size for path in card.folder.iterdir()) <= 5_000_000
     for card in pretrained.shipped_models(pretrained.SINGLE_IMAGE):
-        assert load_image_network(card.folder).spec.scale == card.config["scale"]
+        assert load_image_network(card.folder).spec.scale == card.config.scale
         assert sum(path.stat().st_size for path in card.folder.iterdir()) <= 10_000_000
 
 
@@ -141,7 +141,7 @@ def saved_vdsr(folder: Path) -> Path:
 
 def test_a_network_of_single_images_comes_back_as_it_was(tmp_path: Path) -> None:
     card = read_card(saved_vdsr(tmp_path / "model"))
-    assert (card.kind, card.config["method"], card.config["scale"]) == ("image_network", "vdsr", None)
+    assert (card.kind, card.config.method, card.config.scale) == ("image_network", "vdsr", None)
     assert card.record == {"psnr_db": 37.0}
     network = load_image_network(card.folder)
     assert network.get_config()["depth"] == 3

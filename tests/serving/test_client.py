@@ -187,7 +187,10 @@ def test_wrong_answers_are_refused(answer: Any, said: str) -> None:
 def test_what_a_model_cannot_do_is_not_asked_of_it() -> None:
     told = {"serving_default": ["lr_image", "kernel"]}
     for changes, said in (
-        ({"kind": "network"}, "expected one that enlarges pictures, got m, which fuses scenes"),
+        (
+            {"kind": "network", "scale": 4, "num_bands": 31},
+            "expected one that enlarges pictures, got m, which fuses scenes",
+        ),
         (
             {"signatures": told},
             "expected one that needs nothing but the picture, got m, which takes lr_image, k",

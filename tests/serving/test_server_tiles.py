@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 from scipy import ndimage
 
+from hsr_tf.networks.model_info import METADATA_FILE, ModelInfo
 from serving import tiles
 from serving.batching import QueuePlan
+from serving.loaded import read_info
 from serving.refusal import Refusal
 from serving.tensors import Limits
-from serving.tiles import Arrays, PictureTensorTiles, SceneTensorTiles, read_model_metadata, tiles_of
+from serving.tiles import Arrays, PictureTensorTiles, SceneTensorTiles, tiles_of
 from tests.exports_for_tests import Exports
 from tests.networks.test_image_conformance import inputs_of
 from tests.serving.serving_for_tests import ask, serving
 
-PICTURE = {"kind": "image_network", "scale": 2, "num_channels": 1, "reach": 1}
-SCENE = {"kind": "network", "scale": 4, "num_bands": 5, "num_channels": 3, "reach": 2, "signatures": {}}
+PICTURE = ModelInfo("image_network", "vdsr", 2, 1, 1, {"serving_default": ("lr_image",)})
+SCENE = ModelInfo("network", "ssf_cnn", 4, 3, 2, {"serving_default": ("lr_hsi", "hr_msi")}, num_bands=5)
 
 
 @pytest.fixture
@@ -54,8 +56,8 @@ def test_a_picture_in_tiles_is_the_whole_picture(small: None) -> None:
 
 
 def test_models_that_see_the_whole_image_are_not_cut() -> None:
-    for metadata in ({}, {**PICTURE, "reach": None}, {**SCENE, "reach": None}, {**PICTURE, "kind": "?"}):
-        assert tiles_of(metadata) is None
+    for info in (None, replace(PICTURE, reach=None), replace(SCENE, reach=None)):
+        assert tiles_of(info) is None
     assert isinstance(tiles_of(SCENE), SceneTensorTiles)
 
 
@@ -68,19 +70,27 @@ def test_images_that_do_not_fit_one_another_are_refused(small: None) -> None:
     assert caught.value.code == grpc.StatusCode.INVALID_ARGUMENT
 
 
-@pytest.mark.parametrize(("text", "found"), [('{"reach": 3}', {"reach": 3}), ("[1]", {}), ("{", {})])
-def test_metadata_that_cannot_be_read_count_as_none(text: str, found: dict[str, Any], tmp_path: Path) -> None:
-    assert read_model_metadata(tmp_path) == {}
-    (tmp_path / "assets.extra").mkdir()
-    (tmp_path / "assets.extra" / "hsr_tf.json").write_text(text)
-    assert read_model_metadata(tmp_path) == found
+@pytest.mark.parametrize(
+    ("text", "said"), [('{"reach": 3}', "metadata field kind"), ("[1]", "JSON object"), ("{", "damaged")]
+)
+def test_metadata_that_cannot_be_read_count_as_none(
+    text: str, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert read_info(tmp_path) is None and not caplog.messages
+    (tmp_path / METADATA_FILE).parent.mkdir()
+    (tmp_path / METADATA_FILE).write_text(text)
+    assert read_info(tmp_path) is None
+    (line,) = caplog.messages
+    assert said in line
+    (tmp_path / METADATA_FILE).write_text(json.dumps(SCENE.to_json()))
+    assert read_info(tmp_path) == SCENE
 
 
 def test_the_server_answers_a_large_request_in_tiles(small: None, exports: Exports) -> None:
     one = exports.get("vdsr")
     views = inputs_of(one.trained.model, (37, 21), batch=1)
     expected = np.asarray(one.trained.model(views, training=False)["estimate"])
-    recorded = json.loads((one.folder / tiles.METADATA_FILE).read_text())
+    recorded = json.loads((one.folder / METADATA_FILE).read_text())
     assert recorded["bytes_per_value"] > 0
     with serving(one.folder.parents[1], queue=QueuePlan(max_batch=1)) as (server, client):
         loaded = next(one for one in server.catalog.available() if one.name == "vdsr")
