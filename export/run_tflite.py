@@ -26,6 +26,7 @@ from export.pictures import FORMATS, enlarge_picture, read_photo, require_writab
 from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
 from hsr_tf.arrays.cubic import enlarged_length
+from hsr_tf.console.errors import exit_code
 from hsr_tf.files import replacing_file
 from hsr_tf.networks.model_info import FUSION, SINGLE_IMAGE
 from hsr_tf.pictures.tiles import require_scale
@@ -181,25 +182,18 @@ def _require_sense(asked: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, run, write, say what came out; the exit code."""
-    asked = _parsed(arguments)
-    try:
-        _require_sense(asked)
-        _require_targets(asked)
-        start = time.perf_counter()
-        model = TFLiteModel(Path(asked.model), num_threads=asked.threads)
-        size = (_fuse_files if asked.input is None else _enlarge_file)(model, asked)
-    except (ValueError, OSError, MemoryError) as error:
-        if os.environ.get("HSR_DEBUG"):
-            raise
-        message = str(error) or "model: expected memory for its work, got too little; give a smaller --tile"
-        sys.stderr.write(f"error: {' '.join(message.split())}\n")
-        return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; nothing was written\n")
-        return 130
+    given = _parsed(arguments)
+    return exit_code(lambda: _run(given), interrupted="nothing was written")
+
+
+def _run(given: argparse.Namespace) -> None:
+    _require_sense(given)
+    _require_targets(given)
+    start = time.perf_counter()
+    model = TFLiteModel(Path(given.model), num_threads=given.threads)
+    size = (_fuse_files if given.input is None else _enlarge_file)(model, given)
     seconds = time.perf_counter() - start
-    print(f"wrote {asked.output}  {size_words(size)}  ({Path(asked.model).name}, {seconds:.1f} s)")
-    return 0
+    print(f"wrote {given.output}  {size_words(size)}  ({Path(given.model).name}, {seconds:.1f} s)")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ WITHOUT_KERAS = {
     "hsr_tf",
     "hsr_tf.arrays.cubic",
     "hsr_tf.checks",
+    "hsr_tf.console.errors",
     "hsr_tf.files",
     "hsr_tf.findings",
     "hsr_tf.fusion.alignment",

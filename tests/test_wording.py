@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from hsr_tf.checks import InputError, file_error
-from hsr_tf.console import terminal
+from hsr_tf.console import errors
 from hsr_tf.wording import as_flags, error_line
 
 ADVICE = 'have them estimated (psf="estimate", srf="estimate")'
@@ -43,7 +43,7 @@ def test_errors_and_warnings_of_commands_name_flags(capsys: pytest.CaptureFixtur
         warnings.warn(f"the PSF is wrong; {ADVICE}", stacklevel=2)
         raise InputError("method", expected="one with cameras", received="x", remedy=ADVICE)
 
-    assert terminal.exit_code(command) == terminal.BAD_INPUT
+    assert errors.exit_code(command) == errors.BAD_INPUT
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         f"warning: the PSF is wrong; {TYPED}",

@@ -14,7 +14,6 @@ import numpy as np
 from absl import flags
 
 from hsr_tf import methods
-from hsr_tf.console import terminal
 from hsr_tf.files import replacing_file
 from hsr_tf.fusion.api import fuse
 from hsr_tf.io import save
@@ -109,9 +108,8 @@ def solve_and_write(read_job: Callable[[], Job], program: str) -> None:
     if plan.is_done:
         print(f"done before: {run_dir}; give another --run_dir for a new run")
         return
-    with terminal.warnings_as_lines():
-        print(summary(solve(read_job(), plan), run_dir))
-        _flags.write_run_report(run_dir, FLAGS.report)
+    print(summary(solve(read_job(), plan), run_dir))
+    _flags.write_run_report(run_dir, FLAGS.report)
 
 
 def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:

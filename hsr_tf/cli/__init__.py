@@ -30,6 +30,7 @@ from hsr_tf.cli import (
     upscale,
 )
 from hsr_tf.console import terminal
+from hsr_tf.console.errors import exit_code
 
 app = typer.Typer(
     name="hsr",
@@ -89,4 +90,6 @@ def run(arguments: Sequence[str]) -> int:
     or a pair that `hsr check` found not fusable.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    return terminal.exit_code(lambda: app(list(arguments), prog_name="hsr", standalone_mode=False))
+    return exit_code(
+        lambda: app(list(arguments), prog_name="hsr", standalone_mode=False), usage_line=terminal.usage_line
+    )

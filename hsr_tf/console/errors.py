@@ -1,0 +1,82 @@
+"""From error to exit code: how every command, application and server ends when something goes wrong.
+
+Imports neither Keras nor a library for terminals, so that the device runner can use it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from hsr_tf.wording import as_flags, error_line
+
+BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
+
+
+def exit_code(
+    command: Callable[[], int | None],
+    *,
+    interrupted: str = "",
+    usage_line: Callable[[Exception], str | None] = lambda _: None,
+) -> int:
+    """Run a command and turn whatever ends it into an exit code and at most one line on stderr.
+
+    0: done. 2: bad input (`ValueError`, `OSError`, too little memory, a wrong flag). 130: interrupted. 1: an
+    error of the program itself. With HSR_DEBUG set the traceback is shown as well.
+
+    Args:
+        command: what is run; its exit code, or None for 0.
+        interrupted: what an interrupt leaves behind, said after Ctrl-C.
+        usage_line: the line about an error of the library that parses the command line, else None.
+    """
+    try:
+        with warnings_as_lines():
+            code = int(command() or 0)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:  # the last resort: no traceback for users
+        return report(error, usage_line(error))
+    if code == INTERRUPTED:
+        tell(f"\ninterrupted; {interrupted}" if interrupted else "interrupted")
+    return code
+
+
+def report(error: Exception, usage: str | None = None) -> int:
+    """Write one line about an error to stderr, and return its exit code.
+
+    Args:
+        error: what was raised.
+        usage: the line, for an error in the command line.
+    """
+    if os.environ.get("HSR_DEBUG"):
+        traceback.print_exception(error)
+    if usage is not None:
+        tell(f"error: {usage}")
+    elif isinstance(error, ValueError | OSError):
+        tell(f"error: {error_line(error)}")
+    elif isinstance(error, MemoryError):
+        tell("error: the memory of this machine is not enough; use smaller images, tiles or batches")
+    else:
+        line = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        tell(f"error: the program failed ({line}); run it again with HSR_DEBUG=1 and report what it shows")
+        return BUG
+    return BAD_INPUT
+
+
+def tell(line: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(f"{line}\n")
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Show the warnings meant for users as one line each on stderr, and no others."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: tell(f"warning: {as_flags(str(message))}")
+        yield
