@@ -1,7 +1,7 @@
 """What is known of a cube beside its values: `CubeInfo`, the one list of these fields.
 
-A `Scene` is a `CubeInfo` with values; a `CubeHeader` of `hsr_tf.io` is one with the form in which a file stores
-the values. To add a field, add it here and to the file formats that can store it.
+A `Scene` is a `CubeInfo` with values; a `CubeHeader` of `hsr_tf.io` is one with the form in which a file
+stores the values. To add a field, add it here and to the file formats that can store it.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class CubeInfo:
         Args:
             bands: (n,) indices of the bands.
         """
-        picked = {
+        picked: dict[str, Any] = {
             name: tuple(values[i] for i in bands) if isinstance(values, tuple) else np.asarray(values)[bands]
             for name, values in self._per_band().items()
         }
