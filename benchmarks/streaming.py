@@ -30,7 +30,7 @@ from absl import flags
 
 from hsr_tf import io
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.physics.cameras import simulation_metadata
 from hsr_tf.physics.observation import ObservationModel, standard_model
 from hsr_tf.physics.spectral import load_srf

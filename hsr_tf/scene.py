@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import MARK_NOT_FINITE, require, require_finite
+from hsr_tf.cube_info import CubeInfo
 from hsr_tf.findings import Finding
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
-    """A hyperspectral or colour image, rows x columns x bands, and what is known about it.
+class _Values:
+    """The first field of a scene; those of `CubeInfo` follow it."""
+
+    cube: NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene(CubeInfo, _Values):
+    """A hyperspectral or colour image, rows x columns x bands, and what is known of it.
+
+    The fields of `CubeInfo` are arguments and attributes of a scene.
 
     Args:
         cube: (H, W, C) real numbers, kept as C-contiguous float32; usually in [0, 1], never clipped here.
-        wavelengths_nm: (C,) centre of each band in nanometres, or None when unknown.
-        name: what to call the scene in tables and pictures.
-        metadata: anything else: white_level, source, units, instrument.
-        nodata_mask: (H, W) bool, True where the pixel holds no data; None when every pixel does.
-        fwhm_nm: (C,) full width at half maximum of each band in nanometres, or None when unknown.
-        band_names: (C,) names of the bands, or None when they have none.
-        good_bands: (C,) bool, False for the bands that the file's bad-band list leaves out; None without one.
-        georeference: where the pixels lie on the ground, or None when unknown.
-        nodata: the stored value that stood, and will stand again, in pixels without data; None without one.
+        nodata_mask: (H, W) bool, True where the pixel holds no data; None if every pixel does.
 
     Raises:
         ValueError: a cube that is not 3-D, empty, not of real numbers, or not finite outside the mask;
@@ -37,32 +38,14 @@ class Scene:
             names or a bad-band list of another length.
     """
 
-    cube: NDArray[np.float32]
-    wavelengths_nm: NDArray[np.float64] | None = None
-    name: str = ""
-    metadata: Mapping[str, Any] = field(default_factory=dict)
     nodata_mask: NDArray[np.bool_] | None = None
-    fwhm_nm: NDArray[np.float64] | None = None
-    band_names: tuple[str, ...] | None = None
-    good_bands: NDArray[np.bool_] | None = None
-    georeference: Georeference | None = None
-    nodata: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cube", _as_cube(self.cube))
-        object.__setattr__(self, "metadata", dict(self.metadata))
-        height, width, bands = self.cube.shape
+        height, width, num_bands = self.cube.shape
         if self.nodata_mask is not None:
             object.__setattr__(self, "nodata_mask", _as_mask(self.nodata_mask, (height, width)))
-        for name in ("wavelengths_nm", "fwhm_nm"):
-            if (values := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _as_nanometres(name, values, bands))
-        if self.band_names is not None:
-            object.__setattr__(self, "band_names", tuple(str(name) for name in self.band_names))
-            _require_one_a_band("band_names", len(self.band_names or ()), bands)
-        if self.good_bands is not None:
-            object.__setattr__(self, "good_bands", np.asarray(self.good_bands).astype(bool).ravel())
-            _require_one_a_band("good_bands", len(self.good_bands), bands)
+        self._check(num_bands)
         _require_finite_outside(self.cube, self.nodata_mask)
 
     @property
@@ -77,16 +60,18 @@ class Scene:
         return int(height), int(width), int(bands)
 
     def with_bands(self, cube: NDArray[np.float32], bands: NDArray[np.integer[Any]]) -> Scene:
-        """The scene with a cube that holds these bands of it (indices), every pixel with data."""
-        return replace(
-            self,
-            cube=cube,
-            wavelengths_nm=None if self.wavelengths_nm is None else self.wavelengths_nm[bands],
-            nodata_mask=None,
-            fwhm_nm=None if self.fwhm_nm is None else self.fwhm_nm[bands],
-            band_names=None if self.band_names is None else tuple(self.band_names[i] for i in bands),
-            good_bands=None if self.good_bands is None else self.good_bands[bands],
-        )
+        """Return the scene with a cube of these bands of it (indices), every pixel with data."""
+        return Scene(cube, **self.info.select(bands).facts())
+
+    def select(self, bands: NDArray[np.integer[Any]]) -> Scene:
+        """Return the scene with these of its bands (indices)."""
+        return Scene(self.cube[..., bands], nodata_mask=self.nodata_mask, **self.info.select(bands).facts())
+
+    def cropped(self, rows: slice, cols: slice) -> Scene:
+        """Return the part of the scene in these rows and columns."""
+        rows, cols = (slice(*part.indices(n)[:2]) for part, n in zip((rows, cols), self.shape, strict=False))
+        mask = None if self.nodata_mask is None else self.nodata_mask[rows, cols]
+        return Scene(self.cube[rows, cols], nodata_mask=mask, **self.info.cropped(rows, cols).facts())
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,35 +216,6 @@ def _as_cube(values: Any) -> NDArray[np.float32]:
     )
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _as_nanometres(name: str, values: Any, num_bands: int) -> NDArray[np.float64]:
-    nanometres = np.array(values, dtype=np.float64)
-    require(
-        nanometres.shape == (num_bands,),
-        name,
-        expected=f"one value for each of the {num_bands} bands",
-        received=f"shape {nanometres.shape}",
-        remedy="give one for every band in nanometres, or None",
-    )
-    require(
-        bool(np.all(np.isfinite(nanometres) & (nanometres > 0))),
-        name,
-        expected="positive finite nanometres",
-        received=f"values between {nanometres.min():g} and {nanometres.max():g}",
-        remedy="repair them, or give None when they are unknown",
-    )
-    return nanometres
-
-
-def _require_one_a_band(name: str, received: int, num_bands: int) -> None:
-    require(
-        received == num_bands,
-        name,
-        expected=f"one for each of the {num_bands} bands",
-        received=str(received),
-        remedy="give one for every band, or None",
-    )
 
 
 def _as_mask(values: Any, size: tuple[int, int]) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ LAYERS = (
     (
         "hsr_tf.arrays",
         "hsr_tf.checks",
+        "hsr_tf.cube_info",
         "hsr_tf.files",
         "hsr_tf.findings",
         "hsr_tf.geo",
@@ -50,6 +51,7 @@ WITHOUT_KERAS = {
     "hsr_tf.arrays.cubic",
     "hsr_tf.checks",
     "hsr_tf.console.errors",
+    "hsr_tf.cube_info",
     "hsr_tf.files",
     "hsr_tf.findings",
     "hsr_tf.fusion.alignment",

@@ -67,15 +67,15 @@ def is_streamed(
 ) -> bool:
     """Whether a pair (path and array) is fused tile by tile: for a flag that says so, or for its size."""
     from hsr_tf import io
+    from hsr_tf.io.formats import format_of
     from hsr_tf.streaming.pair import room_gib
 
     limit = _limit(streaming)
     if streaming.stream or streaming.dask is not None or streaming.restart:
         return True
-    if streaming.memory_limit is None and any(
-        path.suffix.lower() not in io.CREATORS for path, _ in (lr_hsi, hr_msi)
-    ):
-        return False  # formats that are read at once: they are held anyway
+    in_parts = all(format_of(path).reads_parts for path, _ in (lr_hsi, hr_msi))
+    if streaming.memory_limit is None and not in_parts:
+        return False  # files that are read at once are in memory anyway
     with (
         io.open_cube(lr_hsi[0], key=lr_hsi[1], max_gib=room_gib(limit)) as coarse,
         io.open_cube(hr_msi[0], key=hr_msi[1], max_gib=room_gib(limit)) as sharp,

@@ -10,9 +10,8 @@ from natsort import natsorted
 
 from hsr_tf import checks
 from hsr_tf.io import load
+from hsr_tf.io.formats import formats, known_format, suffixes
 from hsr_tf.scene import Scene
-
-SUFFIXES = (".h5", ".hdf5", ".mat", ".npz")
 
 
 def data_root() -> Path | None:
@@ -23,7 +22,9 @@ def data_root() -> Path | None:
 
 
 def find_scenes(folder: str | os.PathLike[str] | None, *, default: str) -> list[Path]:
-    """The scene files of a folder, in natural order; a folder of PNG bands counts as one.
+    """Return the scenes of a folder in natural order: the files and folders of every format that holds cubes.
+
+    An ENVI image is named by its data, and counts only if both of its files are there.
 
     Args:
         folder: where they lie; None for the folder `default` of `data_root`.
@@ -45,15 +46,15 @@ def find_scenes(folder: str | os.PathLike[str] | None, *, default: str) -> list[
     folder = Path(folder)
     if not folder.is_dir():
         raise checks.file_error(folder, "no such folder", "give a folder of sharp cubes")
-    found = [
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES or (path.is_dir() and any(path.glob("*.png")))
-    ]
+    found: set[Path] = set()
+    for path in (entry for entry in folder.iterdir() if not entry.name.startswith(".")):
+        known = known_format(path)
+        if known is not None and known.holds_cubes:
+            found |= {*known.files(path)[:1]}
     if not found:
-        raise checks.file_error(
-            folder, f"holds no scene ({', '.join(SUFFIXES)} or folders of PNG bands)", "check the path"
-        )
+        cubes = suffixes(one for one in formats() if one.holds_cubes)
+        problem = f"holds no scene ({cubes} or folders of PNG bands)"
+        raise checks.file_error(folder, problem, "check the path")
     return natsorted(found, key=lambda path: path.name)
 
 
@@ -64,12 +65,10 @@ def load_scenes(paths: Sequence[Path]) -> list[Scene]:
 
 def top_left(scene: Scene, side: int | None) -> Scene:
     """The top left `side` x `side` pixels, or what there is of them; the whole scene for None."""
-    mask = None if scene.nodata_mask is None else scene.nodata_mask[:side, :side]
-    return Scene(scene.cube[:side, :side], scene.wavelengths_nm, scene.name, scene.metadata, mask)
+    return scene.cropped(slice(side), slice(side))
 
 
 def crop_to_multiple(scene: Scene, scale: int) -> Scene:
     """The largest part from the top left whose sides are multiples of `scale`."""
-    height, width = (n - n % scale for n in scene.cube.shape[:2])
-    mask = None if scene.nodata_mask is None else scene.nodata_mask[:height, :width]
-    return Scene(scene.cube[:height, :width], scene.wavelengths_nm, scene.name, scene.metadata, mask)
+    height, width = (n - n % scale for n in scene.shape[:2])
+    return scene.cropped(slice(height), slice(width))

@@ -1,4 +1,4 @@
-"""Files that hold several named arrays (HDF5, MATLAB, NumPy): which one is the cube, and how its axes lie."""
+"""Files of several named arrays (HDF5, NetCDF, MATLAB, NumPy): which is the cube, and how its axes lie."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SMALLEST_SCALE = 255
 
 
 def parse_layout(layout: str) -> tuple[int, int, int]:
-    """Positions of (band, row, col) in a layout such as "row,col,band".
+    """Return the positions of (band, row, col) in a layout such as "row,col,band".
 
     Raises:
-        ValueError: when it does not name each of the three axes once.
+        ValueError: it does not name each of the three axes once.
     """
     words = tuple(word.strip().lower() for word in layout.split(","))
     require(
@@ -37,20 +37,20 @@ def parse_layout(layout: str) -> tuple[int, int, int]:
 
 
 def band_reader(array: Any, layout: str) -> tuple[tuple[int, int, int], PartReader]:
-    """(H, W, C) of an array or data set and a function that reads a part of it as (bands, rows, columns).
+    """Return (H, W, C) of an array or data set and a function that reads a part of it as (bands, rows,
+    columns).
 
     A 2-D one is a single band; its rows come first unless `layout` names the columns first.
     """
     band, row, col = parse_layout(layout)
     if array.ndim == 2:
-        (height, width), turned = array.shape, col < row
-        shape = (width, height, 1) if turned else (height, width, 1)
+        order = (1, 0) if col < row else (0, 1)
 
         def read_band(_bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-            part = array[cols, rows].T if turned else array[rows, cols]
-            return np.asarray(part)[None]
+            part = (rows, cols) if order == (0, 1) else (cols, rows)
+            return np.asarray(array[part]).transpose(order)[None]
 
-        return shape, read_band
+        return (int(array.shape[order[0]]), int(array.shape[order[1]]), 1), read_band
 
     def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
         window = [slice(None)] * 3
@@ -64,15 +64,14 @@ def band_reader(array: Any, layout: str) -> tuple[tuple[int, int, int], PartRead
 def choose_key(
     path: Path, shapes: Mapping[str, tuple[int, ...]], key: str | None, *, preferred: tuple[str, ...]
 ) -> str:
-    """Which of several named arrays is the cube: the key, else a preferred 3-D one, else the only 3-D one.
+    """Return which of several named arrays is the cube: the key, else a preferred 3-D one, else the only 3-D
+    one.
 
     Raises:
         OSError: none fits; the message lists the names with their shapes.
     """
-    held = (
-        ", ".join(f"{name} {tuple(shape)}" for name, shape in sorted(shapes.items()))
-        or "no arrays of numbers"
-    )
+    listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in sorted(shapes.items()))
+    held = listed or "no arrays of numbers"
     if key is not None:
         if key not in shapes:
             raise file_error(path, f"has no array {key!r}", f"give the key of one of these: {held}")
@@ -89,9 +88,10 @@ def choose_key(
 
 
 def find_white_level(path: Path, values: Mapping[str, Any], *, given: float | None) -> float | None:
-    """The stored value that stands for 1.0: `white_level`, `reflectance_scale`, or a `scale` of at least 255.
+    """Return the stored value that stands for 1.0: `white_level`, `reflectance_scale`, or a `scale` of at
+    least 255.
 
-    A smaller `scale` is a ratio of pixel sizes and no white level. None when the caller has given another.
+    A smaller `scale` is a ratio of pixel sizes and no white level. None if the caller gives another one.
 
     Raises:
         OSError: it is there and is no positive number.
@@ -110,30 +110,26 @@ def find_white_level(path: Path, values: Mapping[str, Any], *, given: float | No
     return level
 
 
-def usable_wavelengths(values: NDArray[Any] | None, num_bands: int) -> NDArray[np.float64] | None:
-    """Wavelengths found under one of the names that files use, when they are one a band and in nanometres.
-
-    `bands` may hold indices and some files count in micrometres: what is below 100 is not in nanometres.
-    """
-    if values is None or values.dtype.kind not in "uif" or values.size != num_bands:
-        return None
-    wavelengths = values.astype(np.float64).ravel()
-    return wavelengths if bool(np.all(wavelengths >= 100)) else None
+def plain_value(value: Any) -> Any:
+    """Return an attribute of HDF5 or NetCDF as a Python number, text or array."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def metadata_to_text(metadata: Mapping[str, Any]) -> str:
-    """Metadata as JSON text; what JSON does not know is written as its text."""
-    return json.dumps({str(name): _jsonable(value) for name, value in metadata.items()}, default=str)
+    """Return metadata as JSON text; what JSON does not know is written as its text."""
+    plain = {
+        str(name): value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        for name, value in metadata.items()
+    }
+    return json.dumps(plain, default=str)
 
 
-def metadata_from_text(text: Any) -> dict[str, Any]:
-    """Metadata from the text of `metadata_to_text`; empty for anything else."""
+def metadata_from_text(text: str) -> dict[str, Any]:
+    """Return metadata from the text of `metadata_to_text`; empty for anything else."""
     try:
-        found = json.loads(str(np.asarray(text).reshape(())))
+        found = json.loads(text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _jsonable(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

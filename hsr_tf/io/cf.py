@@ -21,38 +21,30 @@ from numpy.typing import NDArray
 
 from hsr_tf.geo.crs import crs_object, readable_crs
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.io.arrays import band_reader, choose_key
-from hsr_tf.io.masking import storable_nodata
-from hsr_tf.io.nanometres import flags, nanometres, numbers, unit_factor, unit_in_name, widths_nm
-from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text, record_to_text
+from hsr_tf.io.arrays import band_reader, choose_key, plain_value
+from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.nanometres import (
+    flags,
+    nanometres,
+    number_or_nan,
+    numbers,
+    unit_factor,
+    unit_in_name,
+    widths_nm,
+)
+from hsr_tf.io.own_record import OwnRecord, record_from_text, record_to_text
 from hsr_tf.io.source import BandSource, ReadRequest, decoded
-from hsr_tf.io.stream import CubeHeader
 
 CUBE, RECORD, GRID = "cube", "hsr_record", "spatial_ref"
 CONVENTIONS = "CF-1.11"
 BAND_DIMS = ("band", "bands", "wavelength", "wavelengths", "channel", "channels", "spectral", "wl")
 ROW_DIMS = ("y", "row", "rows", "line", "lines", "lat", "latitude", "northing", "downtrack")
 COL_DIMS = (
-    "x",
-    "col",
-    "cols",
-    "column",
-    "columns",
-    "sample",
-    "samples",
-    "lon",
-    "longitude",
-    "easting",
-    "crosstrack",
-)
+    "x", "col", "cols", "column", "columns", "sample", "samples", "lon", "longitude", "easting", "crosstrack",
+)  # fmt: skip
 WAVELENGTH_NAMES = (
-    "wavelength",
-    "wavelengths",
-    "wavelength_nm",
-    "wavelengths_nm",
-    "radiation_wavelength",
-    "wl",
-)
+    "wavelength", "wavelengths", "wavelength_nm", "wavelengths_nm", "radiation_wavelength", "wl",
+)  # fmt: skip
 WIDTH_NAMES = ("fwhm", "fwhm_nm", "bandwidth")
 UTM_SCALE = 0.9996
 LONGEST_AXIS = 10_000_000
@@ -74,12 +66,12 @@ def global_attributes(header: CubeHeader) -> dict[str, Any]:
 
 
 def cube_attributes(header: CubeHeader) -> dict[str, Any]:
-    """The cube's attributes, the fill value left out."""
+    """Return the attributes of the cube, the fill value left out."""
     attributes: dict[str, Any] = {"long_name": "spectral cube", "units": "1"}
-    if header.gain is not None and np.ndim(header.gain) == 0 and np.ndim(header.offset) == 0:
+    if header.gain is not None and not _varies(header):
         attributes |= {"scale_factor": float(header.gain), "add_offset": float(header.offset)}
-    elif header.gain is None and header.white_level is not None and np.dtype(header.dtype).kind in "ui":
-        attributes |= {"scale_factor": 1 / header.white_level, "add_offset": 0.0}
+    elif header.integer_level is not None:
+        attributes |= {"scale_factor": 1 / header.integer_level, "add_offset": 0.0}
     if header.georeference is not None:
         attributes["grid_mapping"] = GRID
     beside = [name for name in small_variables(header) if name not in ("x", "y", GRID)]
@@ -89,29 +81,37 @@ def cube_attributes(header: CubeHeader) -> dict[str, Any]:
 
 
 def fill_value(header: CubeHeader) -> float | int | None:
-    """The nodata value as the cube's type holds it, or None."""
-    dtype = np.dtype(header.dtype)
-    held = storable_nodata(header.nodata, dtype)
-    return int(held) if held is not None and dtype.kind in "ui" else held
+    """Return the nodata value as the type of the cube holds it, or None."""
+    held = header.storable_nodata
+    return int(held) if held is not None and np.dtype(header.dtype).kind in "ui" else held
+
+
+def _varies(header: CubeHeader) -> bool:
+    """Whether gain or offset differ from band to band, which the attributes of CF cannot say."""
+    return header.gain is not None and max(np.ndim(header.gain), np.ndim(header.offset)) > 0
 
 
 def small_variables(header: CubeHeader) -> dict[str, CfVariable]:
-    """Every variable but the cube, the mask and the names of the bands."""
-    found: dict[str, CfVariable] = {}
-    band = ("band",)
-    if header.wavelengths_nm is not None:
-        told = {"units": "nm", "standard_name": "radiation_wavelength", "long_name": "centre of the band"}
-        found["wavelength"] = CfVariable(band, np.asarray(header.wavelengths_nm, np.float64), told)
-    if header.fwhm_nm is not None:
-        told = {"units": "nm", "long_name": "full width at half maximum of the band"}
-        found["fwhm"] = CfVariable(band, np.asarray(header.fwhm_nm, np.float64), told)
-    if header.good_bands is not None:
-        told = {"long_name": "1 for good bands, 0 for those of the bad-band list"}
-        found["good_band"] = CfVariable(band, np.asarray(header.good_bands).astype(np.int8), told)
-    if header.gain is not None and not (np.ndim(header.gain) == 0 and np.ndim(header.offset) == 0):
-        for name, values in (("gain", header.gain), ("offset", header.offset)):
-            spread = np.broadcast_to(np.asarray(values, np.float64), (header.shape[2],))
-            found[name] = CfVariable(band, spread, {"long_name": "of value = gain * stored + offset"})
+    """Return every variable but the cube, the mask and the names of the bands."""
+    lists: dict[str, tuple[Any, dict[str, Any]]] = {
+        "wavelength": (
+            header.wavelengths_nm,
+            {"units": "nm", "standard_name": "radiation_wavelength", "long_name": "centre of the band"},
+        ),
+        "fwhm": (header.fwhm_nm, {"units": "nm", "long_name": "full width at half maximum of the band"}),
+        "good_band": (
+            None if header.good_bands is None else np.asarray(header.good_bands).astype(np.int8),
+            {"long_name": "1 for good bands, 0 for those of the bad-band list"},
+        ),
+    }
+    if _varies(header):
+        text = {"long_name": "of value = gain * stored + offset"}
+        lists |= {name: (values, text) for name, values in header.scale.items()}
+    found = {
+        name: CfVariable(("band",), np.asarray(values), attributes)
+        for name, (values, attributes) in lists.items()
+        if values is not None
+    }
     return found | _grid_variables(header)
 
 
@@ -144,33 +144,31 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
     dtype = np.dtype(cube.dtype).newbyteorder("=")
     level, gain, offset = about.scaling(record, dtype)
     wavelengths, factor = about.centres()
-    own = {
-        str(name): _plain(value)
-        for name, value in dataset.attrs.items()
-        if name not in (RECORD, "Conventions")
-    }
-    if own.get("title") == (record.name or CUBE):
+    own = {str(name): plain_value(value) for name, value in dataset.attrs.items()}
+    if own.get("title") == (record.info.name or CUBE):
         own.pop("title")
-    return BandSource(
-        path=path,
-        format=format_name,
+    header = CubeHeader(
         shape=shape,
         dtype=dtype,
-        read=decoded(path, format_name, read),
         white_level=level,
         wavelengths_nm=wavelengths,
-        metadata={**own, **record.metadata},
-        name=record.name,
+        metadata={name: value for name, value in own.items() if name not in (RECORD, "Conventions")},
         nodata_mask=about.mask(),
         nodata=about.nodata(),
         fwhm_nm=about.widths(factor),
-        band_names=agreed_names(about.names(), record, shape[2]),
+        band_names=about.names(),
         good_bands=flags(about.per_band("good_band"), shape[2]),
-        georeference=agreed_grid(about.grid(), record),
+        georeference=about.grid(),
         gain=gain,
         offset=offset,
+    )
+    return BandSource(
+        path,
+        format_name,
+        record.complete(header),
+        decoded(path, format_name, read),
         chunks=about.chunks(),
-        storage=about.storage(),
+        storage=f"axes {', '.join(map(str, cube.dims))}",
     )
 
 
@@ -242,7 +240,7 @@ class _About:
         listed = self.cube.attrs.get("band_names") if values is None else values
         if listed is None or np.ndim(listed) != 1 or len(listed) != self.shape[2]:
             return None
-        return tuple(str(_plain(name)) for name in listed)
+        return tuple(str(plain_value(name)) for name in listed)
 
     def mask(self) -> NDArray[np.bool_] | None:
         """The mask, where there is one of the cube's size."""
@@ -253,11 +251,8 @@ class _About:
 
     def nodata(self) -> float | None:
         """`_FillValue`, else `missing_value`."""
-        for name in ("_FillValue", "missing_value"):
-            found = numbers_or_nan(self.cube.attrs.get(name))
-            if found is not None:
-                return found
-        return None
+        found = (number_or_nan(self.cube.attrs.get(name)) for name in ("_FillValue", "missing_value"))
+        return next((value for value in found if value is not None), None)
 
     def scaling(self, record: OwnRecord, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
         """White level, gain and offset."""
@@ -307,19 +302,6 @@ class _About:
             return tuple(int(sizes[self.dim(axis)]) for axis in ("band", "row", "col"))  # type: ignore[return-value]
         except KeyError:
             return None
-
-    def storage(self) -> str:
-        """The order of the axes, and how values are compressed."""
-        return f"axes {', '.join(map(str, self.cube.dims))}"
-
-
-def numbers_or_nan(value: Any) -> float | None:
-    """One number, NaN included; None of anything else."""
-    try:
-        found = np.asarray(value, dtype=np.float64).ravel()
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return float(found[0]) if value is not None and found.size == 1 else None
 
 
 def _layout(dataset: Any, cube: Any) -> str:
@@ -394,10 +376,4 @@ def _mapping(crs: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(_plain(value))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("utf-8", errors="replace")
-    return value.item() if isinstance(value, np.generic) else value
+    return "" if value is None else str(plain_value(value))

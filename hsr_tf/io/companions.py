@@ -1,101 +1,125 @@
-"""What stands beside a cube in files of named arrays (NumPy, MATLAB): one array for each fact.
+"""What lies beside a cube in files of named arrays (NumPy, MATLAB): one array for each field of its header.
 
-`wavelength_nm`, `fwhm_nm`, `good_bands`, `gain`, `offset` (C,), `band_names` (text), `transform` (six
-numbers in rasterio's order), `crs_wkt`, `nodata`, `white_level`, `nodata_mask` (row, col), `name`, and
+`wavelength_nm`, `fwhm_nm`, `good_bands`, `gain`, `offset` (C,), `band_names` (text), `transform` (six numbers
+in the order of rasterio), `crs_wkt`, `nodata`, `white_level`, `nodata_mask` (row, col), `name`, and
 `metadata` as JSON text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.io.arrays import metadata_to_text
-from hsr_tf.io.nanometres import flags, numbers
-from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.arrays import WHITE_LEVEL_NAMES, find_white_level, metadata_from_text, metadata_to_text
+from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.nanometres import flags, number_or_nan, numbers
 
-NAMES = ("fwhm_nm", "good_bands", "gain", "offset", "band_names", "transform", "crs_wkt", "nodata")
-
-
-@dataclass(frozen=True, eq=False)
-class Companions:
-    """What was found; None where there is nothing of the right size."""
-
-    fwhm_nm: NDArray[np.float64] | None
-    good_bands: NDArray[np.bool_] | None
-    gain: NDArray[np.float64] | None
-    offset: NDArray[np.float64] | float
-    band_names: tuple[str, ...] | None
-    georeference: Georeference | None
-    nodata: float | None
+WAVELENGTH_NAMES = ("wavelength_nm", "wavelengths_nm", "wavelengths", "wavelength", "bands")
+NAMES = (
+    *WAVELENGTH_NAMES, *WHITE_LEVEL_NAMES, "fwhm_nm", "good_bands", "gain", "offset", "band_names",
+    "transform", "crs_wkt", "nodata", "nodata_mask", "name", "metadata",
+)  # fmt: skip
+SHORTEST_NM = 100
 
 
 def companion_arrays(header: CubeHeader) -> dict[str, Any]:
-    """The arrays to be written beside a cube."""
-    found: dict[str, Any] = {"name": header.name, "metadata": metadata_to_text(header.metadata)}
-    lists = {"wavelength_nm": header.wavelengths_nm, "fwhm_nm": header.fwhm_nm}
-    found |= {name: np.asarray(values, np.float64) for name, values in lists.items() if values is not None}
-    if header.good_bands is not None:
-        found["good_bands"] = np.asarray(header.good_bands).astype(np.uint8)
-    if header.band_names is not None:
-        found["band_names"] = np.array(header.band_names, dtype=str)
-    if header.georeference is not None:
-        found["transform"] = np.array(header.georeference.transform)
-        if header.georeference.crs is not None:
-            found["crs_wkt"] = header.georeference.crs
-    if header.nodata is not None:
-        found["nodata"] = np.float64(header.nodata)
-    if header.gain is not None:
-        for name, values in (("gain", header.gain), ("offset", header.offset)):
-            found[name] = np.broadcast_to(np.asarray(values, np.float64), (header.shape[2],))
-    elif header.white_level is not None:
-        found["white_level"] = np.float64(header.white_level)
-    if header.nodata_mask is not None:
-        found["nodata_mask"] = np.asarray(header.nodata_mask).astype(np.uint8)
-    return found
+    """Return the arrays to write beside a cube."""
+    grid = header.georeference
+    found: dict[str, Any] = {
+        "name": header.name,
+        "metadata": metadata_to_text(header.metadata),
+        "wavelength_nm": header.wavelengths_nm,
+        "fwhm_nm": header.fwhm_nm,
+        "good_bands": _bytes(header.good_bands),
+        "band_names": None if header.band_names is None else np.array(header.band_names, dtype=str),
+        "transform": None if grid is None else np.array(grid.transform),
+        "crs_wkt": None if grid is None else grid.crs,
+        "nodata": header.nodata,
+        "white_level": None if header.scale else header.white_level,
+        "nodata_mask": _bytes(header.nodata_mask),
+        **header.scale,
+    }
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def companions_of(held: Mapping[str, Any], num_bands: int) -> Companions:
-    """What stands beside a cube of so many bands."""
+def companion_header(
+    path: Path,
+    held: Mapping[str, Any],
+    shape: tuple[int, int, int],
+    dtype: np.dtype[Any],
+    given: float | None,
+) -> CubeHeader:
+    """Return the header of a cube from the arrays beside it; those of another size belong to something else.
+
+    Args:
+        path: the file.
+        held: the arrays by name.
+        shape: (H, W, C).
+        dtype: type of the stored values.
+        given: the white level that the caller gives.
+
+    Raises:
+        OSError: a white level that is no positive number.
+    """
+    num_bands = shape[2]
     gain, offset = (numbers(held.get(name), num_bands) for name in ("gain", "offset"))
-    return Companions(
-        fwhm_nm=_positive(numbers(held.get("fwhm_nm"), num_bands)),
+    widths = numbers(held.get("fwhm_nm"), num_bands)
+    return CubeHeader(
+        shape=shape,
+        dtype=dtype,
+        name=_text(held.get("name")),
+        metadata=metadata_from_text(_text(held.get("metadata"))),
+        wavelengths_nm=_wavelengths(held, num_bands),
+        fwhm_nm=widths if widths is not None and bool((widths > 0).all()) else None,
+        band_names=_names(held.get("band_names"), num_bands),
         good_bands=flags(held.get("good_bands"), num_bands),
+        georeference=_grid(held),
+        nodata=number_or_nan(held.get("nodata")),
+        white_level=find_white_level(path, held, given=given),
         gain=gain,
         offset=0.0 if gain is None or offset is None else offset,
-        band_names=_names(held.get("band_names"), num_bands),
-        georeference=_grid(held),
-        nodata=_number(held.get("nodata")),
+        nodata_mask=held.get("nodata_mask"),
     )
 
 
-def _positive(values: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
-    return values if values is not None and bool((values > 0).all()) else None
+def _bytes(values: NDArray[Any] | None) -> NDArray[np.uint8] | None:
+    return None if values is None else np.asarray(values).astype(np.uint8)
+
+
+def _wavelengths(held: Mapping[str, Any], num_bands: int) -> NDArray[np.float64] | None:
+    """Return the first list of one number per band in nanometres.
+
+    `bands` may hold indices, and some files count in micrometres: values below 100 are not in nanometres.
+    """
+    for name in WAVELENGTH_NAMES:
+        found = numbers(held.get(name), num_bands) if np.asarray(held.get(name)).dtype.kind in "uif" else None
+        if found is not None and bool(np.all(found >= SHORTEST_NM)):
+            return found
+    return None
 
 
 def _names(values: Any, num_bands: int) -> tuple[str, ...] | None:
-    """One text a band; MATLAB pads texts to one length, which is undone."""
+    """Return one text per band; MATLAB pads texts to one length, which is undone."""
     if values is None or np.asarray(values).dtype.kind != "U" or np.size(values) != num_bands:
         return None
     return tuple(str(name).rstrip(" ") for name in np.asarray(values).ravel())
 
 
-def _number(value: Any) -> float | None:
-    if value is None or np.asarray(value).dtype.kind not in "uif" or np.size(value) != 1:
-        return None
-    return float(np.asarray(value).ravel()[0])
+def _text(value: Any) -> str:
+    is_text = value is not None and np.asarray(value).dtype.kind == "U" and np.size(value)
+    return str(np.asarray(value).ravel()[0]) if is_text else ""
 
 
 def _grid(held: Mapping[str, Any]) -> Georeference | None:
     terms = numbers(held.get("transform"), 6)
-    crs = held.get("crs_wkt")
-    text = None if crs is None or np.size(crs) != 1 else str(np.asarray(crs).ravel()[0])
     try:
-        return None if terms is None else Georeference(tuple(float(term) for term in terms), text)  # type: ignore[arg-type]
+        return (
+            None if terms is None else Georeference(tuple(terms.tolist()), _text(held.get("crs_wkt")) or None)
+        )
     except ValueError:
         return None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,13 @@ from numpy.typing import NDArray
 
 from hsr_tf import io
 from hsr_tf.checks import file_error, require, require_choice
-from hsr_tf.io.envi import create_envi
-from hsr_tf.io.geotiff import create_geotiff
-from hsr_tf.io.masking import Creator, without_mask
-from hsr_tf.io.mat import write_mat_cube
-from hsr_tf.io.npz import write_npz_cube
-from hsr_tf.io.source import require_size
-from hsr_tf.io.stream import CubeHeader, CubeReader
+from hsr_tf.io.format import PartsFormat, PictureFormat, WholeFormat, WritableFormat, WriteOptions
+from hsr_tf.io.formats import format_for, formats
+from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.source import EVERYTHING, require_size
+from hsr_tf.io.stream import CubeReader
 
 PART_BYTES = 64 * 2**20
-AT_ONCE = {".npz": write_npz_cube, ".mat": write_mat_cube}
 TYPES = (*(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64")
 Progress = Callable[[int, int], None]
 
@@ -59,6 +55,11 @@ class ConvertOptions:
     nodata: float | None = None
     max_gib: float = 16.0
 
+    @property
+    def writing(self) -> WriteOptions:
+        """The options of single formats."""
+        return WriteOptions(self.interleave, self.cog)
+
 
 def convert(
     source: str | os.PathLike[str],
@@ -78,62 +79,59 @@ def convert(
         OSError: as `load` and `save`; a target that is the source.
         ValueError: an option that means nothing for the target, values that the type cannot hold.
     """
-    asked = options or ConvertOptions()
+    options = options or ConvertOptions()
     source, target = Path(source), Path(target)
-    _require_options(target, asked)
-    io.writer_for(target)
+    made = format_for(target)
+    _require_options(target, made, options)
     if target.exists() and source.exists() and target.samefile(source):
         raise file_error(target, "is the input as well", "write to another name")
-    reading: dict[str, Any] = {"key": asked.key, "layout": asked.layout, "white_level": asked.white_level}
-    reading["wavelengths_nm"] = asked.wavelengths_nm
-    if target.suffix.lower() not in (*AT_ONCE, *io.CREATORS):
-        scene = io.load(source, **reading, max_gib=asked.max_gib)
-        return io.save(scene, target)
-    with io.open_cube(source, **reading, max_gib=asked.max_gib) as reader:
-        law = _Law(reader, asked)
-        place = Path(os.path.realpath(target))
-        if target.suffix.lower() in AT_ONCE:
-            _write_at_once(place, law, asked)
-        else:
-            with _creator(target, asked)(place, law.header) as writer:
+    reading: dict[str, Any] = {
+        name: getattr(options, name) for name in ("key", "layout", "white_level", "wavelengths_nm", "max_gib")
+    }
+    if isinstance(made, PictureFormat):
+        return io.save(io.load(source, **reading), target)
+    with io.open_cube(source, **reading) as reader:
+        conversion, place = _Conversion(reader, options), Path(os.path.realpath(target))
+        if isinstance(made, WholeFormat):
+            require_size(target, reader.shape, options.max_gib)
+            made.write(place, conversion.header, conversion.part(EVERYTHING, EVERYTHING))
+        elif isinstance(made, PartsFormat):
+            with made.create(place, conversion.header, options.writing) as writer:
                 for rows, cols, num_done in _parts(reader):
-                    writer.write(rows, cols, law.part(rows, cols))
+                    writer.write(rows, cols, conversion.part(rows, cols))
                     progress(num_done, _num_bytes(reader))
     return target
 
 
-class _Law:
+class _Conversion:
     """The header of the output, and what is done to stored values on their way.
 
     Args:
         reader: the input.
-        asked: the options.
+        options: of the caller.
     """
 
-    def __init__(self, reader: CubeReader, asked: ConvertOptions) -> None:
+    def __init__(self, reader: CubeReader, options: ConvertOptions) -> None:
         held = reader.header
-        self._reader, self._nodata = reader, asked.nodata
-        self._from, self._to = np.dtype(held.dtype), np.dtype(asked.dtype or held.dtype)
-        header = replace(held, dtype=self._to, nodata_mask=reader.mask())
-        if asked.white_level is not None:
-            header = replace(header, white_level=asked.white_level, gain=None, offset=0.0)
+        self._reader, self._nodata = reader, options.nodata
+        self._level, self._old_nodata = options.white_level, held.nodata
+        self._from, self._to = np.dtype(held.dtype), np.dtype(options.dtype or held.dtype)
         self.scaled = self._from.kind in "ui" and self._to.kind == "f"
+        self.counted = self._from.kind == "f" and self._to.kind in "ui"
+        require(
+            not self.counted or options.white_level is not None,
+            "white_level",
+            expected=f"the {self._to.name} that stands for 1.0",
+            received="none",
+            remedy="give e.g. --white_level=10000",
+        )
+        header = replace(held, dtype=self._to, nodata_mask=reader.mask())
+        if options.white_level is not None:
+            header = replace(header.unscaled(), white_level=options.white_level)
         if self.scaled:
-            header = replace(
-                header, white_level=None, gain=None, offset=0.0, nodata=_hole_after_scaling(held)
-            )
-        if self._from.kind == "f" and self._to.kind in "ui":
-            require(
-                asked.white_level is not None,
-                "white_level",
-                expected=f"the {self._to.name} that stands for 1.0",
-                received="none",
-                remedy="give e.g. --white_level=10000",
-            )
+            header = replace(header.unscaled(), nodata=None if held.nodata is None else float("nan"))
         if self._nodata is not None:
             header = replace(header, nodata=float(self._nodata))
-        self._level = asked.white_level
-        self._old_nodata = held.nodata
         self.header: CubeHeader = header
 
     def part(self, rows: slice, cols: slice) -> NDArray[Any]:
@@ -147,11 +145,11 @@ class _Law:
         stored = self._reader.stored(rows, cols)
         if self._nodata is not None:
             self._require_free(stored, rows, cols)
-        if self._from.kind == "f" and self._to.kind in "ui":
-            return self._counted(stored)
+        if self.counted:
+            return self._counts(stored)
         return stored if self._from == self._to else _cast(stored, self._to)
 
-    def _counted(self, stored: NDArray[Any]) -> NDArray[Any]:
+    def _counts(self, stored: NDArray[Any]) -> NDArray[Any]:
         """Floating-point values as whole numbers, 1.0 as the white level; the nodata value as it is."""
         counted = np.rint(stored.astype(np.float64) * float(self._level or 1))
         if self._old_nodata is not None:
@@ -172,10 +170,6 @@ class _Law:
             received=f"{self._nodata:g}, which {int(taken.sum())} values are",
             remedy="give another one",
         )
-
-
-def _hole_after_scaling(held: CubeHeader) -> float | None:
-    return None if held.nodata is None else float("nan")
 
 
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -203,37 +197,27 @@ def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     return cast
 
 
-def _creator(target: Path, asked: ConvertOptions) -> Creator:
-    suffix = target.suffix.lower()
-    if suffix in io.ENVI_SUFFIXES:
-        return partial(without_mask, partial(create_envi, interleave=asked.interleave))
-    if suffix in (".tif", ".tiff"):
-        return partial(without_mask, partial(create_geotiff, cog=asked.cog))
-    return io.CREATORS[suffix]
-
-
-def _require_options(target: Path, asked: ConvertOptions) -> None:
-    suffix = target.suffix.lower()
-    for name, given, known, kind in (
-        ("interleave", asked.interleave is not None, io.ENVI_SUFFIXES, "an ENVI output (.img, .hdr)"),
-        ("cog", asked.cog, (".tif", ".tiff"), "a .tif output"),
-    ):
-        remedy = "leave it out"
+def _require_options(target: Path, made: WritableFormat, options: ConvertOptions) -> None:
+    taken = made.options if isinstance(made, PartsFormat) else ()
+    for name in options.writing.given:
+        takers = [one for one in formats() if isinstance(one, PartsFormat) and name in one.options]
         require(
-            not given or suffix in known, name, expected=kind, received=suffix or "a folder", remedy=remedy
+            name in taken,
+            name,
+            expected=" or ".join(f"{one.name} output ({', '.join(one.suffixes)})" for one in takers),
+            received=target.suffix.lower() or "a folder",
+            remedy="leave it out",
         )
-    if asked.dtype is not None:
-        require_choice("dtype", asked.dtype, TYPES)
-    picture = suffix not in (*AT_ONCE, *io.CREATORS)
-    told = asked.dtype is not None or asked.nodata is not None
-    kind, remedy = "nothing for pictures, which hold 16 bits", "leave --dtype and --nodata out"
-    require(not (picture and told), "dtype", expected=kind, received=str(asked.dtype), remedy=remedy)
-
-
-def _write_at_once(target: Path, law: _Law, asked: ConvertOptions) -> None:
-    require_size(target, law.header.shape, asked.max_gib)
-    everything = slice(None)
-    AT_ONCE[target.suffix.lower()](law.header, law.part(everything, everything), target)
+    if options.dtype is not None:
+        require_choice("dtype", options.dtype, TYPES)
+    for name in ("dtype", "nodata"):
+        require(
+            getattr(options, name) is None or not isinstance(made, PictureFormat),
+            name,
+            expected="nothing for pictures, which hold 16 bits",
+            received=str(getattr(options, name)),
+            remedy="leave --dtype and --nodata out",
+        )
 
 
 def _num_bytes(reader: CubeReader) -> int:

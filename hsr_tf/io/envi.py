@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,67 +31,81 @@ from hsr_tf.io.envi_header import (
     EnviFiles,
     EnviHeader,
     find_files,
-    good_bands_of,
     header_fields,
-    quoted_record,
     read_header,
     wavelengths_of,
     write_header,
 )
 from hsr_tf.io.envi_map import georeference_of, map_fields
-from hsr_tf.io.nanometres import numbers
-from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text
-from hsr_tf.io.source import BandSource, ReadRequest, decoded, refuse_option
-from hsr_tf.io.stream import CubeHeader, CubeWriter
+from hsr_tf.io.format import PartsFormat, WriteOptions
+from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.nanometres import flags, number_or_nan, numbers
+from hsr_tf.io.own_record import record_from_text
+from hsr_tf.io.source import BandSource, ReadRequest, decoded, refuse_options
+from hsr_tf.io.stream import CubeWriter
 
 DEFAULT_INTERLEAVE = "bil"
 AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
 TO_BAND_ROW_COL = {"bsq": (0, 1, 2), "bil": (1, 0, 2), "bip": (2, 0, 1)}
 
 
-@contextmanager
-def open_envi(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    """Open an image by its header or by its data as a source of bands.
+class Envi(PartsFormat):
+    """ENVI images, named by their header or by their data."""
 
-    Raises:
-        OSError: one of the two files is missing, the header is damaged, the data are shorter than it says.
-        ValueError: a key or layout, which mean nothing here.
-    """
-    refuse_option(path, "key", request.key, FORMAT)
-    refuse_option(path, "layout", request.layout, FORMAT)
-    files = find_files(path)
-    if files is None:
-        other = "data" if path.suffix.lower() == ".hdr" else "header (.hdr)"
-        raise file_error(path, f"has no ENVI {other} beside it", "put the two files into one folder")
-    header = read_header(files.header)
-    _require_whole(files.data, header)
-    stored = _mapped(files.data, header)
-    yield _source(files, header, decoded(files.data, FORMAT, _part_reader(stored, header.interleave)))
+    name = FORMAT
+    suffixes = (".hdr", *DATA_SUFFIXES)
+    reads = "BSQ, BIL, BIP; all real types; both byte orders; data without suffix beside a .hdr"
+    writes = "yes, `--interleave`"
+    options = ("interleave",)
+    keeps_mask = False
 
+    def recognises(self, path: Path) -> bool:
+        return path.is_file() and (path.suffix.lower() in self.suffixes or find_files(path) is not None)
 
-@contextmanager
-def create_envi(path: Path, header: CubeHeader, *, interleave: str | None = None) -> Iterator[CubeWriter]:
-    """An image that is written part by part; both files appear when the block ends, or neither does.
+    def files(self, path: Path) -> tuple[Path, ...]:
+        found = find_files(path)
+        return () if found is None else (found.data, found.header)
 
-    Raises:
-        OSError: a full disk, a header in the way that belongs to another image.
-        ValueError: an interleave, a type of number or a grid that ENVI does not know.
-    """
-    chosen = (interleave or _from_suffix(path) or DEFAULT_INTERLEAVE).lower()
-    require_choice("interleave", chosen, INTERLEAVES)
-    dtype = np.dtype(header.dtype).newbyteorder("<")
-    fields = header_fields(replace(header, dtype=dtype), chosen, map_fields(header.georeference))
-    shape = tuple(header.shape[axis] for axis in AXES[chosen])
-    size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    with _both_replaced(files_to_write(path)) as drafts:
-        _take_room(drafts.data, size)
-        stored = np.memmap(drafts.data, dtype=dtype, mode="r+", shape=shape)
-        try:
-            yield _EnviWriter(stored, stored.transpose(np.argsort(AXES[chosen])))
-            stored.flush()
-        finally:
-            del stored
-        write_header(drafts.header, fields)
+    @contextmanager
+    def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
+        refuse_options(path, request, FORMAT)
+        files = find_files(path)
+        if files is None:
+            other = "data" if path.suffix.lower() == ".hdr" else "header (.hdr)"
+            raise file_error(path, f"has no ENVI {other} beside it", "put the two files into one folder")
+        header = read_header(files.header)
+        _require_whole(files.data, header)
+        shape = tuple(header.shape[axis] for axis in AXES[header.interleave])
+        stored = np.memmap(files.data, dtype=header.dtype, mode="r", offset=header.offset, shape=shape)
+        order = "big" if header.dtype.str[0] == ">" else "little"
+        yield BandSource(
+            files.data,
+            FORMAT,
+            _cube_header(header),
+            decoded(files.data, FORMAT, _part_reader(stored, header.interleave)),
+            chunks=(1 if header.interleave == "bsq" else header.shape[2], 1, header.shape[1]),
+            storage=f"{header.interleave.upper()}, {order} endian",
+        )
+
+    @contextmanager
+    def new(self, path: Path, header: CubeHeader, options: WriteOptions) -> Iterator[CubeWriter]:
+        suffix = path.suffix.lower().removeprefix(".")
+        by_suffix = suffix if suffix in INTERLEAVES else DEFAULT_INTERLEAVE
+        chosen = (options.interleave or by_suffix).lower()
+        require_choice("interleave", chosen, INTERLEAVES)
+        dtype = np.dtype(header.dtype).newbyteorder("<")
+        fields = header_fields(replace(header, dtype=dtype), chosen, map_fields(header.georeference))
+        shape = tuple(header.shape[axis] for axis in AXES[chosen])
+        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        with _both_replaced(files_to_write(path)) as drafts:
+            _take_room(drafts.data, size)
+            stored = np.memmap(drafts.data, dtype=dtype, mode="r+", shape=shape)
+            try:
+                yield _EnviWriter(stored, stored.transpose(np.argsort(AXES[chosen])))
+                stored.flush()
+            finally:
+                del stored
+            write_header(drafts.header, fields)
 
 
 def files_to_write(path: Path) -> EnviFiles:
@@ -115,11 +130,11 @@ def files_to_write(path: Path) -> EnviFiles:
 @dataclass(frozen=True)
 class _EnviWriter:
     stored: NDArray[Any]
-    turned: NDArray[Any]
+    upright: NDArray[Any]
 
     def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
         """Put (h, w, C) values into their place."""
-        self.turned[rows, cols] = values
+        self.upright[rows, cols] = values
         _let_go(self.stored)
 
 
@@ -128,11 +143,6 @@ def _let_go(stored: NDArray[Any]) -> None:
     mapped = getattr(stored, "_mmap", None)
     if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def _from_suffix(path: Path) -> str | None:
-    suffix = path.suffix.lower().removeprefix(".")
-    return suffix if suffix in INTERLEAVES else None
 
 
 def _require_whole(data: Path, header: EnviHeader) -> None:
@@ -148,64 +158,42 @@ def _require_whole(data: Path, header: EnviHeader) -> None:
         raise file_error(data, problem, "fetch it again, or repair the header")
 
 
-def _mapped(data: Path, header: EnviHeader) -> NDArray[Any]:
-    shape = tuple(header.shape[axis] for axis in AXES[header.interleave])
-    return np.memmap(data, dtype=header.dtype, mode="r", offset=header.offset, shape=shape)
-
-
 def _part_reader(stored: NDArray[Any], interleave: str) -> Any:
-    turned = stored.transpose(TO_BAND_ROW_COL[interleave])
+    bands_first = stored.transpose(TO_BAND_ROW_COL[interleave])
     native = stored.dtype.newbyteorder("=")
 
     def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-        part = np.array(turned[bands, rows, cols], dtype=native, order="C")
+        part = np.array(bands_first[bands, rows, cols], dtype=native, order="C")
         _let_go(stored)
         return part
 
     return read
 
 
-def _source(files: EnviFiles, header: EnviHeader, read: Any) -> BandSource:
-    num_bands = header.shape[2]
-    record = record_from_text(quoted_record(header))
+def _cube_header(header: EnviHeader) -> CubeHeader:
+    """Return what an ENVI header says of its cube."""
+    num_bands, dtype = header.shape[2], header.dtype.newbyteorder("=")
+    text = header.text("hsr record")
+    record = record_from_text(None if text is None else unquote(text))
     centres, widths = wavelengths_of(header)
     names = header.listed("band names")
-    found = tuple(names) if names is not None and len(names) == num_bands else None
-    native = header.dtype.newbyteorder("=")
-    level, gain, offset = _scaling(header, native)
-    return BandSource(
-        path=files.data,
-        format=FORMAT,
+    free = {name: header.text(name) for name in header.fields if name not in NOT_METADATA}
+    level, gain, offset = _scaling(header, dtype)
+    found = CubeHeader(
         shape=header.shape,
-        dtype=native,
-        read=read,
+        dtype=dtype,
         white_level=level,
         wavelengths_nm=centres,
-        metadata=_metadata(header, record),
-        name=record.name,
-        nodata=_nodata(header),
+        metadata={name: value for name, value in free.items() if value},
+        nodata=number_or_nan(header.text("data ignore value")),
         fwhm_nm=widths,
-        band_names=agreed_names(found, record, num_bands),
-        good_bands=good_bands_of(header),
-        georeference=agreed_grid(georeference_of(header), record),
+        band_names=tuple(names) if names is not None and len(names) == num_bands else None,
+        good_bands=flags(header.listed("bbl"), num_bands),
+        georeference=georeference_of(header),
         gain=gain,
         offset=offset,
-        chunks=(1 if header.interleave == "bsq" else num_bands, 1, header.shape[1]),
-        storage=f"{header.interleave.upper()}, {'big' if header.dtype.str[0] == '>' else 'little'} endian",
     )
-
-
-def _metadata(header: EnviHeader, record: OwnRecord) -> dict[str, Any]:
-    own = {name: header.text(name) for name in header.fields if name not in NOT_METADATA}
-    return {**{name: text for name, text in own.items() if text}, **record.metadata}
-
-
-def _nodata(header: EnviHeader) -> float | None:
-    text = header.text("data ignore value")
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return None
+    return record.complete(found)
 
 
 def _scaling(header: EnviHeader, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
@@ -214,7 +202,7 @@ def _scaling(header: EnviHeader, dtype: np.dtype[Any]) -> tuple[float | None, An
     gains = header.listed("data gain values")
     gain = None if gains is None else numbers(gains, num_bands)
     if gain is not None:
-        offset = numbers(header.listed("data offset values") or [0.0] * num_bands, num_bands)
+        offset = numbers(header.listed("data offset values"), num_bands)
         return None, gain, np.zeros(num_bands) if offset is None else offset
     factor = numbers(header.text("reflectance scale factor") or "", 1)
     if factor is None or not factor[0] > 0:

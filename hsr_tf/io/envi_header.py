@@ -15,15 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import InputError, file_error
-from hsr_tf.io.nanometres import flags, nanometres, unit_factor, widths_nm
+from hsr_tf.checks import file_error, require
+from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.nanometres import nanometres, unit_factor, widths_nm
 from hsr_tf.io.own_record import record_to_text
-from hsr_tf.io.stream import CubeHeader
 
 FORMAT = "ENVI"
 DATA_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
@@ -134,11 +134,6 @@ def wavelengths_of(header: EnviHeader) -> tuple[NDArray[Any] | None, NDArray[Any
     return found, widths_nm(widths, None, num_bands, centre_factor=factor)
 
 
-def good_bands_of(header: EnviHeader) -> NDArray[np.bool_] | None:
-    """The bad-band list, True for good bands."""
-    return flags(header.listed("bbl"), header.shape[2])
-
-
 def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a cube's header, in ENVI's words.
 
@@ -148,15 +143,15 @@ def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, 
     from spectral.io.envi import dtype_to_envi
 
     dtype, (height, width, num_bands) = np.dtype(header.dtype), header.shape
-    if dtype.newbyteorder("=").char not in {np.dtype(char).char for char in dtype_to_envi}:
-        raise InputError(
-            "dtype",
-            expected="a type that ENVI holds",
-            received=dtype,
-            remedy="convert with --dtype=float32",
-        )
     code = next(
-        str(code) for char, code in dtype_to_envi.items() if np.dtype(char) == dtype.newbyteorder("=")
+        (str(n) for char, n in dtype_to_envi.items() if np.dtype(char) == dtype.newbyteorder("=")), ""
+    )
+    require(
+        bool(code),
+        "dtype",
+        expected="a type that ENVI holds",
+        received=dtype,
+        remedy="convert with --dtype=float32",
     )
     fields: dict[str, Any] = {
         "samples": width,
@@ -188,23 +183,13 @@ def write_header(path: Path, fields: Mapping[str, Any]) -> None:
     write_envi_header(str(path), dict(fields))
 
 
-def quoted_record(header: EnviHeader) -> str | None:
-    """The text of `hsr record`."""
-    text = header.text("hsr record")
-    return None if text is None else unquote(text)
-
-
 def _scaling_fields(header: CubeHeader) -> dict[str, Any]:
-    num_bands = header.shape[2]
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {f"data {name} values": _texts(values) for name, values in header.scale.items()}
     if header.nodata is not None:
         whole = np.dtype(header.dtype).kind in "ui" and float(header.nodata).is_integer()
         fields["data ignore value"] = int(header.nodata) if whole else repr(float(header.nodata))
-    if header.gain is not None:
-        for name, values in (("data gain values", header.gain), ("data offset values", header.offset)):
-            fields[name] = _texts(np.broadcast_to(np.asarray(values, np.float64), (num_bands,)))
-    elif header.white_level is not None and np.dtype(header.dtype).kind in "ui":
-        fields["reflectance scale factor"] = repr(float(header.white_level))
+    if header.integer_level is not None:
+        fields["reflectance scale factor"] = repr(float(header.integer_level))
     return fields
 
 
@@ -218,6 +203,8 @@ def _plain_name(name: str) -> str:
 
 def _parsed(path: Path) -> dict[str, Any]:
     """Every field by `spectral`, keys in lower case, from UTF-8 or Latin-1."""
+    from spectral.io.envi import read_envi_header
+
     with open(path, "rb") as file:
         raw = file.read(LONGEST_HEADER + 1)
     too_long = len(raw) > LONGEST_HEADER or raw.count(b"\n") + raw.count(b"\r") > MOST_LINES
@@ -236,18 +223,12 @@ def _parsed(path: Path) -> dict[str, Any]:
         copy.write("\n".join(line for line in lines if line).encode("utf-8"))
         copy.seek(0)
         try:
-            return _by_spectral(copy.fileno())
+            found = read_envi_header(os.dup(copy.fileno()))
         except Exception as error:  # its parser raises several kinds
             problem = (
                 f"cannot be read as an ENVI header ({' '.join(str(error).split())[:80] or 'a brace is open'})"
             )
             raise file_error(path, problem, "repair it") from error
-
-
-def _by_spectral(descriptor: int) -> dict[str, Any]:
-    from spectral.io.envi import read_envi_header
-
-    found = read_envi_header(os.dup(descriptor))
     fields = {" ".join(str(name).lower().split()): value for name, value in found.items()}
     fields.pop("", None)  # a line that begins with "=": a value without a name
     return fields

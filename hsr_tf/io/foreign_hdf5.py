@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.io.nanometres import is_unknown, nanometres, numbers, unit_factor, widths_nm
+from hsr_tf.io.nanometres import is_unknown, nanometres, number_or_nan, numbers, unit_factor, widths_nm
 
 WAVELENGTH_NAMES = (
     "wavelength", "wavelengths", "center_wavelength", "centre_wavelength", "central_wavelength",
     "center_wavelengths", "centre_wavelengths", "wavelengthcenterofband", "cw",
 )  # fmt: skip
 WIDTH_NAMES = ("fwhm", "fwhms", "bandwidth", "bandwidths", "fwhmofband")
+LIST_NAMES = {*WAVELENGTH_NAMES, *WIDTH_NAMES}
 UNIT_NAMES = ("wavelength_units", "wavelength_unit", "units", "unit")
 NODATA_NAMES = ("_fillvalue", "missing_value", "data_ignore_value", "nodata_value")
 LAYOUTS = {"bsq": "band,row,col", "bil": "row,band,col", "bip": "row,col,band"}
@@ -124,10 +125,7 @@ def _law(low: Mapping[str, Any]) -> tuple[float | None, float, float | None]:
 
 
 def _nodata(low: Mapping[str, Any]) -> float | None:
-    for name in NODATA_NAMES:
-        value = low.get(name)
-        if isinstance(value, np.ndarray | np.generic | int | float) and np.size(value) == 1:
-            number = float(np.asarray(value).ravel()[0]) if np.asarray(value).dtype.kind in "uif" else None
-            if number is not None:
-                return number
-    return None
+    values = (
+        low[name] for name in NODATA_NAMES if isinstance(low.get(name), np.ndarray | np.generic | int | float)
+    )
+    return next((found for value in values if (found := number_or_nan(value)) is not None), None)

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
@@ -32,40 +31,44 @@ from hsr_tf.geo.crs import crs_object
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_tags, free_tags, written_band_tags, written_tags
-from hsr_tf.io.masking import storable_nodata
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, is_opacity, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTED
 from hsr_tf.io.orientation import upright_source
-from hsr_tf.io.own_record import OwnRecord, agreed_grid, agreed_names, record_from_text
-from hsr_tf.io.source import BandSource, MaskReader, ReadRequest, decoded, decoding, refuse_option
-from hsr_tf.io.stream import CubeHeader, CubeWriter
-from hsr_tf.io.tiff import blocks_end, damage_raised
-from hsr_tf.io.tiff_chain import require_ending_chain
+from hsr_tf.io.own_record import OwnRecord, record_from_text
+from hsr_tf.io.source import BandSource, MaskReader, ReadRequest, decoded, decoding, refuse_options
+from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.tiff_pages import (
+    blocks_end,
+    damage_raised,
+    is_image,
+    open_pages,
+    orientation_of,
+    require_blocks,
+)
 from hsr_tf.scene import Scene
 
 FORMAT = "GeoTIFF"
 GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 LARGEST_BLOCK_BYTES = 2**30
 TILE, SMALLEST_TILE = 256, 16
-PALETTE = 3
+PALETTE, MULTIPLIED_ALPHA = 3, 1
 PICTURE_BANDS = (1, 3)
-ORIENTATION, MULTIPLIED_ALPHA = 274, 1
 
 
 def is_geographic(path: Path) -> bool:
     """Whether the first page of a TIFF has a tag that geographic programs write."""
-    require_ending_chain(path)
-    with decoding(path, "TIFF"), damage_raised(), tifffile.TiffFile(path) as file:
+    with open_pages(path, "TIFF") as file, decoding(path, "TIFF"), damage_raised():
         tags = file.pages[0].tags if len(file.pages) else {}
         return any(code in tags for code in GEOGRAPHIC_TAGS)
 
 
-def wants_geotiff(scene: Scene) -> bool:
-    """Whether a scene tells more, or has other bands, than a picture can hold."""
-    told = (scene.georeference, scene.fwhm_nm, scene.band_names, scene.good_bands, scene.nodata)
-    return scene.num_bands not in PICTURE_BANDS or any(one is not None for one in told)
+def needs_geotiff(scene: Scene) -> bool:
+    """Return whether a scene holds more, or has other bands, than a picture can."""
+    beyond = (scene.georeference, scene.fwhm_nm, scene.band_names, scene.good_bands, scene.nodata)
+    return scene.num_bands not in PICTURE_BANDS or any(one is not None for one in beyond)
 
 
 @contextmanager
@@ -76,13 +79,18 @@ def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         OSError: a damaged file, several images, complex values, blocks beyond any memory.
         ValueError: a key or layout, which mean nothing here.
     """
-    refuse_option(path, "key", request.key, FORMAT)
-    refuse_option(path, "layout", request.layout, FORMAT)
+    import rasterio
+
+    refuse_options(path, request, FORMAT)
     first_page = _require_readable(path)
-    with _reading(path) as dataset:
+    with decoding(path, FORMAT), gdal_options():
+        dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
+    try:
         with decoding(path, FORMAT), gdal_options():
             source = _oriented(_source(path, dataset, first_page), first_page.orientation)
         yield source
+    finally:
+        dataset.close()
 
 
 @contextmanager
@@ -93,12 +101,21 @@ def create_geotiff(path: Path, header: CubeHeader, *, cog: bool = False) -> Iter
         OSError: a full disk.
         ValueError: a type of number that TIFF does not know, a coordinate system that PROJ does not know.
     """
+    import rasterio
+
     options = _profile(header)
     with replacing_file(path) as temporary:
         draft = temporary.with_name(f"{temporary.name}.tif.tmp") if cog else temporary
         try:
-            with _writing(path, draft, header) as dataset:
+            with gdal_options(), one_line_errors(path):
+                dataset = rasterio.open(draft, "w", **options)
+            try:
+                with gdal_options(), one_line_errors(path):
+                    _describe(dataset, header)
                 yield _GeotiffWriter(path, dataset)
+            finally:
+                with gdal_options(), one_line_errors(path):
+                    dataset.close()
             if cog:
                 with gdal_options(), one_line_errors(path):
                     _optimise(draft, temporary, options)
@@ -106,21 +123,6 @@ def create_geotiff(path: Path, header: CubeHeader, *, cog: bool = False) -> Iter
         finally:
             if cog:
                 draft.unlink(missing_ok=True)
-
-
-@contextmanager
-def _writing(path: Path, draft: Path, header: CubeHeader) -> Iterator[Any]:
-    import rasterio
-
-    with gdal_options(), one_line_errors(path):
-        dataset = rasterio.open(draft, "w", **_profile(header))
-    try:
-        with gdal_options(), one_line_errors(path):
-            _describe(dataset, header)
-        yield dataset
-    finally:
-        with gdal_options(), one_line_errors(path):
-            dataset.close()
 
 
 @dataclass(frozen=True)
@@ -135,80 +137,44 @@ class _GeotiffWriter:
             self.dataset.write(np.ascontiguousarray(np.moveaxis(values, -1, 0)), window=window)
 
 
-def _require_readable(path: Path) -> _Told:
-    """Refuse by tifffile what GDAL would crash on, or take all memory for; what the first page says."""
-    with decoding(path, FORMAT), damage_raised(), tifffile.TiffFile(path) as file:
-        told = _told(file)
-    if told.end > path.stat().st_size:
-        raise file_error(path, "cannot be read as GeoTIFF, its blocks reach beyond its end", "fetch it again")
-    if told.num_kinds != 1:
-        raise file_error(path, f"holds {told.num_kinds} images of different kinds", "save one image a file")
-    if told.dtype is None or told.dtype.kind not in "uif":
-        raise file_error(path, f"holds values of type {told.dtype}, not real numbers", "convert them first")
-    if min(*told.size, *told.block, told.num_blocks) < 1:
-        raise file_error(path, f"its image is empty {told.size}", "give a file that holds data")
-    rows, cols = (min(length, size) for length, size in zip(told.block, told.size, strict=True))
-    if rows * cols * told.depth * told.dtype.itemsize > LARGEST_BLOCK_BYTES:
-        raise file_error(path, f"its blocks of {rows}x{cols} are beyond 1 GiB", "write it in tiles")
-    if told.photometric == PALETTE:
-        raise file_error(path, "its pixels are stored as a colour palette", "save it as gray or RGB")
-    return told
-
-
 @dataclass(frozen=True)
-class _Told:
-    """What the first page of a TIFF says of itself."""
+class _FirstPage:
+    """What rasterio does not say of the first page: its orientation, and whether alpha is multiplied in."""
 
-    num_kinds: int
-    size: tuple[int, int]
-    block: tuple[int, int]
-    depth: int
-    dtype: np.dtype[Any] | None
-    num_blocks: int
-    photometric: int
-    end: int
     orientation: int
     multiplied_alpha: bool
 
 
-def _told(file: tifffile.TiffFile) -> _Told:
-    page = file.pages[0]
-    kinds = {(one.shape, str(one.dtype)) for one in file.pages if not one.is_reduced and not one.is_mask}
-    width = int(page.imagewidth)
-    block = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, width)
-    return _Told(
-        num_kinds=len(kinds),
-        size=(int(page.imagelength), width),
-        block=(int(block[0]), int(block[1])),
-        depth=int(page.samplesperpixel) if int(page.planarconfig) == 1 else 1,
-        dtype=None if page.dtype is None else np.dtype(page.dtype),
-        num_blocks=len(page.dataoffsets),
-        photometric=int(page.photometric),
-        end=max((blocks_end(one) for one in file.pages), default=0),
-        orientation=int(page.tags[ORIENTATION].value) if ORIENTATION in page.tags else 1,
-        multiplied_alpha=MULTIPLIED_ALPHA in map(int, page.extrasamples),
-    )
+def _require_readable(path: Path) -> _FirstPage:
+    """Refuse by tifffile what GDAL would crash on or take all memory for."""
+    with open_pages(path, FORMAT) as file, decoding(path, FORMAT), damage_raised():
+        page, kinds = file.pages[0], {(p.shape, str(p.dtype)) for p in file.pages if is_image(p)}
+        require_blocks(path, file.pages, FORMAT)
+        size, dtype = (int(page.imagelength), int(page.imagewidth)), page.dtype
+        block = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, size[1])
+        depth = int(page.samplesperpixel) if int(page.planarconfig) == 1 else 1
+        orientation, num_blocks = orientation_of(page), len(page.dataoffsets)
+        photometric, extras = int(page.photometric), [int(kind) for kind in page.extrasamples]
+    if len(kinds) != 1:
+        raise file_error(path, f"holds {len(kinds)} images of different kinds", "save one image per file")
+    if dtype is None or np.dtype(dtype).kind not in "uif":
+        raise file_error(path, f"holds values of type {dtype}, not real numbers", "convert them first")
+    if min(*size, *block, num_blocks) < 1:
+        raise file_error(path, f"its image is empty {size}", "give a file that holds data")
+    rows, cols = (min(int(length), limit) for length, limit in zip(block, size, strict=True))
+    if rows * cols * depth * np.dtype(dtype).itemsize > LARGEST_BLOCK_BYTES:
+        raise file_error(path, f"its blocks of {rows}x{cols} are beyond 1 GiB", "write it in tiles")
+    if photometric == PALETTE:
+        raise file_error(path, "its pixels are stored as a colour palette", "save it as gray or RGB")
+    return _FirstPage(orientation, MULTIPLIED_ALPHA in extras)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[Any]:
-    import rasterio
-
-    with decoding(path, FORMAT), gdal_options():
-        dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
-    try:
-        yield dataset
-    finally:
-        dataset.close()
-
-
-def _source(path: Path, dataset: Any, first_page: _Told) -> BandSource:
+def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
     alpha = _opacity_band(dataset)
     bands = [band for band in range(1, dataset.count + 1) if band != alpha]
     count, tags = len(bands), band_tags(dataset, bands)
     record = record_from_text(dataset.tags().get(RECORD))
     names = tuple(dataset.descriptions[band - 1] or "" for band in bands)
-    found = names if any(names) else None
     dtype = _one_dtype(path, dataset, bands)
     level, gain, offset = _scaling(dataset, bands, record, dtype)
     block = dataset.block_shapes[0]
@@ -221,24 +187,26 @@ def _source(path: Path, dataset: Any, first_page: _Told) -> BandSource:
         opacity = {OPACITY: FROM_ALPHA}
     elif _has_mask(dataset):
         read_mask, opacity = _mask_reader(dataset), {OPACITY: FROM_MASK}
-    return BandSource(
-        path=path,
-        format=FORMAT,
+    header = CubeHeader(
         shape=(dataset.height, dataset.width, count),
         dtype=dtype,
-        read=decoded(path, FORMAT, read),
         white_level=level,
         wavelengths_nm=tags.wavelengths_nm,
-        metadata={**free_tags(dataset), **opacity, **record.metadata},
-        name=record.name,
-        read_mask=read_mask,
+        metadata={**free_tags(dataset), **opacity},
         nodata=None if dataset.nodata is None else float(dataset.nodata),
         fwhm_nm=tags.fwhm_nm,
-        band_names=agreed_names(found, record, count),
+        band_names=names if any(names) else None,
         good_bands=tags.good_bands,
-        georeference=agreed_grid(_grid(dataset), record),
+        georeference=_grid(dataset),
         gain=gain,
         offset=offset,
+    )
+    return BandSource(
+        path,
+        FORMAT,
+        record.complete(header),
+        decoded(path, FORMAT, read),
+        read_mask=read_mask,
         chunks=(together, int(block[0]), int(block[1])),
         storage=_storage(dataset),
     )
@@ -246,12 +214,13 @@ def _source(path: Path, dataset: Any, first_page: _Told) -> BandSource:
 
 def _oriented(source: BandSource, orientation: int) -> BandSource:
     """Rows and columns upright; as they are stored where a grid places them, which counts them so."""
-    if source.georeference is None:
+    if source.header.georeference is None:
         return upright_source(source, orientation)
     if orientation == 1:
         return source
     line = f"{orientation} in the file, not applied: the grid places rows and columns as they are stored"
-    return replace(source, metadata={**source.metadata, ORIENTED: line})
+    metadata = {**source.header.metadata, ORIENTED: line}
+    return replace(source, header=replace(source.header, metadata=metadata))
 
 
 def _opacity_band(dataset: Any) -> int | None:
@@ -376,7 +345,7 @@ def _profile(header: CubeHeader) -> dict[str, Any]:
         "predictor": 3 if dtype.kind == "f" else 2,
         "bigtiff": "yes",
         "photometric": "minisblack",
-        "nodata": storable_nodata(header.nodata, dtype),
+        "nodata": header.storable_nodata,
     }
     if header.georeference is not None:
         from rasterio.transform import Affine
@@ -402,12 +371,10 @@ def _describe(dataset: Any, header: CubeHeader) -> None:
             dataset.update_tags(band, ns="IMAGERY", **imagery)
     if header.band_names is not None:
         dataset.descriptions = tuple(header.band_names)
-    num_bands = header.shape[2]
-    if header.gain is not None:
-        dataset.scales = np.broadcast_to(np.asarray(header.gain, np.float64), num_bands).tolist()
-        dataset.offsets = np.broadcast_to(np.asarray(header.offset, np.float64), num_bands).tolist()
-    elif header.white_level is not None and np.dtype(header.dtype).kind in "ui":
-        dataset.scales = [1 / header.white_level] * num_bands
+    if header.scale:
+        dataset.scales, dataset.offsets = header.scale["gain"].tolist(), header.scale["offset"].tolist()
+    elif header.integer_level is not None:
+        dataset.scales = [1 / header.integer_level] * header.shape[2]
 
 
 def _optimise(draft: Path, target: Path, options: dict[str, Any]) -> None:
@@ -428,12 +395,14 @@ def _optimise(draft: Path, target: Path, options: dict[str, Any]) -> None:
 
 def _require_complete(path: Path, written: Path, header: CubeHeader) -> None:
     """Refuse a file whose index GDAL could not write: it tells a full disk only in its log."""
+    import tifffile
+
+    remedy = "free some space or choose another place"
     try:
         with tifffile.TiffFile(written) as file:
             page = file.pages[0]
-            ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
-            whole = page.imagelength == header.shape[0] and max(ends, default=0) <= written.stat().st_size
+            whole = page.imagelength == header.shape[0] and blocks_end(page) <= written.stat().st_size
     except Exception as error:  # what tifffile raises on a file without an index
-        raise file_error(path, "cannot be written in full", "free some space") from error
+        raise file_error(path, "cannot be written in full", remedy) from error
     if not whole:
-        raise file_error(path, "cannot be written in full", "free some space or choose another place")
+        raise file_error(path, "cannot be written in full", remedy)

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import flags, nanometres, unit_factor, unit_in_name, widths_nm
 from hsr_tf.io.own_record import record_to_text
-from hsr_tf.io.stream import CubeHeader
 
 RECORD = "HSR_RECORD"
 WAVELENGTH_KEYS = ("wavelength", "wavelengths", "center_wavelength", "central_wavelength", "wavelength_nm")

@@ -92,12 +92,18 @@ class GuardedFile(io.RawIOBase):
 
 
 @contextmanager
-def created_hdf5(path: Path) -> Iterator[tuple[h5py.File, GuardedFile]]:
-    """A new HDF5 file to fill; a failed write is raised when the block ends, once HDF5 has closed it."""
+def guarded_file(path: Path) -> Iterator[GuardedFile]:
+    """Create a file for HDF5 to write to; a failed write is raised when the block ends."""
     guarded = GuardedFile(path)
     try:
-        with h5py.File(guarded, "w") as file:
-            yield file, guarded
+        yield guarded
         guarded.raise_failure()
     finally:
         guarded.close()
+
+
+@contextmanager
+def created_hdf5(path: Path) -> Iterator[tuple[h5py.File, GuardedFile]]:
+    """Create an HDF5 file to fill; errors as in `guarded_file`."""
+    with guarded_file(path) as guarded, h5py.File(guarded, "w") as file:
+        yield file, guarded

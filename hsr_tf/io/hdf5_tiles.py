@@ -29,7 +29,7 @@ class Hdf5TileWriter:
     """Writes parts of a cube; see `hsr_tf.io.stream.CubeWriter`.
 
     Args:
-        dataset: (C, H, W), in chunks of all bands, shuffled and deflated with `level`.
+        dataset: (C, H, W), in chunks that are shuffled and deflated with `level`.
         guarded: the file that it lies in.
         level: of the compression, 1 to 9.
     """
@@ -69,26 +69,28 @@ class Hdf5TileWriter:
         # HDF5 knows one thread alone: the others are given plain arrays
         shape: tuple[int, int, int] = self.dataset.chunks
         whole = np.asarray(values, self.dataset.dtype)
-        places = product(range(rows.start, rows.stop, shape[1]), range(cols.start, cols.stop, shape[2]))
+        ends = (0, whole.shape[0]), (rows.start, rows.stop), (cols.start, cols.stop)
+        places = product(*(range(*end, length) for end, length in zip(ends, shape, strict=True)))
 
-        def packed(place: tuple[int, int]) -> bytes:
-            row, col = place[0] - rows.start, place[1] - cols.start
-            return packed_chunk(whole[:, row : row + shape[1], col : col + shape[2]], shape, self.level)
+        def packed(place: tuple[int, ...]) -> bytes:
+            band, row, col = (at - start for at, (start, _) in zip(place, ends, strict=True))
+            part = whole[band : band + shape[0], row : row + shape[1], col : col + shape[2]]
+            return packed_chunk(part, shape, self.level)
 
         num_threads = min(MOST_THREADS, os.cpu_count() or 1)
-        for (row, col), data in map_ordered(places, packed, num_parallel=num_threads):
-            self.dataset.id.write_direct_chunk((0, row, col), data)
+        for place, data in map_ordered(places, packed, num_parallel=num_threads):
+            self.dataset.id.write_direct_chunk(place, data)
 
 
 def packed_chunk(part: NDArray[Any], shape: tuple[int, int, int], level: int) -> bytes:
     """A chunk as the file holds it: bytes shuffled, then deflated.
 
     Args:
-        part: (C, h, w), at most of the chunk's shape; zeros fill the rest of it.
+        part: (bands, h, w), at most of the chunk's shape; zeros fill the rest of it.
         shape: of the chunk.
         level: of the compression.
     """
     chunk = np.zeros(shape, part.dtype)
-    chunk[:, : part.shape[1], : part.shape[2]] = part
+    chunk[: part.shape[0], : part.shape[1], : part.shape[2]] = part
     shuffled = chunk.reshape(-1, 1).view(np.uint8).T
     return zlib.compress(np.ascontiguousarray(shuffled).data, level)

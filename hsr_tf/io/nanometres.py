@@ -10,25 +10,11 @@ from numpy.typing import NDArray
 
 UNIT_ADVICE = "check the unit"
 NANOMETRES = {
-    "nm": 1.0,
-    "nanometer": 1.0,
-    "nanometre": 1.0,
-    "um": 1e3,
-    "µm": 1e3,
-    "μm": 1e3,
-    "mu": 1e3,
-    "micron": 1e3,
-    "micrometer": 1e3,
-    "micrometre": 1e3,
-    "mm": 1e6,
-    "millimeter": 1e6,
-    "millimetre": 1e6,
-    "cm": 1e7,
-    "centimeter": 1e7,
-    "centimetre": 1e7,
-    "m": 1e9,
-    "meter": 1e9,
-    "metre": 1e9,
+    **dict.fromkeys(("nm", "nanometer", "nanometre"), 1.0),
+    **dict.fromkeys(("um", "µm", "μm", "mu", "micron", "micrometer", "micrometre"), 1e3),
+    **dict.fromkeys(("mm", "millimeter", "millimetre"), 1e6),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), 1e7),
+    **dict.fromkeys(("m", "meter", "metre"), 1e9),
     "angstrom": 0.1,
 }
 NANOMETRE_SUFFIX = "_nm"
@@ -43,6 +29,15 @@ def numbers(values: Any, count: int) -> NDArray[np.float64] | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return found if found.size == count and bool(np.isfinite(found).all()) else None
+
+
+def number_or_nan(value: Any) -> float | None:
+    """Return one number, NaN included; None of anything else."""
+    try:
+        found = np.asarray(value, dtype=np.float64).ravel()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return float(found[0]) if value is not None and found.size == 1 else None
 
 
 def nanometres(values: Any, units: str | None, count: int) -> NDArray[np.float64] | None:

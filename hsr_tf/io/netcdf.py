@@ -20,55 +20,50 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
 from hsr_tf.io import cf
-from hsr_tf.io.guarded import GuardedFile
-from hsr_tf.io.hdf5 import TILE_CHUNK, opened, require_local_data
+from hsr_tf.io.format import PartsFormat, WriteOptions
+from hsr_tf.io.guarded import GuardedFile, guarded_file
+from hsr_tf.io.hdf5 import TILE_CHUNK, open_file, require_local_data
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
-from hsr_tf.io.stream import CubeHeader, CubeWriter
+from hsr_tf.io.stream import CubeWriter
 
 FORMAT = "NetCDF"
 
 
-@contextmanager
-def open_netcdf(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    """Open a NetCDF 4 file as a source of bands, read in windows.
+class NetCdf(PartsFormat):
+    """NetCDF 4 files."""
 
-    Raises:
-        OSError: a damaged file, NetCDF 3, no or several cubes, an unknown key.
-        ValueError: a layout that does not name the three axes.
-    """
-    with decoding(path, FORMAT), open(path, "rb") as file:
-        if file.read(3) == b"CDF":
-            raise file_error(path, "is NetCDF 3", "turn it into NetCDF 4, e.g. with nccopy -k nc4")
-    with opened(path, FORMAT) as file:
-        require_local_data(path, file)
-    import xarray
+    name = "NetCDF 4"
+    suffixes = (".nc", ".nc4")
+    reads = "CF attributes, any order of axes"
+    writes = "yes"
 
-    with decoding(path, FORMAT):
-        dataset = xarray.open_dataset(path, engine="h5netcdf", decode_cf=False, cache=False)
-    with dataset:
-        with decoding(path, FORMAT, arguments=("layout",)):
-            source = cf.cf_source(path, dataset, request, format_name=FORMAT)
-        yield source
+    @contextmanager
+    def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
+        with decoding(path, FORMAT), open(path, "rb") as file:
+            if file.read(3) == b"CDF":
+                raise file_error(path, "is NetCDF 3", "turn it into NetCDF 4, e.g. with nccopy -k nc4")
+        with open_file(path, FORMAT) as file:
+            require_local_data(path, file)
+        import xarray
 
+        with decoding(path, FORMAT):
+            dataset = xarray.open_dataset(path, engine="h5netcdf", decode_cf=False, cache=False)
+        with dataset:
+            with decoding(path, FORMAT, arguments=("layout",)):
+                source = cf.cf_source(path, dataset, request, format_name=FORMAT)
+            yield source
 
-@contextmanager
-def create_netcdf(path: Path, header: CubeHeader) -> Iterator[CubeWriter]:
-    """A NetCDF 4 file that is written part by part; it appears when the block ends without error.
+    @contextmanager
+    def new(self, path: Path, header: CubeHeader, options: WriteOptions) -> Iterator[CubeWriter]:
+        import h5netcdf
 
-    Raises:
-        OSError: a full disk.
-        ValueError: a coordinate system that PROJ does not understand.
-    """
-    import h5netcdf
-
-    with replacing_file(path) as temporary:
-        guarded = GuardedFile(temporary)
-        try:
-            with h5netcdf.File(guarded, "w") as file:
-                yield _NetcdfWriter(_laid_out(file, header), guarded)
-            guarded.raise_failure()
-        finally:
-            guarded.close()
+        with (
+            replacing_file(path) as temporary,
+            guarded_file(temporary) as guarded,
+            h5netcdf.File(guarded, "w") as file,
+        ):
+            yield _NetcdfWriter(_laid_out(file, header), guarded)
 
 
 @dataclass(frozen=True)

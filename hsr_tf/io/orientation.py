@@ -43,13 +43,14 @@ def upright_source(source: BandSource, orientation: int) -> BandSource:
     chunks = source.chunks
     if chunks is not None and transposed:
         chunks = (chunks[0], chunks[2], chunks[1])
+    line = f"{orientation} in the file; rows and columns were put upright"
+    metadata = {**source.header.metadata, REPORT: line}
     return replace(
         source,
-        shape=(*size, num_bands),
+        header=replace(source.header, shape=(*size, num_bands), metadata=metadata),
         read=read,
         read_mask=None if read_mask is None else mask,
         chunks=chunks,
-        metadata={**source.metadata, REPORT: f"{orientation} in the file; rows and columns were put upright"},
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
-from hsr_tf.io.hdf5 import write_hdf5
+from hsr_tf.io.hdf5 import Hdf5
 from hsr_tf.scene import Observation
 
 PAIR_NAMES = ("lr_hsi.h5", "hr_msi.h5")
@@ -33,8 +33,8 @@ def save_pair(observation: Observation, folder: str | os.PathLike[str]) -> tuple
         replacing_file(first) as lr_draft,
         replacing_file(second) as hr_draft,
     ):
-        write_hdf5(observation.lr_hsi, lr_draft)
-        write_hdf5(observation.hr_msi, hr_draft)
+        Hdf5().save(observation.lr_hsi, lr_draft)
+        Hdf5().save(observation.hr_msi, hr_draft)
     return folder / PAIR_NAMES[0], folder / PAIR_NAMES[1]
 
 

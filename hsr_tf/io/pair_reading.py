@@ -59,7 +59,7 @@ def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) ->
     reading = reading or PairReading()
     coarse = _coarse(lr_hsi, reading, reading.lr_white_level)
     sharp = io.load(hr_msi, key=reading.hr_key, white_level=reading.hr_white_level)
-    found = level_of(coarse), level_of(sharp)
+    found = WhiteLevel.of(coarse.metadata), WhiteLevel.of(sharp.metadata)
     agreed = agreed_levels(*found)
     if agreed[0].level != found[0].level:
         coarse = marked(_coarse(lr_hsi, reading, agreed[0].level), agreed[0])
@@ -79,18 +79,9 @@ def guess_findings(lr_level: WhiteLevel, hr_level: WhiteLevel) -> list[Finding]:
     return [finding for finding in found if finding is not None]
 
 
-def level_of(scene: Scene) -> WhiteLevel:
-    """The white level that a loaded scene was read with."""
-    told = scene.metadata
-    return WhiteLevel(
-        told.get("white_level"), str(told.get("white_level_origin", "")), told.get("white_level_sample")
-    )
-
-
 def marked(scene: Scene, level: WhiteLevel) -> Scene:
-    """The scene with the origin of its white level."""
-    origin = {"white_level_origin": level.origin, "white_level_sample": level.largest}
-    return replace(scene, metadata={**scene.metadata, **origin})
+    """Return the scene with the origin of its white level."""
+    return replace(scene, metadata={**scene.metadata, **level.as_metadata()})
 
 
 def _coarse(path: Path, reading: PairReading, level: float | None) -> Scene:

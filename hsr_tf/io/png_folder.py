@@ -22,8 +22,11 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_folder
-from hsr_tf.io.png import PngHeader, encode_png, gray_png, read_png_header, to_uint16
-from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_option
+from hsr_tf.io.format import PictureFormat
+from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.picture_formats import to_uint16
+from hsr_tf.io.png import PngHeader, encode_png, gray_png, read_png_header
+from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_options
 from hsr_tf.scene import Scene
 
 FORMAT = "folder of PNG bands"
@@ -33,49 +36,56 @@ CAVE_WAVELENGTHS_NM = np.arange(400.0, 701.0, 10.0)
 OUR_NAME = re.compile(r"band_\d+\.png")
 
 
-@contextmanager
-def open_png_folder(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    """Open a folder as a source of bands; one file is read at a time.
+class PngFolder(PictureFormat):
+    """Folders of one gray PNG per band."""
 
-    Raises:
-        OSError: no PNG in the folder, bands of different sizes, a damaged or coloured band.
-        ValueError: a key or layout, which mean nothing here.
-    """
-    refuse_option(path, "key", request.key, FORMAT)
-    refuse_option(path, "layout", request.layout, FORMAT)
-    files = _band_files(path)
-    headers = [read_png_header(file) for file in files]
-    _require_one_size(files, headers)
-    dtype = max((header.dtype for header in headers), key=lambda held: held.itemsize)
-    yield BandSource(
-        path=path,
-        format=FORMAT,
-        shape=(*headers[0].size, len(files)),
-        dtype=dtype,
-        read=lambda bands, rows, cols: np.stack(
-            [_widened(gray_png(file)[rows, cols], dtype) for file in files[bands]]
-        ),
-        white_level=float(np.iinfo(dtype).max),
-        wavelengths_nm=_wavelengths(path, files),
-        name=path.resolve().name,
-    )
+    name = "folder of PNG bands"
+    reads = "8 and 16 bits, one band per file in natural order"
+    writes = "16 bits, clipped to [0, 1]"
+    is_folder, reads_parts = True, False
 
+    def recognises(self, path: Path) -> bool:
+        return path.is_dir()
 
-def write_png_folder(scene: Scene, path: Path) -> None:
-    """Write one 16-bit PNG a band; the folder appears whole or not at all.
+    def files(self, path: Path) -> tuple[Path, ...]:
+        return (path,) if any(path.glob("*.[pP][nN][gG]")) else ()
 
-    Raises:
-        OSError: the folder holds files of another kind, which are never removed; the disk is full.
-    """
-    _require_replaceable(path)
-    values = to_uint16(scene.cube, scene.nodata_mask)
-    digits = max(2, len(str(scene.num_bands)))
-    with replacing_folder(path) as fresh:
-        for band in range(scene.num_bands):
-            (fresh / f"band_{band + 1:0{digits}d}.png").write_bytes(encode_png(values[..., band]))
-        if scene.wavelengths_nm is not None:
-            lines = "".join(f"{wavelength!r}\n" for wavelength in scene.wavelengths_nm.tolist())
-            (fresh / WAVELENGTH_FILE).write_text(lines, encoding="utf-8")
+    @contextmanager
+    def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
+        refuse_options(path, request, FORMAT)
+        files = _band_files(path)
+        headers = [read_png_header(file) for file in files]
+        _require_one_size(files, headers)
+        dtype = max((header.dtype for header in headers), key=lambda held: held.itemsize)
+
+        def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+            return np.stack([_widened(gray_png(file)[rows, cols], dtype) for file in files[bands]])
+
+        header = CubeHeader(
+            shape=(*headers[0].size, len(files)),
+            dtype=dtype,
+            white_level=float(np.iinfo(dtype).max),
+            wavelengths_nm=_wavelengths(path, files),
+            name=path.resolve().name,
+        )
+        yield BandSource(path, FORMAT, header, read)
+
+    def require_target(self, path: Path) -> None:
+        """Refuse a folder that holds other files than an earlier result; they are never removed."""
+        foreign = [entry.name for entry in path.iterdir() if not _is_ours(entry)] if path.is_dir() else []
+        if foreign:
+            problem = f"is a folder with other files in it ({foreign[0]}), which are not overwritten"
+            raise file_error(path, problem, "choose a new folder")
+
+    def save(self, scene: Scene, path: Path) -> None:
+        self.require_target(path)
+        values, digits = to_uint16(scene), max(2, len(str(scene.num_bands)))
+        with replacing_folder(path) as fresh:
+            for band in range(scene.num_bands):
+                (fresh / f"band_{band + 1:0{digits}d}.png").write_bytes(encode_png(values[..., band]))
+            if scene.wavelengths_nm is not None:
+                lines = "".join(f"{wavelength!r}\n" for wavelength in scene.wavelengths_nm.tolist())
+                (fresh / WAVELENGTH_FILE).write_text(lines, encoding="utf-8")
 
 
 def _band_files(path: Path) -> list[Path]:
@@ -110,16 +120,6 @@ def _wavelengths(path: Path, files: list[Path]) -> NDArray[np.float64] | None:
     if len(files) == CAVE_WAVELENGTHS_NM.size and all(CAVE_NAME.fullmatch(file.name) for file in files):
         return CAVE_WAVELENGTHS_NM
     return None
-
-
-def _require_replaceable(path: Path) -> None:
-    """An existing folder is replaced only when it holds nothing but an earlier result."""
-    if not path.is_dir():
-        return
-    foreign = [entry.name for entry in path.iterdir() if not _is_ours(entry)]
-    if foreign:
-        problem = f"is a folder with other files in it ({foreign[0]}), which are not overwritten"
-        raise file_error(path, problem, "choose a new folder")
 
 
 def _is_ours(entry: Path) -> bool:

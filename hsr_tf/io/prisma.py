@@ -25,13 +25,18 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error
 from hsr_tf.geo.crs import readable_crs
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.io.arrays import plain_value
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
-from hsr_tf.io.source import BandSource, ReadRequest, decoded
+from hsr_tf.io.source import BandSource, decoded
 
 FORMAT = "PRISMA HDF5"
 DETECTORS = ("Vnir", "Swir")
 SPACING_M = 30.0
 LARGEST_DN = 65535
+KEPT_METADATA = (
+    "Product_Name", "Product_ID", "Processing_Level", "Product_StartTime", "Sun_zenith_angle", "Image_ID",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +54,9 @@ class _Detector:
 def prisma_fields(file: h5py.File) -> h5py.Group | None:
     """The group of the data fields of a PRISMA hyperspectral product, or None in any other file."""
     swaths = _child(_child(file, "HDFEOS"), "SWATHS")
-    names = (
-        []
-        if swaths is None
-        else [name for name in swaths if name.startswith("PRS_") and name.endswith("_HCO")]
-    )
-    for name in sorted(names):
+    for name in sorted(name for name in swaths or () if name.startswith("PRS_") and name.endswith("_HCO")):
         swath = _child(swaths, name)
-        for inner in () if swath is None else swath:
+        for inner in swath or ():
             if inner.lower().replace("_", " ") == "data fields":
                 fields = _child(swath, inner)
                 if fields is not None and "VNIR_Cube" in fields:
@@ -64,7 +64,7 @@ def prisma_fields(file: h5py.File) -> h5py.Group | None:
     return None
 
 
-def prisma_source(path: Path, file: h5py.File, fields: h5py.Group, request: ReadRequest) -> BandSource:
+def prisma_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource:
     """Both cubes as one source.
 
     Raises:
@@ -82,27 +82,26 @@ def prisma_source(path: Path, file: h5py.File, fields: h5py.Group, request: Read
     order = np.argsort(np.where(usable, wavelengths, np.inf), kind="stable")[: int(usable.sum())]
     height, width = sizes.pop()
     widths = [one.fwhm_nm for one in cubes]
-    joined = (
-        None if any(one is None for one in widths) else np.concatenate([w for w in widths if w is not None])
-    )
+    known = [width for width in widths if width is not None]
+    joined = np.concatenate(known)[order] if len(known) == len(cubes) else None
     metadata = _metadata(file)
     if not usable.all():
         metadata["bands_left_out"] = int((~usable).sum())
-    return BandSource(
-        path=path,
-        format=FORMAT,
+    header = CubeHeader(
         shape=(int(height), int(width), len(order)),
         dtype=cubes[0].dataset.dtype,
-        read=decoded(path, FORMAT, _joined_reader(cubes, order)),
         wavelengths_nm=wavelengths[order],
         metadata=metadata,
         nodata=0.0,
-        fwhm_nm=None if joined is None or not (joined[order] > 0).all() else joined[order],
+        fwhm_nm=None if joined is None or not (joined > 0).all() else joined,
         band_names=tuple(_band_names(cubes)[i] for i in order),
         georeference=_grid(file.attrs, int(height), int(width)),
         gain=_repeated([one.gain for one in cubes], cubes)[order],
         offset=_repeated([one.offset for one in cubes], cubes)[order],
-        storage="rows, bands, columns in two cubes (VNIR, SWIR)",
+    )
+    storage = "rows, bands, columns in two cubes (VNIR, SWIR)"
+    return BandSource(
+        path, FORMAT, header, decoded(path, FORMAT, _joined_reader(cubes, order)), storage=storage
     )
 
 
@@ -183,22 +182,8 @@ def _grid(told: Mapping[str, Any], height: int, width: int) -> Georeference | No
 
 
 def _metadata(file: h5py.File) -> dict[str, Any]:
-    kept = (
-        "Product_Name",
-        "Product_ID",
-        "Processing_Level",
-        "Product_StartTime",
-        "Sun_zenith_angle",
-        "Image_ID",
-    )
-    found: dict[str, Any] = {}
-    for name in kept:
-        value = file.attrs.get(name)
-        if isinstance(value, bytes):
-            found[name] = value.decode("utf-8", "replace")
-        elif isinstance(value, str | int | float | np.generic):
-            found[name] = value.item() if isinstance(value, np.generic) else value
-    return found
+    values = {name: plain_value(file.attrs[name]) for name in KEPT_METADATA if name in file.attrs}
+    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
 
 
 def _child(group: Any, name: str) -> h5py.Group | None:

@@ -1,13 +1,13 @@
-"""What every reader offers: the header of a cube and its bands on demand, so that no file is held twice."""
+"""What every reader returns: the header of a cube and a function that reads any part of its values."""
 
 from __future__ import annotations
 
 import math
 import os
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import FileError, InputError, file_error, require
-from hsr_tf.geo.georeference import Georeference
-from hsr_tf.io.white_level import WhiteLevel, guessed_level, level_in_metadata
-from hsr_tf.scene import Scene
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.tiling.memory import GIB
 
-BANDS_AT_ONCE = 16
-MOST_SAMPLED, SAMPLED_BANDS, PATCH = 2**22, 8, 128
 LARGEST_RATIO, ROOM_BYTES = 20_000, 2**26
+WINDOW_BYTES = 2 * 2**20
 PartReader = Callable[[slice, slice, slice], NDArray[Any]]
 MaskReader = Callable[[slice, slice], NDArray[np.bool_]]
 EVERYTHING = slice(None)
@@ -37,9 +34,9 @@ class ReadRequest:
         layout: order of its axes, e.g. "band,row,col".
         white_level: stored value that stands for 1.0.
         wavelengths_nm: centre of each band in nanometres, (C,).
-        max_gib: refuse cubes whose float32 form takes more than so many GiB.
-        in_parts: parts are read, so that a cube takes memory only as it is stored, and only in a format that
-            can but be read at once; `max_gib` counts for these.
+        max_gib: refuse cubes whose float32 form takes more GiB.
+        in_parts: parts are read, so that a cube takes memory only in a format that can only be read at once,
+            and only as it is stored; `max_gib` then limits that.
     """
 
     key: str | None = None
@@ -56,184 +53,112 @@ class BandSource:
 
     Args:
         path: the file or folder.
-        format: what it is, in words.
-        shape: (H, W, C).
-        dtype: type of the stored values.
-        read: `read(bands, rows, cols)` gives the stored values of these slices, (bands, rows, columns).
-        white_level: stored value that stands for 1.0 as the file tells it; None when it does not.
-        wavelengths_nm: centre of each band, (C,), or None.
-        metadata: everything else that the file tells.
-        name: name of the scene; the stem of the file when empty.
-        nodata_mask: (H, W), True where there is no data, where the file holds a mask, else None.
-        read_mask: `read_mask(rows, cols)` gives (rows, columns), True where there is no data, of a file whose
-            mask is read in parts (opacity, a mask inside a TIFF), else None; the nodata value counts as well.
-        nodata: the stored value of pixels without data, or None; the mask is then found from the values.
-        fwhm_nm: full width at half maximum of each band, (C,), or None.
-        band_names: one for each band, or None.
-        good_bands: (C,), False for bands of a bad-band list, or None.
-        georeference: where the pixels lie, or None.
-        gain: (C,) or a number, and
-        offset: the file's own law, value = gain * stored + offset; it stands in place of `white_level`.
+        format: its format, in words.
+        header: what the file says of the cube. A `nodata_mask` in it is complete: the nodata value then marks
+            nothing more.
+        read: `read(bands, rows, cols)` returns the stored values of these slices, (bands, rows, columns).
+        read_mask: `read_mask(rows, cols)` returns (rows, columns), True where an alpha channel or a mask in
+            the file says that there is no data, or None; the nodata value counts as well.
         in_memory: whether opening has read the whole cube.
-        chunks: (bands, rows, columns) of the piece that the file stores together, or None when unknown.
-        storage: how it is stored, in words, e.g. "bil, big endian".
+        chunks: (bands, rows, columns) stored together, or None if unknown.
+        storage: how it is stored, in words, e.g. "BIL, big endian".
     """
 
     path: Path
     format: str
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
+    header: CubeHeader
     read: PartReader
-    white_level: float | None = None
-    wavelengths_nm: NDArray[Any] | None = None
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    name: str = ""
-    nodata_mask: NDArray[Any] | None = None
     read_mask: MaskReader | None = None
-    nodata: float | None = None
-    fwhm_nm: NDArray[Any] | None = None
-    band_names: tuple[str, ...] | None = None
-    good_bands: NDArray[Any] | None = None
-    georeference: Georeference | None = None
-    gain: NDArray[Any] | float | None = None
-    offset: NDArray[Any] | float = 0.0
     in_memory: bool = False
     chunks: tuple[int, int, int] | None = None
     storage: str = ""
 
-
-@dataclass(frozen=True, eq=False)
-class Scaling:
-    """How stored values become those of a scene: divided by a level, or gain * stored + offset, or kept.
-
-    Args:
-        level: what stored values are divided by, or None.
-        origin: where that comes from: "argument", "file", "guessed", "largest uint8", or "".
-        gain: (C,) or a number, where the file has a law of its own, else None.
-        offset: (C,) or a number, of that law.
-        largest: the largest value seen, where the level is a guess, else None.
-    """
-
-    level: float | None
-    origin: str
-    gain: NDArray[Any] | None = None
-    offset: NDArray[Any] | None = None
-    largest: float | None = None
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.header.shape
 
     @property
-    def white_level(self) -> WhiteLevel:
-        """The level with its origin."""
-        return WhiteLevel(self.level, self.origin, self.largest)
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the stored values."""
+        return self.header.dtype
 
-    def into(self, out: NDArray[np.float32], stored: NDArray[Any], bands: slice = EVERYTHING) -> None:
-        """Write the scaled values of these bands, last axis of both arrays, into `out`."""
-        if self.gain is None or self.offset is None:
-            scale_into(out, stored, self.level)
-        else:
-            with np.errstate(over="ignore", invalid="ignore"):
-                out[...] = stored * self.gain[bands] + self.offset[bands]
+    def stored_mask(self, rows: slice, cols: slice) -> NDArray[np.bool_] | None:
+        """Return (h, w), True without data by the mask of the file; None for a file without mask."""
+        if self.header.nodata_mask is not None:
+            return np.asarray(self.header.nodata_mask)[rows, cols].astype(bool)
+        return None if self.read_mask is None else self.read_mask(rows, cols)
 
-
-def scaling_of(source: BandSource, given: float | None) -> Scaling:
-    """The scaling of a source; the caller's white level comes first, then the file's own law."""
-    if given is None and source.gain is not None:
-        shape = (source.shape[2],)
-        gain, offset = (
-            np.broadcast_to(np.asarray(x, np.float64), shape) for x in (source.gain, source.offset)
-        )
-        return Scaling(None, "file", gain, offset)
-    white = effective_white_level(source, given)
-    return Scaling(white.level, white.origin, largest=white.largest)
-
-
-def without_data(source: BandSource, stored: NDArray[Any], bands: slice) -> NDArray[np.bool_] | None:
-    """(n, h, w) where stored values of these bands are the source's nodata value; None without one."""
-    if source.nodata is None:
-        return None
-    found = np.isnan(stored) if np.isnan(source.nodata) else stored == source.nodata
-    if source.good_bands is not None:
-        found = found | ~np.asarray(source.good_bands).astype(bool)[bands, None, None]
-    return found
+    def windows(self) -> Iterator[tuple[slice, slice, slice]]:
+        """Return windows (bands, rows, columns) of a few MiB that cover the cube once, along its chunks."""
+        height, width, num_bands = self.shape
+        depth, chunk_rows, chunk_cols = self.chunks or (1, height, width)
+        size = self.dtype.itemsize
+        rows = WINDOW_BYTES // (depth * width * size)
+        rows = min(height, max(chunk_rows, rows - rows % chunk_rows))
+        cols, bands = width, depth
+        if depth * rows * width * size > 2 * WINDOW_BYTES:
+            cols = max(chunk_cols, WINDOW_BYTES // (depth * rows * size))
+            cols = min(width, -(-cols // chunk_cols) * chunk_cols)
+        if rows == height and cols == width:
+            bands = max(1, WINDOW_BYTES // (rows * cols * size * depth)) * depth
+        for first in range(0, num_bands, bands):
+            for top in range(0, height, rows):
+                for left in range(0, width, cols):
+                    yield (
+                        slice(first, min(first + bands, num_bands)),
+                        slice(top, min(top + rows, height)),
+                        slice(left, min(left + cols, width)),
+                    )
 
 
-def joined_mask(source: BandSource, found: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(h, w) without data, from `without_data` of all bands.
+class Holes:
+    """Find the pixels without data by the nodata value, from windows of the stored values in any order.
 
-    A pixel without data holds the nodata value in every band that is not on the bad-band list; of a value
+    A pixel without data holds the nodata value in every band that is not on the bad-band list. For a value
     other than 0, which no sensor measures, one band is enough, unless that band holds nothing else.
+
+    Args:
+        header: of the cube.
+        size: (h, w) of the part that is looked at.
     """
-    if source.nodata == 0:
-        return np.asarray(found.all(axis=0))
-    alive = ~found.all(axis=(1, 2))
-    return np.asarray(found[alive].any(axis=0) if alive.any() else np.ones(found.shape[1:], bool))
 
-
-def stored_mask(source: BandSource, rows: slice, cols: slice) -> NDArray[np.bool_] | None:
-    """(h, w) without data as the file's own mask says, the nodata value aside; None where it has no mask."""
-    if source.nodata_mask is not None:
-        return np.asarray(source.nodata_mask)[rows, cols].astype(bool)
-    return None if source.read_mask is None else source.read_mask(rows, cols)
-
-
-def to_scene(source: BandSource, request: ReadRequest) -> Scene:
-    """Read a cube block by block into one float32 array, scaled, nothing clipped."""
-    require_real(source.path, source.dtype)
-    require_size(source.path, source.shape, request.max_gib)
-    scaling = scaling_of(source, request.white_level)
-    cube = np.empty(source.shape, dtype=np.float32)
-    holes = []
-    for start, stored in each_block(source):
-        part = slice(start, start + stored.shape[0])
-        scaling.into(cube[..., part], np.moveaxis(stored, 0, -1), part)
-        holes.append(without_data(source, stored, part))
-    mask = source.nodata_mask
-    if mask is None:
-        mask = stored_mask(source, EVERYTHING, EVERYTHING)
-        if source.nodata is not None:
-            hole = joined_mask(source, np.concatenate([hole for hole in holes if hole is not None]))
-            mask = hole if mask is None else hole | mask
-        if mask is not None:
-            cube[mask] = 0
-    return _scene(source, cube, mask, scaling)
-
-
-def _scene(source: BandSource, cube: NDArray[np.float32], mask: Any, scaling: Scaling) -> Scene:
-    metadata = {"source": source.path.name, **source.metadata}
-    if scaling.level is not None:
-        metadata |= {"white_level": scaling.level, "white_level_origin": scaling.origin}
-    if scaling.largest is not None:
-        metadata["white_level_sample"] = scaling.largest
-    try:
-        return Scene(
-            cube=cube,
-            wavelengths_nm=source.wavelengths_nm,
-            name=source.name or source.path.stem,
-            metadata=metadata,
-            nodata_mask=None if mask is None or not np.any(mask) else mask,
-            fwhm_nm=source.fwhm_nm,
-            band_names=source.band_names,
-            good_bands=source.good_bands,
-            georeference=source.georeference,
-            nodata=source.nodata,
+    def __init__(self, header: CubeHeader, size: tuple[int, int]) -> None:
+        num_bands = header.shape[2]
+        self._nodata = None if header.nodata_mask is not None else header.nodata
+        self._good = (
+            np.ones(num_bands, bool) if header.good_bands is None else np.asarray(header.good_bands, bool)
         )
-    except InputError as error:
-        raise InputError(
-            f"{source.path}: {error.argument}",
-            expected=error.expected,
-            received=error.received,
-            remedy=error.remedy,
-        ) from error
+        if self._nodata is not None:
+            self._num_holes = np.zeros(size, np.uint32)
+            self._num_in_band = np.zeros(num_bands, np.int64)
 
+    def add(
+        self, stored: NDArray[Any], bands: slice, rows: slice = EVERYTHING, cols: slice = EVERYTHING
+    ) -> NDArray[np.bool_] | None:
+        """Add a window (n, h, w); return where it holds the nodata value, or None without one."""
+        if self._nodata is None:
+            return None
+        here = np.isnan(stored) if np.isnan(self._nodata) else stored == self._nodata
+        self._num_holes[rows, cols] += here[self._good[bands]].sum(axis=0, dtype=np.uint32)
+        self._num_in_band[bands] += here.sum(axis=(1, 2))
+        return np.asarray(here)
 
-def each_block(source: BandSource) -> Iterator[tuple[int, NDArray[Any]]]:
-    """The first band and the stored values (n, H, W) of each block of bands, in order."""
-    num_bands = source.shape[2]
-    for start in range(0, num_bands, BANDS_AT_ONCE):
-        yield start, source.read(slice(start, min(start + BANDS_AT_ONCE, num_bands)), EVERYTHING, EVERYTHING)
+    def joined(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+        """Return (h, w), True without data by the nodata value or the mask of the file; None without both."""
+        if self._nodata is None:
+            return mask
+        num_good = int(self._good.sum())
+        num_dead = int((self._num_in_band == self._num_holes.size)[self._good].sum())
+        if self._nodata == 0 or num_dead == num_good:
+            found = self._num_holes == num_good
+        else:
+            found = self._num_holes > num_dead
+        return np.asarray(found if mask is None else found | mask)
 
 
 def with_wavelengths(source: BandSource, wavelengths_nm: NDArray[Any] | None) -> BandSource:
-    """The source with the wavelengths that the caller gives, if any.
+    """Return the source with the wavelengths that the caller gives, if any.
 
     Raises:
         ValueError: another number of them than of bands.
@@ -243,7 +168,7 @@ def with_wavelengths(source: BandSource, wavelengths_nm: NDArray[Any] | None) ->
     """
     if wavelengths_nm is None:
         return source
-    num_bands, own = source.shape[2], source.wavelengths_nm
+    num_bands, own = source.shape[2], source.header.wavelengths_nm
     require(
         len(wavelengths_nm) == num_bands,
         "wavelengths",
@@ -255,88 +180,24 @@ def with_wavelengths(source: BandSource, wavelengths_nm: NDArray[Any] | None) ->
         span = f"{np.min(own):g} to {np.max(own):g} nm"
         message = f"{source.path.name}: its own wavelengths ({span}) are replaced by the given ones"
         warnings.warn(message, stacklevel=2)
-    return replace(source, wavelengths_nm=np.asarray(wavelengths_nm, np.float64))
+    given = np.asarray(wavelengths_nm, np.float64)
+    return replace(source, header=replace(source.header, wavelengths_nm=given))
 
 
-def effective_white_level(source: BandSource, given: float | None) -> WhiteLevel:
-    """The white level of a source: the caller's, else the file's, else a guess.
-
-    Floating-point values are taken as they are unless the caller gives a level. Integers of 8 bits are
-    divided by the largest value of their type.
+def refuse_options(path: Path, request: ReadRequest, format_name: str) -> None:
+    """Refuse a key and a layout, which mean nothing for formats with one cube in a fixed order.
 
     Raises:
-        ValueError: a given level that is no positive number.
+        ValueError: one is given.
     """
-    if given is not None:
-        usable = bool(np.isfinite(given)) and given > 0
-        require(usable, "white_level", expected="a positive number", received=given, remedy="give e.g. 4095")
-        return WhiteLevel(float(given), "argument")
-    if source.dtype.kind == "f":
-        return WhiteLevel(None)
-    recorded = source.white_level or level_in_metadata(source.metadata)
-    if recorded is not None:
-        return WhiteLevel(recorded, "file")
-    if source.dtype.itemsize == 1:
-        return WhiteLevel(float(np.iinfo(source.dtype).max), f"largest {source.dtype.name}")
-    return guessed_level(sample(source), source.dtype)
-
-
-def sample(source: BandSource) -> NDArray[Any]:
-    """Stored values of pixels with data, (n,): all of a small cube, patches of some bands of a larger one."""
-    parts = [np.empty(0, source.dtype)]
-    for bands, rows, cols in _places(source):
-        stored = source.read(bands, rows, cols)
-        kept = np.ones(stored.shape, bool) if source.nodata is None else stored != source.nodata
-        mask = stored_mask(source, rows, cols)
-        if mask is not None:
-            kept &= ~mask
-        parts.append(stored[kept])
-    return np.concatenate(parts)
-
-
-def _places(source: BandSource) -> Iterator[tuple[slice, slice, slice]]:
-    height, width, num_bands = source.shape
-    bands = np.arange(num_bands)
-    good = source.good_bands
-    if good is not None and np.any(good):
-        bands = bands[np.asarray(good).astype(bool)]
-    if height * width * num_bands > MOST_SAMPLED:
-        bands = bands[np.unique(np.linspace(0, len(bands) - 1, SAMPLED_BANDS).astype(int))]
-        windows = [(row, col) for row in _patches(height) for col in _patches(width)]
-    else:
-        windows = [(slice(0, height), slice(0, width))]
-    for band in bands.tolist():
-        for rows, cols in windows:
-            yield slice(band, band + 1), rows, cols
-
-
-def _patches(length: int) -> list[slice]:
-    """Three patches along an axis, evenly placed."""
-    size = min(PATCH, length)
-    starts = np.unique(np.linspace(0, length - size, 3).astype(int)).tolist()
-    return [slice(start, start + size) for start in starts]
-
-
-def scale_into(out: NDArray[np.float32], values: NDArray[Any], level: float | None) -> None:
-    """Write `values / level` into `out` as float32; in double precision where float32 cannot hold them."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if level is None:
-            out[...] = values
-        elif values.dtype.itemsize <= 2 or values.dtype == np.float32:
-            np.divide(values, np.float32(level), out=out, casting="same_kind")
-        else:
-            out[...] = values / level
-
-
-def refuse_option(path: Path, name: str, value: object, format_name: str) -> None:
-    """Refuse an option that means nothing for a format."""
-    require(
-        value is None,
-        name,
-        expected=f"nothing for {format_name}",
-        received=repr(value),
-        remedy=f"leave it out to read {path.name}",
-    )
+    for name, value in (("key", request.key), ("layout", request.layout)):
+        require(
+            value is None,
+            name,
+            expected=f"nothing for {format_name}",
+            received=repr(value),
+            remedy=f"leave it out to read {path.name}",
+        )
 
 
 def require_real(path: Path, dtype: np.dtype[Any]) -> None:
@@ -349,9 +210,7 @@ def require_real(path: Path, dtype: np.dtype[Any]) -> None:
 
 def require_size(path: Path, shape: tuple[int, ...], max_gib: float) -> None:
     """Refuse an empty cube, and one whose float32 form is beyond the limit, before memory is taken for it."""
-    num_values = 1
-    for length in shape:
-        num_values *= int(length)
+    num_values = math.prod(int(length) for length in shape)
     if num_values < 1:
         raise file_error(path, f"its cube is empty (shape {tuple(shape)})", "give a file that holds data")
     gib = num_values * 4 / GIB
@@ -367,12 +226,9 @@ def require_room(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], reque
     Raises:
         OSError: more than the request allows, as it is held: float32, or as stored where parts are read.
     """
-    if not request.in_parts:
-        require_size(path, shape, request.max_gib)
-        return
-    require_size(path, shape, np.inf)
+    require_size(path, shape, np.inf if request.in_parts else request.max_gib)
     gib = math.prod(int(length) for length in shape) * dtype.itemsize / GIB
-    if gib > request.max_gib:
+    if request.in_parts and gib > request.max_gib:
         size = "x".join(str(length) for length in shape)
         held = f"its {size} {dtype.name} take {gib:.3g} GiB, more than the {request.max_gib:.3g} GiB left"
         remedy = "turn it into .h5 or .zarr (hsr convert), which are read in parts, or raise the limit"
@@ -383,19 +239,18 @@ def require_plausible(source: BandSource) -> None:
     """Refuse a header that claims far more values than its file could hold, before hours are spent on them.
 
     Raises:
-        OSError: more than 20000 bytes a stored byte, which no compression of an image reaches.
+        OSError: more than 20000 bytes per stored byte, which no compression of an image reaches.
     """
-    height, width, num_bands = source.shape
-    claimed = height * width * num_bands * source.dtype.itemsize
-    held = bytes_on_disk(source.path)
+    claimed = math.prod(source.shape) * source.dtype.itemsize
+    held = _bytes_on_disk(source.path)
     if claimed > LARGEST_RATIO * held + ROOM_BYTES:
-        size = f"{height}x{width}x{num_bands}"
+        size = "x".join(str(length) for length in source.shape)
         problem = f"a cube of {size} takes {claimed / GIB:.3g} GiB, the file has {held} bytes"
         raise file_error(source.path, problem, "fetch or write it again")
 
 
-def bytes_on_disk(path: Path) -> int:
-    """Bytes of a file, or of all files in a folder."""
+def _bytes_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
     if not path.is_dir():
         return path.stat().st_size
     places = ((place, name) for place, _, files in os.walk(path) for name in files)
@@ -409,7 +264,8 @@ def decoding(path: Path, format_name: str, *, arguments: Collection[str] = ()) -
     Args:
         path: the file.
         format_name: what it is read as.
-        arguments: of the caller, whose `InputError` is no damage of the file and stays as it is.
+        arguments: of the caller; an `InputError` about one of them is no damage of the file and stays as it
+            is.
     """
     try:
         yield
@@ -426,7 +282,7 @@ def decoding(path: Path, format_name: str, *, arguments: Collection[str] = ()) -
 
 
 def decoded(path: Path, format_name: str, read: PartReader) -> PartReader:
-    """The same reader, with the errors of a broken file in one clear line."""
+    """Return the same reader with the errors of a broken file in one clear line."""
 
     def explained(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
         with decoding(path, format_name):

@@ -12,71 +12,101 @@ TIFF 6.0, section 18 (extra samples), tags NewSubfileType and Orientation.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
+from hsr_tf.io import geotiff
 from hsr_tf.io.arrays import band_reader
+from hsr_tf.io.format import PartsFormat, WriteOptions
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import upright_source
-from hsr_tf.io.png import require_picture, to_uint16, with_opacity
+from hsr_tf.io.picture_formats import SOFTWARE, held_gib, picture_source, scene_picture
 from hsr_tf.io.source import (
     BandSource,
     MaskReader,
     ReadRequest,
     decoded,
     decoding,
-    refuse_option,
+    refuse_options,
     require_real,
     require_room,
 )
-from hsr_tf.io.tiff_chain import require_ending_chain
+from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.tiff_pages import damage_raised, is_image, open_pages, orientation_of, require_blocks
+from hsr_tf.io.tiff_picture import read_tiff_picture, write_tiff_picture
 from hsr_tf.scene import Scene
 
 FORMAT = "TIFF"
-DAMAGE = ("invalid page offset", "invalid value offset", "failed to reshape", "corrupted", "missing data")
 LOOKED_UP = (0, 3)  # white as zero, a colour palette
-MULTIPLIED_ALPHA, ALPHA, ORIENTATION = 1, (1, 2), 274
-SOFTWARE, FULL_RANGE = "hsr_tf", 65535.0
+MULTIPLIED_ALPHA, ALPHA = 1, (1, 2)
+FULL_RANGE = 65535.0
+SIDES = (".msk", ".aux.xml", ".ovr")
 
 
-def needs_colours(path: Path) -> bool:
-    """Whether the stored values are not the colours: a palette, or white as zero."""
-    with decoding(path, FORMAT), damage_raised(), tifffile.TiffFile(path) as file:
+class Tiff(PartsFormat):
+    """TIFF files: GeoTIFF, pictures, and stacks of one page per band."""
+
+    name = "TIFF"
+    suffixes = (".tif", ".tiff")
+    reads = "GeoTIFF, cloud-optimised too; pictures of 8, 16, 32 bits; one page per band"
+    writes = "GeoTIFF, `--cog` too; pictures of 1 or 3 bands, 16 bits, clipped to [0, 1]"
+    options = ("cog",)
+    keeps_mask = False
+
+    def files(self, path: Path) -> tuple[Path, ...]:
+        sides = (path.with_name(path.name + suffix) for suffix in SIDES)
+        return (path, *(side for side in sides if side.is_file()))
+
+    def open(self, path: Path, request: ReadRequest) -> AbstractContextManager[BandSource]:
+        if geotiff.is_geographic(path):
+            return geotiff.open_geotiff(path, request)
+        return (_open_colours if _needs_colours(path) else _open_pages)(path, request)
+
+    def new(
+        self, path: Path, header: CubeHeader, options: WriteOptions
+    ) -> AbstractContextManager[CubeWriter]:
+        return geotiff.create_geotiff(path, header, cog=options.cog)
+
+    def save(self, scene: Scene, path: Path) -> None:
+        if geotiff.needs_geotiff(scene):
+            super().save(scene, path)
+            return
+        picture = scene_picture(scene, path)
+        with replacing_file(path) as temporary:
+            write_tiff_picture(picture, temporary)
+
+
+def _needs_colours(path: Path) -> bool:
+    """Return whether the stored values are not the colours: a palette, or white as zero."""
+    with open_pages(path, FORMAT) as file, decoding(path, FORMAT), damage_raised():
         return len(file.pages) > 0 and int(file.pages[0].photometric) in LOOKED_UP
 
 
 @contextmanager
-def open_tiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    """Open a TIFF file as a source of bands; pages are read a few at a time where each is a band.
+def _open_colours(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    refuse_options(path, request, f"{FORMAT} pictures")
+    yield picture_source(path, read_tiff_picture(path, held_gib(request)), FORMAT)
 
-    Raises:
-        OSError: a damaged file, pages of different sizes, a picture beyond the size limit.
-        ValueError: a key, which means nothing here; a layout that does not name the three axes.
-    """
-    refuse_option(path, "key", request.key, FORMAT)
-    require_ending_chain(path)
-    with decoding(path, FORMAT), damage_raised():
-        file = tifffile.TiffFile(path)
-    with file:
+
+@contextmanager
+def _open_pages(path: Path, request: ReadRequest) -> Iterator[BandSource]:
+    """Open a file as a source of bands; pages are read a few at a time where each is a band."""
+    refuse_options(path, replace(request, layout=None), FORMAT)
+    with open_pages(path, FORMAT) as file:
         with decoding(path, FORMAT), damage_raised():
             num_pages = sum(not page.is_mask for page in file.pages)
-            series = [one for one in file.series if not (one.keyframe.is_reduced or one.keyframe.is_mask)]
-            end = max(
-                (blocks_end(page) for one in series for page in one.pages if page is not None), default=0
-            )
-        if end > path.stat().st_size:
-            problem = "cannot be read as TIFF, its values reach beyond its end: it is damaged or cut short"
-            raise file_error(path, problem, "fetch or write it again")
+            series = [one for one in file.series if is_image(one.keyframe)]
+            require_blocks(path, [page for one in series for page in one.pages], FORMAT)
         _require_one_picture(path, series)
         yield _cube_source(path, file, _Pages(path, series[0], num_pages), request)
 
@@ -98,18 +128,14 @@ def _cube_source(path: Path, file: Any, array: _Pages, request: ReadRequest) -> 
     else:
         read_mask = _mask_reader(path, file, (height, width))
         opacity = {} if read_mask is None else {OPACITY: FROM_MASK}
-    source = BandSource(
-        path=path,
-        format=FORMAT,
+    header = CubeHeader(
         shape=(height, width, num_bands),
         dtype=array.dtype,
-        read=decoded(path, FORMAT, read),
-        read_mask=read_mask,
         white_level=FULL_RANGE if str(page.software).startswith(SOFTWARE) else None,
         metadata=opacity,
     )
-    orientation = int(page.tags[ORIENTATION].value) if ORIENTATION in page.tags else 1
-    return upright_source(source, orientation)
+    source = BandSource(path, FORMAT, header, decoded(path, FORMAT, read), read_mask)
+    return upright_source(source, orientation_of(page))
 
 
 def _mask_reader(path: Path, file: Any, size: tuple[int, int]) -> MaskReader | None:
@@ -121,28 +147,6 @@ def _mask_reader(path: Path, file: Any, size: tuple[int, int]) -> MaskReader | N
     with decoding(path, FORMAT), damage_raised():
         without = np.asarray(fitting[0].asarray()).reshape(size) == 0
     return lambda rows, cols: without[rows, cols]
-
-
-def write_tiff(scene: Scene, path: Path) -> None:
-    """Write a scene of 1 or 3 bands as a 16-bit picture; see the head of this file.
-
-    Raises:
-        ValueError: another number of bands.
-        OSError: the disk is full or the place cannot be written; an older file stays as it was.
-    """
-    require_picture(scene, path)
-    values = with_opacity(to_uint16(scene.cube, scene.nodata_mask), scene.nodata_mask)
-    num_channels = values.shape[2]
-    with replacing_file(path) as temporary, open(temporary, "wb") as file:
-        tifffile.imwrite(
-            file,
-            values[..., 0] if num_channels == 1 else values,
-            photometric="minisblack" if scene.num_bands == 1 else "rgb",
-            planarconfig=None if num_channels == 1 else "contig",
-            extrasamples=("unassalpha",) if num_channels > scene.num_bands else None,
-            compression="zlib",
-            software=SOFTWARE,
-        )
 
 
 class _Pages:
@@ -181,13 +185,6 @@ class _Pages:
             return np.asarray(self._whole[window])
 
 
-def blocks_end(page: Any) -> int:
-    """Where the last block of a page ends: more than the file has would be allocated before it is missed."""
-    return max(
-        (int(o) + int(n) for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)), default=0
-    )
-
-
 def _require_one_picture(path: Path, series: list[Any]) -> None:
     if len(series) != 1:
         sizes = ", ".join("x".join(str(length) for length in one.shape) for one in series[:6])
@@ -195,34 +192,3 @@ def _require_one_picture(path: Path, series: list[Any]) -> None:
             f"holds {len(series)} pictures of different kinds ({sizes})" if series else "holds no picture"
         )
         raise file_error(path, problem, "save one picture, or one page a band, in a file")
-
-
-class _Damage(logging.Handler):
-    """Collects what tifffile only logs about files that it can still open in part."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.found: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
-        if any(words in message for words in DAMAGE):
-            self.found.append(message)
-
-
-@contextmanager
-def damage_raised() -> Iterator[None]:
-    """Raise a ValueError when tifffile logs damage; its messages do not reach the terminal."""
-    logger, handler = logging.getLogger("tifffile"), _Damage()
-    level, propagate = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.WARNING)
-    logger.propagate = False
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagate
-    if handler.found:
-        raise ValueError(handler.found[0])

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
@@ -24,10 +23,10 @@ from hsr_tf.io.opacity import straight
 from hsr_tf.io.picture import DEPTHS, Picture, upright, with_channels
 from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
 from hsr_tf.io.source import decoding
-from hsr_tf.io.tiff import FORMAT, blocks_end, damage_raised
-from hsr_tf.io.tiff_chain import require_ending_chain
+from hsr_tf.io.tiff_pages import blocks_end, damage_raised, open_pages, require_blocks
 from hsr_tf.tiling.memory import require_memory
 
+FORMAT = "TIFF"
 X_RESOLUTION, Y_RESOLUTION, UNIT, SOFTWARE = 282, 283, 296, 305
 COLOUR_TAGS = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities"}
 UNITS = {1: "", 2: "inch", 3: "centimetre"}
@@ -45,14 +44,10 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
         OSError: a file that is damaged or cut short, several pages, CMYK and other colour spaces, other
             depths, a picture beyond the limit.
     """
-    require_ending_chain(path)
-    with decoding(path, FORMAT), damage_raised():
-        file = tifffile.TiffFile(path)
-    with file:
+    with open_pages(path, FORMAT) as file:
         page = _only_page(path, file)
         with decoding(path, FORMAT):
-            if blocks_end(page) > path.stat().st_size:
-                raise ValueError("its values reach beyond its end")
+            require_blocks(path, [page], FORMAT)
         shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
         require_memory(path, shape, np.dtype(page.dtype).itemsize, max_gib)
         with decoding(path, FORMAT), damage_raised():
@@ -83,6 +78,8 @@ def write_tiff_picture(picture: Picture, file: Path) -> None:
     if picture.metadata.made_by is not None:
         texts[SOFTWARE] = picture.metadata.made_by
     directories = {} if block is None else exif_directories(block)
+    import tifffile
+
     with open(file, "wb") as target:
         tifffile.imwrite(
             target,
@@ -106,8 +103,7 @@ def write_tiff_picture(picture: Picture, file: Path) -> None:
 
 def tiff_made_by(path: Path) -> str | None:
     """The Software tag of a TIFF file whose pixels are all there; None without one."""
-    require_ending_chain(path)
-    with damage_raised(), tifffile.TiffFile(path) as file:
+    with open_pages(path, FORMAT) as file, damage_raised():
         page = file.pages[0]
         whole, tag = blocks_end(page) <= path.stat().st_size, page.tags.get(SOFTWARE)
     return str(tag.value) if whole and tag is not None else None

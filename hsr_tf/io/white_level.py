@@ -50,6 +50,20 @@ class WhiteLevel:
         """Whether neither the caller nor the file says it."""
         return self.origin == GUESSED
 
+    def as_metadata(self) -> dict[str, Any]:
+        """Return the metadata of a scene that was read with it; `of` is the inverse."""
+        if self.level is None:
+            return {}
+        found = {"white_level": self.level, "white_level_origin": self.origin}
+        return found if self.largest is None else {**found, "white_level_sample": self.largest}
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> WhiteLevel:
+        """Return the white level that a loaded scene with these metadata was read with."""
+        names = ("white_level", "white_level_origin", "white_level_sample")
+        level, origin, largest = (metadata.get(name) for name in names)
+        return cls(level, str(origin or ""), largest)
+
 
 def level_in_metadata(metadata: Mapping[str, Any]) -> float | None:
     """A white level among free metadata: a scale of reflectance, a number of bits, or units of 1 / 10000."""

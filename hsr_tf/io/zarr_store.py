@@ -26,8 +26,10 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error, require
 from hsr_tf.files import replacing_folder
 from hsr_tf.io import cf
+from hsr_tf.io.format import PartsFormat, WriteOptions
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
-from hsr_tf.io.stream import CubeHeader, CubeWriter
+from hsr_tf.io.stream import CubeWriter
 
 FORMAT = "Zarr"
 METADATA = "zarr.json"
@@ -45,50 +47,53 @@ ALL_CHUNKS = "hsr_every_chunk_is_written"
 MOST_CHILDREN = 1000
 
 
-def is_zarr(path: Path) -> bool:
-    """Whether a folder is a Zarr store."""
-    return path.is_dir() and (path.suffix.lower() == ".zarr" or (path / METADATA).is_file())
+class Zarr(PartsFormat):
+    """Zarr stores, which are folders."""
 
+    name = "Zarr 3"
+    suffixes = (".zarr",)
+    reads = "CF attributes, any order of axes"
+    writes = "yes, by several processes at once"
+    is_folder = True
 
-@contextmanager
-def open_zarr(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    """Open a store as a source of bands, read in windows.
+    def recognises(self, path: Path) -> bool:
+        is_store = path.suffix.lower() in self.suffixes or (path / METADATA).is_file()
+        return path.is_dir() and is_store
 
-    Raises:
-        OSError: version 2, damaged metadata, a missing chunk, other codecs, no or several cubes.
-        ValueError: a layout that does not name the three axes.
-    """
-    arrays = _checked(path)
-    import xarray
+    @contextmanager
+    def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
+        arrays = _checked(path)
+        import xarray
 
-    with decoding(path, FORMAT), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = xarray.open_zarr(
-            path,
-            chunks=None,
-            consolidated=False,
-            decode_cf=False,
-            drop_variables=[name for name, told in arrays.items() if str(told["data_type"]) not in TYPES],
-        )
-    with dataset, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with decoding(path, FORMAT, arguments=("layout",)):
-            source = cf.cf_source(path, dataset, request, format_name=FORMAT)
-        yield source
+        with decoding(path, FORMAT), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = xarray.open_zarr(
+                path,
+                chunks=None,
+                consolidated=False,
+                decode_cf=False,
+                drop_variables=[
+                    name for name, about in arrays.items() if str(about["data_type"]) not in TYPES
+                ],
+            )
+        with dataset, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with decoding(path, FORMAT, arguments=("layout",)):
+                source = cf.cf_source(path, dataset, request, format_name=FORMAT)
+            yield source
 
+    def require_target(self, path: Path) -> None:
+        if path.is_dir() and any(path.iterdir()) and not (path / METADATA).is_file():
+            problem = "is a folder that is no Zarr store, which is not overwritten"
+            raise file_error(path, problem, "choose a new name")
 
-@contextmanager
-def create_zarr(path: Path, header: CubeHeader) -> Iterator[CubeWriter]:
-    """A store that is written part by part by this process; it appears when the block ends without error.
-
-    Raises:
-        OSError: a full disk, a folder in the way that is no store.
-    """
-    require_replaceable(path)
-    with replacing_folder(path) as fresh:
-        new_zarr_store(fresh, header)
-        yield _Tiles(fresh, aligned=False)
-        _sync_all(fresh)
+    @contextmanager
+    def new(self, path: Path, header: CubeHeader, options: WriteOptions) -> Iterator[CubeWriter]:
+        self.require_target(path)
+        with replacing_folder(path) as fresh:
+            new_zarr_store(fresh, header)
+            yield _Tiles(fresh, aligned=False)
+            _sync_all(fresh)
 
 
 def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = (TILE, TILE)) -> Path:
@@ -154,18 +159,6 @@ def open_zarr_tiles(folder: str | os.PathLike[str]) -> CubeWriter:
     Its `write` takes tiles that begin and end where chunks do.
     """
     return _Tiles(Path(folder), aligned=True)
-
-
-def require_replaceable(path: Path) -> None:
-    """Refuse to replace a folder that is no store.
-
-    Raises:
-        OSError: it holds other things.
-    """
-    if path.is_dir() and any(path.iterdir()) and not (path / METADATA).is_file():
-        raise file_error(
-            path, "is a folder that is no Zarr store, which is not overwritten", "choose a new name"
-        )
 
 
 class _Tiles:

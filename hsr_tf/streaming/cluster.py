@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.header import CubeHeader
 
 RETRIES = 5
 STORE, WRITTEN = "store.zarr", "written"

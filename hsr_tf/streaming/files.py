@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf.checks import MARK_NOT_FINITE, require
-from hsr_tf.io.envi_header import find_files
-from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.formats import known_format
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.tiling.region import Region
 
 Cube = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 FIRST_STEP, MOST_FAR = 32, 512
-GDAL_SIDES = (".msk", ".aux.xml", ".ovr")
 
 
 class Parts(Protocol):
@@ -114,20 +113,13 @@ class Image:
 def stamp(path: Path) -> Mapping[str, Any]:
     """What tells whether an image is the same as before: sizes and times, to the nanosecond.
 
-    Looked at are all files of a folder; the header and data of an ENVI image, whichever is named; and what
-    GDAL keeps beside a GeoTIFF.
+    All files of a folder count, and all that the format of a file knows as parts of the image.
     """
-    entries = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else _beside(path)
+    found = known_format(path)
+    parts = path.rglob("*") if path.is_dir() else [path, *(() if found is None else found.files(path))]
+    entries = sorted({part for part in parts if part.is_file()})
     digest = hashlib.sha256()
     for entry in entries:
         status = entry.stat()
         digest.update(f"{os.path.relpath(entry, path)} {status.st_size} {status.st_mtime_ns}\n".encode())
     return {"path": str(path.resolve()), "files": digest.hexdigest()}
-
-
-def _beside(path: Path) -> list[Path]:
-    """A file, and those that belong to it."""
-    envi = find_files(path)
-    names = [path, *(() if envi is None else (envi.header, envi.data))]
-    sides = (path.with_name(path.name + suffix) for suffix in GDAL_SIDES)
-    return sorted({*names, *(side for side in sides if side.is_file())})

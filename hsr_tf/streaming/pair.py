@@ -15,8 +15,8 @@ import numpy as np
 
 from hsr_tf import checks, io
 from hsr_tf.fusion.alignment import Fitting, pair_by_grids, paired_by_size
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.pair_reading import PairReading, guess_lines
-from hsr_tf.io.stream import CubeHeader
 from hsr_tf.io.white_level import agreed_levels
 from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.memory import SPARE_BYTES, resident_bytes

@@ -9,7 +9,7 @@ from pathlib import Path
 from hsr_tf import io, methods
 from hsr_tf.fusion.api import require_useful_weights
 from hsr_tf.fusion.pipeline import require_tileable
-from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.selection import find_card
 from hsr_tf.streaming.draft import Draft, require_space

@@ -13,8 +13,8 @@ import numpy as np
 
 from hsr_tf.fusion.residuals import Residuals
 from hsr_tf.io.arrays import metadata_to_text
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.pair_reading import PairReading
-from hsr_tf.io.stream import CubeHeader
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse

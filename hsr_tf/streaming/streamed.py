@@ -22,7 +22,7 @@ from hsr_tf.fusion.pipeline import inherited, result_facts, weights_facts
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.residuals import Residuals, ResidualWarning, measured_residuals
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.fusion_model import cameras_to_dict
 from hsr_tf.physics.cameras import UNKNOWN

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import require
 from hsr_tf.fusion.repair import Defect, Repaired, repair
-from hsr_tf.io.stream import CubeHeader
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.files import Image
 from hsr_tf.tiling.region import Region
@@ -125,17 +125,7 @@ def probe(headers: tuple[CubeHeader, CubeHeader], extents: tuple[Extent, Extent]
 
 def scene_of(header: CubeHeader, cube: NDArray[np.float32]) -> Scene:
     """A scene of these values with all that a file tells of the whole."""
-    return Scene(
-        cube,
-        header.wavelengths_nm,
-        header.name,
-        dict(header.metadata),
-        fwhm_nm=header.fwhm_nm,
-        band_names=header.band_names,
-        good_bands=header.good_bands,
-        georeference=header.georeference,
-        nodata=header.nodata,
-    )
+    return Scene(cube, **header.facts())
 
 
 def _box(mask: NDArray[Any], region: Region) -> tuple[int, int, int, int]:

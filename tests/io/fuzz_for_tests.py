@@ -65,7 +65,7 @@ def prisma(path: Path) -> None:
 
 
 def cog(path: Path) -> None:
-    with create_geotiff(path, io.stream.header_of(scene()), cog=True) as writer:
+    with create_geotiff(path, io.CubeHeader.of(scene()), cog=True) as writer:
         writer.write(slice(None), slice(None), scene().cube)
 
 

@@ -141,13 +141,16 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda a: convert(a.with_name("no.h5"), a.with_name("b.h5")), "no such file"),
     "interleave": (
         lambda a: convert(a, a.with_name("b.nc"), ConvertOptions(interleave="bsq")),
-        "interleave: expected an ENVI output",
+        "interleave: expected ENVI output (.hdr, .img",
     ),
     "mistyped": (
         lambda a: convert(a, a.with_name("b.img"), ConvertOptions(interleave="bqs")),
         "did you mean 'bsq'",
     ),
-    "cog": (lambda a: convert(a, a.with_name("b.img"), ConvertOptions(cog=True)), "cog: expected a .tif"),
+    "cog": (
+        lambda a: convert(a, a.with_name("b.img"), ConvertOptions(cog=True)),
+        "cog: expected TIFF output (.tif",
+    ),
     "dtype": (lambda a: convert(a, a.with_name("b.h5"), ConvertOptions(dtype="int12")), "did you mean"),
     "narrow": (
         lambda a: convert(a, a.with_name("b.h5"), ConvertOptions(dtype="uint8")),

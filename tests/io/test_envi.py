@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io import CubeHeader, create_cube, describe, load, open_cube, save
-from hsr_tf.io.envi import create_envi
+from hsr_tf.io.envi import Envi
+from hsr_tf.io.format import WriteOptions
 from hsr_tf.scene import Scene
 
 TYPES = {"u1": 1, "i2": 2, "i4": 3, "f4": 4, "f8": 5, "u2": 12, "u4": 13, "i8": 14, "u8": 15}
@@ -89,7 +90,7 @@ def test_every_kind_of_file_is_read_as_spectral_reads_it(
 def test_what_is_written_is_what_spectral_and_gdal_read(interleave: str, dtype: str, tmp_path: Path) -> None:
     cube = cube_of(dtype)
     header = CubeHeader(shape=cube.shape, dtype=cube.dtype)
-    with create_envi(tmp_path / "a.img", header, interleave=interleave) as writer:
+    with Envi().create(tmp_path / "a.img", header, WriteOptions(interleave=interleave)) as writer:
         for rows, cols in itertools.product((slice(3, 4), slice(0, 3)), (slice(1, 3), slice(0, 1))):
             writer.write(rows, cols, cube[rows, cols])
     theirs = spectral.io.envi.open(str(tmp_path / "a.hdr"))

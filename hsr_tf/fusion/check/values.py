@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hsr_tf.closed_forms.noise_level import image_noise
 from hsr_tf.findings import NOTE, OK, WARNING, Finding, listed
 from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
-from hsr_tf.io.pair_reading import guess_findings, level_of
+from hsr_tf.io.pair_reading import guess_findings
+from hsr_tf.io.white_level import WhiteLevel
 from hsr_tf.scene import Scene
 from hsr_tf.wording import number, percent
 
@@ -51,7 +52,7 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
 
 def scaling_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     """White levels that were guessed as the files were read."""
-    levels = level_of(lr_hsi), level_of(hr_msi)
+    levels = WhiteLevel.of(lr_hsi.metadata), WhiteLevel.of(hr_msi.metadata)
     findings = guess_findings(*levels)
     if len(findings) == 2 and levels[0].level != levels[1].level:
         said = f"the two white levels are guessed apart: {levels[0].level:g} and {levels[1].level:g}"
