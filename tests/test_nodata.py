@@ -17,7 +17,7 @@ from hsr_tf.fusion.error_maps import Spread, sigma_map
 from hsr_tf.fusion.quality import assess, wald
 from hsr_tf.metrics.full_reference import scorecard
 from hsr_tf.physics.cameras import choose_cameras
-from hsr_tf.physics.nodata import Holes
+from hsr_tf.physics.nodata import Holes, is_enough
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.tiled_pair import ArrayPair
@@ -143,9 +143,9 @@ def test_a_streamed_solver_far_from_a_hole_gives_what_it_gives_without(
 def test_where_next_to_nothing_is_clean_everything_counts(share: float) -> None:
     spatial = SpatialDegradation(Psf(np.ones((4, 4))), 4)
     mask = np.random.default_rng(0).random((80, 80)) < share
-    counted = Holes(None, mask).counted(spatial, (20, 20))
-    assert (counted is None) == (share == 1)
-    assert Holes(np.ones((20, 20), bool), None).counted(spatial, (20, 20)) is None
+    clean = Holes(None, mask).clean(spatial, (20, 20))
+    assert is_enough(int(clean.sum()), clean.size) == (share < 1)
+    assert not Holes(np.ones((20, 20), bool), None).clean(spatial, (20, 20)).any()
 
 
 def test_a_coarse_pixel_counts_unless_the_psf_mixes_a_hole_into_it() -> None:
@@ -162,8 +162,7 @@ def test_a_coarse_pixel_counts_unless_the_psf_mixes_a_hole_into_it() -> None:
 def test_a_filled_pixel_contradicts_neither_image() -> None:
     pair = with_holes(whole())
     model = choose_cameras(whole(), psf=None, srf=None, srf_needed=True).model
-    counted = Holes(pair.lr_hsi.nodata_mask, None).counted(model.spatial, CELLS)
-    assert counted is not None
+    counted = Holes(pair.lr_hsi.nodata_mask, None).clean(model.spatial, CELLS)
     holed = ArrayPair((pair.lr_hsi.cube, pair.hr_msi.cube), model, counted=counted)
     scene = SceneMap(holed)
     run_stages([scene.survey()])

@@ -26,7 +26,6 @@ from hsr_tf.physics.cameras import (
     make_cameras,
     simulation_metadata,
 )
-from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.parts.in_windows import SolverTiles
@@ -131,7 +130,7 @@ def fuse(
     require_useful_weights(known, weights)
     controls = controls or Controls()
     repaired = repair(observation, keep_bands=known.kind == "network")
-    images, holes = repaired.observation, repaired.holes or Holes(None, None)
+    images = repaired.observation
     card = None
     if known.kind == "network":
         from hsr_tf.networks.selection import select_weights
@@ -140,7 +139,7 @@ def fuse(
     for defect in repaired.findings:
         warnings.warn(defect.line, stacklevel=2)
     cameras = fusion_cameras(
-        Sample(images, holes),
+        Sample(images, repaired.holes),
         observation,
         repaired,
         Asked(psf, srf),

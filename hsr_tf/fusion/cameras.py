@@ -8,7 +8,7 @@ asks for it with the word "estimate".
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +62,7 @@ class Sample:
     """
 
     images: Observation
-    holes: Holes = field(default_factory=lambda: Holes(None, None))
+    holes: Holes = Holes()
 
     @property
     def size(self) -> tuple[int, int]:

@@ -154,7 +154,7 @@ def _cameras(
 ) -> CameraChoice:
     """The cameras: given, recorded, by default, or estimated from the whole images."""
     repaired = repair(observation, keep_bands=True)
-    sample = Sample(repaired.observation, repaired.holes or Holes(None, None))
+    sample = Sample(repaired.observation, repaired.holes)
     return chosen_cameras(sample, observation, Asked(psf, srf), srf_needed=srf_needed).choice
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,7 @@ class Repaired:
         channels: indices of the channels of Y that are left, increasing.
         num_channels: of Y as it came.
         mixing: M (number of bands left, C), which makes all bands of those left.
-        nodata: (H, W) of the estimate where one of the images has no data, or None.
-        trusted: (h, w), the coarse pixels in which both images have data throughout.
+        holes: where X and Y have no data.
     """
 
     observation: Observation
@@ -88,15 +88,18 @@ class Repaired:
     channels: NDArray[np.int64]
     num_channels: int
     mixing: NDArray[np.float64]
-    nodata: Mask | None
-    trusted: Mask
+    holes: Holes
+
+    @cached_property
+    def nodata(self) -> Mask | None:
+        """(H, W) of the estimate where one of the images has no data; None for nowhere."""
+        return self.holes.of_estimate(self.observation.scale)
 
     @property
-    def holes(self) -> Holes | None:
-        """Where X and Y have no data; None for nowhere."""
-        if self.nodata is None:
-            return None
-        return Holes(self.source.nodata_mask, self.sharp.nodata_mask)
+    def trusted(self) -> Mask:
+        """(h, w), the coarse pixels in which both images have data throughout."""
+        height, width, _ = self.source.shape
+        return self.holes.full_cells(self.observation.scale, (height, width))
 
     def cameras(self, model: ObservationModel) -> ObservationModel:
         """The cameras of the bands and channels that are left: R becomes M R."""
@@ -182,7 +185,6 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
         _with_cube(hr_msi, _whole(hr_msi, holes["hr_msi"]), channels),
         scale,
     )
-    nodata, trusted = _masks(holes["lr_hsi"], holes["hr_msi"], lr_hsi.shape[:2], scale)
     return Repaired(
         observation=images,
         source=lr_hsi,
@@ -192,8 +194,7 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
         channels=channels,
         num_channels=hr_msi.num_bands,
         mixing=mixing,
-        nodata=nodata,
-        trusted=trusted,
+        holes=Holes(holes["lr_hsi"], holes["hr_msi"]),
     )
 
 
@@ -245,17 +246,6 @@ def _with_cube(scene: Scene, cube: NDArray[np.float32], bands: NDArray[np.int64]
     if len(bands) == scene.num_bands:
         return scene if cube is scene.cube else replace(scene, cube=cube, nodata_mask=None)
     return scene.with_bands(cube[..., bands], bands)
-
-
-def _masks(
-    coarse: Mask | None, sharp: Mask | None, size: tuple[int, int], scale: int
-) -> tuple[Mask | None, Mask]:
-    """Where the estimate has no data (None for nowhere), and the coarse pixels with data in both images."""
-    trusted = Holes(coarse, sharp).full_cells(scale, size)
-    enlarged = None if coarse is None else coarse.repeat(scale, 0).repeat(scale, 1)
-    if enlarged is None or sharp is None:
-        return sharp if enlarged is None else enlarged, trusted
-    return enlarged | sharp, trusted
 
 
 def _dead(name: str, word: str, scene: Scene, left: NDArray[np.int64], done: str) -> list[Defect]:

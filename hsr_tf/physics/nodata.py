@@ -30,8 +30,13 @@ class Holes:
         sharp: (s h, s w), the same of Y or of an estimate.
     """
 
-    coarse: Mask | None
-    sharp: Mask | None
+    coarse: Mask | None = None
+    sharp: Mask | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there are any."""
+        return any(mask is not None and bool(mask.any()) for mask in (self.coarse, self.sharp))
 
     def clean(self, spatial: SpatialDegradation, size: tuple[int, int]) -> Mask:
         """(h, w), True for coarse pixels with data into which D mixes no sharp pixel without.
@@ -60,17 +65,7 @@ class Holes:
         large = self.coarse.repeat(scale, 0).repeat(scale, 1)
         return large if self.sharp is None else large | self.sharp
 
-    def counted(self, spatial: SpatialDegradation, size: tuple[int, int]) -> Mask | None:
-        """The same, or None, for all pixels, where so few are clean that nothing can be fitted to them."""
-        clean = self.clean(spatial, size)
-        return clean if is_enough(int(clean.sum()), clean.size) else None
-
 
 def is_enough(num_counted: int, num_pixels: int) -> bool:
     """Whether a fit can rest on the pixels that count: at least 32 of them, and 2 % of all."""
     return num_counted >= max(FEWEST, FEWEST_SHARE * num_pixels)
-
-
-def pixel_weights(counted: Mask | None) -> Tensor | None:
-    """0 and 1 of a mask (h, w) as a tensor (1, h, w, 1); None for None."""
-    return None if counted is None else ops.convert_to_tensor(counted[None, ..., None].astype(np.float32))

@@ -69,7 +69,7 @@ class ArrayPair(TiledPair):
     Attributes:
         cubes: X (h, w, C) and Y (s h, s w, c), float32.
         model: the two cameras.
-        holes: where the images hold no data; None for nowhere.
+        holes: where the images hold no data.
         counted: (h, w), False for the coarse pixels that are to be left out; by default what `holes` says.
         tile: side of the tiles in coarse pixels; None for one tile.
         store: where the parts of the method are kept.
@@ -77,7 +77,7 @@ class ArrayPair(TiledPair):
 
     cubes: tuple[Cube, Cube]
     model: ObservationModel
-    holes: Holes | None = None
+    holes: Holes = Holes()
     counted: Mask | None = None
     tile: int | None = None
     store: TileStore = field(default_factory=MemoryStore)
@@ -96,7 +96,7 @@ class ArrayPair(TiledPair):
     @property
     def has_holes(self) -> bool:
         """See `TiledPair.has_holes`."""
-        return self.holes is not None or (self.counted is not None and not self.counted.all())
+        return self.holes.any or (self.counted is not None and not self.counted.all())
 
     def lr_hsi(self, region: Region) -> Cube:
         """See `TiledPair.lr_hsi`."""
@@ -108,8 +108,6 @@ class ArrayPair(TiledPair):
 
     def missing(self, region: Region) -> Holes:
         """See `TiledPair.missing`."""
-        if self.holes is None:
-            return Holes(None, None)
         coarse, sharp = self.holes.coarse, self.holes.sharp
         return Holes(
             None if coarse is None else coarse[region.slices],

@@ -205,20 +205,6 @@ def counting_on(controls: Controls, done: int, most: int) -> Controls:
     return replace(controls, callback=callback)
 
 
-class BestSoFar:
-    """Keeps the estimate of the smallest score, for solvers whose objective does not always fall."""
-
-    def __init__(self) -> None:
-        self.score, self.iteration, self.value = np.inf, 0, None
-
-    def offer(self, score: float, iteration: int, value: Any) -> bool:
-        """Keep `value` if its score is the smallest; whether it was."""
-        better = bool(score < self.score)
-        if better:
-            self.score, self.iteration, self.value = score, iteration, value
-        return better
-
-
 def check_pair(lr_hsi: Cube, hr_msi: Cube, model: ObservationModel) -> None:
     """Refuse images that are no pair, or that the model's cameras cannot have taken.
 
