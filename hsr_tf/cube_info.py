@@ -128,6 +128,23 @@ class CubeInfo:
         kept = {name: value for name, value in self.metadata.items() if not name.startswith(NOT_INHERITED)}
         return replace(self.info, metadata={**kept, **(metadata or {})})
 
+    def sharpened_by(
+        self, sharp: CubeInfo, scale: int, metadata: Mapping[str, Any] | None = None
+    ) -> CubeInfo:
+        """Return what a fused cube inherits: all of this coarse one, on the grid of the sharp image.
+
+        Args:
+            sharp: the sharp image; without a grid of its own that of the coarse cube is refined.
+            scale: sharp pixels per coarse pixel along one side.
+            metadata: entries to add.
+        """
+        fine = self.inherited(metadata).at_scale(1 / scale)
+        return replace(
+            fine,
+            georeference=fine.georeference if sharp.georeference is None else sharp.georeference,
+            nodata=self.nodata if sharp.nodata is None else sharp.nodata,
+        )
+
     def _per_band(self) -> dict[str, Any]:
         """The fields with one value per band that are known."""
         values = {one.name: getattr(self, one.name) for one in fields(CubeInfo) if "per_band" in one.metadata}

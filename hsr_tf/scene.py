@@ -105,9 +105,7 @@ class Observation:
 
     def sharp_grid(self) -> Georeference | None:
         """Where the sharp pixels lie: what Y tells, else the grid of X in pixels s times finer, else None."""
-        if self.hr_msi.georeference is not None or self.lr_hsi.georeference is None:
-            return self.hr_msi.georeference
-        return self.lr_hsi.georeference.coarser(1 / self.scale)
+        return self.lr_hsi.sharpened_by(self.hr_msi, self.scale).georeference
 
     def linear(self, radiometry: Radiometry) -> Observation:
         """The observation with Y linear in light, without the offsets of its channels."""

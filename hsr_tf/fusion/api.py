@@ -13,7 +13,7 @@ import numpy as np
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
 from hsr_tf.fusion.cameras import Asked, Cameras, Sample, explaining_cameras, fusion_cameras, with_weights
-from hsr_tf.fusion.pipeline import inherited, result_facts, staged_method, weights_facts
+from hsr_tf.fusion.pipeline import result_facts, staged_method, weights_facts
 from hsr_tf.fusion.repair import Repaired, repair
 from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
 from hsr_tf.physics.cameras import (
@@ -70,16 +70,9 @@ def simulate(
     pair = cameras.simulate(ops.convert_to_tensor(scene.cube[None]), seed)
     lr_cube, hr_cube = (np.asarray(ops.convert_to_numpy(image))[0] for image in pair)
     lr_told, hr_told = simulation_metadata(cameras, psf=psf, snr_db=snr_db, seed=seed)
-    kept = inherited(scene.metadata)
-    grid = scene.georeference
-    lr_hsi = replace(
-        scene,
-        cube=lr_cube,
-        metadata={**kept, **lr_told},
-        nodata_mask=None,
-        georeference=None if grid is None else grid.coarser(cameras.scale),
-    )
-    hr_msi = Scene(hr_cube, None, scene.name, {**kept, **hr_told}, georeference=grid)
+    lr_hsi = Scene(lr_cube, **scene.inherited(lr_told).at_scale(cameras.scale).facts())
+    kept = scene.inherited(hr_told)
+    hr_msi = Scene(hr_cube, None, kept.name, kept.metadata, georeference=kept.georeference)
     return Observation(lr_hsi, hr_msi, cameras.scale)
 
 
@@ -194,10 +187,10 @@ def _solved(
     )
     line = None if outcome.srf is None else radiometry.line(outcome.srf.sum(0))
     facts = result_facts(method, choice, radiometry=line)
-    metadata = {**inherited(repaired.source.metadata), **facts, "seconds": round(seconds, 3)}
+    metadata = {**facts, "seconds": round(seconds, 3), **outcome.details}
     iterates = method.kind == "solver"
     return Solution(
-        estimate=repaired.whole_scene(outcome.estimate, {**metadata, **outcome.details}),
+        estimate=repaired.whole_scene(outcome.estimate, metadata),
         lr_hsi_residual=left.lr_hsi,
         hr_msi_residual=left.hr_msi,
         seconds=seconds,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,6 @@ from hsr_tf.tiling.stages import StagedMethod
 if TYPE_CHECKING:
     from hsr_tf.networks.cards import ModelCard
     from hsr_tf.networks.fusion_model import FusionModel
-
-NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
 
 
 def staged_method(
@@ -102,11 +99,6 @@ def weights_facts(card: ModelCard | None, *, given: bool) -> dict[str, str]:
     if card is None:
         return {}
     return {"weights": card.folder.name, "weights_origin": "given" if given else "shipped"}
-
-
-def inherited(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a new scene takes over from another: not how that was stored or simulated."""
-    return {name: value for name, value in metadata.items() if not name.startswith(NOT_INHERITED)}
 
 
 def result_facts(

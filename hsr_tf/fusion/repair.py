@@ -112,21 +112,14 @@ class Repaired:
     def whole_scene(self, cube: NDArray[np.float32], metadata: Mapping[str, Any]) -> Scene:
         """The estimate (H, W, bands left) with every band, and zeros and a mask where there is no data.
 
-        It has what X tells of its bands, and the grid of Y, or that of X in finer pixels.
+        It inherits from X and Y as `CubeInfo.sharpened_by` says; `metadata` is added.
         """
         if len(self.bands) < self.source.num_bands:
             cube = cube @ self.mixing.astype(cube.dtype)
         if self.nodata is not None:
             cube = np.where(self.nodata[..., None], cube.dtype.type(0), cube)
-        nodata = self.source.nodata if self.sharp.nodata is None else self.sharp.nodata
-        return replace(
-            self.source,
-            cube=cube,
-            metadata=metadata,
-            nodata_mask=self.nodata,
-            nodata=nodata,
-            georeference=self.observation.sharp_grid(),
-        )
+        info = self.source.sharpened_by(self.sharp, self.observation.scale, metadata)
+        return Scene(cube, nodata_mask=self.nodata, **info.facts())
 
     def full_radiometry(self, radiometry: Radiometry) -> Radiometry:
         """The radiometry of the channels left as that of all channels; those left out are as recorded."""

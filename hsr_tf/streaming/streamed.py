@@ -18,10 +18,9 @@ import numpy as np
 
 from hsr_tf import io
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
-from hsr_tf.fusion.pipeline import inherited, result_facts, weights_facts
+from hsr_tf.fusion.pipeline import result_facts, weights_facts
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.residuals import Residuals, ResidualWarning, measured_residuals
-from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.fusion_model import cameras_to_dict
@@ -211,22 +210,12 @@ class _Run:
     def _header(self, found: Found, method: StagedMethod, card: ModelCard | None) -> CubeHeader:
         """What the output records: the bands of X, the grid of Y, the method and its cameras."""
         lr_hsi, hr_msi = self.pair.headers
-        nodata = lr_hsi.nodata if hr_msi.nodata is None else hr_msi.nodata
-        if nodata is None and any(found.holes):
-            nodata = 0.0
         facts = self._recorded()["facts"] | weights_facts(card, given=self.request.weights is not None)
         rows, cols = (self.job.scale * n for n in self.job.size)
-        return replace(
-            lr_hsi,
-            shape=(rows, cols, lr_hsi.shape[2]),
-            dtype=np.dtype(np.float32),
-            georeference=_sharp_grid(self.pair),
-            nodata=nodata,
-            white_level=None,
-            gain=None,
-            offset=0.0,
-            metadata={**inherited(lr_hsi.metadata), **facts, **method.details()},
-        )
+        info = lr_hsi.sharpened_by(hr_msi, self.job.scale, {**facts, **method.details()})
+        if info.nodata is None and any(found.holes):
+            info = replace(info, nodata=0.0)
+        return CubeHeader(shape=(rows, cols, lr_hsi.shape[2]), **info.facts())
 
 
 def _bands(repaired: Repaired, keep: bool) -> dict[str, Any]:
@@ -240,9 +229,3 @@ def _bands(repaired: Repaired, keep: bool) -> dict[str, Any]:
         "before": mixing if keep else None,
         "after": None if keep else mixing,
     }
-
-
-def _sharp_grid(pair: Pair) -> Georeference | None:
-    """Where the sharp pixels lie, as `Observation.sharp_grid`."""
-    lr_hsi, hr_msi = (header.georeference for header in pair.headers)
-    return hr_msi if hr_msi is not None or lr_hsi is None else lr_hsi.coarser(1 / pair.scale)
