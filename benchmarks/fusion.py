@@ -13,7 +13,6 @@ in the same rounds.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
@@ -30,7 +29,7 @@ from benchmarks._subjects import GivenObservations, find_model, plan_of, read_re
 from benchmarks._timing import convolution, convolution_gflop, median_seconds, network_gflop
 from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.files import replacing_file
+from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.scene import Observation, Scene
 from trainers.fusion import FusionTrainer
@@ -212,9 +211,7 @@ def main() -> None:
         settings = {"size": FLAGS.size, "repeats": FLAGS.repeats}
         found = {"figures": [asdict(f) for f in figures], "training_steps": [asdict(c) for c in costs]}
         memory = {"forward_peak_gib": peak_gib, "training_peak_gib": _peak_gib()}
-        with replacing_file(Path(FLAGS.json)) as draft:
-            text = json.dumps({"machine": about, "settings": settings, **found, **memory}, indent=1)
-            draft.write_text(text + "\n", encoding="utf-8")
+        write_json(FLAGS.json, {"machine": about, "settings": settings, **found, **memory})
 
 
 def _compiled(model: Callable[[Any], Any], inputs: dict[str, tf.Tensor]) -> Callable[[], Any]:

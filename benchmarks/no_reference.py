@@ -31,7 +31,7 @@ from tqdm import tqdm
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes
-from hsr_tf.files import replacing_file
+from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.error_maps import (
     FACTOR,
@@ -267,9 +267,7 @@ def _kept() -> list[dict[str, Any]]:
 
 def _keep(records: Sequence[dict[str, Any]]) -> None:
     if FLAGS.json:
-        with replacing_file(Path(FLAGS.json)) as draft:
-            data = {"settings": _settings(), "records": list(records)}
-            draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+        write_json(FLAGS.json, {"settings": _settings(), "records": records})
 
 
 def _factor_line(form: str, maps: Sequence[Mapped]) -> dict[str, Any]:

@@ -15,11 +15,9 @@ in `benchmarks.solvers`. The tables in docs/solvers.md are what this prints.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +28,7 @@ from benchmarks.fusion import machine
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
-from hsr_tf.files import replacing_file
+from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.metrics.full_reference import scorecard
@@ -210,8 +208,7 @@ def main() -> None:
     print(f"\n{markdown(form, lines)}")
     if FLAGS.json:
         found = {"machine": about, "lines": [asdict(x) for x in lines], "fits": [asdict(x) for x in fits]}
-        with replacing_file(Path(FLAGS.json)) as draft:
-            draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_json(FLAGS.json, found)
 
 
 def _scenes() -> list[Scene]:

@@ -14,7 +14,6 @@ itself. Resident memory is read from /proc.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import re
@@ -42,7 +41,7 @@ from benchmarks._timing import median_seconds
 from benchmarks.fusion import machine
 from export.saved_model import TrainedModel, export_saved_model, shipped
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.files import replacing_file
+from hsr_tf.files import write_json
 from serving import messages, tensors
 from serving.client import Client
 from serving.connection import PREDICT
@@ -390,9 +389,7 @@ def main() -> None:
     if FLAGS.json:
         names = ("size", "scene_size", "repeats", "num_threads", "clients", "seconds", "max_queue")
         settings = {name: getattr(FLAGS, name) for name in names}
-        with replacing_file(Path(FLAGS.json)) as draft:
-            text = json.dumps({"machine": about, "settings": settings, **found}, indent=1)
-            draft.write_text(text + "\n", encoding="utf-8")
+        write_json(FLAGS.json, {"machine": about, "settings": settings, **found})
 
 
 if __name__ == "__main__":

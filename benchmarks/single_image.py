@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from benchmarks._timing import convolution, convolution_gflop, median_seconds, n
 from benchmarks.fusion import CEILING, Figure, figures_table, machine
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan
-from hsr_tf.files import replacing_file
+from hsr_tf.files import write_json
 from hsr_tf.networks.image_network import ImageSpec
 from trainers._pictures import NetworkPlan, Pictures
 from trainers._run import RunPlan
@@ -139,8 +138,7 @@ def main() -> None:
             "figures": [asdict(figure) for figure in figures],
             "training_steps": [asdict(step) for step in steps],
         }
-        with replacing_file(Path(FLAGS.json)) as draft:
-            draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_json(FLAGS.json, found)
 
 
 def _plan(shape: Shape, precision: str) -> NetworkPlan:

@@ -34,7 +34,7 @@ from benchmarks.fusion import machine
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
-from hsr_tf.files import replacing_file
+from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.cameras import ESTIMATE
 from hsr_tf.io import load
@@ -346,8 +346,7 @@ def peak_gib() -> float:
 
 def _write(found: dict[str, Any]) -> None:
     if FLAGS.json:
-        with replacing_file(Path(FLAGS.json)) as draft:
-            draft.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        write_json(FLAGS.json, found)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -11,7 +11,6 @@ exit code 2, Ctrl-C exit code 130; files appear whole or not at all.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -27,7 +26,7 @@ from export.tflite_model import TFLiteModel, require_kind
 from hsr_tf import checks
 from hsr_tf.arrays.cubic import enlarged_length
 from hsr_tf.console.errors import exit_code
-from hsr_tf.files import replacing_file
+from hsr_tf.files import replacing_file, require_output, require_suffix
 from hsr_tf.networks.model_info import FUSION, SINGLE_IMAGE
 from hsr_tf.pictures.tiles import require_scale
 from hsr_tf.tiling.progress import tile_bar
@@ -70,7 +69,7 @@ def _enlarge_file(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, .
     output = Path(asked.output)
     require_kind(model, SINGLE_IMAGE)
     require_scale(asked.scale)
-    _require_suffix("output", output, tuple(FORMATS))
+    require_suffix("output", output, tuple(FORMATS))
     checks.require(
         asked.kernel_output is None or model.info.finds_kernel,
         "kernel_output",
@@ -97,7 +96,7 @@ def _fuse_files(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...
     """Read, fuse and write a scene; the size of the result."""
     output = Path(asked.output)
     require_kind(model, FUSION)
-    _require_suffix("output", output, (".npy",))
+    require_suffix("output", output, (".npy",))
     views = [read_array(Path(getattr(asked, name)), name) for name in ("lr_hsi", "hr_msi")]
     FusionFile.of(model).require_pair(*views)
     with tile_bar() as progress:
@@ -106,25 +105,12 @@ def _fuse_files(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...
     return cube.shape
 
 
-def _require_suffix(name: str, path: Path, known: Sequence[str]) -> None:
-    checks.require(
-        path.suffix.lower() in known,
-        name,
-        expected=f"a name that ends in {', '.join(known)}",
-        received=repr(os.fspath(path)),
-        remedy="change the suffix",
-    )
-
-
-def _require_targets(asked: argparse.Namespace) -> None:
+def _require_targets(given: argparse.Namespace) -> None:
     """Refuse outputs that exist or have no folder, before any work."""
-    for path in (Path(name) for name in (asked.output, asked.kernel_output) if name is not None):
-        if not path.absolute().parent.is_dir():
-            raise checks.file_error(path, f"the folder {path.parent} does not exist", "make it first")
-        if path.exists() and not asked.overwrite:
-            raise checks.file_error(path, "exists", "add --overwrite, or write to another name")
-    if asked.kernel_output is not None:
-        _require_suffix("kernel_output", Path(asked.kernel_output), (".npy",))
+    free = None if given.overwrite else "add --overwrite, or write to another name"
+    require_output("output", given.output, free=free)
+    if given.kernel_output is not None:
+        require_output("kernel_output", given.kernel_output, free=free, suffixes=(".npy",))
 
 
 class _Parser(argparse.ArgumentParser):

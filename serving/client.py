@@ -23,6 +23,7 @@ from absl import flags
 from hsr_tf import checks
 from hsr_tf.arrays.cubic import enlarged_length
 from hsr_tf.console.flag_apps import run_app
+from hsr_tf.files import require_output
 from hsr_tf.networks.model_info import DEFAULT, FUSION, METADATA, SINGLE_IMAGE, WHAT_MODELS_DO, ModelInfo
 from hsr_tf.pictures.tiles import Enlarged, PictureModel, TileControls, enlarge, require_scale
 from hsr_tf.tiling.progress import tile_bar
@@ -278,8 +279,9 @@ def main() -> None:
         remedy="give e.g. --input=photo.png",
     )
     output = Path(FLAGS.output)
-    if output.exists() and not FLAGS.overwrite:
-        raise checks.file_error(output, "exists", "add --overwrite, or write to another name")
+    free = None if FLAGS.overwrite else "add --overwrite, or write to another name"
+    if FLAGS.input is not None or free is not None:
+        require_output("output", output, free=free)
     start = time.perf_counter()
     with Client(FLAGS.address, model=FLAGS.model, version=FLAGS.version, settings=_settings()) as client:
         if FLAGS.input is not None:
@@ -296,7 +298,6 @@ def enlarge_file(client: Client, source: Path, target: Path, *, scale: float) ->
 
     require_scale(scale)
     require_suffix(target)
-    _require_folder(target)
     picture = read_picture(source)
     height, width = (enlarged_length(n, scale) for n in picture.size)
     require_writable(target, has_alpha=picture.has_alpha, size=(height, width))
@@ -323,11 +324,6 @@ def fuse_files(client: Client, lr_hsi: str, hr_msi: str, *, output: Path) -> tup
     metadata = {**coarse.metadata, "method": client.info().method, "model": client.model}
     io.save(Scene(cube, coarse.wavelengths_nm, coarse.name, metadata), output)
     return cube.shape
-
-
-def _require_folder(target: Path) -> None:
-    if not target.absolute().parent.is_dir():
-        raise checks.file_error(target, f"the folder {target.parent} does not exist", "make it first")
 
 
 def _settings() -> Settings:

@@ -14,7 +14,7 @@ from absl import flags
 
 from hsr_tf import checks, methods
 from hsr_tf.data.patches import PatchPlan
-from hsr_tf.files import replacing_file
+from hsr_tf.files import HTML, replacing_file, require_output
 from hsr_tf.networks import losses
 from hsr_tf.networks.layers import INITIALIZERS
 from hsr_tf.networks.pretrained import save_model
@@ -218,12 +218,7 @@ def require_report(path: str | None, run_dir: Path | None = None) -> None:
         run_dir: a folder that the run makes, where the page may lie too.
     """
     if path is not None:
-        from hsr_tf.report.html.page import require_html
-
-        folder = require_html(path).absolute().parent
-        is_made = run_dir is not None and folder == run_dir.absolute()
-        if not is_made and not folder.is_dir():
-            raise checks.file_error(path, "its folder does not exist", "make it first")
+        require_output("report", path, suffixes=HTML, made=run_dir)
 
 
 def write_run_report(run_dir: Path, path: str | None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import numpy as np
 from absl import flags
 
 from hsr_tf import methods
-from hsr_tf.files import replacing_file
+from hsr_tf.files import plain, replacing_file, write_json
 from hsr_tf.fusion.api import fuse
 from hsr_tf.io import save
 from hsr_tf.metrics.cameras import camera_scores
@@ -136,8 +135,7 @@ def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
     recorder.finish(solution.seconds, solution.iterations or 0, math.nan if quality is None else quality)
     draw(job, solution, recorder, folder)
     write_cameras(solution, job.observation, folder)
-    with replacing_file(folder / DONE) as draft:
-        draft.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / DONE, record)
     return record
 
 
@@ -179,7 +177,7 @@ def describe(job: Job, solution: Solution) -> dict[str, Any]:
     if truth.scene is not None:
         card = scorecard(truth.scene, solution.estimate, scale=job.observation.scale)
         record["scores"] = card.as_dict()
-    return {name: _plain(value) for name, value in record.items()}
+    return dict(plain(record))
 
 
 def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> None:
@@ -237,18 +235,3 @@ def _floor(job: Job) -> dict[str, float]:
         return {}
     estimate = fuse(job.observation, FLOOR).estimate.cube
     return {FLOOR: float(psnr_bands(job.truth.scene.cube, np.clip(estimate, 0.0, 1.0)))}
-
-
-def _plain(value: Any) -> Any:
-    """Values as JSON knows them; arrays as lists, what is not finite as null."""
-    if isinstance(value, dict):
-        return {str(name): _plain(part) for name, part in value.items()}
-    if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int | bool) else str(value)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hsr_tf.files import replacing_file
+from hsr_tf.files import replacing_file, write_json
 
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
@@ -39,20 +37,7 @@ def write_tables(
     writer = csv.DictWriter(table, list(rows[0]))
     writer.writeheader()
     writer.writerows(rows)
-    found = {"protocol": protocol, "rows": list(map(_finite, rows)), "mean": list(map(_finite, means))}
-    texts = {
-        "scores.csv": table.getvalue(),
-        "scores.json": json.dumps(found, indent=1, allow_nan=False) + "\n",
-        "scores.md": text,
-    }
-    for name, content in texts.items():
+    write_json(folder / "scores.json", {"protocol": protocol, "rows": rows, "mean": means})
+    for name, content in (("scores.csv", table.getvalue()), ("scores.md", text)):
         with replacing_file(folder / name) as draft:
-            Path(draft).write_text(content, encoding="utf-8")
-
-
-def _finite(values: Plain) -> Plain:
-    """Infinite scores, for which JSON has no number, become None."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
+            draft.write_text(content, encoding="utf-8")

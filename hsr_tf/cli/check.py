@@ -20,11 +20,9 @@ from hsr_tf.cli.words import (
     Srf,
     Wavelengths,
     pair_reading,
-    require_apart,
-    require_json,
-    write_json,
 )
 from hsr_tf.console import terminal
+from hsr_tf.files import require_output, write_json
 from hsr_tf.wording import as_flags
 
 EXAMPLES = (
@@ -61,7 +59,10 @@ def check(
     out the advice. Exit code 0: it can be fused, perhaps with warnings;
     1: something has to be done first; 2: a file cannot be read.
     """
-    _require_outputs(json_file, picture, [lr_hsi, hr_msi])
+    if json_file is not None:
+        require_output("json", json_file, inputs=[lr_hsi, hr_msi])
+    if picture is not None:
+        require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
     reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
         images = PairFiles(lr_hsi, hr_msi, reading).read()
@@ -93,17 +94,6 @@ def check(
         heading = "to fuse it:" if found.verdict.severity == OK else "to fuse it in spite of the warnings:"
         terminal.show(Text.assemble((f"\n{heading}\n", "cyan"), command))
     return 0 if found.fusable else NOT_FUSABLE
-
-
-def _require_outputs(json_file: Path | None, picture: Path | None, inputs: list[Path]) -> None:
-    from hsr_tf.report.canvas import require_png
-
-    if picture is not None:
-        require_png(picture)
-    for path in (json_file, picture):
-        if path is not None:
-            require_json(path)
-            require_apart([path], inputs)
 
 
 def _fuse_command(flags: dict[str, Any]) -> str:

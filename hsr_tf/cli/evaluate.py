@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Report, require_apart, require_json, require_report, write_json
+from hsr_tf.cli.words import Report
 from hsr_tf.console import terminal
+from hsr_tf.files import HTML, require_output, write_json
 
 EXAMPLES = (
     "hsr evaluate --reference=balloons.h5 --estimate=sharp.h5 --scale=8",
@@ -35,10 +36,9 @@ def evaluate(
     from hsr_tf import io
 
     if json_file is not None:
-        require_json(json_file)
-        require_apart([json_file], [reference, estimate])
+        require_output("json", json_file, inputs=[reference, estimate])
     if report is not None:
-        require_report(report)
+        require_output("report", report, inputs=[reference, estimate], suffixes=HTML)
     with terminal.working("reading the two cubes"):
         truth, guess = io.load(reference), io.load(estimate)
     with terminal.working("scoring"):

@@ -34,10 +34,9 @@ from hsr_tf.cli.words import (
     Wavelengths,
     loaded_srf,
     pair_reading,
-    require_apart,
-    require_report,
 )
 from hsr_tf.console import terminal
+from hsr_tf.files import HTML, require_apart, require_output
 
 EXAMPLES = (
     "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
@@ -116,7 +115,10 @@ def fuse(
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
     require_map(uncertainty, output)
-    _require_drawings(picture, report)
+    if picture is not None:
+        require_output("picture", picture, suffixes=(".png",))
+    if report is not None:
+        require_output("report", report, suffixes=HTML)
     reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     streaming = Streaming(memory_limit, stream, restart, dask)
     if is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
@@ -173,17 +175,6 @@ def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any,
 
     command, (psf, srf) = ("hsr", *sys.argv[1:]), given
     write_report(solution_report(observation, solution, command=command, psf=psf, srf=srf), path)
-
-
-def _require_drawings(picture: Path | None, report: Path | None) -> None:
-    from hsr_tf.report.canvas import require_png
-
-    if report is not None:
-        require_report(report)
-    if picture is not None:
-        require_png(picture)
-        if not (folder := picture.absolute().parent).is_dir():
-            raise checks.file_error(picture, f"the folder {folder} does not exist", "make it first")
 
 
 def _require_estimated_cameras(

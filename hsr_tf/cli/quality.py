@@ -19,11 +19,9 @@ from hsr_tf.cli.words import (
     Wavelengths,
     loaded_srf,
     pair_reading,
-    require_apart,
-    require_json,
-    write_json,
 )
 from hsr_tf.console import terminal
+from hsr_tf.files import require_output, write_json
 
 EXAMPLES = (
     "hsr quality --lr_hsi=x.h5 --hr_msi=y.h5 --estimate=sharp.h5",
@@ -61,8 +59,7 @@ def quality(
     reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     pair = PairFiles(lr_hsi, hr_msi, reading)
     if json_file is not None:
-        require_json(json_file)
-        require_apart([json_file], [*pair.paths, estimate])
+        require_output("json", json_file, inputs=[*pair.paths, estimate])
     with terminal.working("reading the images and the estimate"):
         aligned, fused = pair.aligned(), io.load(estimate)
         observation = aligned.observation

@@ -21,10 +21,9 @@ from hsr_tf.cli.words import (
     Srf,
     Wavelengths,
     pair_reading,
-    require_apart,
-    require_report,
 )
 from hsr_tf.console import terminal
+from hsr_tf.files import HTML, require_output
 
 if TYPE_CHECKING:
     from hsr_tf.findings import Finding
@@ -65,9 +64,8 @@ def report(
     """
     images = {"lr_hsi": lr_hsi, "hr_msi": hr_msi, "estimate": estimate}
     _require_one_source(run, images, reference)
-    require_report(output)
     given = [path for path in (lr_hsi, hr_msi, reference, *(estimate or ())) if path is not None]
-    require_apart([output], given)
+    require_output("output", output, inputs=given, suffixes=HTML)
     with terminal.working("reading the result"):
         if run is None:
             assert lr_hsi and hr_msi and estimate

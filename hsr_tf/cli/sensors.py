@@ -9,6 +9,7 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.console import terminal
+from hsr_tf.files import require_output
 
 EXAMPLES = (
     "hsr sensors",
@@ -33,7 +34,7 @@ def sensors(
         remedy="give e.g. --name=sentinel2a",
     )
     if picture is not None:
-        _require_png(picture)
+        require_output("picture", picture, suffixes=(".png",))
     with terminal.working("loading the responses"):
         from hsr_tf.report.sensors_screen import sensors_table
 
@@ -67,11 +68,3 @@ def _show_one(name: str, picture: Path | None) -> None:
         note = library.SOURCE if known else "as the table has it, each channel to a maximum of 1"
         responses_picture(picture, table, title=title, note=note)
         typer.echo(f"drew {picture}")
-
-
-def _require_png(path: Path) -> None:
-    from hsr_tf.report.canvas import require_png
-
-    require_png(path)
-    if not path.absolute().parent.is_dir():
-        raise checks.file_error(path, f"the folder {path.absolute().parent} does not exist", "make it first")

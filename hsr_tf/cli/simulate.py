@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf, require_apart
+from hsr_tf.cli.words import Psf, Srf, SrfOutside, loaded_srf
 from hsr_tf.console import terminal
+from hsr_tf.files import require_apart
 
 EXAMPLES = (
     "hsr simulate --reference=balloons.h5 --scale=8 --output_dir=balloons_x8",

@@ -21,6 +21,8 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.console import terminal
+from hsr_tf.files import require_apart, require_output
+from hsr_tf.files import require_suffix as require_name
 
 if TYPE_CHECKING:
     from hsr_tf.io.picture import Picture
@@ -111,12 +113,20 @@ def upscale(
     """
     settings = _settings(scale, method, weights, kernel)
     tasks = _tasks(picture, output, kernel_output)
-    _require_places(tasks, in_folder=picture.is_dir())
+    require_apart((path for task in tasks for path in _written(task)), [task.source for task in tasks])
+    remedy = "add --overwrite, or write to another name"
+    if picture.is_dir():
+        remedy = "add --skip_existing to make only those that are missing, or --overwrite to replace them"
+    for path in (path for task in tasks for path in _written(task)):
+        require_output(
+            "output",
+            path,
+            free=None if overwrite or skip_existing else remedy,
+            made=path.parent if picture.is_dir() else None,
+        )
     num_tasks = len(tasks)
     if skip_existing:
         tasks = _still_to_do(tasks, settings, overwrite)
-    elif not overwrite:
-        _require_free(tasks, in_folder=picture.is_dir())
     num_skipped = num_tasks - len(tasks)
     if num_skipped:
         typer.echo(
@@ -160,7 +170,8 @@ def _tasks(picture: Path, output: Path, kernel_output: Path | None) -> list[_Tas
         if not picture.exists():
             raise checks.file_error(picture, "no such file", "give the name of a picture or a folder")
         require_suffix(output)
-        _require_npy(kernel_output)
+        if kernel_output is not None:
+            require_name("kernel_output", kernel_output, (".npy",))
         return [_Task(picture, output, kernel_output)]
     for folder in (output, kernel_output):
         if folder is not None and (folder.is_file() or not folder.absolute().parent.is_dir()):
@@ -199,37 +210,6 @@ def _still_to_do(tasks: list[_Task], settings: str, overwrite: bool) -> list[_Ta
         if len(existing) < len(_written(task)) or made_by(task.target) != settings:
             missing.append(task)
     return missing
-
-
-def _require_npy(kernel_output: Path | None) -> None:
-    checks.require(
-        kernel_output is None or kernel_output.suffix.lower() == ".npy",
-        "kernel_output",
-        expected="a name that ends in .npy",
-        received=repr(str(kernel_output)),
-        remedy="change the suffix; a picture .png is written beside it",
-    )
-
-
-def _require_places(tasks: list[_Task], *, in_folder: bool) -> None:
-    """Refuse outputs that are inputs, and a single one that has no folder."""
-    sources = {task.source.resolve() for task in tasks}
-    for path in (path for task in tasks for path in _written(task)):
-        if path.resolve() in sources:
-            raise checks.file_error(path, "is an input as well", "write to another name")
-        folder = path.absolute().parent
-        if not in_folder and not folder.is_dir():
-            raise checks.file_error(path, f"the folder {folder} does not exist", "make it first")
-
-
-def _require_free(tasks: list[_Task], *, in_folder: bool) -> None:
-    """Refuse outputs that exist."""
-    remedy = "add --overwrite, or write to another name"
-    if in_folder:
-        remedy = "add --skip_existing to make only those that are missing, or --overwrite to replace them"
-    for path in (path for task in tasks for path in _written(task)):
-        if path.exists():
-            raise checks.file_error(path, "exists", remedy)
 
 
 def _written(task: _Task) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,36 +100,3 @@ def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:
     from hsr_tf.physics.spectral import load_srf
 
     return load_srf(srf or DEFAULT_SRF, scene.wavelengths_nm, outside=outside, num_bands=scene.num_bands)
-
-
-def require_apart(outputs: list[Path], inputs: list[Path]) -> None:
-    """Refuse to write over what is read."""
-    for output in outputs:
-        for given in inputs:
-            if output.exists() and given.exists() and output.samefile(given):
-                raise checks.file_error(output, "is an input as well", "write to another name")
-
-
-def require_json(path: Path) -> None:
-    """Refuse a name for a JSON file that could not be written."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        problem = "is a folder" if path.is_dir() else f"the folder {path.absolute().parent} does not exist"
-        raise checks.file_error(path, problem, "give the name of a file in a folder that exists")
-
-
-def require_report(path: Path) -> None:
-    """Refuse a name for a report that could not be written, before anything is computed."""
-    if path.suffix.lower() not in (".html", ".htm"):
-        problem = "is no name of a page"
-        raise checks.file_error(path, problem, "give a name that ends in .html")
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        problem = "is a folder" if path.is_dir() else f"the folder {path.absolute().parent} does not exist"
-        raise checks.file_error(path, problem, "give the name of a file in a folder that exists")
-
-
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Write a JSON file, whole or not at all."""
-    from hsr_tf.files import replacing_file
-
-    with replacing_file(path) as draft:
-        draft.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import io
-from hsr_tf.checks import file_error, require, require_choice
+from hsr_tf.checks import require, require_choice
+from hsr_tf.files import require_apart
 from hsr_tf.io.format import PartsFormat, PictureFormat, WholeFormat, WritableFormat, WriteOptions
 from hsr_tf.io.formats import format_for, formats
 from hsr_tf.io.header import CubeHeader
@@ -83,8 +84,7 @@ def convert(
     source, target = Path(source), Path(target)
     made = format_for(target)
     _require_options(target, made, options)
-    if target.exists() and source.exists() and target.samefile(source):
-        raise file_error(target, "is the input as well", "write to another name")
+    require_apart([target], [source])
     reading: dict[str, Any] = {
         name: getattr(options, name) for name in ("key", "layout", "white_level", "wavelengths_nm", "max_gib")
     }

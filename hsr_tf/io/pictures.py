@@ -15,7 +15,8 @@ from pathlib import Path
 
 from natsort import natsorted
 
-from hsr_tf.checks import file_error, require
+from hsr_tf import files
+from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
 from hsr_tf.io import jpeg, png
 from hsr_tf.io.exif import upright_exif
@@ -154,14 +155,7 @@ def require_suffix(path: str | os.PathLike[str]) -> None:
     Raises:
         ValueError: another suffix than those of `SUFFIXES`.
     """
-    suffix = Path(path).suffix.lower()
-    require(
-        suffix in _WRITERS,
-        "output",
-        expected=f"a name that ends in {', '.join(SUFFIXES)}",
-        received=repr(os.fspath(path)),
-        remedy="change the suffix",
-    )
+    files.require_suffix("output", path, SUFFIXES)
 
 
 def picture_files(folder: str | os.PathLike[str]) -> list[Path]:

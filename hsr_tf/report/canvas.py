@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from hsr_tf.checks import require
-from hsr_tf.files import replacing_file
+from hsr_tf.files import replacing_file, require_suffix
 
 DPI = 150
 # Okabe and Ito's colours, which stay apart for colour-blind readers; dashes keep them apart in grey.
@@ -36,22 +35,9 @@ def save_png(figure: Figure, path: str | os.PathLike[str]) -> Path:
         ValueError: `path` does not end in .png.
         OSError: the file cannot be written; what was there before stays.
     """
-    target = require_png(path)
+    target = require_suffix("path", path, (".png",))
     with replacing_file(target) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
-    return target
-
-
-def require_png(path: str | os.PathLike[str]) -> Path:
-    """The path, which must end in .png."""
-    target = Path(path)
-    require(
-        target.suffix.lower() == ".png",
-        "path",
-        expected="a name that ends in .png",
-        received=repr(str(target)),
-        remedy="change the suffix",
-    )
     return target
 
 

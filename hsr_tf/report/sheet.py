@@ -23,6 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
+from hsr_tf.files import require_suffix
 from hsr_tf.report.canvas import (
     DPI,
     LINE_COLOURS,
@@ -30,7 +31,6 @@ from hsr_tf.report.canvas import (
     NAME_POINTS,
     NOTE_POINTS,
     QUIET,
-    require_png,
     save_png,
 )
 from hsr_tf.report.content import Result, SheetData
@@ -72,7 +72,7 @@ def picture_sheet(path: str | os.PathLike[str], data: SheetData) -> Path:
         ValueError: `path` does not end in .png.
         OSError: the file cannot be written; what was there before stays.
     """
-    require_png(path)
+    require_suffix("path", path, (".png",))
     return save_png(draw_sheet(data), path)
 
 

@@ -136,7 +136,7 @@ def test_integers_on_demand_count_in_the_white_level(tmp_path: Path) -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
-    "itself": (lambda a: convert(a, a), "is the input as well"),
+    "itself": (lambda a: convert(a, a), "is an input as well"),
     "suffix": (lambda a: convert(a, a.with_suffix(".xyz")), "unknown suffix"),
     "missing": (lambda a: convert(a.with_name("no.h5"), a.with_name("b.h5")), "no such file"),
     "interleave": (

@@ -87,7 +87,7 @@ def test_the_command_writes_one_page_from_files(tmp_path, cube_file):
     [
         (["--run=nowhere", "--output=r.html"], "nowhere: no such folder"),
         (["--run=.", "--output=r.html"], "holds neither solution.json nor model"),
-        (["--run=.", "--output=r.png"], "r.png: is no name of a page"),
+        (["--run=.", "--output=r.png"], "output: expected a name that ends in .html"),
         (["--run=.", "--output=none/r.html"], "does not exist"),
         (["--output=r.html"], "run: expected the folder of a run"),
         (["--run=.", "--reference=x.h5", "--output=r.html"], "got run, reference"),

@@ -20,8 +20,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from hsr_tf import __version__
-from hsr_tf.checks import require
-from hsr_tf.files import replacing_file
+from hsr_tf.files import HTML, replacing_file, require_suffix
 from hsr_tf.metrics.table import Metric, metrics_for
 from hsr_tf.report.html.plots import make_plots, map_captions
 from hsr_tf.report.html.quality_maps import Quality, quality
@@ -30,7 +29,6 @@ from hsr_tf.report.html.views import Views, described, make_views, texts
 from hsr_tf.wording import signed
 
 HERE = Path(__file__).resolve().parent
-SUFFIXES = (".html", ".htm")
 LONGEST_VALUE = 2000
 MODES = {"true": "True colour", "spread": "Three bands", "false": "False colour"}
 
@@ -42,23 +40,10 @@ def write_report(data: ReportData, path: str | os.PathLike[str]) -> Path:
         ValueError: `path` does not end in .html.
         OSError: the file cannot be written; what was there before stays.
     """
-    target = require_html(path)
+    target = require_suffix("report", path, HTML)
     text = render(data)
     with replacing_file(target) as draft:
         draft.write_text(text, encoding="utf-8")
-    return target
-
-
-def require_html(path: str | os.PathLike[str]) -> Path:
-    """The path, which must end in .html."""
-    target = Path(path)
-    require(
-        target.suffix.lower() in SUFFIXES,
-        "report",
-        expected="a name that ends in .html",
-        received=repr(str(target)),
-        remedy="change the suffix",
-    )
     return target
 
 
