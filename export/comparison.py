@@ -55,8 +55,8 @@ class SavedModel:
 
     def __init__(self, folder: Path, info: ModelInfo) -> None:
         self.info = info
-        self._loaded = tf.saved_model.load(str(folder))
-        self.function = self._loaded.signatures[DEFAULT]
+        self.loaded = tf.saved_model.load(str(folder))
+        self.function = self.loaded.signatures[DEFAULT]
         self.inputs = list(info.inputs)
         self.outputs = sorted(self.function.structured_outputs)
         self._answers: WeakKeyDictionary[Trial, Answer] = WeakKeyDictionary()

@@ -77,7 +77,7 @@ def convert(model: SavedModel, size: Size | None = None) -> bytes:
         return [outputs[name] for name in model.outputs]
 
     concrete = tf.function(function, input_signature=specs).get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model.loaded)
     try:
         content = converter.convert()
     except (tf.errors.OpError, ConverterError) as error:

@@ -1,1 +1,12 @@
-"""Serve exported models over gRPC, wire-compatible with TensorFlow Serving, and ask such a server."""
+"""Serve exported models over gRPC, wire-compatible with TensorFlow Serving, and the client of such a server."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# The server starts without TensorFlow's messages; the client and imports of a module load nothing.
+if sys.argv[:1] == ["-m"] and "serving.server" in sys.orig_argv:
+    from hsr_tf.console.terminal import load_keras
+
+    load_keras()

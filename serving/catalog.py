@@ -241,7 +241,7 @@ class Catalog:
     def _tend(self, model: ModelSettings) -> None:
         try:
             folders = version_folders(model.base_path)
-            self._name_passed_over(passed_over(model.base_path))
+            self._name_passed_over(model.base_path, folders)
         except OSError as error:
             LOGGER.warning("%s: %s; what is loaded stays", model.base_path, error)
             return
@@ -256,13 +256,18 @@ class Catalog:
                 record.seen = record.failed = None
         self._forget(model.name, present=set(folders), tried=set(tried))
 
-    def _name_passed_over(self, folders: Sequence[Path]) -> None:
-        """Say once of each folder that it is not served, and why."""
-        for folder in folders:
+    def _name_passed_over(self, base_path: Path, versions: Mapping[int, Path]) -> None:
+        """Say once per folder that it is not served, and why."""
+        problem = "passed over: expected a version, a whole number above 0 that no other folder has"
+        reasons = {folder: f"{problem}; rename it, or move it away" for folder in passed_over(base_path)}
+        if versions:
+            self._named.discard(base_path)
+        elif base_path.is_dir() and not reasons:
+            reasons[base_path] = "holds no version; export one into it, e.g. as 1"
+        for folder, reason in reasons.items():
             if folder not in self._named:
                 self._named.add(folder)
-                said = "passed over: expected a version, a whole number above 0 that no other folder has"
-                LOGGER.warning("%s: %s; rename it, or move it away", folder, said)
+                LOGGER.warning("%s: %s", folder, reason)
 
     def _try(self, model: ModelSettings, folders: Mapping[int, Path]) -> dict[int, bool]:
         """Version -> whether it answers, in the order of the policy, until as many do as it wants."""

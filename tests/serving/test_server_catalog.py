@@ -257,3 +257,12 @@ def test_a_root_that_cannot_be_read_changes_nothing(shelf: Shelf) -> None:
     shelf.root.rename(shelf.root.with_name("away"))
     shelf.look()
     assert shelf.answering() == 1
+
+
+def test_a_folder_without_versions_is_named_once(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    (shelf.root / "bare").mkdir()
+    shelf.put("1")
+    with caplog.at_level("WARNING", "serving"):
+        shelf.look(4)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"{shelf.root / 'bare'}: holds no version; export one into it, e.g. as 1"
