@@ -5,7 +5,7 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-# The programs on TensorFlow start without its messages; the device runner and imports of a module load nothing.
+# Programs on TensorFlow start without its messages; the device runner and imports of modules load nothing.
 if sys.argv[:1] == ["-m"] and {"export.saved_model", "export.tflite", "export.verify"} & {*sys.orig_argv}:
     from hsr_tf.console.terminal import load_keras
 

@@ -1,4 +1,4 @@
-"""Serve exported models over gRPC, wire-compatible with TensorFlow Serving, and the client of such a server."""
+"""A server of exported models over gRPC, wire-compatible with TensorFlow Serving, and its client."""
 
 import os
 import sys

@@ -259,7 +259,7 @@ class Catalog:
     def _name_passed_over(self, base_path: Path, versions: Mapping[int, Path]) -> None:
         """Say once per folder that it is not served, and why."""
         problem = "passed over: expected a version, a whole number above 0 that no other folder has"
-        reasons = {folder: f"{problem}; rename it, or move it away" for folder in passed_over(base_path)}
+        reasons = dict.fromkeys(passed_over(base_path), f"{problem}; rename it, or move it away")
         if versions:
             self._named.discard(base_path)
         elif base_path.is_dir() and not reasons:
