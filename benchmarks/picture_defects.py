@@ -45,7 +45,7 @@ def main() -> None:
     for folder in FLAGS.sets:
         sharp = [load_picture(path).values.astype(np.float32) for path in find_pictures(folder)]
         for factor in (int(text) for text in FLAGS.factors):
-            small = [reduce_picture(tf.constant(one[None]), factor).numpy()[0] for one in sharp]
+            small = [np.asarray(reduce_picture(tf.constant(one[None]), factor))[0] for one in sharp]
             shares = [f"{100 * share_warned_of(small, noise):.3g} %" for noise in noises]
             print(f"| {len(sharp)} of {folder}, reduced by {factor} | {' | '.join(shares)} |", flush=True)
 

@@ -15,9 +15,9 @@ import numpy as np
 from export.tflite_model import TFLiteModel
 from hsr_tf import checks
 from hsr_tf.tiling.progress import Progress
-from hsr_tf.tiling.region import Size
 from hsr_tf.tiling.scene_tiles import SceneModel, ScenePair
 from hsr_tf.tiling.tiles import Tile
+from hsr_tf.typing import Size
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Any
 
 import tensorflow as tf
 
-Tensor = Any
+from hsr_tf.typing import Tensor
+
 TAG, SHORT, LONG = 0x0112, 3, 4
 MOST_TAGS = 1024
 BEYOND = 16

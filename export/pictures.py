@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from export.cubes import pad_mirrored
 from export.tflite_model import TFLiteModel, require_kind
@@ -153,7 +153,7 @@ def read_photo(path: Path) -> Photo:
                 values = np.asarray(upright.convert(_plain_mode(upright)))
                 exif, dpi = upright.getexif(), image.info.get("dpi")
                 kept = image.info.get("icc_profile"), exif.tobytes() if len(exif) else None, dpi
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise checks.file_error(path, "is no PNG or JPEG picture", "convert it to one of these") from None
     except (Image.DecompressionBombError, SyntaxError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -38,8 +38,8 @@ from ai_edge_quantizer.recipe import TFLOperationName
 from tqdm import tqdm
 
 from export.edge_convolutions import edge_convolutions
-from export.flatbuffer import DEFAULT
 from hsr_tf import checks
+from hsr_tf.networks.model_info import DEFAULT
 
 VARIANTS = ("float32", "float16", "dynamic", "int8")
 CONVOLUTIONS = (TFLOperationName.CONV_2D, TFLOperationName.DEPTHWISE_CONV_2D)

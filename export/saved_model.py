@@ -33,18 +33,12 @@ from export.warm_up import write_warm_up
 from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.files import replacing_folder
-from hsr_tf.networks.fusion_model import FusionConfig, FusionModel, cameras_to_dict
+from hsr_tf.networks.cards import FusionConfig, ModelCard, cameras_to_dict, read_card, shipped_models
+from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.memory import bytes_per_value
-from hsr_tf.networks.model_info import METADATA, METADATA_FILE, ModelInfo
-from hsr_tf.networks.pretrained import (
-    SINGLE_IMAGE,
-    ModelCard,
-    load_image_network,
-    load_model,
-    read_card,
-    shipped_models,
-)
+from hsr_tf.networks.model_info import METADATA, METADATA_FILE, SINGLE_IMAGE, ModelInfo
+from hsr_tf.networks.pretrained import load_image_network, load_model
 
 FLAGS = flags.FLAGS
 

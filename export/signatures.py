@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import tensorflow as tf
 from keras import ops
@@ -35,8 +34,8 @@ from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.model_info import DEFAULT, FIT, FUSE_PART, METADATA, PICTURE
 from hsr_tf.physics.resize import bicubic_enlarge_by
 from hsr_tf.pictures.transparency import fill_hidden
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 MOST_PIXELS = 2**22
 SMALLEST, SMALLEST_OF_OWN_FACTOR, PNG_HEADER = 2, 24, 33
 GRAY, GRAY_ALPHA, COLOUR_ALPHA, JPEG = 0, 4, 6, -1

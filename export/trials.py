@@ -24,7 +24,7 @@ from hsr_tf.data.pictures import find_pictures, load_picture
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes, top_left
 from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.metrics.full_reference import luma_scores, psnr_bands
-from hsr_tf.networks.fusion_model import cameras_from_dict
+from hsr_tf.networks.cards import cameras_from_dict
 from hsr_tf.networks.model_info import FUSION, SINGLE_IMAGE, ModelInfo
 from hsr_tf.physics.reduction import enlarge_picture
 from hsr_tf.scene import Scene

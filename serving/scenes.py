@@ -14,9 +14,9 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.networks.model_info import DEFAULT, FIT, FUSE_PART, ModelInfo
 from hsr_tf.tiling.progress import Progress
-from hsr_tf.tiling.region import Size
 from hsr_tf.tiling.scene_tiles import SceneModel, ScenePair, whole_tile
 from hsr_tf.tiling.tiles import Tile
+from hsr_tf.typing import Size
 
 Arrays = dict[str, np.ndarray]
 Predict = Callable[[Arrays, str], Arrays]

@@ -30,6 +30,7 @@ LAYERS = (
         "hsr_tf.radiometry",
         "hsr_tf.scene",
         "hsr_tf.tiling",
+        "hsr_tf.typing",
         "hsr_tf.wording",
     ),
     ("hsr_tf.physics",),
@@ -66,6 +67,7 @@ WITHOUT_KERAS = {
     "hsr_tf.pictures.tiles",
     "hsr_tf.scene",
     "hsr_tf.tiling",
+    "hsr_tf.typing",
     "hsr_tf.wording",
 }
 LONGEST_FILE, LONGEST_BODY = 450, 60

@@ -16,7 +16,7 @@ from hsr_tf import checks, methods
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.files import HTML, replacing_file, require_output
 from hsr_tf.networks import losses
-from hsr_tf.networks.layers import INITIALIZERS
+from hsr_tf.networks.cards import INITIALIZERS
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.options import network_options
 from trainers._hosts import these_hosts, wait_for_chief

@@ -67,7 +67,7 @@ class Enlarger:
         self, small: tf.Tensor, case: Case, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         if self.network is None or self._infer is None:
-            return enlarge_picture(small, case.scale, size).numpy()[0], None
+            return np.asarray(enlarge_picture(small, case.scale, size))[0], None
         whole = self.network.spec.scale is None
         inputs = {"lr_image": enlarge_picture(small, case.scale, size) if whole else small}
         if "kernel" in self._asked:

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from hsr_tf.data.picture_cases import Case
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.metrics.cameras import kernel_l1
 from hsr_tf.metrics.full_reference import luma_scores
 from hsr_tf.metrics.table import get, metrics_for
 from trainers import _tables
-from trainers._picture_cases import BICUBIC, Case, Estimate
+from trainers._picture_cases import BICUBIC, Estimate
 from trainers._tables import grouped
 
 GAIN = "over bicubic, dB"

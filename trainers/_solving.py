@@ -15,6 +15,7 @@ from absl import flags
 from hsr_tf import methods
 from hsr_tf.files import plain, replacing_file, write_json
 from hsr_tf.fusion.api import fuse
+from hsr_tf.fusion.simulated import Truth
 from hsr_tf.io import save
 from hsr_tf.metrics.cameras import camera_scores
 from hsr_tf.metrics.full_reference import psnr_bands, scorecard
@@ -29,7 +30,7 @@ from hsr_tf.scene import Observation, Solution
 from hsr_tf.solvers.solver import Controls
 from trainers import _flags
 from trainers._course import Recorder
-from trainers._scene import Truth, define_scene_flags, read_scene
+from trainers._scene import define_scene_flags, read_scene
 
 FLAGS = flags.FLAGS
 DONE, FLOOR = "solution.json", "spectral_ls"
@@ -223,9 +224,9 @@ def summary(record: dict[str, Any], run_dir: Path) -> str:
         shown = [f"{m.heading or m.label} {m.text(record['scores'].get(m.name))}" for m in metrics_for()]
         lines.append(", ".join(shown))
     cameras = {name: value for name, value in record["cameras"].items() if value is not None}
-    shown = [m for m in (*metrics_for("psf"), *metrics_for("srf")) if m.name in cameras]
-    if shown:
-        lines.append(", ".join(f"{metric.label} {metric.text(cameras[metric.name])}" for metric in shown))
+    known = [m for m in (*metrics_for("psf"), *metrics_for("srf")) if m.name in cameras]
+    if known:
+        lines.append(", ".join(f"{metric.label} {metric.text(cameras[metric.name])}" for metric in known))
     return "\n".join([*lines, f"written to {run_dir}"])
 
 

@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -188,7 +189,7 @@ class BlindTrainer(PictureTrainer):
         truth, scale = truth_of(picture, self.task.scale), self.task.scale
         kernel = gaussian_kernels(tf.constant([sigma]), self.task.kernels.size)
         lr_image = BlindDegradation(kernel, scale)(truth[None])
-        bicubic = bicubic_enlarge(lr_image, scale).numpy()[0]
+        bicubic = np.asarray(bicubic_enlarge(lr_image, scale))[0]
         views = {"lr_image": lr_image, "kernel": kernel}
         return Held(picture.name, f"sigma{sigma:g}", scale, views, bicubic, truth)
 

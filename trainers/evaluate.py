@@ -32,7 +32,7 @@ from hsr_tf.io import load
 from hsr_tf.metrics.cameras import CameraScores, camera_scores
 from hsr_tf.metrics.full_reference import Scorecard, scorecard, summarise
 from hsr_tf.metrics.table import get, metrics_for
-from hsr_tf.networks.pretrained import find_shipped, read_card
+from hsr_tf.networks.cards import find_shipped, read_card
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.report.html import write_report
 from hsr_tf.report.scene_report import scene_report, shown_cameras

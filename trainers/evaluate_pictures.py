@@ -22,13 +22,14 @@ from tqdm import tqdm
 
 from hsr_tf import checks
 from hsr_tf.arrays.color import rgb_to_ycbcr, ycbcr_to_rgb
+from hsr_tf.data.picture_cases import Case
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.data.scenes import data_root
 from hsr_tf.metrics.table import metrics_for
 from hsr_tf.physics.reduction import enlarge_picture
 from hsr_tf.report.picture_sheet import PictureSheetData, draw_picture_sheet
 from trainers import _flags
-from trainers._picture_cases import Case, Enlarger, Estimate, find_enlargers
+from trainers._picture_cases import Enlarger, Estimate, find_enlargers
 from trainers._picture_scores import PictureRow, markdown_table, score, write_tables
 from trainers._pictures import scales_of
 
@@ -195,7 +196,7 @@ def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:
     if truth.shape[-1] == 1:
         return luma
     small = case.degrade(np.asarray(rgb_to_ycbcr(truth)))
-    chroma = enlarge_picture(small, case.scale, (truth.shape[0], truth.shape[1])).numpy()[0, ..., 1:]
+    chroma = np.asarray(enlarge_picture(small, case.scale, (truth.shape[0], truth.shape[1])))[0, ..., 1:]
     return np.asarray(ycbcr_to_rgb(np.concatenate([luma, chroma], -1)))
 
 

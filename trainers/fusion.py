@@ -183,7 +183,7 @@ class FusionTrainer(Trainer):
         found = []
         for scene in self.task.validation:
             lr_hsi, _ = self.clean.simulate(tf.constant(scene.cube[None]))
-            bicubic = np.clip(bicubic_enlarge(lr_hsi, self.clean.scale).numpy()[0], 0.0, 1.0)
+            bicubic = np.clip(np.asarray(bicubic_enlarge(lr_hsi, self.clean.scale))[0], 0.0, 1.0)
             found.append(psnr_bands(scene.cube, bicubic))
         return float(np.mean(found))
 

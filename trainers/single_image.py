@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -146,7 +147,7 @@ class SingleImageTrainer(PictureTrainer):
         large = enlarge_picture(small, scale, (truth.shape[0], truth.shape[1]))
         own = self.task.network.spec.scale is not None
         views = {"lr_image": small if own else large}
-        return Held(picture.name, f"x{scale:g}", scale, views, large.numpy()[0], truth)
+        return Held(picture.name, f"x{scale:g}", scale, views, np.asarray(large)[0], truth)
 
 
 def enlarged(hr_image: Tensor, scale: float) -> Tensor:

@@ -17,8 +17,8 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 BORDERS = ("mirrored", "circular")
 
 

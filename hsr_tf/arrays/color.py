@@ -8,13 +8,11 @@ its inverse is computed from it, so that there and back changes nothing but the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 # Rows Y, Cb, Cr; columns R, G, B; in steps of 1/255.
 MATRIX = np.array([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]]) / 255
 OFFSET = np.array([16.0, 128.0, 128.0]) / 255

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 Axis = int | tuple[int, ...] | None
 _PLAIN = (np.ndarray, np.generic, np.dtype, int, float, complex, str, type, type(None))
 _FFT_TAPS = 64
@@ -395,10 +395,11 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
 @_either
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Tensor:
     """Evenly spaced numbers; int32 or float32 by default."""
-    first, last = (0, start) if stop is None else (start, stop)
+    first: Any = 0 if stop is None else start
+    last: Any = start if stop is None else stop
     if dtype is None:
         dtype = np.result_type(*map(_array, (first, last, step)))
-    return np.arange(first, last, step, dtype)
+    return np.arange(first, last, step, dtype)  # type: ignore[call-overload]
 
 
 def custom_gradient(function: Callable[..., tuple[Tensor, Any]]) -> Callable[..., Tensor]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,8 +13,7 @@ from hsr_tf.physics.kernel_shapes import KERNEL_SIZE
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.reduction import reduce_picture
 from hsr_tf.physics.sample_blur import SampleBlur
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from hsr_tf import checks
 from hsr_tf.geo.coordinates import coordinate_systems, pixel_map, system_name
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.geo.nesting import COARSE, NONE, SHARP, GridPlan, plan_grids
-from hsr_tf.geo.reprojection import Cube, Mask, Reprojection
+from hsr_tf.geo.reprojection import Reprojection
 from hsr_tf.scene import Observation, Scene
+from hsr_tf.typing import Cube, Mask
 
 SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP = 0.01, 0.5
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

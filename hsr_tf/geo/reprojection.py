@@ -24,9 +24,8 @@ from hsr_tf.geo.coordinates import coordinate_systems, pixel_map
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.geo.nesting import Places
 from hsr_tf.tiling.region import Region, TileGrid
+from hsr_tf.typing import Cube, Mask
 
-Cube = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 PartReader = Callable[[slice, slice], tuple[Cube, Mask | None]]
 BLOCK, STEPS, BANDS_AT_ONCE = 128, 8, 32
 REACH, SPARE_PIXELS = 2, 3

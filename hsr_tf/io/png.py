@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
-from hsr_tf.io.png_chunks import SIGNATURE, decode_quietly
+from hsr_tf.io.png_chunks import SIGNATURE as SIGNATURE
+from hsr_tf.io.png_chunks import decode_quietly
 from hsr_tf.io.source import decoding
 
 FORMAT = "PNG"

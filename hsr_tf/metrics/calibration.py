@@ -15,15 +15,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
 from hsr_tf import checks
+from hsr_tf.typing import Array
 
 ONE_SIGMA = float(special.erf(1 / np.sqrt(2)))
 PROBABILITIES = np.arange(1, 20) / 20
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsr_tf.checks import require, require_finite
-
-Array = NDArray[np.float64]
+from hsr_tf.typing import Array
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ from hsr_tf.metrics.scores import Summary as Summary
 from hsr_tf.metrics.scores import summarise as summarise
 from hsr_tf.metrics.table import compute, metrics_for
 from hsr_tf.scene import Scene
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
@@ -169,7 +168,8 @@ class ScoredPair:
         total, count = 0.0, int(windows.sum()) * self.reference.shape[2]
         for start in range(0, len(windows), ROWS_PER_BLOCK):
             rows = slice(start, start + ROWS_PER_BLOCK + SSIM_WINDOW - 1)
-            found = _ssim_map(*_block(self.reference, self.estimate, rows), self.data_range)
+            truth, guess = _block(self.reference, self.estimate, rows)
+            found = _ssim_map(truth, guess, self.data_range)
             kept = ops.convert_to_tensor(windows[start : start + ROWS_PER_BLOCK, :, None].astype(np.float64))
             total += float(ops.sum(found * kept))
         return total / count if count else math.nan

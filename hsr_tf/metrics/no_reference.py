@@ -42,9 +42,8 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.tiling.region import Region
+from hsr_tf.typing import Array, Mask
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 COARSE_SIDE, SHARP_SIDE = 8, 32
 BANDS_AT_ONCE = 32
 

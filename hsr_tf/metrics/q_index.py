@@ -21,13 +21,12 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hsr_tf.tiling.region import Region, Size, equal_parts, regions
+from hsr_tf.tiling.region import Region, equal_parts, regions
+from hsr_tf.typing import Array, Size
 
 ROUNDING = 1e-14
 
-Array = NDArray[np.float64]
 Values = Array | float
 
 

@@ -40,7 +40,7 @@ class Scorecard:
         """Return the scorecard of these scores by name."""
         own = [name.name for name in fields(cls)[:-1]]
         added = {name: value for name, value in scores.items() if name not in own}
-        return cls(*(scores[name] for name in own), added=added)
+        return cls(**{name: scores[name] for name in own}, added=added)
 
     def by_name(self) -> dict[str, float]:
         """Return the scores by name."""

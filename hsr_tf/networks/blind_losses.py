@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from keras import ops
 
 from hsr_tf import checks
 from hsr_tf.networks.losses import Loss, l1, mse
 from hsr_tf.physics.kernel_code import KernelCode
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.networks.model_info import FUSION, SINGLE_IMAGE
+from hsr_tf.networks.model_info import FUSION as FUSION
+from hsr_tf.networks.model_info import SINGLE_IMAGE as SINGLE_IMAGE
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation

@@ -15,8 +15,9 @@ from __future__ import annotations
 import keras
 
 from hsr_tf import checks
+from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.image_layers import SharedLayers
-from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
+from hsr_tf.networks.image_network import ImageNetwork, picture_inputs, require_scale
 
 PUBLISHED = {"num_stages": 10, "features": 64, "residual": False}
 

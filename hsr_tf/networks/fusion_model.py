@@ -23,13 +23,14 @@ from hsr_tf import checks, methods
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.quadratic_map import BASES, SpectralLS
 from hsr_tf.closed_forms.sylvester import SylvesterBase
-from hsr_tf.networks.cards import FusionConfig, cameras_from_dict, cameras_to_dict
+from hsr_tf.networks.cards import FusionConfig as FusionConfig
+from hsr_tf.networks.cards import cameras_from_dict as cameras_from_dict
+from hsr_tf.networks.cards import cameras_to_dict as cameras_to_dict
 from hsr_tf.networks.layers import NetworkSpec
 from hsr_tf.networks.reach import Parts, fusion_reach
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

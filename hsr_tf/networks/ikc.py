@@ -20,13 +20,13 @@ from typing import Any
 import keras
 from keras import layers
 
+from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import BlindNetwork, KernelDecode, KernelEncode, SharedLayers, Stretch
-from hsr_tf.networks.image_network import KERNEL_SIZE, ImageSpec, picture_inputs
+from hsr_tf.networks.image_network import KERNEL_SIZE, picture_inputs
 from hsr_tf.networks.kbpn import predictor
 from hsr_tf.networks.srresnet import CODE_LENGTH, transformed_body
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

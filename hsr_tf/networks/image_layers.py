@@ -15,12 +15,13 @@ import numpy as np
 from keras import layers, ops
 
 from hsr_tf import checks
-from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec
+from hsr_tf.networks.cards import ImageSpec
+from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork
 from hsr_tf.networks.layers import BicubicEnlarge, LayerMaker
 from hsr_tf.physics.kernel_code import gaussian_code
 from hsr_tf.physics.sample_blur import BlindDegradation
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 SLOPE = 0.2
 SMALL, OPEN = 0.1, 2.0
 ESTIMATOR_PREFIX = "kernel_"

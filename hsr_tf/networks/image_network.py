@@ -17,10 +17,11 @@ from typing import Any
 import keras
 
 from hsr_tf import checks, methods
-from hsr_tf.networks.cards import ImageConfig, ImageSpec
+from hsr_tf.networks.cards import ImageConfig
+from hsr_tf.networks.cards import ImageSpec as ImageSpec
 from hsr_tf.networks.layers import SpecifiedNetwork
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 KERNEL_SIZE = 21
 
 

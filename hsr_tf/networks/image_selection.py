@@ -8,14 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from hsr_tf import checks
+from hsr_tf.networks.cards import ModelCard, read_card, shipped_models
 from hsr_tf.networks.image_network import ImageNetwork
-from hsr_tf.networks.pretrained import (
-    SINGLE_IMAGE,
-    ModelCard,
-    load_image_network,
-    read_card,
-    shipped_models,
-)
+from hsr_tf.networks.model_info import SINGLE_IMAGE
+from hsr_tf.networks.pretrained import load_image_network
 from hsr_tf.networks.selection import describe_fit
 
 

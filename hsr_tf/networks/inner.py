@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from hsr_tf.networks.layers import FusionNetwork
 from hsr_tf.networks.reach import View, beyond, network_reach, through
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 Margins = tuple[tuple[int, int], tuple[int, int]]
 MARGINS = "margins"
 

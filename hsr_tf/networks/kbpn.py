@@ -38,11 +38,12 @@ import keras
 from keras import layers, ops
 
 from hsr_tf import checks
+from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.dbpn import first_features, require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import BlindNetwork, PseudoLR, SharedLayers, Stretch
-from hsr_tf.networks.image_network import KERNEL_SIZE, ImageSpec, picture_inputs
+from hsr_tf.networks.image_network import KERNEL_SIZE, picture_inputs
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 EXTENSIONS = ("kernel_sft", "diff_kernel", "cell_kernels")
 PUBLISHED = {"num_modules": 10, "features": 64, "extensions": (), "residual": False}
 
@@ -84,7 +85,7 @@ class KBPN(BlindNetwork):
             checks.require_choice("extensions", name, EXTENSIONS)
         graph = _Graph(SharedLayers(spec), num_modules, features, tuple(extensions), residual)
         inputs = picture_inputs(spec)
-        outputs = graph.outputs(_Told(inputs["lr_image"]))
+        outputs = graph.outputs(_Given(inputs["lr_image"]))
         kept = [name for name in outputs if training_outputs or name in ("estimate", "kernel", "kernel_map")]
         options = {
             "num_modules": num_modules,
@@ -107,7 +108,7 @@ class KBPN(BlindNetwork):
         Answers "estimate", "pseudo_lr" and both of the middle; `image_weights` are its weights.
         """
         inputs = picture_inputs(self.spec, kernel_size=KERNEL_SIZE)
-        return keras.Model(inputs, self._shared.outputs(_Told(inputs["lr_image"], kernel=inputs["kernel"])))
+        return keras.Model(inputs, self._shared.outputs(_Given(inputs["lr_image"], kernel=inputs["kernel"])))
 
     def with_true_image(self) -> keras.Model:
         """The estimator on {"lr_image", "hr_image"}: the true picture stands in every SR_t's place.
@@ -117,16 +118,16 @@ class KBPN(BlindNetwork):
         """
         inputs = picture_inputs(self.spec)
         inputs["hr_image"] = keras.Input((None, None, self.spec.num_channels), name="hr_image")
-        return keras.Model(inputs, self._shared.outputs(_Told(inputs["lr_image"], image=inputs["hr_image"])))
+        return keras.Model(inputs, self._shared.outputs(_Given(inputs["lr_image"], image=inputs["hr_image"])))
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Given:
     """What the graph is given: the picture and, in training by parts, the truth of one side."""
 
     lr_image: Tensor
-    kernel: Tensor = None
-    image: Tensor = None
+    kernel: Tensor | None = None
+    image: Tensor | None = None
 
 
 @dataclass
@@ -137,7 +138,7 @@ class _State:
     first: Tensor
     kernel: Tensor
     sharp: list[Tensor] = field(default_factory=list)
-    difference: Tensor = None
+    difference: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -150,30 +151,30 @@ class _Graph:
     extensions: tuple[str, ...]
     residual: bool
 
-    def outputs(self, told: _Told) -> dict[str, Tensor]:
+    def outputs(self, given: _Given) -> dict[str, Tensor]:
         """All outputs by name."""
-        first = first_features(self.make, told.lr_image, self.features)
-        state = _State(first, first, self._start(told, first))
+        first = first_features(self.make, given.lr_image, self.features)
+        state = _State(first, first, self._start(given, first))
         middle = (self.num_modules + 1) // 2
         outputs: dict[str, Tensor] = {}
         for t in range(1, self.num_modules + 1):
-            picture, pseudo = self._module(t, state, told)
+            picture, pseudo = self._module(t, state, given)
             for suffix in (["_middle"] if t == middle else []) + ([""] if t == self.num_modules else []):
-                outputs |= self._named(suffix, picture, pseudo, told, state)
+                outputs |= self._named(suffix, picture, pseudo, given, state)
         return outputs
 
-    def _module(self, t: int, state: _State, told: _Told) -> tuple[Tensor, Tensor]:
+    def _module(self, t: int, state: _State, given: _Given) -> tuple[Tensor, Tensor]:
         """Module t moves the state on and returns its provisional picture and the pseudo-LR picture."""
         make = self.make
         state.sharp.append(make.up_projection(state.coarse, f"up{t}"))
         joined = make.join(state.sharp)
-        picture = told.image
+        picture = given.image
         if picture is None:
-            picture = make.reconstruct(joined, told.lr_image, f"picture{t}", residual=self.residual)
-        if told.kernel is None:
+            picture = make.reconstruct(joined, given.lr_image, f"picture{t}", residual=self.residual)
+        if given.kernel is None:
             state.kernel = self._estimate(t, joined, state)
         pseudo = PseudoLR(make.spec.scale or 1)([picture, state.kernel])
-        state.difference = ops.square(pseudo - told.lr_image)
+        state.difference = ops.square(pseudo - given.lr_image)
         if t < self.num_modules:
             coarse = make.down_projection(state.sharp[-1], f"down{t}")
             state.coarse = make.sft(coarse, state.difference, f"difference_sft{t}")
@@ -189,6 +190,7 @@ class _Graph:
         for i in (1, 2):
             x = make.prelu(make.conv(x, self.features, 1, f"kernel_conv{t}_{i}"), f"kernel_prelu{t}_{i}")
         if "diff_kernel" in self.extensions and t > 1:
+            assert state.difference is not None
             x = make.sft(x, state.difference, f"kernel_difference_sft{t}")
         if "cell_kernels" in self.extensions:
             x = make.join([x, self._stretched(state.kernel, x)])
@@ -198,11 +200,11 @@ class _Graph:
         logits = make.conv(make.join([pooled, flat]), KERNEL_SIZE**2, 1, f"kernel_last{t}")
         return as_kernel(layers.Softmax(dtype="float32")(logits))
 
-    def _start(self, told: _Told, first: Tensor) -> Tensor:
-        """K_0: the true kernel where it is told, else the predictor's; of every pixel with cell_kernels."""
-        if told.kernel is not None:
-            return told.kernel
-        logits = predictor(self.make, told.lr_image, KERNEL_SIZE**2, features=self.features)
+    def _start(self, given: _Given, first: Tensor) -> Tensor:
+        """K_0: the true kernel where it is given, else the predictor's; of every pixel with cell_kernels."""
+        if given.kernel is not None:
+            return given.kernel
+        logits = predictor(self.make, given.lr_image, KERNEL_SIZE**2, features=self.features)
         kernel = as_kernel(layers.Softmax(dtype="float32")(logits))
         return self._stretched(kernel, first) if "cell_kernels" in self.extensions else kernel
 
@@ -226,13 +228,13 @@ class _Graph:
         return Stretch(dtype="float32")([flat, like])
 
     def _named(
-        self, suffix: str, picture: Tensor, pseudo: Tensor, told: _Told, state: _State
+        self, suffix: str, picture: Tensor, pseudo: Tensor, given: _Given, state: _State
     ) -> dict[str, Tensor]:
-        """The outputs of one module; what was told is left out."""
+        """The outputs of one module; what was given is left out."""
         named = {f"pseudo_lr{suffix}": pseudo}
-        if told.image is None:
+        if given.image is None:
             named[f"estimate{suffix}"] = picture
-        if told.kernel is None:
+        if given.kernel is None:
             cells = len(state.kernel.shape) == 4
             mean = layers.GlobalAveragePooling2D(dtype="float32")(state.kernel) if cells else None
             named[f"kernel{suffix}"] = state.kernel if mean is None else as_kernel(mean)

@@ -17,8 +17,8 @@ from keras import layers, ops
 from hsr_tf import checks
 from hsr_tf.networks.cards import INITIALIZERS
 from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 ACTIVATIONS = ("prelu", "leaky_relu")
 
 

@@ -9,8 +9,8 @@ from keras import ops
 
 from hsr_tf import checks
 from hsr_tf.physics.resize import bicubic_reduce
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -49,7 +49,7 @@ def multi_level(reference: Tensor, estimates: dict[str, Tensor], loss: Loss) -> 
             reduced by antialiased bicubic interpolation.
         loss: the loss of one level.
     """
-    total = 0.0
+    total: Any = 0.0
     for name, estimate in estimates.items():
         reduction = int(name.partition("_")[2] or 1)
         total = total + loss(bicubic_reduce(reference, reduction), estimate)

@@ -29,8 +29,8 @@ from keras import layers
 
 from hsr_tf import checks
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 Block = Callable[[Tensor, int, str], Tensor]
 
 

@@ -21,7 +21,7 @@ from scipy.io import loadmat
 
 from hsr_tf import checks
 from hsr_tf.io.source import decoding
-from hsr_tf.networks.image_network import ImageSpec
+from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.vdsr import VDSR
 
 LAYOUTS = {"hwio": (0, 1, 2, 3), "oihw": (2, 3, 1, 0)}

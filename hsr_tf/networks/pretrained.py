@@ -27,19 +27,19 @@ from hsr_tf.files import replacing_folder
 from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.networks.cards import (
     CARD,
-    FUSION,
-    SINGLE_IMAGE,
     WEIGHTS,
     ImageConfig,
-    ModelCard,
     cameras_to_dict,
     damaged,
-    read_card,
 )
+from hsr_tf.networks.cards import ModelCard as ModelCard
 from hsr_tf.networks.cards import find_shipped as find_shipped
+from hsr_tf.networks.cards import read_card as read_card
 from hsr_tf.networks.cards import shipped_models as shipped_models
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork, build_network, config_of
+from hsr_tf.networks.model_info import FUSION as FUSION
+from hsr_tf.networks.model_info import SINGLE_IMAGE as SINGLE_IMAGE
 
 
 def save_model(

@@ -9,7 +9,6 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.networks.cards import (
-    FUSION,
     FusionConfig,
     ImageConfig,
     ModelCard,
@@ -17,6 +16,7 @@ from hsr_tf.networks.cards import (
     read_card,
     shipped_models,
 )
+from hsr_tf.networks.model_info import FUSION
 from hsr_tf.physics.cameras import ESTIMATED, GIVEN, TOLD, CameraChoice
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.radiometry import Radiometry

@@ -18,7 +18,8 @@ from dataclasses import replace
 import keras
 
 from hsr_tf import checks
-from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
+from hsr_tf.networks.cards import ImageSpec
+from hsr_tf.networks.image_network import ImageNetwork, picture_inputs, require_scale
 from hsr_tf.networks.layers import LayerMaker
 
 SIZES = ((9, 1, 5), (9, 5, 5))

@@ -14,9 +14,10 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.dbpn import require_enlarging
 from hsr_tf.networks.image_layers import KernelEncode, SharedLayers
-from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
+from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, picture_inputs
 from hsr_tf.networks.layers import BicubicEnlarge
 
 CODE_LENGTH, SIZES, FEATURES = 15, (9, 5, 5), (64, 32)

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import keras
 
+from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import KernelEncode, PixelShuffle, SharedLayers, Stretch
-from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
+from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, picture_inputs
 from hsr_tf.networks.layers import BicubicEnlarge
 
 CODE_LENGTH = 15

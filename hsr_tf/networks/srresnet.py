@@ -11,16 +11,15 @@ with the weights. `residual` adds the bicubic enlargement (not in the paper).
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers
 
+from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
 from hsr_tf.networks.image_layers import SMALL, KernelEncode, SharedLayers, Stretch, shuffle_factors
-from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
+from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, picture_inputs
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 CODE_LENGTH = 10
 
 

@@ -8,13 +8,10 @@ behind the blocks.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs, joined_inputs
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

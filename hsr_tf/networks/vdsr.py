@@ -16,7 +16,8 @@ import numpy as np
 from keras import layers
 
 from hsr_tf import checks
-from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_inputs, require_scale
+from hsr_tf.networks.cards import ImageSpec
+from hsr_tf.networks.image_network import ImageNetwork, picture_inputs, require_scale
 from hsr_tf.networks.layers import LayerMaker, NearIdentity
 
 

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.physics.kernel_shapes import KERNEL_SIZE, gaussian_kernels
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 CODE_LENGTH, NUM_SAMPLES = 21, 500
 SIGMA_RANGE = (0.2, 4.0)
 

@@ -6,14 +6,12 @@ turn from the horizontal towards the vertical, clockwise on the screen, as in `h
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 KERNEL_SIZE = 21
 PATH_POINTS = 65
 

@@ -7,8 +7,6 @@ softplus keeps non-negative.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 
@@ -18,8 +16,8 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 SMALLEST_TAP, SMALLEST_RESPONSE = 1e-7, 1e-6
 
 

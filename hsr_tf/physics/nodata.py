@@ -8,16 +8,13 @@ residuals; `hsr_tf.closed_forms.filling` says what stands in for them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsr_tf.arrays import ops
 from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.typing import Mask, Tensor
 
-Tensor = Any
-Mask = NDArray[np.bool_]
 MIXED, FEWEST, FEWEST_SHARE = 1e-5, 32, 0.02
 
 

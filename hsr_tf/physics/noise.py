@@ -12,8 +12,8 @@ from typing import Any
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 Seed = Any
 PHOTON_TRIALS = float(2**24)
 

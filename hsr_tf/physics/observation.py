@@ -16,8 +16,8 @@ from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 Noise = Callable[[Tensor, Any], Tensor]
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
 
 import numpy as np
 
 from hsr_tf.arrays import ops
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 class LinearOperator(ABC):

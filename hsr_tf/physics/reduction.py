@@ -8,12 +8,10 @@ factor therefore moves nothing, whatever the factor, and what is cut off at the 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from hsr_tf import checks
 from hsr_tf.physics.resize import BicubicResize, bicubic_enlarge, bicubic_reduce
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 def reduce_picture(x: Tensor, scale: float) -> Tensor:

@@ -21,8 +21,7 @@ from hsr_tf.arrays.cubic import (
     require_sizes,
 )
 from hsr_tf.physics.operator import LinearOperator
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 class BicubicResize(LinearOperator):
@@ -93,7 +92,7 @@ def bicubic_enlarge(y: Tensor, scale: int) -> Tensor:
     return y
 
 
-def bicubic_enlarge_by(y: Tensor, factor: Tensor) -> Tensor:
+def bicubic_enlarge_by(y: Tensor, factor: Tensor | float) -> Tensor:
     """Enlarge (B, h, w, C) by a factor of at least 1 that is a tensor, for sizes not known in advance.
 
     The same numbers as `BicubicResize` to float32's last digits, (B, ceil(factor h), ceil(factor w), C), for
@@ -169,7 +168,7 @@ def _enlarging_table(size: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
 
 def _resample(x: Tensor, axis: int, indices: Any, weights: Any) -> Tensor:
     shape = [1, -1, 1, 1] if axis == 1 else [1, 1, -1, 1]
-    total = 0.0
+    total: Any = 0.0
     for j in range(indices.shape[1]):
         weight = ops.reshape(ops.cast(weights[:, j], x.dtype), shape)
         total = total + weight * ops.take(x, indices[:, j], axis=axis)

@@ -24,8 +24,8 @@ from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import fold_axis, pad_axis
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.resize import BicubicResize, bicubic_reduce
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 BLOCK = 8
 
 
@@ -98,7 +98,8 @@ class CellBlur(LinearOperator):
         cells = ops.reshape(y, (-1, height // cell, cell, width // cell, cell, channels))
         cells = ops.transpose(cells, (0, 5, 1, 2, 3, 4))
         flipped = ops.flip(self._kernels, (3, 4))
-        side, total = self._span * cell, 0.0
+        side = self._span * cell
+        total: Any = 0.0
         for p in range(cell):
             for q in range(cell):
                 spread = ops.einsum("bchw,bhwtu->bchtwu", cells[:, :, :, p, :, q], flipped)

@@ -9,16 +9,13 @@ mirrored (edge sample repeated) or circular.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import axis as ops
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.psf import Psf
-
-Tensor = Any
+from hsr_tf.typing import Tensor
 
 
 class SpatialDegradation(LinearOperator):

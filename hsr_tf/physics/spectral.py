@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from hsr_tf.physics.band_cells import band_cells
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.physics.response_library import find_table, response_names
 from hsr_tf.physics.response_table import ResponseTable, read_response_csv
+from hsr_tf.typing import Tensor
 
 __all__ = [
     "ResponseTable",
@@ -33,7 +33,6 @@ __all__ = [
     "response_names",
 ]
 
-Tensor = Any
 NORMALISATIONS = ("column_sum", "none")
 
 

@@ -285,7 +285,7 @@ def _estimated(model: PictureModel, window: np.ndarray) -> Estimate:
 
 
 def _luminance(image: np.ndarray) -> np.ndarray:
-    return gray_to_y(image[..., :1]) if image.shape[-1] < 3 else rgb_to_y(image[..., :3])
+    return np.asarray(gray_to_y(image[..., :1]) if image.shape[-1] < 3 else rgb_to_y(image[..., :3]))
 
 
 def _as_rgb(image: np.ndarray) -> np.ndarray:

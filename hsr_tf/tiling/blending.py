@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.tiling.region import Region, Size, overlapping_parts, regions
+from hsr_tf.tiling.region import Region, overlapping_parts, regions
+from hsr_tf.typing import Size
 
 
 @dataclass(frozen=True)

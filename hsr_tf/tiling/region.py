@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise, product
 
 from hsr_tf import checks
+from hsr_tf.typing import Size
 
-Size = tuple[int, int]
 FILE_CHUNK = 64
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.tiling.memory import require_memory
 from hsr_tf.tiling.progress import Progress
-from hsr_tf.tiling.region import Region, Size, even_parts
+from hsr_tf.tiling.region import Region, even_parts
 from hsr_tf.tiling.tiles import Tile, map_ordered, plan_tiles
+from hsr_tf.typing import Size
 
 Estimator = Callable[[np.ndarray, np.ndarray], np.ndarray | None]
 

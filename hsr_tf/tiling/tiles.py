@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
-from hsr_tf.tiling.region import Region, Size
+from hsr_tf.tiling.region import Region
+from hsr_tf.typing import Size
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -43,7 +43,7 @@ class BoundedDropper(pn.widgets.FileDropper):
 
     def __init__(self, max_bytes: int, **params: Any) -> None:
         self.max_bytes, self.refusal = max_bytes, ""
-        super().__init__(max_total_file_size=f"{max_bytes // MIB}MB", chunk_size=MIB, **params)
+        super().__init__(max_total_file_size=f"{max_bytes // MIB}MB", chunk_size=MIB, **params)  # type: ignore[no-untyped-call]
 
     def files(self) -> dict[str, bytes]:
         """Bytes by name."""

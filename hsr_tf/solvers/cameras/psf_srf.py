@@ -36,6 +36,7 @@ from hsr_tf.radiometry import Radiometry
 from hsr_tf.solvers.cameras.camera_search import CameraSearch, PsfSrfConfig, search_shapes
 from hsr_tf.solvers.cameras.radiometry_search import linear_search, plain_search
 from hsr_tf.solvers.solver import Controls, Cube, Iterations
+from hsr_tf.typing import Tensor
 
 __all__ = ["CameraEstimate", "PsfSrfConfig", "estimate_psf_srf"]
 
@@ -164,7 +165,7 @@ def _explained(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: b
     return gap / np.maximum(np.sqrt(np.square(seen).sum((0, 1))), 1e-30), constant
 
 
-def _batch(cube: Cube) -> object:
+def _batch(cube: Cube) -> Tensor:
     return ops.convert_to_tensor(np.asarray(cube, np.float32)[None])
 
 

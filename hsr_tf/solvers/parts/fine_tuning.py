@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.networks import pretrained
+from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitResult, FitTask, GradientFit
@@ -61,7 +62,7 @@ class FineTuning:
         return tf.reduce_mean(tf.math.log(errors + 1e-12))
 
 
-def free_model(card: pretrained.ModelCard, model: ObservationModel) -> FusionModel:
+def free_model(card: ModelCard, model: ObservationModel) -> FusionModel:
     """The trained network of a card for the cameras of this scene, without its projection."""
     trained = pretrained.load_model(card.folder)
     free = FusionModel(replace(trained.config, consistent=False), model)
