@@ -23,13 +23,13 @@ from hsr_tf.metrics.full_reference import luma_scores
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec
 from hsr_tf.networks.pretrained import load_image_network
 from hsr_tf.report.render import preview
+from hsr_tf.typing import Tensor
 from trainers import _flags
 from trainers._hosts import join_hosts, told_by_chief
 from trainers._run import RunPlan, Validation, has_checkpoint
 from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
-Tensor = Any
 NUM_PREVIEWS = 3
 
 
@@ -147,7 +147,7 @@ class PictureTrainer(Trainer):
         pictures: dict[str, np.ndarray] = {}
         for held in self.held:
             outputs = self.infer(held.views)
-            estimate, border = outputs["estimate"].numpy()[0], math.ceil(held.scale)
+            estimate, border = np.asarray(outputs["estimate"])[0], math.ceil(held.scale)
             psnr, floor = (
                 luma_scores(held.truth, image, border=border).psnr for image in (estimate, held.bicubic)
             )

@@ -16,11 +16,10 @@ import tensorflow as tf
 
 from hsr_tf import checks
 from hsr_tf.data.patches import PatchSource, Share
+from hsr_tf.typing import Tensor
 from trainers._hosts import join_hosts, shares_of, take_from_chief, these_hosts
 from trainers._optimizers import OwnSeeds, make_optimizer, takes_averaged_gradients
 from trainers._run import Run, RunPlan, Validation
-
-Tensor = Any
 
 
 class Trainer(ABC):

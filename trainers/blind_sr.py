@@ -34,6 +34,7 @@ from hsr_tf.physics.kernel_code import fit_kernel_code
 from hsr_tf.physics.kernel_shapes import gaussian_kernels
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.sample_blur import BlindDegradation
+from hsr_tf.typing import Tensor
 from trainers import _flags
 from trainers._hosts import join_hosts
 from trainers._pictures import (
@@ -50,7 +51,6 @@ from trainers._pictures import (
 from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
-Tensor = Any
 PARTS = ("whole", "image", "estimator")
 NUM_CODE_SAMPLES, NUM_PREVIEWS = 500, 3
 

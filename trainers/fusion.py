@@ -33,13 +33,13 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
+from hsr_tf.typing import Tensor
 from trainers import _flags
 from trainers._hosts import join_hosts
 from trainers._run import RunPlan, Validation
 from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
-Tensor = Any
 VALIDATED = ("psnr_bands", "sam_degrees")
 OPTION_FLAGS = ("features", "num_levels", "upsampling_kernel", "activation")
 
@@ -152,7 +152,7 @@ class FusionTrainer(Trainer):
             hr_msi = hr_msi + strength * self._noise("msi", hr_msi, scene)
         return lr_hsi, hr_msi
 
-    def _noise(self, camera: str, image: Tensor, scene: Tensor) -> Tensor:
+    def _noise(self, camera: str, image: Tensor, scene: Tensor) -> Tensor | float:
         if camera not in self._deviations:
             return 0.0
         deviation = tf.gather(self._deviations[camera], scene)

@@ -27,6 +27,7 @@ from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.networks import losses
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
+from hsr_tf.typing import Tensor
 from trainers import _flags
 from trainers._hosts import join_hosts
 from trainers._pictures import (
@@ -45,7 +46,6 @@ from trainers._pictures import (
 from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
-Tensor = Any
 ENLARGED_FIRST = ("vdsr", "srcnn")
 NUM_PREVIEWS = 3
 

@@ -8,16 +8,15 @@ image's second differences, a shift by its first ones, a wrong response by the s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.arrays import ops
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.typing import Cube, Tensor
 from hsr_tf.wording import percent
 
-Tensor = Any
 SMALLEST, FOLLOWED = 0.005, 0.3
 FEWEST_PIXELS, NUM_SPECTRA = 40, 4
 
@@ -71,7 +70,7 @@ def disagreement(
 
 
 def suspicion(
-    model: ObservationModel, lr_hsi: Tensor, hr_msi: Tensor, *, trusted: NDArray[np.bool_] | None = None
+    model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, trusted: NDArray[np.bool_] | None = None
 ) -> Suspicion | None:
     """What the disagreement of X (h, w, C) and Y (s h, s w, c) says about the cameras; None where nothing.
 

@@ -14,8 +14,8 @@ from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import correlate_axis
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 BREAK_EVEN = 0.025
 SMALLEST_GAIN = 3e-3
 FLOATS_AT_ONCE = 2**25

@@ -25,8 +25,8 @@ from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.consistency import DataConsistency, weighted
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 BASES = ("none", "bicubic", "spectral_ls", "sylvester")
 
 
@@ -153,7 +153,7 @@ def least_squares(features: Tensor, targets: Tensor, *, damping: float = 3e-5) -
     identity = ops.convert_to_tensor(np.eye(num_columns)[None], dtype=features.dtype)
     steps = identity / length
     mean_weight = 1.0 / ops.cast(ops.shape(features)[1], features.dtype)
-    weights = 0.0
+    weights: Any = 0.0
     for j in range(num_columns):
         column, step = columns[:, :, j : j + 1], steps[:, :, j : j + 1]
         energy = ops.sum(ops.square(column), axis=1, keepdims=True) * mean_weight

@@ -45,14 +45,14 @@ from hsr_tf.closed_forms.map_fit import (
 )
 from hsr_tf.closed_forms.noise_level import channel_noise
 from hsr_tf.closed_forms.quadratic_map import SpectralLS, least_squares, quadratic_features
-from hsr_tf.physics.nodata import Mask, is_enough
+from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
+from hsr_tf.typing import Mask, Tensor
 
-Tensor = Any
 Cube = NDArray[np.float32]
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"

@@ -36,8 +36,8 @@ from hsr_tf.arrays import ops
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 PRIOR_WEIGHT = 1e-3
 IMPULSE_REACH = 128
 
@@ -153,7 +153,7 @@ class Sylvester:
         self._inverse = CoarseInverse(spatial)
 
     def __call__(
-        self, start: Tensor, lr_hsi: Tensor, hr_msi: Tensor, weight: Tensor = PRIOR_WEIGHT
+        self, start: Tensor, lr_hsi: Tensor, hr_msi: Tensor, weight: Tensor | float = PRIOR_WEIGHT
     ) -> Tensor:
         """The minimiser.
 

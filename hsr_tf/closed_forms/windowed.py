@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,8 @@ from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.spectral_ls import ESTIMATE, SceneMap
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.tiling.stages import Stage, StagedMethod
+from hsr_tf.typing import Tensor
 
-Tensor = Any
 Cube = NDArray[np.float32]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from hsr_tf.arrays import ops
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.typing import Mask, Tensor
+from hsr_tf.typing import Mask
 
 MIXED, FEWEST, FEWEST_SHARE = 1e-5, 32, 0.02
 

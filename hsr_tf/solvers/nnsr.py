@@ -40,11 +40,11 @@ from hsr_tf.solvers.parts.colour_map import GROUNDS, ColourMap
 from hsr_tf.solvers.parts.dictionary import Matrix, learn_dictionary
 from hsr_tf.solvers.parts.neighbours import neighbour_means
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver, check_pair
+from hsr_tf.typing import Tensor
 
 STARTS = ("bicubic", "spectral_ls")
 MAP_ERROR_SHARE = 1 / 3
 SMALLEST = 1e-20
-Tensor = Any
 
 
 @dataclass(frozen=True)
