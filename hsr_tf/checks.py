@@ -85,6 +85,18 @@ def require(ok: bool, name: str, *, expected: str, received: object, remedy: str
         raise InputError(name, expected=expected, received=received, remedy=remedy)
 
 
+def require_positive_integers(*, remedy: str = "correct it", **values: float) -> None:
+    """Raise an `InputError` about the first of the named values that is no whole number of at least 1."""
+    for name, value in values.items():
+        require(
+            value >= 1 and int(value) == value,
+            name,
+            expected="a positive integer",
+            received=value,
+            remedy=remedy,
+        )
+
+
 def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Raise an `InputError` that lists the known names, and the nearest one, unless `value` is among them."""
     known = list(choices)

@@ -54,9 +54,12 @@ class QueuePlan:
     num_workers: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("max_batch", "max_queue", "max_queue_bytes", "num_workers"):
-            value = getattr(self, name)
-            checks.require(value >= 1, name, expected="1 or more", received=str(value), remedy="enlarge it")
+        checks.require_positive_integers(
+            max_batch=self.max_batch,
+            max_queue=self.max_queue,
+            max_queue_bytes=self.max_queue_bytes,
+            num_workers=self.num_workers,
+        )
         checks.require(
             self.batch_timeout_ms >= 0,
             "batch_timeout_ms",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 
 ENUMS = {
     "tensorflow.DataType": (
@@ -37,12 +37,6 @@ TABLE = {
         "8 string_val *bytes, 9 scomplex_val *float, 10 int64_val *int64, 11 bool_val *bool, "
         "12 dcomplex_val *double, 13 half_val *int32, 16 uint32_val *uint32, 17 uint64_val *uint64"
     ),
-    "tensorflow.TensorInfo": (
-        "1 name string|encoding, 2 dtype tensorflow.DataType, 3 tensor_shape tensorflow.TensorShapeProto"
-    ),
-    "tensorflow.SignatureDef": (
-        "1 inputs ^tensorflow.TensorInfo, 2 outputs ^tensorflow.TensorInfo, 3 method_name string"
-    ),
     "tensorflow.serving.ModelSpec": (
         "1 name string, 2 version google.protobuf.Int64Value|version_choice, "
         "4 version_label string|version_choice, 3 signature_name string"
@@ -52,13 +46,6 @@ TABLE = {
     ),
     "tensorflow.serving.PredictResponse": (
         "2 model_spec tensorflow.serving.ModelSpec, 1 outputs ^tensorflow.TensorProto"
-    ),
-    "tensorflow.serving.SignatureDefMap": "1 signature_def ^tensorflow.SignatureDef",
-    "tensorflow.serving.GetModelMetadataRequest": (
-        "1 model_spec tensorflow.serving.ModelSpec, 2 metadata_field *string"
-    ),
-    "tensorflow.serving.GetModelMetadataResponse": (
-        "1 model_spec tensorflow.serving.ModelSpec, 2 metadata ^google.protobuf.Any"
     ),
     "tensorflow.serving.StatusProto": "1 error_code tensorflow.error.Code, 2 error_message string",
     "tensorflow.serving.ModelVersionStatus": (
@@ -88,7 +75,7 @@ def _file(package: str) -> Any:
     file = descriptor_pb2.FileDescriptorProto(
         name=f"hsr_tf/{package}.proto", package=package, syntax="proto3"
     )
-    file.dependency.extend([any_pb2.DESCRIPTOR.name, wrappers_pb2.DESCRIPTOR.name])
+    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
     if package == "tensorflow.serving":
         file.dependency.extend(f"hsr_tf/{other}.proto" for other in PACKAGES[:2])
     made: dict[str, Any] = {package: file}
@@ -133,8 +120,7 @@ def _add_field(message: Any, full_name: str, text: str) -> None:
 
 def _pool() -> Any:
     pool = descriptor_pool.DescriptorPool()
-    for known in (any_pb2, wrappers_pb2):
-        pool.AddSerializedFile(known.DESCRIPTOR.serialized_pb)
+    pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     for package in PACKAGES:
         pool.AddSerializedFile(_file(package).SerializeToString())
     return pool
@@ -152,9 +138,6 @@ TensorProto = message_class("tensorflow.TensorProto")
 ModelSpec = message_class("tensorflow.serving.ModelSpec")
 PredictRequest = message_class("tensorflow.serving.PredictRequest")
 PredictResponse = message_class("tensorflow.serving.PredictResponse")
-SignatureDefMap = message_class("tensorflow.serving.SignatureDefMap")
-GetModelMetadataRequest = message_class("tensorflow.serving.GetModelMetadataRequest")
-GetModelMetadataResponse = message_class("tensorflow.serving.GetModelMetadataResponse")
 GetModelStatusRequest = message_class("tensorflow.serving.GetModelStatusRequest")
 GetModelStatusResponse = message_class("tensorflow.serving.GetModelStatusResponse")
 DATA_TYPES = _numbered(ENUMS["tensorflow.DataType"])

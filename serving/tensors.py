@@ -42,11 +42,7 @@ class Limits:
     memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("message_bytes", "pixels"):
-            value = getattr(self, name)
-            checks.require(
-                value >= 1, name, expected="1 or more", received=str(value), remedy="give a larger limit"
-            )
+        checks.require_positive_integers(message_bytes=self.message_bytes, pixels=self.pixels)
 
     def of_model(self, bytes_per_value: float) -> Limits:
         """The limits of a model that takes `bytes_per_value` of memory per value of its largest input."""

@@ -149,11 +149,9 @@ def _check(cubes: Sequence[np.ndarray], plan: PatchPlan) -> None:
         received="none",
         remedy="check the data folder",
     )
-    for name in ("patch_size", "batch_size", "stride"):
-        value = getattr(plan, name)
-        checks.require(
-            value >= 1, name, expected="a positive integer", received=str(value), remedy="correct it"
-        )
+    checks.require_positive_integers(
+        patch_size=plan.patch_size, batch_size=plan.batch_size, stride=plan.stride
+    )
     bands = sorted({cube.shape[-1] for cube in cubes})
     checks.require(
         len(bands) == 1,

@@ -89,15 +89,9 @@ class ImageSpec:
 
     def __post_init__(self) -> None:
         checks.require_choice("init", self.init, INITIALIZERS)
-        for name, least in (("scale", 1), ("num_channels", 1)):
-            value = getattr(self, name)
-            checks.require(
-                (value is None and name == "scale") or (isinstance(value, int) and value >= least),
-                name,
-                expected="a positive integer",
-                received=str(value),
-                remedy="correct it",
-            )
+        checks.require_positive_integers(num_channels=self.num_channels)
+        if self.scale is not None:
+            checks.require_positive_integers(scale=self.scale)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ class DBPN(ImageNetwork):
         self, spec: ImageSpec, *, num_stages: int = 4, features: int = 32, residual: bool = True
     ) -> None:
         require_enlarging(spec, "dbpn")
-        require_at_least_one(num_stages=num_stages, features=features)
+        checks.require_positive_integers(num_stages=num_stages, features=features)
         make, inputs = SharedLayers(spec), picture_inputs(spec)
         x = first_features(make, inputs["lr_image"], features)
         sharp = []
@@ -77,11 +77,3 @@ def require_enlarging(spec: ImageSpec, method: str) -> None:
         received=str(spec.scale),
         remedy="use vdsr, which keeps the size of an enlarged picture",
     )
-
-
-def require_at_least_one(**counts: int) -> None:
-    """Refuse counts below one."""
-    for name, value in counts.items():
-        checks.require(
-            value >= 1, name, expected="a positive integer", received=str(value), remedy="correct it"
-        )

@@ -20,8 +20,9 @@ from typing import Any
 import keras
 from keras import layers
 
+from hsr_tf import checks
 from hsr_tf.networks.cards import ImageSpec
-from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
+from hsr_tf.networks.dbpn import require_enlarging
 from hsr_tf.networks.image_layers import BlindNetwork, KernelDecode, KernelEncode, SharedLayers, Stretch
 from hsr_tf.networks.image_network import KERNEL_SIZE, picture_inputs
 from hsr_tf.networks.kbpn import predictor
@@ -60,7 +61,9 @@ class IKC(BlindNetwork):
         training_outputs: bool = True,
     ) -> None:
         require_enlarging(spec, "ikc")
-        require_at_least_one(num_corrections=num_corrections, num_blocks=num_blocks, features=features)
+        checks.require_positive_integers(
+            num_corrections=num_corrections, num_blocks=num_blocks, features=features
+        )
         parts = _Parts(SharedLayers(spec), num_blocks, features, residual)
         inputs = picture_inputs(spec)
         outputs = parts.corrected(inputs["lr_image"], num_corrections)

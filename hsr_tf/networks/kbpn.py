@@ -39,7 +39,7 @@ from keras import layers, ops
 
 from hsr_tf import checks
 from hsr_tf.networks.cards import ImageSpec
-from hsr_tf.networks.dbpn import first_features, require_at_least_one, require_enlarging
+from hsr_tf.networks.dbpn import first_features, require_enlarging
 from hsr_tf.networks.image_layers import BlindNetwork, PseudoLR, SharedLayers, Stretch
 from hsr_tf.networks.image_network import KERNEL_SIZE, picture_inputs
 from hsr_tf.typing import Tensor
@@ -80,7 +80,7 @@ class KBPN(BlindNetwork):
         training_outputs: bool = True,
     ) -> None:
         require_enlarging(spec, "kbpn")
-        require_at_least_one(num_modules=num_modules, features=features)
+        checks.require_positive_integers(num_modules=num_modules, features=features)
         for name in extensions:
             checks.require_choice("extensions", name, EXTENSIONS)
         graph = _Graph(SharedLayers(spec), num_modules, features, tuple(extensions), residual)

@@ -24,7 +24,7 @@ ACTIVATIONS = ("prelu", "leaky_relu")
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """What every fusion network must be told.
+    """What every fusion network is built from.
 
     Attributes:
         scale: s, sharp pixels a coarse pixel along one side.
@@ -49,11 +49,12 @@ class NetworkSpec:
 
     def __post_init__(self) -> None:
         checks.require_choice("init", self.init, INITIALIZERS)
-        for name in ("scale", "num_bands", "lr_channels", "hr_channels"):
-            value = getattr(self, name)
-            checks.require(
-                value >= 1, name, expected="a positive integer", received=str(value), remedy="correct it"
-            )
+        checks.require_positive_integers(
+            scale=self.scale,
+            num_bands=self.num_bands,
+            lr_channels=self.lr_channels,
+            hr_channels=self.hr_channels,
+        )
 
 
 class SpecifiedNetwork(keras.Model):
@@ -95,7 +96,7 @@ class FusionNetwork(SpecifiedNetwork):
 
 
 class WeightSpec(Protocol):
-    """What the layers of any network must be told; see `NetworkSpec` for the meaning."""
+    """What the layers of any network are built from; see `NetworkSpec` for the meaning."""
 
     @property
     def init(self) -> str: ...

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import keras
 
+from hsr_tf import checks
 from hsr_tf.networks.cards import ImageSpec
-from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
+from hsr_tf.networks.dbpn import require_enlarging
 from hsr_tf.networks.image_layers import KernelEncode, PixelShuffle, SharedLayers, Stretch
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, picture_inputs
 from hsr_tf.networks.layers import BicubicEnlarge
@@ -43,7 +44,7 @@ class SRMDNF(ImageNetwork):
         self, spec: ImageSpec, *, depth: int = 12, features: int = 128, residual: bool = False
     ) -> None:
         require_enlarging(spec, "srmdnf")
-        require_at_least_one(depth=depth, features=features)
+        checks.require_positive_integers(depth=depth, features=features)
         make, inputs, scale = (
             SharedLayers(spec),
             picture_inputs(spec, kernel_size=KERNEL_SIZE),

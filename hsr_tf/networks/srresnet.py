@@ -14,8 +14,9 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from hsr_tf import checks
 from hsr_tf.networks.cards import ImageSpec
-from hsr_tf.networks.dbpn import require_at_least_one, require_enlarging
+from hsr_tf.networks.dbpn import require_enlarging
 from hsr_tf.networks.image_layers import SMALL, KernelEncode, SharedLayers, Stretch, shuffle_factors
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, picture_inputs
 from hsr_tf.typing import Tensor
@@ -33,7 +34,7 @@ class _KernelSRResNet(ImageNetwork):
         self, spec: ImageSpec, *, num_blocks: int = 16, features: int = 64, residual: bool = False
     ) -> None:
         require_enlarging(spec, self.method)
-        require_at_least_one(num_blocks=num_blocks, features=features)
+        checks.require_positive_integers(num_blocks=num_blocks, features=features)
         make, inputs = SharedLayers(spec), picture_inputs(spec, kernel_size=KERNEL_SIZE)
         code = KernelEncode(CODE_LENGTH, name="code")(inputs["kernel"])
         body = transformed_body if self.transforms else concatenated_body

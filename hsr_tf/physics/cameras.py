@@ -93,7 +93,7 @@ def make_cameras(
     Warns:
         UserWarning: a PSF whose number of taps is odd and the scale even, or the other way round.
     """
-    _require_scale(scale)
+    checks.require_positive_integers(scale=scale, remedy="give sharp pixels per coarse pixel")
     kernel = psf if isinstance(psf, Psf) else parse_psf(psf, scale)
     noise = [None if level is None else GaussianNoise(_finite_snr(level)) for level in snr_db]
     spatial = SpatialDegradation(kernel, scale, border=border)
@@ -222,16 +222,6 @@ def _require_channels(response: SpectralResponse, hr_msi: Scene) -> None:
         expected=f"{num_channels} channels, as the response {response.name} has",
         received=str(hr_msi.num_bands),
         remedy="give the response of the camera that took it (srf), a CSV file with one column a channel",
-    )
-
-
-def _require_scale(scale: int) -> None:
-    checks.require(
-        int(scale) == scale and scale >= 1,
-        "scale",
-        expected="a positive integer",
-        received=str(scale),
-        remedy="give the sharp pixels a coarse pixel along one side",
     )
 
 

@@ -73,13 +73,7 @@ def standard_model(spectral: SpectralResponse, scale: int, *, noisy: bool = Fals
         scale: s.
         noisy: Gaussian noise of 35 dB (hyperspectral) and 40 dB (colour) signal-to-noise ratio; else none.
     """
-    checks.require(
-        scale >= 1,
-        "scale",
-        expected="a positive integer",
-        received=str(scale),
-        remedy="give sharp pixels a coarse pixel",
-    )
+    checks.require_positive_integers(scale=scale, remedy="give sharp pixels per coarse pixel")
     spatial = SpatialDegradation(gaussian_psf(scale), scale)
     noise = (GaussianNoise(35.0), GaussianNoise(40.0)) if noisy else (None, None)
     return ObservationModel(spatial, spectral, *noise)

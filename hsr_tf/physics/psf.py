@@ -125,9 +125,7 @@ def anisotropic_gaussian_psf(
 
 def box_psf(size: int) -> Psf:
     """Mean over `size` x `size` pixels (with size = s, ideal detector elements that touch)."""
-    checks.require(
-        size >= 1, "size", expected="a positive integer", received=str(size), remedy="use the scale"
-    )
+    checks.require_positive_integers(size=size, remedy="use the scale")
     return Psf(np.ones((size, size)), f"box, {size} taps")
 
 
@@ -254,13 +252,7 @@ _DAMAGE = (
 
 
 def _support(scale: int, support: int | None, *, at_least: float) -> int:
-    checks.require(
-        int(scale) == scale and scale >= 1,
-        "scale",
-        expected="a positive integer",
-        received=str(scale),
-        remedy="give sharp pixels a coarse pixel",
-    )
+    checks.require_positive_integers(scale=scale, remedy="give sharp pixels per coarse pixel")
     if support is not None:
         checks.require(
             int(support) == support and support >= 1,

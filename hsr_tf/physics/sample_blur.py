@@ -127,13 +127,7 @@ class BlindDegradation(LinearOperator):
     """
 
     def __init__(self, kernels: Tensor, scale: int) -> None:
-        checks.require(
-            int(scale) == scale and scale >= 1,
-            "scale",
-            expected="a positive integer",
-            received=str(scale),
-            remedy="resize to another factor afterwards",
-        )
+        checks.require_positive_integers(scale=scale, remedy="resize to another factor afterwards")
         self.scale = scale
         many = len(kernels.shape) == 5
         self._blur: LinearOperator = CellBlur(kernels, scale) if many else SampleBlur(kernels)

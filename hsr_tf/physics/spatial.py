@@ -31,13 +31,7 @@ class SpatialDegradation(LinearOperator):
     """
 
     def __init__(self, psf: Psf, scale: int, *, border: str = "mirrored") -> None:
-        checks.require(
-            int(scale) == scale and scale >= 1,
-            "scale",
-            expected="a positive integer",
-            received=str(scale),
-            remedy="round it",
-        )
+        checks.require_positive_integers(scale=scale, remedy="round it")
         checks.require_choice("border", border, ops.BORDERS)
         self.psf = psf
         self.scale = int(scale)

@@ -31,7 +31,6 @@ def stubs() -> dict[str, Any]:
     """Descriptors of TensorFlow's and TensorFlow Serving's own classes by full name."""
     from google.protobuf import descriptor_pool
     from tensorflow_serving.apis import (  # noqa: F401
-        get_model_metadata_pb2,
         get_model_status_pb2,
         predict_pb2,
     )
@@ -119,7 +118,7 @@ def test_text_comes_back_as_bytes(text: Any) -> None:
 
 
 def test_requests_are_read_by_the_stubs_and_answers_of_the_stubs_here() -> None:
-    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+    from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
     request = messages.PredictRequest()
     request.model_spec.name, request.model_spec.signature_name = "vdsr", "picture"
@@ -133,13 +132,6 @@ def test_requests_are_read_by_the_stubs_and_answers_of_the_stubs_here() -> None:
     one.status.error_message = "fine"
     ours = messages.GetModelStatusResponse.FromString(answer.SerializeToString()).model_version_status[0]
     assert (ours.version, messages.STATES[ours.state], ours.status.error_message) == (3, "AVAILABLE", "fine")
-    signatures = get_model_metadata_pb2.SignatureDefMap()
-    signatures.signature_def["serving_default"].inputs["lr_image"].dtype = 1
-    found = get_model_metadata_pb2.GetModelMetadataResponse()
-    found.metadata["signature_def"].Pack(signatures)
-    packed = messages.GetModelMetadataResponse.FromString(found.SerializeToString()).metadata["signature_def"]
-    read = messages.SignatureDefMap.FromString(packed.value)
-    assert read.signature_def["serving_default"].inputs["lr_image"].dtype == messages.DATA_TYPES["DT_FLOAT"]
 
 
 @pytest.mark.parametrize("values", [np.array([1j]), np.array(["2020-01-01"], "datetime64[D]")])
