@@ -23,15 +23,7 @@ from hsr_tf.geo.crs import crs_object, readable_crs
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import band_reader, choose_key, plain_value
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import (
-    flags,
-    nanometres,
-    number_or_nan,
-    numbers,
-    unit_factor,
-    unit_in_name,
-    widths_nm,
-)
+from hsr_tf.io.nanometres import Listed, flags, number_or_nan, numbers, spectral_lists, unit_in_name
 from hsr_tf.io.own_record import OwnRecord, record_from_text, record_to_text
 from hsr_tf.io.source import BandSource, ReadRequest, decoded
 
@@ -143,7 +135,9 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
     about = _About(dataset, cube, layout, shape)
     dtype = np.dtype(cube.dtype).newbyteorder("=")
     level, gain, offset = about.scaling(record, dtype)
-    wavelengths, factor = about.centres()
+    wavelengths, widths = spectral_lists(
+        about.lists(WAVELENGTH_NAMES, "radiation_wavelength"), about.lists(WIDTH_NAMES), shape[2]
+    )
     own = {str(name): plain_value(value) for name, value in dataset.attrs.items()}
     if own.get("title") == (record.info.name or CUBE):
         own.pop("title")
@@ -155,7 +149,7 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
         metadata={name: value for name, value in own.items() if name not in (RECORD, "Conventions")},
         nodata_mask=about.mask(),
         nodata=about.nodata(),
-        fwhm_nm=about.widths(factor),
+        fwhm_nm=widths,
         band_names=about.names(),
         good_bands=flags(about.per_band("good_band"), shape[2]),
         georeference=about.grid(),
@@ -205,23 +199,7 @@ class _About:
             return None
         return np.asarray(variable.values)
 
-    def centres(self) -> tuple[NDArray[np.float64] | None, float | None]:
-        """Wavelengths in nanometres, and nanometres in the unit of the file; None where there are none."""
-        for values, units in self._lists(WAVELENGTH_NAMES, "radiation_wavelength"):
-            found = nanometres(values, units, self.shape[2])
-            if found is not None:
-                return found, unit_factor(units, float(np.max(values)))
-        return None, None
-
-    def widths(self, centre_factor: float | None) -> NDArray[np.float64] | None:
-        """Widths in nanometres; without a unit of their own they have that of the wavelengths."""
-        lists = self._lists(WIDTH_NAMES, "")
-        found = (
-            widths_nm(values, units, self.shape[2], centre_factor=centre_factor) for values, units in lists
-        )
-        return next((widths for widths in found if widths is not None), None)
-
-    def _lists(self, names: tuple[str, ...], standard_name: str) -> Iterator[tuple[NDArray[Any], str | None]]:
+    def lists(self, names: tuple[str, ...], standard_name: str = "") -> Iterator[Listed]:
         """Variables of such a name or standard name on the band axis, each with its unit."""
         variables = self.dataset.variables
         standard = [

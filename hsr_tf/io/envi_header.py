@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import nanometres, unit_factor, widths_nm
+from hsr_tf.io.nanometres import spectral_lists
 from hsr_tf.io.own_record import record_to_text
 
 FORMAT = "ENVI"
@@ -123,15 +123,10 @@ def read_header(path: Path) -> EnviHeader:
 
 
 def wavelengths_of(header: EnviHeader) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Centres and widths in nanometres, None where the header does not tell them in a unit of length."""
-    num_bands, units = header.shape[2], header.text("wavelength units")
-    centres = header.listed("wavelength")
-    found = None if centres is None else nanometres(centres, units, num_bands)
-    widths = header.listed("fwhm")
-    if widths is None or centres is None or found is None:
-        return found, None
-    factor = unit_factor(units, float(np.max(np.asarray(centres, np.float64))))
-    return found, widths_nm(widths, None, num_bands, centre_factor=factor)
+    """Return wavelengths and widths in nanometres, each None if the header has none in a unit of length."""
+    units = header.text("wavelength units")
+    centres, widths = (header.listed(name) for name in ("wavelength", "fwhm"))
+    return spectral_lists([(centres, units)], [(widths, None)], header.shape[2])
 
 
 def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.io.nanometres import is_unknown, nanometres, number_or_nan, numbers, unit_factor, widths_nm
+from hsr_tf.io.nanometres import Listed, is_unknown, number_or_nan, numbers, spectral_lists
 
 WAVELENGTH_NAMES = (
     "wavelength", "wavelengths", "center_wavelength", "centre_wavelength", "central_wavelength",
@@ -52,7 +52,7 @@ class ForeignFacts:
 
 
 def foreign_facts(
-    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
+    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, Listed]
 ) -> ForeignFacts:
     """What attributes and small data sets tell of a data set of this shape.
 
@@ -62,41 +62,24 @@ def foreign_facts(
         listed: 1-D data sets by the last part of their names in lower case, each with its units.
     """
     low = {name.lower(): value for name, value in attributes.items()}
-    centres, band_axis, factor = _centres(shape, low, listed)
-    widths = None if centres is None else _widths(centres.size, low, listed, factor)
-    gain, offset, level = _law(low)
-    return ForeignFacts(_layout(shape, low, band_axis), centres, widths, gain, offset, level, _nodata(low))
-
-
-def _centres(
-    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
-) -> tuple[NDArray[np.float64] | None, int | None, float | None]:
-    """Wavelengths in nanometres, the only axis that is as long as their list, nanometres in their unit."""
-    for values, units in _candidates(WAVELENGTH_NAMES, attributes, listed):
-        count = np.size(values)
+    wavelengths = widths = band_axis = None
+    for values, units in _candidates(WAVELENGTH_NAMES, low, listed):
+        count = int(np.size(values))
         if count and count in shape:
-            found = nanometres(values, units, int(count))
-            axes = [axis for axis, length in enumerate(shape) if length == count]
-            if found is not None:
-                factor = unit_factor(units, float(np.max(np.asarray(values, np.float64))))
-                return found, axes[0] if len(axes) == 1 else None, factor
-    return None, None, None
-
-
-def _widths(
-    count: int,
-    attributes: Mapping[str, Any],
-    listed: Mapping[str, tuple[Any, str | None]],
-    factor: float | None,
-) -> NDArray[np.float64] | None:
-    candidates = _candidates(WIDTH_NAMES, attributes, listed)
-    found = (widths_nm(values, units, count, centre_factor=factor) for values, units in candidates)
-    return next((widths for widths in found if widths is not None), None)
+            candidates = _candidates(WIDTH_NAMES, low, listed)
+            wavelengths, widths = spectral_lists([(values, units)], candidates, count)
+            if wavelengths is not None:
+                band_axis = shape.index(count) if shape.count(count) == 1 else None
+                break
+    gain, offset, level = _law(low)
+    return ForeignFacts(
+        _layout(shape, low, band_axis), wavelengths, widths, gain, offset, level, _nodata(low)
+    )
 
 
 def _candidates(
-    names: tuple[str, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
-) -> Iterator[tuple[Any, str | None]]:
+    names: tuple[str, ...], attributes: Mapping[str, Any], listed: Mapping[str, Listed]
+) -> Iterator[Listed]:
     """Lists of these names, each with its own unit, else the one that the attributes give for all."""
     units = next((str(attributes[name]) for name in UNIT_NAMES[:2] if name in attributes), None)
     for name in names:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import flags, nanometres, unit_factor, unit_in_name, widths_nm
+from hsr_tf.io.nanometres import flags, spectral_lists, unit_in_name
 from hsr_tf.io.own_record import record_to_text
 
 RECORD = "HSR_RECORD"
@@ -50,11 +50,7 @@ def band_tags(dataset: Any, bands: Sequence[int]) -> BandTags:
     whole = [_lower(dataset.tags()), _lower(dataset.tags(ns="ENVI"))]
     places: list[_Lists] = [lambda keys: _one_a_band(own, keys), lambda keys: _in_micrometres(imagery, keys)]
     places += [lambda keys, tags=tags: _listed(tags, keys) for tags in whole]  # type: ignore[misc]
-    centres, factor = _centres(places, count)
-    found = (
-        widths_nm(texts, units, count, centre_factor=factor) for texts, units in _found(places, WIDTH_KEYS)
-    )
-    widths = next((one for one in found if one is not None), None)
+    centres, widths = spectral_lists(_found(places, WAVELENGTH_KEYS), _found(places, WIDTH_KEYS), len(bands))
     good = flags(_column(own, BAD_KEYS), count)
     for tags in whole:
         good = flags(_words(_first(tags, BAD_KEYS)), count) if good is None else good
@@ -87,15 +83,6 @@ def written_band_tags(header: CubeHeader) -> Iterator[tuple[int, dict[str, str],
         if header.good_bands is not None:
             own["bbl"] = str(int(header.good_bands[index]))
         yield index + 1, own, imagery
-
-
-def _centres(places: list[_Lists], count: int) -> tuple[NDArray[np.float64] | None, float | None]:
-    """Wavelengths in nanometres from the first place that has them, and nanometres in their unit."""
-    for texts, units in _found(places, WAVELENGTH_KEYS):
-        centres = nanometres(texts, units, count)
-        if centres is not None:
-            return centres, unit_factor(units, float(np.max(np.asarray(texts, np.float64))))
-    return None, None
 
 
 def _found(places: list[_Lists], keys: tuple[str, ...]) -> Iterator[_List]:
