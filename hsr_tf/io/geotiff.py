@@ -176,7 +176,6 @@ def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
     record = record_from_text(dataset.tags().get(RECORD))
     names = tuple(dataset.descriptions[band - 1] or "" for band in bands)
     dtype = _one_dtype(path, dataset, bands)
-    level, gain, offset = _scaling(dataset, bands, record, dtype)
     block = dataset.block_shapes[0]
     together = count if dataset.profile.get("interleave") == "pixel" else 1
     read, read_mask, opacity = _part_reader(dataset), None, {}
@@ -190,7 +189,6 @@ def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
     header = CubeHeader(
         shape=(dataset.height, dataset.width, count),
         dtype=dtype,
-        white_level=level,
         wavelengths_nm=tags.wavelengths_nm,
         metadata={**free_tags(dataset), **opacity},
         nodata=None if dataset.nodata is None else float(dataset.nodata),
@@ -198,8 +196,7 @@ def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
         band_names=names if any(names) else None,
         good_bands=tags.good_bands,
         georeference=_grid(dataset),
-        gain=gain,
-        offset=offset,
+        **_scaling(dataset, bands, record, dtype),
     )
     return BandSource(
         path,
@@ -270,25 +267,16 @@ def _one_dtype(path: Path, dataset: Any, bands: list[int]) -> np.dtype[Any]:
     return np.dtype(kinds.pop())
 
 
-def _scaling(
-    dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]
-) -> tuple[float | None, Any, Any]:
-    """White level, gain and offset; a white level is believed as long as the scale still is one over it."""
+def _scaling(dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """White level, or gain and offset of each band."""
     kept = np.asarray(bands) - 1
     scales, offsets = (np.asarray(each, np.float64)[kept] for each in (dataset.scales, dataset.offsets))
-    level = record.white_level
-    if level is not None and dtype.kind in "ui" and not offsets.any() and bool((scales == 1 / level).all()):
-        return level, None, 0.0
-    if bool((scales == 1).all()) and not offsets.any():
-        return _level_of_bits(dataset), None, 0.0
-    usable = bool(np.isfinite(scales).all() and np.isfinite(offsets).all() and scales.all())
-    return (None, scales, offsets) if usable else (None, None, 0.0)
-
-
-def _level_of_bits(dataset: Any) -> float | None:
-    """The largest value of fewer bits than the type has, where the file says so."""
-    bits = numbers(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"), 1)
-    return float(2 ** int(bits[0]) - 1) if bits is not None and 1 < bits[0] < 16 else None
+    if bool((scales == 1).all()) and not offsets.any() and record.white_level != 1:
+        # NBITS: fewer bits than the type has
+        bits = numbers(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"), 1)
+        known = bits is not None and 1 < bits[0] < 16
+        return {"white_level": float(2 ** int(bits[0]) - 1)} if bits is not None and known else {}
+    return record.scaling(scales, offsets, dtype)
 
 
 def _grid(dataset: Any) -> Georeference | None:

@@ -93,7 +93,7 @@ def picture_source(path: Path, picture: Picture, format_name: str) -> BandSource
         metadata={} if mask is None else {REPORT: FROM_ALPHA},
     )
     read_mask = None if mask is None else lambda rows, cols: mask[rows, cols]
-    return BandSource(path, format_name, header, read, read_mask, in_memory=True)
+    return BandSource(path, format_name, header, read, read_mask)
 
 
 def scene_picture(scene: Scene, path: Path) -> Picture:
