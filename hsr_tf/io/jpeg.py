@@ -17,8 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.io.exif import PREFIX, exif_orientation, exif_resolution, upright_exif
-from hsr_tf.io.picture import Picture, upright, with_channels
-from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
+from hsr_tf.io.picture import Picture, PictureMetadata, Resolution, upright_picture
 from hsr_tf.io.source import decoding
 from hsr_tf.tiling.memory import require_memory
 
@@ -54,15 +53,13 @@ def read_jpeg(path: Path, max_gib: float | None) -> Picture:
         with decoding(path, FORMAT):
             values = np.asarray(image)
         exif = image.info.get("exif")
-        orientation = 1 if exif is None else exif_orientation(exif)
-        resolution = _resolution(image) or exif_resolution(exif)
         metadata = PictureMetadata(
             exif=None if exif is None else exif.removeprefix(PREFIX),
-            resolution=None if resolution is None else resolution.rotated(orientation),
+            resolution=_resolution(image) or exif_resolution(exif),
             jpeg_quality=estimated_quality(image.quantization),
         )
         profile = image.info.get("icc_profile")
-        return Picture(upright(with_channels(values), orientation), profile, path.stem, metadata)
+        return upright_picture(path, values, exif_orientation(exif), profile, metadata)
 
 
 def write_jpeg(picture: Picture, file: Path) -> None:
@@ -70,7 +67,7 @@ def write_jpeg(picture: Picture, file: Path) -> None:
     values = picture.values[..., 0] if picture.values.shape[2] == 1 else picture.values
     metadata = picture.metadata
     extra: dict[str, Any] = {}
-    block = upright_exif(metadata.exif, picture.size) if metadata.exif is not None else None
+    block = upright_exif(metadata.exif, picture.size)
     if picture.icc_profile is not None:
         extra["icc_profile"] = picture.icc_profile
     if block is not None and len(block) <= LONGEST_EXIF:
