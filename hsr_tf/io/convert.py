@@ -1,4 +1,4 @@
-"""One file into another, part by part: stored values as they are, and everything that the file tells of them.
+"""One file into another, part by part: stored values as they are, with all that the file says of them.
 
 Integers stay integers with their scale, bit for bit; another type comes only on demand. Towards a
 floating-point type integers are scaled as `load` scales them; between floating-point types and between
@@ -73,7 +73,7 @@ def convert(
 
     Args:
         source, target: the files; the suffix says the format.
-        options: what is asked for beyond that.
+        options: of the conversion.
         progress: called with the number of stored bytes done and of all.
 
     Raises:

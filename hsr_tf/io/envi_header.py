@@ -1,9 +1,9 @@
-"""ENVI headers: found beside their data, read by `spectral`, checked, turned into a cube's header and back.
+"""ENVI headers: found beside their data, read by `spectral`, checked and written.
 
 Departures from `spectral`'s own reader: the header may be Latin-1, its keys may be of any case, and its size
 is limited before it is read; a missing byte order is little endian, a missing offset 0, a missing interleave
 BSQ, as ENVI itself has it. `reflectance scale factor` is the white level of integers and a gain of 1 over it
-of floating-point values. What ENVI has no field for stands percent-quoted in `hsr record`.
+of floating-point values. What ENVI has no field for is in `hsr record`, percent-quoted.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def _whole(
 ) -> int:
     text = _one(fields, name, "" if missing is None else str(missing)).strip()
     if not (text.isascii() and text.isdigit() and len(text) < 16 and lowest <= int(text)):
-        problem = f"its {name} is {text[:30]!r}" if text else f"does not tell its {name}"
+        problem = f"its {name} is {text[:30]!r}" if text else f"has no field {name!r}"
         raise file_error(path, problem, f"it must be a whole number of at least {lowest}")
     number = int(text)
     if name != "header offset" and number >= LARGEST_SIDE:

@@ -1,4 +1,4 @@
-"""TIFF pictures and cubes: 8, 16 and 32-bit integers and floating point, one page or one page a band.
+"""TIFF pictures and cubes: 8, 16 and 32-bit integers and floating point, one page or one page per band.
 
 Read: one page gives its channels, several pages of one size give one band each; a layout given by the caller
 overrides the order that the file declares. An alpha channel and a transparency mask become the mask of pixels
@@ -191,4 +191,4 @@ def _require_one_picture(path: Path, series: list[Any]) -> None:
         problem = (
             f"holds {len(series)} pictures of different kinds ({sizes})" if series else "holds no picture"
         )
-        raise file_error(path, problem, "save one picture, or one page a band, in a file")
+        raise file_error(path, problem, "save one picture, or one page per band, in a file")
