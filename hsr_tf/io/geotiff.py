@@ -58,13 +58,6 @@ PALETTE, MULTIPLIED_ALPHA = 3, 1
 PICTURE_BANDS = (1, 3)
 
 
-def is_geographic(path: Path) -> bool:
-    """Whether the first page of a TIFF has a tag that geographic programs write."""
-    with open_pages(path, "TIFF") as file, decoding(path, "TIFF"), damage_raised():
-        tags = file.pages[0].tags if len(file.pages) else {}
-        return any(code in tags for code in GEOGRAPHIC_TAGS)
-
-
 def needs_geotiff(scene: Scene) -> bool:
     """Return whether a scene holds more, or has other bands, than a picture can."""
     beyond = (scene.georeference, scene.fwhm_nm, scene.band_names, scene.good_bands, scene.nodata)
