@@ -115,7 +115,7 @@ def chunk_shape(header: CubeHeader, tile: tuple[int, int]) -> tuple[int, int, in
 
 
 def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: str) -> BandSource:
-    """The cube of an undecoded xarray data set as a source of bands.
+    """Return the cube of an undecoded xarray data set as a source of bands.
 
     Raises:
         OSError: no or several cubes, an unknown key.
@@ -186,12 +186,12 @@ class _About:
     shape: tuple[int, int, int]
 
     def dim(self, axis: str) -> str | None:
-        """The name of the dimension that is the band, row or col axis."""
+        """Return the name of the dimension that is the band, row or col axis."""
         words = [word.strip().lower() for word in self.layout.split(",")]
         return str(self.cube.dims[words.index(axis)]) if self.cube.ndim == 3 else None
 
     def per_band(self, name: str) -> NDArray[Any] | None:
-        """A variable with one value per band."""
+        """Return a variable with one value per band."""
         variable = self.dataset.variables.get(name)
         if variable is None or tuple(variable.dims) != (self.dim("band"),):
             return None
@@ -211,7 +211,7 @@ class _About:
                 yield values, unit_in_name(name, _text(variables[name].attrs.get("units")))
 
     def names(self) -> tuple[str, ...] | None:
-        """Names of the bands from a variable or an attribute."""
+        """Return names of the bands from a variable or an attribute."""
         values = self.per_band("band_name")
         listed = self.cube.attrs.get("band_names") if values is None else values
         if listed is None or np.ndim(listed) != 1 or len(listed) != self.shape[2]:
@@ -219,14 +219,14 @@ class _About:
         return tuple(str(plain_value(name)) for name in listed)
 
     def mask(self) -> NDArray[np.bool_] | None:
-        """The mask, if there is one of the size of the cube."""
+        """Return the mask, if there is one of the size of the cube."""
         variable = self.dataset.variables.get("nodata_mask")
         if variable is None or tuple(variable.shape) != self.shape[:2] or variable.dtype.kind not in "buif":
             return None
         return np.asarray(variable.values) != 0
 
     def scaling(self, record: OwnRecord, dtype: np.dtype[Any]) -> dict[str, Any]:
-        """White level, or gain and offset."""
+        """Return white level, or gain and offset."""
         gains, offsets = (numbers(self.per_band(name), self.shape[2]) for name in ("gain", "offset"))
         if gains is not None:
             return {"gain": gains, "offset": 0.0 if offsets is None else offsets}
@@ -237,7 +237,7 @@ class _About:
         return record.scaling(gain, offset, dtype)
 
     def grid(self) -> Georeference | None:
-        """The transform of the grid mapping, else that of evenly spaced rows and columns."""
+        """Return the transform of the grid mapping, else that of evenly spaced rows and columns."""
         variables = self.dataset.variables
         name = _text(self.cube.attrs.get("grid_mapping")).split(":")[0].strip()
         mapping = variables.get(name if name in variables else GRID)
@@ -270,7 +270,7 @@ class _About:
 
 
 def _layout(dataset: Any, cube: Any) -> str:
-    """The order of the axes by the names of the dimensions; band, row, col where they say nothing."""
+    """Return the order of the axes by the names of the dimensions, by default band, row, col."""
     if cube.ndim != 3:
         return "band,row,col"
     dims = [str(name) for name in cube.dims]

@@ -135,7 +135,7 @@ class _Conversion:
         self.header: CubeHeader = header
 
     def part(self, rows: slice, cols: slice) -> NDArray[Any]:
-        """The values of a part, (h, w, C), as they are to be stored."""
+        """Return the values of a part, (h, w, C), as they are to be stored."""
         if self.scaled:
             values, mask = self._reader.read_with_mask(rows, cols)
             values = values.astype(self._to)
@@ -173,7 +173,7 @@ class _Conversion:
 
 
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The same values in another type.
+    """Return the same values in another type.
 
     Raises:
         ValueError: where the type does not reach.

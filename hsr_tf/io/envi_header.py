@@ -70,18 +70,18 @@ class EnviHeader:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, name: str) -> str | None:
-        """A field as one text, or None."""
+        """Return a field as one text, or None."""
         value = self.fields.get(name)
         return ",".join(value) if isinstance(value, list) else value
 
     def listed(self, name: str) -> list[str] | None:
-        """A field as a list of text, or None."""
+        """Return a field as a list of text, or None."""
         value = self.fields.get(name)
         return [value] if isinstance(value, str) else value
 
 
 def find_files(path: Path) -> EnviFiles | None:
-    """The header and the data that belong together, from either name; None where one is missing."""
+    """Return the header and the data that belong together, from either name; None if one is missing."""
     if path.suffix.lower() == ".hdr":
         bare = path.with_suffix("")
         named = [path.with_suffix(form(suffix)) for suffix in DATA_SUFFIXES for form in (str, str.upper)]
@@ -130,7 +130,7 @@ def wavelengths_of(header: EnviHeader) -> tuple[NDArray[Any] | None, NDArray[Any
 
 
 def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a cube's header, in ENVI's words.
+    """Return the header of a cube as fields of ENVI.
 
     Raises:
         ValueError: a type of number that ENVI has no code for.
@@ -197,7 +197,7 @@ def _plain_name(name: str) -> str:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    """Every field by `spectral`, keys in lower case, from UTF-8 or Latin-1."""
+    """Read every field with `spectral`, keys in lower case, from UTF-8 or Latin-1."""
     from spectral.io.envi import read_envi_header
 
     with open(path, "rb") as file:

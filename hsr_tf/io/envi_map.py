@@ -59,7 +59,7 @@ def map_fields(grid: Georeference | None) -> dict[str, Any]:
     require(
         abs(a * b + d * e) <= 1e-9 * width * height and (a * e - b * d < 0 or northward) and not half_turn,
         "georeference",
-        expected="rows and columns at right angles, not rotated by 180 degrees or mirrored, as in map info",
+        expected="rows and columns at a right angle, not rotated by 180 degrees or mirrored, as in map info",
         received=str(grid.transform),
         remedy="write .tif, .nc or .h5, or reproject the image first",
     )
@@ -111,7 +111,7 @@ def _crs(header: EnviHeader, words: list[str]) -> str | None:
 
 
 def _code(words: list[str]) -> str | None:
-    """The EPSG code of map info's own words, for UTM and latitude and longitude on two common datums."""
+    """Return the EPSG code for the words of map info: UTM, or latitude and longitude, on two common datums."""
     low = [word.strip().lower() for word in words]
     on_wgs = any(word in WGS_84 for word in low[7:])
     on_nad = any(word in NAD_83 for word in low[7:])

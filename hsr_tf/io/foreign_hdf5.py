@@ -68,7 +68,7 @@ def _candidates(
 
 
 def _scaling(low: Mapping[str, Any]) -> dict[str, float]:
-    """White level, or gain and offset."""
+    """Return white level, or gain and offset."""
     scale, shift = (numbers(low.get(name), 1) for name in ("scale_factor", "add_offset"))
     offset = 0.0 if shift is None else float(shift[0])
     factor = None if scale is None or not scale[0] > 0 else float(scale[0])

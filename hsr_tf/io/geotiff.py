@@ -250,7 +250,7 @@ def _has_mask(dataset: Any) -> bool:
 
 
 def _scaling(dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """White level, or gain and offset of each band."""
+    """Return white level, or gain and offset of each band."""
     kept = np.asarray(bands) - 1
     scales, offsets = (np.asarray(each, np.float64)[kept] for each in (dataset.scales, dataset.offsets))
     if bool((scales == 1).all()) and not offsets.any() and record.white_level != 1:

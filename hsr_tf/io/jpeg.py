@@ -80,7 +80,7 @@ def write_jpeg(picture: Picture, file: Path) -> None:
 
 
 def jpeg_made_by(path: Path) -> str | None:
-    """The comment of a JPEG file that reaches its end; None without one."""
+    """Return the comment of a JPEG file that reaches its end; None without one."""
     with open(path, "rb") as file:
         file.seek(-len(END), 2)
         whole = file.read() == END
@@ -112,7 +112,7 @@ def require_jpeg(path: Path, *, has_alpha: bool, size: tuple[int, int]) -> None:
 
 
 def estimated_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
-    """The quality, 1 to 100, whose luminance table of libjpeg comes nearest to that of a file; None without.
+    """Return the quality, 1 to 100, whose luminance table in libjpeg is nearest to that of a file, or None.
 
     libjpeg scales the table of ITU-T T.81, annex K.1, by 5000 / q below q = 50 and by 200 - 2 q above, in
     per cent; the mean ratio of the two tables gives the scaling back.
@@ -129,7 +129,7 @@ def estimated_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
 
 
 def _resolution(image: JpegImageFile) -> Resolution | None:
-    """That of the JFIF header; None where it says no more than square pixels."""
+    """Return that of the JFIF header; None where it says no more than square pixels."""
     density, unit = image.info.get("jfif_density"), image.info.get("jfif_unit")
     if density is None or unit not in JFIF_UNITS or min(density) <= 0:
         return None
@@ -138,7 +138,7 @@ def _resolution(image: JpegImageFile) -> Resolution | None:
 
 
 def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16 bits rounded to 8, 8 as they are."""
+    """Return 16 bits rounded to 8, 8 as they are."""
     if values.dtype == np.uint8:
         return values
     rounded = (values.astype(np.uint32) + 128) // 257

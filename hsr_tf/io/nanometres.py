@@ -91,17 +91,17 @@ def _lengths(values: Any, units: str | None, count: int) -> tuple[NDArray[np.flo
 
 
 def is_unknown(units: str | None) -> bool:
-    """Whether a text says nothing about a unit."""
+    """Return whether a text says nothing about a unit."""
     return (units or "").strip().lower() in UNKNOWN
 
 
 def unit_in_name(name: str, units: str | None) -> str | None:
-    """The unit, or nanometres where none is given and the name of the list ends in _nm."""
+    """Return the unit, or nanometres where none is given and the name of the list ends in _nm."""
     return "nm" if is_unknown(units) and name.lower().endswith("_nm") else units
 
 
 def doubtful_widths(wavelengths_nm: Any, fwhm_nm: Any) -> str:
-    """What is doubtful where bands are wider than the whole range of wavelengths; "" where all is well.
+    """Return a line if bands are wider than the whole range of wavelengths, else "".
 
     A file with another unit for widths than it states gives such widths; `UNIT_ADVICE` says what to do.
     """
@@ -114,6 +114,6 @@ def doubtful_widths(wavelengths_nm: Any, fwhm_nm: Any) -> str:
 
 
 def flags(values: Sequence[Any] | NDArray[Any] | None, count: int) -> NDArray[np.bool_] | None:
-    """A bad-band list of `count` numbers as True for good bands; None of anything else."""
+    """Return a bad-band list of `count` numbers as True for good bands; None of anything else."""
     found = None if values is None else numbers(values, count)
     return None if found is None else found != 0

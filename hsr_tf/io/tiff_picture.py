@@ -109,7 +109,7 @@ def tiff_made_by(path: Path) -> str | None:
 
 
 def fits_exif(picture: Picture) -> bool:
-    """Whether EXIF is kept in the file that `write_tiff_picture` writes: not in one of more than 2 GiB."""
+    """Return whether `write_tiff_picture` keeps EXIF: not in a file of more than 2 GiB."""
     return picture.values.nbytes <= BIG
 
 
@@ -137,13 +137,13 @@ def _append_directories(file: Path, directories: Mapping[int, Mapping[int, Any]]
 
 
 def _even_end(target: BinaryIO) -> int:
-    """The even offset at the end of a file, where directories begin."""
+    """Return the even offset at the end of a file, where directories begin."""
     target.write(bytes(target.seek(0, 2) % 2))
     return target.tell()
 
 
 def _resolution(tags: Mapping[int, Any]) -> Resolution | None:
-    """The resolution of a page, None where it is missing or no positive number."""
+    """Return the resolution of a page, None where it is missing or no positive number."""
     try:
         (a, b), (c, d) = tags[X_RESOLUTION], tags[Y_RESOLUTION]
         x, y = a / b, c / d
@@ -155,7 +155,7 @@ def _resolution(tags: Mapping[int, Any]) -> Resolution | None:
 
 
 def _only_page(path: Path, file: Any) -> Any:
-    """The page of the picture, once it is known to be one that can be read."""
+    """Return the page of the picture, once it is known to be one that can be read."""
     with decoding(path, FORMAT), damage_raised():
         pages = [page for page in file.pages if not page.is_reduced]
     if len(pages) != 1:

@@ -150,7 +150,7 @@ def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = 
 
 
 def open_zarr_tiles(folder: str | os.PathLike[str]) -> CubeWriter:
-    """A writer into a store that `new_zarr_store` made; several processes may have one each.
+    """Return a writer for a store of `new_zarr_store`; several processes may have one each.
 
     Its `write` takes tiles that begin and end where chunks do.
     """
@@ -194,7 +194,7 @@ class _Tiles:
 
 
 def _cube_attributes(header: CubeHeader, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """The cube's attributes; the fill value in the form in which xarray keeps it in Zarr 3."""
+    """Return the attributes of the cube, with the fill value as xarray keeps it in Zarr 3."""
     attributes = cf.cube_attributes(header)
     if header.band_names is not None:
         attributes["band_names"] = list(header.band_names)
