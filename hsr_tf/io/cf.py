@@ -3,16 +3,16 @@
 Written: `cube` (band, y, x) with `_FillValue`, `scale_factor` and `add_offset` (value = scale_factor * stored
 + add_offset; where they differ from band to band, which CF cannot say, the variables `gain` and `offset`),
 `wavelength` and `fwhm` (band) in nm, `band_name`, `good_band`, `nodata_mask` (y, x), the centres of rows and
-columns `y` and `x` where the grid is not turned, and the grid mapping `spatial_ref` with `crs_wkt` and GDAL's
+columns `y` and `x` if the grid is not rotated, and the grid mapping `spatial_ref` with `crs_wkt` and GDAL's
 `GeoTransform`. CF conventions 1.11, sections 3, 5.6 and 8.1; the standard name of wavelengths is
 radiation_wavelength.
-Read: also other names of dimensions and variables, any order of axes, grids told by `y` and `x` alone.
+Read: also other names of dimensions and variables, any order of axes, grids given by `y` and `x` alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +23,12 @@ from hsr_tf.geo.crs import crs_object, readable_crs
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import band_reader, choose_key, plain_value
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import (
-    flags,
-    nanometres,
-    number_or_nan,
-    numbers,
-    unit_factor,
-    unit_in_name,
-    widths_nm,
-)
+from hsr_tf.io.nanometres import Listed, flags, number_or_nan, numbers, spectral_lists, unit_in_name
 from hsr_tf.io.own_record import OwnRecord, record_from_text, record_to_text
 from hsr_tf.io.source import BandSource, ReadRequest, decoded
 
 CUBE, RECORD, GRID = "cube", "hsr_record", "spatial_ref"
-CONVENTIONS = "CF-1.11"
+CONVENTIONS, STANDARD_NAME = "CF-1.11", "radiation_wavelength"
 BAND_DIMS = ("band", "bands", "wavelength", "wavelengths", "channel", "channels", "spectral", "wl")
 ROW_DIMS = ("y", "row", "rows", "line", "lines", "lat", "latitude", "northing", "downtrack")
 COL_DIMS = (
@@ -46,6 +38,13 @@ WAVELENGTH_NAMES = (
     "wavelength", "wavelengths", "wavelength_nm", "wavelengths_nm", "radiation_wavelength", "wl",
 )  # fmt: skip
 WIDTH_NAMES = ("fwhm", "fwhm_nm", "bandwidth")
+LISTS: dict[str, dict[str, Any]] = {
+    "wavelength": {"units": "nm", "standard_name": STANDARD_NAME, "long_name": "centre of the band"},
+    "fwhm": {"units": "nm", "long_name": "full width at half maximum of the band"},
+    "good_band": {"long_name": "1 for good bands, 0 for those of the bad-band list"},
+    "gain": {"long_name": "of value = gain * stored + offset"},
+    "offset": {"long_name": "of value = gain * stored + offset"},
+}
 UTM_SCALE = 0.9996
 LONGEST_AXIS = 10_000_000
 EVENNESS = 1e-3
@@ -57,11 +56,11 @@ class CfVariable:
 
     dims: tuple[str, ...]
     values: NDArray[Any]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any]
 
 
 def global_attributes(header: CubeHeader) -> dict[str, Any]:
-    """The file's attributes."""
+    """Return the attributes of the file."""
     return {"Conventions": CONVENTIONS, "title": header.name or "cube", RECORD: record_to_text(header)}
 
 
@@ -74,44 +73,38 @@ def cube_attributes(header: CubeHeader) -> dict[str, Any]:
         attributes |= {"scale_factor": 1 / header.integer_level, "add_offset": 0.0}
     if header.georeference is not None:
         attributes["grid_mapping"] = GRID
-    beside = [name for name in small_variables(header) if name not in ("x", "y", GRID)]
-    if beside:
-        attributes["coordinates"] = " ".join(beside)
-    return attributes
+    beside = [name for name, one in small_variables(header).items() if one.dims == ("band",)]
+    return attributes | ({"coordinates": " ".join(beside)} if beside else {})
 
 
-def fill_value(header: CubeHeader) -> float | int | None:
-    """Return the nodata value as the type of the cube holds it, or None."""
-    held = header.storable_nodata
-    return int(held) if held is not None and np.dtype(header.dtype).kind in "ui" else held
+def fill_value(header: CubeHeader) -> Any:
+    """Return the nodata value in the type of the cube, or None."""
+    held, dtype = header.storable_nodata, np.dtype(header.dtype)
+    return None if held is None else dtype.type(int(held) if dtype.kind in "ui" else held)
 
 
 def _varies(header: CubeHeader) -> bool:
-    """Whether gain or offset differ from band to band, which the attributes of CF cannot say."""
+    """Return whether gain or offset differ from band to band, which the attributes of CF cannot say."""
     return header.gain is not None and max(np.ndim(header.gain), np.ndim(header.offset)) > 0
 
 
 def small_variables(header: CubeHeader) -> dict[str, CfVariable]:
-    """Return every variable but the cube, the mask and the names of the bands."""
-    lists: dict[str, tuple[Any, dict[str, Any]]] = {
-        "wavelength": (
-            header.wavelengths_nm,
-            {"units": "nm", "standard_name": "radiation_wavelength", "long_name": "centre of the band"},
-        ),
-        "fwhm": (header.fwhm_nm, {"units": "nm", "long_name": "full width at half maximum of the band"}),
-        "good_band": (
-            None if header.good_bands is None else np.asarray(header.good_bands).astype(np.int8),
-            {"long_name": "1 for good bands, 0 for those of the bad-band list"},
-        ),
+    """Return every variable but the cube and the names of the bands."""
+    good, mask = header.good_bands, header.nodata_mask
+    lists: dict[str, Any] = {
+        "wavelength": header.wavelengths_nm,
+        "fwhm": header.fwhm_nm,
+        "good_band": None if good is None else np.asarray(good).astype(np.int8),
+        **(header.scale if _varies(header) else {}),
     }
-    if _varies(header):
-        text = {"long_name": "of value = gain * stored + offset"}
-        lists |= {name: (values, text) for name, values in header.scale.items()}
     found = {
-        name: CfVariable(("band",), np.asarray(values), attributes)
-        for name, (values, attributes) in lists.items()
+        name: CfVariable(("band",), np.asarray(values), LISTS[name])
+        for name, values in lists.items()
         if values is not None
     }
+    if mask is not None:
+        about = {"long_name": "1 where there is no data"}
+        found["nodata_mask"] = CfVariable(("y", "x"), np.asarray(mask).astype(np.uint8), about)
     return found | _grid_variables(header)
 
 
@@ -122,7 +115,7 @@ def chunk_shape(header: CubeHeader, tile: tuple[int, int]) -> tuple[int, int, in
 
 
 def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: str) -> BandSource:
-    """The cube of an undecoded xarray data set as a source of bands.
+    """Return the cube of an undecoded xarray data set as a source of bands.
 
     Raises:
         OSError: no or several cubes, an unknown key.
@@ -142,25 +135,24 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
     record = record_from_text(_text(dataset.attrs.get(RECORD)))
     about = _About(dataset, cube, layout, shape)
     dtype = np.dtype(cube.dtype).newbyteorder("=")
-    level, gain, offset = about.scaling(record, dtype)
-    wavelengths, factor = about.centres()
+    wavelengths, widths = spectral_lists(
+        about.lists(WAVELENGTH_NAMES, STANDARD_NAME), about.lists(WIDTH_NAMES), shape[2]
+    )
     own = {str(name): plain_value(value) for name, value in dataset.attrs.items()}
     if own.get("title") == (record.info.name or CUBE):
         own.pop("title")
     header = CubeHeader(
         shape=shape,
         dtype=dtype,
-        white_level=level,
         wavelengths_nm=wavelengths,
         metadata={name: value for name, value in own.items() if name not in (RECORD, "Conventions")},
         nodata_mask=about.mask(),
-        nodata=about.nodata(),
-        fwhm_nm=about.widths(factor),
+        nodata=number_or_nan(cube.attrs.get("_FillValue", cube.attrs.get("missing_value"))),
+        fwhm_nm=widths,
         band_names=about.names(),
         good_bands=flags(about.per_band("good_band"), shape[2]),
         georeference=about.grid(),
-        gain=gain,
-        offset=offset,
+        **about.scaling(record, dtype),
     )
     return BandSource(
         path,
@@ -173,7 +165,7 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
 
 
 class _Lazy:
-    """An undecoded xarray variable of which only the window that is asked for is read."""
+    """An undecoded xarray variable of which only the requested window is read."""
 
     def __init__(self, variable: Any) -> None:
         self._variable = variable
@@ -186,7 +178,7 @@ class _Lazy:
 
 @dataclass(frozen=True, eq=False)
 class _About:
-    """What the variables beside a cube tell of it."""
+    """What the variables beside a cube say of it."""
 
     dataset: Any
     cube: Any
@@ -194,34 +186,18 @@ class _About:
     shape: tuple[int, int, int]
 
     def dim(self, axis: str) -> str | None:
-        """The name of the dimension that is the band, row or col axis."""
+        """Return the name of the dimension that is the band, row or col axis."""
         words = [word.strip().lower() for word in self.layout.split(",")]
         return str(self.cube.dims[words.index(axis)]) if self.cube.ndim == 3 else None
 
     def per_band(self, name: str) -> NDArray[Any] | None:
-        """A variable with one value a band."""
+        """Return a variable with one value per band."""
         variable = self.dataset.variables.get(name)
         if variable is None or tuple(variable.dims) != (self.dim("band"),):
             return None
         return np.asarray(variable.values)
 
-    def centres(self) -> tuple[NDArray[np.float64] | None, float | None]:
-        """Wavelengths in nanometres, and nanometres in the unit of the file; None where there are none."""
-        for values, units in self._lists(WAVELENGTH_NAMES, "radiation_wavelength"):
-            found = nanometres(values, units, self.shape[2])
-            if found is not None:
-                return found, unit_factor(units, float(np.max(values)))
-        return None, None
-
-    def widths(self, centre_factor: float | None) -> NDArray[np.float64] | None:
-        """Widths in nanometres; without a unit of their own they have that of the wavelengths."""
-        lists = self._lists(WIDTH_NAMES, "")
-        found = (
-            widths_nm(values, units, self.shape[2], centre_factor=centre_factor) for values, units in lists
-        )
-        return next((widths for widths in found if widths is not None), None)
-
-    def _lists(self, names: tuple[str, ...], standard_name: str) -> Iterator[tuple[NDArray[Any], str | None]]:
+    def lists(self, names: tuple[str, ...], standard_name: str = "") -> Iterator[Listed]:
         """Variables of such a name or standard name on the band axis, each with its unit."""
         variables = self.dataset.variables
         standard = [
@@ -235,7 +211,7 @@ class _About:
                 yield values, unit_in_name(name, _text(variables[name].attrs.get("units")))
 
     def names(self) -> tuple[str, ...] | None:
-        """Names of the bands from a variable or an attribute."""
+        """Return names of the bands from a variable or an attribute."""
         values = self.per_band("band_name")
         listed = self.cube.attrs.get("band_names") if values is None else values
         if listed is None or np.ndim(listed) != 1 or len(listed) != self.shape[2]:
@@ -243,54 +219,43 @@ class _About:
         return tuple(str(plain_value(name)) for name in listed)
 
     def mask(self) -> NDArray[np.bool_] | None:
-        """The mask, where there is one of the cube's size."""
+        """Return the mask, if there is one of the size of the cube."""
         variable = self.dataset.variables.get("nodata_mask")
         if variable is None or tuple(variable.shape) != self.shape[:2] or variable.dtype.kind not in "buif":
             return None
         return np.asarray(variable.values) != 0
 
-    def nodata(self) -> float | None:
-        """`_FillValue`, else `missing_value`."""
-        found = (number_or_nan(self.cube.attrs.get(name)) for name in ("_FillValue", "missing_value"))
-        return next((value for value in found if value is not None), None)
-
-    def scaling(self, record: OwnRecord, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
-        """White level, gain and offset."""
+    def scaling(self, record: OwnRecord, dtype: np.dtype[Any]) -> dict[str, Any]:
+        """Return white level, or gain and offset."""
         gains, offsets = (numbers(self.per_band(name), self.shape[2]) for name in ("gain", "offset"))
         if gains is not None:
-            return None, gains, 0.0 if offsets is None else offsets
-        scale = numbers(self.cube.attrs.get("scale_factor"), 1)
-        shift = numbers(self.cube.attrs.get("add_offset"), 1)
+            return {"gain": gains, "offset": 0.0 if offsets is None else offsets}
+        scale, shift = (numbers(self.cube.attrs.get(name), 1) for name in ("scale_factor", "add_offset"))
+        if scale is None and shift is None:
+            return {}
         gain, offset = 1.0 if scale is None else float(scale[0]), 0.0 if shift is None else float(shift[0])
-        level = record.white_level
-        if level is not None and dtype.kind in "ui" and gain == 1 / level and offset == 0:
-            return level, None, 0.0
-        if (scale is None and shift is None) or gain == 0:
-            return None, None, 0.0
-        return None, gain, offset
+        return record.scaling(gain, offset, dtype)
 
     def grid(self) -> Georeference | None:
-        """The grid mapping's transform, else that of evenly spaced rows and columns."""
+        """Return the transform of the grid mapping, else that of evenly spaced rows and columns."""
+        variables = self.dataset.variables
         name = _text(self.cube.attrs.get("grid_mapping")).split(":")[0].strip()
-        mapping = self.dataset.variables.get(name)
-        if mapping is None:
-            mapping = self.dataset.variables.get(GRID)
-        told = {} if mapping is None else mapping.attrs
-        crs = readable_crs(_text(told.get("crs_wkt"))) or readable_crs(_text(told.get("spatial_ref")))
-        terms = numbers(_text(told.get("GeoTransform")).replace(",", " ").split(), 6)
+        mapping = variables.get(name if name in variables else GRID)
+        attributes = {} if mapping is None else mapping.attrs
+        crs = readable_crs(_text(attributes.get("crs_wkt"))) or readable_crs(
+            _text(attributes.get("spatial_ref"))
+        )
+        terms = numbers(_text(attributes.get("GeoTransform")).replace(",", " ").split(), 6)
         try:
             if terms is not None:
-                x, a, b, y, d, e = (float(term) for term in terms)
+                x, a, b, y, d, e = terms.tolist()
                 return Georeference((a, b, x, d, e, y), crs)
-            return self._from_axes(crs)
+            rows, cols = (_even_axis(variables.get(self.dim(axis) or "")) for axis in ("row", "col"))
+            if rows is None or cols is None:
+                return None
+            return Georeference((cols[1], 0.0, cols[0], 0.0, rows[1], rows[0]), crs)
         except ValueError:
             return None
-
-    def _from_axes(self, crs: str | None) -> Georeference | None:
-        rows, cols = (_even_axis(self.dataset.variables.get(self.dim(axis) or "")) for axis in ("row", "col"))
-        if rows is None or cols is None:
-            return None
-        return Georeference((cols[1], 0.0, cols[0], 0.0, rows[1], rows[0]), crs)
 
     def chunks(self) -> tuple[int, int, int] | None:
         """(bands, rows, columns) of a chunk."""
@@ -305,7 +270,7 @@ class _About:
 
 
 def _layout(dataset: Any, cube: Any) -> str:
-    """The order of the axes by the names of the dimensions; band, row, col where they say nothing."""
+    """Return the order of the axes by the names of the dimensions, by default band, row, col."""
     if cube.ndim != 3:
         return "band,row,col"
     dims = [str(name) for name in cube.dims]
@@ -320,7 +285,7 @@ def _layout(dataset: Any, cube: Any) -> str:
 
 
 def _is_spectral(variable: Any) -> bool:
-    return variable.ndim == 1 and variable.attrs.get("standard_name") == "radiation_wavelength"
+    return variable.ndim == 1 and variable.attrs.get("standard_name") == STANDARD_NAME
 
 
 def _even_axis(variable: Any) -> tuple[float, float] | None:
@@ -340,13 +305,13 @@ def _grid_variables(header: CubeHeader) -> dict[str, CfVariable]:
     if grid is None:
         return {}
     a, b, c, d, e, f = grid.transform
-    told: dict[str, Any] = {"GeoTransform": " ".join(repr(term) for term in (c, a, b, f, d, e))}
+    attributes: dict[str, Any] = {"GeoTransform": " ".join(repr(term) for term in (c, a, b, f, d, e))}
     geographic = False
     if grid.crs is not None:
         crs = crs_object(grid.crs)
         geographic = bool(crs.is_geographic)
-        told |= {"crs_wkt": crs.to_wkt(), "spatial_ref": crs.to_wkt(), **_mapping(crs)}
-    found = {GRID: CfVariable((), np.array(0, np.int32), told)}
+        attributes |= {"crs_wkt": crs.to_wkt(), "spatial_ref": crs.to_wkt(), **_mapping(crs)}
+    found = {GRID: CfVariable((), np.array(0, np.int32), attributes)}
     if b == 0 and d == 0:
         height, width, _ = header.shape
         rows, cols = f + e * (np.arange(height) + 0.5), c + a * (np.arange(width) + 0.5)
@@ -359,7 +324,7 @@ def _grid_variables(header: CubeHeader) -> dict[str, CfVariable]:
 
 
 def _mapping(crs: Any) -> dict[str, Any]:
-    """CF's own words for latitude and longitude and for UTM; other systems are told by their WKT."""
+    """Return the CF attributes of latitude and longitude and of UTM; other systems have their WKT alone."""
     if crs.is_geographic:
         return {"grid_mapping_name": "latitude_longitude"}
     code = crs.to_epsg() or 0

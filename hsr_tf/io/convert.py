@@ -1,4 +1,4 @@
-"""One file into another, part by part: stored values as they are, and everything that the file tells of them.
+"""One file into another, part by part: stored values as they are, with all that the file says of them.
 
 Integers stay integers with their scale, bit for bit; another type comes only on demand. Towards a
 floating-point type integers are scaled as `load` scales them; between floating-point types and between
@@ -73,7 +73,7 @@ def convert(
 
     Args:
         source, target: the files; the suffix says the format.
-        options: what is asked for beyond that.
+        options: of the conversion.
         progress: called with the number of stored bytes done and of all.
 
     Raises:
@@ -135,7 +135,7 @@ class _Conversion:
         self.header: CubeHeader = header
 
     def part(self, rows: slice, cols: slice) -> NDArray[Any]:
-        """The values of a part, (h, w, C), as they are to be stored."""
+        """Return the values of a part, (h, w, C), as they are to be stored."""
         if self.scaled:
             values, mask = self._reader.read_with_mask(rows, cols)
             values = values.astype(self._to)
@@ -173,7 +173,7 @@ class _Conversion:
 
 
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The same values in another type.
+    """Return the same values in another type.
 
     Raises:
         ValueError: where the type does not reach.

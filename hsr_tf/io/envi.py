@@ -109,7 +109,7 @@ class Envi(PartsFormat):
 
 
 def files_to_write(path: Path) -> EnviFiles:
-    """The two files of an output: `a.img` or what is named, and `a.hdr`.
+    """Return the two files of an output: `a.img` or what is named, and `a.hdr`.
 
     Raises:
         OSError: the header's name is taken by another image.
@@ -197,7 +197,7 @@ def _cube_header(header: EnviHeader) -> CubeHeader:
 
 
 def _scaling(header: EnviHeader, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
-    """White level, gain and offset."""
+    """Return white level, gain and offset."""
     num_bands = header.shape[2]
     gains = header.listed("data gain values")
     gain = None if gains is None else numbers(gains, num_bands)

@@ -1,9 +1,9 @@
-"""ENVI headers: found beside their data, read by `spectral`, checked, turned into a cube's header and back.
+"""ENVI headers: found beside their data, read by `spectral`, checked and written.
 
 Departures from `spectral`'s own reader: the header may be Latin-1, its keys may be of any case, and its size
 is limited before it is read; a missing byte order is little endian, a missing offset 0, a missing interleave
 BSQ, as ENVI itself has it. `reflectance scale factor` is the white level of integers and a gain of 1 over it
-of floating-point values. What ENVI has no field for stands percent-quoted in `hsr record`.
+of floating-point values. What ENVI has no field for is in `hsr record`, percent-quoted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import nanometres, unit_factor, widths_nm
+from hsr_tf.io.nanometres import spectral_lists
 from hsr_tf.io.own_record import record_to_text
 
 FORMAT = "ENVI"
@@ -70,18 +70,18 @@ class EnviHeader:
     fields: Mapping[str, Any] = field(default_factory=dict)
 
     def text(self, name: str) -> str | None:
-        """A field as one text, or None."""
+        """Return a field as one text, or None."""
         value = self.fields.get(name)
         return ",".join(value) if isinstance(value, list) else value
 
     def listed(self, name: str) -> list[str] | None:
-        """A field as a list of text, or None."""
+        """Return a field as a list of text, or None."""
         value = self.fields.get(name)
         return [value] if isinstance(value, str) else value
 
 
 def find_files(path: Path) -> EnviFiles | None:
-    """The header and the data that belong together, from either name; None where one is missing."""
+    """Return the header and the data that belong together, from either name; None if one is missing."""
     if path.suffix.lower() == ".hdr":
         bare = path.with_suffix("")
         named = [path.with_suffix(form(suffix)) for suffix in DATA_SUFFIXES for form in (str, str.upper)]
@@ -123,19 +123,14 @@ def read_header(path: Path) -> EnviHeader:
 
 
 def wavelengths_of(header: EnviHeader) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Centres and widths in nanometres, None where the header does not tell them in a unit of length."""
-    num_bands, units = header.shape[2], header.text("wavelength units")
-    centres = header.listed("wavelength")
-    found = None if centres is None else nanometres(centres, units, num_bands)
-    widths = header.listed("fwhm")
-    if widths is None or centres is None or found is None:
-        return found, None
-    factor = unit_factor(units, float(np.max(np.asarray(centres, np.float64))))
-    return found, widths_nm(widths, None, num_bands, centre_factor=factor)
+    """Return wavelengths and widths in nanometres, each None if the header has none in a unit of length."""
+    units = header.text("wavelength units")
+    centres, widths = (header.listed(name) for name in ("wavelength", "fwhm"))
+    return spectral_lists([(centres, units)], [(widths, None)], header.shape[2])
 
 
 def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a cube's header, in ENVI's words.
+    """Return the header of a cube as fields of ENVI.
 
     Raises:
         ValueError: a type of number that ENVI has no code for.
@@ -202,7 +197,7 @@ def _plain_name(name: str) -> str:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    """Every field by `spectral`, keys in lower case, from UTF-8 or Latin-1."""
+    """Read every field with `spectral`, keys in lower case, from UTF-8 or Latin-1."""
     from spectral.io.envi import read_envi_header
 
     with open(path, "rb") as file:
@@ -244,7 +239,7 @@ def _whole(
 ) -> int:
     text = _one(fields, name, "" if missing is None else str(missing)).strip()
     if not (text.isascii() and text.isdigit() and len(text) < 16 and lowest <= int(text)):
-        problem = f"its {name} is {text[:30]!r}" if text else f"does not tell its {name}"
+        problem = f"its {name} is {text[:30]!r}" if text else f"has no field {name!r}"
         raise file_error(path, problem, f"it must be a whole number of at least {lowest}")
     number = int(text)
     if name != "header offset" and number >= LARGEST_SIDE:

@@ -1,11 +1,11 @@
 """The `map info` and `coordinate system string` of ENVI headers and the grid of an image.
 
-`map info` = {projection, x and y of a reference pixel (1 is the outer corner of the first pixel), its
-easting and northing, pixel width and height, then for UTM the zone and the hemisphere, the datum,
-units=..., rotation=...}. With rotation r (degrees) a step of one column is width (cos r, sin r) and a step of
-one row height (sin r, -cos r); for square pixels that is what GDAL's ENVI driver reads. For others GDAL
-swaps width and height in the off-diagonal terms, which turns the pixels into parallelograms. A rotation of
-180 is GDAL's mark of an image whose rows go north, mirrored and not turned; half a turn is not written.
+`map info` = {projection, x and y of a reference pixel (1 is the outer corner of the first pixel), its easting
+and northing, pixel width and height, then for UTM the zone and the hemisphere, the datum, units=...,
+rotation=...}. With rotation r (degrees) a step of one column is width (cos r, sin r) and a step of one row
+height (sin r, -cos r); for square pixels that is what GDAL's ENVI driver reads. For others GDAL swaps width
+and height in the off-diagonal terms, which turns the pixels into parallelograms. A rotation of 180 is GDAL's
+mark of an image whose rows go north, mirrored and not rotated; a rotation by 180 degrees is not written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAD_83 = ("north america 1983", "nad83", "nad-83")
 
 
 def georeference_of(header: EnviHeader) -> Georeference | None:
-    """The grid that a header tells; None where it tells none or it is not understood."""
+    """Return the grid in a header; None without one, or if it is not understood."""
     words = header.listed("map info")
     if words is None or len(words) < 7:
         return None
@@ -44,11 +44,11 @@ def georeference_of(header: EnviHeader) -> Georeference | None:
 
 
 def map_fields(grid: Georeference | None) -> dict[str, Any]:
-    """The fields that tell this grid.
+    """Return the fields for this grid.
 
     Raises:
         ValueError: rows and columns that do not meet at a right angle, a mirrored grid, or a coordinate
-            system that PROJ does not understand; ENVI has no words for those.
+            system that PROJ does not understand; ENVI has no fields for those.
     """
     if grid is None:
         return {}
@@ -59,7 +59,7 @@ def map_fields(grid: Georeference | None) -> dict[str, Any]:
     require(
         abs(a * b + d * e) <= 1e-9 * width * height and (a * e - b * d < 0 or northward) and not half_turn,
         "georeference",
-        expected="rows and columns at a right angle, no half turn, not mirrored, as map info has them",
+        expected="rows and columns at a right angle, not rotated by 180 degrees or mirrored, as in map info",
         received=str(grid.transform),
         remedy="write .tif, .nc or .h5, or reproject the image first",
     )
@@ -75,7 +75,7 @@ def map_fields(grid: Georeference | None) -> dict[str, Any]:
 
 
 def _projection(grid: Georeference) -> list[str]:
-    """The name of the projection, and the words that follow the pixel size."""
+    """Return the name of the projection, and the words that follow the pixel size."""
     if grid.crs is None:
         return ["Arbitrary", "0", "units=Meters"]
     crs = crs_object(grid.crs)
@@ -106,12 +106,12 @@ def _named(words: list[str], name: str) -> str | None:
 
 
 def _crs(header: EnviHeader, words: list[str]) -> str | None:
-    told = readable_crs((header.text("coordinate system string") or "").strip().strip("{}").strip())
-    return told or readable_crs(_code(words))
+    found = readable_crs((header.text("coordinate system string") or "").strip().strip("{}").strip())
+    return found or readable_crs(_code(words))
 
 
 def _code(words: list[str]) -> str | None:
-    """The EPSG code of map info's own words, for UTM and latitude and longitude on two common datums."""
+    """Return the EPSG code for the words of map info: UTM, or latitude and longitude, on two common datums."""
     low = [word.strip().lower() for word in words]
     on_wgs = any(word in WGS_84 for word in low[7:])
     on_nad = any(word in NAD_83 for word in low[7:])

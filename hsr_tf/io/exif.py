@@ -8,13 +8,13 @@ CIPA DC-008 (EXIF 3.0), sections 4.5 and 4.6.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image, TiffImagePlugin
 
-from hsr_tf.io.picture_metadata import Resolution
+from hsr_tf.io.picture import Resolution
 
 PREFIX = b"Exif\0\0"
 ORIENTATION, WIDTH, HEIGHT = 0x0112, 0x0100, 0x0101
@@ -26,32 +26,43 @@ MOST_PER_INCH = 1e6
 SHORT, LONG = 3, 4
 DESCRIPTIVE = (270, 271, 272, 306, 315, 33432)
 ORDERS = {b"II": "<", b"MM": ">"}
+Found = TypeVar("Found")
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, ZeroDivisionError, struct.error)
 
 
-def exif_orientation(exif: bytes) -> int:
-    """The orientation in an EXIF block, with or without `Exif` in front; 1 where there is none."""
-    found: Any = 1
-    try:
-        found = _loaded(exif).get(ORIENTATION, 1)
-    except (OSError, SyntaxError, ValueError, struct.error):
-        return 1
+def exif_orientation(exif: bytes | None) -> int:
+    """Return the orientation in an EXIF block, with or without `Exif` in front; 1 without one."""
+    found = _read(exif, lambda block: block.get(ORIENTATION), None)
     return int(found) if isinstance(found, int) else 1
 
 
 def exif_resolution(exif: bytes | None) -> Resolution | None:
-    """The resolution in an EXIF block, in pixels per inch or centimetre; None without one."""
-    if exif is None:
-        return None
-    try:
-        found = _loaded(exif)
-        x, y, unit = float(found[X_RESOLUTION]), float(found[Y_RESOLUTION]), UNITS[found.get(UNIT, 2)]
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError, ZeroDivisionError, struct.error):
-        return None
-    return Resolution(x, y, unit) if 0 < min(x, y) <= max(x, y) < MOST_PER_INCH else None
+    """Return the resolution in an EXIF block, in pixels per inch or centimetre; None without one."""
+
+    def resolution(block: Image.Exif) -> Resolution:
+        return Resolution(float(block[X_RESOLUTION]), float(block[Y_RESOLUTION]), UNITS[block.get(UNIT, 2)])
+
+    found = _read(exif, resolution, None)
+    return (
+        found
+        if found is not None and 0 < min(found.x, found.y) <= max(found.x, found.y) < MOST_PER_INCH
+        else None
+    )
 
 
-def upright_exif(exif: bytes, size: tuple[int, int]) -> bytes | None:
-    """The block for upright pixels of another size; None for one that is damaged.
+def exif_tags(exif: bytes | None) -> dict[int, str]:
+    """Return the descriptive texts of an EXIF block by the TIFF tag that holds them."""
+    found = _read(exif, lambda block: {tag: block.get(tag) for tag in DESCRIPTIVE}, {})
+    return {tag: text for tag, text in found.items() if isinstance(text, str)}
+
+
+def exif_directories(exif: bytes | None) -> dict[int, dict[int, Any]]:
+    """Return the EXIF and GPS directories of a block by the TIFF tag that points to them."""
+    return _read(exif, _directories, {})
+
+
+def upright_exif(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
+    """Return the block for upright pixels of another size; None without one, or for one that is damaged.
 
     Args:
         exif: the block, with or without `Exif` in front.
@@ -60,13 +71,12 @@ def upright_exif(exif: bytes, size: tuple[int, int]) -> bytes | None:
     Returns:
         The block without `Exif` in front: orientation 1, the sizes it states set to `size`, no thumbnail.
     """
-    block = bytearray(exif.removeprefix(PREFIX))
+    block = bytearray((exif or b"").removeprefix(PREFIX))
     height, width = size
     try:
         order = ORDERS[bytes(block[:2])]
         (first,) = struct.unpack_from(f"{order}I", block, 4)
-        changed = {ORIENTATION: 1, WIDTH: width, HEIGHT: height}
-        end, inner = _change(block, order, first, changed)
+        end, inner = _change(block, order, first, {ORIENTATION: 1, WIDTH: width, HEIGHT: height})
         struct.pack_into(f"{order}I", block, end, 0)
         if inner is not None:
             _change(block, order, inner, {PIXEL_WIDTH: width, PIXEL_HEIGHT: height})
@@ -76,42 +86,22 @@ def upright_exif(exif: bytes, size: tuple[int, int]) -> bytes | None:
 
 
 def exif_of_tiff(path: Path) -> bytes | None:
-    """The descriptive tags, EXIF and GPS directories of a TIFF file as an EXIF block; None without any."""
+    """Return the descriptive tags, EXIF and GPS directories of a TIFF file as a block; None without any."""
     block = Image.Exif()
     try:
         with Image.open(path, formats=("TIFF",)) as image:
             found = image.getexif()
-            for tag in (tag for tag in DESCRIPTIVE if tag in found):
-                block[tag] = found[tag]
-            for tag in (EXIF_IFD, GPS_IFD):
-                if inner := _plain_directory(found, tag):
-                    block[tag] = inner
+            for tag, value in [(tag, found[tag]) for tag in DESCRIPTIVE if tag in found]:
+                block[tag] = value
+            for tag, directory in _directories(found).items():
+                block[tag] = directory
         return block.tobytes().removeprefix(PREFIX) if len(block) else None
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error):
+    except DAMAGE:
         return None
 
 
-def exif_tags(exif: bytes) -> dict[int, str]:
-    """The descriptive texts of an EXIF block by the TIFF tag that holds them."""
-    try:
-        found = _loaded(exif)
-        return {tag: str(found[tag]) for tag in DESCRIPTIVE if isinstance(found.get(tag), str)}
-    except (OSError, SyntaxError, ValueError, struct.error):
-        return {}
-
-
-def exif_directories(exif: bytes) -> dict[int, dict[int, Any]]:
-    """The EXIF and GPS directories of a block by the TIFF tag that points to them."""
-    try:
-        found = _loaded(exif)
-        both = {tag: _plain_directory(found, tag) for tag in (EXIF_IFD, GPS_IFD)}
-    except (OSError, SyntaxError, ValueError, struct.error):
-        return {}
-    return {tag: values for tag, values in both.items() if values}
-
-
 def directory_bytes(values: Mapping[int, Any], *, order: str, offset: int) -> bytes:
-    """A directory as it lies at an offset of a classic TIFF file of byte order "<" or ">"."""
+    """Return a directory as it lies at an offset of a classic TIFF file of byte order "<" or ">"."""
     head = b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0"
     directory = TiffImagePlugin.ImageFileDirectory_v2(head)
     for tag, value in values.items():
@@ -119,18 +109,28 @@ def directory_bytes(values: Mapping[int, Any], *, order: str, offset: int) -> by
     return directory.tobytes(offset)
 
 
-def _loaded(exif: bytes) -> Image.Exif:
+def _read(exif: bytes | None, get: Callable[[Image.Exif], Found], missing: Found) -> Found:
+    """Return what `get` finds in a block; `missing` without a block, or for a damaged one."""
+    if exif is None:
+        return missing
     block = Image.Exif()
-    block.load(PREFIX + exif.removeprefix(PREFIX))
-    return block
+    try:
+        block.load(PREFIX + exif.removeprefix(PREFIX))
+        return get(block)
+    except DAMAGE:
+        return missing
 
 
-def _plain_directory(exif: Image.Exif, tag: int) -> dict[int, Any]:
-    return {code: value for code, value in exif.get_ifd(tag).items() if code != INTEROP_IFD}
+def _directories(block: Image.Exif) -> dict[int, dict[int, Any]]:
+    both = {
+        tag: {code: value for code, value in block.get_ifd(tag).items() if code != INTEROP_IFD}
+        for tag in (EXIF_IFD, GPS_IFD)
+    }
+    return {tag: values for tag, values in both.items() if values}
 
 
 def _change(block: bytearray, order: str, start: int, values: Mapping[int, int]) -> tuple[int, int | None]:
-    """Set whole numbers of a directory; where it ends, and where its EXIF directory starts."""
+    """Set whole numbers of a directory; return where it ends, and where its EXIF directory starts."""
     (number,) = struct.unpack_from(f"{order}H", block, start)
     inner = None
     for place in range(start + 2, start + 2 + 12 * number, 12):

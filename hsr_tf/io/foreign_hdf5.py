@@ -1,23 +1,21 @@
-"""What HDF5 files of other makers tell of a cube, in the words that sensors' products use.
+"""What HDF5 files of other makers say of a cube, by the names that products of sensors use.
 
 Read, in upper or lower case, of the data set or its file: `scale_factor` and `add_offset` (value =
-scale_factor * stored + add_offset; a factor above 1 divides instead, as NEON's does), `_FillValue`,
+scale_factor * stored + add_offset; a factor above 1 divides instead, as that of NEON does), `_FillValue`,
 `missing_value`, `data_ignore_value`, `interleave` (bsq, bil or bip); wavelengths and widths as attributes or
 as data sets anywhere in the file, with their units. Without a layout the band axis is the only one that is as
-long as the list of wavelengths, which finds bands in the middle axis as EnMAP-like and PRISMA-like files have
-them; the other two are rows and columns in this order.
+long as the list of wavelengths, as in files like those of EnMAP and PRISMA with bands on the middle axis; the
+other two are rows and columns, in this order.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hsr_tf.io.nanometres import is_unknown, nanometres, number_or_nan, numbers, unit_factor, widths_nm
+from hsr_tf.io.nanometres import Listed, is_unknown, number_or_nan, numbers, spectral_lists
 
 WAVELENGTH_NAMES = (
     "wavelength", "wavelengths", "center_wavelength", "centre_wavelength", "central_wavelength",
@@ -30,31 +28,11 @@ NODATA_NAMES = ("_fillvalue", "missing_value", "data_ignore_value", "nodata_valu
 LAYOUTS = {"bsq": "band,row,col", "bil": "row,band,col", "bip": "row,col,band"}
 
 
-@dataclass(frozen=True, eq=False)
-class ForeignFacts:
-    """What was found.
-
-    Args:
-        layout: order of the axes, or None.
-        wavelengths_nm, fwhm_nm: (C,) or None.
-        gain, offset: value = gain * stored + offset, or None and 0.
-        white_level: what stored values are divided by, or None.
-        nodata: the stored value of pixels without data, or None.
-    """
-
-    layout: str | None
-    wavelengths_nm: NDArray[np.float64] | None
-    fwhm_nm: NDArray[np.float64] | None
-    gain: float | None
-    offset: float
-    white_level: float | None
-    nodata: float | None
-
-
 def foreign_facts(
-    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
-) -> ForeignFacts:
-    """What attributes and small data sets tell of a data set of this shape.
+    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, Listed]
+) -> dict[str, Any]:
+    """Return what attributes and small data sets say of a data set, as arguments of a header, and its
+    `layout`.
 
     Args:
         shape: of the data set.
@@ -62,42 +40,26 @@ def foreign_facts(
         listed: 1-D data sets by the last part of their names in lower case, each with its units.
     """
     low = {name.lower(): value for name, value in attributes.items()}
-    centres, band_axis, factor = _centres(shape, low, listed)
-    widths = None if centres is None else _widths(centres.size, low, listed, factor)
-    gain, offset, level = _law(low)
-    return ForeignFacts(_layout(shape, low, band_axis), centres, widths, gain, offset, level, _nodata(low))
-
-
-def _centres(
-    shape: tuple[int, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
-) -> tuple[NDArray[np.float64] | None, int | None, float | None]:
-    """Wavelengths in nanometres, the only axis that is as long as their list, nanometres in their unit."""
-    for values, units in _candidates(WAVELENGTH_NAMES, attributes, listed):
-        count = np.size(values)
+    layout = LAYOUTS.get(str(low.get("interleave", "")).strip().lower())
+    found: dict[str, Any] = {"layout": layout, "nodata": _nodata(low), **_scaling(low)}
+    for values, units in _candidates(WAVELENGTH_NAMES, low, listed):
+        count = int(np.size(values))
         if count and count in shape:
-            found = nanometres(values, units, int(count))
-            axes = [axis for axis, length in enumerate(shape) if length == count]
-            if found is not None:
-                factor = unit_factor(units, float(np.max(np.asarray(values, np.float64))))
-                return found, axes[0] if len(axes) == 1 else None, factor
-    return None, None, None
-
-
-def _widths(
-    count: int,
-    attributes: Mapping[str, Any],
-    listed: Mapping[str, tuple[Any, str | None]],
-    factor: float | None,
-) -> NDArray[np.float64] | None:
-    candidates = _candidates(WIDTH_NAMES, attributes, listed)
-    found = (widths_nm(values, units, count, centre_factor=factor) for values, units in candidates)
-    return next((widths for widths in found if widths is not None), None)
+            widths = _candidates(WIDTH_NAMES, low, listed)
+            found["wavelengths_nm"], found["fwhm_nm"] = spectral_lists([(values, units)], widths, count)
+            if found["wavelengths_nm"] is not None:
+                if layout is None and len(shape) == 3 and shape.count(count) == 1:
+                    axes = ["row", "col"]
+                    axes.insert(shape.index(count), "band")
+                    found["layout"] = ",".join(axes)
+                break
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _candidates(
-    names: tuple[str, ...], attributes: Mapping[str, Any], listed: Mapping[str, tuple[Any, str | None]]
-) -> Iterator[tuple[Any, str | None]]:
-    """Lists of these names, each with its own unit, else the one that the attributes give for all."""
+    names: tuple[str, ...], attributes: Mapping[str, Any], listed: Mapping[str, Listed]
+) -> Iterator[Listed]:
+    """Return lists of these names, each with its own unit, else with that in the attributes."""
     units = next((str(attributes[name]) for name in UNIT_NAMES[:2] if name in attributes), None)
     for name in names:
         for values, own in (listed.get(name, (None, None)), (attributes.get(name), None)):
@@ -105,27 +67,21 @@ def _candidates(
                 yield values, units if is_unknown(own) else own
 
 
-def _layout(shape: tuple[int, ...], low: Mapping[str, Any], band_axis: int | None) -> str | None:
-    told = LAYOUTS.get(str(low.get("interleave", "")).strip().lower())
-    if told is not None or band_axis is None or len(shape) != 3:
-        return told
-    words = ["row", "col"]
-    words.insert(band_axis, "band")
-    return ",".join(words)
-
-
-def _law(low: Mapping[str, Any]) -> tuple[float | None, float, float | None]:
-    """Gain, offset, white level."""
-    scale, shift = numbers(low.get("scale_factor"), 1), numbers(low.get("add_offset"), 1)
+def _scaling(low: Mapping[str, Any]) -> dict[str, float]:
+    """Return white level, or gain and offset."""
+    scale, shift = (numbers(low.get(name), 1) for name in ("scale_factor", "add_offset"))
     offset = 0.0 if shift is None else float(shift[0])
-    if scale is None or not scale[0] > 0:
-        return (None, 0.0, None) if shift is None or offset == 0 else (1.0, offset, None)
-    factor = float(scale[0])
-    return (None, 0.0, factor) if factor > 1 and offset == 0 else (factor, offset, None)
+    factor = None if scale is None or not scale[0] > 0 else float(scale[0])
+    if factor is not None and factor > 1 and offset == 0:
+        return {"white_level": factor}
+    if factor is None and offset == 0:
+        return {}
+    return {"gain": 1.0 if factor is None else factor, "offset": offset}
 
 
 def _nodata(low: Mapping[str, Any]) -> float | None:
-    values = (
-        low[name] for name in NODATA_NAMES if isinstance(low.get(name), np.ndarray | np.generic | int | float)
+    values = (low.get(name) for name in NODATA_NAMES)
+    found = (
+        number_or_nan(value) for value in values if isinstance(value, np.ndarray | np.generic | int | float)
     )
-    return next((found for value in values if (found := number_or_nan(value)) is not None), None)
+    return next((value for value in found if value is not None), None)

@@ -1,16 +1,16 @@
-"""GeoTIFF, cloud-optimised too, by rasterio: grid, nodata, scale and offset a band, names, wavelengths.
+"""GeoTIFF, cloud-optimised too, by rasterio: grid, nodata, scale and offset per band, names, wavelengths.
 
 One suffix, two readers. A TIFF whose first page has one of the tags that only geographic programs write
 (pixel scale, tie points, transformation, GeoKeys, GDAL's metadata and nodata value) is read here; every other
 one is a picture or a stack of pages for `hsr_tf.io.tiff`, which knows depths, pages and orders of axes that
 GDAL does not. Files of this module always carry GDAL's metadata, so each comes back the way it went. `save`
-writes a picture where that loses nothing that was told of the bands or the ground, else this form.
+writes a picture if that loses nothing that is known of the bands or the ground, else this form.
 
-GDAL is let at a file only after tifffile has read its pages: one image, real numbers, blocks of a size that
+GDAL opens a file only after tifffile has checked its pages: one image, real numbers, blocks of a size that
 memory holds. Its GTiff driver alone is allowed, no other file beside the image is opened (no .aux.xml, .ovr,
 .tfw), and the name is the absolute one of a file that exists, so neither a virtual format nor a remote file
 can be reached.
-Written: BigTIFF, tiles of 256 x 256 a band, deflate with a predictor (lossless); `cog=True` turns it into a
+Written: BigTIFF, tiles of 256 x 256 per band, deflate with a predictor (lossless); `cog=True` turns it into a
 cloud-optimised file with overviews by GDAL's COG driver.
 """
 
@@ -30,7 +30,7 @@ from hsr_tf.files import replacing_file
 from hsr_tf.geo.crs import crs_object
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
-from hsr_tf.io.geotiff_tags import RECORD, band_tags, free_tags, written_band_tags, written_tags
+from hsr_tf.io.geotiff_tags import RECORD, band_facts, free_tags, write_tags
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, is_opacity, split_opacity
@@ -38,7 +38,7 @@ from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTED
 from hsr_tf.io.orientation import upright_source
 from hsr_tf.io.own_record import OwnRecord, record_from_text
-from hsr_tf.io.source import BandSource, MaskReader, ReadRequest, decoded, decoding, refuse_options
+from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, refuse_options
 from hsr_tf.io.stream import CubeWriter
 from hsr_tf.io.tiff_pages import (
     blocks_end,
@@ -56,13 +56,6 @@ LARGEST_BLOCK_BYTES = 2**30
 TILE, SMALLEST_TILE = 256, 16
 PALETTE, MULTIPLIED_ALPHA = 3, 1
 PICTURE_BANDS = (1, 3)
-
-
-def is_geographic(path: Path) -> bool:
-    """Whether the first page of a TIFF has a tag that geographic programs write."""
-    with open_pages(path, "TIFF") as file, decoding(path, "TIFF"), damage_raised():
-        tags = file.pages[0].tags if len(file.pages) else {}
-        return any(code in tags for code in GEOGRAPHIC_TAGS)
 
 
 def needs_geotiff(scene: Scene) -> bool:
@@ -111,7 +104,11 @@ def create_geotiff(path: Path, header: CubeHeader, *, cog: bool = False) -> Iter
                 dataset = rasterio.open(draft, "w", **options)
             try:
                 with gdal_options(), one_line_errors(path):
-                    _describe(dataset, header)
+                    write_tags(dataset, header)
+                    if header.scale:
+                        dataset.scales, dataset.offsets = (each.tolist() for each in header.scale.values())
+                    elif header.integer_level is not None:
+                        dataset.scales = [1 / header.integer_level] * header.shape[2]
                 yield _GeotiffWriter(path, dataset)
             finally:
                 with gdal_options(), one_line_errors(path):
@@ -172,48 +169,56 @@ def _require_readable(path: Path) -> _FirstPage:
 def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
     alpha = _opacity_band(dataset)
     bands = [band for band in range(1, dataset.count + 1) if band != alpha]
-    count, tags = len(bands), band_tags(dataset, bands)
-    record = record_from_text(dataset.tags().get(RECORD))
-    names = tuple(dataset.descriptions[band - 1] or "" for band in bands)
-    dtype = _one_dtype(path, dataset, bands)
-    level, gain, offset = _scaling(dataset, bands, record, dtype)
-    block = dataset.block_shapes[0]
-    together = count if dataset.profile.get("interleave") == "pixel" else 1
-    read, read_mask, opacity = _part_reader(dataset), None, {}
+    types = {dataset.dtypes[band - 1] for band in bands}
+    if len(types) != 1:
+        raise file_error(path, f"its bands are of different types ({', '.join(sorted(types))})", "unite them")
+    dtype, record = np.dtype(types.pop()), record_from_text(dataset.tags().get(RECORD))
+
+    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+        indexes = [band + 1 for band in range(*bands.indices(dataset.count))]
+        with gdal_options():
+            return np.asarray(dataset.read(indexes, window=_window(rows, cols, dataset)))
+
+    def read_mask(rows: slice, cols: slice) -> NDArray[np.bool_]:
+        with gdal_options():
+            return np.asarray(dataset.read_masks(1, window=_window(rows, cols, dataset)) == 0)
+
+    reader, mask_reader, opacity = read, None, {}
     if alpha is not None:
-        read, read_mask = split_opacity(
-            read, alpha - 1, num_bands=count, multiplied=first_page.multiplied_alpha
-        )
+        multiplied = first_page.multiplied_alpha
+        reader, mask_reader = split_opacity(read, alpha - 1, num_bands=len(bands), multiplied=multiplied)
         opacity = {OPACITY: FROM_ALPHA}
     elif _has_mask(dataset):
-        read_mask, opacity = _mask_reader(dataset), {OPACITY: FROM_MASK}
+        mask_reader, opacity = read_mask, {OPACITY: FROM_MASK}
     header = CubeHeader(
-        shape=(dataset.height, dataset.width, count),
+        shape=(dataset.height, dataset.width, len(bands)),
         dtype=dtype,
-        white_level=level,
-        wavelengths_nm=tags.wavelengths_nm,
         metadata={**free_tags(dataset), **opacity},
         nodata=None if dataset.nodata is None else float(dataset.nodata),
-        fwhm_nm=tags.fwhm_nm,
-        band_names=names if any(names) else None,
-        good_bands=tags.good_bands,
         georeference=_grid(dataset),
-        gain=gain,
-        offset=offset,
+        **band_facts(dataset, bands),
+        **_scaling(dataset, bands, record, dtype),
     )
+    block, interleave = dataset.block_shapes[0], dataset.profile.get("interleave", "band")
+    storage = [f"{'tiles' if dataset.profile.get('tiled') else 'strips'} of {block[0]}x{block[1]}"]
+    storage.append(f"by {interleave}")
+    if dataset.compression is not None:
+        storage.append(f"{dataset.compression.name.lower()} compressed")
+    if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
+        storage.append("cloud-optimised")
     return BandSource(
         path,
         FORMAT,
         record.complete(header),
-        decoded(path, FORMAT, read),
-        read_mask=read_mask,
-        chunks=(together, int(block[0]), int(block[1])),
-        storage=_storage(dataset),
+        decoded(path, FORMAT, reader),
+        mask_reader,
+        chunks=(len(bands) if interleave == "pixel" else 1, int(block[0]), int(block[1])),
+        storage=", ".join(storage),
     )
 
 
 def _oriented(source: BandSource, orientation: int) -> BandSource:
-    """Rows and columns upright; as they are stored where a grid places them, which counts them so."""
+    """Return the upright source; unchanged if a grid places its rows and columns as they are stored."""
     if source.header.georeference is None:
         return upright_source(source, orientation)
     if orientation == 1:
@@ -224,7 +229,7 @@ def _oriented(source: BandSource, orientation: int) -> BandSource:
 
 
 def _opacity_band(dataset: Any) -> int | None:
-    """The number, from 1, of the band that holds opacity; None where there is none."""
+    """Return the number, from 1, of the band that holds opacity; None without one."""
     from rasterio.enums import ColorInterp
 
     for band, kind in enumerate(dataset.colorinterp, start=1):
@@ -237,58 +242,23 @@ def _opacity_band(dataset: Any) -> int | None:
 
 
 def _has_mask(dataset: Any) -> bool:
-    """Whether the file holds a mask of its own, beside its values and its nodata value."""
+    """Return whether the file holds a mask beside its values and its nodata value."""
     from rasterio.enums import MaskFlags
 
     flags = dataset.mask_flag_enums[0]
     return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
 
 
-def _mask_reader(dataset: Any) -> MaskReader:
-    def read(rows: slice, cols: slice) -> NDArray[np.bool_]:
-        with gdal_options():
-            return np.asarray(dataset.read_masks(1, window=_window(rows, cols, dataset)) == 0)
-
-    return read
-
-
-def _storage(dataset: Any) -> str:
-    tiled = "tiles" if dataset.profile.get("tiled") else "strips"
-    words = [f"{tiled} of {dataset.block_shapes[0][0]}x{dataset.block_shapes[0][1]}"]
-    words.append(f"by {dataset.profile.get('interleave', 'band')}")
-    if dataset.compression is not None:
-        words.append(f"{dataset.compression.name.lower()} compressed")
-    if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
-        words.append("cloud-optimised")
-    return ", ".join(words)
-
-
-def _one_dtype(path: Path, dataset: Any, bands: list[int]) -> np.dtype[Any]:
-    kinds = {dataset.dtypes[band - 1] for band in bands}
-    if len(kinds) != 1:
-        raise file_error(path, f"its bands are of different types ({', '.join(sorted(kinds))})", "unite them")
-    return np.dtype(kinds.pop())
-
-
-def _scaling(
-    dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]
-) -> tuple[float | None, Any, Any]:
-    """White level, gain and offset; a white level is believed as long as the scale still is one over it."""
+def _scaling(dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Return white level, or gain and offset of each band."""
     kept = np.asarray(bands) - 1
     scales, offsets = (np.asarray(each, np.float64)[kept] for each in (dataset.scales, dataset.offsets))
-    level = record.white_level
-    if level is not None and dtype.kind in "ui" and not offsets.any() and bool((scales == 1 / level).all()):
-        return level, None, 0.0
-    if bool((scales == 1).all()) and not offsets.any():
-        return _level_of_bits(dataset), None, 0.0
-    usable = bool(np.isfinite(scales).all() and np.isfinite(offsets).all() and scales.all())
-    return (None, scales, offsets) if usable else (None, None, 0.0)
-
-
-def _level_of_bits(dataset: Any) -> float | None:
-    """The largest value of fewer bits than the type has, where the file says so."""
-    bits = numbers(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"), 1)
-    return float(2 ** int(bits[0]) - 1) if bits is not None and 1 < bits[0] < 16 else None
+    if bool((scales == 1).all()) and not offsets.any() and record.white_level != 1:
+        # NBITS: fewer bits than the type has
+        bits = numbers(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS"), 1)
+        known = bits is not None and 1 < bits[0] < 16
+        return {"white_level": float(2 ** int(bits[0]) - 1)} if bits is not None and known else {}
+    return record.scaling(scales, offsets, dtype)
 
 
 def _grid(dataset: Any) -> Georeference | None:
@@ -301,21 +271,10 @@ def _grid(dataset: Any) -> Georeference | None:
         return None
 
 
-def _part_reader(dataset: Any) -> Any:
-    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-        indexes = [band + 1 for band in range(*bands.indices(dataset.count))]
-        with gdal_options():
-            return np.asarray(dataset.read(indexes, window=_window(rows, cols, dataset)))
-
-    return read
-
-
 def _window(rows: slice, cols: slice, dataset: Any) -> Any:
     from rasterio.windows import Window
 
-    top, bottom, _ = rows.indices(dataset.height)
-    left, right, _ = cols.indices(dataset.width)
-    return Window(left, top, right - left, bottom - top)
+    return Window.from_slices(rows, cols, height=dataset.height, width=dataset.width)
 
 
 def _profile(header: CubeHeader) -> dict[str, Any]:
@@ -361,22 +320,6 @@ def _tile(length: int) -> int:
     return min(TILE, -(-length // SMALLEST_TILE) * SMALLEST_TILE)
 
 
-def _describe(dataset: Any, header: CubeHeader) -> None:
-    """Names, tags and scales of an image that has just been made."""
-    dataset.update_tags(**written_tags(header))
-    for band, own, imagery in written_band_tags(header):
-        if own:
-            dataset.update_tags(band, **own)
-        if imagery:
-            dataset.update_tags(band, ns="IMAGERY", **imagery)
-    if header.band_names is not None:
-        dataset.descriptions = tuple(header.band_names)
-    if header.scale:
-        dataset.scales, dataset.offsets = header.scale["gain"].tolist(), header.scale["offset"].tolist()
-    elif header.integer_level is not None:
-        dataset.scales = [1 / header.integer_level] * header.shape[2]
-
-
 def _optimise(draft: Path, target: Path, options: dict[str, Any]) -> None:
     """Write a cloud-optimised copy: tiles of 512, overviews, the index first."""
     from rasterio.shutil import copy
@@ -394,7 +337,7 @@ def _optimise(draft: Path, target: Path, options: dict[str, Any]) -> None:
 
 
 def _require_complete(path: Path, written: Path, header: CubeHeader) -> None:
-    """Refuse a file whose index GDAL could not write: it tells a full disk only in its log."""
+    """Refuse a file whose index GDAL could not write: it reports a full disk only in its log."""
     import tifffile
 
     remedy = "free some space or choose another place"

@@ -45,6 +45,7 @@ MAX_ATTRIBUTE_BYTES = 60_000
 TILE_CHUNK, LEVEL = 64, 1
 LARGEST_CHUNK = 4 * 1024**2
 LONGEST_LIST = 100_000
+SCALE = ("white_level", "gain", "offset")
 OF_THE_CUBE = ("nodata", "gain", "offset", "transform", "crs_wkt")
 
 
@@ -100,42 +101,39 @@ def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
         stored = {name: own.pop(name, None) for name in OF_THE_CUBE}
         attributes = {**_attributes(file), **own}
         foreign = foreign_facts(dataset.shape, attributes, _lists(file))
-    layout = request.layout or str(attributes.pop("layout", foreign.layout or DEFAULT_LAYOUT))
+    layout = str(request.layout or attributes.pop("layout", foreign.pop("layout", DEFAULT_LAYOUT)))
     shape, read = band_reader(dataset, layout)
     num_bands = shape[2]
     level = find_white_level(path, attributes, given=request.white_level)
-    if level is None and request.white_level is None:
-        level = foreign.white_level
     for name in ("layout", "white_level"):
         attributes.pop(name, None)
     if "source_white_level" in attributes:
         attributes["white_level"] = attributes.pop("source_white_level")
-    gain, offset = stored["gain"], stored["offset"]
-    if gain is None:
-        gain, offset = foreign.gain if level is None else None, foreign.offset
+    left_out = SCALE if level is not None or stored["gain"] is not None else ()
+    fitting = {name: one for name, one in foreign.items() if name not in left_out}
+    fitting = {name: one for name, one in fitting.items() if np.ndim(one) == 0 or len(one) == num_bands}
     with decoding(path, FORMAT):
-        wavelengths = _wavelengths(file, num_bands, strict=request.key is None)
-        widths = _companion(file, "fwhm_nm", (num_bands,))
-        names = _companion(file, "band_names", (num_bands,))
-        grid = stored["transform"]
-        header = CubeHeader(
-            shape=shape,
-            dtype=dataset.dtype,
-            name=str(attributes.get("scene", "")),
-            metadata=attributes,
-            wavelengths_nm=_fitting(foreign.wavelengths_nm, num_bands)
-            if wavelengths is None
-            else wavelengths,
-            fwhm_nm=_fitting(foreign.fwhm_nm, num_bands) if widths is None else widths,
-            band_names=None if names is None else tuple(str(plain_value(name)) for name in names),
-            good_bands=_companion(file, "good_bands", (num_bands,)),
-            georeference=None if grid is None else Georeference(tuple(grid), stored["crs_wkt"]),
-            nodata=foreign.nodata if stored["nodata"] is None else float(stored["nodata"]),
-            white_level=level,
-            gain=gain,
-            offset=0.0 if offset is None else offset,
-            nodata_mask=_companion(file, "nodata_mask", shape[:2]),
-        )
+        names, grid = _companion(file, "band_names", (num_bands,)), stored["transform"]
+        found = {
+            "white_level": level,
+            "gain": stored["gain"],
+            "offset": stored["offset"],
+            "nodata": None if stored["nodata"] is None else float(stored["nodata"]),
+            "wavelengths_nm": _wavelengths(file, num_bands, strict=request.key is None),
+            "fwhm_nm": _companion(file, "fwhm_nm", (num_bands,)),
+            "band_names": None if names is None else tuple(str(plain_value(name)) for name in names),
+            "good_bands": _companion(file, "good_bands", (num_bands,)),
+            "georeference": None if grid is None else Georeference(tuple(grid), stored["crs_wkt"]),
+            "nodata_mask": _companion(file, "nodata_mask", shape[:2]),
+        }
+    facts = fitting | {name: value for name, value in found.items() if value is not None}
+    header = CubeHeader(
+        shape=shape,
+        dtype=dataset.dtype,
+        name=str(attributes.get("scene", "")),
+        metadata=attributes,
+        **facts,
+    )
     return BandSource(
         path,
         FORMAT,
@@ -276,10 +274,6 @@ def _lists(file: h5py.File) -> dict[str, tuple[Any, str | None]]:
             units = next((str(value) for key, value in own if key.lower() in UNIT_NAMES), None)
             found.setdefault(last, (item[...], units))
     return found
-
-
-def _fitting(values: NDArray[Any] | None, count: int) -> NDArray[Any] | None:
-    return values if values is not None and values.size == count else None
 
 
 def _chunks(dataset: h5py.Dataset, layout: str) -> tuple[int, int, int] | None:

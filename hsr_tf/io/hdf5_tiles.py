@@ -83,7 +83,7 @@ class Hdf5TileWriter:
 
 
 def packed_chunk(part: NDArray[Any], shape: tuple[int, int, int], level: int) -> bytes:
-    """A chunk as the file holds it: bytes shuffled, then deflated.
+    """Return a chunk as the file holds it: bytes shuffled, then deflated.
 
     Args:
         part: (bands, h, w), at most of the chunk's shape; zeros fill the rest of it.

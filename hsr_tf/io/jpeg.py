@@ -17,8 +17,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.io.exif import PREFIX, exif_orientation, exif_resolution, upright_exif
-from hsr_tf.io.picture import Picture, upright, with_channels
-from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
+from hsr_tf.io.picture import Picture, PictureMetadata, Resolution, upright_picture
 from hsr_tf.io.source import decoding
 from hsr_tf.tiling.memory import require_memory
 
@@ -54,15 +53,13 @@ def read_jpeg(path: Path, max_gib: float | None) -> Picture:
         with decoding(path, FORMAT):
             values = np.asarray(image)
         exif = image.info.get("exif")
-        orientation = 1 if exif is None else exif_orientation(exif)
-        resolution = _resolution(image) or exif_resolution(exif)
         metadata = PictureMetadata(
             exif=None if exif is None else exif.removeprefix(PREFIX),
-            resolution=None if resolution is None else resolution.rotated(orientation),
+            resolution=_resolution(image) or exif_resolution(exif),
             jpeg_quality=estimated_quality(image.quantization),
         )
         profile = image.info.get("icc_profile")
-        return Picture(upright(with_channels(values), orientation), profile, path.stem, metadata)
+        return upright_picture(path, values, exif_orientation(exif), profile, metadata)
 
 
 def write_jpeg(picture: Picture, file: Path) -> None:
@@ -70,7 +67,7 @@ def write_jpeg(picture: Picture, file: Path) -> None:
     values = picture.values[..., 0] if picture.values.shape[2] == 1 else picture.values
     metadata = picture.metadata
     extra: dict[str, Any] = {}
-    block = upright_exif(metadata.exif, picture.size) if metadata.exif is not None else None
+    block = upright_exif(metadata.exif, picture.size)
     if picture.icc_profile is not None:
         extra["icc_profile"] = picture.icc_profile
     if block is not None and len(block) <= LONGEST_EXIF:
@@ -83,7 +80,7 @@ def write_jpeg(picture: Picture, file: Path) -> None:
 
 
 def jpeg_made_by(path: Path) -> str | None:
-    """The comment of a JPEG file that reaches its end; None without one."""
+    """Return the comment of a JPEG file that reaches its end; None without one."""
     with open(path, "rb") as file:
         file.seek(-len(END), 2)
         whole = file.read() == END
@@ -115,7 +112,7 @@ def require_jpeg(path: Path, *, has_alpha: bool, size: tuple[int, int]) -> None:
 
 
 def estimated_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
-    """The quality, 1 to 100, whose luminance table of libjpeg comes nearest to that of a file; None without.
+    """Return the quality, 1 to 100, whose luminance table in libjpeg is nearest to that of a file, or None.
 
     libjpeg scales the table of ITU-T T.81, annex K.1, by 5000 / q below q = 50 and by 200 - 2 q above, in
     per cent; the mean ratio of the two tables gives the scaling back.
@@ -132,7 +129,7 @@ def estimated_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
 
 
 def _resolution(image: JpegImageFile) -> Resolution | None:
-    """That of the JFIF header; None where it says no more than square pixels."""
+    """Return that of the JFIF header; None where it says no more than square pixels."""
     density, unit = image.info.get("jfif_density"), image.info.get("jfif_unit")
     if density is None or unit not in JFIF_UNITS or min(density) <= 0:
         return None
@@ -141,7 +138,7 @@ def _resolution(image: JpegImageFile) -> Resolution | None:
 
 
 def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """16 bits rounded to 8, 8 as they are."""
+    """Return 16 bits rounded to 8, 8 as they are."""
     if values.dtype == np.uint8:
         return values
     rounded = (values.astype(np.uint32) + 128) // 257

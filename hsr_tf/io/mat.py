@@ -113,4 +113,4 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     require_real(path, cube.dtype)
     shape, read = band_reader(cube, request.layout or DEFAULT_LAYOUT)
     header = companion_header(path, held, shape, cube.dtype.newbyteorder("="), request.white_level)
-    yield BandSource(path, Matlab.name, header, read, in_memory=True)
+    yield BandSource(path, Matlab.name, header, read)

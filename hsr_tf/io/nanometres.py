@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Listed = tuple[Any, str | None]
 UNIT_ADVICE = "check the unit"
 NANOMETRES = {
     **dict.fromkeys(("nm", "nanometer", "nanometre"), 1.0),
@@ -17,7 +18,6 @@ NANOMETRES = {
     **dict.fromkeys(("m", "meter", "metre"), 1e9),
     "angstrom": 0.1,
 }
-NANOMETRE_SUFFIX = "_nm"
 UNKNOWN = ("", "unknown", "undefined", "none")
 SHORTEST_NM = 100.0
 
@@ -40,50 +40,68 @@ def number_or_nan(value: Any) -> float | None:
     return float(found[0]) if value is not None and found.size == 1 else None
 
 
+def spectral_lists(
+    centres: Iterable[Listed], widths: Iterable[Listed], count: int
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return `count` wavelengths and `count` widths (FWHM) in nanometres, each None if there are none.
+
+    The first list of each that holds positive lengths counts. Widths without a unit have that of the
+    wavelengths; without wavelengths they are unknown, as 5 may be nanometres or, of a thermal band,
+    micrometres.
+
+    Args:
+        centres, widths: lists as text or numbers, each with its unit or None.
+        count: number of bands.
+    """
+    wavelengths = factor = None
+    for values, units in centres:
+        found = _lengths(values, units, count)
+        if found is not None:
+            wavelengths, factor = found[0] * found[1], found[1]
+            break
+    for values, units in widths:
+        found = _lengths(values, units, count)
+        scale = None if found is None else factor if is_unknown(units) else found[1]
+        if found is not None and scale is not None:
+            return wavelengths, found[0] * scale
+    return wavelengths, None
+
+
 def nanometres(values: Any, units: str | None, count: int) -> NDArray[np.float64] | None:
-    """`count` positive lengths in nanometres; None where they are not that, or counted in something else.
+    """Return `count` positive lengths in nanometres; None if they are not that, or in a unit that is no
+    length.
 
     Without units, values of which the largest is below 100 are in micrometres: no optical sensor has bands
     below 100 nm, and none beyond 100 micrometres.
     """
+    found = _lengths(values, units, count)
+    return None if found is None else found[0] * found[1]
+
+
+def _lengths(values: Any, units: str | None, count: int) -> tuple[NDArray[np.float64], float] | None:
+    """Return `count` positive numbers and the nanometres of their unit; None for anything else."""
     found = numbers(values, count)
     if found is None or not bool((found > 0).all()):
         return None
-    factor = unit_factor(units, float(found.max()))
-    return None if factor is None else found * factor
-
-
-def widths_nm(
-    values: Any, units: str | None, count: int, *, centre_factor: float | None
-) -> NDArray[np.float64] | None:
-    """`count` widths of bands in nanometres; without a unit of their own they have that of the wavelengths.
-
-    Args:
-        values: the widths, as text or numbers.
-        units: their own unit, or None.
-        count: the number of bands.
-        centre_factor: nanometres in the unit of the wavelengths; None where there are no wavelengths, and
-            then widths without a unit are unknown: 5 may be nanometres or, of a thermal band, micrometres.
-    """
-    found = numbers(values, count)
-    if found is None or not bool((found > 0).all()):
-        return None
-    factor = centre_factor if is_unknown(units) else unit_factor(units, float(found.max()))
-    return None if factor is None else found * factor
+    word = (units or "").strip().lower()
+    factor = NANOMETRES.get(word, NANOMETRES.get(word.removesuffix("s")))
+    if is_unknown(units):
+        factor = 1.0 if float(found.max()) >= SHORTEST_NM else 1e3
+    return None if factor is None else (found, factor)
 
 
 def is_unknown(units: str | None) -> bool:
-    """Whether a text says nothing about a unit."""
+    """Return whether a text says nothing about a unit."""
     return (units or "").strip().lower() in UNKNOWN
 
 
 def unit_in_name(name: str, units: str | None) -> str | None:
-    """The unit, or nanometres where none is given and the name of the list ends in _nm."""
-    return "nm" if is_unknown(units) and name.lower().endswith(NANOMETRE_SUFFIX) else units
+    """Return the unit, or nanometres where none is given and the name of the list ends in _nm."""
+    return "nm" if is_unknown(units) and name.lower().endswith("_nm") else units
 
 
 def doubtful_widths(wavelengths_nm: Any, fwhm_nm: Any) -> str:
-    """What is doubtful where bands are wider than the whole range of wavelengths; "" where all is well.
+    """Return a line if bands are wider than the whole range of wavelengths, else "".
 
     A file with another unit for widths than it states gives such widths; `UNIT_ADVICE` says what to do.
     """
@@ -95,15 +113,7 @@ def doubtful_widths(wavelengths_nm: Any, fwhm_nm: Any) -> str:
     return f"bands of {width:g} nm (FWHM) are wider than the {span:g} nm that all bands span"
 
 
-def unit_factor(units: str | None, largest: float) -> float | None:
-    """Nanometres a unit; guessed from the largest value where the unit is not told; None for other units."""
-    word = (units or "").strip().lower()
-    if is_unknown(units):
-        return 1.0 if largest >= SHORTEST_NM else 1e3
-    return NANOMETRES.get(word, NANOMETRES.get(word.removesuffix("s")))
-
-
 def flags(values: Sequence[Any] | NDArray[Any] | None, count: int) -> NDArray[np.bool_] | None:
-    """A bad-band list of `count` numbers as True for good bands; None of anything else."""
+    """Return a bad-band list of `count` numbers as True for good bands; None of anything else."""
     found = None if values is None else numbers(values, count)
     return None if found is None else found != 0

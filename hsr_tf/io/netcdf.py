@@ -2,7 +2,7 @@
 
 xarray writes whole variables only, so the parts go through h5netcdf, on the same guarded file as the
 project's HDF5. Chunks hold all bands of 64 x 64 pixels, deflated, with checksums. NetCDF 3 is refused.
-`hsr_tf.io.cf` says which variables and attributes there are.
+`hsr_tf.io.cf` lists the variables and attributes.
 """
 
 from __future__ import annotations
@@ -78,26 +78,24 @@ class _NetcdfWriter:
 
 
 def _laid_out(file: Any, header: CubeHeader) -> Any:
-    """All that the header tells, and an empty cube to fill."""
+    """Write everything but the values; return the empty cube."""
     height, width, num_bands = header.shape
     file.dimensions = {"band": num_bands, "y": height, "x": width}
     file.attrs.update(cf.global_attributes(header))
     for name, small in cf.small_variables(header).items():
-        variable = file.create_variable(name, small.dims, small.values.dtype, data=small.values)
+        packing = "gzip" if len(small.dims) > 1 else None
+        variable = file.create_variable(
+            name, small.dims, small.values.dtype, data=small.values, compression=packing
+        )
         variable.attrs.update(small.attributes)
     if header.band_names is not None:
         names = np.array(header.band_names, dtype=object)
         file.create_variable("band_name", ("band",), h5py.string_dtype(), data=names)
-    if header.nodata_mask is not None:
-        mask = np.asarray(header.nodata_mask).astype(np.uint8)
-        told = file.create_variable("nodata_mask", ("y", "x"), np.uint8, data=mask, compression="gzip")
-        told.attrs["long_name"] = "1 where there is no data"
-    dtype, fill = np.dtype(header.dtype), cf.fill_value(header)
     cube = file.create_variable(
         cf.CUBE,
         ("band", "y", "x"),
-        dtype,
-        fillvalue=None if fill is None else dtype.type(fill),
+        np.dtype(header.dtype),
+        fillvalue=cf.fill_value(header),
         chunks=cf.chunk_shape(header, (TILE_CHUNK, TILE_CHUNK)),
         compression="gzip",
         compression_opts=1,

@@ -53,7 +53,7 @@ class Npz(WholeFormat):
             held = {name: _read(archive, name) for name in small if headers[name].is_small}
         shape, read = band_reader(cube, request.layout or str(held.get("layout", DEFAULT_LAYOUT)))
         header = companion_header(path, held, shape, cube.dtype, request.white_level)
-        yield BandSource(path, self.name, header, read, in_memory=True)
+        yield BandSource(path, self.name, header, read)
 
     def write(self, path: Path, header: CubeHeader, cube: NDArray[Any]) -> None:
         entries = {"layout": DEFAULT_LAYOUT, **companion_arrays(header)}

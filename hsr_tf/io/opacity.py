@@ -23,7 +23,7 @@ ALPHA_NAMES = ("", "alpha", "opacity", "transparency", "mask")
 def split_opacity(
     read: PartReader, alpha: int, *, num_bands: int, multiplied: bool
 ) -> tuple[PartReader, MaskReader]:
-    """Readers of the bands without the opacity, and of the pixels without data.
+    """Return readers of the bands without the opacity, and of the pixels without data.
 
     Args:
         read: gives all bands, opacity among them.
@@ -49,7 +49,7 @@ def split_opacity(
 
 
 def straight(colours: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
-    """Colours without the alpha that was multiplied into them; 0 where nothing is seen."""
+    """Return colours without the alpha that was multiplied into them; 0 where nothing is seen."""
     whole = colours.dtype.kind in "ui"
     largest = float(np.iinfo(colours.dtype).max) if whole else 1.0
     opacity = alpha.astype(np.float64)
@@ -59,5 +59,5 @@ def straight(colours: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
 
 
 def is_opacity(name: str | None, *, has_wavelength: bool) -> bool:
-    """Whether a band that is marked as opacity is one, by its name and wavelength."""
+    """Return whether a band that is marked as opacity is one, by its name and wavelength."""
     return not has_wavelength and (name or "").strip().lower() in ALPHA_NAMES

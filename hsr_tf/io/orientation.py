@@ -21,7 +21,7 @@ REPORT = "orientation"
 
 
 def upright_source(source: BandSource, orientation: int) -> BandSource:
-    """The source of the upright image; the same source for orientation 1 and for numbers that mean nothing.
+    """Return the source of the upright image; the same source for orientation 1 and unknown numbers.
 
     Sources with a georeference, and with a mask held as an array, are not for this function.
     """

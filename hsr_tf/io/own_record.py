@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hsr_tf.cube_info import CubeInfo
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import metadata_to_text
@@ -33,6 +36,25 @@ class OwnRecord:
 
     info: CubeInfo = field(default_factory=CubeInfo)
     white_level: float | None = None
+
+    def scaling(
+        self, gain: NDArray[Any] | float, offset: NDArray[Any] | float, dtype: np.dtype[Any]
+    ) -> dict[str, Any]:
+        """Return the scale that a format states, as arguments of a header.
+
+        That is the white level of the record as long as the gain still is one over it, else gain and offset
+        if they are usable, else nothing.
+        """
+        level = self.white_level
+        if (
+            level is not None
+            and dtype.kind in "ui"
+            and bool(np.all(np.equal(gain, 1 / level)))
+            and not np.any(offset)
+        ):
+            return {"white_level": level}
+        usable = np.all(np.isfinite(gain)) and np.all(np.isfinite(offset)) and np.all(gain)
+        return {"gain": gain, "offset": offset} if usable else {}
 
     def complete(self, header: CubeHeader) -> CubeHeader:
         """Return what the fields of a format say, with name, metadata and exact texts of the record.

@@ -36,7 +36,7 @@ class PairReading:
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> PairReading:
-        """The inverse of `dataclasses.asdict`."""
+        """Return the inverse of `dataclasses.asdict`."""
         wavelengths = data.get("wavelengths_nm")
         return cls(**{**data, "wavelengths_nm": None if wavelengths is None else tuple(wavelengths)})
 
@@ -69,12 +69,12 @@ def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) ->
 
 
 def guess_lines(lr_level: WhiteLevel, hr_level: WhiteLevel) -> tuple[str, ...]:
-    """A sentence for each of the two levels that is a guess."""
+    """Return a sentence for each of the two levels that is a guess."""
     return tuple(finding.line for finding in guess_findings(lr_level, hr_level))
 
 
 def guess_findings(lr_level: WhiteLevel, hr_level: WhiteLevel) -> list[Finding]:
-    """A note for each of the two levels that is a guess."""
+    """Return a note for each of the two levels that is a guess."""
     found = map(guess_finding, NAMES, (lr_level, hr_level), FLAGS)
     return [finding for finding in found if finding is not None]
 

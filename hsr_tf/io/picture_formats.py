@@ -24,10 +24,8 @@ from hsr_tf.io.format import Format, PictureFormat
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.jpeg import read_jpeg
 from hsr_tf.io.opacity import FROM_ALPHA, REPORT
-from hsr_tf.io.picture import Picture
-from hsr_tf.io.picture_metadata import PictureMetadata
-from hsr_tf.io.png import read_png_header
-from hsr_tf.io.png_picture import read_png_picture, write_png_picture
+from hsr_tf.io.picture import Picture, PictureMetadata
+from hsr_tf.io.png import read_png_header, read_png_picture, write_png_picture
 from hsr_tf.io.source import BandSource, ReadRequest, refuse_options, require_room
 from hsr_tf.scene import Scene
 
@@ -93,7 +91,7 @@ def picture_source(path: Path, picture: Picture, format_name: str) -> BandSource
         metadata={} if mask is None else {REPORT: FROM_ALPHA},
     )
     read_mask = None if mask is None else lambda rows, cols: mask[rows, cols]
-    return BandSource(path, format_name, header, read, read_mask, in_memory=True)
+    return BandSource(path, format_name, header, read, read_mask)
 
 
 def scene_picture(scene: Scene, path: Path) -> Picture:

@@ -1,8 +1,8 @@
 """Pictures from and to files: PNG, JPEG and TIFF of 8 and 16 bits, gray or RGB, with or without alpha.
 
-The content says what a file is, not its name. Pictures come upright, as their orientation says, and keep
-their bits, colour profile, EXIF (with orientation 1), resolution and, in PNG, their colour chunks. Texts, XMP
-and IPTC are not kept. Files appear whole or not at all.
+The content of a file decides what it is, not its name. Pictures are upright, as their orientation says, and
+keep their bits, colour profile, EXIF (with orientation 1), resolution and, in PNG, their colour chunks.
+Texts, XMP and IPTC are not kept. Files appear whole or not at all.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from natsort import natsorted
@@ -21,34 +21,39 @@ from hsr_tf.files import replacing_file
 from hsr_tf.io import jpeg, png
 from hsr_tf.io.exif import upright_exif
 from hsr_tf.io.jpeg import LONGEST_EXIF, jpeg_made_by, read_jpeg, require_jpeg, to_8_bits, write_jpeg
-from hsr_tf.io.picture import Picture
-from hsr_tf.io.picture_metadata import lost_colour
-from hsr_tf.io.png_picture import png_made_by, read_png_picture, write_png_picture
+from hsr_tf.io.picture import Picture, lost_colour
+from hsr_tf.io.png import png_made_by, read_png_picture, write_png_picture
 from hsr_tf.io.tiff_picture import fits_exif, read_tiff_picture, tiff_made_by, write_tiff_picture
 
-Reader = Callable[[Path, float | None], Picture]
-Writer = Callable[[Picture, Path], None]
-MakerReader = Callable[[Path], str | None]
-_READERS: tuple[tuple[bytes, Reader], ...] = (
-    (png.SIGNATURE, read_png_picture),
-    (jpeg.SIGNATURE, read_jpeg),
-    *((start, read_tiff_picture) for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+
+@dataclass(frozen=True)
+class _Codec:
+    """A picture format.
+
+    Attributes:
+        suffixes: of its files; the first bytes of a file are one of `signatures`.
+        read, write: the whole picture.
+        made_by: reads the settings that a picture was made with.
+    """
+
+    suffixes: tuple[str, ...]
+    signatures: tuple[bytes, ...]
+    read: Callable[[Path, float | None], Picture]
+    write: Callable[[Picture, Path], None]
+    made_by: Callable[[Path], str | None]
+
+
+_PNG = _Codec((".png",), (png.SIGNATURE,), read_png_picture, write_png_picture, png_made_by)
+_JPEG = _Codec((".jpg", ".jpeg"), (jpeg.SIGNATURE,), read_jpeg, write_jpeg, jpeg_made_by)
+_TIFF = _Codec(
+    (".tif", ".tiff"),
+    (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    read_tiff_picture,
+    write_tiff_picture,
+    tiff_made_by,
 )
-_WRITERS: dict[str, Writer] = {
-    ".png": write_png_picture,
-    ".jpg": write_jpeg,
-    ".jpeg": write_jpeg,
-    ".tif": write_tiff_picture,
-    ".tiff": write_tiff_picture,
-}
-_MAKER_READERS: dict[str, MakerReader] = {
-    ".png": png_made_by,
-    ".jpg": jpeg_made_by,
-    ".jpeg": jpeg_made_by,
-    ".tif": tiff_made_by,
-    ".tiff": tiff_made_by,
-}
-SUFFIXES = tuple(_WRITERS)
+_CODECS = {suffix: one for one in (_PNG, _JPEG, _TIFF) for suffix in one.suffixes}
+SUFFIXES = tuple(_CODECS)
 
 
 def read_picture(path: str | os.PathLike[str], *, max_gib: float | None = None) -> Picture:
@@ -68,9 +73,9 @@ def read_picture(path: str | os.PathLike[str], *, max_gib: float | None = None) 
         raise file_error(file, problem, "give the name of a PNG, JPEG or TIFF file")
     with open(file, "rb") as opened:
         start = opened.read(16)
-    for signature, reader in _READERS:
-        if start.startswith(signature):
-            return reader(file, max_gib)
+    for codec in (_PNG, _JPEG, _TIFF):
+        if start.startswith(codec.signatures):
+            return codec.read(file, max_gib)
     problem = "is no PNG, JPEG or TIFF picture" if start else "is empty"
     raise file_error(file, problem, "convert it to one of these")
 
@@ -88,51 +93,46 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> Path:
     """
     target = Path(path)
     require_writable(target, has_alpha=picture.has_alpha, size=picture.size)
-    writer = _WRITERS[target.suffix.lower()]
-    if writer is write_jpeg and picture.values.dtype.itemsize > 1:
+    codec = _CODECS[target.suffix.lower()]
+    if codec is _JPEG and picture.values.dtype.itemsize > 1:
         warnings.warn(f"{target}: JPEG holds 8 bits, the 16 of the picture were rounded", stacklevel=2)
         picture = replace(picture, values=to_8_bits(picture.values))
-    for message in _losses(picture, target):
+    for message in _losses(picture, codec):
         warnings.warn(f"{target}: {message}", stacklevel=2)
     with replacing_file(target) as draft:
-        writer(picture, draft)
+        codec.write(picture, draft)
     return target
 
 
-def _losses(picture: Picture, target: Path) -> Iterator[str]:
-    """What the file at `target` cannot hold of a picture, a line for each."""
-    writer, metadata = _WRITERS[target.suffix.lower()], picture.metadata
+def _losses(picture: Picture, codec: _Codec) -> Iterator[str]:
+    """Return what a format cannot hold of a picture, one line each."""
+    metadata, resolution = picture.metadata, picture.metadata.resolution
     lost = list(metadata.left_out)
-    if writer is not write_png_picture:
+    if codec is not _PNG:
         lost += lost_colour(metadata, has_profile=picture.icc_profile is not None)
     if lost:
-        remedy = "" if writer is write_png_picture or metadata.left_out else "; write a .png file to keep it"
+        remedy = "" if codec is _PNG or metadata.left_out else "; write a .png file to keep it"
         yield f"the colour description of the source ({', '.join(lost)}) is not kept{remedy}"
-    resolution = metadata.resolution
-    if writer is write_jpeg and resolution is not None and not resolution.unit:
+    if codec is _JPEG and resolution is not None and not resolution.unit:
         yield f"the pixel aspect ratio of the source ({resolution.x:g} to {resolution.y:g}) is not kept"
     if metadata.exif is not None:
         block = upright_exif(metadata.exif, picture.size)
         if block is None:
             yield "the EXIF block of the source is damaged and not kept"
-        elif (writer is write_jpeg and len(block) > LONGEST_EXIF) or (
-            writer is write_tiff_picture and not fits_exif(picture)
-        ):
+        elif (codec is _JPEG and len(block) > LONGEST_EXIF) or (codec is _TIFF and not fits_exif(picture)):
             yield f"the EXIF block of the source ({len(block)} bytes) does not fit and is not kept"
 
 
 def made_by(path: str | os.PathLike[str]) -> str | None:
-    """The settings that a picture file says it was made with (`PictureMetadata.made_by`).
+    """Return the settings that a picture file was made with (`PictureMetadata.made_by`).
 
     Only the structure of the file is read. None for a file that is cut short or damaged, says nothing, or has
     another suffix than those of `SUFFIXES`.
     """
     file = Path(path)
-    reader = _MAKER_READERS.get(file.suffix.lower())
-    if reader is None:
-        return None
+    codec = _CODECS.get(file.suffix.lower())
     try:
-        return reader(file)
+        return None if codec is None else codec.made_by(file)
     except Exception:  # decoders raise about a dozen unrelated types on damaged files
         return None
 
@@ -145,12 +145,12 @@ def require_writable(path: str | os.PathLike[str], *, has_alpha: bool, size: tup
     """
     target = Path(path)
     require_suffix(target)
-    if _WRITERS[target.suffix.lower()] is write_jpeg:
+    if _CODECS[target.suffix.lower()] is _JPEG:
         require_jpeg(target, has_alpha=has_alpha, size=size)
 
 
 def require_suffix(path: str | os.PathLike[str]) -> None:
-    """Refuse a name that is none of a picture.
+    """Refuse a name that is not that of a picture.
 
     Raises:
         ValueError: another suffix than those of `SUFFIXES`.
@@ -159,7 +159,7 @@ def require_suffix(path: str | os.PathLike[str]) -> None:
 
 
 def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
-    """The pictures of a folder by their suffix, in natural order; hidden files are left out.
+    """Return the pictures of a folder by their suffix, in natural order, hidden files left out.
 
     Raises:
         OSError: no such folder, or none in it.
@@ -170,7 +170,7 @@ def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
     found: Iterable[Path] = (
         entry
         for entry in place.iterdir()
-        if entry.suffix.lower() in _WRITERS and entry.is_file() and not entry.name.startswith(".")
+        if entry.suffix.lower() in _CODECS and entry.is_file() and not entry.name.startswith(".")
     )
     files = natsorted(found, key=lambda file: file.name)
     if not files:

@@ -1,4 +1,4 @@
-"""A folder of one gray PNG a band, in the natural order of their names: the form that CAVE comes in.
+"""A folder of one gray PNG per band, in the natural order of their names: the form that CAVE comes in.
 
 Read: 8 or 16 bits, divided by 255 or 65535; a folder that mixes both is read as 16 bits (v 257 is the same
 fraction). Colour PNGs with equal channels count as gray and alpha is dropped. Wavelengths: one number a
@@ -94,7 +94,7 @@ def _band_files(path: Path) -> list[Path]:
     files = [entry for entry in entries if entry.suffix.lower() == ".png" and entry.is_file()]
     if not files:
         inside = [entry for entry in entries if entry.is_dir() and any(entry.glob("*.png"))]
-        hint = f"give {inside[0]}, which does" if inside else "give a folder with one PNG a band"
+        hint = f"give {inside[0]}, which does" if inside else "give a folder with one PNG per band"
         raise file_error(path, "is a folder that holds no PNG files", hint)
     return natsorted(files, key=lambda file: file.name)
 

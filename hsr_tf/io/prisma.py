@@ -5,7 +5,7 @@ numbers. Wavelengths and widths are attributes of the file (`List_Cw_Vnir`, `Lis
 the order of the stored bands, longest first; a wavelength of 0, or a 0 in `List_Cw_Vnir_Flags`, marks a band
 that was not measured, and a band without a wavelength has no place in the order: it is left out and counted
 in the metadata. Level 2: value = Min + stored (Max - Min) / 65535 with `L2ScaleVnirMin` and so on; level 1:
-radiance = stored / ScaleFactor_Vnir - Offset_Vnir. 0 stands where there are no data. Level 2D has a grid: the
+radiance = stored / ScaleFactor_Vnir - Offset_Vnir. 0 marks pixels without data. Level 2D has a grid: the
 corner attributes are centres of pixels, which the known 30 m spacing confirms or refutes file by file.
 PRISMA products specification (ASI), issue 2.3, and the published readers of these files.
 Both detectors see 920 to 1010 nm: the bands of both are kept.
@@ -28,7 +28,7 @@ from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import plain_value
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
-from hsr_tf.io.source import BandSource, decoded
+from hsr_tf.io.source import BandSource, PartReader, decoded
 
 FORMAT = "PRISMA HDF5"
 DETECTORS = ("Vnir", "Swir")
@@ -41,18 +41,19 @@ KEPT_METADATA = (
 
 @dataclass(frozen=True, eq=False)
 class _Detector:
-    """One of the two cubes: its data set (row, band, col) and what is known of each of its bands."""
+    """One of the two cubes: its data set (row, band, col), and (bands,) what is known of each band."""
 
     dataset: h5py.Dataset
+    names: tuple[str, ...]
     wavelengths_nm: NDArray[np.float64]
-    fwhm_nm: NDArray[np.float64] | None
+    fwhm_nm: NDArray[np.float64]
     measured: NDArray[np.bool_]
-    gain: float
-    offset: float
+    gain: NDArray[np.float64]
+    offset: NDArray[np.float64]
 
 
 def prisma_fields(file: h5py.File) -> h5py.Group | None:
-    """The group of the data fields of a PRISMA hyperspectral product, or None in any other file."""
+    """Return the group of the data fields of a PRISMA hyperspectral product, or None for any other file."""
     swaths = _child(_child(file, "HDFEOS"), "SWATHS")
     for name in sorted(name for name in swaths or () if name.startswith("PRS_") and name.endswith("_HCO")):
         swath = _child(swaths, name)
@@ -65,39 +66,40 @@ def prisma_fields(file: h5py.File) -> h5py.Group | None:
 
 
 def prisma_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource:
-    """Both cubes as one source.
+    """Return both cubes as one source.
 
     Raises:
         OSError: cubes of different sizes, wavelengths or scales that are missing.
     """
-    found = [_detector(path, file, fields, name) for name in DETECTORS]
+    found = (_detector(path, file.attrs, fields, name) for name in DETECTORS)
     cubes = [one for one in found if one is not None]
     sizes = {(one.dataset.shape[0], one.dataset.shape[2]) for one in cubes}
     if len(sizes) != 1 or len({one.dataset.dtype for one in cubes}) != 1:
         raise file_error(path, f"its cubes differ ({[one.dataset.shape for one in cubes]})", "fetch it again")
-    wavelengths = np.concatenate([one.wavelengths_nm for one in cubes])
-    usable = np.concatenate([one.measured for one in cubes])
+    wavelengths, widths, usable, gain, offset = (
+        np.concatenate([getattr(one, name) for one in cubes])
+        for name in ("wavelengths_nm", "fwhm_nm", "measured", "gain", "offset")
+    )
     if not usable.any():
         raise file_error(path, "has no band with a wavelength", "fetch it again")
     order = np.argsort(np.where(usable, wavelengths, np.inf), kind="stable")[: int(usable.sum())]
-    height, width = sizes.pop()
-    widths = [one.fwhm_nm for one in cubes]
-    known = [width for width in widths if width is not None]
-    joined = np.concatenate(known)[order] if len(known) == len(cubes) else None
-    metadata = _metadata(file)
+    metadata = {name: plain_value(file.attrs[name]) for name in KEPT_METADATA if name in file.attrs}
+    metadata = {name: value for name, value in metadata.items() if isinstance(value, str | int | float)}
     if not usable.all():
         metadata["bands_left_out"] = int((~usable).sum())
+    height, width = map(int, sizes.pop())
+    names = [name for one in cubes for name in one.names]
     header = CubeHeader(
-        shape=(int(height), int(width), len(order)),
+        shape=(height, width, len(order)),
         dtype=cubes[0].dataset.dtype,
         wavelengths_nm=wavelengths[order],
         metadata=metadata,
         nodata=0.0,
-        fwhm_nm=None if joined is None or not (joined > 0).all() else joined,
-        band_names=tuple(_band_names(cubes)[i] for i in order),
-        georeference=_grid(file.attrs, int(height), int(width)),
-        gain=_repeated([one.gain for one in cubes], cubes)[order],
-        offset=_repeated([one.offset for one in cubes], cubes)[order],
+        fwhm_nm=widths[order] if (widths[order] > 0).all() else None,
+        band_names=tuple(names[i] for i in order),
+        georeference=_grid(file.attrs, height, width),
+        gain=gain[order],
+        offset=offset[order],
     )
     storage = "rows, bands, columns in two cubes (VNIR, SWIR)"
     return BandSource(
@@ -105,68 +107,62 @@ def prisma_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource
     )
 
 
-def _detector(path: Path, file: h5py.File, fields: h5py.Group, name: str) -> _Detector | None:
-    dataset = fields.get(f"{name.upper()}_Cube")
+def _detector(path: Path, attributes: Mapping[str, Any], fields: h5py.Group, name: str) -> _Detector | None:
+    dataset, label = fields.get(f"{name.upper()}_Cube"), name.upper()
     if not isinstance(dataset, h5py.Dataset):
         return None
     if dataset.ndim != 3:
-        raise file_error(path, f"its {name.upper()} cube has {dataset.ndim} dimensions", "fetch it again")
-    count, told = int(dataset.shape[1]), file.attrs
-    centres = numbers(told.get(f"List_Cw_{name}"), count)
+        raise file_error(path, f"its {label} cube has {dataset.ndim} dimensions", "fetch it again")
+    count = int(dataset.shape[1])
+    centres, widths, marks = (
+        numbers(attributes.get(f"List_{kind}"), count)
+        for kind in (f"Cw_{name}", f"Fwhm_{name}", f"Cw_{name}_Flags")
+    )
     if centres is None:
         raise file_error(path, f"its List_Cw_{name} has not {count} wavelengths", "fetch it again")
-    marks = numbers(told.get(f"List_Cw_{name}_Flags"), count)
-    measured = (centres > 0) & (True if marks is None else marks != 0)
-    gain, offset = _law(path, told, name)
-    return _Detector(dataset, centres, numbers(told.get(f"List_Fwhm_{name}"), count), measured, gain, offset)
-
-
-def _law(path: Path, told: Mapping[str, Any], name: str) -> tuple[float, float]:
-    """Gain and offset of the stored numbers."""
-    low, high = (numbers(told.get(f"L2Scale{name}{end}"), 1) for end in ("Min", "Max"))
+    low, high, factor, shift = (
+        numbers(attributes.get(key), 1)
+        for key in (f"L2Scale{name}Min", f"L2Scale{name}Max", f"ScaleFactor_{name}", f"Offset_{name}")
+    )
     if low is not None and high is not None and high[0] > low[0]:
-        return float(high[0] - low[0]) / LARGEST_DN, float(low[0])
-    factor, shift = (numbers(told.get(f"{word}_{name}"), 1) for word in ("ScaleFactor", "Offset"))
-    if factor is not None and factor[0] > 0:
-        return 1 / float(factor[0]), 0.0 if shift is None else -float(shift[0])
-    raise file_error(path, f"has no scale of its {name.upper()} cube", "fetch it again")
+        gain, offset = float(high[0] - low[0]) / LARGEST_DN, float(low[0])
+    elif factor is not None and factor[0] > 0:
+        gain, offset = 1 / float(factor[0]), 0.0 if shift is None else -float(shift[0])
+    else:
+        raise file_error(path, f"has no scale of its {label} cube", "fetch it again")
+    return _Detector(
+        dataset,
+        tuple(f"{label} {i + 1}" for i in range(count)),
+        centres,
+        np.zeros(count) if widths is None else widths,
+        (centres > 0) & (True if marks is None else marks != 0),
+        np.full(count, gain),
+        np.full(count, offset),
+    )
 
 
-def _joined_reader(cubes: list[_Detector], order: NDArray[np.intp]) -> Any:
+def _joined_reader(cubes: list[_Detector], order: NDArray[np.intp]) -> PartReader:
     starts = np.cumsum([0, *(one.dataset.shape[1] for one in cubes)])
 
     def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-        wanted = order[bands]
+        stored_bands = order[bands]
         parts: dict[int, NDArray[Any]] = {}
         for one, start, stop in zip(cubes, starts[:-1], starts[1:], strict=True):
-            own = wanted[(wanted >= start) & (wanted < stop)]
+            own = stored_bands[(stored_bands >= start) & (stored_bands < stop)]
             if own.size:
                 first, last = int(own.min() - start), int(own.max() - start)
                 block = np.asarray(one.dataset[rows, first : last + 1, cols])
                 parts |= {int(band): block[:, int(band - start) - first] for band in own}
-        return np.stack([parts[int(band)] for band in wanted])
+        return np.stack([parts[int(band)] for band in stored_bands])
 
     return read
 
 
-def _repeated(values: list[float], cubes: list[_Detector]) -> NDArray[np.float64]:
-    return np.repeat(np.asarray(values, np.float64), [one.dataset.shape[1] for one in cubes])
-
-
-def _band_names(cubes: list[_Detector]) -> list[str]:
-    counts = [int(one.dataset.shape[1]) for one in cubes]
-    return [
-        f"{name.upper()} {i + 1}"
-        for name, count in zip(DETECTORS, counts, strict=False)
-        for i in range(count)
-    ]
-
-
-def _grid(told: Mapping[str, Any], height: int, width: int) -> Georeference | None:
-    """The grid of a level 2D product from the corners of its image, else None."""
+def _grid(attributes: Mapping[str, Any], height: int, width: int) -> Georeference | None:
+    """Return the grid of a level 2D product from the corners of its image, else None."""
     names = ("ULcorner_easting", "ULcorner_northing", "LRcorner_easting", "LRcorner_northing")
-    corners = [numbers(told.get(f"Product_{name}"), 1) for name in names]
-    code = numbers(told.get("Epsg_Code"), 1)
+    corners = [numbers(attributes.get(f"Product_{name}"), 1) for name in names]
+    code = numbers(attributes.get("Epsg_Code"), 1)
     if any(corner is None for corner in corners) or code is None or min(height, width) < 2:
         return None
     left, top, right, bottom = (float(corner[0]) for corner in corners if corner is not None)
@@ -181,13 +177,8 @@ def _grid(told: Mapping[str, Any], height: int, width: int) -> Georeference | No
     return Georeference(transform, readable_crs(f"EPSG:{int(code[0])}"))
 
 
-def _metadata(file: h5py.File) -> dict[str, Any]:
-    values = {name: plain_value(file.attrs[name]) for name in KEPT_METADATA if name in file.attrs}
-    return {name: value for name, value in values.items() if isinstance(value, str | int | float)}
-
-
 def _child(group: Any, name: str) -> h5py.Group | None:
-    """A group inside a group that is its own, no link into another file."""
+    """Return a group inside a group, but no link into another file."""
     if not isinstance(group, h5py.Group) or not isinstance(group.get(name, getlink=True), h5py.HardLink):
         return None
     child = group.get(name)

@@ -102,7 +102,7 @@ def _places(source: BandSource) -> Iterator[tuple[slice, slice, slice]]:
 
 
 def _patches(length: int) -> list[slice]:
-    """Three patches along an axis, evenly placed."""
+    """Return three patches along an axis, evenly placed."""
     size = min(PATCH, length)
     starts = np.unique(np.linspace(0, length - size, 3).astype(int)).tolist()
     return [slice(start, start + size) for start in starts]

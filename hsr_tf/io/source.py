@@ -59,7 +59,6 @@ class BandSource:
         read: `read(bands, rows, cols)` returns the stored values of these slices, (bands, rows, columns).
         read_mask: `read_mask(rows, cols)` returns (rows, columns), True where an alpha channel or a mask in
             the file says that there is no data, or None; the nodata value counts as well.
-        in_memory: whether opening has read the whole cube.
         chunks: (bands, rows, columns) stored together, or None if unknown.
         storage: how it is stored, in words, e.g. "BIL, big endian".
     """
@@ -69,7 +68,6 @@ class BandSource:
     header: CubeHeader
     read: PartReader
     read_mask: MaskReader | None = None
-    in_memory: bool = False
     chunks: tuple[int, int, int] | None = None
     storage: str = ""
 

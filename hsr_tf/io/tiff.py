@@ -1,4 +1,4 @@
-"""TIFF pictures and cubes: 8, 16 and 32-bit integers and floating point, one page or one page a band.
+"""TIFF pictures and cubes: 8, 16 and 32-bit integers and floating point, one page or one page per band.
 
 Read: one page gives its channels, several pages of one size give one band each; a layout given by the caller
 overrides the order that the file declares. An alpha channel and a transparency mask become the mask of pixels
@@ -67,10 +67,23 @@ class Tiff(PartsFormat):
         sides = (path.with_name(path.name + suffix) for suffix in SIDES)
         return (path, *(side for side in sides if side.is_file()))
 
-    def open(self, path: Path, request: ReadRequest) -> AbstractContextManager[BandSource]:
-        if geotiff.is_geographic(path):
-            return geotiff.open_geotiff(path, request)
-        return (_open_colours if _needs_colours(path) else _open_pages)(path, request)
+    @contextmanager
+    def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
+        with open_pages(path, FORMAT) as file, decoding(path, FORMAT), damage_raised():
+            page = file.pages[0] if len(file.pages) else None
+            tags = () if page is None else page.tags
+            is_geographic = any(code in tags for code in geotiff.GEOGRAPHIC_TAGS)
+            needs_colours = page is not None and int(page.photometric) in LOOKED_UP
+        if is_geographic:
+            with geotiff.open_geotiff(path, request) as source:
+                yield source
+        elif needs_colours:
+            refuse_options(path, request, f"{FORMAT} pictures")
+            yield picture_source(path, read_tiff_picture(path, held_gib(request)), FORMAT)
+        else:
+            refuse_options(path, replace(request, layout=None), FORMAT)
+            with open_pages(path, FORMAT) as file:
+                yield _pages_source(path, file, request)
 
     def new(
         self, path: Path, header: CubeHeader, options: WriteOptions
@@ -86,32 +99,18 @@ class Tiff(PartsFormat):
             write_tiff_picture(picture, temporary)
 
 
-def _needs_colours(path: Path) -> bool:
-    """Return whether the stored values are not the colours: a palette, or white as zero."""
-    with open_pages(path, FORMAT) as file, decoding(path, FORMAT), damage_raised():
-        return len(file.pages) > 0 and int(file.pages[0].photometric) in LOOKED_UP
-
-
-@contextmanager
-def _open_colours(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    refuse_options(path, request, f"{FORMAT} pictures")
-    yield picture_source(path, read_tiff_picture(path, held_gib(request)), FORMAT)
-
-
-@contextmanager
-def _open_pages(path: Path, request: ReadRequest) -> Iterator[BandSource]:
-    """Open a file as a source of bands; pages are read a few at a time where each is a band."""
-    refuse_options(path, replace(request, layout=None), FORMAT)
-    with open_pages(path, FORMAT) as file:
-        with decoding(path, FORMAT), damage_raised():
-            num_pages = sum(not page.is_mask for page in file.pages)
-            series = [one for one in file.series if is_image(one.keyframe)]
-            require_blocks(path, [page for one in series for page in one.pages], FORMAT)
-        _require_one_picture(path, series)
-        yield _cube_source(path, file, _Pages(path, series[0], num_pages), request)
-
-
-def _cube_source(path: Path, file: Any, array: _Pages, request: ReadRequest) -> BandSource:
+def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
+    """Return one picture, or one page per band, as a source; pages are then read a few at a time."""
+    with decoding(path, FORMAT), damage_raised():
+        num_pages = sum(not page.is_mask for page in file.pages)
+        series = [one for one in file.series if is_image(one.keyframe)]
+        require_blocks(path, [page for one in series for page in one.pages], FORMAT)
+    if len(series) != 1:
+        sizes = ", ".join("x".join(str(length) for length in one.shape) for one in series[:6])
+        several = f"holds {len(series)} pictures of different kinds ({sizes})"
+        problem = several if series else "holds no picture"
+        raise file_error(path, problem, "save one picture, or one page per band, in a file")
+    array = _Pages(path, series[0], num_pages)
     page = array.keyframe
     require_real(path, array.dtype)
     require_room(path, array.stored_shape, array.dtype, request)
@@ -139,7 +138,7 @@ def _cube_source(path: Path, file: Any, array: _Pages, request: ReadRequest) -> 
 
 
 def _mask_reader(path: Path, file: Any, size: tuple[int, int]) -> MaskReader | None:
-    """The transparency mask of an image of this size, 0 in pixels without data; None where there is none."""
+    """Return a reader of the transparency mask of an image of this size; None without one."""
     masks = [page for page in file.pages if page.is_mask and not page.is_reduced]
     fitting = [page for page in masks if (page.imagelength, page.imagewidth) == size]
     if not fitting:
@@ -170,7 +169,7 @@ class _Pages:
         others = [axis for axis in axes if axis not in "YX"]
         if self.ndim not in (2, 3) or "Y" not in axes or "X" not in axes:
             problem = f"holds an array of {self.ndim} dimensions {series.shape}, not one picture or one cube"
-            raise file_error(path, problem, "save one cube a file")
+            raise file_error(path, problem, "save one cube per file")
         names = {"Y": "row", "X": "col", **dict.fromkeys(others, "band")}
         self.layout = ",".join(names[axis] for axis in axes) if self.ndim == 3 else "band,row,col"
         self._by_page = self.ndim == 3 and num_pages == len(series.pages) == self.shape[0] > 1
@@ -183,12 +182,3 @@ class _Pages:
             if self._whole is None:
                 self._whole = self._series.asarray().reshape(self.shape)
             return np.asarray(self._whole[window])
-
-
-def _require_one_picture(path: Path, series: list[Any]) -> None:
-    if len(series) != 1:
-        sizes = ", ".join("x".join(str(length) for length in one.shape) for one in series[:6])
-        problem = (
-            f"holds {len(series)} pictures of different kinds ({sizes})" if series else "holds no picture"
-        )
-        raise file_error(path, problem, "save one picture, or one page a band, in a file")

@@ -105,7 +105,7 @@ def damage_raised() -> Iterator[None]:
 
 
 def _num_pages_before_loop(file: BinaryIO) -> int | None:
-    """How many pages come before the chain repeats itself; None where it ends."""
+    """Return how many pages come before the chain repeats itself; None where it ends."""
     seen: set[int] = set()
     for offset in _offsets(file):
         if offset in seen:
@@ -115,7 +115,7 @@ def _num_pages_before_loop(file: BinaryIO) -> int | None:
 
 
 def _offsets(file: BinaryIO) -> Iterator[int]:
-    """The offsets of the pages, for ever where the chain loops; ends early in a file that is cut short."""
+    """Return the offsets of the pages, without end if the chain loops; fewer in a file that is cut short."""
     order = ORDERS.get(file.read(2), "")
     version = _number(file, 2, f"{order}H", 2) if order else None
     if version not in (CLASSIC, BIG):
@@ -132,7 +132,7 @@ def _offsets(file: BinaryIO) -> Iterator[int]:
 
 
 def _number(file: BinaryIO, place: int, form: str, size: int) -> int | None:
-    """The number at a place of the file; None past its end."""
+    """Return the number at a place of the file; None past its end."""
     if place >= 2**63:
         return None
     file.seek(place)

@@ -20,19 +20,18 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error
 from hsr_tf.io.exif import directory_bytes, exif_directories, exif_of_tiff, exif_tags, upright_exif
 from hsr_tf.io.opacity import straight
-from hsr_tf.io.picture import DEPTHS, Picture, upright, with_channels
-from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
+from hsr_tf.io.picture import DEPTHS, Picture, PictureMetadata, Resolution, upright_picture
 from hsr_tf.io.source import decoding
-from hsr_tf.io.tiff_pages import blocks_end, damage_raised, open_pages, require_blocks
+from hsr_tf.io.tiff_pages import blocks_end, damage_raised, open_pages, orientation_of, require_blocks
 from hsr_tf.tiling.memory import require_memory
 
 FORMAT = "TIFF"
 X_RESOLUTION, Y_RESOLUTION, UNIT, SOFTWARE = 282, 283, 296, 305
 COLOUR_TAGS = {301: "TransferFunction", 318: "WhitePoint", 319: "PrimaryChromaticities"}
 UNITS = {1: "", 2: "inch", 3: "centimetre"}
-UNIT_NAMES = {"": "NONE", "inch": "INCH", "centimetre": "CENTIMETER", "metre": "CENTIMETER"}
+UNIT_NAMES = {"": "NONE", "inch": "INCH", "centimetre": "CENTIMETER"}
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, YCBCR = 0, 1, 2, 3, 6
-ORIENTATION, PROFILE = 274, 34675
+PROFILE = 34675
 MULTIPLIED_ALPHA = 1
 BIG = 2**31
 
@@ -46,71 +45,71 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
     """
     with open_pages(path, FORMAT) as file:
         page = _only_page(path, file)
-        with decoding(path, FORMAT):
-            require_blocks(path, [page], FORMAT)
+        require_blocks(path, [page], FORMAT)
         shape = (page.imagelength, page.imagewidth, page.samplesperpixel)
         require_memory(path, shape, np.dtype(page.dtype).itemsize, max_gib)
         with decoding(path, FORMAT), damage_raised():
-            stored = page.asarray()
-            values = _colours(page, with_channels(_channels_last(page, stored)))
-        wanted = (ORIENTATION, PROFILE, X_RESOLUTION, Y_RESOLUTION, UNIT)
-        tags = {code: page.tags[code].value for code in wanted if code in page.tags}
-        left_out = tuple(name for code, name in COLOUR_TAGS.items() if code in page.tags)
-        one_bit = page.bitspersample == 1
-    orientation, profile = int(tags.get(ORIENTATION, 1)), tags.get(PROFILE)
-    resolution = _resolution(tags)
+            values = _colours(page, page.asarray())
+        kept = (PROFILE, X_RESOLUTION, Y_RESOLUTION, UNIT)
+        tags = {code: page.tags[code].value for code in kept if code in page.tags}
+        lost = tuple(name for code, name in COLOUR_TAGS.items() if code in page.tags)
+        one_bit, orientation = page.bitspersample == 1, orientation_of(page)
+    profile = bytes(tags[PROFILE]) if PROFILE in tags else None
     metadata = PictureMetadata(
         exif=exif_of_tiff(path),
-        resolution=None if resolution is None else resolution.rotated(orientation),
+        resolution=_resolution(tags),
         one_bit=one_bit,
-        left_out=left_out if profile is None else (),
+        left_out=lost if profile is None else (),
     )
-    profile = bytes(profile) if profile is not None else None
-    return Picture(upright(values, orientation), profile, path.stem, metadata)
+    return upright_picture(path, values, orientation, profile, metadata)
 
 
 def write_tiff_picture(picture: Picture, file: Path) -> None:
     """Write a picture of 1 to 4 channels with its bits; see `fits_exif` for what becomes of EXIF."""
-    num_channels = picture.values.shape[2]
-    exif, resolution = picture.metadata.exif, picture.metadata.resolution
-    block = upright_exif(exif, picture.size) if exif is not None and fits_exif(picture) else None
-    texts = {} if block is None else exif_tags(block)
-    if picture.metadata.made_by is not None:
-        texts[SOFTWARE] = picture.metadata.made_by
-    directories = {} if block is None else exif_directories(block)
     import tifffile
 
+    values, metadata = picture.values, picture.metadata
+    block = upright_exif(metadata.exif, picture.size) if fits_exif(picture) else None
+    texts = exif_tags(block)
+    if metadata.made_by is not None:
+        texts[SOFTWARE] = metadata.made_by
+    resolution: dict[str, Any] = {}
+    if metadata.resolution is not None:
+        unit = {"metre": "centimetre"}.get(
+            metadata.resolution.unit, metadata.resolution.unit
+        )  # TIFF has no metre
+        resolution = {"resolution": metadata.resolution.per(unit), "resolutionunit": UNIT_NAMES[unit]}
+    is_gray = values.shape[2] == 1
     with open(file, "wb") as target:
         tifffile.imwrite(
             target,
-            picture.values[..., 0] if num_channels == 1 else picture.values,
-            photometric="minisblack" if num_channels <= 2 else "rgb",
-            planarconfig=None if num_channels == 1 else "contig",
+            values[..., 0] if is_gray else values,
+            photometric="minisblack" if values.shape[2] <= 2 else "rgb",
+            planarconfig=None if is_gray else "contig",
             extrasamples=("unassalpha",) if picture.has_alpha else None,
             compression="zlib",
             predictor=True,
             iccprofile=picture.icc_profile,
-            bigtiff=picture.values.nbytes > BIG,
+            bigtiff=values.nbytes > BIG,
             metadata=None,
             software=False,
             byteorder="<",
-            resolution=None if resolution is None else _per_unit(resolution),
-            resolutionunit=None if resolution is None else UNIT_NAMES[resolution.unit],
             extratags=[(code, 2, len(text) + 1, text, True) for code, text in sorted(texts.items())],
+            **resolution,
         )
-    _append_directories(file, directories)
+    _append_directories(file, exif_directories(block))
 
 
 def tiff_made_by(path: Path) -> str | None:
-    """The Software tag of a TIFF file whose pixels are all there; None without one."""
+    """Return the Software tag of a TIFF file whose pixels are all there; None without one."""
     with open_pages(path, FORMAT) as file, damage_raised():
         page = file.pages[0]
-        whole, tag = blocks_end(page) <= path.stat().st_size, page.tags.get(SOFTWARE)
-    return str(tag.value) if whole and tag is not None else None
+        is_whole, tag = blocks_end(page) <= path.stat().st_size, page.tags.get(SOFTWARE)
+    return str(tag.value) if is_whole and tag is not None else None
 
 
 def fits_exif(picture: Picture) -> bool:
-    """Whether EXIF is kept in the file that `write_tiff_picture` writes: not in one of more than 2 GiB."""
+    """Return whether `write_tiff_picture` keeps EXIF: not in a file of more than 2 GiB."""
     return picture.values.nbytes <= BIG
 
 
@@ -138,18 +137,13 @@ def _append_directories(file: Path, directories: Mapping[int, Mapping[int, Any]]
 
 
 def _even_end(target: BinaryIO) -> int:
-    """The even offset at the end of a file, where directories begin."""
+    """Return the even offset at the end of a file, where directories begin."""
     target.write(bytes(target.seek(0, 2) % 2))
     return target.tell()
 
 
-def _per_unit(resolution: Resolution) -> tuple[float, float]:
-    """Pixels per inch or centimetre; TIFF knows no metre."""
-    return resolution.per("centimetre" if resolution.unit == "metre" else resolution.unit)
-
-
 def _resolution(tags: Mapping[int, Any]) -> Resolution | None:
-    """The resolution of a page, None where it is missing or no positive number."""
+    """Return the resolution of a page, None where it is missing or no positive number."""
     try:
         (a, b), (c, d) = tags[X_RESOLUTION], tags[Y_RESOLUTION]
         x, y = a / b, c / d
@@ -161,7 +155,7 @@ def _resolution(tags: Mapping[int, Any]) -> Resolution | None:
 
 
 def _only_page(path: Path, file: Any) -> Any:
-    """The page of the picture, once it is known to be one that can be read."""
+    """Return the page of the picture, once it is known to be one that can be read."""
     with decoding(path, FORMAT), damage_raised():
         pages = [page for page in file.pages if not page.is_reduced]
     if len(pages) != 1:
@@ -183,49 +177,27 @@ def _only_page(path: Path, file: Any) -> Any:
     return page
 
 
-def _channels_last(page: Any, stored: NDArray[Any]) -> NDArray[Any]:
-    values = stored.reshape(stored.shape[-3:]) if stored.ndim > 3 else stored
-    separate = values.ndim == 3 and values.shape[0] == page.samplesperpixel > 1 and page.planarconfig == 2
-    return np.moveaxis(values, 0, -1) if separate else values
-
-
 def _colours(page: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """The channels of a picture in 8 or 16 bits, white the largest value, alpha not multiplied in."""
-    kind = int(page.photometric)
+    """Return the channels of a picture in 8 or 16 bits, white the largest value, alpha not multiplied in."""
+    values = values.reshape(values.shape[-3:]) if values.ndim > 3 else values
+    if values.ndim == 2:
+        values = values[..., None]
+    elif values.shape[0] == page.samplesperpixel > 1 and page.planarconfig == 2:
+        values = np.moveaxis(values, 0, -1)
+    kind, largest = int(page.photometric), 2**page.bitspersample - 1
     if kind == PALETTE:
-        values = _looked_up(page, values)
+        colours = np.moveaxis(np.asarray(page.colormap)[:, values[..., 0].astype(np.intp)] >> 8, 0, -1)
+        alpha = np.rint(values[..., 1:] * (255 / largest))
+        values = np.concatenate([colours.astype(np.uint8), alpha.astype(np.uint8)], axis=-1)
+        largest = 255
     elif kind == WHITE_IS_ZERO:
-        inverted = values[..., :1] ^ _largest(page)
+        inverted = values[..., :1] ^ (True if values.dtype == bool else np.asarray(largest, values.dtype))
         values = np.concatenate([inverted, values[..., 1:]], axis=-1)
-    values = _spread(page, values)
+    if values.dtype == bool:
+        values = values.astype(np.uint8) * np.uint8(255)
+    elif largest < np.iinfo(values.dtype).max:  # 2 to 7 and 9 to 15 bits
+        values = np.rint(values * (np.iinfo(values.dtype).max / largest)).astype(values.dtype)
     if page.extrasamples and int(page.extrasamples[0]) == MULTIPLIED_ALPHA:
-        values = _divided(values)
+        alpha = values[..., -1:]
+        values = np.concatenate([straight(values[..., :-1], alpha), alpha], axis=-1)
     return values
-
-
-def _looked_up(page: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """The colours of a palette in 8 bits, and the alpha beside its indices where there is one."""
-    table = np.asarray(page.colormap)
-    looked_up = (table[:, values[..., 0].astype(np.intp)] >> 8).astype(np.uint8)
-    alpha = np.rint(values[..., 1:] * (255 / (2**page.bitspersample - 1))).astype(np.uint8)
-    return np.concatenate([np.moveaxis(looked_up, 0, -1), alpha], axis=-1)
-
-
-def _divided(values: NDArray[Any]) -> NDArray[Any]:
-    """The colours without the alpha that was multiplied into them; black where nothing is seen."""
-    alpha = values[..., -1:]
-    return np.concatenate([straight(values[..., :-1], alpha), alpha], axis=-1)
-
-
-def _largest(page: Any) -> Any:
-    return True if page.dtype == np.dtype(bool) else np.asarray(2**page.bitspersample - 1, page.dtype)
-
-
-def _spread(page: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """Values of 1 to 7 and 9 to 15 bits over the whole range of 8 or 16."""
-    if values.dtype == np.dtype(bool):
-        return values.astype(np.uint8) * np.uint8(255)
-    full, held = np.iinfo(values.dtype).max, 2**page.bitspersample - 1
-    if held >= full or int(page.photometric) == PALETTE:
-        return values
-    return np.rint(values * (full / held)).astype(values.dtype)

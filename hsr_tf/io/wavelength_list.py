@@ -23,7 +23,7 @@ LARGEST_FILE, MOST_BANDS = 2**22, 100_000
 
 
 def parse_wavelengths(text: str) -> NDArray[np.float64]:
-    """The wavelengths of a range, a list or a file, in nanometres.
+    """Return the wavelengths of a range, a list or a file, in nanometres.
 
     Raises:
         ValueError: a text that is none of these, a range that does not end on a step, numbers that are not

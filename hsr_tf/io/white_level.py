@@ -66,7 +66,7 @@ class WhiteLevel:
 
 
 def level_in_metadata(metadata: Mapping[str, Any]) -> float | None:
-    """A white level among free metadata: a scale of reflectance, a number of bits, or units of 1 / 10000."""
+    """Return a white level in free metadata: a scale of reflectance, a number of bits, units of 1 / 10000."""
     low = {str(name).lower(): value for name, value in metadata.items()}
     for name in LEVEL_NAMES:
         found = numbers(low.get(name), 1)
@@ -83,7 +83,7 @@ def level_in_metadata(metadata: Mapping[str, Any]) -> float | None:
 
 
 def guessed_level(values: NDArray[Any], dtype: np.dtype[Any]) -> WhiteLevel:
-    """The level that integers of 16 bits or more with these values, pixels without data left out, have."""
+    """Return the level of integers of 16 bits or more with these values of pixels with data."""
     inner = values[(values != np.iinfo(dtype).max) & (values != np.iinfo(dtype).min)]
     if inner.size and 2 * float(inner.max()) < float(np.iinfo(dtype).max):
         values = inner  # the ends of the type then mark pixels without data
@@ -104,7 +104,7 @@ def guessed_level(values: NDArray[Any], dtype: np.dtype[Any]) -> WhiteLevel:
 
 
 def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, WhiteLevel]:
-    """The levels of two images of one place, so that two guesses do not set them apart.
+    """Return the levels of two images of one place, so that two guesses do not set them apart.
 
     A camera of 12 bits reaches 4095 in the sharp image and not in the coarse one, whose pixels are means: the
     level of the one that is saturated then counts for both, if the values differ by a factor of 4 at most.
@@ -125,7 +125,7 @@ def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, Wh
 
 
 def guess_finding(name: str, level: WhiteLevel, flag: str) -> Finding | None:
-    """A note about a guessed level; None where it is known.
+    """Return a note about a guessed level; None where it is known.
 
     Args:
         name: of the image.

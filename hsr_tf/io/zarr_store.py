@@ -5,7 +5,7 @@ in one process. For many: `new_zarr_store` makes the folder with its metadata, e
 `open_zarr_tiles` and writes tiles that meet no other's chunk, which is checked; a tile written twice is the
 same tile. Every chunk is written, also one of fill values only: a missing chunk is an error on reading, not
 a hole of zeros.
-Read: stores of version 3 with the standard's own codecs; their metadata are looked at before zarr sees them,
+Read: stores of version 3 with the standard's own codecs; their metadata are checked before zarr reads them,
 so that no store can name a codec that runs code. `hsr_tf.io.cf` lists the variables and attributes.
 """
 
@@ -124,11 +124,7 @@ def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = 
     if any(folder.iterdir()):
         raise file_error(folder, "is not empty", "give a new folder")
     group = zarr.open_group(str(folder), mode="w", zarr_format=3, attributes=cf.global_attributes(header))
-    small = dict(cf.small_variables(header))
-    if header.nodata_mask is not None:
-        mask = np.asarray(header.nodata_mask).astype(np.uint8)
-        small["nodata_mask"] = cf.CfVariable(("y", "x"), mask, {"long_name": "1 where there is no data"})
-    for name, variable in small.items():
+    for name, variable in cf.small_variables(header).items():
         array = group.create_array(
             name,
             shape=variable.values.shape,
@@ -154,7 +150,7 @@ def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = 
 
 
 def open_zarr_tiles(folder: str | os.PathLike[str]) -> CubeWriter:
-    """A writer into a store that `new_zarr_store` made; several processes may have one each.
+    """Return a writer for a store of `new_zarr_store`; several processes may have one each.
 
     Its `write` takes tiles that begin and end where chunks do.
     """
@@ -183,27 +179,22 @@ class _Tiles:
         Raises:
             ValueError: where only whole chunks are taken, a part that cuts one.
         """
-        if self._aligned:
-            _require_whole_chunks(self._array, rows, cols)
+        for name, part, length, chunk in zip(
+            ("rows", "cols"), (rows, cols), self._array.shape[1:], self._array.chunks[1:], strict=True
+        ):
+            start, stop, _ = part.indices(length)
+            require(
+                not self._aligned or (start % chunk == 0 and (stop % chunk == 0 or stop == length)),
+                name,
+                expected=f"a tile that begins and ends at multiples of {chunk} or at the border",
+                received=f"{start} to {stop}",
+                remedy="two processes must not write one chunk; cut the tiles along the chunks",
+            )
         self._array[:, rows, cols] = np.ascontiguousarray(np.moveaxis(values, -1, 0))
 
 
-def _require_whole_chunks(array: Any, rows: slice, cols: slice) -> None:
-    for name, part, length, chunk in zip(
-        ("rows", "cols"), (rows, cols), array.shape[1:], array.chunks[1:], strict=True
-    ):
-        start, stop, _ = part.indices(length)
-        require(
-            start % chunk == 0 and (stop % chunk == 0 or stop == length),
-            name,
-            expected=f"a tile that begins and ends at multiples of {chunk} or at the border",
-            received=f"{start} to {stop}",
-            remedy="two processes must not write one chunk; cut the tiles along the chunks",
-        )
-
-
 def _cube_attributes(header: CubeHeader, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """The cube's attributes; the fill value in the form in which xarray keeps it in Zarr 3."""
+    """Return the attributes of the cube, with the fill value as xarray keeps it in Zarr 3."""
     attributes = cf.cube_attributes(header)
     if header.band_names is not None:
         attributes["band_names"] = list(header.band_names)
@@ -211,30 +202,29 @@ def _cube_attributes(header: CubeHeader, dtype: np.dtype[Any]) -> dict[str, Any]
     if fill is not None:
         from xarray.backends.zarr import FillValueCoder
 
-        attributes["_FillValue"] = FillValueCoder.encode(dtype.type(fill), dtype)
+        attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
     attributes[ALL_CHUNKS] = True
     return attributes
 
 
 def _checked(path: Path) -> dict[str, dict[str, Any]]:
-    """The metadata of the arrays of a store, once they are known to be harmless.
+    """Return the metadata of the arrays of a store, once they are known to be harmless.
 
     Raises:
-        OSError: see `open_zarr`.
+        OSError: version 2, damaged metadata, unknown codecs, missing chunks.
     """
     if not (path / METADATA).is_file():
-        old = (path / ".zgroup").exists() or (path / ".zarray").exists() or (path / ".zmetadata").exists()
-        problem = "is Zarr version 2" if old else f"has no {METADATA}"
+        is_old = any((path / name).exists() for name in (".zgroup", ".zarray", ".zmetadata"))
+        problem = "is Zarr version 2" if is_old else f"has no {METADATA}"
         raise file_error(path, problem, "give a store of version 3")
     _metadata(path, "group")
     with os.scandir(path) as entries:
         children = sorted(entry.name for entry in entries if entry.is_dir())[:MOST_CHILDREN]
     arrays = {}
-    for name in children:
-        if (path / name / METADATA).is_file():
-            told = _metadata(path / name, "array")
-            _require_harmless(path / name, told)
-            arrays[name] = told
+    for name in (name for name in children if (path / name / METADATA).is_file()):
+        arrays[name] = _metadata(path / name, "array")
+        with decoding(path / name, FORMAT):
+            _require_harmless(path / name, arrays[name])
     return arrays
 
 
@@ -243,32 +233,34 @@ def _metadata(folder: Path, kind: str) -> dict[str, Any]:
     with decoding(file, "Zarr metadata"):
         if file.stat().st_size > LONGEST_METADATA:
             raise ValueError("too long")
-        told = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(told, dict) or told.get("zarr_format") != 3 or told.get("node_type") != kind:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(found, dict) or found.get("zarr_format") != 3 or found.get("node_type") != kind:
             raise ValueError(f"no {kind} of version 3")
-    return dict(told)
+    return dict(found)
 
 
-def _require_harmless(folder: Path, told: dict[str, Any]) -> None:
-    with decoding(folder, FORMAT):
-        shape = [int(length) for length in told["shape"]]
-        grid = told["chunk_grid"]
-        if grid["name"] != "regular" or not isinstance(told["data_type"], str | dict):
-            raise ValueError(f"chunk grid {grid['name']!r}")
-        chunk = [int(length) for length in grid["configuration"]["chunk_shape"]]
-        if len(chunk) != len(shape) or min([*chunk, *shape], default=1) < 1:
-            raise ValueError(f"chunks {chunk} of an array {shape}")
-        if prod(chunk) * 8 > LARGEST_CHUNK_BYTES and prod(chunk) > 4 * prod(shape):
-            raise ValueError(f"chunks {chunk} far larger than the array {shape}")
-        if prod(chunk) > LARGEST_CHUNK_BYTES:
-            raise ValueError(f"chunks {chunk} beyond any memory")
-        unknown = set(_codec_names(told["codecs"])) - CODECS
-        if unknown:
-            raise ValueError(f"codec {sorted(unknown)[0][:40]!r} is not one of the standard's")
-        if told.get("storage_transformers"):
-            raise ValueError("storage transformers are not read")
-        if told.get("attributes", {}).get(ALL_CHUNKS):
-            _require_all_chunks(folder, shape, chunk)
+def _require_harmless(folder: Path, array: dict[str, Any]) -> None:
+    """Raise a ValueError for metadata of an array that the zarr library must not see."""
+    shape, grid = [int(length) for length in array["shape"]], array["chunk_grid"]
+    if grid["name"] != "regular" or not isinstance(array["data_type"], str | dict):
+        raise ValueError(f"chunk grid {grid['name']!r}")
+    chunk = [int(length) for length in grid["configuration"]["chunk_shape"]]
+    if len(chunk) != len(shape) or min([*chunk, *shape], default=1) < 1:
+        raise ValueError(f"chunks {chunk} of an array {shape}")
+    if prod(chunk) * 8 > LARGEST_CHUNK_BYTES and prod(chunk) > 4 * prod(shape):
+        raise ValueError(f"chunks {chunk} far larger than the array {shape}")
+    if prod(chunk) > LARGEST_CHUNK_BYTES:
+        raise ValueError(f"chunks {chunk} beyond any memory")
+    unknown = set(_codec_names(array["codecs"])) - CODECS
+    if unknown:
+        raise ValueError(f"codec {sorted(unknown)[0][:40]!r} is not one of the standard's")
+    if array.get("storage_transformers"):
+        raise ValueError("storage transformers are not read")
+    if array.get("attributes", {}).get(ALL_CHUNKS):
+        needed = prod(-(-length // size) for length, size in zip(shape, chunk, strict=True))
+        held = sum(len(files) for _, _, files in os.walk(folder / "c"))
+        if held < needed:
+            raise ValueError(f"{needed - held} of {needed} chunks are missing")
 
 
 def _codec_names(codecs: Any) -> Iterator[str]:
@@ -277,13 +269,6 @@ def _codec_names(codecs: Any) -> Iterator[str]:
         inner = codec.get("configuration", {}) or {}
         for part in ("codecs", "index_codecs"):
             yield from _codec_names(inner.get(part, []))
-
-
-def _require_all_chunks(folder: Path, shape: list[int], chunk: list[int]) -> None:
-    needed = prod(-(-length // size) for length, size in zip(shape, chunk, strict=True))
-    held = sum(len(files) for _, _, files in os.walk(folder / "c"))
-    if held < needed:
-        raise ValueError(f"{needed - held} of {needed} chunks are missing")
 
 
 def _sync_all(folder: Path) -> None:

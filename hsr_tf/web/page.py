@@ -12,6 +12,7 @@ from typing import Any
 
 import panel as pn
 
+from hsr_tf.io.formats import formats
 from hsr_tf.web.jobs import (
     MIB,
     REPORT,
@@ -27,7 +28,7 @@ from hsr_tf.web.results import Results
 
 TITLE = "hsr demo"
 POLL_MILLISECONDS = 250
-FORMATS = "HDF5, MATLAB, .npz, GeoTIFF, ENVI (drop .hdr and data together), NetCDF, PNG"
+FORMATS = ", ".join(one.name for one in formats() if not one.is_folder)
 WIDTH = 330
 STYLE = """
 .hsr-error { color: #a40000; font-weight: 600; } .hsr-facts td { padding: 0 1em 0 0; }
@@ -109,7 +110,10 @@ class Visit:
     def page(self) -> Any:
         """The page; its job is looked at until the tab is closed."""
         pair = pn.Column(
-            pn.pane.Markdown(f"Two images of the same ground. {FORMATS}.", width=WIDTH),
+            pn.pane.Markdown(
+                f"Two images of the same ground: {FORMATS}. Drop both files of an ENVI image together.",
+                width=WIDTH,
+            ),
             self._droppers["lr_hsi"],
             self._droppers["hr_msi"],
             self._pair_method,

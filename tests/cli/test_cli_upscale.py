@@ -354,7 +354,7 @@ def test_an_interrupt_leaves_no_file(hsr: Hsr, folder: Path, monkeypatch: pytest
     def interrupt(values: np.ndarray) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hsr_tf.io.png_picture.encode_png", interrupt)
+    monkeypatch.setattr("hsr_tf.io.png.encode_png", interrupt)
     before = sorted(folder.iterdir())
     answer = hsr(input=folder / "photo.png", method="bicubic", output=folder / "o.png")
     assert (answer.code, answer.err) == (130, "interrupted\n")

@@ -46,7 +46,7 @@ class Toy(WholeFormat):
             shape = struct.unpack("<HHH", path.read_bytes()[:6])
             cube = np.fromfile(path, "<f4", offset=6).reshape(shape)
         _, read = band_reader(cube, "row,col,band")
-        yield BandSource(path, self.name, CubeHeader(shape=shape), read, in_memory=True)
+        yield BandSource(path, self.name, CubeHeader(shape=shape), read)
 
     def write(self, path, header, cube):
         with replacing_file(path) as temporary:

@@ -13,8 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from hsr_tf.io.exif import exif_resolution, upright_exif
 from hsr_tf.io.jpeg import estimated_quality
-from hsr_tf.io.picture import Picture
-from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
+from hsr_tf.io.picture import Picture, PictureMetadata, Resolution
 from hsr_tf.io.pictures import made_by, read_picture, write_picture
 
 VALUES = np.random.default_rng(3).integers(0, 256, (9, 14, 3)).astype(np.uint8)

@@ -299,7 +299,7 @@ def test_names_and_contents_that_do_not_go_together_are_refused(tmp_path: Path) 
 
 def test_a_failed_write_leaves_the_older_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.png").write_bytes(b"older")
-    monkeypatch.setattr("hsr_tf.io.png_picture.encode_png", lambda values: 1 / 0)
+    monkeypatch.setattr("hsr_tf.io.png.encode_png", lambda values: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_picture(Picture(COLOUR), tmp_path / "a.png")
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"older"]

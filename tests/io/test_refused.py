@@ -242,7 +242,7 @@ def test_options_that_mean_nothing_for_a_picture_are_refused(tmp_path: Path) -> 
 def test_folders_without_bands_or_with_bands_of_other_sizes_or_colours_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     (folder / "inner").mkdir(parents=True)
-    assert "holds no PNG files; give a folder with one PNG a band" in refusal(lambda: load(folder))
+    assert "holds no PNG files; give a folder with one PNG per band" in refusal(lambda: load(folder))
     write_png(folder / "inner" / "1.png", np.zeros((3, 4), np.uint8))
     assert f"give {folder / 'inner'}" in refusal(lambda: load(folder))
     write_png(folder / "1.png", np.zeros((3, 4), np.uint8))
