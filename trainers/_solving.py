@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,19 +195,9 @@ def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> Non
     course_sheet(run_dir / "curve.png", course)
     if solution.psf is None and solution.srf is None:
         return
-    channels = str(job.observation.hr_msi.metadata.get("channels", ""))
-    cameras = CamerasData(
-        title=title,
-        psf=solution.psf,
-        srf=solution.srf,
-        true_psf=job.truth.psf,
-        true_srf=job.truth.srf,
-        shift_pixels=solution.shift_pixels,
-        true_shift=job.truth.shift,
-        wavelengths_nm=scene.wavelengths_nm,
-        channels=tuple(channels.split(",")) if channels else (),
-    )
-    cameras_sheet(run_dir / "cameras.png", cameras)
+    cameras, truth = CamerasData.of(job.observation, solution, method=name), job.truth
+    known = replace(cameras, true_psf=truth.psf, true_srf=truth.srf, true_shift=truth.shift)
+    cameras_sheet(run_dir / "cameras.png", known)
 
 
 def summary(record: dict[str, Any], run_dir: Path) -> str:

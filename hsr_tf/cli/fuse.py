@@ -24,7 +24,9 @@ from hsr_tf.cli.judging import Told, Uncertainty, Wald, fused, one_scale_down, r
 from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
+    HrMsi,
     HrWhiteLevel,
+    LrHsi,
     LrKey,
     LrWhiteLevel,
     Psf,
@@ -32,7 +34,7 @@ from hsr_tf.cli.words import (
     Srf,
     SrfOutside,
     Wavelengths,
-    loaded_srf,
+    given_srf,
     pair_reading,
 )
 from hsr_tf.console import terminal
@@ -53,8 +55,8 @@ EXAMPLES = (
 
 
 def fuse(
-    lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
-    hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
+    lr_hsi: LrHsi,
+    hr_msi: HrMsi,
     output: Annotated[
         Path, typer.Option(help="Output file; its suffix sets the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
@@ -143,8 +145,7 @@ def fuse(
         known = registry.get(method, registry.FUSION_KINDS)
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
-        in_file = srf in (None, "estimate") and srf_outside == "error"
-        response = srf if in_file else loaded_srf(srf, srf_outside, observation.lr_hsi)
+        response = given_srf(srf, srf_outside, observation.lr_hsi)
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
@@ -193,18 +194,5 @@ def _require_estimated_cameras(
 def _draw_cameras(path: Path, observation: Any, solution: Any) -> None:
     from hsr_tf.report.cameras import CamerasData, cameras_sheet
 
-    told = solution.estimate.metadata
-    names = str(observation.hr_msi.metadata.get("channels", ""))
-    title = f"{told['method']}, x{observation.scale}"
-    name = observation.lr_hsi.name
-    cameras_sheet(
-        path,
-        CamerasData(
-            title=f"{name}, {title}" if name else title,
-            psf=solution.psf,
-            srf=solution.srf,
-            shift_pixels=solution.shift_pixels,
-            wavelengths_nm=observation.lr_hsi.wavelengths_nm,
-            channels=tuple(names.split(",")) if names else (),
-        ),
-    )
+    method = str(solution.estimate.metadata["method"])
+    cameras_sheet(path, CamerasData.of(observation, solution, method=method))

@@ -9,6 +9,8 @@ import typer
 
 from hsr_tf import checks
 
+LrHsi = Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")]
+HrMsi = Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")]
 Psf = Annotated[
     str | None,
     typer.Option(
@@ -92,6 +94,12 @@ def pair_reading(
         )
     listed = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
     return PairReading(*keys, *levels, listed)
+
+
+def given_srf(srf: str | None, outside: str, scene: Any) -> Any:
+    """The response for a fusion: what was given where the fusion reads it by itself, else loaded here."""
+    as_given = srf in (None, "estimate") and outside == "error"
+    return srf if as_given else loaded_srf(srf, outside, scene)
 
 
 def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from hsr_tf.metrics.table import metrics_for
@@ -23,12 +23,16 @@ HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "
 LONGEST_VALUE = 100
 
 
+def plain_table(*columns: Column | str) -> Table:
+    """Return a table with a line below its head and no frame."""
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+
+
 def scorecard_table(card: Scorecard) -> Table:
     """Return the scores of one estimate, and which way is better."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("score")
-    table.add_column("value", justify="right", style="bold")
-    table.add_column("better", style="dim")
+    table = plain_table(
+        "score", Column("value", justify="right", style="bold"), Column("better", style="dim")
+    )
     scores = card.by_name()
     for metric in metrics_for():
         table.add_row(metric.label, metric.text(scores.get(metric.name)), metric.better)
@@ -99,11 +103,8 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
 
 def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -> Table:
     """The methods, what each needs beside the two images, and for which sizes weights are shipped."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", style="bold", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("needs")
-    table.add_column("what it does")
+    method_column = Column("method", style="bold", no_wrap=True)
+    table = plain_table(method_column, Column("kind", no_wrap=True), "needs", "what it does")
     for method in methods:
         text = Text(method.summary)
         text.append(f" ({method.source})", style="dim")
