@@ -95,8 +95,8 @@ def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, P
     checks.require(
         not asked.others,
         asked.others[0] if asked.others else "",
-        expected="nothing for a scene that is fused tile by tile",
-        received="it",
+        expected="none, as it is not available for tiled fusion",
+        received=f"--{asked.others[0]}" if asked.others else "",
         remedy="leave it out, or raise --memory_limit so that the scene fits",
     )
     checks.require(
@@ -211,25 +211,20 @@ def _bar() -> Iterator[Callable[[Any], None]]:
 
 
 def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
-    from hsr_tf.report.screen import residual_words
+    from hsr_tf.report.screen import metadata_facts, residual_words
     from hsr_tf.streaming.memory import in_words
 
     told, left = done.metadata, done.residuals
     sizes = [" x ".join(map(str, shape)) for shape in (done.lr_shape, done.hr_shape, done.shape)]
     rate = done.shape[0] * done.shape[1] / 1e6 / max(done.seconds, 1e-3)
     kept = f", {done.kept} of all steps kept from an earlier run" if done.kept else ""
-    trust = f"{100 * told['trust']:.0f} %" if "trust" in told else ""
     return [
         ("values", "; ".join(done.guesses)),
         ("grids", "; ".join(done.grids)),
         ("method", f"{told['method']}, x{told['scale_factor']}"),
         ("sizes", f"{sizes[0]} + {sizes[1]} -> {sizes[2]} in {done.seconds:.1f} s"),
         ("tiles", f"{done.num_tiles}{kept}"),
-        ("weights", str(told.get("weights", ""))),
-        ("psf", told["psf"]),
-        ("srf", told["srf"]),
-        ("radiometry", told.get("radiometry", "")),
-        ("trust", trust),
+        *metadata_facts(told),
         ("residuals", f"{residual_words(left.lr_hsi, left.hr_msi)}, in the middle of the scene"),
         ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
         ("wrote", str(output)),
