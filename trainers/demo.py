@@ -49,9 +49,11 @@ MAX_SECONDS = 90.0
 
 def define_flags() -> None:
     """What may be changed."""
-    flags.DEFINE_string("output_dir", "demo_output", "Where the model, the test's files and the sheet go.")
+    flags.DEFINE_string(
+        "output_dir", "demo_output", "Folder for the model, the test files and the picture sheet."
+    )
     flags.DEFINE_integer("num_steps", 600, "Training steps.", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "Seed of weights and patches.")
+    flags.DEFINE_integer("seed", 0, "Random seed of weights and patches.")
 
 
 def demo_task(parts: Parts, seed: int) -> FusionTask:

@@ -11,8 +11,8 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.cli.fuse_stream import (
-    Asked,
     DaskAddress,
+    FuseFlags,
     MemoryLimit,
     Restart,
     Stream,
@@ -20,7 +20,15 @@ from hsr_tf.cli.fuse_stream import (
     fuse_streamed,
     is_streamed,
 )
-from hsr_tf.cli.judging import Told, Uncertainty, Wald, fused, one_scale_down, require_map, show_trial
+from hsr_tf.cli.judging import (
+    FusionOptions,
+    Uncertainty,
+    Wald,
+    fused,
+    one_scale_down,
+    require_map,
+    show_trial,
+)
 from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
@@ -74,7 +82,7 @@ def fuse(
     ] = False,
     option: Annotated[
         list[str] | None,
-        typer.Option(help="An option of a solver, NAME=VALUE; may be given again for others."),
+        typer.Option(help="An option of a solver, NAME=VALUE; may be repeated."),
     ] = None,
     max_seconds: Annotated[
         float | None,
@@ -127,10 +135,10 @@ def fuse(
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        asked = Asked(
+        given_flags = FuseFlags(
             method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
         )
-        fuse_streamed(streaming, asked, (lr_hsi, hr_msi, output))
+        fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
         pair = PairFiles(lr_hsi, hr_msi, reading).read()
@@ -149,9 +157,9 @@ def fuse(
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        told = Told(psf, response, None if adapt else weights, controls)
-        solution, sigma = fused(observation, chosen, told, with_map=uncertainty is not None)
-    trial = one_scale_down(observation, chosen, told) if wald else None
+        options = FusionOptions(psf, response, None if adapt else weights, controls)
+        solution, sigma = fused(observation, chosen, options, with_map=uncertainty is not None)
+    trial = one_scale_down(observation, chosen, options) if wald else None
     with terminal.working("writing"):
         io.save(solution.estimate, output)
         if uncertainty is not None and sigma is not None:

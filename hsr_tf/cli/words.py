@@ -47,7 +47,7 @@ LrWhiteLevel = Annotated[
 ]
 HrWhiteLevel = Annotated[
     float | None,
-    typer.Option("--hr_white_level", help="The same of the sharp file."),
+    typer.Option("--hr_white_level", help="The same for the sharp file."),
 ]
 Wavelengths = Annotated[
     str | None,
@@ -68,7 +68,7 @@ SrfOutside = Annotated[
 
 Report = Annotated[
     Path | None,
-    typer.Option("--report", help="Write a page that shows the result (.html), as hsr report does."),
+    typer.Option("--report", help="Write an HTML page that shows the result, as hsr report does."),
 ]
 
 

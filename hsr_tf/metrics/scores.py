@@ -38,9 +38,8 @@ class Scorecard:
     @classmethod
     def of(cls, scores: Mapping[str, float]) -> Scorecard:
         """Return the scorecard of these scores by name."""
-        own = [name.name for name in fields(cls)[:-1]]
-        added = {name: value for name, value in scores.items() if name not in own}
-        return cls(*(scores[name] for name in own), added=added)
+        own = {name.name: scores[name.name] for name in fields(cls)[:-1]}
+        return cls(**own, added={name: value for name, value in scores.items() if name not in own})
 
     def by_name(self) -> dict[str, float]:
         """Return the scores by name."""
