@@ -1,8 +1,8 @@
 """Several hosts that train one model together: who they are, who of them writes, and what they agree on.
 
 The environment variable TF_CONFIG lists the hosts, as `tf.distribute.MultiWorkerMirroredStrategy` reads it:
-each holds the whole model, computes the gradient of its share of the batch, and all-reduces it. The first host
-(the chief) alone writes; the others get weights and optimiser from it, so no folder need be shared.
+each holds the whole model, computes the gradient of its share of the batch, and all-reduces it. The first
+host (the chief) alone writes; the others get weights and optimiser from it, so no folder need be shared.
 """
 
 from __future__ import annotations
