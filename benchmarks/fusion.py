@@ -40,12 +40,12 @@ CEILING = "4 convolutions 3x3, 64 to 64, float32"
 
 def define_flags() -> None:
     """How much is measured, and where it goes."""
-    flags.DEFINE_list("scales", ["8", "16"], "Sharp pixels a coarse pixel along one side.")
+    flags.DEFINE_list("scales", ["8", "16"], "Scale factor: sharp pixels per coarse pixel along one side.")
     flags.DEFINE_integer(
         "size", 512, "Side of the scene in pixels; a multiple of the scales.", lower_bound=16
     )
     flags.DEFINE_integer("repeats", 7, "Timed runs, of which the median is taken.", lower_bound=1)
-    flags.DEFINE_string("json", None, "Write the figures to this file too.")
+    flags.DEFINE_string("json", None, "Write the results to this file too.")
 
 
 @dataclass(frozen=True)

@@ -109,15 +109,15 @@ def define_flags() -> None:
     """What is measured, and where it goes."""
     flags.DEFINE_list("scenes", ["flowers", "paints"], "Names of scenes.")
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
-    flags.DEFINE_integer("scale", 8, "Sharp pixels a coarse pixel along one side.", lower_bound=2)
-    flags.DEFINE_integer("crop", 256, "Take the top left so many pixels a side.", lower_bound=16)
+    flags.DEFINE_integer("scale", 8, "Scale factor: sharp pixels per coarse pixel.", lower_bound=2)
+    flags.DEFINE_integer("crop", 256, "Use the top left square of this many pixels a side.", 16)
     flags.DEFINE_integer("num_steps", None, "Most steps of every variant (default: the form's).", 1)
     flags.DEFINE_list("options", [], "Variants by name, e.g. tile=0,ema=0 (default: all).")
     flags.DEFINE_string("base", None, "Base of the form and its variants (default: the form's).")
     flags.DEFINE_bool("published", False, "Turn options on in the published form instead.")
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
-    flags.DEFINE_integer("seed", 0, "Seed of all that is drawn.")
-    flags.DEFINE_string("json", None, "Write the figures to this file too.")
+    flags.DEFINE_integer("seed", 0, "Random seed.")
+    flags.DEFINE_string("json", None, "Write the results to this file too.")
 
 
 def variants(

@@ -70,7 +70,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("clients", 64, "How many.", lower_bound=1)
     flags.DEFINE_float("seconds", 60.0, "For how long.", lower_bound=0.1)
     flags.DEFINE_integer("max_queue", 8, "Requests that may wait meanwhile.", lower_bound=1)
-    flags.DEFINE_string("json", None, "Write the figures to this file too.")
+    flags.DEFINE_string("json", None, "Write the results to this file too.")
 
 
 class Trivial(tf.Module):

@@ -51,7 +51,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 16, "Patches a step.", lower_bound=1)
     flags.DEFINE_integer("repeats", 7, "Timed runs, of which the median is taken.", lower_bound=1)
     flags.DEFINE_integer("depth", 20, "Convolutions of VDSR.", lower_bound=2)
-    flags.DEFINE_string("json", None, "Write the figures to this file too.")
+    flags.DEFINE_string("json", None, "Write the results to this file too.")
 
 
 @dataclass(frozen=True)

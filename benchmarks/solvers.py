@@ -112,17 +112,17 @@ def define_flags() -> None:
     flags.DEFINE_list("methods", [], "Methods by name beside spectral_ls (default: all solvers).")
     flags.DEFINE_list("scenes", [], "Names of scenes (default: all of the folder).")
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
-    flags.DEFINE_list("scales", ["8", "16", "32"], "Sharp pixels a coarse pixel along one side.")
+    flags.DEFINE_list("scales", ["8", "16", "32"], "Scale factor: sharp pixels per coarse pixel.")
     flags.DEFINE_string(
         "srf", DEFAULT_SRF, "Spectral response: a name, or a CSV file; blind outside its range."
     )
     flags.DEFINE_list("srf_channels", [], "Channels of the response (default: all of them).")
-    flags.DEFINE_integer("crop", None, "Take the top left so many pixels a side.", lower_bound=16)
+    flags.DEFINE_integer("crop", None, "Use the top left square of this many pixels a side.", 16)
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
     flags.DEFINE_float(
         "max_seconds", None, "Time limit of a solver (default: 120 with known cameras, 180 without).", 0.1
     )
-    flags.DEFINE_string("json", None, "Write the figures to this file too.")
+    flags.DEFINE_string("json", None, "Write the results to this file too.")
     flags.DEFINE_bool("memory", False, "Measure memory instead of quality.")
     flags.DEFINE_integer("size", 2048, "Side of the scene of --memory; a multiple of 512 above that.", 64)
     flags.DEFINE_string("memory_of", None, "Folder of a pair: fuse it, print the largest memory (internal).")

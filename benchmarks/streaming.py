@@ -47,7 +47,7 @@ def define_flags() -> None:
     """What is measured."""
     flags.DEFINE_list("sizes", ["512", "1024"], "Sides of the scenes in sharp pixels, smallest first.")
     flags.DEFINE_list("methods", ["spectral_ls", "ms_ssfnet"], "Methods that are run.")
-    flags.DEFINE_integer("scale", 8, "Sharp pixels a coarse pixel along one side.", lower_bound=2)
+    flags.DEFINE_integer("scale", 8, "Scale factor: sharp pixels per coarse pixel.", lower_bound=2)
     flags.DEFINE_string("memory_limit", "3GB", "Given to hsr fuse.")
     flags.DEFINE_string("folder", None, "Where the files are made, and removed again.", required=True)
     flags.DEFINE_integer("kills", 0, "How many times the largest run is killed.", lower_bound=0)

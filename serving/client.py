@@ -261,7 +261,7 @@ def define_flags() -> None:
     flags.DEFINE_string("tls_key", None, "PEM file of its key.")
     flags.DEFINE_float("deadline_seconds", 60.0, "Longest time for a request.", lower_bound=0.001)
     flags.DEFINE_integer("tile", None, "Longest side of a tile in pixels of the result.", lower_bound=1)
-    flags.DEFINE_integer("num_in_flight", 4, "Tiles asked for at a time.", lower_bound=1)
+    flags.DEFINE_integer("num_in_flight", 4, "Number of tiles requested at a time.", lower_bound=1)
     flags.DEFINE_integer(
         "max_message_mib", 64, "MiB of a request or an answer.", lower_bound=1, upper_bound=2047
     )

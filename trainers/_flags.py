@@ -201,9 +201,9 @@ def warn_below_bicubic(gains: Mapping[str, float]) -> None:
         gains: decibels over bicubic interpolation on the validation images, by what they were reduced by.
     """
     if gains and max(gains.values()) < 0 and these_hosts().is_chief:
-        told = ", ".join(f"{-gain:.2f} dB below it{name and f' ({name})'}" for name, gain in gains.items())
+        words = ", ".join(f"{-gain:.2f} dB below it{name and f' ({name})'}" for name, gain in gains.items())
         print(
-            f"warning: the model is worse than bicubic interpolation of the validation images: {told}; "
+            f"warning: the model is worse than bicubic interpolation of the validation images: {words}; "
             "train longer, lower --learning_rate, or check the values of the training images",
             file=sys.stderr,
             flush=True,

@@ -1,7 +1,7 @@
 """Several hosts that train one model together: who they are, who of them writes, and what they agree on.
 
-The hosts are told by the environment variable TF_CONFIG, as `tf.distribute.MultiWorkerMirroredStrategy` reads
-it: each holds the whole model, computes the gradient of its share of the batch, and all-reduces it. The first
+The environment variable TF_CONFIG lists the hosts, as `tf.distribute.MultiWorkerMirroredStrategy` reads it:
+each holds the whole model, computes the gradient of its share of the batch, and all-reduces it. The first
 host (the chief) alone writes; the others get weights and optimiser from it, so no folder need be shared.
 """
 
@@ -57,8 +57,8 @@ def parse_hosts(text: str | None) -> Hosts:
     if not text:
         return Hosts()
     try:
-        told = json.loads(text)
-        cluster, task = dict(told["cluster"]), dict(told["task"])
+        config = json.loads(text)
+        cluster, task = dict(config["cluster"]), dict(config["task"])
         job, index = str(task["type"]), int(task["index"])
     except (ValueError, TypeError, KeyError):
         _refuse(f"text like {EXAMPLE}", text[:200])

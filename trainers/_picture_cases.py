@@ -43,7 +43,7 @@ class Enlarger:
     def __init__(self, label: str, network: ImageNetwork | None = None) -> None:
         self.label, self.network = label, network
         self._infer: Callable[..., Any] | None = None if network is None else compiled(network)
-        self._asked = {tensor.name for tensor in network.inputs} if network is not None else set()
+        self._inputs = {tensor.name for tensor in network.inputs} if network is not None else set()
         self._warm = False
 
     def fits(self, case: Case) -> bool:
@@ -70,7 +70,7 @@ class Enlarger:
             return np.asarray(enlarge_picture(small, case.scale, size))[0], None
         whole = self.network.spec.scale is None
         inputs = {"lr_image": enlarge_picture(small, case.scale, size) if whole else small}
-        if "kernel" in self._asked:
+        if "kernel" in self._inputs:
             inputs["kernel"] = tf.constant(case.kernel[None])
         outputs = self._infer(inputs)
         kernel = outputs.get("kernel")

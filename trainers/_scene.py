@@ -12,27 +12,21 @@ from hsr_tf.fusion.simulated import SimulationPlan, Truth, simulated_scene
 from hsr_tf.io import load
 from hsr_tf.physics.cameras import DEFAULT_PSF, DEFAULT_SRF, TOLD, choose_cameras
 from hsr_tf.scene import Observation
+from trainers import _flags
 
 FLAGS = flags.FLAGS
 
 
 def define_scene_flags() -> None:
-    """Where the two images are from, and which cameras are told to the method."""
+    """Define where the two images are from, and the cameras that the method is given."""
     flags.DEFINE_string("lr_hsi", None, "The coarse hyperspectral cube.")
     flags.DEFINE_string("hr_msi", None, "The sharp colour or multispectral image.")
-    flags.DEFINE_string("reference", None, "A sharp cube: both images are simulated, the result is scored.")
-    flags.DEFINE_integer("scale", 8, "Sharp pixels a coarse pixel (with --reference).", lower_bound=1)
-    flags.DEFINE_integer(
-        "crop", None, "Take the top left so many pixels a side (with --reference).", lower_bound=1
-    )
-    flags.DEFINE_bool("noisy", False, "Noise of 35 dB and 40 dB, seed 0 (with --reference).")
-    flags.DEFINE_list(
-        "shift", None, "ROWS,COLUMNS by which the colour image lies off the coarse cube (with --reference)."
-    )
-    flags.DEFINE_string(
-        "psf", None, "Point-spread function, as in hsr fuse (default: gaussian, or what lr_hsi tells)."
-    )
-    flags.DEFINE_string("srf", None, "Spectral response, likewise (default: nikon_d700).")
+    flags.DEFINE_string("reference", None, "A sharp cube: simulate both images from it, score the result.")
+    flags.DEFINE_integer("scale", 8, "Scale factor, with --reference: sharp pixels per coarse pixel.", 1)
+    flags.DEFINE_integer("crop", None, "Use the top left square of this size, with --reference.", 1)
+    flags.DEFINE_bool("noisy", False, "Noise of 35 dB and 40 dB, seed 0, with --reference.")
+    flags.DEFINE_list("shift", None, "ROWS,COLUMNS of displacement of the colour image, with --reference.")
+    _flags.define_camera_flags(None, None, "; default: the one in the files, or that of hsr simulate")
 
 
 def read_scene() -> tuple[Observation, Truth]:

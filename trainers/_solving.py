@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +45,12 @@ def define_solving_flags(method: str) -> None:
     flags.DEFINE_string(
         "weights", None, "Folder of the trained model for --adapt (default: the shipped one)."
     )
-    flags.DEFINE_multi_string(
-        "option", [], "NAME=VALUE, an option of the solver; may be given again for others."
-    )
-    flags.DEFINE_float("max_seconds", None, "End so many seconds after the start with the best so far.", 0.1)
-    flags.DEFINE_integer("seed", 0, "Seed of all that is drawn.")
-    flags.DEFINE_string("run_dir", None, "Folder for everything that is written.", required=True)
-    flags.DEFINE_bool("progress", True, "Show a bar with the time left.")
-    flags.DEFINE_string("report", None, "Write a page that shows the result (.html) when the run is done.")
+    flags.DEFINE_multi_string("option", [], "NAME=VALUE, an option of the solver; may be repeated.")
+    flags.DEFINE_float("max_seconds", None, "Stop after this many seconds and keep the best estimate.", 0.1)
+    flags.DEFINE_integer("seed", 0, "Random seed.")
+    flags.DEFINE_string("run_dir", None, "Folder for all output files.", required=True)
+    flags.DEFINE_bool("progress", True, "Show a progress bar.")
+    flags.DEFINE_string("report", None, "Write an HTML page that shows the result when the run is done.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,12 +155,12 @@ def write_cameras(solution: Solution, observation: Observation, folder: Path) ->
 
 def describe(job: Job, solution: Solution) -> dict[str, Any]:
     """Everything about a solution as plain data, for JSON; what is not known is null."""
-    told, truth = solution.estimate.metadata, job.truth
+    metadata, truth = solution.estimate.metadata, job.truth
     record: dict[str, Any] = {
         "method": job.method.name,
         "scale": job.observation.scale,
-        "psf": told["psf"],
-        "srf": told["srf"],
+        "psf": metadata["psf"],
+        "srf": metadata["srf"],
         "lr_hsi_residual": solution.lr_hsi_residual,
         "hr_msi_residual": solution.hr_msi_residual,
         "seconds": round(solution.seconds, 3),
@@ -174,7 +172,7 @@ def describe(job: Job, solution: Solution) -> dict[str, Any]:
         "scores": None,
     }
     inherited = job.observation.lr_hsi.metadata.keys() | record.keys() | {"scale_factor"}
-    record["details"] = {name: value for name, value in told.items() if name not in inherited}
+    record["details"] = {name: value for name, value in metadata.items() if name not in inherited}
     if truth.scene is not None:
         card = scorecard(truth.scene, solution.estimate, scale=job.observation.scale)
         record["scores"] = card.as_dict()
@@ -196,19 +194,9 @@ def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> Non
     course_sheet(run_dir / "curve.png", course)
     if solution.psf is None and solution.srf is None:
         return
-    channels = str(job.observation.hr_msi.metadata.get("channels", ""))
-    cameras = CamerasData(
-        title=title,
-        psf=solution.psf,
-        srf=solution.srf,
-        true_psf=job.truth.psf,
-        true_srf=job.truth.srf,
-        shift_pixels=solution.shift_pixels,
-        true_shift=job.truth.shift,
-        wavelengths_nm=scene.wavelengths_nm,
-        channels=tuple(channels.split(",")) if channels else (),
-    )
-    cameras_sheet(run_dir / "cameras.png", cameras)
+    cameras, truth = CamerasData.of(job.observation, solution, method=name), job.truth
+    known = replace(cameras, true_psf=truth.psf, true_srf=truth.srf, true_shift=truth.shift)
+    cameras_sheet(run_dir / "cameras.png", known)
 
 
 def summary(record: dict[str, Any], run_dir: Path) -> str:
@@ -221,8 +209,8 @@ def summary(record: dict[str, Any], run_dir: Path) -> str:
         f"{record['seconds']:.1f} s; residuals: {residuals}"
     ]
     if record["scores"]:
-        shown = [f"{m.heading or m.label} {m.text(record['scores'].get(m.name))}" for m in metrics_for()]
-        lines.append(", ".join(shown))
+        scores = record["scores"]
+        lines.append(", ".join(f"{m.heading or m.label} {m.text(scores.get(m.name))}" for m in metrics_for()))
     cameras = {name: value for name, value in record["cameras"].items() if value is not None}
     known = [m for m in (*metrics_for("psf"), *metrics_for("srf")) if m.name in cameras]
     if known:

@@ -3,9 +3,9 @@
     python -m trainers.blind_fusion --lr_hsi=x.h5 --hr_msi=y.h5 --run_dir=runs/mine
     python -m trainers.blind_fusion --reference=balloons.h5 --scale=8 --psf=box --run_dir=runs/blind
 
-Blur, response and shift are found from the two images, by the method itself or, for one that needs them
-(--method=deep_prior, --method=spectral_ls), beforehand. With --reference, --psf, --srf and --shift say how
-the images are simulated; the method is not told. Written to --run_dir: what trainers.unsupervised writes, and
+Blur, response and shift are estimated from the two images, by the method itself or, for one that needs them
+(--method=deep_prior, --method=spectral_ls), before it. With --reference, --psf, --srf and --shift simulate
+the images; the method does not get them. Written to --run_dir: what trainers.unsupervised writes, and
 cameras.png (estimated against true kernel and response).
 """
 

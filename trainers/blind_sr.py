@@ -1,8 +1,8 @@
-"""Train a blind network, or one that is told the blur: `python -m trainers.blind_sr --run_dir=runs/kbpn`.
+"""Train a blind network, or one that is given the blur: `python -m trainers.blind_sr --run_dir=runs/kbpn`.
 
 Sharp patches are blurred, each by a kernel of its own drawn from `--kernels`, reduced by antialiased bicubic
 interpolation, and given noise if `--noise` says so: on the device, in the compiled step. Blind networks
-(kbpn, ikc) learn by eq. 3 of KBPN's paper, with a flag for each weight; networks that are told the kernel
+(kbpn, ikc) learn by eq. 3 of KBPN's paper, with a flag for each weight; networks that are given the kernel
 (srmdnf, srcnn_cab, srresnet_concat, srresnet_sft) by its picture term. The paper's training in parts is three
 runs, each of which goes on from the one before:
 
@@ -59,20 +59,18 @@ def define_flags() -> None:
     """What this trainer has beside the flags of runs and pictures."""
     define_picture_flags(
         method="kbpn",
-        known="kbpn or ikc, or told the kernel: srmdnf, srcnn_cab, srresnet_concat, srresnet_sft",
+        known="kbpn or ikc, or given the kernel: srmdnf, srcnn_cab, srresnet_concat, srresnet_sft",
         patch_size=96,
     )
-    flags.DEFINE_integer("scale", 4, "Factor that the network enlarges by.", lower_bound=2)
+    flags.DEFINE_integer("scale", 4, "Scale factor of the network.", lower_bound=2)
     flags.DEFINE_string("kernels", "isotropic:0.2-4.0", f"Blur of the patches: {' | '.join(FORMS)}.")
-    flags.DEFINE_float("noise", 0.0, "Largest deviation of the noise, in 8-bit steps.", lower_bound=0.0)
-    flags.DEFINE_list(
-        "validation_sigmas", ["0.2", "1.3", "2.6"], "Gaussian blurs that pictures held back are scored with."
-    )
+    flags.DEFINE_float("noise", 0.0, "Largest deviation of the noise, in steps of 1 / 255.", 0.0)
+    flags.DEFINE_list("validation_sigmas", ["0.2", "1.3", "2.6"], "Gaussian blurs of the validation.")
     flags.DEFINE_enum(
-        "part", "whole", PARTS, "What is trained: all, or one side told the truth of the other."
+        "part", "whole", PARTS, "Part to train: all of it, or one part given the true output of the other."
     )
     for f in fields(BlindWeights):
-        flags.DEFINE_float(f"weight_{f.name}", f.default, f"Weight of the loss's {f.name} term.")
+        flags.DEFINE_float(f"weight_{f.name}", f.default, f"Weight of the term {f.name} of the loss.")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class PartPlan(NetworkPlan):
         network = super().build()
         if self.part != "whole":
             checks.require(
-                isinstance(network, BlindNetwork) and hasattr(network, f"with_true_{_TOLD[self.part]}"),
+                isinstance(network, BlindNetwork) and hasattr(network, f"with_true_{TRUE_PART[self.part]}"),
                 "part",
                 expected=f"whole, as {self.method} has no {self.part} to train alone",
                 received=self.part,
@@ -147,12 +145,12 @@ class BlindTrainer(PictureTrainer):
     def __init__(self, task: BlindTask, plan: RunPlan) -> None:
         self.task = task
         super().__init__(task.network, task.pictures, patches=task.patches, plan=plan)
-        told = _TOLD[task.network.part]
-        self._in_training = getattr(self.model, f"with_true_{told}")() if told else self.model
+        true_part = TRUE_PART[task.network.part]
+        self._in_training = getattr(self.model, f"with_true_{true_part}")() if true_part else self.model
         code = fit_kernel_code(task.kernels.sample(NUM_CODE_SAMPLES, task.patches.seed))
         self._loss = BlindLoss(code, task.weights, losses.get(task.loss))
-        self._told_kernel = task.network.part == "image"
-        self._infer_told = compiled(self._lean.with_true_kernel()) if self._told_kernel else None
+        is_image_part = task.network.part == "image"
+        self._infer_image_part = compiled(self._lean.with_true_kernel()) if is_image_part else None
         self.held = [self._hold(picture, s) for s in task.sigmas for picture in task.pictures.validation]
 
     def picture_loss(self, hr_image: Tensor) -> Tensor:
@@ -175,7 +173,7 @@ class BlindTrainer(PictureTrainer):
 
     def infer(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """Run the network as it will be used; the image part alone is given the true kernel."""
-        return super().infer(views) if self._infer_told is None else self._infer_told(views)
+        return super().infer(views) if self._infer_image_part is None else self._infer_image_part(views)
 
     def describe(self) -> dict[str, Any]:
         """Return the pictures, the scale and the weights of the loss."""
@@ -194,7 +192,7 @@ class BlindTrainer(PictureTrainer):
         return Held(picture.name, f"sigma{sigma:g}", scale, views, bicubic, truth)
 
 
-_TOLD = {"whole": "", "image": "kernel", "estimator": "image"}
+TRUE_PART = {"whole": "", "image": "kernel", "estimator": "image"}
 
 
 def main() -> None:
@@ -210,7 +208,7 @@ def task_from_flags() -> BlindTask:
         "kernel" in methods.get(given.method).needs
         or issubclass(methods.get(given.method).build, BlindNetwork),  # type: ignore[arg-type]
         "method",
-        expected="a blind network or one that is told the kernel",
+        expected="a blind network or one that is given the kernel",
         received=given.method,
         remedy="train the others with trainers.single_image",
     )

@@ -24,7 +24,7 @@ def define_flags() -> None:
     flags.DEFINE_string("input", None, "File of plain arrays, .npz or .mat.", required=True)
     flags.DEFINE_string("output", None, "Folder for the trained model.", required=True)
     flags.DEFINE_enum(
-        "layout", None, list(LAYOUTS), "Order of the kernels' axes, where their shapes leave it open."
+        "layout", None, list(LAYOUTS), "Order of the axes of the kernels, where it is ambiguous."
     )
     flags.DEFINE_boolean("overwrite", False, "Replace a folder that exists.")
 

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from absl import flags
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.indian_pines import SENTINEL2_NM, Parts, cut, load_indian_pines, sentinel2_response
@@ -29,6 +28,7 @@ from hsr_tf.metrics.table import metrics_for
 from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.cameras import make_cameras
+from hsr_tf.report.screen import plain_table
 from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.scene import Observation, Scene, Solution
 from trainers._run import RunPlan
@@ -49,9 +49,11 @@ MAX_SECONDS = 90.0
 
 def define_flags() -> None:
     """What may be changed."""
-    flags.DEFINE_string("output_dir", "demo_output", "Where the model, the test's files and the sheet go.")
+    flags.DEFINE_string(
+        "output_dir", "demo_output", "Folder for the model, the test files and the picture sheet."
+    )
     flags.DEFINE_integer("num_steps", 600, "Training steps.", lower_bound=1)
-    flags.DEFINE_integer("seed", 0, "Seed of weights and patches.")
+    flags.DEFINE_integer("seed", 0, "Random seed of weights and patches.")
 
 
 def demo_task(parts: Parts, seed: int) -> FusionTask:
@@ -129,8 +131,7 @@ def observe(parts: Parts, folder: Path) -> Observation:
 
 def results_table(cards: Mapping[str, Scorecard], seconds: Mapping[str, float]) -> Table:
     """Return one line per method, with the best of each score in bold."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", no_wrap=True)
+    table = plain_table(Column("method", no_wrap=True))
     scores = {method: card.by_name() for method, card in cards.items()}
     metrics = [metric for metric in metrics_for() if all(metric.name in card for card in scores.values())]
     for metric in metrics:

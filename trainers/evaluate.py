@@ -4,8 +4,8 @@ Methods of single images are another task, `--task=pictures`, which `trainers.ev
 
 The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700
 response, no noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1], nothing
-else is. Every method gets what `hsr fuse` would give it; with --cameras=estimated it is not told the cameras,
-which it, or an estimation before it, finds from the two images. Written to --output_dir: scores.csv (a row a
+else is. Every method gets what `hsr fuse` would give it; with --cameras=estimated the cameras
+are estimated from the two images, by the method or before it. Written to --output_dir: scores.csv (a row a
 scene), scores.json, scores.md (mean and standard deviation over the scenes), times.png (quality against
 time), and a picture sheet a scene and scale.
 """
@@ -80,7 +80,7 @@ def define_flags() -> None:
 
 @dataclass(frozen=True)
 class Entry:
-    """A method as it is asked for: its name, and a folder of weights or None."""
+    """A requested method: its name, and a folder of weights or None."""
 
     name: str
     weights: str | None = None
@@ -173,8 +173,8 @@ def score(
         warnings.simplefilter("ignore", UserWarning)
         solution = fuse(observation, entry.name, psf=word, srf=word, weights=entry.weights, controls=controls)
     card = scorecard(scene, solution.estimate, scale=observation.scale)
-    told = choose_cameras(observation, psf=None, srf=None, srf_needed=False).model
-    found = camera_scores(told.spatial.psf.kernel, told.spectral.matrix, solution.psf, solution.srf)
+    true = choose_cameras(observation, psf=None, srf=None, srf_needed=False).model
+    found = camera_scores(true.spatial.psf.kernel, true.spectral.matrix, solution.psf, solution.srf)
     return Row(entry.label, observation.scale, scene.name, card, solution.seconds, found), solution
 
 
@@ -282,9 +282,8 @@ def _write_page(path: Path, scene: Scene, observation: Observation, estimates: d
     """The page of one scene and scale, with the last five methods."""
     shown = {name: Scene(cube, scene.wavelengths_nm) for name, cube in list(estimates.items())[-5:]}
     data = scene_report(observation, shown, reference=scene, cameras=shown_cameras(observation))
-    flags_told = _flags.resolved_flags()
     command = ("python", "-m", "trainers.evaluate", *sys.argv[1:])
-    write_report(replace(data, configuration=flags_told, command=command), path)
+    write_report(replace(data, configuration=_flags.resolved_flags(), command=command), path)
 
 
 def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[str, Any]) -> None:

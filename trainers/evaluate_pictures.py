@@ -4,7 +4,7 @@ The protocol of the papers: Y of BT.601 rounded to 8 bits (gray pictures as they
 of the scale, antialiased bicubic reduction, the estimate clipped and rounded to 8 bits, `scale` pixels a side
 left out. With --sigmas the sharp picture is blurred by a Gaussian of 21 x 21 before. With --noises the small
 picture gets Gaussian noise, with --jpeg_qualities it goes through a JPEG file, as photographs do. Networks
-that are told the kernel get the true one; kernels that a network finds are scored by their summed absolute
+that need the kernel get the true one; kernels that a network estimates are scored by their summed absolute
 difference.
 
 Written to --output_dir: scores.csv (a row a picture), scores.json, scores.md (means over each set) and a
@@ -46,7 +46,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_list("sigmas", [], "Gaussian blurs before the reduction (default: none), e.g. 0.2,1.3,2.6.")
     flags.DEFINE_list(
-        "noises", [], "Noise of the small picture in steps of 1 / 255 (default: none), e.g. 5,10."
+        "noises", [], "Noise of the small picture, in steps of 1 / 255 (default: none), e.g. 5,10."
     )
     flags.DEFINE_list(
         "jpeg_qualities", [], "JPEG qualities of the small picture (default: none), e.g. 90,70."

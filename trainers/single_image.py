@@ -54,7 +54,7 @@ def define_flags() -> None:
     """What this trainer has beside the flags of runs and pictures."""
     define_picture_flags(method="vdsr", known="vdsr, srcnn or dbpn", patch_size=48)
     flags.DEFINE_list(
-        "scales", ["2", "3", "4"], "Factors that one model learns; fractional ones too. DBPN takes one."
+        "scales", ["2", "3", "4"], "Factors that one model learns, fractional ones too; dbpn learns one."
     )
 
 

@@ -13,7 +13,9 @@ from rich.text import Text
 from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
+    HrMsi,
     HrWhiteLevel,
+    LrHsi,
     LrKey,
     LrWhiteLevel,
     Psf,
@@ -36,8 +38,8 @@ SHOWN = ("severity", "topic", "found", "advice")
 
 
 def check(
-    lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
-    hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
+    lr_hsi: LrHsi,
+    hr_msi: HrMsi,
     lr_key: LrKey = None,
     hr_key: HrKey = None,
     lr_white_level: LrWhiteLevel = None,

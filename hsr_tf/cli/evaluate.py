@@ -23,7 +23,7 @@ EXAMPLES = (
 def evaluate(
     reference: Annotated[Path, typer.Option(help="The true sharp cube.")],
     estimate: Annotated[Path, typer.Option(help="The estimated cube; it is clipped to [0, 1] first.")],
-    scale: Annotated[int, typer.Option(help="The factor between the fused resolutions, for ERGAS.")],
+    scale: Annotated[int, typer.Option(help="Scale factor between the fused resolutions, for ERGAS.")],
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the scores to this file as well.")
     ] = None,

@@ -11,8 +11,8 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.cli.fuse_stream import (
-    Asked,
     DaskAddress,
+    FuseFlags,
     MemoryLimit,
     Restart,
     Stream,
@@ -20,11 +20,21 @@ from hsr_tf.cli.fuse_stream import (
     fuse_streamed,
     is_streamed,
 )
-from hsr_tf.cli.judging import Told, Uncertainty, Wald, fused, one_scale_down, require_map, show_trial
+from hsr_tf.cli.judging import (
+    FusionOptions,
+    Uncertainty,
+    Wald,
+    fused,
+    one_scale_down,
+    require_map,
+    show_trial,
+)
 from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
+    HrMsi,
     HrWhiteLevel,
+    LrHsi,
     LrKey,
     LrWhiteLevel,
     Psf,
@@ -32,7 +42,7 @@ from hsr_tf.cli.words import (
     Srf,
     SrfOutside,
     Wavelengths,
-    loaded_srf,
+    given_srf,
     pair_reading,
 )
 from hsr_tf.console import terminal
@@ -53,8 +63,8 @@ EXAMPLES = (
 
 
 def fuse(
-    lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
-    hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
+    lr_hsi: LrHsi,
+    hr_msi: HrMsi,
     output: Annotated[
         Path, typer.Option(help="Output file; its suffix sets the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
@@ -72,7 +82,7 @@ def fuse(
     ] = False,
     option: Annotated[
         list[str] | None,
-        typer.Option(help="An option of a solver, NAME=VALUE; may be given again for others."),
+        typer.Option(help="An option of a solver, NAME=VALUE; may be repeated."),
     ] = None,
     max_seconds: Annotated[
         float | None,
@@ -125,10 +135,10 @@ def fuse(
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        asked = Asked(
+        given_flags = FuseFlags(
             method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
         )
-        fuse_streamed(streaming, asked, (lr_hsi, hr_msi, output))
+        fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
         pair = PairFiles(lr_hsi, hr_msi, reading).read()
@@ -143,14 +153,13 @@ def fuse(
         known = registry.get(method, registry.FUSION_KINDS)
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
-        in_file = srf in (None, "estimate") and srf_outside == "error"
-        response = srf if in_file else loaded_srf(srf, srf_outside, observation.lr_hsi)
+        response = given_srf(srf, srf_outside, observation.lr_hsi)
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        told = Told(psf, response, None if adapt else weights, controls)
-        solution, sigma = fused(observation, chosen, told, with_map=uncertainty is not None)
-    trial = one_scale_down(observation, chosen, told) if wald else None
+        options = FusionOptions(psf, response, None if adapt else weights, controls)
+        solution, sigma = fused(observation, chosen, options, with_map=uncertainty is not None)
+    trial = one_scale_down(observation, chosen, options) if wald else None
     with terminal.working("writing"):
         io.save(solution.estimate, output)
         if uncertainty is not None and sigma is not None:
@@ -193,18 +202,5 @@ def _require_estimated_cameras(
 def _draw_cameras(path: Path, observation: Any, solution: Any) -> None:
     from hsr_tf.report.cameras import CamerasData, cameras_sheet
 
-    told = solution.estimate.metadata
-    names = str(observation.hr_msi.metadata.get("channels", ""))
-    title = f"{told['method']}, x{observation.scale}"
-    name = observation.lr_hsi.name
-    cameras_sheet(
-        path,
-        CamerasData(
-            title=f"{name}, {title}" if name else title,
-            psf=solution.psf,
-            srf=solution.srf,
-            shift_pixels=solution.shift_pixels,
-            wavelengths_nm=observation.lr_hsi.wavelengths_nm,
-            channels=tuple(names.split(",")) if names else (),
-        ),
-    )
+    method = str(solution.estimate.metadata["method"])
+    cameras_sheet(path, CamerasData.of(observation, solution, method=method))

@@ -47,8 +47,8 @@ class Streaming:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The other flags of `hsr fuse` that a streamed fusion heeds, and the names of those it does not."""
+class FuseFlags:
+    """The other flags of `hsr fuse` that tiled fusion takes, and the names of those that it does not."""
 
     method: str
     options: tuple[str, ...]
@@ -84,19 +84,19 @@ def is_streamed(
         return rows * cols * (BYTES_A_PIXEL + 16 * (coarse.shape[2] + channels)) + PROGRAM_BYTES > limit
 
 
-def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path]) -> None:
-    """Fuse from file to file, and tell how it went.
+def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Path]) -> None:
+    """Fuse from file to file in tiles, and show how it went.
 
     Args:
         streaming: the flags of streaming.
-        asked: the other flags.
+        given: the other flags.
         paths: of X, Y and the output.
     """
     checks.require(
-        not asked.others,
-        asked.others[0] if asked.others else "",
-        expected="nothing for a scene that is fused tile by tile",
-        received="it",
+        not given.others,
+        given.others[0] if given.others else "",
+        expected="none, as it is not available for tiled fusion",
+        received=f"--{given.others[0]}" if given.others else "",
         remedy="leave it out, or raise --memory_limit so that the scene fits",
     )
     checks.require(
@@ -109,7 +109,7 @@ def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, P
     with _explained_interrupt(), residual_warnings_later(), _workers(streaming) as workers:
         with terminal.working("loading the method"):
             terminal.load_keras()
-            request = _request(streaming, asked, paths)
+            request = _request(streaming, given, paths)
             from hsr_tf.streaming.streamed import fuse_files
         with _bar() as tell:
             done = fuse_files(request, tell, workers)
@@ -120,7 +120,7 @@ def fuse_streamed(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, P
         terminal.warn(finding.line)
 
 
-def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path]) -> Any:
+def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Path]) -> Any:
     from hsr_tf import io
     from hsr_tf.cli.words import loaded_srf
     from hsr_tf.streaming.pair import room_gib
@@ -128,27 +128,27 @@ def _request(streaming: Streaming, asked: Asked, paths: tuple[Path, Path, Path])
     from hsr_tf.streaming.survey import scene_of
 
     limit = _limit(streaming)
-    srf: Any = asked.srf
-    if srf not in (None, "estimate") or asked.srf_outside != "error":
+    srf: Any = given.srf
+    if srf not in (None, "estimate") or given.srf_outside != "error":
         import numpy as np
 
-        listed = None if asked.reading is None else asked.reading.wavelengths_nm
-        given = None if listed is None else np.asarray(listed)
-        with io.open_cube(paths[0], wavelengths_nm=given, max_gib=room_gib(limit)) as reader:
+        listed = None if given.reading is None else given.reading.wavelengths_nm
+        wavelengths = None if listed is None else np.asarray(listed)
+        with io.open_cube(paths[0], wavelengths_nm=wavelengths, max_gib=room_gib(limit)) as reader:
             bands = scene_of(reader.header, np.zeros((1, 1, reader.shape[2]), np.float32))
-        srf = loaded_srf(asked.srf, asked.srf_outside, bands)
+        srf = loaded_srf(given.srf, given.srf_outside, bands)
     return StreamRequest(
         *paths,
         memory_limit=limit,
-        method=asked.method,
-        options=asked.options,
-        weights=asked.weights,
-        adapt=asked.adapt,
-        psf=asked.psf,
+        method=given.method,
+        options=given.options,
+        weights=given.weights,
+        adapt=given.adapt,
+        psf=given.psf,
         srf=srf,
-        seed=asked.seed,
+        seed=given.seed,
         restart=streaming.restart,
-        reading=asked.reading,
+        reading=given.reading,
     )
 
 
@@ -211,25 +211,20 @@ def _bar() -> Iterator[Callable[[Any], None]]:
 
 
 def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
-    from hsr_tf.report.screen import residual_words
+    from hsr_tf.report.screen import metadata_facts, residual_words
     from hsr_tf.streaming.memory import in_words
 
     told, left = done.metadata, done.residuals
     sizes = [" x ".join(map(str, shape)) for shape in (done.lr_shape, done.hr_shape, done.shape)]
     rate = done.shape[0] * done.shape[1] / 1e6 / max(done.seconds, 1e-3)
     kept = f", {done.kept} of all steps kept from an earlier run" if done.kept else ""
-    trust = f"{100 * told['trust']:.0f} %" if "trust" in told else ""
     return [
         ("values", "; ".join(done.guesses)),
         ("grids", "; ".join(done.grids)),
         ("method", f"{told['method']}, x{told['scale_factor']}"),
         ("sizes", f"{sizes[0]} + {sizes[1]} -> {sizes[2]} in {done.seconds:.1f} s"),
         ("tiles", f"{done.num_tiles}{kept}"),
-        ("weights", str(told.get("weights", ""))),
-        ("psf", told["psf"]),
-        ("srf", told["srf"]),
-        ("radiometry", told.get("radiometry", "")),
-        ("trust", trust),
+        *metadata_facts(told),
         ("residuals", f"{residual_words(left.lr_hsi, left.hr_msi)}, in the middle of the scene"),
         ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
         ("wrote", str(output)),

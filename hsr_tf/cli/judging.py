@@ -29,8 +29,8 @@ Wald = Annotated[
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a fusion is told beside images and method: cameras, weights, controls; see `hsr_tf.fuse`."""
+class FusionOptions:
+    """Cameras, weights and controls of a fusion, see `hsr_tf.fuse`."""
 
     psf: Any
     srf: Any
@@ -50,13 +50,13 @@ def require_map(path: Path | None, output: Path) -> None:
 
 
 def fused(
-    observation: Observation, method: Method, told: Told, *, with_map: bool
+    observation: Observation, method: Method, options: FusionOptions, *, with_map: bool
 ) -> tuple[Solution, Scene | None]:
     """The solution, and the map where it is wanted."""
     from hsr_tf.fusion import api as fusion
     from hsr_tf.fusion.error_maps import UncertainFusion
 
-    psf, srf, weights, controls = told.psf, told.srf, told.weights, told.controls
+    psf, srf, weights, controls = options.psf, options.srf, options.weights, options.controls
     with residual_warnings_later():
         if not with_map:
             found = fusion.fuse(observation, method, psf=psf, srf=srf, weights=weights, controls=controls)
@@ -65,13 +65,13 @@ def fused(
     return mapped.solution, mapped.sigma
 
 
-def one_scale_down(observation: Observation, method: Method, told: Told) -> WaldTrial:
-    """Wald's protocol with what the fusion was told."""
+def one_scale_down(observation: Observation, method: Method, options: FusionOptions) -> WaldTrial:
+    """Score the method one scale down, with the options of the fusion."""
     from hsr_tf.fusion.quality import wald
 
-    psf, srf = told.psf, told.srf
+    psf, srf = options.psf, options.srf
     with residual_warnings_later(), terminal.working("fusing one scale down"):
-        return wald(observation, method, psf=psf, srf=srf, weights=told.weights, controls=told.controls)
+        return wald(observation, method, psf=psf, srf=srf, weights=options.weights, controls=options.controls)
 
 
 @contextmanager

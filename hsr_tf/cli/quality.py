@@ -10,14 +10,16 @@ import typer
 from hsr_tf.cli.pair import PairFiles
 from hsr_tf.cli.words import (
     HrKey,
+    HrMsi,
     HrWhiteLevel,
+    LrHsi,
     LrKey,
     LrWhiteLevel,
     Psf,
     Srf,
     SrfOutside,
     Wavelengths,
-    loaded_srf,
+    given_srf,
     pair_reading,
 )
 from hsr_tf.console import terminal
@@ -31,8 +33,8 @@ EXAMPLES = (
 
 
 def quality(
-    lr_hsi: Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")],
-    hr_msi: Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")],
+    lr_hsi: LrHsi,
+    hr_msi: HrMsi,
     estimate: Annotated[Path, typer.Option(help="The sharp cube that was fused from them.")],
     lr_key: LrKey = None,
     hr_key: HrKey = None,
@@ -69,8 +71,7 @@ def quality(
         from hsr_tf.fusion.quality import assess
         from hsr_tf.report.screen_quality import quality_table
 
-        in_file = srf in (None, "estimate") and srf_outside == "error"
-        response = srf if in_file else loaded_srf(srf, srf_outside, observation.lr_hsi)
+        response = given_srf(srf, srf_outside, observation.lr_hsi)
         found = assess(observation, fused, psf=psf, srf=response)
     for line in aligned.told:
         typer.echo(f"grids: {line}")

@@ -45,7 +45,7 @@ def report(
         Path | None, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")
     ] = None,
     estimate: Annotated[
-        list[Path] | None, typer.Option(help="The estimated sharp cube; may be given again for up to five.")
+        list[Path] | None, typer.Option(help="The estimated sharp cube; may be repeated up to five times.")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="The true sharp cube, where it is known.")] = None,
     psf: Psf = None,
@@ -100,8 +100,8 @@ def _from_files(pair: PairFiles, estimates: list[Path], reference: Path | None, 
     terminal.load_keras()
     from hsr_tf.report.scene_report import scene_report, shown_cameras
 
-    told = [str(cube.metadata.get("method", "")) or path.stem for path, cube in cubes.items()]
-    names = told if len(set(told)) == len(told) else [path.stem for path in cubes]
+    methods = [str(cube.metadata.get("method", "")) or path.stem for path, cube in cubes.items()]
+    names = methods if len(set(methods)) == len(methods) else [path.stem for path in cubes]
     named = dict(zip(names, cubes.values(), strict=True))
     checks.require(
         len(named) == len(cubes),

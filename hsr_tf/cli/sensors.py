@@ -21,7 +21,7 @@ EXAMPLES = (
 
 def sensors(
     name: Annotated[
-        str | None, typer.Option(help="One of them, or a CSV file; with :channel,channel for some channels.")
+        str | None, typer.Option(help="A sensor of the list, or a CSV file; :B02,B03 selects channels.")
     ] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw its curves into this file (.png).")] = None,
 ) -> None:

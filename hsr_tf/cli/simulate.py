@@ -34,7 +34,7 @@ def simulate(
         float | None,
         typer.Option("--msi_snr_db", help="Gaussian noise of the colour image, dB; none by default."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the noise.")] = 0,
 ) -> None:
     """Make the two images of a sharp cube: D/lr_hsi.h5 and D/hr_msi.h5.
 

@@ -39,7 +39,7 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked for, the same for every picture of a folder."""
+    """The settings, the same for every picture of a folder."""
 
     scale: float
     method: str

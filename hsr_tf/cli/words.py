@@ -9,6 +9,8 @@ import typer
 
 from hsr_tf import checks
 
+LrHsi = Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")]
+HrMsi = Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")]
 Psf = Annotated[
     str | None,
     typer.Option(
@@ -45,7 +47,7 @@ LrWhiteLevel = Annotated[
 ]
 HrWhiteLevel = Annotated[
     float | None,
-    typer.Option("--hr_white_level", help="The same of the sharp file."),
+    typer.Option("--hr_white_level", help="The same for the sharp file."),
 ]
 Wavelengths = Annotated[
     str | None,
@@ -66,7 +68,7 @@ SrfOutside = Annotated[
 
 Report = Annotated[
     Path | None,
-    typer.Option("--report", help="Write a page that shows the result (.html), as hsr report does."),
+    typer.Option("--report", help="Write an HTML page that shows the result, as hsr report does."),
 ]
 
 
@@ -92,6 +94,12 @@ def pair_reading(
         )
     listed = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
     return PairReading(*keys, *levels, listed)
+
+
+def given_srf(srf: str | None, outside: str, scene: Any) -> Any:
+    """The response for a fusion: what was given where the fusion reads it by itself, else loaded here."""
+    as_given = srf in (None, "estimate") and outside == "error"
+    return srf if as_given else loaded_srf(srf, outside, scene)
 
 
 def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:

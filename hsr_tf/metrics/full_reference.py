@@ -361,9 +361,10 @@ def _sum_over_rows(measure: Callable[..., Tensor], truth: np.ndarray, guess: np.
     return total
 
 
-def _block(truth: np.ndarray, guess: np.ndarray, rows: slice) -> list[Tensor]:
+def _block(truth: np.ndarray, guess: np.ndarray, rows: slice) -> tuple[Tensor, Tensor]:
     """These rows of both in float64."""
-    return [ops.convert_to_tensor(cube[rows].astype(np.float64)) for cube in (truth, guess)]
+    first, second = (ops.convert_to_tensor(cube[rows].astype(np.float64)) for cube in (truth, guess))
+    return first, second
 
 
 def _pixels_that_count(counted: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from operator import attrgetter
 from typing import Any
 
@@ -96,34 +96,40 @@ def decibels(mse: Any, data_range: float = 1.0) -> Any:
         return 20.0 * math.log10(data_range) - 10.0 * np.log10(mse)
 
 
-_IMAGES = ("images",)
-_IMAGES_AND_RESPONSE = ("images", "srf")
+_CUBE, _LUMA = Metric, partial(Metric, needs=("luma",))
+_IMAGES, _WITH_SRF = partial(Metric, needs=("images",)), partial(Metric, needs=("images", "srf"))
+_QNR = partial(Metric, needs=("images",), digits=4)
+_PSF, _SRF = partial(Metric, needs=("psf",)), partial(Metric, needs=("srf",))
+
+
+def _psnr_bands(pair: Any) -> float:
+    return float(np.mean(decibels(pair.mse_per_band, pair.data_range)))
+
+
+def _psnr_cube(pair: Any) -> float:
+    return float(decibels(np.mean(pair.mse_per_band), pair.data_range))
+
+
+def _rmse_255(pair: Any) -> float:
+    return math.sqrt(np.mean(pair.mse_per_band)) * (255.0 / pair.data_range)
+
+
+def _ergas(pair: Any) -> float:
+    return 100.0 / pair.scale * math.sqrt(np.mean(pair.mse_per_band / np.square(pair.band_means)))
+
+
+_LR_RESIDUAL = "LR-HSI residual; larger than its noise: wrong blur or wrong estimate"
+_HR_RESIDUAL = "HR-MSI residual; larger than its noise: wrong response or wrong estimate"
+_LAMBDA = "change in the relations between bands, 0 to 1, 0 is best; favours plain enlargement"
+_S = "change in the relations between bands and sharp image; 0 is best"
 _BUILT_IN = (
-    Metric(
-        "psnr_bands",
-        "PSNR, mean over the bands",
-        "higher",
-        lambda pair: np.mean(decibels(pair.mse_per_band, pair.data_range)),
-        heading="PSNR (bands)",
-        unit="dB",
+    _CUBE(
+        "psnr_bands", "PSNR, mean over the bands", "higher", _psnr_bands, heading="PSNR (bands)", unit="dB"
     ),
-    Metric(
-        "psnr_cube",
-        "PSNR, whole cube",
-        "higher",
-        lambda pair: decibels(np.mean(pair.mse_per_band), pair.data_range),
-        heading="PSNR (cube)",
-        unit="dB",
-    ),
-    Metric(
-        "rmse_255",
-        "RMSE, on the scale 0 to 255",
-        "lower",
-        lambda pair: math.sqrt(np.mean(pair.mse_per_band)) * (255.0 / pair.data_range),
-        heading="RMSE x 255",
-    ),
-    Metric("ssim", "SSIM, mean over the bands", "higher", attrgetter("ssim"), heading="SSIM", digits=4),
-    Metric(
+    _CUBE("psnr_cube", "PSNR, whole cube", "higher", _psnr_cube, heading="PSNR (cube)", unit="dB"),
+    _CUBE("rmse_255", "RMSE, on the scale 0 to 255", "lower", _rmse_255, heading="RMSE x 255"),
+    _CUBE("ssim", "SSIM, mean over the bands", "higher", attrgetter("ssim"), heading="SSIM", digits=4),
+    _CUBE(
         "sam_degrees",
         "SAM, mean spectral angle",
         "lower",
@@ -131,134 +137,69 @@ _BUILT_IN = (
         heading="SAM",
         unit="degrees",
     ),
-    Metric(
-        "ergas",
-        "ERGAS",
-        "lower",
-        lambda pair: 100.0 / pair.scale * math.sqrt(np.mean(pair.mse_per_band / np.square(pair.band_means))),
-    ),
-    Metric(
+    _CUBE("ergas", "ERGAS", "lower", _ergas),
+    _IMAGES(
         "lr_hsi_residual",
         "|X - D Z| / |X|",
         "lower",
         attrgetter("consistency.lr_hsi_residual"),
-        needs=_IMAGES,
         heading="LR-HSI residual",
         unit="%",
-        meaning="LR-HSI residual; larger than its noise: wrong blur or wrong estimate",
+        meaning=_LR_RESIDUAL,
     ),
-    Metric(
+    _IMAGES(
         "lr_hsi_psnr",
         "PSNR of D Z, worst band",
         "higher",
         attrgetter("consistency.lr_hsi_psnr"),
-        needs=_IMAGES,
         unit="dB",
         meaning="band",
     ),
-    Metric(
+    _IMAGES(
         "sam_degrees",
         "SAM of D Z and X",
         "lower",
         attrgetter("consistency.sam_degrees"),
-        needs=_IMAGES,
         unit="degrees",
         digits=3,
         meaning="mean angle between blurred and observed spectra; lower is better",
     ),
-    Metric(
+    _WITH_SRF(
         "hr_msi_residual",
         "|Y - Z R| / |Y|",
         "lower",
         attrgetter("consistency.hr_msi_residual"),
-        needs=_IMAGES_AND_RESPONSE,
         heading="HR-MSI residual",
         unit="%",
-        meaning="HR-MSI residual; larger than its noise: wrong response or wrong estimate",
+        meaning=_HR_RESIDUAL,
     ),
-    Metric(
+    _WITH_SRF(
         "hr_msi_psnr",
         "PSNR of Z R, worst channel",
         "higher",
         attrgetter("consistency.hr_msi_psnr"),
-        needs=_IMAGES_AND_RESPONSE,
         unit="dB",
         meaning="channel",
     ),
-    Metric(
-        "d_lambda",
-        "D_lambda",
-        "lower",
-        attrgetter("qnr.d_lambda"),
-        needs=_IMAGES,
-        digits=4,
-        meaning="change in the relations between bands, 0 to 1, 0 is best; favours plain enlargement",
-    ),
-    Metric(
+    _QNR("d_lambda", "D_lambda", "lower", attrgetter("qnr.d_lambda"), meaning=_LAMBDA),
+    _QNR(
         "d_lambda_khan",
         "D_lambda (Khan)",
         "lower",
         attrgetter("qnr.d_lambda_khan"),
-        needs=_IMAGES,
-        digits=4,
         meaning="1 - Q2n of D Z and X; 0 is best",
     ),
-    Metric(
-        "d_s",
-        "D_s",
-        "lower",
-        attrgetter("qnr.d_s"),
-        needs=_IMAGES,
-        digits=4,
-        meaning="change in the relations between bands and sharp image; 0 is best",
+    _QNR("d_s", "D_s", "lower", attrgetter("qnr.d_s"), meaning=_S),
+    _QNR("qnr", "QNR", "higher", attrgetter("qnr.qnr"), meaning="(1 - D_lambda) (1 - D_s); 1 is best"),
+    _QNR(
+        "hqnr", "HQNR", "higher", attrgetter("qnr.hqnr"), meaning="(1 - D_lambda Khan) (1 - D_s); 1 is best"
     ),
-    Metric(
-        "qnr",
-        "QNR",
-        "higher",
-        attrgetter("qnr.qnr"),
-        needs=_IMAGES,
-        digits=4,
-        meaning="(1 - D_lambda) (1 - D_s); 1 is best",
-    ),
-    Metric(
-        "hqnr",
-        "HQNR",
-        "higher",
-        attrgetter("qnr.hqnr"),
-        needs=_IMAGES,
-        digits=4,
-        meaning="(1 - D_lambda Khan) (1 - D_s); 1 is best",
-    ),
-    Metric(
-        "psnr",
-        "PSNR on Y",
-        "higher",
-        lambda pair: decibels(np.mean(pair.mse_per_band)),
-        needs=("luma",),
-        heading="PSNR (Y)",
-        unit="dB",
-    ),
-    Metric(
-        "ssim",
-        "SSIM of the luminance",
-        "higher",
-        attrgetter("ssim"),
-        needs=("luma",),
-        heading="SSIM (Y)",
-        digits=4,
-    ),
-    Metric("kernel_psnr", "kernel PSNR", "higher", kernel_psnr, needs=("psf",), unit="dB"),
-    Metric("kernel_l1", "kernel L1", "lower", kernel_l1, needs=("psf",), digits=3),
-    Metric(
-        "response_sam_degrees",
-        "response SAM",
-        "lower",
-        response_sam_degrees,
-        needs=("srf",),
-        unit="degrees",
-    ),
-    Metric("response_l1", "response L1", "lower", response_l1, needs=("srf",), digits=3),
+    _LUMA("psnr", "PSNR on Y", "higher", _psnr_cube, heading="PSNR (Y)", unit="dB"),
+    _LUMA("ssim", "SSIM on Y", "higher", attrgetter("ssim"), heading="SSIM (Y)", digits=4),
+    _PSF("kernel_psnr", "kernel PSNR", "higher", kernel_psnr, unit="dB"),
+    _PSF("kernel_l1", "kernel L1", "lower", kernel_l1, digits=3),
+    _SRF("response_sam_degrees", "response SAM", "lower", response_sam_degrees, unit="degrees"),
+    _SRF("response_l1", "response L1", "lower", response_l1, digits=3),
 )
 _ADDED: list[Metric] = []
 

@@ -25,6 +25,7 @@ from hsr_tf.report.canvas import (
     quiet_axes,
     save_png,
 )
+from hsr_tf.scene import Observation, Solution
 from hsr_tf.wording import signed
 
 SIDE, LEFT, HEAD, KERNEL_HEIGHT, CURVES = 2.2, 0.65, 0.7, 2.9, 2.1
@@ -78,6 +79,27 @@ class CamerasData:
                 received=f"shape {np.shape(self.true_srf)}",
                 remedy="bring it to the cube's bands",
             )
+
+    @classmethod
+    def of(cls, observation: Observation, solution: Solution, *, method: str) -> CamerasData:
+        """Return the cameras that a solution estimated, under a title of scene, method and scale."""
+        scene = observation.lr_hsi
+        title = ", ".join(filter(None, (scene.name, f"{method}, x{observation.scale}")))
+        return cls(
+            title=title,
+            psf=solution.psf,
+            srf=solution.srf,
+            shift_pixels=solution.shift_pixels,
+            wavelengths_nm=scene.wavelengths_nm,
+            channels=tuple(filter(None, str(observation.hr_msi.metadata.get("channels", "")).split(","))),
+        )
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """The names of the response's channels; numbers from 1 where they are not known."""
+        count = 0 if self.srf is None else np.shape(self.srf)[1]
+        numbered = tuple(f"channel {i + 1}" for i in range(count))
+        return self.channels if len(self.channels) == count else numbered
 
 
 def cameras_sheet(path: str | os.PathLike[str], data: CamerasData) -> Path:
@@ -201,11 +223,6 @@ def _draw_response(axes: Axes, data: CamerasData, srf: np.ndarray) -> None:
     order = np.argsort(place, kind="stable")
     num_channels = srf.shape[1]
     colours = RGB_COLOURS if num_channels == 3 else LINE_COLOURS
-    names = (
-        data.channels
-        if len(data.channels) == num_channels
-        else tuple(f"channel {i + 1}" for i in range(num_channels))
-    )
     for channel in range(num_channels):
         colour = colours[channel % len(colours)]
         dash = LINE_DASHES[channel // len(colours) % len(LINE_DASHES)]
@@ -213,7 +230,14 @@ def _draw_response(axes: Axes, data: CamerasData, srf: np.ndarray) -> None:
             truth = data.true_srf[:, channel] / data.true_srf[:, channel].sum()
             axes.plot(place[order], truth[order], color=colour, lw=5, alpha=0.28, solid_capstyle="butt")
         found = srf[:, channel] / max(srf[:, channel].sum(), 1e-30)
-        axes.plot(place[order], found[order], color=colour, lw=1.5, linestyle=dash, label=names[channel])
+        axes.plot(
+            place[order],
+            found[order],
+            color=colour,
+            lw=1.5,
+            linestyle=dash,
+            label=data.channel_names[channel],
+        )
     quiet_axes(axes, "band" if data.wavelengths_nm is None else "wavelength, nm", "response, sum 1")
     axes.margins(x=0.01)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from hsr_tf.files import replacing_file, require_suffix
 
@@ -50,3 +51,12 @@ def quiet_axes(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def caption(axes: Axes, name: str, note: str, *, above: float) -> tuple[Text, Text]:
+    """Write a quiet line, so many points above a picture, and above that a bold name."""
+    common: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "parse_math": False}
+    quiet = axes.annotate(note, (0, 1), xytext=(0, above), fontsize=NOTE_POINTS, color=QUIET, **common)
+    place = (0, above + 11.5)
+    bold = axes.annotate(name, (0, 1), xytext=place, fontsize=NAME_POINTS, fontweight="bold", **common)
+    return quiet, bold

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding
 from hsr_tf.fusion.check.verdict import Verdict
+from hsr_tf.report.screen import plain_table
 from hsr_tf.wording import as_flags
 
 SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}
 
 
 def findings_table(findings: Iterable[Finding]) -> Table:
-    """A line a finding: symbol and severity, what was looked at, what was found, what to do."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    table.add_column("looked at", style="bold", no_wrap=True)
-    table.add_column("found", ratio=3)
-    table.add_column("what to do", ratio=2)
+    """Return one line per finding: symbol and severity, what was checked, what was found, what to do."""
+    table = plain_table(
+        Column("", no_wrap=True),
+        Column("checked", style="bold", no_wrap=True),
+        Column("found", ratio=3),
+        Column("what to do", ratio=2),
+    )
     for finding in findings:
         symbol, style = SYMBOLS[finding.severity]
         mark = Text(f"{symbol} {finding.severity}", style=style)

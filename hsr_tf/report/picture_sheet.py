@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from hsr_tf import checks
-from hsr_tf.report.canvas import NAME_POINTS, NOTE_POINTS, QUIET, TITLE, blank, save_png
+from hsr_tf.report.canvas import TITLE, blank, caption, save_png
 
 LEFT, TOP, GAP, CAPTION, PANEL = 0.2, 0.55, 0.15, 0.42, 2.3
 FRAME = "#D55E00"
@@ -114,10 +114,7 @@ def _panel(figure: Figure, heights: list[float], place: tuple[int, int], name: s
     axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
     axes.set_xticks([])
     axes.set_yticks([])
-    common: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(note, (0, 1), xytext=(0, 4), fontsize=NOTE_POINTS, color=QUIET, parse_math=False, **common)
-    style: dict[str, Any] = {"fontsize": NAME_POINTS, "fontweight": "bold", "parse_math": False}
-    axes.annotate(name, (0, 1), xytext=(0, 15), **style, **common)
+    caption(axes, name, note, above=4)
     return axes
 
 

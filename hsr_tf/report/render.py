@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Triple = tuple[float, float, float]
 VISIBLE_NM = (640.0, 550.0, 460.0)
 VISIBLE_TOLERANCE_NM = 25.0
 FALSE_COLOUR_POSITIONS = (5 / 6, 3 / 6, 1 / 6)
@@ -87,14 +88,8 @@ def false_colour_bands(num_bands: int, wavelengths_nm: np.ndarray | None) -> Dis
     Where the cube does not reach that far, a band near the long end, one in the middle and one near the
     short end, further apart than those of `display_bands`.
     """
-    if wavelengths_nm is not None:
-        distance = np.abs(np.asarray(wavelengths_nm)[None, :] - np.asarray(INFRARED_NM)[:, None])
-        if distance.min(axis=1).max() <= VISIBLE_TOLERANCE_NM:
-            near, red, green = (int(i) for i in distance.argmin(axis=1))
-            return DisplayBands((near, red, green), true_colour=False)
-    order = np.arange(num_bands) if wavelengths_nm is None else np.argsort(wavelengths_nm, kind="stable")
-    far, middle, short = (int(order[int(position * num_bands)]) for position in WIDE_POSITIONS)
-    return DisplayBands((far, middle, short), true_colour=False)
+    infrared = _bands_near(wavelengths_nm, INFRARED_NM)
+    return DisplayBands(infrared or _bands_at(num_bands, wavelengths_nm, WIDE_POSITIONS), true_colour=False)
 
 
 def is_photograph(num_bands: int, wavelengths_nm: np.ndarray | None) -> bool:
@@ -109,14 +104,25 @@ def display_bands(num_bands: int, wavelengths_nm: np.ndarray | None) -> DisplayB
     """
     if is_photograph(num_bands, wavelengths_nm):
         return DisplayBands((0, 1, 2), true_colour=True)
-    if wavelengths_nm is not None:
-        distance = np.abs(np.asarray(wavelengths_nm)[None, :] - np.asarray(VISIBLE_NM)[:, None])
-        if distance.min(axis=1).max() <= VISIBLE_TOLERANCE_NM:
-            red, green, blue = (int(i) for i in distance.argmin(axis=1))
-            return DisplayBands((red, green, blue), true_colour=True)
+    visible = _bands_near(wavelengths_nm, VISIBLE_NM)
+    spread = _bands_at(num_bands, wavelengths_nm, FALSE_COLOUR_POSITIONS)
+    return DisplayBands(visible or spread, true_colour=visible is not None)
+
+
+def _bands_near(wavelengths_nm: np.ndarray | None, wanted_nm: Triple) -> tuple[int, int, int] | None:
+    """The bands nearest these wavelengths; None where one is over 25 nm off."""
+    if wavelengths_nm is None:
+        return None
+    distance = np.abs(np.asarray(wavelengths_nm)[None, :] - np.asarray(wanted_nm)[:, None])
+    first, second, third = (int(i) for i in distance.argmin(axis=1))
+    return (first, second, third) if distance.min(axis=1).max() <= VISIBLE_TOLERANCE_NM else None
+
+
+def _bands_at(num_bands: int, wavelengths_nm: np.ndarray | None, positions: Triple) -> tuple[int, int, int]:
+    """The bands at these positions, from 0 to 1, along the axis of wavelengths."""
     order = np.arange(num_bands) if wavelengths_nm is None else np.argsort(wavelengths_nm, kind="stable")
-    red, green, blue = (int(order[int(position * num_bands)]) for position in FALSE_COLOUR_POSITIONS)
-    return DisplayBands((red, green, blue), true_colour=False)
+    first, second, third = (int(order[int(position * num_bands)]) for position in positions)
+    return first, second, third
 
 
 def display_channels(image: np.ndarray, channels: tuple[int, int, int] | None) -> np.ndarray:

@@ -91,14 +91,16 @@ def solution_report(
         name: None if isinstance(camera, str) and camera == "estimate" else camera
         for name, camera in (("psf", psf), ("srf", srf))
     }
-    told = solution.estimate.metadata
-    method = str(told["method"])
+    metadata = solution.estimate.metadata
+    method = str(metadata["method"])
     linear = observation.linear(replace(solution.radiometry, divisor=()))
     data = scene_report(
         linear, {method: solution.estimate}, cameras=shown_cameras(observation, solution, **given)
     )
     scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
-    return replace(data, scores=scores, configuration=dict(told), command=command, findings=solution.findings)
+    return replace(
+        data, scores=scores, configuration=dict(metadata), command=command, findings=solution.findings
+    )
 
 
 def estimate_report(
@@ -121,7 +123,7 @@ def estimate_report(
 def shown_cameras(
     observation: Observation, solution: Solution | None = None, *, psf: Any = None, srf: Any = None
 ) -> ShownCameras | None:
-    """Kernel and response that explain the two images: estimated, given, told by the files, or the defaults.
+    """Return kernel and response of the two images: estimated, given, recorded in the files, or defaults.
 
     Args:
         observation: the two images.
@@ -136,8 +138,8 @@ def shown_cameras(
     found_psf = None if solution is None else solution.psf
     found_srf = None if solution is None else solution.srf
     known_srf = None if choice.srf_origin == UNKNOWN else choice.model.spectral.matrix
-    told = str(observation.hr_msi.metadata.get("channels", ""))
-    channels = tuple(told.split(",")) if told else choice.model.spectral.channels
+    names = str(observation.hr_msi.metadata.get("channels", ""))
+    channels = tuple(names.split(",")) if names else choice.model.spectral.channels
     data = CamerasData(
         title="",
         psf=choice.model.spatial.psf.kernel if found_psf is None else found_psf,

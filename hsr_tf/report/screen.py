@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from hsr_tf.metrics.table import metrics_for
@@ -17,18 +17,22 @@ if TYPE_CHECKING:
     from hsr_tf.io import FileSummary
     from hsr_tf.methods import Method
     from hsr_tf.metrics.full_reference import Scorecard
-    from hsr_tf.scene import Observation, Scene, Solution
+    from hsr_tf.scene import Observation, Solution
 
 HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "scene")
 LONGEST_VALUE = 100
 
 
+def plain_table(*columns: Column | str) -> Table:
+    """Return a table with a line below its head and no frame."""
+    return Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False)
+
+
 def scorecard_table(card: Scorecard) -> Table:
     """Return the scores of one estimate, and which way is better."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("score")
-    table.add_column("value", justify="right", style="bold")
-    table.add_column("better", style="dim")
+    table = plain_table(
+        "score", Column("value", justify="right", style="bold"), Column("better", style="dim")
+    )
     scores = card.by_name()
     for metric in metrics_for():
         table.add_row(metric.label, metric.text(scores.get(metric.name)), metric.better)
@@ -46,38 +50,61 @@ def facts(rows: Iterable[tuple[str, str]]) -> Text:
 
 
 def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str, str]]:
-    """How a fusion went: method, weights, cameras, and what the estimate leaves of the two images."""
-    told = solution.estimate.metadata
-    inputs = f"{_size(observation.lr_hsi)} + {_size(observation.hr_msi)}"
+    """Return how a fusion went: method, weights, cameras, and the residuals of the two images."""
+    metadata = solution.estimate.metadata
+    sizes = ["x".join(map(str, s.shape)) for s in (observation.lr_hsi, observation.hr_msi, solution.estimate)]
+    iterations = shift = ""
+    if solution.iterations is not None:
+        ended = "converged" if solution.converged else "stopped at its iteration or time limit"
+        iterations = f"{solution.iterations}, {ended}"
+    if solution.shift_pixels is not None:
+        rows, columns = map(signed, solution.shift_pixels)
+        shift = f"the colour image lies {rows} rows, {columns} columns off the coarse cube"
     return [
-        ("method", f"{told['method']}, x{observation.scale}"),
-        ("sizes", f"{inputs} -> {_size(solution.estimate)} in {solution.seconds:.2f} s"),
-        ("weights", _weights(told)),
-        ("psf", told["psf"]),
-        ("srf", told["srf"]),
-        ("radiometry", told.get("radiometry", "")),
-        ("trust", _trust(told)),
-        ("iterations", _iterations(solution)),
-        ("shift", _shift(solution)),
+        ("method", f"{metadata['method']}, x{observation.scale}"),
+        ("sizes", f"{sizes[0]} + {sizes[1]} -> {sizes[2]} in {solution.seconds:.2f} s"),
+        *metadata_facts(metadata),
+        ("iterations", iterations),
+        ("shift", shift),
         ("residuals", residual_words(solution.lr_hsi_residual, solution.hr_msi_residual)),
+    ]
+
+
+def metadata_facts(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what the metadata of an estimate record: weights, cameras, and trust in the images."""
+    weights, trust = str(metadata.get("weights", "")), ""
+    if "weights_origin" in metadata:
+        weights = f"{weights} ({metadata['weights_origin']})"
+    if "trust" in metadata:
+        trust = f"{100 * metadata['trust']:.0f} %"
+    if "disagreement" in metadata:
+        trust += f"; where both images show the same they differ by {percent(metadata['disagreement'])}"
+    return [
+        ("weights", weights),
+        ("psf", metadata["psf"]),
+        ("srf", metadata["srf"]),
+        ("radiometry", metadata.get("radiometry", "")),
+        ("trust", trust),
     ]
 
 
 def residual_words(lr_hsi: float | None, hr_msi: float | None) -> str:
     """The relative residuals of both images, e.g. "lr_hsi 1.2 %, hr_msi 0.8 %"."""
-    return f"lr_hsi {_percent(lr_hsi)}, hr_msi {_percent(hr_msi)}"
+    known = ["unknown" if share is None else percent(share) for share in (lr_hsi, hr_msi)]
+    return "lr_hsi {}, hr_msi {}".format(*known)
 
 
 def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
     """What a file holds, as names and values."""
     height, width, num_bands = summary.shape
+    chunks = "chunks of {} bands x {} rows x {} columns".format(*summary.chunks) if summary.chunks else ""
     rows = [
         ("file", str(summary.path)),
         ("format", summary.format),
         ("scene", summary.name),
         ("size", f"{height} rows x {width} columns x {num_bands} bands, stored as {summary.dtype}"),
-        ("stored", _stored(summary)),
-        ("wavelengths", _wavelengths(summary)),
+        ("stored", ", ".join(filter(None, (summary.storage, chunks)))),
+        ("wavelengths", f"{_span(summary.wavelengths_nm)} nm" if summary.wavelengths_nm else "unknown"),
         ("widths", "" if summary.fwhm_nm is None else f"{_span(summary.fwhm_nm)} nm (FWHM)"),
         ("band names", "" if summary.band_names is None else " ... ".join(summary.band_names)),
         ("bad bands", "" if summary.num_bad_bands is None else f"{summary.num_bad_bands} of {num_bands}"),
@@ -99,11 +126,8 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
 
 def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -> Table:
     """The methods, what each needs beside the two images, and for which sizes weights are shipped."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("method", style="bold", no_wrap=True)
-    table.add_column("kind", no_wrap=True)
-    table.add_column("needs")
-    table.add_column("what it does")
+    method_column = Column("method", style="bold", no_wrap=True)
+    table = plain_table(method_column, Column("kind", no_wrap=True), "needs", "what it does")
     for method in methods:
         text = Text(method.summary)
         text.append(f" ({method.source})", style="dim")
@@ -111,47 +135,6 @@ def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -
             text.append(f"\nshipped: {line}", style="green")
         table.add_row(method.name, method.kind.replace("_", " "), ", ".join(method.needs) or "nothing", text)
     return table
-
-
-def _weights(told: Mapping[str, Any]) -> str:
-    origin = f" ({told['weights_origin']})" if "weights_origin" in told else ""
-    return f"{told['weights']}{origin}" if "weights" in told else ""
-
-
-def _trust(told: Mapping[str, Any]) -> str:
-    if "trust" not in told:
-        return ""
-    apart = f"where both images show the same they differ by {_percent(told['disagreement'])}"
-    return f"{100 * told['trust']:.0f} %; {apart}"
-
-
-def _iterations(solution: Solution) -> str:
-    if solution.iterations is None:
-        return ""
-    ended = "converged" if solution.converged else "stopped at its iteration or time limit"
-    return f"{solution.iterations}, {ended}"
-
-
-def _shift(solution: Solution) -> str:
-    if solution.shift_pixels is None:
-        return ""
-    rows, columns = solution.shift_pixels
-    return f"the colour image lies {signed(rows)} rows, {signed(columns)} columns off the coarse cube"
-
-
-def _percent(share: float | None) -> str:
-    return "unknown" if share is None else percent(share)
-
-
-def _size(scene: Scene) -> str:
-    return "x".join(map(str, scene.shape))
-
-
-def _stored(summary: FileSummary) -> str:
-    chunk = (
-        "" if summary.chunks is None else "pieces of {} bands x {} rows x {} columns".format(*summary.chunks)
-    )
-    return ", ".join(part for part in (summary.storage, chunk) if part)
 
 
 def _span(ends: tuple[float, float]) -> str:
@@ -166,12 +149,8 @@ def _place(summary: FileSummary) -> list[tuple[str, str]]:
     from hsr_tf.geo.crs import crs_label
 
     rows, cols = summary.shape[:2]
-    corners = {
-        "upper left": (0, 0),
-        "upper right": (0, cols),
-        "lower left": (rows, 0),
-        "lower right": (rows, cols),
-    }
+    corners = {"upper left": (0, 0), "upper right": (0, cols), "lower left": (rows, 0)}
+    corners["lower right"] = (rows, cols)
     height, width = grid.pixel_size
     found = [
         ("coordinates", "unknown system" if grid.crs is None else crs_label(grid.crs)),
@@ -181,16 +160,9 @@ def _place(summary: FileSummary) -> list[tuple[str, str]]:
     return found + [(name, f"{x:.10g}, {y:.10g}") for name, (x, y) in places.items()]
 
 
-def _wavelengths(summary: FileSummary) -> str:
-    if summary.wavelengths_nm is None:
-        return "unknown"
-    shortest, longest = summary.wavelengths_nm
-    return f"{shortest:g} to {longest:g} nm"
-
-
 def _scaling(summary: FileSummary) -> str:
     if summary.has_gain:
-        return "gain * stored + offset, as the file tells them"
+        return "gain * stored + offset, as recorded in the file"
     if summary.white_level is None:
         return "none, values are taken as stored"
     origin = {

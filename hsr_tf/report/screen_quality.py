@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 
 from hsr_tf.metrics.table import Metric, metrics_for
+from hsr_tf.report.screen import plain_table
 
 if TYPE_CHECKING:
     from hsr_tf.metrics.no_reference import NoReference
@@ -17,18 +17,11 @@ if TYPE_CHECKING:
 def quality_table(figures: NoReference, *, psf: str, srf: str) -> Table:
     """Return the figures of one estimate, under the cameras that they were found with."""
     side = figures.qnr.block_side
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        title=f"psf {psf}, srf {srf}",
-        title_justify="left",
-        caption=f"D and QNR: means over blocks of {side}x{side} coarse pixels",
-        caption_justify="left",
-    )
-    table.add_column("figure", no_wrap=True)
-    table.add_column("value", justify="right", style="bold", no_wrap=True)
-    table.add_column("meaning", style="dim")
-    values = figures.by_name()
+    value_column = Column("value", justify="right", style="bold", no_wrap=True)
+    table = plain_table(Column("figure", no_wrap=True), value_column, Column("meaning", style="dim"))
+    table.title, table.title_justify = f"psf {psf}, srf {srf}", "left"
+    table.caption = f"D and QNR: means over blocks of {side}x{side} coarse pixels"
+    table.caption_justify, values = "left", figures.by_name()
     for metric in metrics_for("images"):
         table.add_row(metric.label, *_value_and_meaning(metric, values[metric.name]))
     return table

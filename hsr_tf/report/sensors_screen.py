@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 
 from hsr_tf.physics.response_library import ResponseEntry
 from hsr_tf.physics.sensors import SensorBand
+from hsr_tf.report.screen import plain_table
 
 
 def sensors_table(entries: Iterable[ResponseEntry]) -> Table:
     """The named responses: name, channels, range, where the figures are from."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("name", "sensor or camera", "channels", "range, nm", "source"):
-        table.add_column(
-            name, no_wrap=name in ("name", "range, nm"), style="bold" if name == "name" else None
-        )
+    name_column, range_column = Column("name", no_wrap=True, style="bold"), Column("range, nm", no_wrap=True)
+    table = plain_table(name_column, "sensor or camera", "channels", range_column, "source")
     for entry in entries:
         span = f"{entry.range_nm[0]:.0f} to {entry.range_nm[1]:.0f}"
         table.add_row(entry.name, entry.title, ", ".join(entry.channels), span, entry.source)
@@ -26,15 +23,10 @@ def sensors_table(entries: Iterable[ResponseEntry]) -> Table:
 
 def bands_table(bands: Iterable[SensorBand]) -> Table:
     """The bands of one sensor."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("channel", "centre, nm", "from, nm", "to, nm", "width, nm"):
-        table.add_column(name, justify="left" if name == "channel" else "right")
+    names = ("centre, nm", "from, nm", "to, nm", "width, nm")
+    table = plain_table("channel", *(Column(name, justify="right") for name in names))
     for band in bands:
-        values = (
-            (band.lower_nm + band.upper_nm) / 2,
-            band.lower_nm,
-            band.upper_nm,
-            band.upper_nm - band.lower_nm,
-        )
+        low, high = band.lower_nm, band.upper_nm
+        values = ((low + high) / 2, low, high, high - low)
         table.add_row(band.channel, *(f"{value:.1f}" for value in values))
     return table

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -28,9 +27,11 @@ from hsr_tf.report.canvas import (
     DPI,
     LINE_COLOURS,
     LINE_DASHES,
-    NAME_POINTS,
     NOTE_POINTS,
     QUIET,
+    blank,
+    caption,
+    quiet_axes,
     save_png,
 )
 from hsr_tf.report.content import Result, SheetData
@@ -82,8 +83,7 @@ def draw_sheet(data: SheetData) -> Figure:
     results = [Result.of(n, cube, reference=truth, data_range=peak) for n, cube in data.estimates.items()]
     height, width, num_bands = data.reference.shape
     grid = Grid.of(height, width, len(results))
-    figure = Figure(figsize=(grid.width, grid.height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = blank(grid.width, grid.height)
     points = choose_points(data.reference, [result.error for result in results])
     automatic = display_bands(num_bands, data.wavelengths_nm)
     bands = automatic if data.hsi_bands is None else DisplayBands(data.hsi_bands, true_colour=False)
@@ -125,20 +125,9 @@ def _draw_renderings(sheet: _Sheet) -> None:
     own = Stretch.of(sharp, balanced=not bands.true_colour)
     low_size = " × ".join(str(side) for side in data.lr_hsi.shape[:2])
     channels = data.hr_msi.shape[-1]
-    _show(
-        sheet,
-        0,
-        "LR cube",
-        f"{low_size}, {data.lr_hsi.shape[-1]} bands",
-        shared.apply(bands.pick(data.lr_hsi)),
-    )
-    _show(
-        sheet,
-        1,
-        "HR image",
-        f"{height} × {width}, {channels} channel{'s' * (channels > 1)}",
-        own.apply(sharp),
-    )
+    low, high = f"{low_size}, {data.lr_hsi.shape[-1]} bands", f"{height} × {width}, {channels} channel"
+    _show(sheet, 0, "LR cube", low, shared.apply(bands.pick(data.lr_hsi)))
+    _show(sheet, 1, "HR image", f"{high}{'s' * (channels > 1)}", own.apply(sharp))
     _mark_points(sheet, _show(sheet, 2, "Truth", f"{height} × {width}", shared.apply(truth)))
     for column, result in enumerate(sheet.results, start=3):
         score = f"PSNR {np.mean(result.psnr):.2f} dB"
@@ -164,14 +153,8 @@ def _mark_points(sheet: _Sheet, axes: Axes) -> None:
 
 def _badge(number: int) -> dict[str, Any]:
     box = {"boxstyle": "circle,pad=0.25", "facecolor": POINT_COLOURS[number - 1], "edgecolor": "black"}
-    return {
-        "fontsize": 7.5,
-        "fontweight": "bold",
-        "ha": "center",
-        "va": "center",
-        "bbox": box,
-        "color": "black",
-    }
+    centred = {"ha": "center", "va": "center", "fontsize": 7.5, "fontweight": "bold"}
+    return {**centred, "bbox": box, "color": "black"}
 
 
 def _draw_maps(sheet: _Sheet) -> None:
@@ -279,20 +262,12 @@ def _plot(axes: Axes, data: SheetData, values: np.ndarray, **style: Any) -> None
 
 
 def _dress(axes: Axes, data: SheetData, label: str) -> None:
-    axes.set_xlabel(
-        "band" if data.wavelengths_nm is None else "wavelength, nm", fontsize=NOTE_POINTS, labelpad=2
-    )
-    axes.set_ylabel(label, fontsize=NOTE_POINTS, labelpad=3)
-    axes.tick_params(labelsize=NOTE_POINTS, length=2.5)
+    quiet_axes(axes, "band" if data.wavelengths_nm is None else "wavelength, nm", label)
     axes.xaxis.set_major_locator(
         MaxNLocator(4 if axes.bbox.width < 300 else 9, integer=True, steps=[1, 2, 5, 10])
     )
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.grid(True, color="#DDDDDD", linewidth=0.6)
-    axes.set_axisbelow(True)
     axes.margins(x=0.01)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _image_axes(sheet: _Sheet, row: int, column: int) -> Axes:
@@ -307,10 +282,7 @@ def _image_axes(sheet: _Sheet, row: int, column: int) -> Axes:
 
 def _caption(sheet: _Sheet, axes: Axes, name: str, note: str) -> None:
     """A quiet line above a picture and, above that, a bold name."""
-    common: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "parse_math": False}
-    quiet = axes.annotate(note, (0, 1), xytext=(0, 5), fontsize=NOTE_POINTS, color=QUIET, **common)
-    bold = axes.annotate(name, (0, 1), xytext=(0, 16.5), fontsize=NAME_POINTS, fontweight="bold", **common)
-    for text in (quiet, bold):
+    for text in caption(axes, name, note, above=5):
         _fit(text, sheet.grid.panel_width)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sys
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsr_tf.report.html import ReportData, write_report
-from hsr_tf.report.html.band_coding import CodedCube, Quantiser, coded, packed, unpacked
+from hsr_tf.report.html.band_coding import BYTES_PER_GROUP, CodedCube, Quantiser, coded, packed
 from hsr_tf.report.html.page import render
 from hsr_tf.report.html.quality_maps import HR_RESIDUAL, LR_RESIDUAL, quality
 from hsr_tf.report.html.views import make_views
@@ -54,6 +56,42 @@ class Page(HTMLParser):
                 self.title += data
 
 
+def band_of(code: CodedCube, number: int) -> np.ndarray:
+    """One band (H, W) of a coded cube as the page reads it, NaN where there is no value."""
+    first = code.starts[number]
+    groups = -(-code.sizes[number] // BYTES_PER_GROUP)
+    letters = code.text[4 * first // 3 : 4 * first // 3 + 4 * groups]
+    found = base64.b64decode(letters)[: code.sizes[number]]
+    return code.quantiser.inverse(unpacked(found, code.shape[:2]))
+
+
+def unpacked(data: bytes, shape: tuple[int, int]) -> np.ndarray:
+    """The inverse of `packed`, row by row and value by value as a browser does it."""
+    height, width = shape
+    planes = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, height, width).astype(np.int32)
+    folded = planes[0] | planes[1] << 8
+    differences = np.where(folded & 1, -(folded + 1) // 2, folded // 2).tolist()
+    rows: list[list[int]] = []
+    for y, row in enumerate(differences):
+        above = rows[y - 1] if y else None
+        values: list[int] = []
+        for x, difference in enumerate(row):
+            values.append(difference + _expected(values, above, x))
+        rows.append(values)
+    return np.asarray(rows, np.uint16)
+
+
+def _expected(row: list[int], above: list[int] | None, x: int) -> int:
+    if above is None:
+        return row[x - 1] if x else 0
+    if x == 0:
+        return above[0]
+    left, upper, corner = row[x - 1], above[x], above[x - 1]
+    if corner >= max(left, upper):
+        return min(left, upper)
+    return max(left, upper) if corner <= min(left, upper) else left + upper - corner
+
+
 @pytest.fixture(scope="module")
 def page() -> tuple[ReportData, str]:
     data = small_report(title=NASTY, configuration={NASTY: NASTY}, notes=(NASTY,))
@@ -77,7 +115,7 @@ def test_values_come_back_within_half_a_step_and_gaps_stay_gaps(bits):
     cube = np.random.default_rng(0).normal(size=(13, 7, 3))
     cube[2, 3] = np.nan
     code = coded(cube, bits=bits)
-    back = np.stack([code.band(number) for number in range(3)], axis=-1)
+    back = np.stack([band_of(code, number) for number in range(3)], axis=-1)
     half = code.quantiser.step / 2
     assert half == pytest.approx((np.nanmax(cube) - np.nanmin(cube)) / (2**bits - 2) / 2)
     assert np.isnan(back[2, 3]).all()
@@ -86,7 +124,7 @@ def test_values_come_back_within_half_a_step_and_gaps_stay_gaps(bits):
 
 def test_a_constant_cube_keeps_its_value():
     code = coded(np.full((4, 5, 2), 0.25), bits=12)
-    np.testing.assert_allclose(code.band(1), 0.25)
+    np.testing.assert_allclose(band_of(code, 1), 0.25)
 
 
 def test_spectra_read_from_the_page_are_within_the_precision_it_states(tmp_path):
@@ -100,7 +138,7 @@ def test_spectra_read_from_the_page_are_within_the_precision_it_states(tmp_path)
         steps = Quantiser(version["low"], version["step"], 14)
         shape = (version["height"], version["width"], version["bands"])
         code = CodedCube(shape, steps, version["starts"], version["sizes"], found.texts[f"cube-{number}"])
-        back = np.stack([code.band(band) for band in range(shape[2])], axis=-1)
+        back = np.stack([band_of(code, band) for band in range(shape[2])], axis=-1)
         assert np.abs(back - cube).max() <= version["step"] * 0.501
         assert version["step"] <= np.ptp(cube) / 4000
 

@@ -169,7 +169,7 @@ def test_one_command_trains_and_writes_a_model_with_its_card(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--method=vdsr"], "expected a blind network or one that is told the kernel"),
+        (["--method=vdsr"], "expected a blind network or one that is given the kernel"),
         (["--kernels=isotropc"], "kernels: expected one like isotropic"),
         (["--validation_sigmas=0.2,x"], "validation_sigmas: expected positive widths"),
         (["--weight_image=-1"], "image: expected a weight of 0 or more"),

@@ -81,14 +81,6 @@ class CodedCube:
     sizes: tuple[int, ...]
     text: str
 
-    def band(self, number: int) -> np.ndarray:
-        """One band (H, W), NaN where there is no value."""
-        first = self.starts[number]
-        groups = -(-self.sizes[number] // BYTES_PER_GROUP)
-        letters = self.text[4 * first // 3 : 4 * first // 3 + 4 * groups]
-        packed = base64.b64decode(letters)[: self.sizes[number]]
-        return self.quantiser.inverse(unpacked(packed, self.shape[:2]))
-
 
 def coded(cube: np.ndarray, *, bits: int, quantiser: Quantiser | None = None) -> CodedCube:
     """A cube (H, W, C) as text.
@@ -130,33 +122,6 @@ def packed(codes: np.ndarray) -> bytes:
     planes = (folded & 255).astype(np.uint8).tobytes() + (folded >> 8).astype(np.uint8).tobytes()
     packer = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     return packer.compress(planes) + packer.flush()
-
-
-def unpacked(data: bytes, shape: tuple[int, int]) -> np.ndarray:
-    """The inverse of `packed`, row by row and value by value as a browser does it."""
-    height, width = shape
-    planes = np.frombuffer(zlib.decompress(data), np.uint8).reshape(2, height, width).astype(np.int32)
-    folded = planes[0] | planes[1] << 8
-    differences = np.where(folded & 1, -(folded + 1) // 2, folded // 2).tolist()
-    rows: list[list[int]] = []
-    for y, row in enumerate(differences):
-        above = rows[y - 1] if y else None
-        values: list[int] = []
-        for x, difference in enumerate(row):
-            values.append(difference + _expected(values, above, x))
-        rows.append(values)
-    return np.asarray(rows, np.uint16)
-
-
-def _expected(row: list[int], above: list[int] | None, x: int) -> int:
-    if above is None:
-        return row[x - 1] if x else 0
-    if x == 0:
-        return above[0]
-    left, upper, corner = row[x - 1], above[x], above[x - 1]
-    if corner >= max(left, upper):
-        return min(left, upper)
-    return max(left, upper) if corner <= min(left, upper) else left + upper - corner
 
 
 def _prediction(codes: np.ndarray) -> np.ndarray:

@@ -104,6 +104,10 @@ def _figure(x_label: str, y_label: str, *, height: int = 300, **options: Any) ->
     return plot
 
 
+def _style(number: int) -> dict[str, Any]:
+    return {"line_color": COLOURS[number % 5], "line_dash": DASHES[number % 5], "line_width": 2}
+
+
 def _axis_label(data: ReportData) -> str:
     return "band" if data.wavelengths_nm is None else "wavelength, nm"
 
@@ -114,20 +118,13 @@ def _spectra(data: ReportData, views: Views) -> Any:
     plot = _figure(_axis_label(data), "value", height=380, name="spectra")
     empty = np.full(axis.positions.size, np.nan)
     columns: dict[str, Any] = {"x": axis.positions}
-    shown = [
-        (n, v)
-        for n, v in enumerate(views.versions)
-        if v.cube.shape[2] == data.size[2] and v.kind in (FULL, COARSE)
-    ]
+    fits = [v.kind in (FULL, COARSE) and v.cube.shape[2] == data.size[2] for v in views.versions]
+    shown = [(n, v) for n, v in enumerate(views.versions) if fits[n]]
     columns.update({f"v{number}": empty for number, _ in shown})
     source = ColumnDataSource(columns, name="spectra-source")
     estimate = 0
     for number, version in sorted(shown, key=lambda entry: entry[1].name != "Truth"):
-        style: dict[str, Any] = {
-            "line_color": COLOURS[estimate % 5],
-            "line_dash": DASHES[estimate % 5],
-            "line_width": 2,
-        }
+        style = _style(estimate)
         if version.name == "Truth":
             style = {"line_color": INK, "line_width": 4, "line_alpha": 0.55}
         elif version.kind == COARSE:
@@ -135,20 +132,12 @@ def _spectra(data: ReportData, views: Views) -> Any:
         else:
             estimate += 1
         plot.line("x", f"v{number}", source=source, legend_label=version.name, **style)
-    band = Span(
-        location=float(axis.positions[0]),
-        dimension="height",
-        line_color=QUIET,
-        line_dash="dotted",
-        name="band",
+    first = float(axis.positions[0])
+    plot.add_layout(
+        Span(location=first, dimension="height", line_color=QUIET, line_dash="dotted", name="band")
     )
-    plot.add_layout(band)
-    rows = [(v.name, f"@v{n}{{0.0000}}") for n, v in shown]
-    plot.add_tools(
-        HoverTool(
-            tooltips=[(_axis_label(data), "@x{0.#}"), *rows], mode="vline", renderers=[plot.renderers[0]]
-        )
-    )
+    rows = [(_axis_label(data), "@x{0.#}"), *((v.name, f"@v{n}{{0.0000}}") for n, v in shown)]
+    plot.add_tools(HoverTool(tooltips=rows, mode="vline", renderers=[plot.renderers[0]]))
     plot.js_on_event(Tap, CustomJS(code=f"{TAP}bandAt(cb_obj.x)"))
     return _with_legend(plot)
 
@@ -158,22 +147,15 @@ def _psnr(data: ReportData, found: Quality) -> Any:
     plot = _figure(_axis_label(data), "PSNR of the band, dB")
     for number, (name, values) in enumerate(found.psnr.items()):
         curve = axis.arrange(np.where(np.isfinite(values), values, np.nan))
-        style: dict[str, Any] = {
-            "line_color": COLOURS[number % 5],
-            "line_dash": DASHES[number % 5],
-            "line_width": 2,
-        }
-        plot.line(axis.positions, curve, legend_label=name, **style)
+        plot.line(axis.positions, curve, legend_label=name, **_style(number))
     return _with_legend(plot)
 
 
 def _maps(data: ReportData, views: Views, found: Quality) -> dict[str, Any]:
     """A figure a map, with linked ranges and one scale of colours a kind; a tap chooses the place."""
     height, width, _ = data.size
-    x_range, y_range = (
-        Range1d(start=0, end=width, bounds=(0, width)),
-        Range1d(start=height, end=0, bounds=(0, height)),
-    )
+    x_range = Range1d(start=0, end=width, bounds=(0, width))
+    y_range = Range1d(start=height, end=0, bounds=(0, height))
     place = ColumnDataSource({"x": [], "y": []}, name="place-source")
     mappers = {
         kind: LinearColorMapper(
@@ -204,9 +186,8 @@ def map_captions(found: Quality) -> list[str]:
     lines = []
     for part in found.maps:
         mean = float(np.nanmean(part.values)) if np.isfinite(part.values).any() else float("nan")
-        lines.append(
-            f"{part.method}: {TITLES[part.kind]}, mean {mean:.3g}{'°' if part.kind == ANGLE else ''}"
-        )
+        unit = "°" if part.kind == ANGLE else ""
+        lines.append(f"{part.method}: {TITLES[part.kind]}, mean {mean:.3g}{unit}")
     return lines
 
 
@@ -257,15 +238,13 @@ def _response(data: ReportData) -> Any:
     srf = np.asarray(cameras.srf)
     axis, num_channels = SpectralAxis.of(len(srf), data.wavelengths_nm), srf.shape[1]
     plot = _figure(_axis_label(data), "response, sum 1", name="response")
-    fits = len(cameras.channels) == num_channels
-    names = cameras.channels if fits else [f"channel {i + 1}" for i in range(num_channels)]
     colours = CHANNEL_COLOURS.get(num_channels, COLOURS)
-    for channel, name in enumerate(names):
-        colour, dash = colours[channel % len(colours)], DASHES[channel % 5]
+    for channel, name in enumerate(cameras.channel_names):
+        colour = colours[channel % len(colours)]
         if cameras.true_srf is not None:
             truth = axis.arrange(_of_sum_one(cameras.true_srf[:, channel]))
             plot.line(axis.positions, truth, line_color=colour, line_width=7, line_alpha=0.3)
-        style: dict[str, Any] = {"line_color": colour, "line_dash": dash, "line_width": 2}
+        style = {**_style(channel), "line_color": colour}
         plot.line(axis.positions, axis.arrange(_of_sum_one(srf[:, channel])), legend_label=str(name), **style)
     return _with_legend(plot)
 
@@ -280,10 +259,9 @@ def _curve(curve: Curve) -> Any:
     for number, (name, (x, y)) in enumerate(curve.series.items()):
         known = np.isfinite(np.asarray(y, np.float64))
         places, values = np.asarray(x, np.float64)[known], np.asarray(y, np.float64)[known]
-        colour, dash = COLOURS[number % 5], DASHES[number % 5]
-        plot.line(places, values, line_color=colour, line_dash=dash, line_width=2, legend_label=name)
+        plot.line(places, values, legend_label=name, **_style(number))
         if len(places) <= 40:
-            plot.scatter(places, values, color=colour, size=5, legend_label=name)
+            plot.scatter(places, values, color=COLOURS[number % 5], size=5, legend_label=name)
     plot.add_tools(HoverTool(tooltips=[(curve.x_label, "@x{0.##}"), (curve.y_label, "@y{0.0000}")]))
     return _with_legend(plot)
 
