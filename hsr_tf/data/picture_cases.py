@@ -7,13 +7,15 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from hsr_tf.arrays import ops
+from hsr_tf.imports import deferred
 from hsr_tf.physics.kernel_shapes import KERNEL_SIZE
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.reduction import reduce_picture
 from hsr_tf.physics.sample_blur import SampleBlur
+
+Image = deferred("PIL.Image")
 
 Tensor = Any
 

@@ -10,11 +10,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image, TiffImagePlugin
-
+from hsr_tf.imports import deferred
 from hsr_tf.io.picture_metadata import Resolution
+
+if TYPE_CHECKING:
+    from PIL import Image, TiffImagePlugin
+else:
+    Image = deferred("PIL.Image")
+    TiffImagePlugin = deferred("PIL.TiffImagePlugin")
 
 PREFIX = b"Exif\0\0"
 ORIENTATION, WIDTH, HEIGHT = 0x0112, 0x0100, 0x0101

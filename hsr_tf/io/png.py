@@ -12,13 +12,15 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
+from hsr_tf.imports import deferred
 from hsr_tf.io.png_chunks import SIGNATURE, decode_quietly
 from hsr_tf.io.source import decoding
+
+imagecodecs = deferred("imagecodecs")
 
 FORMAT = "PNG"
 END = b"IEND\xaeB`\x82"

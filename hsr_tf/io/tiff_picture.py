@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
+from hsr_tf.imports import deferred
 from hsr_tf.io.exif import directory_bytes, exif_directories, exif_of_tiff, exif_tags, upright_exif
 from hsr_tf.io.opacity import straight
 from hsr_tf.io.picture import DEPTHS, Picture, upright, with_channels
@@ -25,6 +26,8 @@ from hsr_tf.io.picture_metadata import PictureMetadata, Resolution
 from hsr_tf.io.source import decoding
 from hsr_tf.io.tiff_pages import blocks_end, damage_raised, open_pages, require_blocks
 from hsr_tf.tiling.memory import require_memory
+
+tifffile = deferred("tifffile")
 
 FORMAT = "TIFF"
 X_RESOLUTION, Y_RESOLUTION, UNIT, SOFTWARE = 282, 283, 296, 305
@@ -78,7 +81,6 @@ def write_tiff_picture(picture: Picture, file: Path) -> None:
     if picture.metadata.made_by is not None:
         texts[SOFTWARE] = picture.metadata.made_by
     directories = {} if block is None else exif_directories(block)
-    import tifffile
 
     with open(file, "wb") as target:
         tifffile.imwrite(
