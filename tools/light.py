@@ -2,8 +2,11 @@
 
 usage: python tools/light.py OUTPUT_FOLDER
 
-Its one package holds the modules of this checkout that the two programs import, under its own name, so that it
-can be installed beside hsr_tf: `python -m hsr_tf_light.export.run_tflite`, `python -m hsr_tf_light.serving.client`.
+Its one package holds the modules of this checkout that the two programs import, under its own name, so that
+it can be installed beside hsr_tf:
+
+    python -m hsr_tf_light.export.run_tflite
+    python -m hsr_tf_light.serving.client
 """
 
 from __future__ import annotations

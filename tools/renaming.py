@@ -17,7 +17,7 @@ def modules_of(root: Path, packages: Iterable[str]) -> list[str]:
 
 
 def imported_modules(root: Path, roots: Iterable[str]) -> list[str]:
-    """Some modules of this checkout, those that they import, wherever in them, and what these import in turn."""
+    """Some modules of this checkout and those that they import, wherever in them, and these in turn."""
     found: set[str] = set()
     waiting = list(roots)
     while waiting:
@@ -40,7 +40,9 @@ def copy_renamed(root: Path, target: Path, modules: Iterable[str], names: Mappin
         modules: dotted names.
         names: new dotted name of each package at the top, e.g. {"export": "hsr_tf.export"}.
     """
-    pattern = re.compile(rf"(?<![\w./-])({'|'.join(names)})(?=\.[a-z_]| import )")
+    modules = list(modules)
+    below = "|".join({re.escape(name.split(".")[1]) for name in modules if "." in name})
+    pattern = re.compile(rf"(?<![\w./-])({'|'.join(names)})(?=\.({below})\b| import )")
     for module in modules:
         source = _file(root, module)
         assert source is not None, module
