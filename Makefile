@@ -60,9 +60,10 @@ docs: setup  ## pages of the library's functions and classes, into docs_html/
 	@echo "open docs_html/index.html"
 
 # The *.egg-info that setuptools leaves would be taken for an installed version wherever Python starts in this folder.
-build: setup  ## wheel and source distribution, into dist/, without network
+build: setup  ## wheels and source distributions of hsr_tf and hsr_tf_light, into dist/, without network
 	rm -rf build dist *.egg-info
 	$(UV) build --offline --no-build-isolation --python $(RUN) --out-dir dist --quiet
+	$(RUN) tools/light.py dist
 	rm -rf build *.egg-info
 	@ls dist
 

@@ -12,8 +12,6 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 MARK_NOT_FINITE = (
     "repair them, or mark NaN as no data: hsr convert A B --nodata=nan, or nodata_mask in Python"
 )
@@ -111,6 +109,8 @@ def require_finite(
     name: str, array: Any, *, remedy: str = "repair them or mark their pixels in the nodata mask"
 ) -> None:
     """Raise an `InputError` that counts and locates them when `array` holds NaN or infinite values."""
+    import numpy as np
+
     values = np.asarray(array)
     bad = ~np.isfinite(values)
     if bad.any():

@@ -17,8 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hsr_tf.checks import FileError, file_error, require
 
 HTML = (".html", ".htm")
@@ -150,6 +148,8 @@ def plain(value: Any) -> Any:
     """Return a value as JSON knows it: arrays as lists, what is not finite as None, other objects as text."""
     if isinstance(value, Mapping):
         return {str(name): plain(part) for name, part in value.items()}
+    import numpy as np
+
     if isinstance(value, np.ndarray | np.generic):
         return plain(value.tolist())
     if isinstance(value, list | tuple):

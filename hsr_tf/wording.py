@@ -6,8 +6,6 @@ import math
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from hsr_tf.checks import InputError
 
 LARGEST_PERCENT, SMALLEST_PERCENT = 1000.0, 0.001
@@ -43,14 +41,21 @@ def percent(share: float) -> str:
     if abs(value) < SMALLEST_PERCENT:
         return f"under {SMALLEST_PERCENT:g} %"
     digits = 2 if abs(value) < 100 else 3
-    return f"{np.format_float_positional(value, digits, unique=False, fractional=False, trim='-')} %"
+    return f"{_positional(value, digits)} %"
 
 
 def number(value: float) -> str:
     """Return a number with three significant digits and without an exponent, e.g. "-9999" as "-10000"."""
     if not math.isfinite(value):
         return f"{value}"
-    return np.format_float_positional(value, 3, unique=False, fractional=False, trim="-")
+    return _positional(value, 3)
+
+
+def _positional(value: float, digits: int) -> str:
+    """A number with so many significant digits and without an exponent."""
+    import numpy as np
+
+    return np.format_float_positional(value, digits, unique=False, fractional=False, trim="-")
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -25,6 +25,7 @@ LAYERS = (
         "hsr_tf.files",
         "hsr_tf.findings",
         "hsr_tf.geo",
+        "hsr_tf.imports",
         "hsr_tf.methods",
         "hsr_tf.options",
         "hsr_tf.radiometry",

@@ -260,7 +260,7 @@ def resolved_flags() -> dict[str, Any]:
 
 def _is_ours(module: str) -> bool:
     return (
-        module.startswith("trainers")
+        module.startswith(__package__)
         or module == "__main__"
         or (module.endswith(".py") and "trainers" in module)
     )

@@ -69,7 +69,6 @@ def check(
     with terminal.working("reading the two images"):
         images = PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
-        terminal.load_keras()
         from hsr_tf.fusion.check import OK, check_pair
         from hsr_tf.report.pair_screen import findings_table, verdict_line
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from hsr_tf import checks
 from hsr_tf.console import terminal
+from hsr_tf.imports import require_package
 
 EXAMPLES = ("hsr demo", "hsr demo --port=8080 --max_upload_mib=64 --no-show")
 
@@ -36,8 +35,9 @@ def demo(
     """
     with terminal.working("starting"):
         terminal.load_keras()
-        serve = _server()
+        require_package("panel")
         from hsr_tf.web.jobs import Limits
+        from hsr_tf.web.serve import start as serve
 
         limits = Limits(max_upload_mib, max_gib, max_seconds)
 
@@ -48,18 +48,3 @@ def demo(
     if host not in ("127.0.0.1", "localhost", "::1"):
         typer.echo(f"warning: everybody who reaches {host}:{port} can use it, without a password", err=True)
     serve(host=host, port=port, limits=limits, show=show, when_ready=tell)
-
-
-def _server() -> Callable[..., Any]:
-    try:
-        import panel  # noqa: F401
-    except ImportError as error:
-        raise checks.InputError(
-            "hsr demo",
-            expected="the package panel",
-            received="none",
-            remedy="pip install 'hsr_tf[web]'",
-        ) from error
-    from hsr_tf.web.serve import start
-
-    return start

@@ -42,7 +42,6 @@ def evaluate(
     with terminal.working("reading the two cubes"):
         truth, guess = io.load(reference), io.load(estimate)
     with terminal.working("scoring"):
-        terminal.load_keras()
         from hsr_tf.metrics.full_reference import scorecard
         from hsr_tf.report.screen import scorecard_table
         from hsr_tf.scene import pixels_with_data

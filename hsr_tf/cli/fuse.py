@@ -145,12 +145,12 @@ def fuse(
         aligned = align(pair.lr_hsi, pair.hr_msi)
         observation = aligned.observation
     with terminal.working("loading the method"):
-        terminal.load_keras()
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
         from hsr_tf.solvers.solver import Controls
 
         known = registry.get(method, registry.FUSION_KINDS)
+        terminal.load_quietly(lambda: (registry.get("adapt") if adapt else known).build)
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
         response = given_srf(srf, srf_outside, observation.lr_hsi)

@@ -54,13 +54,15 @@ def fused(
 ) -> tuple[Solution, Scene | None]:
     """The solution, and the map where it is wanted."""
     from hsr_tf.fusion import api as fusion
-    from hsr_tf.fusion.error_maps import UncertainFusion
 
     psf, srf, weights, controls = options.psf, options.srf, options.weights, options.controls
     with residual_warnings_later():
         if not with_map:
             found = fusion.fuse(observation, method, psf=psf, srf=srf, weights=weights, controls=controls)
             return found, None
+        terminal.load_keras()
+        from hsr_tf.fusion.error_maps import UncertainFusion
+
         mapped = UncertainFusion()(observation, method, psf=psf, srf=srf, weights=weights, controls=controls)
     return mapped.solution, mapped.sigma
 

@@ -67,7 +67,6 @@ def quality(
         observation = aligned.observation
         require_fused_from(observation, fused)
     with terminal.working("judging"):
-        terminal.load_keras()
         from hsr_tf.fusion.quality import assess
         from hsr_tf.report.screen_quality import quality_table
 

@@ -50,7 +50,8 @@ def simulate(
     with terminal.working("reading the cube"):
         scene = io.load(reference)
     with terminal.working("simulating"):
-        terminal.load_keras()
+        if (hsi_snr_db, msi_snr_db) != (None, None):
+            terminal.load_keras()  # noise is drawn by keras.random
         from hsr_tf.fusion import api as fusion
 
         observation = fusion.simulate(

@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from hsr_tf import checks
@@ -25,6 +24,8 @@ from hsr_tf.files import require_apart, require_output
 from hsr_tf.files import require_suffix as require_name
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hsr_tf.io.picture import Picture
     from hsr_tf.pictures.api import Upscaled
 
@@ -307,6 +308,8 @@ def _write(task: _Task, picture: Picture, found: Upscaled, settings: str) -> Non
 
     assert found.kernel is not None
     with replacing_file(task.kernel) as draft, open(draft, "wb") as file:
+        import numpy as np
+
         np.save(file, found.kernel)
     title = f"Blur found in {task.source.name}"
     cameras_sheet(task.kernel.with_suffix(".png"), CamerasData(title=title, psf=found.kernel))

@@ -16,7 +16,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+
+from hsr_tf.imports import deferred
+
+ndimage = deferred("scipy.ndimage")
 
 Array = NDArray[np.float64]
 Cube = NDArray[np.float32]

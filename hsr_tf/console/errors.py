@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hsr_tf.imports import missing_package
 from hsr_tf.wording import as_flags, error_line
 
 BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
@@ -56,6 +57,8 @@ def report(error: Exception, usage: str | None = None) -> int:
         traceback.print_exception(error)
     if usage is not None:
         tell(f"error: {usage}")
+    elif isinstance(error, ModuleNotFoundError) and error.name and not isinstance(error, ValueError):
+        tell(f"error: {error_line(missing_package(error.name, error))}")
     elif isinstance(error, ValueError | OSError):
         tell(f"error: {error_line(error)}")
     elif isinstance(error, MemoryError):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib import import_module
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -53,7 +54,7 @@ def usage_line(error: Exception) -> str | None:
 def working(task: str) -> Iterator[None]:
     """A spinner while the block runs, on a terminal only.
 
-    It writes to a copy of stderr, which stays visible while `load_keras` silences the descriptor itself.
+    It writes to a copy of stderr, which stays visible while `load_quietly` silences the descriptor itself.
     """
     if not sys.stderr.isatty():
         yield
@@ -63,15 +64,22 @@ def working(task: str) -> Iterator[None]:
 
 
 def load_keras() -> None:
-    """Import Keras without the start-up messages that its backend writes to the stderr descriptor."""
-    if "keras" in sys.modules:
-        return
+    """Import Keras without the start-up messages of its backend."""
+    if "keras" not in sys.modules:
+        load_quietly(lambda: import_module("keras"))
+
+
+def load_quietly(load: Callable[[], object]) -> None:
+    """Run what imports modules without the messages that TensorFlow then writes to the stderr descriptor.
+
+    They are shown where the import fails. Only commands call this: the descriptor is their own.
+    """
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as messages:
         os.dup2(messages.fileno(), 2)
         try:
-            import keras  # noqa: F401
+            load()
         except Exception:
             messages.seek(0)
             os.write(kept, messages.read())

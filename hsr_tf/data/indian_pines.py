@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.imports import require_package
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Scene
 from hsr_tf.tiling.region import Region
@@ -48,20 +49,9 @@ def load_indian_pines() -> Scene:
     """The whole scene, (145, 145, 200), values mostly in [0, 0.7]; wavelengths as tensorly lists them.
 
     Raises:
-        ValueError: when tensorly, which holds the data, is not installed.
+        MissingPackage: tensorly, which holds the data, is not installed.
     """
-    try:
-        from tensorly.datasets import load_indian_pines as load
-    except ImportError:
-        load = None
-    checks.require(
-        load is not None,
-        "Indian Pines",
-        expected="the package tensorly, which ships the scene",
-        received="none",
-        remedy='install it: pip install -e ".[demo]"',
-    )
-    found = load()
+    found = require_package("tensorly.datasets").load_indian_pines()
     wavelengths_nm = np.array(found["ticks"][-1], np.float64)
     wavelengths_nm[list(MISPRINTED)] = np.interp(MISPRINTED, (169, 172), wavelengths_nm[[169, 172]])
     cube = (np.asarray(found["tensor"], np.float32) - OFFSET) / FULL_SCALE

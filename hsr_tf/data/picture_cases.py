@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
-from PIL import Image
 
 from hsr_tf.arrays import ops
+from hsr_tf.imports import deferred
 from hsr_tf.physics.kernel_shapes import KERNEL_SIZE
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.reduction import reduce_picture
 from hsr_tf.physics.sample_blur import SampleBlur
 from hsr_tf.typing import Tensor
+
+Image = deferred("PIL.Image")
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from natsort import natsorted
-
 from hsr_tf import checks
+from hsr_tf.imports import deferred
 from hsr_tf.io import load
 from hsr_tf.io.formats import formats, known_format, suffixes
 from hsr_tf.scene import Scene
+
+natsort = deferred("natsort")
 
 
 def data_root() -> Path | None:
@@ -55,7 +56,7 @@ def find_scenes(folder: str | os.PathLike[str] | None, *, default: str) -> list[
         cubes = suffixes(one for one in formats() if one.holds_cubes)
         problem = f"holds no scene ({cubes} or folders of PNG bands)"
         raise checks.file_error(folder, problem, "check the path")
-    return natsorted(found, key=lambda path: path.name)
+    return natsort.natsorted(found, key=lambda path: path.name)
 
 
 def load_scenes(paths: Sequence[Path]) -> list[Scene]:

@@ -9,10 +9,9 @@ were.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from rasterio.crs import CRS
 
 from hsr_tf import checks
 from hsr_tf.geo.coordinates import coordinate_systems, pixel_map, system_name
@@ -21,6 +20,9 @@ from hsr_tf.geo.nesting import COARSE, NONE, SHARP, GridPlan, plan_grids
 from hsr_tf.geo.reprojection import Reprojection
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.typing import Cube, Mask
+
+if TYPE_CHECKING:
+    from rasterio.crs import CRS
 
 SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP = 0.01, 0.5
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -21,14 +21,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hsr_tf import checks
+from hsr_tf.imports import deferred
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import Radiometry
 from hsr_tf.scene import Observation, Scene
+
+ndimage = deferred("scipy.ndimage")
 
 Mask = NDArray[np.bool_]
 FEWEST_SATURATED, SATURATED_SHARE, PILE = 4, 1e-3, 2.0

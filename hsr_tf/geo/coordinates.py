@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rasterio import warp
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from hsr_tf.checks import InputError
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.geo.nesting import PixelMap, Places
 
-PLANE = CRS.from_epsg(3857)
+if TYPE_CHECKING:
+    from rasterio.crs import CRS
+
+PLANE = "EPSG:3857"
 
 
 def pixel_map(coarse: Georeference, sharp: Georeference) -> PixelMap:
@@ -43,7 +43,7 @@ def coordinate_systems(first: Georeference, second: Georeference) -> tuple[CRS, 
         ValueError: a coordinate system that is not understood.
     """
     known = [None if grid.crs is None else _system(grid.crs) for grid in (first, second)]
-    fallback = known[0] or known[1] or PLANE
+    fallback = known[0] or known[1] or _system(PLANE)
     return known[0] or fallback, known[1] or fallback
 
 
@@ -55,6 +55,9 @@ def system_name(system: CRS) -> str:
 
 @lru_cache(maxsize=16)
 def _system(text: str) -> CRS:
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
+
     try:
         return CRS.from_user_input(text)
     except CRSError as error:
@@ -69,6 +72,8 @@ def _system(text: str) -> CRS:
 
 def _transformed(systems: tuple[CRS, CRS], x: Places, y: Places) -> tuple[Places, Places]:
     """Places of one coordinate system in another."""
+    from rasterio import warp
+
     try:
         first, second = warp.transform(*systems, x, y)
     except Exception as error:  # GDAL's errors have no public class of their own

@@ -15,16 +15,18 @@ from functools import lru_cache, reduce
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio import warp
-from rasterio.enums import Resampling
-from rasterio.transform import Affine
 
 from hsr_tf import checks
 from hsr_tf.geo.coordinates import coordinate_systems, pixel_map
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.geo.nesting import Places
+from hsr_tf.imports import deferred
 from hsr_tf.tiling.region import Region, TileGrid
 from hsr_tf.typing import Cube, Mask
+
+warp = deferred("rasterio.warp")
+transform = deferred("rasterio.transform")
+enums = deferred("rasterio.enums")
 
 PartReader = Callable[[slice, slice], tuple[Cube, Mask | None]]
 BLOCK, STEPS, BANDS_AT_ONCE = 128, 8, 32
@@ -139,13 +141,13 @@ class Reprojection:
         warp.reproject(
             bands,
             found,
-            src_transform=Affine(*grids[0].transform),
+            src_transform=transform.Affine(*grids[0].transform),
             src_crs=systems[0],
             src_nodata=np.nan,
-            dst_transform=Affine(*grids[1].transform),
+            dst_transform=transform.Affine(*grids[1].transform),
             dst_crs=systems[1],
             dst_nodata=np.nan,
-            resampling=Resampling.cubic,
+            resampling=enums.Resampling.cubic,
             XSCALE=repr(float(right)),
             YSCALE=repr(float(down)),
             SOURCE_EXTRA=SPARE_PIXELS,

@@ -10,11 +10,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from PIL import Image, TiffImagePlugin
-
+from hsr_tf.imports import deferred
 from hsr_tf.io.picture import Resolution
+
+if TYPE_CHECKING:
+    from PIL import Image, TiffImagePlugin
+else:
+    Image = deferred("PIL.Image")
+    TiffImagePlugin = deferred("PIL.TiffImagePlugin")
 
 PREFIX = b"Exif\0\0"
 ORIENTATION, WIDTH, HEIGHT = 0x0112, 0x0100, 0x0101

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from hsr_tf.checks import file_error, require
 from hsr_tf.files import replacing_file
 from hsr_tf.geo.crs import crs_object
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.imports import deferred
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_facts, free_tags, write_tags
 from hsr_tf.io.header import CubeHeader
@@ -49,6 +50,11 @@ from hsr_tf.io.tiff_pages import (
     require_blocks,
 )
 from hsr_tf.scene import Scene
+
+if TYPE_CHECKING:
+    import tifffile
+else:
+    tifffile = deferred("tifffile")
 
 FORMAT = "GeoTIFF"
 GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)

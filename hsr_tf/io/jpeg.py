@@ -8,18 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
 
 from hsr_tf.checks import file_error, require
+from hsr_tf.imports import deferred
 from hsr_tf.io.exif import PREFIX, exif_orientation, exif_resolution, upright_exif
 from hsr_tf.io.picture import Picture, PictureMetadata, Resolution, upright_picture
 from hsr_tf.io.source import decoding
 from hsr_tf.tiling.memory import require_memory
+
+if TYPE_CHECKING:
+    from PIL import Image, JpegImagePlugin
+else:
+    Image = deferred("PIL.Image")
+    JpegImagePlugin = deferred("PIL.JpegImagePlugin")
 
 FORMAT = "JPEG"
 SIGNATURE = b"\xff\xd8\xff"
@@ -45,7 +50,7 @@ def read_jpeg(path: Path, max_gib: float | None) -> Picture:
         OSError: a file that is damaged or cut short, CMYK, a picture beyond the limit.
     """
     with decoding(path, FORMAT):
-        image = JpegImageFile(path)
+        image = JpegImagePlugin.JpegImageFile(path)
     with image:
         if image.mode not in CHANNELS:
             raise file_error(path, f"its colours are stored as {image.mode}", "save it as gray or RGB")
@@ -84,7 +89,7 @@ def jpeg_made_by(path: Path) -> str | None:
     with open(path, "rb") as file:
         file.seek(-len(END), 2)
         whole = file.read() == END
-    with JpegImageFile(path) as image:
+    with JpegImagePlugin.JpegImageFile(path) as image:
         comment = image.info.get("comment")
     return comment.decode("utf-8", "replace") if whole and comment else None
 
@@ -128,7 +133,7 @@ def estimated_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
     return int(np.clip(round(quality), 1, 100))
 
 
-def _resolution(image: JpegImageFile) -> Resolution | None:
+def _resolution(image: JpegImagePlugin.JpegImageFile) -> Resolution | None:
     """Return that of the JFIF header; None where it says no more than square pixels."""
     density, unit = image.info.get("jfif_density"), image.info.get("jfif_unit")
     if density is None or unit not in JFIF_UNITS or min(density) <= 0:

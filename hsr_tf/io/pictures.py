@@ -13,17 +13,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from natsort import natsorted
-
 from hsr_tf import files
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
+from hsr_tf.imports import deferred
 from hsr_tf.io import jpeg, png
 from hsr_tf.io.exif import upright_exif
 from hsr_tf.io.jpeg import LONGEST_EXIF, jpeg_made_by, read_jpeg, require_jpeg, to_8_bits, write_jpeg
 from hsr_tf.io.picture import Picture, lost_colour
 from hsr_tf.io.png import png_made_by, read_png_picture, write_png_picture
 from hsr_tf.io.tiff_picture import fits_exif, read_tiff_picture, tiff_made_by, write_tiff_picture
+
+natsort = deferred("natsort")
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
         for entry in place.iterdir()
         if entry.suffix.lower() in _CODECS and entry.is_file() and not entry.name.startswith(".")
     )
-    files = natsorted(found, key=lambda file: file.name)
+    files = natsort.natsorted(found, key=lambda file: file.name)
     if not files:
         raise file_error(place, "holds no PNG, JPEG or TIFF pictures", "give a folder of pictures")
     return list(files)

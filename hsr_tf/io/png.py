@@ -18,15 +18,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
+from hsr_tf.imports import deferred
 from hsr_tf.io.exif import exif_orientation, exif_resolution, upright_exif
 from hsr_tf.io.picture import Picture, PictureMetadata, Resolution, upright_picture
 from hsr_tf.io.source import decoding
 from hsr_tf.tiling.memory import require_memory
+
+imagecodecs = deferred("imagecodecs")
 
 FORMAT = "PNG"
 SIGNATURE, END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"

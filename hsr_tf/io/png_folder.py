@@ -17,17 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from natsort import natsorted
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_folder
+from hsr_tf.imports import deferred
 from hsr_tf.io.format import PictureFormat
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.picture_formats import to_uint16
 from hsr_tf.io.png import PngHeader, encode_png, gray_png, read_png_header
 from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_options
 from hsr_tf.scene import Scene
+
+natsort = deferred("natsort")
 
 FORMAT = "folder of PNG bands"
 WAVELENGTH_FILE = "wavelength_nm.txt"
@@ -96,7 +98,7 @@ def _band_files(path: Path) -> list[Path]:
         inside = [entry for entry in entries if entry.is_dir() and any(entry.glob("*.png"))]
         hint = f"give {inside[0]}, which does" if inside else "give a folder with one PNG per band"
         raise file_error(path, "is a folder that holds no PNG files", hint)
-    return natsorted(files, key=lambda file: file.name)
+    return natsort.natsorted(files, key=lambda file: file.name)
 
 
 def _require_one_size(files: list[Path], headers: list[PngHeader]) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
+from hsr_tf.imports import deferred
 from hsr_tf.io import geotiff
 from hsr_tf.io.arrays import band_reader
 from hsr_tf.io.format import PartsFormat, WriteOptions
@@ -45,6 +46,8 @@ from hsr_tf.io.stream import CubeWriter
 from hsr_tf.io.tiff_pages import damage_raised, is_image, open_pages, orientation_of, require_blocks
 from hsr_tf.io.tiff_picture import read_tiff_picture, write_tiff_picture
 from hsr_tf.scene import Scene
+
+tifffile = deferred("tifffile")
 
 FORMAT = "TIFF"
 LOOKED_UP = (0, 3)  # white as zero, a colour palette

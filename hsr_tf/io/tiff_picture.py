@@ -18,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
+from hsr_tf.imports import deferred
 from hsr_tf.io.exif import directory_bytes, exif_directories, exif_of_tiff, exif_tags, upright_exif
 from hsr_tf.io.opacity import straight
 from hsr_tf.io.picture import DEPTHS, Picture, PictureMetadata, Resolution, upright_picture
 from hsr_tf.io.source import decoding
 from hsr_tf.io.tiff_pages import blocks_end, damage_raised, open_pages, orientation_of, require_blocks
 from hsr_tf.tiling.memory import require_memory
+
+tifffile = deferred("tifffile")
 
 FORMAT = "TIFF"
 X_RESOLUTION, Y_RESOLUTION, UNIT, SOFTWARE = 282, 283, 296, 305
@@ -66,7 +69,6 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
 
 def write_tiff_picture(picture: Picture, file: Path) -> None:
     """Write a picture of 1 to 4 channels with its bits; see `fits_exif` for what becomes of EXIF."""
-    import tifffile
 
     values, metadata = picture.values, picture.metadata
     block = upright_exif(metadata.exif, picture.size) if fits_exif(picture) else None

@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from natsort import natsorted
 from scipy.io import loadmat
 
 from hsr_tf import checks
+from hsr_tf.imports import deferred
 from hsr_tf.io.source import decoding
 from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.vdsr import VDSR
+
+natsort = deferred("natsort")
 
 LAYOUTS = {"hwio": (0, 1, 2, 3), "oihw": (2, 3, 1, 0)}
 SIDE = 3
@@ -60,7 +62,7 @@ def read_convolutions(path: str | os.PathLike[str], *, layout: str | None = None
     if layout is not None:
         checks.require_choice("layout", layout, LAYOUTS)
     arrays = _read_arrays(Path(path))
-    names = natsorted(arrays)
+    names = natsort.natsorted(arrays)
     kernels = [arrays[name] for name in names if arrays[name].ndim >= 3]
     biases = [arrays[name].ravel() for name in names if arrays[name].ndim < 3]
     _require(len(kernels) >= 2, "at least two kernels", f"{len(kernels)} ({', '.join(names)[:200]})")

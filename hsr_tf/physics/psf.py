@@ -17,8 +17,6 @@ from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from hsr_tf import checks
 
@@ -213,7 +211,14 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_mat(path: Path) -> dict[str, np.ndarray]:
-    return {name: value for name, value in loadmat(path).items() if not name.startswith("__")}
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        arrays = loadmat(path)
+    except MatReadError as error:
+        raise ValueError(error) from error
+    return {name: value for name, value in arrays.items() if not name.startswith("__")}
 
 
 def _read_csv(path: Path) -> dict[str, np.ndarray]:
@@ -247,7 +252,6 @@ _DAMAGE = (
     AttributeError,
     BadZipFile,
     zlib.error,
-    MatReadError,
 )
 
 

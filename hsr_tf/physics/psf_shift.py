@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import ndimage
 
 from hsr_tf import checks
+from hsr_tf.imports import deferred
 from hsr_tf.physics.psf import Psf
+
+ndimage = deferred("scipy.ndimage")
 
 
 def shifted_psf(psf: Psf, shift: tuple[float, float]) -> Psf:

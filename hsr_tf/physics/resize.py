@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
@@ -20,8 +19,14 @@ from hsr_tf.arrays.cubic import (
     require_factor,
     require_sizes,
 )
+from hsr_tf.imports import deferred
 from hsr_tf.physics.operator import LinearOperator
 from hsr_tf.typing import Tensor
+
+if TYPE_CHECKING:
+    from scipy import sparse
+else:
+    sparse = deferred("scipy.sparse")
 
 
 class BicubicResize(LinearOperator):
@@ -140,12 +145,12 @@ def _transposed(table: AxisTable, size: int) -> AxisTable:
     num_rows, num_taps = table.indices.shape
     rows = np.repeat(np.arange(num_rows), num_taps)
     entries = (table.weights.ravel(), (table.indices.ravel(), rows))
-    matrix = coo_matrix(entries, shape=(size, num_rows)).tocsr()
+    matrix = sparse.coo_matrix(entries, shape=(size, num_rows)).tocsr()
     matrix.eliminate_zeros()
     return _gather_table(matrix)
 
 
-def _gather_table(matrix: csr_matrix) -> AxisTable:
+def _gather_table(matrix: sparse.csr_matrix) -> AxisTable:
     """Indices and weights, both (rows, taps), of a sparse matrix; short rows are filled with weight zero."""
     counts = np.diff(matrix.indptr)
     taps = max(int(counts.max()), 1)

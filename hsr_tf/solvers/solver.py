@@ -12,16 +12,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hsr_tf import checks
+from hsr_tf.imports import deferred
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
+
+if TYPE_CHECKING:
+    import tqdm
+else:
+    tqdm = deferred("tqdm")
 
 Cube = NDArray[np.float32]
 LARGEST_SIDE = 768  # sharp pixels a side that solvers with many images of the scene hold within 4 GB
@@ -144,7 +149,7 @@ class Iterations:
         self.solver, self.most, self.controls = solver, most, controls
         self.done, self.converged = start, False
         self._began = time.perf_counter()
-        self._bar: tqdm[Any] | None = None
+        self._bar: tqdm.tqdm[Any] | None = None
 
     @property
     def seconds(self) -> float:
@@ -159,7 +164,7 @@ class Iterations:
 
     def __iter__(self) -> Iterator[int]:
         slowest, start = 0.0, self.done
-        with tqdm(
+        with tqdm.tqdm(
             total=self.most,
             initial=start,
             desc=self.solver,

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.imports import require_package
 from hsr_tf.io.header import CubeHeader
 
 RETRIES = 5
@@ -97,7 +98,8 @@ def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
 
     Raises:
         ValueError: neither an address nor local.
-        OSError: Dask is not installed, or no scheduler answers.
+        MissingPackage: Dask is not installed.
+        OSError: no scheduler answers.
     """
     local = LOCAL.fullmatch(address)
     checks.require(
@@ -108,20 +110,16 @@ def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
         remedy="start one with dask scheduler, or use local",
     )
     with ExitStack() as stack:
-        try:
-            import dask
-            from distributed import Client, LocalCluster
-        except ImportError as error:
-            raise OSError("dask: distributed is not installed; pip install 'hsr_tf[dask]'") from error
+        dask, distributed = require_package("dask"), require_package("distributed")
         stack.enter_context(dask.config.set(PATIENCE))
         if local is None:
-            client = _client(Client, address)
+            client = _client(distributed.Client, address)
             stack.callback(client.close)
             yield DaskWorkers(client)
             return
         count = int(local.group(1) or os.cpu_count() or 1)
         cluster = stack.enter_context(
-            LocalCluster(
+            distributed.LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
                 processes=True,
@@ -132,7 +130,7 @@ def connected(address: str, memory_limit: int) -> Iterator[DaskWorkers]:
                 env={**ONE_THREAD, "TF_CPP_MIN_LOG_LEVEL": "3"},
             )
         )
-        yield DaskWorkers(stack.enter_context(Client(cluster)))
+        yield DaskWorkers(stack.enter_context(distributed.Client(cluster)))
 
 
 def load() -> None:

@@ -16,12 +16,14 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hsr_tf.checks import MARK_NOT_FINITE, require
+from hsr_tf.imports import deferred
 from hsr_tf.io.formats import known_format
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.tiling.region import Region
+
+ndimage = deferred("scipy.ndimage")
 
 Cube = NDArray[np.float32]
 Mask = NDArray[np.bool_]

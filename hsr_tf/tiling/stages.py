@@ -9,13 +9,12 @@ before the next one begins, so that an interrupted run continues, and several pr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from hsr_tf.tiling.region import Region, TileGrid
 
@@ -156,8 +155,12 @@ def run_stages(stages: Sequence[Stage], *, show: bool = False) -> None:
         show: draw a progress bar on stderr for each pass of several parts.
     """
     for stage in stages:
-        bar = tqdm(range(stage.num_parts), stage.name, unit="part", disable=not show or stage.num_parts == 1)
-        for index in bar:
+        parts: Iterable[int] = range(stage.num_parts)
+        if show and stage.num_parts > 1:
+            from tqdm import tqdm
+
+            parts = tqdm(parts, stage.name, unit="part")
+        for index in parts:
             stage.run(index)
         if stage.conclude is not None:
             stage.conclude()

@@ -1,0 +1,150 @@
+"""Commands import what they use and nothing else; a package that is broken spoils only what uses it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hsr_tf
+from hsr_tf.imports import EXTRAS, MissingPackage, deferred, require_package
+
+SCIENCE = {"h5py", "numpy", "scipy"}
+THIRD_PARTY = {
+    *SCIENCE,
+    *EXTRAS,
+    "PIL",
+    "absl",
+    "bokeh",
+    "colour",
+    "h5netcdf",
+    "imagecodecs",
+    "jinja2",
+    "keras",
+    "markupsafe",
+    "matplotlib",
+    "natsort",
+    "pandas",
+    "rasterio",
+    "skimage",
+    "spectral",
+    "tensorboard",
+    "tensorflow",
+    "tifffile",
+    "tqdm",
+    "xarray",
+    "zarr",
+}
+COMMAND = """
+import json, sys
+from hsr_tf.cli import run
+code = run(sys.argv[1:])
+print(json.dumps([code, sorted({name.partition(".")[0] for name in sys.modules})]))
+"""
+BROKEN = """
+import sys
+class Broken:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"PIL", "imagecodecs", "matplotlib", "rasterio", "tifffile", "zarr"}:
+            raise RuntimeError("it is broken")
+sys.meta_path.insert(0, Broken())
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pair that `hsr simulate` would write."""
+    folder = tmp_path_factory.mktemp("pair")
+    rng = np.random.default_rng(3)
+    cube = rng.random((48, 64, 31), np.float32) * np.linspace(0.5, 1, 64, dtype=np.float32)[:, None]
+    pair = hsr_tf.simulate(hsr_tf.Scene(cube, np.linspace(400, 700, 31)), scale=4)
+    hsr_tf.save(pair.lr_hsi, folder / "x.h5")
+    hsr_tf.save(pair.hr_msi, folder / "y.h5")
+    return folder
+
+
+def third_party(code: str, *arguments: str, cwd: Path) -> set[str]:
+    """The packages that a process has imported at its end."""
+    process = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    exit_code, loaded = json.loads(process.stdout.splitlines()[-1])
+    assert exit_code == 0, process.stderr
+    return THIRD_PARTY & set(loaded)
+
+
+def test_importing_the_library_imports_no_other_package(tmp_path: Path) -> None:
+    code = COMMAND.replace("from hsr_tf.cli import run", "import hsr_tf").replace("run(sys.argv[1:])", "0")
+    assert third_party(code, cwd=tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "allowed"),
+    [
+        (["--help"], set()),
+        (["methods"], {"numpy"}),
+        (["info", "x.h5"], {"numpy", "h5py"}),
+        (["fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--output=z.h5"], SCIENCE),
+        (["evaluate", "--reference=z.h5", "--estimate=z.h5", "--scale=4"], SCIENCE),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_command_imports_what_it_uses(folder: Path, arguments: list[str], allowed: set[str]) -> None:
+    if arguments[0] == "evaluate":
+        (folder / "z.h5").write_bytes((folder / "x.h5").read_bytes())
+    assert third_party(COMMAND, *arguments, cwd=folder) <= allowed
+
+
+def test_a_broken_package_spoils_nothing_that_does_without_it(folder: Path) -> None:
+    arguments = ["fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--output=without.h5"]
+    assert third_party(BROKEN + COMMAND, *arguments, cwd=folder) <= SCIENCE
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (
+            "ModuleNotFoundError('no', name='rasterio.crs')",
+            "expected the package rasterio, ",
+        ),
+        ("RuntimeError('it is broken')", "RuntimeError: it is broken"),
+    ],
+)
+def test_a_package_that_cannot_be_imported_gives_one_line(folder: Path, error: str, line: str) -> None:
+    code = BROKEN.replace('RuntimeError("it is broken")', error) + COMMAND
+    arguments = ["fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--output=z.tif"]
+    process = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=folder, capture_output=True, text=True
+    )
+    assert json.loads(process.stdout.splitlines()[-1])[0] != 0
+    assert line in process.stderr and len(process.stderr.splitlines()) == 1
+    assert not (folder / "z.tif").exists()
+
+
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dask", "natsort"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(
+        MissingPackage, match=r'dask: expected the package dask.*pip install "hsr_tf\[dask\]"'
+    ):
+        require_package("dask")
+    with pytest.raises(ImportError, match=r"natsort: .* pip install --force-reinstall natsort"):
+        _ = deferred("natsort").natsorted
+
+
+def test_a_deferred_module_is_the_module() -> None:
+    assert deferred("json").dumps is json.dumps
+    with pytest.raises(AttributeError):
+        _ = deferred("json").nothing_of_this_name
+
+
+def test_the_extras_are_those_of_the_package(repository: Path) -> None:
+    from configparser import ConfigParser
+
+    parser = ConfigParser()
+    parser.read(repository / "setup.cfg", encoding="utf-8")
+    assert set(EXTRAS.values()) <= set(parser["options.extras_require"])
