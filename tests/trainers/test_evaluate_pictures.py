@@ -255,7 +255,7 @@ def test_the_shipped_srmdnf_reaches_the_scores_of_its_card(
 
 def shipped(method: str) -> ModelCard:
     """The card of the one model of a method that comes with the package."""
-    (card,) = (card for card in shipped_models("image_network") if card.config["method"] == method)
+    (card,) = (card for card in shipped_models("image_network") if card.config.method == method)
     return card
 
 

@@ -219,7 +219,7 @@ def test_dhsis_of_12_bit_cubes_is_trained_in_its_three_steps(twelve_bits: Path, 
     assert ended.code == 0, ended.errors
     assert "are divided by 4095" in ended.output and "dhsis: base sylvester" in ended.output
     card = read_card(tmp_path / "run" / "model")
-    assert (card.config["base"], card.config["consistent"]) == ("sylvester", True)
+    assert (card.config.base, card.config.consistent) == ("sylvester", True)
     assert card.record["flags"]["white_level"] == 4095
     assert card.record["validation"]["psnr_bands"] > card.record["bicubic_psnr_bands"] > 10
     assert "worse than bicubic" not in ended.errors
