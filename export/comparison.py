@@ -1,4 +1,4 @@
-"""Whether a TFLite file does what its SavedModel does: run both on real images, compare, write a card.
+"""Compare a TFLite file with its SavedModel on real images, and write a card.
 
 The file is run by the runtime that devices have (LiteRT), on images of several sizes, with one and two
 threads. Found are the largest difference, the task's PSNR before and after, operators, size and seconds
@@ -55,8 +55,8 @@ class SavedModel:
 
     def __init__(self, folder: Path, info: ModelInfo) -> None:
         self.info = info
-        self.loaded = tf.saved_model.load(str(folder))
-        self.function = self.loaded.signatures[DEFAULT]
+        self._loaded = tf.saved_model.load(str(folder))
+        self.function = self._loaded.signatures[DEFAULT]
         self.inputs = list(info.inputs)
         self.outputs = sorted(self.function.structured_outputs)
         self._answers: WeakKeyDictionary[Trial, Answer] = WeakKeyDictionary()

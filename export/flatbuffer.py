@@ -1,4 +1,4 @@
-"""What a TFLite file says of itself: the names of its inputs and outputs, and this project's metadata.
+"""Names and metadata of a TFLite file.
 
 The converter knows outputs by number and writes no function that could be called by name. Here a file gets a
 `serving_default` with the names of the SavedModel, and a metadata buffer "hsr_tf.json" (what it is, its

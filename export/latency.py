@@ -1,4 +1,4 @@
-"""How long files take: medians after a warm-up, taken in turns.
+"""Run times of files: medians after a warm-up, measured in turns.
 
 On a machine with other work the same file takes twice as long a minute later. Files that are timed in turns
 are slowed alike, so that their order holds.

@@ -3,9 +3,9 @@
     python -m export.run_tflite --model=vdsr.int8.tflite --input=photo.png --scale=2.5 --output=big.png
     python -m export.run_tflite --model=ms_ssfnet.float32.tflite --lr_hsi=x.npy --hr_msi=y.npy --output=z.npy
 
-It needs LiteRT (ai-edge-litert), NumPy and Pillow: the extra `device`. Pictures are PNG or JPEG of 8 bits and
-go through `export.pictures`; scenes are .npy files and go through `export.cubes`. Wrong input is one line and
-exit code 2, Ctrl-C exit code 130; files appear whole or not at all.
+Needs LiteRT (ai-edge-litert), NumPy and Pillow: the extra `device`. Pictures are 8-bit PNG or JPEG files,
+scenes floating-point .npy files. Bad input gives one line and exit code 2, Ctrl-C exit code 130; no
+incomplete file is ever left.
 """
 
 from __future__ import annotations
@@ -123,22 +123,28 @@ class _Parser(argparse.ArgumentParser):
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(prog="python -m export.run_tflite", allow_abbrev=False, description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--model", required=True, help="file that export.tflite wrote")
+    parser.add_argument("--model", required=True, help="TFLite file of export.tflite")
     parser.add_argument("--input", help="PNG or JPEG picture to enlarge")
-    parser.add_argument("--scale", type=float, default=2.0, help="factor, at least 1; 2 by default")
-    parser.add_argument("--kernel", help=".npy file of the blur (k, k), for networks that take one")
-    parser.add_argument("--kernel_output", help=".npy file for the blur that a blind network finds")
-    parser.add_argument("--lr_hsi", help=".npy file of the coarse cube to fuse, (h, w, C)")
-    parser.add_argument("--hr_msi", help=".npy file of the sharp image to fuse, (s h, s w, c)")
+    parser.add_argument("--scale", type=float, default=2.0, help="scale factor, at least 1 (default: 2)")
+    parser.add_argument("--kernel", help=".npy file of the blur kernel (k, k), for networks that take one")
+    parser.add_argument(
+        "--kernel_output", help=".npy file to write the estimated blur kernel to, for blind networks"
+    )
+    parser.add_argument("--lr_hsi", help=".npy file of the LR-HSI (coarse cube) to fuse, (h, w, C)")
+    parser.add_argument("--hr_msi", help=".npy file of the HR-MSI (sharp image) to fuse, (s h, s w, c)")
     parser.add_argument("--output", required=True, help="file to write: .png, .jpg or .npy")
-    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    parser.add_argument("--threads", type=int, default=2, help="of LiteRT; 2 by default")
-    parser.add_argument("--tile", type=int, help="longest side of a tile in pixels of the result")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--threads", type=int, default=2, help="threads of LiteRT (default: 2)")
+    parser.add_argument(
+        "--tile",
+        type=int,
+        help="longest side of a tile in pixels of the result; smaller tiles take less memory",
+    )
     return parser.parse_args(arguments)
 
 
 def _require_sense(asked: argparse.Namespace) -> None:
-    """Refuse arguments that do not belong together."""
+    """Refuse arguments that cannot be combined."""
     named = [name for name in ("input", "lr_hsi", "hr_msi") if getattr(asked, name) is not None]
     checks.require(
         named in (["input"], ["lr_hsi", "hr_msi"]),
@@ -167,7 +173,7 @@ def _require_sense(asked: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check, run, write, say what came out; the exit code."""
+    """Check, run, write and print one line; returns the exit code."""
     given = _parsed(arguments)
     return exit_code(lambda: _run(given), interrupted="nothing was written")
 

@@ -3,10 +3,9 @@
     --checkpoint=runs/vdsr/model           a folder that a trainer wrote, or
     --method=vdsr [--scale=4]              the model of this method that comes with the package
 
-The last part of --output_dir is the version, a whole number. Written there: the SavedModel with the functions
-of `export.signatures`, and in assets.extra hsr_tf.json (what it is, how it was trained, what it scores, the
-hash of its weights) and the requests that TensorFlow Serving asks before it lets others ask
-(`export.warm_up`).
+The last part of --output_dir is the version, a positive whole number. The folder gets the SavedModel with the
+functions of `export.signatures` and, in assets.extra, hsr_tf.json (`hsr_tf.networks.model_info`) and warm-up
+requests for the server (`export.warm_up`).
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ FLAGS = flags.FLAGS
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A model as it will be used, its card, and the name it is exported by, else that of its folder."""
+    """A model for inference, its card, and the name of the export; by default that of its folder."""
 
     model: FusionModel | ImageNetwork
     card: ModelCard
@@ -53,19 +52,19 @@ class TrainedModel:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> TrainedModel:
-        """The model of a folder, in float32, without what only training needs; errors as `read_card`."""
+        """Load a folder in float32, without what only training needs; errors as `read_card`."""
         card = read_card(folder)
         model = (load_image_network if card.kind == SINGLE_IMAGE else load_model)(folder)
         return cls(model.for_inference(), card)
 
     @property
     def signatures(self) -> list[Signature]:
-        """All that it answers when it is exported."""
+        """All functions of the export."""
         return [*self.model_signatures, metadata_signature(json.dumps(self.info.to_json()))]
 
     @property
     def model_signatures(self) -> list[Signature]:
-        """What the model computes."""
+        """The functions that compute."""
         if isinstance(self.model, ImageNetwork):
             return image_signatures(self.model)
         return fusion_signatures(self.model)
@@ -178,16 +177,18 @@ def _listed(cards: Sequence[ModelCard]) -> str:
 
 
 def define_flags() -> None:
-    """What is exported, and where to."""
+    """Model and output."""
     flags.DEFINE_string("checkpoint", None, "Folder of a trained model.")
-    flags.DEFINE_string("method", None, "Method of a model that comes with the package.")
-    flags.DEFINE_integer("scale", None, "Its scale, where there are several.", lower_bound=1)
-    flags.DEFINE_string("output_dir", None, "models/NAME/VERSION.", required=True)
-    flags.DEFINE_bool("overwrite", False, "Replace a version that exists.")
+    flags.DEFINE_string("method", None, "Method of a shipped model.")
+    flags.DEFINE_integer(
+        "scale", None, "Scale factor of the shipped model, where there are several.", lower_bound=1
+    )
+    flags.DEFINE_string("output_dir", None, "Folder to write, models/NAME/VERSION.", required=True)
+    flags.DEFINE_bool("overwrite", False, "Replace an existing version.")
 
 
 def main() -> None:
-    """Load, export, say what it answers."""
+    """Load, export, print the signatures."""
     checks.require(
         (FLAGS.checkpoint is None) != (FLAGS.method is None),
         "checkpoint, method",

@@ -1,21 +1,21 @@
-"""What an exported model answers: its functions on tensors and, for single images, on encoded pictures.
+"""The functions of an exported model, on tensors and, for networks of single pictures, on encoded pictures.
 
 Fusion models: `serving_default` takes lr_hsi (B, h, w, C) and hr_msi (B, s h, s w, c), of any sizes. Over the
-base "spectral_ls" a scene may be fused in parts: `fit` takes the whole of it and answers what its parts
-share, spectral_map (B, K, C) and trust (B, 1, 1, 1); `fuse_part` takes these beside both images of a part.
+base "spectral_ls" a scene can be fused in tiles: `fit` takes the whole scene and returns what its tiles
+share, spectral_map (B, K, C) and trust (B, 1, 1, 1); `fuse_part` takes these beside both images of a tile.
 
-All models: `metadata` takes nothing and answers one string, the JSON text of a
+All models: `metadata` takes nothing and returns one string, the JSON text of a
 `hsr_tf.networks.model_info.ModelInfo`.
 
-Networks of single images: `serving_default` is the network itself, lr_image (B, h, w, C) and, where it is
-told the blur, kernel (B, k, k); networks without a factor of their own take the enlarged picture there.
-`picture` takes image_bytes, one encoded PNG or JPEG, and answers image_bytes, a PNG: luminance by the
+Networks of single images: `serving_default` is the network itself, lr_image (B, h, w, C) and, for networks
+that take the blur, kernel (B, k, k); networks without a factor of their own take the enlarged picture there.
+`picture` takes image_bytes, one encoded PNG or JPEG, and returns image_bytes, a PNG: luminance by the
 network, colour and alpha bicubic, as `hsr_tf.upscale` does it in one piece. For networks without a factor of
 their own it also takes the factor, `scale`. Pictures are decoded to 8 bits and made upright, as their EXIF
-orientation says; the answer holds no metadata. Transparency that is no channel of its own and further frames
-of an animation are not looked at. What claims more than `MOST_PIXELS` pixels, in or out, is
-refused before it is decoded: larger pictures are cut into tiles by who asks. The scans of a progressive JPEG
-are not counted: give requests a deadline.
+orientation says; the answer holds no metadata. Transparency without a channel of its own and further frames
+of an animation are ignored. Pictures that claim more than `MOST_PIXELS` pixels, in or out, are refused before
+they are decoded: clients send larger ones in tiles. The scans of a progressive JPEG are not counted: give
+requests a deadline.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Export for devices: `python -m export.tflite --saved_model=models/vdsr/1 --output_dir=models/tflite`.
 
     --variant=float32|float16|dynamic|int8|all      one file each, NAME.VARIANT.tflite
-    --sizes=256x256,128x128                         fixed sizes, NAME.VARIANT.256x256.tflite, for devices that
-                                                    need them; without it a file takes any size
-    --integer_ends                                  int8 inputs and outputs (variant int8), a file beside that
-                                                    with float ends: NAME.int8.integer_ends.tflite
+    --sizes=256x256,128x128                         fixed input sizes, NAME.VARIANT.256x256.tflite, for
+                                                    devices that need them; by default a file takes any size
+    --integer_ends                                  int8 inputs and outputs (variant int8), an additional file
+                                                    NAME.int8.integer_ends.tflite
 
 Files hold builtin operators alone, a `serving_default` with the names of the SavedModel, and its metadata.
-The int8 variant is calibrated with patches of --calibration_dir. Every file is run by LiteRT on the images of
---data_dir, compared with the SavedModel, and described in a card beside it (`export.comparison`); one that
-breaks a bound is moved aside, and the exit code is 1. A file that cannot be made or run leaves the others
-alone: they are finished first, then its error ends the run.
+The int8 variant is calibrated with patches of --calibration_dir. LiteRT runs every file on the images of
+--data_dir; the result is compared with the SavedModel and described in a card beside the file
+(`export.comparison`). A file that breaks a bound is moved aside, and the exit code is 1. When a file cannot
+be made or run, the others are finished first, then its error ends the run.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
-from absl import flags
+from absl import flags, logging
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from export.comparison import HEADER, Check, SavedModel, check_file, fitting, row
@@ -77,7 +77,7 @@ def convert(model: SavedModel, size: Size | None = None) -> bytes:
         return [outputs[name] for name in model.outputs]
 
     concrete = tf.function(function, input_signature=specs).get_concrete_function()
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model.loaded)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     try:
         content = converter.convert()
     except (tf.errors.OpError, ConverterError) as error:
@@ -250,22 +250,26 @@ def default_data(
 
 
 def define_flags() -> None:
-    """What is exported, how, and where to."""
-    flags.DEFINE_string("saved_model", None, "Version folder that export.saved_model wrote.", required=True)
-    flags.DEFINE_string("output_dir", "models/tflite", "Folder for the files and their cards.")
-    flags.DEFINE_enum("variant", "all", [*VARIANTS, "all"], "Precision of the file.")
-    flags.DEFINE_list("sizes", [], "Fixed sizes ROWSxCOLUMNS of the (coarse) input.")
-    flags.DEFINE_bool("integer_ends", False, "Inputs and outputs of int8 files in integers too.")
+    """Model, variants, data and output."""
+    flags.DEFINE_string("saved_model", None, "Version folder of export.saved_model.", required=True)
+    flags.DEFINE_string("output_dir", "models/tflite", "Folder of the files and their cards.")
+    flags.DEFINE_enum(
+        "variant", "all", [*VARIANTS, "all"], "Precision of the file; all writes every variant."
+    )
+    flags.DEFINE_list("sizes", [], "Fixed sizes ROWSxCOLUMNS of the (coarse) input. Default: any size.")
+    flags.DEFINE_bool("integer_ends", False, "Write int8 files with integer inputs and outputs.")
     flags.DEFINE_string(
-        "data_dir", None, "Images to try the files on (default: Set5 or cave_test of $HSR_DATA)."
+        "data_dir", None, "Images to test the files on. Default: Set5 or cave_test in $HSR_DATA."
     )
     flags.DEFINE_string(
-        "calibration_dir", None, "Images to calibrate int8 with (default: BSD200 or cave_train of $HSR_DATA)."
+        "calibration_dir", None, "Images to calibrate int8 with. Default: BSD200 or cave_train in $HSR_DATA."
     )
 
 
 def main() -> None:
-    """Load, convert, check, say what came out."""
+    """Load, convert, check, print one row per file."""
+    if not FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)  # the converter advises programmers
     checks.require(
         not FLAGS.integer_ends or FLAGS.variant == "int8",
         "integer_ends",

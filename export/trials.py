@@ -1,4 +1,4 @@
-"""What an exported model is tried on: real inputs of the kind that it was made for, and the truth.
+"""Test inputs of exported models: real inputs of the kind that a model was trained for, and the truth.
 
 Pictures are degraded as the evaluation protocol degrades them (bicubic; for networks that find or take a blur
 kernel, with Gaussians before), cubes are seen by the cameras that the model was trained for. The same makes

@@ -1,4 +1,4 @@
-"""Whether exported models do what the trained ones did.
+"""Check that exported models compute what the trained ones do.
 
     python -m export.verify --model=vdsr.int8.tflite --saved_model=models/vdsr/1
     python -m export.verify --all [--models=kbpn_x4,srcnn] [--output_dir=models/verified]
@@ -160,19 +160,19 @@ def _checked(
 
 
 def define_flags() -> None:
-    """What is verified, on what."""
-    flags.DEFINE_string("model", None, "A TFLite file.")
-    flags.DEFINE_string("saved_model", None, "The version folder that it was made of.")
-    flags.DEFINE_bool("all", False, "Verify every network of the registry in every variant.")
-    flags.DEFINE_list("models", [], "With --all: these models or methods alone, e.g. kbpn_x4,srcnn.")
+    """Models and data."""
+    flags.DEFINE_string("model", None, "TFLite file to check.")
+    flags.DEFINE_string("saved_model", None, "Version folder that --model was made of.")
+    flags.DEFINE_bool("all", False, "Export and check every network of the registry in every variant.")
+    flags.DEFINE_list("models", [], "With --all: only these models or methods, e.g. kbpn_x4,srcnn.")
     flags.DEFINE_string(
-        "output_dir", None, f"Folder for the files and cards of --all (default: {OUTPUT_DIR})."
+        "output_dir", None, f"With --all: folder of the files and cards. Default: {OUTPUT_DIR}."
     )
-    flags.DEFINE_string("data_dir", None, "Images to try on (default: Set5 or cave_test of $HSR_DATA).")
+    flags.DEFINE_string("data_dir", None, "Images to test on. Default: Set5 or cave_test in $HSR_DATA.")
     flags.DEFINE_string(
         "calibration_dir",
         None,
-        "With --all: images to calibrate int8 with (default: BSD200 or cave_train of $HSR_DATA).",
+        "With --all: images to calibrate int8 with. Default: BSD200 or cave_train in $HSR_DATA.",
     )
     flags.register_multi_flags_validator(
         ["all", "calibration_dir"],
@@ -182,7 +182,7 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    """Check, print, and end with 1 where a bound is broken."""
+    """Check and print; exit code 1 where a bound is broken."""
     _require_one_task()
     if FLAGS.all:
         found = verify_all(

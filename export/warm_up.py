@@ -1,4 +1,4 @@
-"""Requests that a server answers before it lets others ask, so that the first client does not wait.
+"""Warm-up requests: a server runs them when it loads a model, so that the first client does not wait.
 
 TensorFlow Serving reads them from assets.extra/tf_serving_warmup_requests: a TFRecord of PredictionLog, here
 one PredictRequest of a small size for each signature that takes inputs.
@@ -27,7 +27,7 @@ def write_warm_up(folder: Path, model: str, signatures: Sequence[Signature], *, 
         folder: that exists.
         model: its name at the server.
         signatures: what it answers.
-        scale: sharp pixels a coarse pixel, 1 where it keeps the size.
+        scale: sharp pixels per coarse pixel, 1 where the size stays the same.
 
     Returns:
         The file; None where the messages are not installed, with a warning.

@@ -3,11 +3,11 @@
 The oldest request goes first, whatever its model. With it go those that wait for the same function with
 equal dtypes and equal dimensions after the first, up to `max_batch` samples; their inputs are joined along
 the first dimension and the outputs cut apart again. A batch that fails, or whose outputs do not have as many
-samples as its inputs, is computed again one by one, so that nobody gets an error that another request caused.
-A model must treat samples apart, as all of this project do; for one that mixes them, `max_batch` is 1.
+samples as its inputs, is computed again one by one, so that no client gets an error that another request
+caused. Models must treat samples independently, as all of this project do; for others set `max_batch` to 1.
 
-A request of more samples than `max_batch`, or one that `serving.tiles` cuts, is computed in pieces. Where its
-client has gone or its deadline has passed, the next piece is not begun.
+A request of more samples than `max_batch`, or one that `serving.tiles` cuts, is computed in pieces. Once its
+client has gone or its deadline has passed, no further piece is computed.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ MOST_JOINED = 2**20  # Values; joining larger requests gains no time.
 
 @dataclass(frozen=True)
 class QueuePlan:
-    """How requests wait.
+    """Queueing and batching of requests.
 
     Attributes:
         max_batch: samples that are computed together.
         batch_timeout_ms: how long a batch waits to fill up; 0 takes only what waits already.
         max_queue: requests that wait.
         max_queue_bytes: of the inputs that wait.
-        num_workers: threads that compute.
+        num_workers: threads that compute batches.
     """
 
     max_batch: int = 8
@@ -89,7 +89,7 @@ class Function(Protocol):
 
 @dataclass(eq=False)
 class Job:
-    """One request that waits or is computed.
+    """One request, waiting or in work.
 
     Attributes:
         function: what computes it.
@@ -138,7 +138,7 @@ class Job:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody still waits for it."""
+        """Whether the client still waits for it."""
         return not self._answer.done() and (self.deadline is None or time.monotonic() < self.deadline)
 
     def require_wanted(self) -> None:
@@ -160,7 +160,7 @@ class Job:
                 self._answer.set_result(answer)
 
     def give_up(self) -> None:
-        """Nobody waits for it any more."""
+        """Cancel it: its client has gone."""
         self._answer.cancel()
 
     def wait(self) -> Arrays:
@@ -226,7 +226,7 @@ class Scheduler:
 
     Args:
         plan: sizes.
-        telemetry: told of every batch.
+        telemetry: counts batches.
     """
 
     def __init__(self, plan: QueuePlan, telemetry: Telemetry) -> None:

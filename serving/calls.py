@@ -1,4 +1,4 @@
-"""What every call goes through: the gate that closes when the server drains, the count, the log line."""
+"""Steps common to all calls: the gate that closes at shutdown, the metrics, the log line."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Gate:
 
 @contextmanager
 def answering(call: Call, context: Any, telemetry: Telemetry) -> Iterator[None]:
-    """Around what answers a call: a `Refusal` becomes its status, anything unforeseen INTERNAL."""
+    """Answer a call: a `Refusal` becomes its status, any other error INTERNAL."""
     started, code, said = time.monotonic(), grpc.StatusCode.OK, ""
     try:
         yield

@@ -1,9 +1,9 @@
-"""The models that are served: a thread looks at their folders, loads what is new and lets go what is old.
+"""The models that are served: a thread scans their folders, loads new versions and removes old ones.
 
-A version is loaded once its folder holds a graph and looked the same in two looks running. Only when it
-answers do requests go to it, and only then is the version that it replaces let go, as soon as the requests
-that use it are done. A version that cannot be loaded leaves the old one in its place, and is tried again when
-its content changes. A version that is loaded is never read again: a changed model is a new version.
+A version is loaded once its folder holds a graph and did not change between two scans. Requests go to it as
+soon as it is loaded; the version that it replaces is removed when the requests that use it are done. A
+version that cannot be loaded leaves the old one in place, and is tried again when its content changes. A
+loaded version is never read again: a changed model is a new version.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ class State(IntEnum):
 
 @dataclass
 class Record:
-    """What is known of one version.
+    """State of one version.
 
     Attributes:
-        state: where it stands.
+        state: of its life cycle.
         loaded: set while it is in memory.
         error: why it could not be loaded; "" otherwise.
-        seen: content of its folder at the last look.
-        failed: the content that could not be loaded.
+        seen: content of its folder at the last scan.
+        failed: content that could not be loaded.
     """
 
     state: State = State.START
@@ -66,7 +66,7 @@ class Record:
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What is told of a version."""
+    """The status of a version, for clients."""
 
     version: int
     state: State
@@ -74,13 +74,13 @@ class VersionStatus:
 
 
 class Catalog:
-    """Models and their versions, looked after by a thread.
+    """Models and their versions, kept up to date by a thread.
 
     Args:
         root: every folder in it is a model, until `configure` says otherwise.
-        load: makes a version ready to answer.
-        poll_seconds: between two looks.
-        telemetry: told of loads.
+        load: loads a version.
+        poll_seconds: between two scans.
+        telemetry: counts loads.
     """
 
     def __init__(self, root: Path, load: Loader, *, poll_seconds: float, telemetry: Telemetry) -> None:
@@ -103,7 +103,7 @@ class Catalog:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, after the load that it is in, and wait a moment for it."""
+        """Stop the thread after its current load, and wait a moment for it."""
         self._is_stopped = True
         self._wake.set()
         self._thread.join(timeout=1.0)
@@ -120,16 +120,17 @@ class Catalog:
         self._wake.set()
 
     def wait_until_settled(self, timeout: float) -> bool:
-        """Whether, within `timeout` seconds, all that was ready to be loaded has been tried."""
+        """Whether everything that is ready to load has been tried within `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._num_looks >= LOOKS_UNTIL_SETTLED, timeout)
 
     @contextmanager
     def lease(self, name: str, version: int | None = None, label: str = "") -> Iterator[LoadedVersion]:
-        """A loaded version, the largest number unless said otherwise, which stays in memory meanwhile.
+        """A loaded version, by default the newest, which stays in memory meanwhile.
 
         Raises:
-            Refusal: UNAVAILABLE for what is still loading; NOT_FOUND for the rest, saying what there is.
+            Refusal: UNAVAILABLE while it is still loading; NOT_FOUND otherwise, with the list of what is
+                served.
         """
         with self._changed:
             loaded = self._find(name, version, label)
@@ -156,20 +157,20 @@ class Catalog:
         return available[wanted]
 
     def _remember_labels(self) -> None:
-        """What the labels stand for now, before they are given anew."""
+        """Remember the versions of the labels before they change."""
         for name, labels in self._labels.items():
             available = {loaded.version for loaded in self._available(name)}
             for label in labels:
                 self._answered[name, label] = self._labelled(name, label, available)
 
     def _labelled(self, name: str, label: str, available: Collection[int]) -> int:
-        """The version of a label; while a new one is not there yet, the one that it stood for before."""
+        """The version of a label; its previous version while the new one is not loaded yet."""
         wanted = self._labels[name][label]
         before = self._answered.get((name, label), wanted)
         return before if wanted not in available and before in available else wanted
 
     def _require_no_load(self, name: str, records: Mapping[int, Record]) -> None:
-        """Refuse what is not there yet with UNAVAILABLE, so that clients ask again."""
+        """Refuse what is still loading with UNAVAILABLE, so that clients retry."""
         states = {record.state for record in records.values()}
         is_awaited = name in self._records and not records and self._num_looks < LOOKS_UNTIL_SETTLED
         if not self._has_looked or is_awaited or states & {State.START, State.LOADING}:
@@ -182,7 +183,7 @@ class Catalog:
         return [loaded for loaded in available if loaded is not None]
 
     def available(self) -> list[LoadedVersion]:
-        """All versions that answer."""
+        """All loaded versions."""
         with self._changed:
             return [loaded for name in sorted(self._records) for loaded in self._available(name)]
 
@@ -201,13 +202,13 @@ class Catalog:
             try:
                 self.look()
             except Exception:
-                LOGGER.exception("could not look at the models; trying again")
+                LOGGER.exception("could not scan the models; trying again")
             is_settled = self._num_looks >= LOOKS_UNTIL_SETTLED
             soon = min(self._poll_seconds, SECONDS_UNTIL_SETTLED)
             self._wake.wait(self._poll_seconds if is_settled else soon)
 
     def look(self) -> None:
-        """Look at every model once, and do what is to be done."""
+        """Scan every model once; load and remove versions."""
         with self._looking:
             with self._changed:
                 generation, configured = self._generation, self._configured
@@ -278,7 +279,7 @@ class Catalog:
         return tried
 
     def _answers(self, name: str, version: int, folder: Path) -> bool:
-        """Whether a version answers, if need be after loading it."""
+        """Whether a version is loaded, if necessary after loading it now."""
         record = self._records[name].get(version, Record())
         if record.state in (State.AVAILABLE, State.UNLOADING):
             return record.state == State.AVAILABLE
@@ -319,7 +320,7 @@ class Catalog:
             record.state, record.loaded, record.error = state, loaded, error
 
     def _let_go(self, record: Record) -> None:
-        """No new requests for it from now on."""
+        """Send no new requests to it from now on."""
         with self._changed:
             record.state = State.UNLOADING
 
@@ -331,7 +332,7 @@ class Catalog:
             self._forget(name, present=set(), tried=set())
 
     def _forget(self, name: str, *, present: set[int], tried: set[int]) -> None:
-        """Failures whose folder is gone, and versions that nobody waits for any more."""
+        """Drop failures whose folder is gone, and versions that are no longer wanted."""
         with self._changed:
             records = self._records[name]
             for version, record in list(records.items()):
@@ -344,7 +345,7 @@ class Catalog:
             for version, record in records.items():
                 if record.state == State.UNLOADING and record.loaded and record.loaded.users.number == 0:
                     self._set(record, State.END)
-                    LOGGER.info("let go %s version %d", name, version)
+                    LOGGER.info("unloaded %s version %d", name, version)
             self._telemetry.set_loaded(name, len(self._available(name)))
 
 

@@ -1,11 +1,11 @@
-"""Ask a server: `python -m serving.client --address=127.0.0.1:8500 --model=vdsr --input=photo.png ...`.
+"""Send requests: `python -m serving.client --address=127.0.0.1:8500 --model=vdsr --input=photo.png ...`.
 
     --input=photo.png --scale=2.5 --output=big.png        enlarge a picture
     --lr_hsi=x.h5 --hr_msi=y.h5 --output=cube.h5          fuse a scene
 
-The server is that of `serving.server`, or TensorFlow Serving with models of `export.saved_model`. Neither
-TensorFlow nor Keras is loaded: pictures are worked through by `hsr_tf.pictures.tiles` and scenes by
-`serving.scenes`, several tiles in flight, with the results that `hsr_tf.upscale` and the model itself give.
+The server is `serving.server`, or TensorFlow Serving with models of `export.saved_model`. Neither TensorFlow
+nor Keras is loaded. Pictures are sent in tiles by `hsr_tf.pictures.tiles` and scenes by `serving.scenes`,
+several tiles in flight; results equal those of `hsr_tf.upscale` and of the model itself.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class _Pinned:
 class Client:
     """A client of one model; close it, or use it in a `with` statement.
 
-    A picture or a scene is worked through by one version of the model. Where no version is named and the
-    server lets that one go meanwhile, the work begins anew with the newest.
+    One version of the model computes all of a picture or scene. Where no version is named and the server
+    removes that version meanwhile, the work starts again with the newest.
 
     Args:
         address: HOST:PORT.
@@ -97,19 +97,19 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End the connection and all calls."""
+        """Close the connection and cancel all calls."""
         self._connection.close()
 
     def predict(self, inputs: Mapping[str, Any], *, signature_name: str = DEFAULT) -> dict[str, np.ndarray]:
-        """The outputs of a signature by name.
+        """Run a signature and return its outputs by name.
 
         Args:
             inputs: arrays, numbers, bytes or text by name.
             signature_name: of the model.
 
         Raises:
-            ValueError: what the server refuses, with its reason; an input that is no tensor; an answer that
-                is damaged.
+            ValueError: a request that the server refuses, with its reason; an input that is no tensor; a
+                damaged answer.
             OSError: no connection, no permission, no answer in time, a failure of the server.
         """
         return self._ask(inputs, signature_name, self.version)[0]
@@ -161,7 +161,7 @@ class Client:
             "model",
             expected="one that needs nothing but the picture",
             received=f"{self.model}, which takes {', '.join(info.inputs)}",
-            remedy="ask its signatures with predict",
+            remedy="call its signatures with predict",
         )
 
         def run(lr_image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
@@ -191,7 +191,7 @@ class Client:
             return tiles.fuse(lr_hsi, hr_msi, progress)
 
     def _with_one_version(self, kind: str, work: Callable[[_Pinned], Result]) -> Result:
-        """The work on one version from its first tile to its last; begun anew where the server lets it go."""
+        """Do all of the work with one version; start again where the server removes it."""
         for num_left in reversed(range(MOST_BEGINNINGS)):
             outputs, version = self._ask({}, METADATA, self.version)
             info = _read(outputs)
@@ -212,7 +212,7 @@ class Client:
     def _ask(
         self, inputs: Mapping[str, Any], signature_name: str, version: int | None
     ) -> tuple[dict[str, np.ndarray], int | None]:
-        """The outputs, and the version that gave them."""
+        """The outputs, and the version that computed them."""
         request = messages.PredictRequest(model_spec=self._spec(signature_name, version))
         for name, values in inputs.items():
             request.inputs[name].CopyFrom(to_tensor_proto(values))
@@ -239,36 +239,44 @@ def _read(outputs: Mapping[str, np.ndarray]) -> ModelInfo:
             "model",
             expected="one that python -m export.saved_model wrote, with its metadata",
             received=f"another ({problem})",
-            remedy="export it again, or ask its signatures with predict",
+            remedy="export it again, or call its signatures with predict",
         )
     return info
 
 
 def define_flags() -> None:
-    """Whom to ask, what, and how."""
-    flags.DEFINE_string("address", "127.0.0.1:8500", "HOST:PORT of the server.")
-    flags.DEFINE_string("model", None, "Its name at the server.", required=True)
-    flags.DEFINE_integer("version", None, "Version of the model; the newest by default.", lower_bound=1)
+    """Which server, which data, and how to send it."""
+    flags.DEFINE_string("address", "127.0.0.1:8500", "Address of the server, HOST:PORT.")
+    flags.DEFINE_string("model", None, "Name of the model at the server.", required=True)
+    flags.DEFINE_integer("version", None, "Version of the model. Default: the newest.", lower_bound=1)
     flags.DEFINE_string("input", None, "PNG, JPEG or TIFF picture to enlarge.")
-    flags.DEFINE_float("scale", 2.0, "The factor, at least 1; it need not be whole.")
-    flags.DEFINE_string("lr_hsi", None, "File of the coarse cube to fuse.")
-    flags.DEFINE_string("hr_msi", None, "File of the sharp image to fuse.")
-    flags.DEFINE_string("output", None, "File to write; its suffix says the format.", required=True)
+    flags.DEFINE_float("scale", 2.0, "Scale factor, at least 1; need not be a whole number.")
+    flags.DEFINE_string("lr_hsi", None, "LR-HSI (coarse cube) to fuse.")
+    flags.DEFINE_string("hr_msi", None, "HR-MSI (sharp image) to fuse.")
+    flags.DEFINE_string("output", None, "File to write; the suffix selects the format.", required=True)
     flags.DEFINE_bool("overwrite", False, "Replace a file that exists.")
-    flags.DEFINE_string("token_file", None, "File whose first line is the token to show.")
-    flags.DEFINE_string("tls_ca", None, "PEM file: certificates that the server's is signed by.")
+    flags.DEFINE_string("token_file", None, "File whose first line is the access token.")
+    flags.DEFINE_string("tls_ca", None, "PEM file of the certificates that signed the server's certificate.")
     flags.DEFINE_string("tls_certificate", None, "PEM file of the client's certificate.")
-    flags.DEFINE_string("tls_key", None, "PEM file of its key.")
-    flags.DEFINE_float("deadline_seconds", 60.0, "Longest time for a request.", lower_bound=0.001)
-    flags.DEFINE_integer("tile", None, "Longest side of a tile in pixels of the result.", lower_bound=1)
-    flags.DEFINE_integer("num_in_flight", 4, "Number of tiles requested at a time.", lower_bound=1)
+    flags.DEFINE_string("tls_key", None, "PEM file of the key of --tls_certificate.")
+    flags.DEFINE_float(
+        "deadline_seconds", 60.0, "Time limit of a request, with all retries, in seconds.", lower_bound=0.001
+    )
     flags.DEFINE_integer(
-        "max_message_mib", 64, "MiB of a request or an answer.", lower_bound=1, upper_bound=2047
+        "tile",
+        None,
+        "Longest side of a tile in pixels of the result. Default: 512 for pictures, as large as a message "
+        "for scenes.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer("num_in_flight", 4, "Number of tiles in flight.", lower_bound=1)
+    flags.DEFINE_integer(
+        "max_message_mib", 64, "Largest request and answer in MiB.", lower_bound=1, upper_bound=2047
     )
 
 
 def main() -> None:
-    """Check the names, ask, write."""
+    """Check the flags, send the requests, write the result."""
     given = {name: getattr(FLAGS, name) for name in ("input", "lr_hsi", "hr_msi")}
     named = [name for name, value in given.items() if value is not None]
     checks.require(

@@ -1,4 +1,4 @@
-"""A connection to a server of TensorFlow Serving's protocol: secured, patient, with errors of one line."""
+"""A connection to a server of TensorFlow Serving's protocol, with TLS, retries and one-line errors."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ WRONG_REQUEST = (
 
 
 class NotServed(ValueError):
-    """The model, its version or its signature is not at the server, or not any more."""
+    """The model, its version or its signature is not served, or no longer."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How a server is asked.
+    """Settings of a client.
 
     Attributes:
         tls_ca: PEM file of the certificates that the server's must be signed by; with it, or with a
             certificate of the client, the connection is encrypted.
         tls_certificate, tls_key: PEM files, who the client is.
         token: sent with every request; never over a plain connection to another machine.
-        deadline_seconds: a request with all its repetitions takes no longer.
+        deadline_seconds: time limit of a request with all its retries.
         max_message_mib: largest request and answer; the server has a limit of its own.
-        num_in_flight: tiles that are asked for at a time.
+        num_in_flight: tiles that are requested at a time.
         tile: longest side of a tile in pixels of the result; None for 512 of pictures and for the largest
             that messages hold of scenes.
     """
@@ -99,7 +99,7 @@ GET_STATUS = Method("/tensorflow.serving.ModelService/GetModelStatus", messages.
 
 
 class Connection:
-    """Calls that are repeated while the server is not there or busy.
+    """Calls that are retried while the server is unavailable or busy.
 
     Args:
         address: HOST:PORT.
@@ -132,7 +132,7 @@ class Connection:
         self._told = [("authorization", f"Bearer {settings.token}")] if settings.token else []
 
     def close(self) -> None:
-        """End all calls."""
+        """Cancel all calls."""
         self._closed.set()
         self._channel.close()
 
@@ -140,7 +140,7 @@ class Connection:
         """The answer.
 
         Raises:
-            NotServed: a model or version that is not there, with what is.
+            NotServed: a model or version that is not served, with the list of those that are.
             ValueError: a request that the server refuses, or that no message holds, with its reason.
             OSError: no connection, no permission, no answer in time, a failure of the server.
         """
@@ -183,7 +183,7 @@ class Connection:
 
 
 def _passes(error: Any) -> bool:
-    """Whether the same request may succeed later: the server is not there, or its queue is full."""
+    """Whether the same request may succeed later: the server is unavailable, or its queue is full."""
     code, said = error.code(), str(error.details() or "")
     is_full = code == grpc.StatusCode.RESOURCE_EXHAUSTED and any(words in said for words in FULL)
     return is_full or code == grpc.StatusCode.UNAVAILABLE

@@ -1,4 +1,4 @@
-"""Model folders: which versions lie in them, what a version holds, and which of them are to be served."""
+"""Model folders: their versions, the content of a version, and the policies that choose among versions."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def listing(folder: Path) -> Listing:
 
 
 class Policy(ABC):
-    """Which of the versions that lie in a folder are served."""
+    """Chooses which versions of a folder are served."""
 
     @abstractmethod
     def candidates(self, present: Sequence[int]) -> list[int]:

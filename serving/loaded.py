@@ -1,4 +1,4 @@
-"""One version of a model in memory: its functions, its metadata, its warm-up, and who still uses it."""
+"""One version of a model in memory: functions, metadata, warm-up and number of users."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def _as_array(value: Any) -> np.ndarray:
 
 
 def first_line(message: str) -> str:
-    """What an operation said, without what TensorFlow wraps it in, at most `MOST_CHARACTERS` characters."""
+    """The message of an operation without TensorFlow's wrapping, at most `MOST_CHARACTERS` characters."""
     lines = [line.strip() for line in message.splitlines()]
     said = (_DECORATION.sub("", line) for line in lines if not _WRAPPING.match(line))
     return next((line for line in said if line), "the model refused the request")[:MOST_CHARACTERS]
 
 
 class Users:
-    """How many requests use something."""
+    """Counts the requests that use something."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -158,7 +158,7 @@ class LoadedVersion:
         return self.endpoints[wanted]
 
     def warm_up(self, limits: Limits) -> int:
-        """Answer the requests that lie in the folder, so that the first client waits no longer than others.
+        """Run the warm-up requests of the folder, so that the first client waits no longer than others.
 
         Returns:
             how many there were.

@@ -28,7 +28,7 @@ SIGNATURE_DEF = "signature_def"
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """What all services work with."""
+    """State that all services share."""
 
     catalog: Catalog
     scheduler: Scheduler
@@ -48,7 +48,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._shared = shared
 
     def Predict(self, request: Any, context: Any) -> Any:
-        """Check the request, let it wait for its turn, and encode the outputs."""
+        """Check the request, queue it, and encode the outputs."""
         call, shared = Call("Predict"), self._shared
         with answering(call, context, shared.telemetry):
             shared.gate.enter(context)
@@ -117,7 +117,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 def chosen_version(spec: Any) -> int | None:
-    """The version that a ModelSpec asks for; None for no choice, which some clients write as 0."""
+    """The version in a ModelSpec; None without one, which some clients write as 0."""
     return spec.version.value or None
 
 
@@ -127,7 +127,7 @@ def _name(spec: Any, loaded: LoadedVersion) -> None:
 
 
 def _wanted(known: list[str], chosen: list[str]) -> list[str]:
-    """The outputs that a request chose, all without a choice."""
+    """The requested outputs, by default all."""
     unknown = [name for name in chosen if name not in known]
     if unknown:
         said = f"output_filter: expected some of {', '.join(known)}, got {shortened(unknown[0])}; correct it"
@@ -136,7 +136,7 @@ def _wanted(known: list[str], chosen: list[str]) -> list[str]:
 
 
 def _encoded(outputs: dict[str, np.ndarray], limits: Limits) -> Any:
-    """A PredictResponse; Refusal: RESOURCE_EXHAUSTED for what makes no message."""
+    """A PredictResponse; Refusal: RESOURCE_EXHAUSTED for answers above the message limit."""
     num_bytes = sum(array.nbytes for array in outputs.values())
     if num_bytes <= limits.message_bytes:
         answer = predict_pb2.PredictResponse()

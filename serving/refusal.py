@@ -1,4 +1,4 @@
-"""Why a request is not answered: a gRPC status code and one line for its sender."""
+"""Why a request is not answered: a gRPC status code and one line for the client."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MOST_CHARACTERS = 2000
 
 
 class Refusal(Exception):
-    """What a sender is told instead of an answer.
+    """The error that a client gets instead of an answer.
 
     Args:
         code: of gRPC.
@@ -21,5 +21,5 @@ class Refusal(Exception):
 
 
 def shortened(text: str, most: int = 100) -> str:
-    """What a sender wrote, quoted and cut, for a message or a log line."""
+    """Text of a client, quoted and shortened, for a message or a log line."""
     return repr(text if len(text) <= most else text[:most] + "...")

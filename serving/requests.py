@@ -1,4 +1,4 @@
-"""Which tensors a signature takes and gives, and the check of a request against it."""
+"""Inputs and outputs of signatures, and the check of a request against them."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def _require_fit(signature: Signature, slot: Slot, *, dtype: int, shape: tuple[i
         slot.name,
         expected=f"{slot} in {signature}",
         received=f"{dtype_name(dtype)} {_written(shape)}",
-        remedy="convert it, or ask for the model of this kind of data",
+        remedy="convert it, or choose the model for this kind of data",
     )
 
 

@@ -1,7 +1,6 @@
-"""Who may ask: TLS, certificates of clients, and tokens.
+"""Access control: TLS, client certificates and tokens.
 
-Tokens are looked at in every call but health checks, which hold nothing that is worth a secret and are asked
-by programs that have none.
+Every call needs a token except health checks, which reveal nothing and come from programs without one.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True)
 class Security:
-    """Files that say who may ask; PEM except for the tokens.
+    """Files of the access control; PEM except for the tokens.
 
     Attributes:
         tls_certificate: chain of the server; without it the connection is plain.
         tls_key: of the certificate, without a password.
-        tls_client_ca: clients must show a certificate that one of these signed.
-        token_file: one token a line, any of which will do.
+        tls_client_ca: clients need a certificate that one of these signed.
+        token_file: one token per line; clients need one of them.
     """
 
     tls_certificate: Path | None = None
@@ -51,12 +50,14 @@ class Security:
 
     @property
     def weaknesses(self) -> list[str]:
-        """What is dangerous where others than this machine reach the port."""
+        """Warnings for a port that other machines can reach."""
         found = []
         if self.token_file is None and self.tls_client_ca is None:
-            found.append("anybody who reaches this machine may ask; see --token_file and --tls_client_ca")
+            found.append(
+                "everyone who can reach this machine can send requests; see --token_file and --tls_client_ca"
+            )
         if self.tls_certificate is None:
-            found.append("requests, answers and tokens travel in the clear; see --tls_certificate")
+            found.append("requests, answers and tokens are sent unencrypted; see --tls_certificate")
         return found
 
 
@@ -92,7 +93,7 @@ def server_credentials(security: Security) -> Any | None:
 
 
 def read_tokens(path: Path) -> tuple[bytes, ...]:
-    """The tokens of a file, one a line.
+    """The tokens of a file, one per line.
 
     Raises:
         OSError: when it cannot be read.
@@ -114,8 +115,8 @@ class TokenCheck(grpc.ServerInterceptor):
     """Refuses calls without a token: UNAUTHENTICATED.
 
     Args:
-        tokens: any of which will do.
-        telemetry: told of what was refused.
+        tokens: the accepted ones.
+        telemetry: counts refused calls.
     """
 
     def __init__(self, tokens: Sequence[bytes], telemetry: Telemetry) -> None:
@@ -132,7 +133,7 @@ class TokenCheck(grpc.ServerInterceptor):
         values = [value for key, value in details.invocation_metadata if key == HEADER]
         given = values[0] if len(values) == 1 and isinstance(values[0], str) else ""
         token = given[len(SCHEME) :].encode() if given.startswith(SCHEME) else b""
-        # Every token is compared, so that the time tells nothing.
+        # Every token is compared, so that the time reveals nothing.
         return sum(hmac.compare_digest(token, known) for known in self._tokens) > 0
 
     def _refuse(self, request: Any, context: Any) -> None:

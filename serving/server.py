@@ -1,8 +1,8 @@
 """Serve exported models: `python -m serving.server --model_base_path=models --port=8500`.
 
-Answers as TensorFlow Serving does (PredictionService, ModelService, gRPC health) for SavedModels that lie as
-MODEL_BASE_PATH/NAME/VERSION; new versions are taken up while it runs. SIGTERM and Ctrl-C let the requests in
-flight finish. For others than this machine (--host) give --tls_certificate, --tls_key and --token_file or
+Implements TensorFlow Serving's protocol (PredictionService, ModelService, gRPC health) for the SavedModels in
+MODEL_BASE_PATH/NAME/VERSION, and loads new versions while it runs. SIGTERM and Ctrl-C let requests in flight
+finish. To serve other machines (--host), give --tls_certificate, --tls_key and --token_file or
 --tls_client_ca. The metrics (--metrics_port) are plain HTTP without a token.
 """
 
@@ -49,17 +49,17 @@ SECONDS_TO_SAY_GOODBYE = 0.2
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """What is served, where, and to whom.
+    """Configuration of a server.
 
     Attributes:
         model_base_path: folder of the models.
-        host: address that is listened at.
+        host: address to listen on.
         port: of gRPC; 0 takes a free one.
-        metrics_port: of the metrics; 0 shows none.
-        poll_seconds: between two looks at the folders.
-        queue: how requests wait.
-        limits: how large they may be.
-        security: who may ask.
+        metrics_port: of the metrics; 0 for none.
+        poll_seconds: between two scans of the folders.
+        queue: queueing and batching of requests.
+        limits: sizes of requests.
+        security: access control.
     """
 
     model_base_path: Path
@@ -81,18 +81,18 @@ class ServerPlan:
         )
         if not self.model_base_path.is_dir():
             raise checks.file_error(
-                self.model_base_path, "is no folder", "give --model_base_path the folder of exported models"
+                self.model_base_path, "is no folder", "give the folder of exported models (--model_base_path)"
             )
 
 
 class ModelServer:
-    """A server; it listens from `start` to `stop`.
+    """A server, which listens from `start` to `stop`.
 
     Args:
-        plan: what is served.
+        plan: configuration.
 
     Raises:
-        ValueError, OSError: for files of `plan.security` that are of no use.
+        ValueError, OSError: for unusable files of `plan.security`.
     """
 
     def __init__(self, plan: ServerPlan) -> None:
@@ -132,10 +132,10 @@ class ModelServer:
         return server
 
     def start(self) -> ModelServer:
-        """Listen, and begin to load; health says SERVING once the first look at the models is through.
+        """Listen and start to load models; health reports SERVING after the first scan of the models.
 
         Raises:
-            OSError: when a port cannot be had.
+            OSError: when a port is not available.
         """
         self.port = self._bound()
         if self.plan.metrics_port:
@@ -160,7 +160,7 @@ class ModelServer:
         except RuntimeError:
             bound = 0
         if not bound:
-            raise checks.file_error(address, "cannot be listened at", "take another --port or --host")
+            raise checks.file_error(address, "cannot be listened at", "choose another --port or --host")
         return int(bound)
 
     def _open(self) -> None:
@@ -170,11 +170,11 @@ class ModelServer:
         self._is_loaded.set()
 
     def wait_until_loaded(self, timeout: float) -> bool:
-        """Whether, within `timeout` seconds, the first look at the models is through."""
+        """Whether the first scan of the models ends within `timeout` seconds."""
         return self._is_loaded.wait(timeout)
 
     def stop(self, grace: float = 20.0) -> bool:
-        """Refuse new requests, let those in flight finish, end.
+        """Refuse new requests, let those in flight finish, and stop.
 
         Returns:
             whether all of them were answered within `grace` seconds.
@@ -207,40 +207,50 @@ def _health_of_services() -> Any:
 
 
 def define_flags() -> None:
-    """What is served, where, to whom, and how much of it."""
+    """Models, addresses, access and limits."""
     flags.DEFINE_string(
-        "model_base_path", None, "Folder of the models: NAME/VERSION below it.", required=True
+        "model_base_path", None, "Folder of the models, with NAME/VERSION in it.", required=True
     )
-    flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 is all of this machine's.")
-    flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 takes a free one.", lower_bound=0, upper_bound=65535)
-    flags.DEFINE_integer("metrics_port", 0, "Port of the metrics; 0: none.", lower_bound=0, upper_bound=65535)
-    flags.DEFINE_float("poll_seconds", 2.0, "Seconds between two looks at the folders.", lower_bound=0.05)
-    flags.DEFINE_float("drain_seconds", 20.0, "Seconds for requests in flight at the end.", lower_bound=0.0)
-    flags.DEFINE_bool("log_requests", False, "One line for each request, without its data.")
-    flags.DEFINE_integer("num_threads", 0, "Threads of one operation; 0: TensorFlow chooses.", lower_bound=0)
-    flags.DEFINE_integer("num_workers", 1, "Batches that are computed at the same time.", lower_bound=1)
-    flags.DEFINE_integer("max_batch", 8, "Samples that are computed together; 1: no batching.", lower_bound=1)
-    flags.DEFINE_float("batch_timeout_ms", 0.0, "How long a batch waits to fill up.", lower_bound=0.0)
-    flags.DEFINE_integer("max_queue", 64, "Requests that may wait.", lower_bound=1)
-    flags.DEFINE_integer("max_queue_mib", 1024, "MiB of inputs that may wait.", lower_bound=1)
+    flags.DEFINE_string(
+        "host", "127.0.0.1", "Address to listen on; 0.0.0.0 for all addresses of this machine."
+    )
+    flags.DEFINE_integer("port", 8500, "Port of gRPC; 0 for any free port.", lower_bound=0, upper_bound=65535)
     flags.DEFINE_integer(
-        "max_message_mib", 64, "MiB of a request or an answer.", lower_bound=1, upper_bound=2047
+        "metrics_port", 0, "Port of the metrics; 0 for none.", lower_bound=0, upper_bound=65535
+    )
+    flags.DEFINE_float("poll_seconds", 2.0, "Seconds between two scans of the folders.", lower_bound=0.05)
+    flags.DEFINE_float(
+        "drain_seconds", 20.0, "Seconds that requests in flight get at shutdown.", lower_bound=0.0
+    )
+    flags.DEFINE_bool("log_requests", False, "Log one line per request, without its data.")
+    flags.DEFINE_integer("num_threads", 0, "Threads per operation; 0 lets TensorFlow choose.", lower_bound=0)
+    flags.DEFINE_integer("num_workers", 1, "Batches computed at the same time.", lower_bound=1)
+    flags.DEFINE_integer("max_batch", 8, "Most samples per batch; 1 turns batching off.", lower_bound=1)
+    flags.DEFINE_float(
+        "batch_timeout_ms", 0.0, "Time that a batch waits to fill up, in milliseconds.", lower_bound=0.0
+    )
+    flags.DEFINE_integer("max_queue", 64, "Most requests in the queue.", lower_bound=1)
+    flags.DEFINE_integer("max_queue_mib", 1024, "Most MiB of inputs in the queue.", lower_bound=1)
+    flags.DEFINE_integer(
+        "max_message_mib", 64, "Largest request and answer in MiB.", lower_bound=1, upper_bound=2047
     )
     flags.DEFINE_integer(
         "max_pixels",
         None,
-        "Product of the dimensions of one input. Default: half of the available memory, divided by "
+        "Largest product of the dimensions of one input. Default: half of the available memory, divided by "
         "--num_workers and by the bytes per value that the model's export recorded; at most 67108864.",
         lower_bound=1,
     )
-    flags.DEFINE_string("tls_certificate", None, "PEM file of the server's certificate chain.")
-    flags.DEFINE_string("tls_key", None, "PEM file of its key.")
-    flags.DEFINE_string("tls_client_ca", None, "PEM file; clients need a certificate signed by it.")
-    flags.DEFINE_string("token_file", None, "Tokens, one a line; clients need one of them.")
+    flags.DEFINE_string("tls_certificate", None, "PEM file of the server's certificate chain; turns TLS on.")
+    flags.DEFINE_string("tls_key", None, "PEM file of the key of --tls_certificate.")
+    flags.DEFINE_string(
+        "tls_client_ca", None, "PEM file of certificates; clients need a certificate that one of them signed."
+    )
+    flags.DEFINE_string("token_file", None, "File of access tokens, one per line; clients need one of them.")
 
 
 def plan_of_flags() -> ServerPlan:
-    """The flags as a plan; ValueError and OSError as `ServerPlan`."""
+    """The configuration of the flags; errors as `ServerPlan`."""
     names = ("tls_certificate", "tls_key", "tls_client_ca", "token_file")
     files = {name: Path(FLAGS[name].value) if FLAGS[name].value else None for name in names}
     return ServerPlan(
@@ -271,7 +281,7 @@ def _limits() -> Limits:
 
 
 def _start_logging(log_requests: bool) -> None:
-    """Loads and failures to stderr, requests if they are asked for."""
+    """Log loads and failures to stderr, and requests if they are wanted."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("serving")
@@ -291,12 +301,12 @@ def _say_what_is_served(server: ModelServer) -> None:
         for warning in server.plan.security.weaknesses:
             print(f"warning: {warning}", file=sys.stderr)
         if server.plan.metrics_port:
-            print("warning: whoever reaches --metrics_port reads the metrics", file=sys.stderr)
+            print("warning: --metrics_port shows the metrics to everyone who can reach it", file=sys.stderr)
     print(f"listening on {server.plan.host}:{server.port}", flush=True)
 
 
 def main() -> None:
-    """Serve until a signal says that it is enough."""
+    """Serve until SIGTERM or SIGINT."""
     _start_logging(FLAGS.log_requests)
     if FLAGS.num_threads:
         tf.config.threading.set_intra_op_parallelism_threads(FLAGS.num_threads)
@@ -311,7 +321,7 @@ def main() -> None:
         _say_what_is_served(server)
     signals.get()
     if not server.stop(FLAGS.drain_seconds):
-        print("warning: some requests were cut off by --drain_seconds", file=sys.stderr, flush=True)
+        print("warning: --drain_seconds ended before all requests were answered", file=sys.stderr, flush=True)
         # What is still being computed would hold up the end of the interpreter.
         os._exit(0)
 

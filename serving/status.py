@@ -50,9 +50,9 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
                 said = f"there is no version {version or ''} of {shortened(spec.name)}"
                 raise Refusal(grpc.StatusCode.NOT_FOUND, said)
             for status in found:
-                told = answer.model_version_status.add(version=status.version, state=int(status.state))
+                entry = answer.model_version_status.add(version=status.version, state=int(status.state))
                 code = error_codes_pb2.UNKNOWN if status.error else error_codes_pb2.OK
-                told.status.error_code, told.status.error_message = code, status.error
+                entry.status.error_code, entry.status.error_message = code, status.error
         return answer
 
     def HandleReloadConfigRequest(self, request: Any, context: Any) -> Any:

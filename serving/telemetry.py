@@ -1,6 +1,6 @@
-"""What the server counts, in Prometheus' form.
+"""Metrics of the server in Prometheus' format.
 
-Labels hold names of models and signatures that are served, never what a request made up: a client could
+Labels hold names of served models and signatures only, never names that a request made up: a client could
 otherwise fill the memory with series.
 """
 
@@ -68,7 +68,7 @@ class Telemetry:
             object.__setattr__(self, name, metric)
 
     def watch_queue(self, num_waiting: Callable[[], float], num_bytes: Callable[[], float]) -> None:
-        """Show these two whenever somebody looks."""
+        """Report the size of the queue on every scrape."""
         waiting = Gauge("hsr_queue_requests", "Requests that wait.", registry=self.registry)
         waiting.set_function(num_waiting)
         size = Gauge("hsr_queue_bytes", "Bytes of the inputs that wait.", registry=self.registry)
@@ -94,19 +94,19 @@ class Telemetry:
 
 
 def publish(telemetry: Telemetry, host: str, port: int) -> Callable[[], None]:
-    """Show the counts at http://HOST:PORT/metrics, to anybody who can reach it.
+    """Publish the metrics at http://HOST:PORT/metrics, without access control.
 
     Returns:
-        what ends it.
+        a function that ends it.
 
     Raises:
-        OSError: when the port cannot be had.
+        OSError: when the port is not available.
     """
     try:
         server, thread = start_http_server(port, addr=host, registry=telemetry.registry)
     except OSError as error:
         raise checks.file_error(
-            f"{host}:{port}", f"no metrics there ({error})", "take another --metrics_port"
+            f"{host}:{port}", f"cannot publish metrics ({error})", "choose another --metrics_port"
         ) from error
 
     def end() -> None:

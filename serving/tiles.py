@@ -1,4 +1,4 @@
-"""Large requests computed in tiles at the server, so that memory stays bounded and nobody's work is stopped.
+"""Large requests computed in tiles at the server, so that memory stays bounded.
 
 A request for more than `MOST_WHOLE` estimated pixels runs tile by tile where the model's metadata record the
 receptive field (`reach`) of an estimated pixel. The result is that of the whole, to 1e-4. Between two tiles

@@ -1,4 +1,4 @@
-"""IKC: iterative kernel correction, blind, around a network that is told the kernel's code.
+"""IKC: iterative kernel correction, blind, around a network that is given the kernel's code.
 
 J. Gu, H. Lu, W. Zuo, C. Dong, "Blind super-resolution with iterative kernel correction", CVPR 2019, section
 3: a predictor guesses the code of the kernel from the given picture; SFT-MD (`srresnet_sft`) makes the sharp

@@ -2,7 +2,7 @@
 spatial feature transforms, kernels and their codes as layers, and the pseudo-LR picture.
 
 `SharedLayers` keeps every layer under its name: asked again it applies the same weights, so that iterations
-share them and a second graph (a network that is told the true kernel, say) trains those of the first.
+share them and a second graph (a network that is given the true kernel, say) trains those of the first.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SRCNN-CAB: an SRCNN whose first filters depend on the blur kernel that it is told.
+"""SRCNN-CAB: an SRCNN whose first filters depend on the given blur kernel.
 
 G. Riegler, S. Schulter, M. Ruether, H. Bischof, "Conditioned regression models for non-blind single image
 super-resolution", ICCV 2015, as the comparisons with SRMD and IKC name it. The conditioned regressor is

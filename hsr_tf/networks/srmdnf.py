@@ -1,4 +1,4 @@
-"""SRMDNF: one network for many blurs, told the kernel, for pictures without noise.
+"""SRMDNF: one network for many blurs, conditioned on the kernel, for pictures without noise.
 
 K. Zhang, W. Zuo, L. Zhang, "Learning a single convolutional super-resolution network for multiple
 degradations", CVPR 2018, section 3: the kernel's 15 principal components are stretched over the pixels and

@@ -1,4 +1,4 @@
-"""SRResNet told the blur kernel in two ways: its code beside the picture, or by spatial feature transforms.
+"""SRResNet conditioned on the blur kernel: its code beside the picture, or by spatial feature transforms.
 
 J. Gu, H. Lu, W. Zuo, C. Dong, "Blind super-resolution with iterative kernel correction", CVPR 2019, section
 3: the second is SFT-MD, the network that IKC corrects kernels for, and the first is what they compare it

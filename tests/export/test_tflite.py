@@ -143,7 +143,6 @@ def test_a_model_that_needs_other_operators_is_refused_in_one_line() -> None:
         """Enlarges by TensorFlow's own bicubic operator, which LiteRT lacks."""
 
         inputs, outputs, info = ("lr_image",), ("estimate",), None
-        loaded = None
 
         def spec(self, name: str, size: object) -> tf.TensorSpec:
             return tf.TensorSpec((1, None, None, 1), tf.float32, name)

@@ -153,7 +153,7 @@ def test_only_this_machine_reaches_loopback() -> None:
 def test_weaknesses_are_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     open_to_all, in_the_clear = Security().weaknesses
-    assert "anybody" in open_to_all and "in the clear" in in_the_clear
+    assert "everyone" in open_to_all and "unencrypted" in in_the_clear
     assert Security(token_file=file).weaknesses == [in_the_clear]
     assert Security(file, file).weaknesses == [open_to_all]
     assert Security(file, file, token_file=file).weaknesses == Security(file, file, file).weaknesses == []
