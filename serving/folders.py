@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,59 +81,29 @@ def listing(folder: Path) -> Listing:
     return tuple(sorted(found))
 
 
-class Policy(ABC):
-    """Chooses which versions of a folder are served."""
+@dataclass(frozen=True)
+class Policy:
+    """Chooses which versions of a folder are served.
 
-    @abstractmethod
+    Attributes:
+        count: as many of the largest numbers; one that cannot be loaded leaves its place to the next smaller.
+            None for all.
+        versions: these numbers instead; None for no choice.
+    """
+
+    count: int | None = None
+    versions: tuple[int, ...] | None = None
+
     def candidates(self, present: Sequence[int]) -> list[int]:
         """The versions that may be served, first choice first."""
+        if self.versions is not None:
+            return [version for version in self.versions if version in present]
+        return list(present) if self.count is None else sorted(present, reverse=True)
 
-    @abstractmethod
     def number(self, present: Sequence[int]) -> int:
         """How many of the candidates are served."""
-
-
-@dataclass(frozen=True)
-class Latest(Policy):
-    """The `count` largest numbers; one that cannot be loaded leaves its place to the next smaller."""
-
-    count: int = 1
-
-    def candidates(self, present: Sequence[int]) -> list[int]:
-        """All, the largest first."""
-        return sorted(present, reverse=True)
-
-    def number(self, present: Sequence[int]) -> int:
-        """`count`, where there are so many."""
-        return min(self.count, len(present))
-
-
-@dataclass(frozen=True)
-class Every(Policy):
-    """All of them."""
-
-    def candidates(self, present: Sequence[int]) -> list[int]:
-        """All."""
-        return list(present)
-
-    def number(self, present: Sequence[int]) -> int:
-        """All."""
-        return len(present)
-
-
-@dataclass(frozen=True)
-class Specific(Policy):
-    """Those with these numbers."""
-
-    versions: tuple[int, ...]
-
-    def candidates(self, present: Sequence[int]) -> list[int]:
-        """Those that are there."""
-        return [version for version in self.versions if version in present]
-
-    def number(self, present: Sequence[int]) -> int:
-        """Those that are there."""
-        return len(self.candidates(present))
+        number = len(self.candidates(present))
+        return number if self.count is None else min(self.count, number)
 
 
 @dataclass(frozen=True)
@@ -150,5 +119,5 @@ class ModelSettings:
 
     name: str
     base_path: Path
-    policy: Policy = field(default_factory=Latest)
+    policy: Policy = Policy(count=1)
     labels: Mapping[str, int] = field(default_factory=dict)

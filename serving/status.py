@@ -14,7 +14,7 @@ from tensorflow_serving.apis import get_model_status_pb2, model_management_pb2, 
 from hsr_tf import checks
 from serving.calls import answering
 from serving.catalog import State
-from serving.folders import Every, Latest, ModelSettings, Policy, Specific, version_folders
+from serving.folders import ModelSettings, Policy, version_folders
 from serving.loaded import LoadedVersion
 from serving.prediction import Shared, chosen_version
 from serving.refusal import Refusal, shortened
@@ -176,16 +176,16 @@ def _inside(base_path: str, root: Path) -> Path:
 def _read_policy(policy: Any, present: list[int]) -> Policy:
     choice = policy.WhichOneof("policy_choice")
     if choice == "all":
-        return Every()
+        return Policy()
     if choice != "specific":
-        return Latest(min(policy.latest.num_versions or 1, MOST_VERSIONS))
+        return Policy(count=min(policy.latest.num_versions or 1, MOST_VERSIONS))
     versions = tuple(dict.fromkeys(policy.specific.versions))
     checks.require(
         bool(versions), "specific", expected="some versions", received="none", remedy="name them, or take all"
     )
     for version in versions:
         _require_present("specific", version, present)
-    return Specific(versions)
+    return Policy(versions=versions)
 
 
 def _require_present(name: str, version: int, present: list[int]) -> None:

@@ -7,7 +7,7 @@ otherwise fill the memory with series.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
@@ -35,37 +35,25 @@ class Call:
     shapes: str = UNKNOWN
 
 
-@dataclass(frozen=True, eq=False)
 class Telemetry:
-    """The counts of one server, in a registry of their own."""
+    """The metrics of one server, in a registry of their own."""
 
-    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
-    requests: Counter = field(init=False)
-    seconds: Histogram = field(init=False)
-    samples: Histogram = field(init=False)
-    versions: Gauge = field(init=False)
-    failures: Counter = field(init=False)
-
-    def __post_init__(self) -> None:
-        own = self.registry
+    def __init__(self) -> None:
+        self.registry = own = CollectorRegistry()
         names = ["model", "method", "signature"]
-        metrics = {
-            "requests": Counter(
-                "hsr_requests", "Requests by their gRPC status code.", [*names, "code"], registry=own
-            ),
-            "seconds": Histogram(
-                "hsr_request_seconds", "From arrival to answer.", names, registry=own, buckets=SECONDS
-            ),
-            "samples": Histogram(
-                "hsr_batch_samples", "Samples computed together.", ["model"], registry=own, buckets=SAMPLES
-            ),
-            "versions": Gauge("hsr_loaded_versions", "Versions that answer.", ["model"], registry=own),
-            "failures": Counter(
-                "hsr_load_failures", "Versions that could not be loaded.", ["model"], registry=own
-            ),
-        }
-        for name, metric in metrics.items():
-            object.__setattr__(self, name, metric)
+        self.requests = Counter(
+            "hsr_requests", "Requests by their gRPC status code.", [*names, "code"], registry=own
+        )
+        self.seconds = Histogram(
+            "hsr_request_seconds", "From arrival to answer.", names, registry=own, buckets=SECONDS
+        )
+        self.samples = Histogram(
+            "hsr_batch_samples", "Samples computed together.", ["model"], registry=own, buckets=SAMPLES
+        )
+        self.versions = Gauge("hsr_loaded_versions", "Loaded versions.", ["model"], registry=own)
+        self.failures = Counter(
+            "hsr_load_failures", "Versions that could not be loaded.", ["model"], registry=own
+        )
 
     def watch_queue(self, num_waiting: Callable[[], float], num_bytes: Callable[[], float]) -> None:
         """Report the size of the queue on every scrape."""

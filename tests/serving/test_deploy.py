@@ -7,7 +7,7 @@ from pathlib import Path
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from serving.folders import Latest, ModelSettings, Specific
+from serving.folders import ModelSettings, Policy
 from serving.status import read_settings
 
 
@@ -21,8 +21,8 @@ def test_the_model_file_means_the_same_to_both_servers(tmp_path: Path, repositor
         text.replace("/models/", f"{tmp_path}/"), model_server_config_pb2.ModelServerConfig()
     )
     assert read_settings(config, tmp_path) == [
-        ModelSettings("vdsr", tmp_path / "vdsr", Latest(1)),
+        ModelSettings("vdsr", tmp_path / "vdsr", Policy(count=1)),
         ModelSettings(
-            "ms_ssfnet_x8", tmp_path / "ms_ssfnet_x8", Specific((1, 2)), {"stable": 1, "canary": 2}
+            "ms_ssfnet_x8", tmp_path / "ms_ssfnet_x8", Policy(versions=(1, 2)), {"stable": 1, "canary": 2}
         ),
     ]

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from serving.catalog import Catalog, State
-from serving.folders import Every, Latest, ModelSettings, Specific
+from serving.folders import ModelSettings, Policy
 from serving.loaded import Users
 from serving.refusal import Refusal
 from serving.telemetry import Telemetry
@@ -87,7 +87,7 @@ def test_folders_that_are_passed_over_are_named_once(shelf: Shelf, caplog: pytes
     named = sorted(record.getMessage().partition(":")[0] for record in caplog.records)
     assert named == sorted(str(shelf.root / "toy" / name) for name in ("007", "latest"))
     assert shelf.loads == [7]
-    shelf.catalog.configure([ModelSettings("toy", shelf.root / "toy", Every())])
+    shelf.catalog.configure([ModelSettings("toy", shelf.root / "toy", Policy())])
     with caplog.at_level("WARNING", "serving"):
         shelf.look(4)
     assert "3: passed over until it holds saved_model.pb" in caplog.records[-1].getMessage()
@@ -164,7 +164,12 @@ def test_a_deleted_version_goes_and_the_one_before_comes_back(shelf: Shelf) -> N
 
 @pytest.mark.parametrize(
     ("policy", "served"),
-    [(Latest(2), [3, 2]), (Every(), [1, 2, 3]), (Specific((1,)), [1]), (Latest(9), [3, 2, 1])],
+    [
+        (Policy(count=2), [3, 2]),
+        (Policy(), [1, 2, 3]),
+        (Policy(versions=(1,)), [1]),
+        (Policy(count=9), [3, 2, 1]),
+    ],
 )
 def test_the_policy_says_which_versions_answer(policy: Any, served: list[int], shelf: Shelf) -> None:
     for version in (1, 2, 3):
@@ -191,7 +196,7 @@ def test_a_label_moves_when_its_new_version_answers(shelf: Shelf) -> None:
     def configure(version: int) -> None:
         labels = {"stable": version}
         folder = shelf.root / "toy"
-        shelf.catalog.configure([ModelSettings("toy", folder, Specific((version,)), labels)])
+        shelf.catalog.configure([ModelSettings("toy", folder, Policy(versions=(version,)), labels)])
 
     configure(1)
     shelf.put(2)
@@ -230,7 +235,7 @@ def test_what_will_be_there_soon_is_told_from_what_will_not(shelf: Shelf) -> Non
     shelf.look(1)
     assert refused(shelf, version=2) == coming and shelf.answering() == 1
     assert refused(shelf, version=3)[0] == grpc.StatusCode.NOT_FOUND
-    shelf.catalog.configure([ModelSettings("twin", shelf.root / "toy", Specific((1,)))])
+    shelf.catalog.configure([ModelSettings("twin", shelf.root / "toy", Policy(versions=(1,)))])
     assert refused(shelf, "twin")[0] == grpc.StatusCode.UNAVAILABLE
     shelf.look()
     assert refused(shelf) == (grpc.StatusCode.NOT_FOUND, "no model 'toy' is served; there is: twin")
