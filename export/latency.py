@@ -35,12 +35,6 @@ class Latency:
     size: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class _Run:
-    seconds: float
-    size: tuple[int, int]
-
-
 def latency_of(path: Path, trial: Trial) -> Latency:
     """Of one file, as `latencies` finds it.
 
@@ -65,43 +59,29 @@ def latencies(paths: Sequence[Path], trial: Trial) -> list[Latency | Exception]:
         For a file that fails its error; the others go on.
     """
     failures: dict[Path, Exception] = {}
-    one, two = (_runs(paths, trial, num_threads, failures) for num_threads in THREADS)
-    return [
-        failures[path]
-        if path in failures
-        else Latency(_median(one[path]), _median(two[path]), one[path][0].size)
-        for path in paths
-    ]
+    seconds: dict[tuple[Path, int], list[float]] = {(path, n): [] for path in paths for n in THREADS}
+    sizes: dict[Path, tuple[int, int]] = {}
+    for num_threads in THREADS:
+        models: dict[Path, TFLiteModel] = {}
+        for _ in range(1 + NUM_TIMED):  # the first turn is the warm-up
+            for path in [path for path in paths if path not in failures]:
+                try:
+                    if path not in models:
+                        models[path] = TFLiteModel(path, num_threads=num_threads)
+                    inputs = _small(models[path], trial)
+                    begin = time.perf_counter()
+                    found = models[path].run(inputs)
+                    seconds[path, num_threads].append(time.perf_counter() - begin)
+                    rows, columns = found["estimate"].shape[1:3]
+                    sizes[path] = rows, columns
+                except Exception as error:
+                    failures[path] = error
 
+    def latency(path: Path) -> Latency:
+        one, two = (statistics.median(seconds[path, n][1:]) for n in THREADS)
+        return Latency(one, two, sizes[path])
 
-def _runs(
-    paths: Sequence[Path], trial: Trial, num_threads: int, failures: dict[Path, Exception]
-) -> dict[Path, list[_Run]]:
-    """Of each file in turns, the first to warm up; a file that fails is noted and takes no further turn."""
-    models: dict[Path, TFLiteModel] = {}
-    runs: dict[Path, list[_Run]] = {path: [] for path in paths}
-    for _ in range(1 + NUM_TIMED):
-        for path in [path for path in paths if path not in failures]:
-            try:
-                if path not in models:
-                    models[path] = TFLiteModel(path, num_threads=num_threads)
-                runs[path].append(_run(models[path], trial))
-            except Exception as error:
-                failures[path] = error
-    return runs
-
-
-def _run(model: TFLiteModel, trial: Trial) -> _Run:
-    inputs = _small(model, trial)
-    begin = time.perf_counter()
-    found = model.run(inputs)
-    seconds = time.perf_counter() - begin
-    rows, columns = found["estimate"].shape[1:3]
-    return _Run(seconds, (rows, columns))
-
-
-def _median(runs: Sequence[_Run]) -> float:
-    return statistics.median(run.seconds for run in runs[1:])
+    return [failures[path] if path in failures else latency(path) for path in paths]
 
 
 def _small(model: TFLiteModel, trial: Trial) -> dict[str, np.ndarray]:
