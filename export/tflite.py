@@ -38,9 +38,9 @@ from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import data_root
 from hsr_tf.networks.model_info import SINGLE_IMAGE, ModelInfo
+from hsr_tf.typing import Size
 
 FLAGS = flags.FLAGS
-Size = tuple[int, int]
 INTEGER_ENDS = "integer_ends"
 NORMALISATION = "images are float32 in [0, 1]; luminance Y of BT.601 lies in [16, 235] / 255"
 

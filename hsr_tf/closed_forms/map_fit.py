@@ -44,9 +44,8 @@ from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.tiling.region import Region, regions
+from hsr_tf.typing import Array, Cube
 
-Array = NDArray[np.float64]
-Cube = NDArray[np.float32]
 BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0

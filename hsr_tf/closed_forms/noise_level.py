@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.imports import deferred
+from hsr_tf.typing import Array, Cube
 
 ndimage = deferred("scipy.ndimage")
 
-Array = NDArray[np.float64]
-Cube = NDArray[np.float32]
 PIXELS_PER_BAND = 4
 RIDGE, TINY = 1e-10, 1e-30
 FEWEST_BANDS_TO_REGRESS = 4

@@ -51,9 +51,8 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
-from hsr_tf.typing import Mask, Tensor
+from hsr_tf.typing import Cube, Mask, Tensor
 
-Cube = NDArray[np.float32]
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
 CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.spectral_ls import ESTIMATE, SceneMap
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.tiling.stages import Stage, StagedMethod
-from hsr_tf.typing import Tensor
-
-Cube = NDArray[np.float32]
+from hsr_tf.typing import Cube, Tensor
 
 
 class Windowed(StagedMethod):

@@ -46,8 +46,7 @@ from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.turned import ALL_TURNS, turned_estimate
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.tiling.stages import run_stages
-
-Cube = NDArray[np.float32]
+from hsr_tf.typing import Cube
 
 KERNELS, TURNS, ITERATES = "kernels", "turns", "iterates"
 FORMS = (KERNELS, TURNS, ITERATES)

@@ -29,10 +29,10 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import Radiometry
 from hsr_tf.scene import Observation, Scene
+from hsr_tf.typing import Mask
 
 ndimage = deferred("scipy.ndimage")
 
-Mask = NDArray[np.bool_]
 FEWEST_SATURATED, SATURATED_SHARE, PILE = 4, 1e-3, 2.0
 NAMED = 6
 DEAD, LISTED, SATURATED, NODATA = "dead", "listed", "saturated", "nodata"

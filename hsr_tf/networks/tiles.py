@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
@@ -28,8 +27,8 @@ from hsr_tf.networks.layers import FusionNetwork
 from hsr_tf.networks.reach import network_reach
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.tiling.stages import Stage, StagedMethod
+from hsr_tf.typing import Cube
 
-Cube = NDArray[np.float32]
 FREE, RESIDUAL = "free", "residual"
 
 

@@ -9,16 +9,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.tiling.region import Region, TileGrid
 from hsr_tf.tiling.stages import MemoryStore, TileStore
-from hsr_tf.typing import Mask
-
-Cube = NDArray[np.float32]
+from hsr_tf.typing import Cube, Mask
 
 
 class TiledPair(ABC):

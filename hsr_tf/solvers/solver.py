@@ -22,13 +22,13 @@ from hsr_tf.imports import deferred
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
+from hsr_tf.typing import Cube as Cube
 
 if TYPE_CHECKING:
     import tqdm
 else:
     tqdm = deferred("tqdm")
 
-Cube = NDArray[np.float32]
 LARGEST_SIDE = 768  # sharp pixels a side that solvers with many images of the scene hold within 4 GB
 
 

@@ -15,18 +15,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsr_tf.checks import MARK_NOT_FINITE, require
 from hsr_tf.imports import deferred
 from hsr_tf.io.formats import known_format
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.tiling.region import Region
+from hsr_tf.typing import Cube as Cube
+from hsr_tf.typing import Mask as Mask
 
 ndimage = deferred("scipy.ndimage")
 
-Cube = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 FIRST_STEP, MOST_FAR = 32, 512
 
 

@@ -23,8 +23,8 @@ from scipy import ndimage, stats
 
 from hsr_tf.findings import ERROR, OK, WARNING, Finding
 from hsr_tf.scene import Scene
+from hsr_tf.typing import Array
 
-Array = NDArray[np.float64]
 NUM_COMPONENTS, NUM_FILTERED, LARGEST_SIDE = 3, 12, 256
 PASS_BAND = (0.5, 2.0)
 NEARBY, LOBE, FEWEST_PIXELS = 1, 3, 30

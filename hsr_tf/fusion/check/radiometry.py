@@ -12,8 +12,8 @@ from hsr_tf.findings import NOTE, OK, WARNING, Finding
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.radiometry import INVERSE_CURVES, LINEAR, Radiometry, white_level
 from hsr_tf.scene import Observation
+from hsr_tf.typing import Array
 
-Array = NDArray[np.float64]
 SMALLEST, CLEAR, CURVE_GAIN, LARGEST_ERROR = 0.005, 0.25, 0.8, 0.3
 FEWEST_PIXELS = 40
 FLAGS = (("srf", "estimate"),)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from hsr_tf.physics.psf import Psf, default_support
@@ -19,8 +18,8 @@ from hsr_tf.solvers.cameras.psf_refine import SMALLEST_GAIN, KernelRefinement, h
 from hsr_tf.solvers.cameras.psf_shapes import STEP_SIZES, DetectorShape, GaussianShape, PsfShape
 from hsr_tf.solvers.cameras.response_fit import ResponseFit, bell_widths
 from hsr_tf.solvers.solver import Cube
+from hsr_tf.typing import Array
 
-Array = NDArray[np.float64]
 KEPT_MASS, SMALLEST_SUM = 0.9999, 0.5
 ROUNDING = 1e-6
 START_WEIGHT = 1e-6

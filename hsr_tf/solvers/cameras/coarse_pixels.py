@@ -13,8 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from hsr_tf import checks
+from hsr_tf.typing import Array
 
-Array = NDArray[np.float64]
 MOST_VALUES = 5_000_000
 FEWEST_PIXELS = 16
 NUM_BLOCKS = 6

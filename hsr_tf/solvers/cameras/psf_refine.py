@@ -21,8 +21,8 @@ from scipy.ndimage import gaussian_filter
 
 from hsr_tf.solvers.cameras.coarse_pixels import CoarsePixels
 from hsr_tf.solvers.cameras.response_fit import ResponseFit
+from hsr_tf.typing import Array
 
-Array = NDArray[np.float64]
 Solve = Callable[[Array], Array]
 STRENGTHS = (1e-10, 1e-8, 1e-6, 1e-4, 1e-2)
 KNOTS_A_CELL = 8

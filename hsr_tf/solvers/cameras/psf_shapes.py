@@ -10,12 +10,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from hsr_tf.physics.psf import FWHM_PER_SIGMA
+from hsr_tf.typing import Array
 
-Array = NDArray[np.float64]
 STEP_SIZES = np.array([1.0, 1.0, 0.3, 0.3, 0.3])
 
 

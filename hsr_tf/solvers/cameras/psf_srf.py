@@ -23,7 +23,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
@@ -36,11 +35,9 @@ from hsr_tf.radiometry import Radiometry
 from hsr_tf.solvers.cameras.camera_search import CameraSearch, PsfSrfConfig, search_shapes
 from hsr_tf.solvers.cameras.radiometry_search import linear_search, plain_search
 from hsr_tf.solvers.solver import Controls, Cube, Iterations
-from hsr_tf.typing import Tensor
+from hsr_tf.typing import Array, Tensor
 
 __all__ = ["CameraEstimate", "PsfSrfConfig", "estimate_psf_srf"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,10 +14,10 @@ magnitude.)
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-Array = NDArray[np.float64]
+from hsr_tf.typing import Array
+
 MOST_KNOTS = 96
 BELLS = (12.0, 24.0, 48.0, 96.0)
 MISFIT = 3.0

@@ -26,8 +26,8 @@ from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage
+from hsr_tf.typing import Cube
 
-Cube = NDArray[np.float32]
 FLOATS_AT_ONCE = 2**25
 DISTRUST, PASSES, ENOUGH = 0.999, 5, 1.2
 LEFT, GAP, FREE, REST, UNSEEN, ADDED = "left", "gap", "free", "rest", "unseen", "added"

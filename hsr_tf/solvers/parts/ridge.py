@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.held_out import fold_map
+from hsr_tf.typing import Array
 
-Array = NDArray[np.float64]
 ROWS_AT_ONCE = 8192
 
 
