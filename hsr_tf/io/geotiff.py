@@ -39,7 +39,15 @@ from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTED
 from hsr_tf.io.orientation import upright_source
 from hsr_tf.io.own_record import OwnRecord, record_from_text
-from hsr_tf.io.source import BandSource, ReadRequest, decoded, decoding, refuse_options
+from hsr_tf.io.source import (
+    BandSource,
+    MaskReader,
+    PartReader,
+    ReadRequest,
+    decoded,
+    decoding,
+    refuse_options,
+)
 from hsr_tf.io.stream import CubeWriter
 from hsr_tf.io.tiff_pages import (
     blocks_end,
@@ -189,7 +197,9 @@ def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
         with gdal_options():
             return np.asarray(dataset.read_masks(1, window=_window(rows, cols, dataset)) == 0)
 
-    reader, mask_reader, opacity = read, None, {}
+    reader: PartReader = read
+    mask_reader: MaskReader | None = None
+    opacity: dict[str, str] = {}
     if alpha is not None:
         multiplied = first_page.multiplied_alpha
         reader, mask_reader = split_opacity(read, alpha - 1, num_bands=len(bands), multiplied=multiplied)
