@@ -94,11 +94,11 @@ def open_pair(
         ) as sharp:
             sharp.read(pixel, pixel)
             levels = agreed_levels(coarse.white_level, sharp.white_level)
-            readers = (
+            first, second = (
                 reader if reader.white_level == level else reader.scaled_by(level)
                 for reader, level in zip((coarse, sharp), levels, strict=True)
             )
-            yield OpenPair(*readers, guesses=guess_lines(*levels))
+            yield OpenPair(first, second, guess_lines(*levels))
 
 
 def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) -> LoadedPair:
