@@ -111,7 +111,7 @@ def _crs(header: EnviHeader, words: list[str]) -> str | None:
 
 
 def _code(words: list[str]) -> str | None:
-    """Return the EPSG code for the words of map info: UTM, or degrees, on two common datums."""
+    """Return the EPSG code for map info: UTM, or latitude and longitude, on two common datums."""
     low = [word.strip().lower() for word in words]
     on_wgs = any(word in WGS_84 for word in low[7:])
     on_nad = any(word in NAD_83 for word in low[7:])

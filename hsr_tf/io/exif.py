@@ -57,8 +57,8 @@ def exif_resolution(exif: bytes | None) -> Resolution | None:
 
 def exif_tags(exif: bytes | None) -> dict[int, str]:
     """Return the descriptive texts of an EXIF block by the TIFF tag that holds them."""
-    nothing: dict[int, Any] = {}
-    found = _read(exif, lambda block: {tag: block.get(tag) for tag in DESCRIPTIVE}, nothing)
+    missing: dict[int, Any] = {}
+    found = _read(exif, lambda block: {tag: block.get(tag) for tag in DESCRIPTIVE}, missing)
     return {tag: text for tag, text in found.items() if isinstance(text, str)}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from hsr_tf import io
 from hsr_tf.findings import Finding
+from hsr_tf.io.stream import CubeReader
 from hsr_tf.io.white_level import WhiteLevel, agreed_levels, guess_finding
 from hsr_tf.scene import Scene
 
@@ -42,6 +44,15 @@ class PairReading:
 
 
 @dataclass(frozen=True, eq=False)
+class OpenPair:
+    """Two open images, and what was guessed in reading them, one sentence each."""
+
+    lr_hsi: CubeReader
+    hr_msi: CubeReader
+    guesses: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class LoadedPair:
     """Two scenes, and what was guessed in reading them, one sentence each."""
 
@@ -50,22 +61,50 @@ class LoadedPair:
     guesses: tuple[str, ...] = ()
 
 
-def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) -> LoadedPair:
-    """Load both images; white levels that are guesses are made to agree.
+@contextmanager
+def open_pair(
+    lr_hsi: Path,
+    hr_msi: Path,
+    reading: PairReading | None = None,
+    *,
+    max_gib: Callable[[], float] = lambda: 16.0,
+) -> Iterator[OpenPair]:
+    """Open both images; white levels that are guesses are made to agree.
+
+    Args:
+        lr_hsi, hr_msi: files.
+        reading: what the caller knows better than the files.
+        max_gib: returns the limit of `open_cube`, before each file is opened.
 
     Raises:
-        OSError, ValueError: as `hsr_tf.load`.
+        OSError, ValueError: as `hsr_tf.io.open_cube`.
     """
-    reading = reading or PairReading()
-    coarse = _coarse(lr_hsi, reading, reading.lr_white_level)
-    sharp = io.load(hr_msi, key=reading.hr_key, white_level=reading.hr_white_level)
-    found = WhiteLevel.of(coarse.metadata), WhiteLevel.of(sharp.metadata)
-    agreed = agreed_levels(*found)
-    if agreed[0].level != found[0].level:
-        coarse = marked(_coarse(lr_hsi, reading, agreed[0].level), agreed[0])
-    if agreed[1].level != found[1].level:
-        sharp = marked(io.load(hr_msi, key=reading.hr_key, white_level=agreed[1].level), agreed[1])
-    return LoadedPair(coarse, sharp, guess_lines(*agreed))
+    reading, pixel = reading or PairReading(), slice(0, 1)
+    listed = None if reading.wavelengths_nm is None else np.asarray(reading.wavelengths_nm, np.float64)
+    with io.open_cube(
+        lr_hsi,
+        key=reading.lr_key,
+        white_level=reading.lr_white_level,
+        wavelengths_nm=listed,
+        max_gib=max_gib(),
+    ) as coarse:
+        coarse.read(pixel, pixel)  # a file that is held is in memory from here on
+        with io.open_cube(
+            hr_msi, key=reading.hr_key, white_level=reading.hr_white_level, max_gib=max_gib()
+        ) as sharp:
+            sharp.read(pixel, pixel)
+            levels = agreed_levels(coarse.white_level, sharp.white_level)
+            first, second = (
+                reader if reader.white_level == level else reader.scaled_by(level)
+                for reader, level in zip((coarse, sharp), levels, strict=True)
+            )
+            yield OpenPair(first, second, guess_lines(*levels))
+
+
+def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) -> LoadedPair:
+    """Load both images; arguments and errors as in `open_pair`."""
+    with open_pair(lr_hsi, hr_msi, reading) as pair:
+        return LoadedPair(pair.lr_hsi.scene(), pair.hr_msi.scene(), pair.guesses)
 
 
 def guess_lines(lr_level: WhiteLevel, hr_level: WhiteLevel) -> tuple[str, ...]:
@@ -77,14 +116,3 @@ def guess_findings(lr_level: WhiteLevel, hr_level: WhiteLevel) -> list[Finding]:
     """Return a note for each of the two levels that is a guess."""
     found = map(guess_finding, NAMES, (lr_level, hr_level), FLAGS)
     return [finding for finding in found if finding is not None]
-
-
-def marked(scene: Scene, level: WhiteLevel) -> Scene:
-    """Return the scene with the origin of its white level."""
-    return replace(scene, metadata={**scene.metadata, **level.as_metadata()})
-
-
-def _coarse(path: Path, reading: PairReading, level: float | None) -> Scene:
-    given = reading.wavelengths_nm
-    wavelengths = None if given is None else np.asarray(given, np.float64)
-    return io.load(path, key=reading.lr_key, white_level=level, wavelengths_nm=wavelengths)

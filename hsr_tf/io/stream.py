@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import InputError
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.scaling import Scaling
-from hsr_tf.io.source import EVERYTHING, BandSource, Holes, ReadRequest, require_real
+from hsr_tf.io.source import EVERYTHING, BandSource, Holes, ReadRequest, require_real, require_size
 from hsr_tf.io.white_level import WhiteLevel
 from hsr_tf.scene import Scene
 
@@ -54,6 +54,7 @@ class CubeReader:
         name = source.header.name or source.path.stem
         self.header: CubeHeader = replace(source.header, name=name, nodata_mask=None)
         self.scaling = Scaling.of(source, request.white_level)
+        self._max_gib = request.max_gib
 
     @property
     def white_level(self) -> WhiteLevel:
@@ -108,9 +109,11 @@ class CubeReader:
         """Read the whole cube.
 
         Raises:
+            OSError: it takes more than the request allows.
             ValueError: values that are not finite, wavelengths that do not match.
         """
         source = self.source
+        require_size(source.path, self.shape, self._max_gib)
         cube, holes = np.empty(self.shape, dtype=np.float32), Holes(source.header, self.shape[:2])
         for window in self.windows(holes):
             cube[window.rows, window.cols, window.bands] = window.values

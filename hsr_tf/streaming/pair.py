@@ -7,17 +7,16 @@ process of a job sees the same images. A part that is resampled is what the whol
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from hsr_tf import checks, io
+from hsr_tf import checks
 from hsr_tf.fusion.alignment import Fitting, pair_by_grids, paired_by_size
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.pair_reading import PairReading, guess_lines
-from hsr_tf.io.white_level import agreed_levels
+from hsr_tf.io.pair_reading import PairReading, open_pair
 from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.memory import SPARE_BYTES, resident_bytes
 from hsr_tf.tiling.memory import GIB
@@ -120,26 +119,9 @@ def opened_pair(
         OSError: files that are missing, damaged or too large to be held.
         ValueError: as `paired`.
     """
-    given = reading or PairReading()
-    listed = None if given.wavelengths_nm is None else np.asarray(given.wavelengths_nm, np.float64)
-    with ExitStack() as stack:
-        readers = []
-        for path, level, wavelengths in (
-            (lr_hsi, given.lr_white_level, listed),
-            (hr_msi, given.hr_white_level, None),
-        ):
-            opened = io.open_cube(
-                path, white_level=level, wavelengths_nm=wavelengths, max_gib=room_gib(memory_limit)
-            )
-            reader = stack.enter_context(opened)
-            reader.read(slice(0, 1), slice(0, 1))  # a file that is held is in memory from here on
-            readers.append(reader)
-        agreed = agreed_levels(readers[0].white_level, readers[1].white_level)
-        images = [
-            Image(name, reader if reader.white_level == level else reader.scaled_by(level))
-            for name, reader, level in zip(("lr_hsi", "hr_msi"), readers, agreed, strict=True)
-        ]
-        yield replace(paired(*images), guesses=guess_lines(*agreed))
+    with open_pair(lr_hsi, hr_msi, reading, max_gib=lambda: room_gib(memory_limit)) as opened:
+        images = Image("lr_hsi", opened.lr_hsi), Image("hr_msi", opened.hr_msi)
+        yield replace(paired(*images), guesses=opened.guesses)
 
 
 def paired(lr_hsi: Image, hr_msi: Image) -> Pair:

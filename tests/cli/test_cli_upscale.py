@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -134,7 +134,8 @@ def test_an_interrupted_folder_goes_on_where_it_stopped(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setitem(pictures._WRITERS, ".tif", interrupt)
+        codec = pictures._CODECS[".tif"]
+        patched.setitem(pictures._CODECS, ".tif", replace(codec, write=interrupt))
         assert hsr(**asked).code == 130
     done = {path: path.stat().st_mtime_ns for path in (folder / "out").iterdir()}
     assert sorted(path.name for path in done) == ["p1.png", "p2.jpg"]
