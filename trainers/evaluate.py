@@ -268,7 +268,7 @@ def evaluate(
         "methods",
         expected="a method that fits the scenes",
         received=", ".join(entry.label for entry in entries),
-        remedy="train weights for these scales, or ask for spectral_ls",
+        remedy="train weights for these scales, or add --methods=spectral_ls",
     )
     return rows
 
