@@ -284,13 +284,8 @@ def _rank(trials: Sequence[Trial], figure: str) -> float:
 
 
 def _scenes() -> Iterator[Scene]:
-    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_train")
-    known = [path.stem for path in paths]
-    for name in FLAGS.scenes:
-        checks.require_choice("scenes", name, known)
-    for path in paths:
-        if not FLAGS.scenes or path.stem in FLAGS.scenes:
-            yield crop_to_multiple(middle(load(path), FLAGS.crop), FLAGS.scale)
+    for path in find_scenes(FLAGS.data_dir, default="hsi/cave_train", names=FLAGS.scenes):
+        yield crop_to_multiple(middle(load(path), FLAGS.crop), FLAGS.scale)
 
 
 def middle(scene: Scene, side: int | None) -> Scene:

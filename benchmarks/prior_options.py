@@ -212,10 +212,8 @@ def main() -> None:
 
 
 def _scenes() -> list[Scene]:
-    known = {path.stem: path for path in find_scenes(FLAGS.data_dir, default="hsi/cave_train")}
-    for name in FLAGS.scenes:
-        checks.require_choice("scenes", name, known)
-    crops = (top_left(load(known[name]), FLAGS.crop) for name in FLAGS.scenes)
+    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_train", names=FLAGS.scenes)
+    crops = (top_left(load(path), FLAGS.crop) for path in paths)
     return [crop_to_multiple(scene, FLAGS.scale) for scene in crops]
 
 

@@ -314,13 +314,8 @@ def _as_others() -> bool:
 
 
 def _scenes() -> list[Scene]:
-    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_test")
-    known = [path.stem for path in paths]
-    for name in FLAGS.scenes:
-        checks.require_choice("scenes", name, known)
-    return [
-        top_left(load(path), FLAGS.crop) for path in paths if not FLAGS.scenes or path.stem in FLAGS.scenes
-    ]
+    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_test", names=FLAGS.scenes)
+    return [top_left(load(path), FLAGS.crop) for path in paths]
 
 
 def _memory_of(folder: Path, name: str) -> dict[str, Any]:

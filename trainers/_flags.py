@@ -243,7 +243,7 @@ def require_flags_of_run(run_dir: Path) -> None:
             "run_dir",
             expected=f"the flags of the run in {run_dir} ({' '.join(sorted(old - new)) or 'and no more'})",
             received=" ".join(sorted(new - old)) or "fewer",
-            remedy="give another run_dir for a new run, or the old flags to go on",
+            remedy="give another --run_dir for a new run, or the old flags to resume",
         )
 
 

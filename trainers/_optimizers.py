@@ -87,7 +87,7 @@ def _check(plan: RunPlan) -> None:
         "decay_every",
         expected="a positive number of steps for the schedule steps",
         received=str(plan.decay_every),
-        remedy="give e.g. a quarter of num_steps",
+        remedy="give --decay_every, e.g. a quarter of --num_steps",
     )
     checks.require(
         not plan.muon_excludes or plan.optimizer == "muon",
@@ -101,7 +101,7 @@ def _check(plan: RunPlan) -> None:
         "clip_theta",
         expected=f"0 with the optimizer {plan.optimizer}, whose update has no size that follows the gradient",
         received=str(plan.clip_theta),
-        remedy="use clip_norm, or the optimizer sgd",
+        remedy="use --clip_norm, or --optimizer=sgd",
     )
 
 

@@ -261,21 +261,18 @@ def evaluate(
                 if FLAGS.sheets and estimates:
                     _draw(folder / f"{scene.name}_x{scale}.png", scene, observation, estimates)
                 if FLAGS.report and estimates:
-                    alone = len(paths) * len(scales) == 1
-                    _write_page(_page_name(alone, scene, scale), scene, observation, estimates)
+                    page = Path(FLAGS.report)
+                    if len(paths) * len(scales) > 1:
+                        page = page.with_name(f"{page.stem}_{scene.name}_x{scale}{page.suffix}")
+                    _write_page(page, scene, observation, estimates)
     checks.require(
         bool(rows),
         "methods",
         expected="a method that fits the scenes",
         received=", ".join(entry.label for entry in entries),
-        remedy="train weights for these scales, or ask for spectral_ls",
+        remedy="train weights for these scales, or add --methods=spectral_ls",
     )
     return rows
-
-
-def _page_name(alone: bool, scene: Scene, scale: int) -> Path:
-    path = Path(FLAGS.report)
-    return path if alone else path.with_name(f"{path.stem}_{scene.name}_x{scale}{path.suffix}")
 
 
 def _write_page(path: Path, scene: Scene, observation: Observation, estimates: dict[str, Any]) -> None:

@@ -22,7 +22,9 @@ def data_root() -> Path | None:
     return root if root.is_dir() else None
 
 
-def find_scenes(folder: str | os.PathLike[str] | None, *, default: str) -> list[Path]:
+def find_scenes(
+    folder: str | os.PathLike[str] | None, *, default: str, names: Sequence[str] = ()
+) -> list[Path]:
     """Return the scenes of a folder in natural order: the files and folders of every format that holds cubes.
 
     An ENVI image is named by its data, and counts only if both of its files are there.
@@ -30,9 +32,11 @@ def find_scenes(folder: str | os.PathLike[str] | None, *, default: str) -> list[
     Args:
         folder: where they lie; None for the folder `default` of `data_root`.
         default: e.g. "hsi/cave_train".
+        names: of the scenes, without suffix; none for all.
 
     Raises:
         OSError: when the folder is missing or holds no scene.
+        ValueError: a name of which the folder holds no scene.
     """
     if folder is None:
         root = data_root()
@@ -56,7 +60,10 @@ def find_scenes(folder: str | os.PathLike[str] | None, *, default: str) -> list[
         cubes = suffixes(one for one in formats() if one.holds_cubes)
         problem = f"holds no scene ({cubes} or folders of PNG bands)"
         raise checks.file_error(folder, problem, "check the path")
-    return natsort.natsorted(found, key=lambda path: path.name)
+    for name in names:
+        checks.require_choice("scenes", name, {path.stem for path in found})
+    chosen = [path for path in found if not names or path.stem in names]
+    return natsort.natsorted(chosen, key=lambda path: path.name)
 
 
 def load_scenes(paths: Sequence[Path]) -> list[Scene]:

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from hsr_tf.checks import require
 from hsr_tf.metrics.cameras import camera_scores, common_grid
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.report.canvas import (
     LINE_COLOURS,
     LINE_DASHES,
@@ -131,12 +132,9 @@ def draw_cameras(data: CamerasData) -> Figure:
 
 def _scores(data: CamerasData) -> str:
     """The line of numbers below the headline."""
-    scores = camera_scores(data.true_psf, data.true_srf, data.psf, data.srf)
-    parts = []
-    if scores.kernel_l1 is not None:
-        parts.append(f"kernel L1 {scores.kernel_l1:.3f}, PSNR {scores.kernel_psnr:.1f} dB")
-    if scores.response_l1 is not None:
-        parts.append(f"response SAM {scores.response_sam_degrees:.2f}°, L1 {scores.response_l1:.3f}")
+    scores = camera_scores(data.true_psf, data.true_srf, data.psf, data.srf).as_dict()
+    metrics = [m for m in (*metrics_for("psf"), *metrics_for("srf")) if scores.get(m.name) is not None]
+    parts = [f"{metric.label} {metric.text(scores[metric.name])}" for metric in metrics]
     if data.shift_pixels is not None:
         truth = f" (true {_pair(data.true_shift)})" if data.true_shift is not None else ""
         parts.append(f"shift {_pair(data.shift_pixels)} px{truth}")

@@ -78,7 +78,8 @@ def _solver_report(folder: Path) -> ReportData:
     estimate, name = load(folder / "estimate.h5"), str(record.get("method", "estimate"))
     cameras = _cameras_of(folder, observation, truth)
     data = scene_report(observation, {name: estimate}, reference=truth.scene, cameras=cameras)
-    program = record.get("program") or _guessed_program(record)
+    estimated = any("estimated" in str(record.get(key)) for key in ("psf", "srf"))
+    program = record.get("program") or f"trainers.{'blind_fusion' if estimated else 'unsupervised'}"
     left = {key: record.get(key) for key in ("lr_hsi_residual", "hr_msi_residual", "seconds", "iterations")}
     scores = {**data.scores.get(name, {}), **finite(left)}
     return replace(
@@ -88,11 +89,6 @@ def _solver_report(folder: Path) -> ReportData:
         configuration={"flags": flags, "solution": {k: v for k, v in record.items() if k != "scores"}},
         command=("python", "-m", program, f"--flagfile={folder / FLAG_FILE}"),
     )
-
-
-def _guessed_program(record: Mapping[str, Any]) -> str:
-    estimated = any("estimated" in str(record.get(key)) for key in ("psf", "srf"))
-    return "trainers.blind_fusion" if estimated else "trainers.unsupervised"
 
 
 def _scene_of(flags: Mapping[str, Any]) -> tuple[Observation, Truth]:
@@ -116,21 +112,12 @@ def _scene_of(flags: Mapping[str, Any]) -> tuple[Observation, Truth]:
 
 def _cameras_of(folder: Path, observation: Observation, truth: Truth) -> ShownCameras | None:
     """Those that the run estimated, the shift within the kernel, else those of the scene."""
-    psf = (
-        np.loadtxt(folder / "kernel.csv", delimiter=",", ndmin=2)
-        if (folder / "kernel.csv").is_file()
-        else None
-    )
-    path = folder / "response.csv"
-    srf = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)[:, 1:] if path.is_file() else None
-    if truth.psf is not None and psf is None:
-        psf_known: Any = Psf(truth.psf)
-        return shown_cameras(observation, _found(observation, None, srf), psf=psf_known)
-    return shown_cameras(observation, _found(observation, psf, srf))
-
-
-def _found(observation: Observation, psf: np.ndarray | None, srf: np.ndarray | None) -> Solution:
-    return Solution(observation.lr_hsi, None, None, 0.0, psf=psf, srf=srf)
+    kernel, response = folder / "kernel.csv", folder / "response.csv"
+    psf = np.loadtxt(kernel, delimiter=",", ndmin=2) if kernel.is_file() else None
+    srf = np.loadtxt(response, delimiter=",", skiprows=1, ndmin=2)[:, 1:] if response.is_file() else None
+    found = Solution(observation.lr_hsi, None, None, 0.0, psf=psf, srf=srf)
+    known = Psf(truth.psf) if truth.psf is not None and psf is None else None
+    return shown_cameras(observation, found, psf=known)
 
 
 def _course(path: Path) -> dict[str, Curve]:
@@ -153,7 +140,8 @@ def _training_report(folder: Path) -> ReportData:
     card, flags = read_card(folder / "model"), read_flags(folder / FLAG_FILE)
     curves = _logged(folder / "tensorboard")
     record = {name: value for name, value in card.record.items() if name != "flags"}
-    program = "trainers.fusion" if card.kind == FUSION else _image_program(flags)
+    of_pictures = "blind_sr" if "weight_kernel_code" in flags else "single_image"
+    program = f"trainers.{'fusion' if card.kind == FUSION else of_pictures}"
     name = card.config.method
     validation = finite(record.get("validation") or {})
     data = ReportData(
@@ -170,10 +158,6 @@ def _training_report(folder: Path) -> ReportData:
     )
 
 
-def _image_program(flags: Mapping[str, Any]) -> str:
-    return "trainers.blind_sr" if "weight_kernel_code" in flags else "trainers.single_image"
-
-
 def _with_validation_scene(data: ReportData, card: ModelCard, flags: Mapping[str, Any]) -> ReportData:
     """The first validation scene, noise-free, fused by the model; a note where it is not there any more."""
     names = list(card.record.get("validation_scenes") or ())
@@ -183,9 +167,8 @@ def _with_validation_scene(data: ReportData, card: ModelCard, flags: Mapping[str
     except (OSError, ValueError) as error:
         return replace(data, notes=(f"No scene is shown: {error}",))
     if scene is None:
-        return replace(
-            data, notes=(f"No scene is shown: {', '.join(names) or 'none'} is not in the data folder.",)
-        )
+        missing = ", ".join(names) or "none"
+        return replace(data, notes=(f"No scene is shown: {missing} is not in the data folder.",))
     scale = card.config.scale or 1
     level = flags.get("white_level")
     (scene,) = in_unit_range([scene], None if level is None else float(level)).scenes
@@ -196,7 +179,8 @@ def _with_validation_scene(data: ReportData, card: ModelCard, flags: Mapping[str
     estimate = fuse(observation, method, weights=card.folder).estimate
     shown = scene_report(observation, {method: estimate}, reference=scene, cameras=shown_cameras(observation))
     title = f"{method}, training; {scene.name}, ×{scale}"
-    return replace(shown, title=title, curves=data.curves, scores={**_renamed(shown, scene), **data.scores})
+    scores = {f"{name}, {scene.name}": card for name, card in shown.scores.items()}
+    return replace(shown, title=title, curves=data.curves, scores={**scores, **data.scores})
 
 
 def _named(paths: list[Path], names: list[str]) -> Scene | None:
@@ -205,10 +189,6 @@ def _named(paths: list[Path], names: list[str]) -> Scene | None:
             return load(path)
     scenes = (load(path) for path in paths) if names else ()
     return next((scene for scene in scenes if scene.name in names), None)
-
-
-def _renamed(data: ReportData, scene: Scene) -> dict[str, Mapping[str, float | None]]:
-    return {f"{method}, {scene.name}": card for method, card in data.scores.items()}
 
 
 def _logged(folder: Path) -> dict[str, Curve]:

@@ -23,6 +23,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 from hsr_tf.files import require_suffix
+from hsr_tf.metrics.table import get
 from hsr_tf.report.canvas import (
     DPI,
     LINE_COLOURS,
@@ -130,7 +131,7 @@ def _draw_renderings(sheet: _Sheet) -> None:
     _show(sheet, 1, "HR image", f"{high}{'s' * (channels > 1)}", own.apply(sharp))
     _mark_points(sheet, _show(sheet, 2, "Truth", f"{height} × {width}", shared.apply(truth)))
     for column, result in enumerate(sheet.results, start=3):
-        score = f"PSNR {np.mean(result.psnr):.2f} dB"
+        score = f"PSNR {get('psnr_bands').text(float(np.mean(result.psnr)))}"
         _show(sheet, column, result.name, score, shared.apply(bands.pick(result.cube)))
 
 
@@ -160,8 +161,8 @@ def _badge(number: int) -> dict[str, Any]:
 def _draw_maps(sheet: _Sheet) -> None:
     errors = [result.error for result in sheet.results]
     angles = [result.angle for result in sheet.results]
-    error_notes = [f"RMSE {result.rmse:.2f}" for result in sheet.results]
-    angle_notes = [f"SAM {result.sam:.2f}°" for result in sheet.results]
+    error_notes = [f"RMSE {get('rmse_255').text(result.rmse)}" for result in sheet.results]
+    angle_notes = [f"SAM {get('sam_degrees').number(result.sam)}°" for result in sheet.results]
     _draw_map_row(sheet, 1, errors, error_notes, "mean |error| × 255")
     _draw_map_row(sheet, 2, angles, angle_notes, "spectral angle, degrees")
 

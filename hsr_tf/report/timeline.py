@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from hsr_tf.checks import require
+from hsr_tf.metrics.table import get
 from hsr_tf.report.canvas import (
     LINE_COLOURS,
     NAME_POINTS,
@@ -166,7 +167,7 @@ def draw_times(marks: Sequence[Mark], *, title: str, limit: float | None = None)
         axes = figure.add_axes(place)
         _draw_marks(axes, [mark for mark in marks if mark.group == group], names, limit)
         axes.set_title(group, fontsize=NAME_POINTS, fontweight="bold", loc="left")
-        quiet_axes(axes, "seconds", "PSNR (bands), dB" if column == 0 else "")
+        quiet_axes(axes, "seconds", get("psnr_bands").title if column == 0 else "")
     handles = [Line2D([], [], label=name, **_style(number)) for number, name in enumerate(names)]
     corner = ((width - LEGEND - 0.05) / width, (height - 0.62) / height)
     figure.legend(

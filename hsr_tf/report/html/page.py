@@ -52,6 +52,7 @@ def render(data: ReportData) -> str:
     found = quality(data) if data.estimates else None
     views = make_views(data, found) if found is not None else None
     plots = make_plots(data, views, found)
+    kernel = None if data.cameras is None else data.cameras.psf
     template = Environment(autoescape=True).from_string((HERE / "page.html").read_text(encoding="utf-8"))
     scene = _scene_words(data, views, found) if views is not None and found is not None else {}
     return template.render(
@@ -64,7 +65,7 @@ def render(data: ReportData) -> str:
         plots=plots.names,
         cameras_note=_cameras_note(data),
         has_true_srf=data.cameras is not None and data.cameras.true_srf is not None,
-        kernel_aspect=_kernel_aspect(data),
+        kernel_aspect=1.0 if kernel is None else np.shape(kernel)[0] / np.shape(kernel)[1],
         curves=list(data.curves),
         command=shlex.join(str(word) for word in data.command),
         configuration=list(_flat(data.configuration)),
@@ -182,11 +183,6 @@ def _cameras_note(data: ReportData) -> str:
         return data.cameras_origin
     moved = f"The sharp image is displaced by {signed(shift[0])} rows, {signed(shift[1])} columns."
     return f"{data.cameras_origin} {moved}".strip()
-
-
-def _kernel_aspect(data: ReportData) -> float:
-    kernel = None if data.cameras is None else data.cameras.psf
-    return 1.0 if kernel is None else np.shape(kernel)[0] / np.shape(kernel)[1]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
