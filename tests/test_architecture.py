@@ -28,6 +28,7 @@ LAYERS = (
         "hsr_tf.imports",
         "hsr_tf.methods",
         "hsr_tf.options",
+        "hsr_tf.process",
         "hsr_tf.radiometry",
         "hsr_tf.scene",
         "hsr_tf.tiling",

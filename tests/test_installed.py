@@ -65,6 +65,23 @@ def run(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess
     )
 
 
+def test_names_of_modules_are_renamed_and_other_words_are_not(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(repository / "tools")
+    from renaming import copy_renamed
+
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export" / "cubes.py").write_text("")
+    text = "from export import cubes\nfrom export.cubes import A\nB = 'export.json, my.export.cubes, an export.'\n"
+    (tmp_path / "export" / "run.py").write_text(f'"""python -m export.run"""\n{text}')
+    copy_renamed(tmp_path, tmp_path / "new", ["export.run", "export.cubes"], {"export": "light.export"})
+    renamed = text.replace("from export", "from light.export")
+    assert (
+        tmp_path / "new/light/export/run.py"
+    ).read_text() == f'"""python -m light.export.run"""\n{renamed}'
+
+
 @pytest.mark.slow
 def test_a_wheel_owns_one_name(wheels: dict[str, Path]) -> None:
     assert wheels.keys() == {"hsr_tf", "hsr_tf_light"}

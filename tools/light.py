@@ -19,7 +19,7 @@ import tempfile
 from configparser import ConfigParser
 from pathlib import Path
 
-from renaming import copy_renamed, imported_modules
+from renaming import copy_renamed, imported_modules, modules_of
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "hsr_tf_light"
@@ -54,7 +54,8 @@ def main(output: Path) -> None:
     """Write the wheel and the source distribution into a folder."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        modules = [name for name in imported_modules(ROOT, PROGRAMS) if name != "hsr_tf"]
+        file_formats = modules_of(ROOT, ["hsr_tf/io"])  # a table names them, no import statement does
+        modules = [name for name in imported_modules(ROOT, [*PROGRAMS, *file_formats]) if name != "hsr_tf"]
         copy_renamed(ROOT, project, modules, NAMES)
         (project / NAME / "__init__.py").write_text(
             f'"""Parts of hsr_tf."""\n\n__version__ = "{version()}"\n'

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hsr_tf import process
 from hsr_tf.imports import missing_package
 from hsr_tf.wording import as_flags, error_line
 
@@ -35,7 +36,7 @@ def exit_code(
         usage_line: the line about an error of the library that parses the command line, else None.
     """
     try:
-        with warnings_as_lines():
+        with warnings_as_lines(), process.command():
             code = int(command() or 0)
     except KeyboardInterrupt:
         code = INTERRUPTED

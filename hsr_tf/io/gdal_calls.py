@@ -1,4 +1,7 @@
-"""Calls of GDAL through rasterio: its options, its errors in one line, and nothing on stderr but our own.
+"""Calls of GDAL through rasterio: its options, its errors in one line.
+
+In a command of ours (`hsr_tf.process`) nothing reaches stderr but our own lines. In another program GDAL's
+library may print there, since hiding that would replace the program's hooks and its descriptor.
 
 The options keep GDAL to the one file it is given: no file beside it is opened, no cache outgrows 128 MiB.
 """
@@ -17,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hsr_tf.checks import file_error
+from hsr_tf.process import is_command
 
 CACHE_MIB = 128
 READ_OPTIONS = {
@@ -75,6 +79,9 @@ def _quiet() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        if not is_command():
+            yield
+            return
         sys.unraisablehook, sys.excepthook = quiet_unraisable, quiet_uncaught
         try:
             yield
@@ -85,6 +92,9 @@ def _quiet() -> Iterator[None]:
 @contextmanager
 def _unprinted() -> Iterator[None]:
     """Keep off stderr what the TIFF library prints there itself; every other line is passed on afterwards."""
+    if not is_command():
+        yield
+        return
     with STDERR, tempfile.TemporaryFile() as lines:
         sys.stderr.flush()
         kept = os.dup(2)

@@ -1,29 +1,32 @@
 """A first look at an HDF5 file in a process of its own, so that a damaged one cannot bring ours down.
 
 The HDF5 library trusts what a file says of itself: a few changed bytes make it free memory that it does not
-own, read beyond an array, or follow a circle for ever. A fork (no new interpreter: milliseconds) opens the
-file, walks over its groups, attributes, chunk indices and small arrays, and ends; where it crashes or does
-not come back, the file is refused. What it survives is then opened here; values of large arrays are not
-read twice. Where there is no fork (Windows) or none that is safe (macOS) the file is opened at once.
+own, read beyond an array, or follow a circle for ever. Another process opens the file, walks over its groups,
+attributes, chunk indices and small arrays, and ends; where it crashes or does not come back, the file is
+refused. What it survives is then opened here; values of large arrays are not read twice.
+
+The process is a fork (milliseconds) only while this one has a single thread of Python's and no TensorFlow,
+whose threads a fork would leave behind with their locks held. Else, as in a server, it is a new interpreter
+with h5py alone. On Windows and macOS the file is opened at once.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import threading
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import h5py
 
-from hsr_tf.checks import file_error
-
 SECONDS = 30.0
 CPU_SECONDS = 5
 FEW_VALUES = 2**16
 LONGEST_PAUSE = 0.02
+THREADED = {"grpc", "tensorflow"}
 
 
 def require_harmless(path: Path, format_name: str) -> None:
@@ -34,22 +37,43 @@ def require_harmless(path: Path, format_name: str) -> None:
     """
     if not hasattr(os, "fork") or sys.platform == "darwin":
         return
-    from h5py._objects import phil  # no other thread may be inside the library while the process is copied
+    alone = threading.active_count() == 1 and not THREADED & sys.modules.keys()
+    code = _code_of_fork(path) if alone else _code_of_interpreter(path)
+    if code is None or code < 0:
+        from hsr_tf.checks import file_error
 
-    with phil, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:
-        _look_and_leave(path)
-    status = _ended(child)
-    if status is None or os.WIFSIGNALED(status):
-        how = "does not come to an end" if status is None else "crashes"
+        how = "does not come to an end" if code is None else "crashes"
         problem = f"cannot be read as {format_name}, the library {how} on it: it is damaged"
         raise file_error(path, problem, "fetch or write it again")
 
 
+def _code_of_fork(path: Path) -> int | None:
+    """The exit code of a copy of this process that looks at the file; None where it had to be ended."""
+    child = os.fork()
+    if child == 0:
+        _look_and_leave(path)
+    give_up, pause = time.monotonic() + SECONDS, 0.0005
+    while time.monotonic() < give_up:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return None
+
+
+def _code_of_interpreter(path: Path) -> int | None:
+    """The same of a new interpreter, which runs this file as a script."""
+    try:
+        return subprocess.run([sys.executable, "-P", __file__, path], timeout=SECONDS, check=False).returncode
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def _look_and_leave(path: Path) -> None:
-    """The child: whatever Python can report, the parent will meet and report itself."""
+    """The other process: whatever Python can report, the parent will meet and report itself."""
     try:
         _limit()
         with h5py.File(path, "r") as file:
@@ -99,15 +123,5 @@ def _attributes(item: Any) -> None:
             continue
 
 
-def _ended(child: int) -> int | None:
-    """How the child ended; None where it had to be ended."""
-    give_up, pause = time.monotonic() + SECONDS, 0.0005
-    while time.monotonic() < give_up:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status
-        time.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return None
+if __name__ == "__main__":
+    _look_and_leave(Path(sys.argv[1]))
