@@ -278,3 +278,44 @@ def test_a_long_file_and_a_long_body_are_found() -> None:
     longer = {"hsr_tf.arrays.axis": Source(text + "    y = 2\n")}
     assert long_parts(longer) == ["hsr_tf.arrays.axis.f has a body of 61 lines"]
     assert long_parts({"hsr_tf.arrays.axis": Source("x = 1\n" * 451)}) == ["hsr_tf.arrays.axis has 451 lines"]
+
+
+CROSSCUTTING = {
+    "cli": {"cli", "imports", "interrupts", "pairing", "reading_flags"},
+    "io": {
+        "describe",
+        "fuzz",
+        "netcdf_zarr",
+        "picture_metadata",
+        "reading",
+        "refused",
+        "round_trip",
+        "widths",
+    },
+    "networks": {"conformance", "conversion", "image_conformance"},
+    "report": {"report_in_browser"},
+    "serving": {"deploy", "end_to_end", "server_export"},
+    "streaming": {"held"},
+    "trainers": {"several_devices", "time_limit"},
+    ".": {
+        "apps",
+        "architecture",
+        "configs",
+        "documented_commands",
+        "installed",
+        "packaging",
+        "project_files",
+        "setup",
+    },
+}
+
+
+def test_a_test_file_has_the_name_and_the_place_of_the_module_that_it_tests() -> None:
+    strange = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        place, name = path.parent.relative_to(ROOT / "tests"), path.stem.removeprefix("test_")
+        homes = [ROOT / "hsr_tf" / place, *([ROOT / place] if place.parts else [])]
+        modules = [home / file for home in homes for file in (f"{name}.py", f"_{name}.py", name)]
+        if name not in CROSSCUTTING.get(str(place), ()) and not any(module.exists() for module in modules):
+            strange.append(str(path.relative_to(ROOT)))
+    assert strange == []

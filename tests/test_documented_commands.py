@@ -30,7 +30,7 @@ from hsr_tf.cli import run
 from hsr_tf.fusion.api import simulate
 from hsr_tf.scene import Scene
 from tests.app_for_tests import call_app
-from tests.io.test_enmap_prisma import write_prisma
+from tests.io.test_prisma import write_prisma
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -19,7 +19,7 @@ from hsr_tf import cli
 from hsr_tf.scene import Scene
 from tests.cli.command_for_tests import FUSE, SIMULATE, WAVELENGTHS_NM, Answer, everything
 from tests.solver_for_tests import blended, registered
-from tests.test_atomic import files_limited_to
+from tests.test_files import files_limited_to
 
 COMMANDS = tuple(str(command.name) for command in cli.app.registered_commands)
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from fuzz_for_tests import FORMATS, MOST_BYTES, complaint
+
+from tests.io.fuzz_for_tests import FORMATS, MOST_BYTES, complaint
 
 SCRIPT = Path(__file__).with_name("fuzz_for_tests.py")
 ROOT = SCRIPT.parents[2]

@@ -22,7 +22,7 @@ from hsr_tf.physics.resize import (
     bicubic_enlarge_by,
     bicubic_reduce,
 )
-from tests.test_cubic import dense
+from tests.arrays.test_cubic import dense
 
 FACTORS = st.sampled_from([0.2, 0.25, 1 / 3, 0.5, 0.7, 1.0, 1.3, 2.0, 2.5, 3.0, 4.0])
 SIZES = st.tuples(st.integers(1, 17), st.integers(1, 17))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,7 @@ import numpy as np
 import pytest
 
 from hsr_tf.report.html import ReportData, write_report
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scene_for_report import NASTY, small_report
+from tests.report.scene_for_report import NASTY, small_report
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -21,8 +21,8 @@ from hsr_tf.pictures.tiles import PictureModel, enlarge
 from serving import connection
 from serving.client import Client, VersionStatus
 from serving.connection import Settings
+from tests.pictures.test_tiles import model_of, smoothed
 from tests.serving.fake_server import Arrays, FakeModel, metadata_of, serving
-from tests.test_enlarging import model_of, smoothed
 
 ROOT = Path(__file__).resolve().parents[2]
 COLOUR = np.random.default_rng(4).integers(0, 256, (23, 31, 3)).astype(np.uint8)

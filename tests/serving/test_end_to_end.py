@@ -30,8 +30,8 @@ from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import cameras, observe, stirred
 from tests.networks.test_image_conformance import inputs_of
 from tests.serving.serving_for_tests import PATIENCE, doubled, eventually, put_model, sample, serving
-from tests.serving.test_server_process import running
-from tests.serving.test_server_security import identity
+from tests.serving.test_security import identity
+from tests.serving.test_server import running
 
 SIZES = ((5, 8), (7, 4), (13, 11))
 SLOW = {"ikc", "kbpn"}

@@ -22,7 +22,7 @@ from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.kernel_shapes import gaussian_kernels
 from hsr_tf.physics.sample_blur import BlindDegradation
 from tests.app_for_tests import call_app
-from tests.trainers.test_fusion_trainer import tiny_plan, train_and_copy
+from tests.trainers.test_fusion import tiny_plan, train_and_copy
 from tests.trainers.test_single_image import scribble
 from trainers._pictures import Pictures
 from trainers.blind_sr import BlindTask, BlindTrainer, PartPlan

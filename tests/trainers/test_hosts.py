@@ -20,7 +20,7 @@ import tensorflow as tf
 from hsr_tf.data.patches import PatchPlan, PatchSource, Share
 from tests.app_for_tests import call_app
 from tests.trainers.conftest import ROOT, waves
-from tests.trainers.test_fusion_trainer import stored_weights, tiny_plan, wait_for
+from tests.trainers.test_fusion import stored_weights, tiny_plan, wait_for
 from trainers import _hosts
 from trainers._hosts import Hosts, parse_hosts, shares_of
 from trainers._optimizers import make_optimizer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.trainers.test_fusion_trainer import tiny_plan
+from tests.trainers.test_fusion import tiny_plan
 from trainers._optimizers import ClippedSGD, ConvolutionMuon, StepDecay, make_optimizer
 
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tests.trainers.test_fusion_trainer import tiny_plan, tiny_task
+from tests.trainers.test_fusion import tiny_plan, tiny_task
 from trainers import _trainer, fusion
 
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

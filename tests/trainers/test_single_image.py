@@ -21,7 +21,7 @@ from hsr_tf.networks.image_network import ImageSpec
 from hsr_tf.networks.pretrained import load_image_network, save_model
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
 from tests.app_for_tests import call_app
-from tests.trainers.test_fusion_trainer import tiny_plan, train_and_copy
+from tests.trainers.test_fusion import tiny_plan, train_and_copy
 from trainers._pictures import NetworkPlan, Pictures, load_pictures
 from trainers.single_image import SingleImageTask, SingleImageTrainer
 

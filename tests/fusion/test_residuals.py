@@ -16,7 +16,7 @@ from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
 from hsr_tf.wording import number, percent, signed, size_words
-from tests.test_pair_check import CAVE_NM, SCALE, sharp_scene
+from tests.fusion.test_check import CAVE_NM, SCALE, sharp_scene
 
 NOISES = (None, 40.0, 30.0, 20.0)
 

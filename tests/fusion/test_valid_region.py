@@ -16,7 +16,7 @@ from hsr_tf.fusion.check.cameras import fwhm_pixels
 from hsr_tf.fusion.valid_region import largest_rectangle
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_spec import parse_psf
-from tests.test_pair_check import sharp_scene
+from tests.fusion.test_check import sharp_scene
 
 
 def largest_area(mask: NDArray[np.bool_]) -> int:

@@ -16,7 +16,7 @@ import hsr_tf
 from hsr_tf import cli
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Scene
-from tests.test_pair_check import sharp_scene
+from tests.fusion.test_check import sharp_scene
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hsr_tf.arrays.cubic import AxisResize, axis_table, keys_cubic
 from hsr_tf.physics.resize import BicubicResize
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FACTORS = [0.2, 0.25, 1 / 3, 0.5, 0.7, 1.0, 1.3, 2.0, 2.5, 3.0, 4.0]
 BLOCKED = """
 import sys

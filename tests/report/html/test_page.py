@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import sys
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,9 +22,7 @@ from hsr_tf.report.html.quality_maps import HR_RESIDUAL, LR_RESIDUAL, quality
 from hsr_tf.report.html.views import make_views
 from hsr_tf.report.render import SpectralAxis, false_colour_bands
 from hsr_tf.scene import Scene
-
-sys.path.insert(0, str(Path(__file__).parent))
-from scene_for_report import NASTY, small_report
+from tests.report.scene_for_report import NASTY, small_report
 
 SIDE_LIMIT = 25e6
 
