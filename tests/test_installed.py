@@ -73,13 +73,12 @@ def test_names_of_modules_are_renamed_and_other_words_are_not(
 
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "cubes.py").write_text("")
-    text = "from export import cubes\nfrom export.cubes import A\nB = 'export.json, my.export.cubes, an export.'\n"
-    (tmp_path / "export" / "run.py").write_text(f'"""python -m export.run"""\n{text}')
+    words = "export.json, my.export.cubes, the export."
+    text = '"""python -m {0}.run"""\nfrom {0} import cubes\nfrom {0}.cubes import A\n# ' + words
+    (tmp_path / "export" / "run.py").write_text(text.format("export"))
     copy_renamed(tmp_path, tmp_path / "new", ["export.run", "export.cubes"], {"export": "light.export"})
-    renamed = text.replace("from export", "from light.export")
-    assert (
-        tmp_path / "new/light/export/run.py"
-    ).read_text() == f'"""python -m light.export.run"""\n{renamed}'
+    made = (tmp_path / "new" / "light" / "export" / "run.py").read_text()
+    assert made == text.format("light.export")
 
 
 @pytest.mark.slow
