@@ -137,7 +137,8 @@ class Holes:
         """Add a window (n, h, w); return where it holds the nodata value, or None without one."""
         if self._nodata is None:
             return None
-        here = np.isnan(stored) if np.isnan(self._nodata) else stored == self._nodata
+        with np.errstate(over="ignore"):  # a value beyond float32 is in no pixel
+            here = np.isnan(stored) if np.isnan(self._nodata) else stored == self._nodata
         self._num_holes[rows, cols] += here[self._good[bands]].sum(axis=0, dtype=np.uint32)
         self._num_in_band[bands] += here.sum(axis=(1, 2))
         return np.asarray(here)
