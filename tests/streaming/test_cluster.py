@@ -53,7 +53,7 @@ def test_a_wrong_address_is_refused(words: str) -> None:
 
 def test_without_dask_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(OSError, match=r"pip install 'hsr_tf\[dask\]'"), connected("local:1", 1):
+    with pytest.raises(ImportError, match=r'pip install "hsr_tf\[dask\]"'), connected("local:1", 1):
         pass
 
 
