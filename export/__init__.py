@@ -5,6 +5,12 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from hsr_tf.console.errors import require_for_commands
+
+_CONVERTERS = ("ai_edge_litert", "ai_edge_quantizer")
+require_for_commands(
+    {"export.run_tflite": _CONVERTERS[:1], "export.tflite": _CONVERTERS, "export.verify": _CONVERTERS}
+)
 # Programs on TensorFlow start without its messages; the device runner and imports of modules load nothing.
 if sys.argv[:1] == ["-m"] and {"export.saved_model", "export.tflite", "export.verify"} & {*sys.orig_argv}:
     from hsr_tf.console.terminal import load_keras

@@ -5,6 +5,14 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from hsr_tf.console.errors import require_for_commands
+
+require_for_commands(
+    {
+        "serving.server": ("grpc", "grpc_health", "prometheus_client", "tensorflow_serving"),
+        "serving.client": ("grpc",),
+    }
+)
 # The server starts without TensorFlow's messages; the client and imports of a module load nothing.
 if sys.argv[:1] == ["-m"] and "serving.server" in sys.orig_argv:
     from hsr_tf.console.terminal import load_keras

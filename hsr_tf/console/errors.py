@@ -9,11 +9,11 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hsr_tf import process
-from hsr_tf.imports import missing_package
+from hsr_tf.imports import MissingPackage, missing_package, require_package
 from hsr_tf.wording import as_flags, error_line
 
 BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
@@ -69,6 +69,26 @@ def report(error: Exception, usage: str | None = None) -> int:
         tell(f"error: the program failed ({line}); run it again with HSR_DEBUG=1 and report what it shows")
         return BUG
     return BAD_INPUT
+
+
+def require_for_commands(packages: Mapping[str, Sequence[str]]) -> None:
+    """End `python -m COMMAND` with one line if a package that the command needs cannot be imported.
+
+    For the `__init__` of a package whose modules import packages of an extra. Other imports of the package
+    are left alone.
+
+    Args:
+        packages: what each command needs, by the name of its module.
+    """
+    if sys.argv[:1] != ["-m"]:
+        return
+    for command, names in packages.items():
+        if any(f".{argument}".endswith(f".{command}") for argument in sys.orig_argv):
+            try:
+                for name in names:
+                    require_package(name)
+            except MissingPackage as error:
+                sys.exit(report(error))
 
 
 def tell(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,3 +149,24 @@ def test_the_extras_are_those_of_the_package(repository: Path) -> None:
     parser = ConfigParser()
     parser.read(repository / "setup.cfg", encoding="utf-8")
     assert set(EXTRAS.values()) <= set(parser["options.extras_require"])
+
+
+@pytest.mark.parametrize(
+    ("module", "package", "extra"),
+    [("serving.server", "grpc", "serving"), ("export.tflite", "ai_edge_quantizer", "tflite")],
+)
+def test_a_command_without_its_extra_ends_in_one_line(
+    module: str, package: str, extra: str, repository: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.modules[{package!r}] = None\n")
+    path = os.pathsep.join([str(tmp_path), str(repository)])
+    process = subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert (process.returncode, process.stdout) == (2, "")
+    assert f"error: {package}: expected the package {package}" in process.stderr
+    assert f'pip install "hsr_tf[{extra}]"' in process.stderr and len(process.stderr.splitlines()) == 1
