@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from absl import flags
-from rich.console import Console
 from rich.table import Column, Table
 
 from hsr_tf.console.flag_apps import run_app
+from hsr_tf.console.terminal import show
 from hsr_tf.data.indian_pines import SENTINEL2_NM, Parts, cut, load_indian_pines, sentinel2_response
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.fusion.api import fuse, simulate
@@ -135,7 +135,7 @@ def results_table(cards: Mapping[str, Scorecard], seconds: Mapping[str, float]) 
     scores = {method: card.by_name() for method, card in cards.items()}
     metrics = [metric for metric in metrics_for() if all(metric.name in card for card in scores.values())]
     for metric in metrics:
-        table.add_column(metric.heading or metric.label, justify="right", no_wrap=True)
+        table.add_column(metric.heading or metric.label, justify="right")
     table.add_column("seconds", justify="right", style="dim")
     best = {metric.name: metric.best([card[metric.name] for card in scores.values()]) for metric in metrics}
     for method, card in scores.items():
@@ -217,7 +217,7 @@ def main() -> None:
     sheet = draw(folder / "sheet.png", parts.test, observation, solutions)
     print("\nThe south-east, which the training has not seen:")
     seconds = {name: solution.seconds for name, solution in solutions.items()}
-    Console(highlight=False).print(results_table(cards, seconds))
+    show(results_table(cards, seconds))
     print(verdict(cards))
     print(gains_by_range(parts.test, solutions))
     print(f"picture sheet: {sheet}")

@@ -300,7 +300,12 @@ def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[st
 def _cells(rows: Sequence[Row]) -> list[str]:
     summary = summarise([row.scores for row in rows])
     mean, std = summary.mean.by_name(), summary.std.by_name()
-    cells = [f"{m.number(mean[m.name])} ± {m.number(std[m.name])}" for m in metrics_for()]
+    cells = [
+        f"{metric.number(mean[metric.name])} ± {metric.number(std[metric.name])}"
+        if metric.name in mean
+        else "–"
+        for metric in metrics_for()
+    ]
     return [*cells, f"{sum(row.seconds for row in rows) / len(rows):.2f}"]
 
 

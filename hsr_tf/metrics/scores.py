@@ -23,7 +23,8 @@ class Scorecard:
         sam_degrees: mean spectral angle, degrees, over the pixels without a zero spectrum; NaN without any.
         ergas: relative global error; 0 is perfect.
         zero_spectra: number of pixels that `sam_degrees` leaves out.
-        added: scores by name of the metrics that other packages register; NaN where one failed.
+        added: scores by name of the metrics that have no attribute here, such as those of other packages; NaN
+            where one failed.
     """
 
     psnr_bands: float
@@ -43,8 +44,10 @@ class Scorecard:
         return cls(**{name: scores[name] for name in own}, added=added)
 
     def by_name(self) -> dict[str, float]:
-        """Return the scores by name."""
-        return {name.name: getattr(self, name.name) for name in fields(self)[:-1]} | dict(self.added)
+        """Return the scores by name, in the order of the table of metrics, and the count of zero spectra."""
+        own = {name.name: getattr(self, name.name) for name in fields(self)[:-1]}
+        num_zero = own.pop("zero_spectra")
+        return {**own, **self.added, "zero_spectra": num_zero}
 
     def as_dict(self) -> dict[str, float | None]:
         """Return the scores by name, for JSON: infinite and NaN become None."""

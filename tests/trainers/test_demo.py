@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from hsr_tf.io import load
 from hsr_tf.metrics.full_reference import Scorecard
+from hsr_tf.metrics.table import Metric, metrics_for
 from hsr_tf.networks.pretrained import read_card
 from tests.app_for_tests import call_app
+from trainers import demo
 from trainers.demo import demo_plan, results_table, verdict
 
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -27,6 +31,15 @@ def better(**changes: float) -> Scorecard:
 @pytest.mark.parametrize(("psnr", "words"), [(48.5, "1.50 dB above"), (46.75, "0.25 dB below")])
 def test_verdict_names_the_winner_whichever_it_is(psnr: float, words: str) -> None:
     assert words in verdict({"spectral_ls": CARD, "ms_ssfnet": better(psnr_bands=psnr)})
+
+
+def test_methods_are_named_in_full_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    added = Metric("added", "one more metric of a long name", "higher", lambda pair: 0.0)
+    monkeypatch.setattr(demo, "metrics_for", lambda: (*metrics_for(), added))
+    card = better(added={"added": 0.5})
+    console = Console(width=80, file=io.StringIO())
+    console.print(results_table({"spectral_ls": card}, {"spectral_ls": 0.1}))
+    assert "spectral_ls" in console.file.getvalue() and "0.50" in console.file.getvalue()
 
 
 def test_table_marks_the_best_of_each_score_and_only_that() -> None:
