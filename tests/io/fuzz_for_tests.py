@@ -25,7 +25,9 @@ import tifffile
 
 from hsr_tf import io
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.io import formats
 from hsr_tf.io.convert import ConvertOptions, convert
+from hsr_tf.io.format import WritableFormat
 from hsr_tf.io.geotiff import create_geotiff
 from hsr_tf.scene import Scene
 
@@ -97,6 +99,10 @@ FORMATS: dict[str, tuple[Callable[[Path], None], str]] = {
     "picture.png": (saved, "*.png"),
     "bands": (saved, "bands/*"),
 }
+covered = {Path(name).suffix for name in FORMATS}
+for one in formats.formats():  # those that are added to the table later
+    if isinstance(one, WritableFormat) and not covered & {*one.suffixes} and one.suffixes:
+        FORMATS[f"cube{one.suffixes[0]}"] = (saved, f"*{one.suffixes[0]}")
 
 
 def damaged(data: bytes, rng: np.random.Generator, *, text: bool) -> bytes:
