@@ -183,8 +183,11 @@ def figures_table(figures: Sequence[Figure]) -> str:
 
 def machine() -> dict[str, Any]:
     """Where the figures are from."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {
-        "processor": _processor(),
+        "processor": names[0] if names else platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "accelerators": [device.name for device in tf.config.list_logical_devices("GPU")],
         "tensorflow": tf.__version__,
@@ -239,13 +242,6 @@ def _peak_gib() -> float:
     """Largest memory of this process so far; Linux counts in KiB, macOS in bytes."""
     unit = 2.0**30 if platform.system() == "Darwin" else 2.0**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

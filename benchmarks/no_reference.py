@@ -223,7 +223,8 @@ def main() -> None:
             records += calibrated(list(maps_of(truth, observation)))
         else:
             records += [asdict(trial) for trial in try_methods(truth, observation, FLAGS.methods)]
-        _keep(records)
+        if FLAGS.json:
+            write_json(FLAGS.json, {"settings": _settings(), "records": records})
     if FLAGS.uncertainty:
         print(_table(records), "\n")
         print(_table(mean_lines(records)))
@@ -263,11 +264,6 @@ def _kept() -> list[dict[str, Any]]:
         remedy="name another file",
     )
     return list(held["records"])
-
-
-def _keep(records: Sequence[dict[str, Any]]) -> None:
-    if FLAGS.json:
-        write_json(FLAGS.json, {"settings": _settings(), "records": records})
 
 
 def _factor_line(form: str, maps: Sequence[Mapped]) -> dict[str, Any]:

@@ -203,18 +203,14 @@ def main() -> None:
     configs = variants(form, FLAGS.options, FLAGS.num_steps, base=FLAGS.base)
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
-    fits = measure(configs, _scenes())
+    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_train", names=FLAGS.scenes)
+    crops = (top_left(load(path), FLAGS.crop) for path in paths)
+    fits = measure(configs, [crop_to_multiple(scene, FLAGS.scale) for scene in crops])
     lines = summarise(form, fits)
     print(f"\n{markdown(form, lines)}")
     if FLAGS.json:
         found = {"machine": about, "lines": [asdict(x) for x in lines], "fits": [asdict(x) for x in fits]}
         write_json(FLAGS.json, found)
-
-
-def _scenes() -> list[Scene]:
-    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_train", names=FLAGS.scenes)
-    crops = (top_left(load(path), FLAGS.crop) for path in paths)
-    return [crop_to_multiple(scene, FLAGS.scale) for scene in crops]
 
 
 if __name__ == "__main__":

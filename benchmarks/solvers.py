@@ -292,9 +292,12 @@ def main() -> None:
         print(f"\n{FLAGS.size} x {FLAGS.size} x 31, x{scales[0]}\n\n{memory_table(memory)}")
         _write({"machine": about, "size": FLAGS.size, "scale": scales[0], "memory": memory})
         return
-    rows = measure(names, _scenes(), scales)
+    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_test", names=FLAGS.scenes)
+    rows = measure(names, [top_left(load(path), FLAGS.crop) for path in paths], scales)
     lines = summarise(rows)
-    others = others_table(rows) if _as_others() else ""
+    # Whether the case is the one that other programs were measured on.
+    usual_response = FLAGS.srf == DEFAULT_SRF and not FLAGS.srf_channels
+    others = others_table(rows) if FLAGS.crop == 256 and not FLAGS.noisy and usual_response else ""
     print(f"\n{markdown(lines)}" + (f"\n\n{others}" if others else ""))
     protocol = {
         "srf": FLAGS.srf,
@@ -305,17 +308,6 @@ def main() -> None:
     }
     found = {"lines": [asdict(line) for line in lines], "rows": [row.as_dict() for row in rows]}
     _write({"machine": about, "protocol": protocol, **found})
-
-
-def _as_others() -> bool:
-    """Whether the case is the one that other programs were measured on."""
-    usual_response = FLAGS.srf == DEFAULT_SRF and not FLAGS.srf_channels
-    return FLAGS.crop == 256 and not FLAGS.noisy and usual_response
-
-
-def _scenes() -> list[Scene]:
-    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_test", names=FLAGS.scenes)
-    return [top_left(load(path), FLAGS.crop) for path in paths]
 
 
 def _memory_of(folder: Path, name: str) -> dict[str, Any]:

@@ -54,7 +54,9 @@ class CoarseInverse:
         self._spatial, self._num_steps = spatial, num_steps
         self.taps = gram_kernel(spatial)
         if spatial.border == "mirrored":
-            self.taps = _mirror_mean(self.taps)
+            self.taps = np.asarray(
+                (self.taps + self.taps[::-1] + self.taps[:, ::-1] + self.taps[::-1, ::-1]) / 4
+            )
         self.exact = spatial.border == "circular" or _is_symmetric(spatial)
 
     def __call__(self, residual: Tensor, weights: Tensor) -> Tensor:
@@ -283,10 +285,6 @@ def _is_symmetric(spatial: SpatialDegradation) -> bool:
     return not any(spatial.centre_error) and all(
         np.allclose(kernel, flipped, rtol=0, atol=1e-12) for flipped in flips
     )
-
-
-def _mirror_mean(taps: np.ndarray) -> np.ndarray:
-    return np.asarray((taps + taps[::-1] + taps[:, ::-1] + taps[::-1, ::-1]) / 4)
 
 
 def _sums(x: Tensor) -> Tensor:

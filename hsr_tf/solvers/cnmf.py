@@ -119,7 +119,15 @@ class CnmfSolver(Solver):
             )
             if abundances is None:
                 abundances = self._start(pair, endmembers, coarse, until(iterations, 0.6))
-            abundances = self._unmix_sharp(pair, endmembers, abundances, late)
+            # A from Y, for given E.
+            weight = _sum_weight(pair)
+            abundances = multiplicative_rows(
+                _with_ones(pair.colours, weight),
+                _with_ones(endmembers @ pair.response, weight),
+                np.maximum(abundances, FLOOR),
+                descent=Descent(self.config.num_inner, self.config.inner_tolerance),
+                stop=late,
+            )
             residuals = np.sqrt(pair.residuals(abundances, endmembers))
             if not np.all(last - residuals > config.tolerance * last) and not late():
                 iterations.finish()
@@ -137,17 +145,6 @@ class CnmfSolver(Solver):
     def _even(self, pair: MixedPair) -> Matrix:
         num_endmembers = self.config.num_endmembers
         return np.full((len(pair.spectra), num_endmembers), 1 / num_endmembers, np.float32)
-
-    def _unmix_sharp(self, pair: MixedPair, endmembers: Matrix, abundances: Matrix, stop: Stop) -> Matrix:
-        """A from Y, for given E."""
-        weight = _sum_weight(pair)
-        return multiplicative_rows(
-            _with_ones(pair.colours, weight),
-            _with_ones(endmembers @ pair.response, weight),
-            np.maximum(abundances, FLOOR),
-            descent=Descent(self.config.num_inner, self.config.inner_tolerance),
-            stop=stop,
-        )
 
     def _unmix_coarse(
         self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, num_first: int, stop: Stop

@@ -153,7 +153,9 @@ class KernelRegression:
         chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
         total = tf.constant(features.num_features)
         parts = [
-            self._degraded_features(inputs, features.frequencies[:, k], features.phases[k], total).numpy()
+            self._model.spatial.forward(
+                compiled_images(inputs, features.frequencies[:, k], features.phases[k], total)[None]
+            )[0].numpy()
             for k in chunks
         ]
         targets = self._targets[window.slices]
@@ -177,11 +179,6 @@ class KernelRegression:
         )
         correction[sharp] += found * self._cover.weights(window)[..., None]
         return fit
-
-    def _degraded_features(
-        self, inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor
-    ) -> tf.Tensor:
-        return self._model.spatial.forward(compiled_images(inputs, frequencies, phases, total)[None])[0]
 
 
 def window_cover(coarse_size: tuple[int, int], scale: int, window: int) -> Cover:
