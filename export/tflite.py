@@ -31,7 +31,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from export.comparison import HEADER, Check, SavedModel, check_file, fitting, row
 from export.flatbuffer import described, with_metadata
-from export.latency import Latency, latencies
+from export.latency import latencies
 from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, Inputs, IntegerForm, reduced
 from export.trials import Task, Trial
 from hsr_tf import checks
@@ -179,18 +179,15 @@ class _Exporter:
                     made[path] = variant
             for path, latency in zip(made, latencies([*made], usable[0]), strict=True):
                 try:
-                    found = self._checked(path, made[path], usable, latency)
+                    if isinstance(latency, Exception):
+                        raise latency
+                    found = check_file(
+                        path, made[path], self.model, usable, target=self.folder / path.name, latency=latency
+                    )
                 except Exception as error:
                     self.failures.append(error)
                 else:
                     yield found
-
-    def _checked(
-        self, path: Path, variant: str, usable: Sequence[Trial], latency: Latency | Exception
-    ) -> Check:
-        if isinstance(latency, Exception):
-            raise latency
-        return check_file(path, variant, self.model, usable, target=self.folder / path.name, latency=latency)
 
 
 def _sizes(texts: Sequence[str]) -> list[Size | None]:
