@@ -20,7 +20,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
@@ -29,6 +29,9 @@ from hsr_tf import checks
 from serving.refusal import Refusal
 from serving.telemetry import Telemetry
 from serving.tiles import Tiles
+
+if TYPE_CHECKING:
+    from serving.loaded import Endpoint
 
 LOGGER = logging.getLogger("serving")
 Arrays = Mapping[str, np.ndarray]
@@ -60,31 +63,7 @@ class QueuePlan:
             max_queue_bytes=self.max_queue_bytes,
             num_workers=self.num_workers,
         )
-        checks.require(
-            self.batch_timeout_ms >= 0,
-            "batch_timeout_ms",
-            expected="0 or more",
-            received=str(self.batch_timeout_ms),
-            remedy="enlarge it",
-        )
-
-
-class Function(Protocol):
-    """What computes: `serving.loaded.Endpoint`."""
-
-    @property
-    def is_batchable(self) -> bool:
-        """Whether samples of several requests may be joined."""
-
-    @property
-    def model(self) -> str:
-        """Its name, for the counts."""
-
-    def sibling(self, signature: str) -> Function:
-        """Another function of the same model."""
-
-    def compute(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        """Outputs by name; raises Refusal."""
+        checks.require_at_least("batch_timeout_ms", self.batch_timeout_ms, 0, remedy="enlarge it")
 
 
 @dataclass(eq=False)
@@ -99,7 +78,7 @@ class Job:
         max_values: values of its largest input that may be computed together with others.
     """
 
-    function: Function
+    function: Endpoint
     inputs: Arrays
     deadline: float | None = None
     tiles: Tiles | None = None

@@ -9,7 +9,7 @@ were.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from hsr_tf.typing import Cube, Mask
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
+
+    from hsr_tf.io.header import CubeHeader
+
+    Placed: TypeAlias = Scene | CubeHeader  # both may tell where the image lies
 
 SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP = 0.01, 0.5
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -45,18 +49,6 @@ class Step:
 
     kind: str
     line: str
-
-
-class Placed(Protocol):
-    """An image that may tell where it lies: a `Scene`, or the header of a file."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-
-    @property
-    def georeference(self) -> Georeference | None:
-        """Its grid, or None."""
 
 
 @dataclass(frozen=True)
