@@ -183,17 +183,6 @@ def calibrated(maps: Sequence[Mapped]) -> list[dict[str, Any]]:
     return lines
 
 
-def mean_lines(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean over the scenes of the calibrations of each form and method."""
-    lines = []
-    for form, method in dict.fromkeys((record["form"], record["method"]) for record in records):
-        chosen = [record for record in records if (record["form"], record["method"]) == (form, method)]
-        numbers = [name for name in chosen[0] if name not in ("scene", "form", "method")]
-        means = {name: float(np.mean([record[name] for record in chosen])) for name in numbers}
-        lines.append({"form": form, "method": method, "scenes": len(chosen), **means})
-    return lines
-
-
 def best_factor(maps: Sequence[Mapped]) -> float:
     """The factor for which the mean of the 1-sigma coverages of these maps is that of a Gaussian."""
 
@@ -224,7 +213,14 @@ def main() -> None:
         _report.write({"settings": _settings(), "records": records})
     if FLAGS.uncertainty:
         print(_table(records), "\n")
-        print(_table(mean_lines(records)))
+        # Mean over the scenes of the calibrations of each form and method.
+        lines = []
+        for form, method in dict.fromkeys((record["form"], record["method"]) for record in records):
+            chosen = [record for record in records if (record["form"], record["method"]) == (form, method)]
+            numbers = [name for name in chosen[0] if name not in ("scene", "form", "method")]
+            means = {name: float(np.mean([record[name] for record in chosen])) for name in numbers}
+            lines.append({"form": form, "method": method, "scenes": len(chosen), **means})
+        print(_table(lines))
         return
     trials = [Trial(**record) for record in records]
     rows = [{"scene": t.scene, "method": t.method, "psnr": t.psnr, **t.figures} for t in trials]

@@ -52,7 +52,11 @@ class CoarseInverse:
 
     def __init__(self, spatial: SpatialDegradation, *, num_steps: int = 24) -> None:
         self._spatial, self._num_steps = spatial, num_steps
-        self.taps = gram_kernel(spatial)
+        # Taps of D D* away from the border: sum_t k[t] k[t + s j] for all the two-dimensional lags j.
+        kernel, scale = spatial.psf.kernel, spatial.scale
+        full = fftconvolve(kernel, kernel[::-1, ::-1])
+        middle = [n - 1 for n in kernel.shape]
+        self.taps = full[middle[0] % scale :: scale, middle[1] % scale :: scale]
         if spatial.border == "mirrored":
             self.taps = np.asarray(
                 (self.taps + self.taps[::-1] + self.taps[:, ::-1] + self.taps[::-1, ::-1]) / 4
@@ -221,14 +225,6 @@ class SylvesterBase:
             return self._solve(free, lr_hsi, hr_msi, self._weight), gradient
 
         return refined(estimate)
-
-
-def gram_kernel(spatial: SpatialDegradation) -> np.ndarray:
-    """Taps of D D* away from the border: sum_t k[t] k[t + s j] for all the two-dimensional lags j."""
-    kernel, scale = spatial.psf.kernel, spatial.scale
-    full = fftconvolve(kernel, kernel[::-1, ::-1])
-    middle = [n - 1 for n in kernel.shape]
-    return full[middle[0] % scale :: scale, middle[1] % scale :: scale]
 
 
 def gram_spectrum(taps: np.ndarray, sizes: list[Any], border: str, dtype: str) -> Tensor:

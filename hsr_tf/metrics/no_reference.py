@@ -200,18 +200,6 @@ def no_reference(
     return replace(own, added={metric.name: compute(metric, judged, known=known) for metric in added})
 
 
-def matched_bands(lr_hsi: Array, blurred_msi: Array, counts: Mask) -> Array:
-    """Weights (c + 1, C) of the sharp image of every band: constant first, then the channels.
-
-    Args:
-        lr_hsi: X, (h, w, C).
-        blurred_msi: D Y, (h, w, c).
-        counts: (h, w), the pixels that count.
-    """
-    found = np.linalg.lstsq(_with_constant(blurred_msi[counts]), lr_hsi[counts], rcond=None)
-    return np.asarray(found[0], np.float64)
-
-
 def _colour_error(images: _Images, response: Array) -> tuple[Array, Array]:
     """Mean squares of Y - Z R and of Y for every channel, row by row of coarse pixels."""
     error, power, count, s = 0.0, 0.0, 0, images.scale
@@ -225,7 +213,11 @@ def _colour_error(images: _Images, response: Array) -> tuple[Array, Array]:
 
 
 def _qnr_family(images: _Images, side: int) -> QnrFamily:
-    weights = matched_bands(images.lr_hsi, images.blurred_msi, images.counts)
+    # Weights (c + 1, C) of the sharp image of every band: constant first, then the channels.
+    found = np.linalg.lstsq(
+        _with_constant(images.blurred_msi[images.counts]), images.lr_hsi[images.counts], rcond=None
+    )
+    weights = np.asarray(found[0], np.float64)
     sums = [np.zeros(1)] * 5
     count = 0
     for block in blocks(images.counts.shape, side):
