@@ -95,19 +95,25 @@ def task_of(recipe: Recipe, scene: Scene) -> FusionTask:
 
 
 def plan_of(recipe: Recipe, folder: Path) -> RunPlan:
-    """The step of a recipe; how long it runs is of no account."""
+    """The step of a recipe."""
+    dtype = recipe.config.dtype or "float32"
+    return short_run(folder, recipe.batch_size, optimizer="adamw", learning_rate=1e-3, dtype=dtype)
+
+
+def short_run(folder: Path, batch_size: int, *, optimizer: str, learning_rate: float, dtype: str) -> RunPlan:
+    """A run whose step is measured; how long it goes on is of no account."""
     return RunPlan(
         run_dir=folder,
         num_steps=1000,
-        batch_size=recipe.batch_size,
-        optimizer="adamw",
-        learning_rate=1e-3,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
         schedule="cosine",
         warmup_steps=200,
         weight_decay=0.0,
         clip_norm=1.0,
         ema=0.998,
-        dtype=recipe.config.dtype or "float32",
+        dtype=dtype,
         jit_compile=False,
         seed=0,
         checkpoint_every=1000,

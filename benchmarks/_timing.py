@@ -26,7 +26,10 @@ def median_seconds(runs: Mapping[str, Callable[[], Any]], repeats: int) -> dict[
     for turn in range(NUM_WARM_UPS + repeats):
         for name, run in runs.items():
             begin = time.perf_counter()
-            _wait(run())
+            # A result that lies on an accelerator is ready once it has been copied from there.
+            for tensor in tf.nest.flatten(run()):
+                if isinstance(tensor, tf.Tensor):
+                    tensor.numpy()
             if turn >= NUM_WARM_UPS:
                 taken[name].append(time.perf_counter() - begin)
     return {name: statistics.median(seconds) for name, seconds in taken.items()}
@@ -77,10 +80,3 @@ def _layer_gflop(layer: keras.Layer, shape: tuple[int, ...]) -> float:
     if isinstance(layer, keras.layers.Conv2DTranspose):
         positions //= layer.strides[0] * layer.strides[1]
     return 2e-9 * positions * float(np.prod(layer.kernel.shape))
-
-
-def _wait(result: Any) -> None:
-    """A result that lies on an accelerator is ready once it has been copied from there."""
-    for tensor in tf.nest.flatten(result):
-        if isinstance(tensor, tf.Tensor):
-            tensor.numpy()

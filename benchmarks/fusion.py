@@ -13,9 +13,6 @@ in the same rounds.
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -25,11 +22,11 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
+from benchmarks import _report
 from benchmarks._subjects import GivenObservations, find_model, plan_of, read_recipe, synthetic_scene, task_of
 from benchmarks._timing import convolution, convolution_gflop, median_seconds, network_gflop
 from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.scene import Observation, Scene
 from trainers.fusion import FusionTrainer
@@ -45,7 +42,7 @@ def define_flags() -> None:
         "size", 512, "Side of the scene in pixels; a multiple of the scales.", lower_bound=16
     )
     flags.DEFINE_integer("repeats", 7, "Timed runs, of which the median is taken.", lower_bound=1)
-    flags.DEFINE_string("json", None, "Write the results to this file too.")
+    _report.define_json()
 
 
 @dataclass(frozen=True)
@@ -153,65 +150,46 @@ def measure_step(scale: int, scene: Scene, repeats: int) -> StepCost:
 
 def markdown(figures: Sequence[Figure], costs: Sequence[StepCost]) -> str:
     """The two tables."""
-    lines = [
-        figures_table(figures),
-        "",
-        "| training step | median s | without simulation | simulation alone |",
-    ]
-    lines[-1] += " simulation's share |"
-    lines.append("| --- | ---: | ---: | ---: | ---: |")
+    heads = ("training step", "median s", "without simulation", "simulation alone", "simulation's share")
+    rows = []
     for cost in costs:
-        times = f"{cost.step:.4f} | {cost.without:.4f} | {cost.simulation:.4f}"
-        lines.append(f"| x{cost.scale} | {times} | {100 * cost.share:.1f} % |")
-    return "\n".join(lines)
+        times = [f"{seconds:.4f}" for seconds in (cost.step, cost.without, cost.simulation)]
+        rows.append([f"x{cost.scale}", *times, f"{100 * cost.share:.1f} %"])
+    return f"{figures_table(figures)}\n\n{_report.table(heads, rows)}"
 
 
 def figures_table(figures: Sequence[Figure]) -> str:
     """A line a run."""
-    lines = ["| run | median s | GFLOP | GFLOP/s | share of ceiling |", "| --- | ---: | ---: | ---: | ---: |"]
+    rows = []
     for figure in figures:
         rest = ["", "", ""]
         if figure.gflop is not None:
-            rest = [
-                f"{figure.gflop:.1f}",
-                f"{figure.gflop_per_second:.0f}",
-                f"{100 * (figure.share or 0):.0f} %",
-            ]
-        lines.append(f"| {figure.name} | {figure.seconds:.3f} | {' | '.join(rest)} |")
-    return "\n".join(lines)
-
-
-def machine() -> dict[str, Any]:
-    """Where the figures are from."""
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "accelerators": [device.name for device in tf.config.list_logical_devices("GPU")],
-        "tensorflow": tf.__version__,
-        "python": platform.python_version(),
-    }
+            share = f"{100 * (figure.share or 0):.0f} %"
+            rest = [f"{figure.gflop:.1f}", f"{figure.gflop_per_second:.0f}", share]
+        rows.append([figure.name, f"{figure.seconds:.3f}", *rest])
+    return _report.table(("run", "median s", "GFLOP", "GFLOP/s", "share of ceiling"), rows)
 
 
 def main() -> None:
     """Measure, print, write."""
     scales = [_scale(text, FLAGS.size) for text in FLAGS.scales]
-    scene, about = synthetic_scene(FLAGS.size), machine()
-    told = ", ".join(f"{name} {value}" for name, value in about.items() if value)
-    print(f"{told}; {FLAGS.size} x {FLAGS.size} pixels, median of {FLAGS.repeats}\n", flush=True)
+    scene, about = synthetic_scene(FLAGS.size), _report.machine()
+    _report.print_machine(about, f"; {FLAGS.size} x {FLAGS.size} pixels, median of {FLAGS.repeats}\n")
     figures = measure_ceiling(FLAGS.size, FLAGS.repeats)
     for scale in scales:
         figures += measure_scale(scale, scene, FLAGS.repeats)
-    peak_gib = _peak_gib()
+    peak_gib = _report.peak_gib()
     costs = [measure_step(scale, scene, FLAGS.repeats) for scale in scales]
     print(markdown(figures, costs))
+    memory = {"forward_peak_gib": peak_gib, "training_peak_gib": _report.peak_gib()}
     print(
-        f"\npeak memory: {peak_gib:.2f} GiB until the last forward pass, {_peak_gib():.2f} GiB with training"
+        "\npeak memory: {:.2f} GiB until the last forward pass, {:.2f} GiB with training".format(
+            *memory.values()
+        )
     )
-    if FLAGS.json:
-        settings = {"size": FLAGS.size, "repeats": FLAGS.repeats}
-        found = {"figures": [asdict(f) for f in figures], "training_steps": [asdict(c) for c in costs]}
-        memory = {"forward_peak_gib": peak_gib, "training_peak_gib": _peak_gib()}
-        write_json(FLAGS.json, {"machine": about, "settings": settings, **found, **memory})
+    settings = _report.settings("size", "repeats")
+    found = {"figures": [asdict(f) for f in figures], "training_steps": [asdict(c) for c in costs]}
+    _report.write({"machine": about, "settings": settings, **found, **memory})
 
 
 def _compiled(model: Callable[[Any], Any], inputs: dict[str, tf.Tensor]) -> Callable[[], Any]:
@@ -233,19 +211,6 @@ def _scale(text: str, size: int) -> int:
         remedy="give other scales, or another --size",
     )
     return int(text)
-
-
-def _peak_gib() -> float:
-    """Largest memory of this process so far; Linux counts in KiB, macOS in bytes."""
-    unit = 2.0**30 if platform.system() == "Darwin" else 2.0**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ from absl import flags
 from scipy import optimize, stats
 from tqdm import tqdm
 
+from benchmarks import _report
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes
-from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.error_maps import (
     FACTOR,
@@ -53,6 +53,7 @@ from hsr_tf.solvers.solver import Controls
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB
 
 FLAGS = flags.FLAGS
+FOLDER = "hsi/cave_train"
 METHODS = ("bicubic", "spectral_ls", "sylvester", "cnmf", "hysure", "kernel_ls", "ms_ssfnet")
 WALD = {"wald_psnr": "psnr_bands", "wald_sam": "sam_degrees"}
 HELD_OUT = "flowers"
@@ -102,11 +103,8 @@ class Mapped:
 def define_flags() -> None:
     """What is measured, and where it goes."""
     flags.DEFINE_list("methods", list(METHODS), "Methods by name.")
-    flags.DEFINE_list("scenes", [], "Names of scenes (default: all of the folder).")
-    flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
+    _report.define_scenes(folder=FOLDER, crop=None)
     flags.DEFINE_integer("scale", 8, "Scale factor: sharp pixels per coarse pixel.", lower_bound=2)
-    flags.DEFINE_integer("crop", None, "Use a square of this many pixels a side from the middle.", 32)
-    flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
     flags.DEFINE_float("max_seconds", None, "Time limit of a solver.", 0.1)
     flags.DEFINE_bool("uncertainty", False, "Hold the maps of uncertainty against the errors.")
     flags.DEFINE_bool("calibrate", False, "Find the factors of these maps.")
@@ -185,17 +183,6 @@ def calibrated(maps: Sequence[Mapped]) -> list[dict[str, Any]]:
     return lines
 
 
-def mean_lines(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean over the scenes of the calibrations of each form and method."""
-    lines = []
-    for form, method in dict.fromkeys((record["form"], record["method"]) for record in records):
-        chosen = [record for record in records if (record["form"], record["method"]) == (form, method)]
-        numbers = [name for name in chosen[0] if name not in ("scene", "form", "method")]
-        means = {name: float(np.mean([record[name] for record in chosen])) for name in numbers}
-        lines.append({"form": form, "method": method, "scenes": len(chosen), **means})
-    return lines
-
-
 def best_factor(maps: Sequence[Mapped]) -> float:
     """The factor for which the mean of the 1-sigma coverages of these maps is that of a Gaussian."""
 
@@ -223,10 +210,17 @@ def main() -> None:
             records += calibrated(list(maps_of(truth, observation)))
         else:
             records += [asdict(trial) for trial in try_methods(truth, observation, FLAGS.methods)]
-        _keep(records)
+        _report.write({"settings": _settings(), "records": records})
     if FLAGS.uncertainty:
         print(_table(records), "\n")
-        print(_table(mean_lines(records)))
+        # Mean over the scenes of the calibrations of each form and method.
+        lines = []
+        for form, method in dict.fromkeys((record["form"], record["method"]) for record in records):
+            chosen = [record for record in records if (record["form"], record["method"]) == (form, method)]
+            numbers = [name for name in chosen[0] if name not in ("scene", "form", "method")]
+            means = {name: float(np.mean([record[name] for record in chosen])) for name in numbers}
+            lines.append({"form": form, "method": method, "scenes": len(chosen), **means})
+        print(_table(lines))
         return
     trials = [Trial(**record) for record in records]
     rows = [{"scene": t.scene, "method": t.method, "psnr": t.psnr, **t.figures} for t in trials]
@@ -246,8 +240,7 @@ def _with_bar(scenes: Iterable[Scene]) -> Iterable[Scene]:
 
 def _settings() -> dict[str, Any]:
     """What records of one file have in common."""
-    names = ("methods", "scale", "crop", "noisy", "max_seconds", "uncertainty")
-    return {name: getattr(FLAGS, name) for name in names}
+    return _report.settings("methods", "scale", "crop", "noisy", "max_seconds", "uncertainty")
 
 
 def _kept() -> list[dict[str, Any]]:
@@ -265,11 +258,6 @@ def _kept() -> list[dict[str, Any]]:
     return list(held["records"])
 
 
-def _keep(records: Sequence[dict[str, Any]]) -> None:
-    if FLAGS.json:
-        write_json(FLAGS.json, {"settings": _settings(), "records": records})
-
-
 def _factor_line(form: str, maps: Sequence[Mapped]) -> dict[str, Any]:
     untrained = [m for m in maps if m.form == form and methods.get(m.method).kind != "network"]
     chosen = untrained or [m for m in maps if m.form == form and m.scene == HELD_OUT]
@@ -284,7 +272,7 @@ def _rank(trials: Sequence[Trial], figure: str) -> float:
 
 
 def _scenes() -> Iterator[Scene]:
-    for path in find_scenes(FLAGS.data_dir, default="hsi/cave_train", names=FLAGS.scenes):
+    for path in find_scenes(FLAGS.data_dir, default=FOLDER, names=FLAGS.scenes):
         yield crop_to_multiple(middle(load(path), FLAGS.crop), FLAGS.scale)
 
 
@@ -297,12 +285,12 @@ def middle(scene: Scene, side: int | None) -> Scene:
 
 
 def _table(lines: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        [f"{value:.4g}" if isinstance(value, float) else str(value) for value in line.values()]
+        for line in lines
+    ]
     heads = list(lines[0]) if lines else []
-    text = [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
-    for line in lines:
-        cells = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in line.values()]
-        text.append(f"| {' | '.join(cells)} |")
-    return "\n".join(text)
+    return _report.table(heads, rows, words=range(len(heads)))
 
 
 if __name__ == "__main__":

@@ -24,11 +24,10 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from benchmarks.fusion import machine
+from benchmarks import _report
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
-from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.io import load
 from hsr_tf.metrics.full_reference import scorecard
@@ -40,6 +39,7 @@ from hsr_tf.solvers.solver import Controls
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB
 
 FLAGS = flags.FLAGS
+FOLDER = "hsi/cave_train"
 DEFAULT = "default"
 PUBLISHED_FORM = "published"
 
@@ -107,17 +107,14 @@ class Fit:
 
 def define_flags() -> None:
     """What is measured, and where it goes."""
-    flags.DEFINE_list("scenes", ["flowers", "paints"], "Names of scenes.")
-    flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
+    _report.define_scenes(folder=FOLDER, crop=256, scenes=("flowers", "paints"))
     flags.DEFINE_integer("scale", 8, "Scale factor: sharp pixels per coarse pixel.", lower_bound=2)
-    flags.DEFINE_integer("crop", 256, "Use the top left square of this many pixels a side.", 16)
     flags.DEFINE_integer("num_steps", None, "Most steps of every variant (default: the form's).", 1)
     flags.DEFINE_list("options", [], "Variants by name, e.g. tile=0,ema=0 (default: all).")
     flags.DEFINE_string("base", None, "Base of the form and its variants (default: the form's).")
     flags.DEFINE_bool("published", False, "Turn options on in the published form instead.")
-    flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
     flags.DEFINE_integer("seed", 0, "Random seed.")
-    flags.DEFINE_string("json", None, "Write the results to this file too.")
+    _report.define_json()
 
 
 def variants(
@@ -185,36 +182,27 @@ def markdown(form: str, lines: Sequence[Line]) -> str:
     """The table of gains."""
     turned = "turned on" if form == PUBLISHED_FORM else "instead of the default's"
     psnr, sam = get("psnr_bands"), get("sam_degrees")
-    text = [f"| {turned} | {psnr.title} | {sam.title} | gain of the option, dB | steps | processor seconds |"]
-    text.append("| --- |" + " ---: |" * 5)
+    heads = (turned, psnr.title, sam.title, "gain of the option, dB", "steps", "processor seconds")
+    rows = []
     for line in lines:
         gain = "" if line.variant == form else f"{line.gain:+.2f}"
-        text.append(
-            f"| {line.variant} | {psnr.number(line.psnr)} | {sam.number(line.sam_degrees)} | {gain} "
-            f"| {line.steps:.0f} "
-            f"| {line.processor_seconds:.0f} |"
-        )
-    return "\n".join(text)
+        scores = (psnr.number(line.psnr), sam.number(line.sam_degrees), gain)
+        rows.append((line.variant, *scores, f"{line.steps:.0f}", f"{line.processor_seconds:.0f}"))
+    return _report.table(heads, rows)
 
 
 def main() -> None:
     """Measure, print, write."""
     form = PUBLISHED_FORM if FLAGS.published else DEFAULT
     configs = variants(form, FLAGS.options, FLAGS.num_steps, base=FLAGS.base)
-    about = machine()
-    print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
-    fits = measure(configs, _scenes())
+    about = _report.machine()
+    _report.print_machine(about)
+    paths = find_scenes(FLAGS.data_dir, default=FOLDER, names=FLAGS.scenes)
+    crops = (top_left(load(path), FLAGS.crop) for path in paths)
+    fits = measure(configs, [crop_to_multiple(scene, FLAGS.scale) for scene in crops])
     lines = summarise(form, fits)
     print(f"\n{markdown(form, lines)}")
-    if FLAGS.json:
-        found = {"machine": about, "lines": [asdict(x) for x in lines], "fits": [asdict(x) for x in fits]}
-        write_json(FLAGS.json, found)
-
-
-def _scenes() -> list[Scene]:
-    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_train", names=FLAGS.scenes)
-    crops = (top_left(load(path), FLAGS.crop) for path in paths)
-    return [crop_to_multiple(scene, FLAGS.scale) for scene in crops]
+    _report.write({"machine": about, "lines": [asdict(x) for x in lines], "fits": [asdict(x) for x in fits]})
 
 
 if __name__ == "__main__":

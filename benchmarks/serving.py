@@ -37,11 +37,10 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from benchmarks import _report
 from benchmarks._timing import median_seconds
-from benchmarks.fusion import machine
 from export.saved_model import TrainedModel, export_saved_model, shipped
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.files import write_json
 from serving import messages, tensors
 from serving.client import Client
 from serving.connection import PREDICT
@@ -70,7 +69,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("clients", 64, "How many.", lower_bound=1)
     flags.DEFINE_float("seconds", 60.0, "For how long.", lower_bound=0.1)
     flags.DEFINE_integer("max_queue", 8, "Requests that may wait meanwhile.", lower_bound=1)
-    flags.DEFINE_string("json", None, "Write the results to this file too.")
+    _report.define_json()
 
 
 class Trivial(tf.Module):
@@ -258,14 +257,24 @@ def measure(
 
 def overhead_table(lines: list[Overhead]) -> str:
     """A line a case."""
-    head = "| request | in, KiB | out, KiB | bare, ms | served, ms | added, ms | added | echo, ms | target |"
-    rows = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |"]
+    heads = (
+        "request",
+        "in, KiB",
+        "out, KiB",
+        "bare, ms",
+        "served, ms",
+        "added, ms",
+        "added",
+        "echo, ms",
+        "target",
+    )
+    rows = []
     for line in lines:
-        times = f"{1e3 * line.bare:.2f} | {1e3 * line.served:.2f} | {line.added_ms:.2f}"
-        sizes = f"{line.bytes_in / 1024:.0f} | {line.bytes_out / 1024:.0f}"
-        rest = f"{100 * line.added_share:.0f} % | {1e3 * line.echo:.2f} | {line.verdict}"
-        rows.append(f"| {line.name} | {sizes} | {times} | {rest} |")
-    return "\n".join(rows)
+        sizes = (f"{line.bytes_in / 1024:.0f}", f"{line.bytes_out / 1024:.0f}")
+        spent = (f"{1e3 * line.bare:.2f}", f"{1e3 * line.served:.2f}", f"{line.added_ms:.2f}")
+        share = f"{100 * line.added_share:.0f} %"
+        rows.append((line.name, *sizes, *spent, share, f"{1e3 * line.echo:.2f}", line.verdict))
+    return _report.table(heads, rows, words=(0, 8))
 
 
 @dataclass(frozen=True)
@@ -341,17 +350,20 @@ def load_table(load: Load, seconds: float) -> str:
     """Counts, then memory."""
     start, settled, end = load.resident_mib
     flat = "yes" if abs(load.growth) <= MOST_GROWTH else "NO"
-    answered, rest = load.answered, (load.refused, load.lost, load.doubled, load.mixed_up)
-    return "\n".join(
-        [
-            "| answered | a second | refused | lost | doubled | mixed up |",
-            "| ---: | ---: | ---: | ---: | ---: | ---: |",
-            f"| {answered} | {answered / seconds:.0f} | {' | '.join(map(str, rest))} |",
-            "",
-            f"resident memory: {start:.0f} MiB at the start, {settled:.0f} MiB after "
-            f"{min(SECONDS_TO_SETTLE, seconds / 2):.0f} s, {end:.0f} MiB at the end "
-            f"({100 * load.growth:+.1f} %; flat within {100 * MOST_GROWTH:.0f} %: {flat})",
-        ]
+    counts = (
+        load.answered,
+        f"{load.answered / seconds:.0f}",
+        load.refused,
+        load.lost,
+        load.doubled,
+        load.mixed_up,
+    )
+    heads = ("answered", "a second", "refused", "lost", "doubled", "mixed up")
+    return (
+        f"{_report.table(heads, [[str(count) for count in counts]], words=())}\n\n"
+        f"resident memory: {start:.0f} MiB at the start, {settled:.0f} MiB after "
+        f"{min(SECONDS_TO_SETTLE, seconds / 2):.0f} s, {end:.0f} MiB at the end "
+        f"({100 * load.growth:+.1f} %; flat within {100 * MOST_GROWTH:.0f} %: {flat})"
     )
 
 
@@ -381,15 +393,12 @@ def main() -> None:
     """Measure, print, write."""
     if FLAGS.num_threads:
         tf.config.threading.set_intra_op_parallelism_threads(FLAGS.num_threads)
-    about = {**machine(), "load average": f"{os.getloadavg()[0]:.1f} before"}
-    told = ", ".join(f"{name} {value}" for name, value in about.items() if value)
-    print(f"{told}\n", flush=True)
+    about = {**_report.machine(), "load average": f"{os.getloadavg()[0]:.1f} before"}
+    _report.print_machine(about, "\n")
     with tempfile.TemporaryDirectory() as folder:
         found = bear_all(Path(folder)) if FLAGS.load else measure_all(Path(folder))
-    if FLAGS.json:
-        names = ("size", "scene_size", "repeats", "num_threads", "clients", "seconds", "max_queue")
-        settings = {name: getattr(FLAGS, name) for name in names}
-        write_json(FLAGS.json, {"machine": about, "settings": settings, **found})
+    names = ("size", "scene_size", "repeats", "num_threads", "clients", "seconds", "max_queue")
+    _report.write({"machine": about, "settings": _report.settings(*names), **found})
 
 
 if __name__ == "__main__":

@@ -22,14 +22,14 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from benchmarks import _report
+from benchmarks._subjects import short_run
 from benchmarks._timing import convolution, convolution_gflop, median_seconds, network_gflop
-from benchmarks.fusion import CEILING, Figure, figures_table, machine
+from benchmarks.fusion import CEILING, Figure, figures_table
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan
-from hsr_tf.files import write_json
 from hsr_tf.networks.image_network import ImageSpec
 from trainers._pictures import NetworkPlan, Pictures
-from trainers._run import RunPlan
 from trainers.single_image import SingleImageTask, SingleImageTrainer
 
 FLAGS = flags.FLAGS
@@ -51,7 +51,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("batch_size", 16, "Patches a step.", lower_bound=1)
     flags.DEFINE_integer("repeats", 7, "Timed runs, of which the median is taken.", lower_bound=1)
     flags.DEFINE_integer("depth", 20, "Convolutions of VDSR.", lower_bound=2)
-    flags.DEFINE_string("json", None, "Write the results to this file too.")
+    _report.define_json()
 
 
 @dataclass(frozen=True)
@@ -113,32 +113,22 @@ def torch_vdsr(image: np.ndarray, shape: Shape) -> Callable[[], Any]:
 
 def steps_table(steps: list[StepFigure], patch_size: int, batch_size: int) -> str:
     """A line a precision."""
-    lines = [
-        f"| training step, {batch_size} patches of {patch_size} | median s | against float32 |",
-        "| --- | ---: | ---: |",
-    ]
-    lines += [f"| {step.precision} | {step.seconds:.3f} | {step.speed_up:.2f} x |" for step in steps]
-    return "\n".join(lines)
+    heads = (f"training step, {batch_size} patches of {patch_size}", "median s", "against float32")
+    rows = [(step.precision, f"{step.seconds:.3f}", f"{step.speed_up:.2f} x") for step in steps]
+    return _report.table(heads, rows)
 
 
 def main() -> None:
     """Measure, print, write."""
-    about, shape = machine(), Shape(FLAGS.depth)
-    told = ", ".join(f"{name} {value}" for name, value in about.items() if value)
-    print(f"{told}; median of {FLAGS.repeats}\n", flush=True)
+    about, shape = _report.machine(), Shape(FLAGS.depth)
+    _report.print_machine(about, f"; median of {FLAGS.repeats}\n")
     figures = measure_forward(FLAGS.size, FLAGS.repeats, shape)
     print(figures_table(figures) + "\n", flush=True)
     steps = measure_steps(FLAGS.patch_size, FLAGS.batch_size, repeats=FLAGS.repeats, shape=shape)
     print(steps_table(steps, FLAGS.patch_size, FLAGS.batch_size))
-    if FLAGS.json:
-        names = ("size", "patch_size", "batch_size", "repeats", "depth")
-        found = {
-            "machine": about,
-            "settings": {name: getattr(FLAGS, name) for name in names},
-            "figures": [asdict(figure) for figure in figures],
-            "training_steps": [asdict(step) for step in steps],
-        }
-        write_json(FLAGS.json, found)
+    settings = _report.settings("size", "patch_size", "batch_size", "repeats", "depth")
+    found = {"figures": [asdict(f) for f in figures], "training_steps": [asdict(s) for s in steps]}
+    _report.write({"machine": about, "settings": settings, **found})
 
 
 def _plan(shape: Shape, precision: str) -> NetworkPlan:
@@ -164,23 +154,7 @@ def _trainer(
     pictures = Pictures(["noise"], [values], [])
     patches = PatchPlan(patch_size, batch_size)
     task = SingleImageTask(_plan(shape, precision), pictures, (2.0, 3.0, 4.0), patches)
-    plan = RunPlan(
-        run_dir=folder,
-        num_steps=1000,
-        batch_size=batch_size,
-        optimizer="adam",
-        learning_rate=1e-4,
-        schedule="cosine",
-        warmup_steps=200,
-        weight_decay=0.0,
-        clip_norm=1.0,
-        ema=0.998,
-        dtype=precision,
-        jit_compile=False,
-        seed=0,
-        checkpoint_every=1000,
-        validate_every=1000,
-    )
+    plan = short_run(folder, batch_size, optimizer="adam", learning_rate=1e-4, dtype=precision)
     return SingleImageTrainer(task, plan)
 
 

@@ -16,7 +16,6 @@ Nothing here chooses anything: it reads what the defaults do.
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -29,12 +28,11 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from benchmarks import _report
 from benchmarks._subjects import synthetic_scene
-from benchmarks.fusion import machine
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
-from hsr_tf.files import write_json
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.cameras import ESTIMATE
 from hsr_tf.io import load
@@ -47,6 +45,7 @@ from hsr_tf.solvers.solver import Controls
 from trainers.evaluate import HSI_SNR_DB, MSI_SNR_DB, Entry, Row, scales_of, score_or_skip
 
 FLAGS = flags.FLAGS
+FOLDER = "hsi/cave_test"
 FLOOR, CAMERAS = "spectral_ls", "estimate_psf_srf"
 KNOWN_LIMIT, BLIND_LIMIT = 120.0, 180.0
 MEMORY_LIMIT_GIB = 4.0
@@ -110,19 +109,16 @@ class Line:
 def define_flags() -> None:
     """What is measured, and where it goes."""
     flags.DEFINE_list("methods", [], "Methods by name beside spectral_ls (default: all solvers).")
-    flags.DEFINE_list("scenes", [], "Names of scenes (default: all of the folder).")
-    flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
+    _report.define_scenes(folder=FOLDER, crop=None)
     flags.DEFINE_list("scales", ["8", "16", "32"], "Scale factor: sharp pixels per coarse pixel.")
     flags.DEFINE_string(
         "srf", DEFAULT_SRF, "Spectral response: a name, or a CSV file; blind outside its range."
     )
     flags.DEFINE_list("srf_channels", [], "Channels of the response (default: all of them).")
-    flags.DEFINE_integer("crop", None, "Use the top left square of this many pixels a side.", 16)
-    flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
     flags.DEFINE_float(
         "max_seconds", None, "Time limit of a solver (default: 120 with known cameras, 180 without).", 0.1
     )
-    flags.DEFINE_string("json", None, "Write the results to this file too.")
+    _report.define_json()
     flags.DEFINE_bool("memory", False, "Measure memory instead of quality.")
     flags.DEFINE_integer("size", 2048, "Side of the scene of --memory; a multiple of 512 above that.", 64)
     flags.DEFINE_string("memory_of", None, "Folder of a pair: fuse it, print the largest memory (internal).")
@@ -193,7 +189,7 @@ def markdown(lines: Sequence[Line]) -> str:
     heads = ["scale", "method", psnr.title, "gain, dB", sam.title, "SAM gain", "seconds", "slowest", "limit"]
     blind = any(line.kernel_l1 is not None for line in lines)
     heads += [kernel.title, response.title] if blind else []
-    text = [f"| {' | '.join(heads)} |", "| --- | --- |" + " ---: |" * (len(heads) - 2)]
+    rows = []
     for line in lines:
         late = "" if line.in_time else " (late)"
         cells = [f"x{line.scale}", line.method, psnr.number(line.psnr), _signed(line.gain)]
@@ -202,8 +198,8 @@ def markdown(lines: Sequence[Line]) -> str:
         if blind:
             values = ((kernel, line.kernel_l1), (response, line.response_sam_degrees))
             cells += ["" if value is None else metric.number(value) for metric, value in values]
-        text.append(f"| {' | '.join(cells)} |")
-    return "\n".join(text)
+        rows.append(cells)
+    return _report.table(heads, rows, words=(0, 1))
 
 
 def others_table(rows: Sequence[Row]) -> str:
@@ -213,16 +209,20 @@ def others_table(rows: Sequence[Row]) -> str:
         other = OTHERS.get(row.method)
         if other is None or (row.scale, row.scene) != (8, "balloons"):
             continue
-        reached = row.scores.psnr_bands >= other.psnr and row.seconds <= other.seconds / 5
-        text.append(
-            f"| {row.method} | {row.scores.psnr_bands:.2f} | {row.seconds:.1f} | {other.program} "
-            f"| {other.psnr:.1f} | {other.seconds:.0f} | {'yes' if reached else 'no'} |"
-        )
-    head = [
-        "| method | PSNR, dB | seconds | other program | PSNR, dB | seconds | reached in a fifth of it |",
-        "| --- | ---: | ---: | --- | ---: | ---: | --- |",
+        psnr, seconds = row.scores.psnr_bands, row.seconds
+        reached = "yes" if psnr >= other.psnr and seconds <= other.seconds / 5 else "no"
+        theirs = (other.program, f"{other.psnr:.1f}", f"{other.seconds:.0f}")
+        text.append((row.method, f"{psnr:.2f}", f"{seconds:.1f}", *theirs, reached))
+    heads = [
+        "method",
+        "PSNR, dB",
+        "seconds",
+        "other program",
+        "PSNR, dB",
+        "seconds",
+        "reached in a fifth of it",
     ]
-    return "\n".join([*head, *text]) if text else ""
+    return _report.table(heads, text, words=(0, 3, 6)) if text else ""
 
 
 def measure_memory(names: Sequence[str], scale: int, size: int) -> list[dict[str, Any]]:
@@ -265,14 +265,14 @@ def tiled_observation(size: int, scale: int) -> Observation:
 
 def memory_table(found: Sequence[dict[str, Any]]) -> str:
     """The table of memory."""
-    text = ["| method | peak GiB | seconds | within 4 GiB |", "| --- | ---: | ---: | --- |"]
+    rows = []
     for line in found:
         if "error" in line:
-            text.append(f"| {line['method']} | | | failed: {line['error']} |")
+            rows.append((line["method"], "", "", f"failed: {line['error']}"))
             continue
         fits = "yes" if line["peak_gib"] <= MEMORY_LIMIT_GIB else "no"
-        text.append(f"| {line['method']} | {line['peak_gib']:.2f} | {line['seconds']:.1f} | {fits} |")
-    return "\n".join(text)
+        rows.append((line["method"], f"{line['peak_gib']:.2f}", f"{line['seconds']:.1f}", fits))
+    return _report.table(("method", "peak GiB", "seconds", "within 4 GiB"), rows, words=(0, 3))
 
 
 def main() -> None:
@@ -285,37 +285,23 @@ def main() -> None:
         print(json.dumps(_memory_of(Path(FLAGS.memory_of), names[-1])))
         return
     scales = scales_of(FLAGS.scales)
-    about = machine()
-    print(", ".join(f"{name} {value}" for name, value in about.items() if value), flush=True)
+    about = _report.machine()
+    _report.print_machine(about)
     if FLAGS.memory:
         memory = measure_memory(names, scales[0], FLAGS.size)
         print(f"\n{FLAGS.size} x {FLAGS.size} x 31, x{scales[0]}\n\n{memory_table(memory)}")
-        _write({"machine": about, "size": FLAGS.size, "scale": scales[0], "memory": memory})
+        _report.write({"machine": about, "size": FLAGS.size, "scale": scales[0], "memory": memory})
         return
-    rows = measure(names, _scenes(), scales)
+    paths = find_scenes(FLAGS.data_dir, default=FOLDER, names=FLAGS.scenes)
+    rows = measure(names, [top_left(load(path), FLAGS.crop) for path in paths], scales)
     lines = summarise(rows)
-    others = others_table(rows) if _as_others() else ""
-    print(f"\n{markdown(lines)}" + (f"\n\n{others}" if others else ""))
-    protocol = {
-        "srf": FLAGS.srf,
-        "srf_channels": FLAGS.srf_channels,
-        "crop": FLAGS.crop,
-        "noisy": FLAGS.noisy,
-        "max_seconds": FLAGS.max_seconds,
-    }
-    found = {"lines": [asdict(line) for line in lines], "rows": [row.as_dict() for row in rows]}
-    _write({"machine": about, "protocol": protocol, **found})
-
-
-def _as_others() -> bool:
-    """Whether the case is the one that other programs were measured on."""
+    # Whether the case is the one that other programs were measured on.
     usual_response = FLAGS.srf == DEFAULT_SRF and not FLAGS.srf_channels
-    return FLAGS.crop == 256 and not FLAGS.noisy and usual_response
-
-
-def _scenes() -> list[Scene]:
-    paths = find_scenes(FLAGS.data_dir, default="hsi/cave_test", names=FLAGS.scenes)
-    return [top_left(load(path), FLAGS.crop) for path in paths]
+    others = others_table(rows) if FLAGS.crop == 256 and not FLAGS.noisy and usual_response else ""
+    print(f"\n{markdown(lines)}" + (f"\n\n{others}" if others else ""))
+    protocol = _report.settings("srf", "srf_channels", "crop", "noisy", "max_seconds")
+    found = {"lines": [asdict(line) for line in lines], "rows": [row.as_dict() for row in rows]}
+    _report.write({"machine": about, "protocol": protocol, **found})
 
 
 def _memory_of(folder: Path, name: str) -> dict[str, Any]:
@@ -326,22 +312,7 @@ def _memory_of(folder: Path, name: str) -> dict[str, Any]:
         solution = fuse(observation, FLOOR, psf=ESTIMATE, srf=ESTIMATE, controls=controls)
     else:
         solution = fuse(observation, name, controls=controls)
-    return {"method": name, "peak_gib": peak_gib(), "seconds": round(solution.seconds, 2)}
-
-
-def peak_gib() -> float:
-    """Largest memory of this process alone so far; `getrusage` counts that of the one that started it too."""
-    path = Path("/proc/self/status")
-    if path.is_file():
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 2.0**20
-    unit = 2.0**30 if sys.platform == "darwin" else 2.0**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def _write(found: dict[str, Any]) -> None:
-    if FLAGS.json:
-        write_json(FLAGS.json, found)
+    return {"method": name, "peak_gib": _report.peak_gib(), "seconds": round(solution.seconds, 2)}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -148,9 +148,17 @@ def read_photo(path: Path) -> Photo:
             with Image.open(path, formats=("PNG", "JPEG")) as image:
                 require_memory(path, (image.height, image.width, 4), 1, None)
                 _require_8_bits(path, image)
-                _require_one_frame(path, image)
+                num_frames = getattr(image, "n_frames", 1)
+                if num_frames > 1 and image.format == "PNG":
+                    raise checks.file_error(
+                        path, f"is an animation of {num_frames} frames", "save one frame as a picture"
+                    )
                 upright = ImageOps.exif_transpose(image)
-                values = np.asarray(upright.convert(_plain_mode(upright)))
+                # Gray or RGB, with alpha where there is some.
+                gray = upright.mode in ("1", "L", "LA")
+                values = np.asarray(
+                    upright.convert(("L" if gray else "RGB") + ("A" if upright.has_transparency_data else ""))
+                )
                 exif, dpi = upright.getexif(), image.info.get("dpi")
                 kept = image.info.get("icc_profile"), exif.tobytes() if len(exif) else None, dpi
     except UnidentifiedImageError:
@@ -166,14 +174,6 @@ def read_photo(path: Path) -> Photo:
     return Photo(values[..., None] if values.ndim == 2 else values, *kept)
 
 
-def _require_one_frame(path: Path, image: Image.Image) -> None:
-    num_frames = getattr(image, "n_frames", 1)
-    if num_frames > 1 and image.format == "PNG":
-        raise checks.file_error(
-            path, f"is an animation of {num_frames} frames", "save one frame as a picture"
-        )
-
-
 def _require_8_bits(path: Path, image: Image.Image) -> None:
     with open(path, "rb") as file:
         start = file.read(PNG_DEPTH_AT + 1)
@@ -181,12 +181,6 @@ def _require_8_bits(path: Path, image: Image.Image) -> None:
     if deep or image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         problem = "holds 16 bits a channel" if deep else f"holds colours of the kind {image.mode}"
         raise checks.file_error(path, problem, "convert it to 8 bits of gray or RGB, or use hsr upscale")
-
-
-def _plain_mode(image: Image.Image) -> str:
-    """Gray or RGB, with alpha where there is some."""
-    gray = image.mode in ("1", "L", "LA")
-    return ("L" if gray else "RGB") + ("A" if image.has_transparency_data else "")
 
 
 def require_writable(path: Path, photo: Photo, size: tuple[int, int]) -> None:

@@ -105,14 +105,6 @@ def _fuse_files(model: TFLiteModel, asked: argparse.Namespace) -> tuple[int, ...
     return cube.shape
 
 
-def _require_targets(given: argparse.Namespace) -> None:
-    """Refuse outputs that exist or have no folder, before any work."""
-    free = None if given.overwrite else "add --overwrite, or write to another name"
-    require_output("output", given.output, free=free)
-    if given.kernel_output is not None:
-        require_output("kernel_output", given.kernel_output, free=free, suffixes=(".npy",))
-
-
 class _Parser(argparse.ArgumentParser):
     """Arguments, whose mistakes are one line."""
 
@@ -180,7 +172,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(given: argparse.Namespace) -> None:
     _require_sense(given)
-    _require_targets(given)
+    # Refuse outputs that exist or have no folder, before any work.
+    free = None if given.overwrite else "add --overwrite, or write to another name"
+    require_output("output", given.output, free=free)
+    if given.kernel_output is not None:
+        require_output("kernel_output", given.kernel_output, free=free, suffixes=(".npy",))
     start = time.perf_counter()
     model = TFLiteModel(Path(given.model), num_threads=given.threads)
     size = (_fuse_files if given.input is None else _enlarge_file)(model, given)

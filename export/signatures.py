@@ -167,7 +167,7 @@ def checked(image_bytes: Tensor, scale: Tensor | float, *, smallest: int = SMALL
     known = is_png | _begins(image_bytes, JPEG_MAGIC)
     with tf.control_dependencies([tf.debugging.Assert(known, ["image_bytes: expected a PNG or JPEG"])]):
         begun = tf.identity(image_bytes)
-    size = tf.cond(is_png, lambda: _png_size(begun), lambda: _jpeg_size(begun))
+    size = tf.cond(is_png, lambda: _png_size(begun), lambda: tf.image.extract_jpeg_shape(begun, tf.int64)[:2])
     num_pixels = tf.reduce_prod(tf.cast(size, tf.float32)) * tf.cast(scale, tf.float32) ** 2
     fits = (num_pixels <= MOST_PIXELS) & tf.reduce_all(size >= smallest)
     said = f"image_bytes: expected sides of {smallest} or more, a result of {MOST_PIXELS} pixels or less"
@@ -203,7 +203,11 @@ def encoded_like(rgba: Tensor, image_bytes: Tensor) -> Tensor:
     """(H, W, 4) uint8 as a PNG, gray and with an alpha channel where `image_bytes` is so."""
     kind = _colour_type(image_bytes)
     gray, alpha = rgba[..., :1], rgba[..., 3:]
-    is_gray_jpeg = _is_gray_jpeg(image_bytes, kind)
+    is_gray_jpeg = tf.cond(
+        kind == JPEG,
+        lambda: tf.equal(tf.image.extract_jpeg_shape(image_bytes)[2], 1),
+        lambda: tf.constant(False),
+    )
     branches = [
         ((kind == GRAY) | is_gray_jpeg, lambda: tf.io.encode_png(gray)),
         (kind == GRAY_ALPHA, lambda: tf.io.encode_png(tf.concat([gray, alpha], -1))),
@@ -215,14 +219,6 @@ def encoded_like(rgba: Tensor, image_bytes: Tensor) -> Tensor:
 def _colour_type(image_bytes: Tensor) -> Tensor:
     """That of a PNG's header, `JPEG` for a JPEG."""
     return tf.cond(_begins(image_bytes, PNG_MAGIC), lambda: _byte(image_bytes, 25), lambda: tf.constant(JPEG))
-
-
-def _is_gray_jpeg(image_bytes: Tensor, kind: Tensor) -> Tensor:
-    return tf.cond(
-        kind == JPEG,
-        lambda: tf.equal(tf.image.extract_jpeg_shape(image_bytes)[2], 1),
-        lambda: tf.constant(False),
-    )
 
 
 def _images(name: str, num_channels: int) -> tf.TensorSpec:
@@ -247,10 +243,6 @@ def _png_size(image_bytes: Tensor) -> Tensor:
 def _big_endian(image_bytes: Tensor, place: int) -> Tensor:
     digits = tf.io.decode_raw(tf.strings.substr(image_bytes, place, 4), tf.uint8)
     return tf.reduce_sum(tf.cast(digits, tf.int64) * tf.constant([2**24, 2**16, 2**8, 1], tf.int64))
-
-
-def _jpeg_size(image_bytes: Tensor) -> Tensor:
-    return tf.image.extract_jpeg_shape(image_bytes, tf.int64)[:2]
 
 
 def _with_alpha(rgb: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from export.comparison import HEADER, Check, SavedModel, check_file, fitting, row
 from export.flatbuffer import described, with_metadata
-from export.latency import Latency, latencies
+from export.latency import latencies
 from export.quantize import OF_PICTURES, OF_SCENES, VARIANTS, Inputs, IntegerForm, reduced
 from export.trials import Task, Trial
 from hsr_tf import checks
@@ -166,36 +166,28 @@ class _Exporter:
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as workplace:
             for variant in variants:
                 form = f"int8.{INTEGER_ENDS}" if variant == "int8" and self.form.integer_ends else variant
-                path = Path(workplace) / _file_name(self.model.info.name, form, size)
+                path = Path(workplace) / (
+                    f"{self.model.info.name}.{form}{'' if size is None else f'.{size[0]}x{size[1]}'}.tflite"
+                )
                 try:
-                    path.write_bytes(self._variant(content, variant, size))
+                    calibration = partial(self.calibration, input_size=size)
+                    smaller = reduced(content, variant, calibration=calibration, form=self.form)
+                    path.write_bytes(with_metadata(smaller, _info(self.model, size)))
                 except Exception as error:
                     self.failures.append(error)
                 else:
                     made[path] = variant
             for path, latency in zip(made, latencies([*made], usable[0]), strict=True):
                 try:
-                    found = self._checked(path, made[path], usable, latency)
+                    if isinstance(latency, Exception):
+                        raise latency
+                    found = check_file(
+                        path, made[path], self.model, usable, target=self.folder / path.name, latency=latency
+                    )
                 except Exception as error:
                     self.failures.append(error)
                 else:
                     yield found
-
-    def _variant(self, content: bytes, variant: str, size: Size | None) -> bytes:
-        calibration = partial(self.calibration, input_size=size)
-        smaller = reduced(content, variant, calibration=calibration, form=self.form)
-        return with_metadata(smaller, _info(self.model, size))
-
-    def _checked(
-        self, path: Path, variant: str, usable: Sequence[Trial], latency: Latency | Exception
-    ) -> Check:
-        if isinstance(latency, Exception):
-            raise latency
-        return check_file(path, variant, self.model, usable, target=self.folder / path.name, latency=latency)
-
-
-def _file_name(name: str, form: str, size: Size | None) -> str:
-    return f"{name}.{form}{'' if size is None else f'.{size[0]}x{size[1]}'}.tflite"
 
 
 def _sizes(texts: Sequence[str]) -> list[Size | None]:

@@ -195,7 +195,17 @@ def main() -> None:
         reference, path = SavedModel.load(FLAGS.saved_model), Path(FLAGS.model)
         data = default_data(reference.info.kind, FLAGS.data_dir, None, ())
         trials = list(Task(reference.info).trials(data.trials))
-        found = Verified((check_file(path, _variant(path), reference, trials),), ())
+        # The variant that a file's name tells.
+        parts = path.name.split(".")
+        named = next((part for part in parts if part in VARIANTS), None)
+        checks.require(
+            named is not None,
+            "model",
+            expected=f"a name with its variant ({', '.join(VARIANTS)})",
+            received=path.name,
+            remedy="name it as export.tflite does, e.g. vdsr.int8.tflite",
+        )
+        found = Verified((check_file(path, named or "", reference, trials),), ())
     print(table(found.files))
     for failure in found.failures:
         print(failure)
@@ -231,20 +241,6 @@ def _require_one_task() -> None:
         checks.require(
             bool(of_file[name]), name, expected=expected, received="none", remedy=f"give e.g. {EXAMPLE}"
         )
-
-
-def _variant(path: Path) -> str:
-    """The variant that a file's name tells."""
-    parts = path.name.split(".")
-    named = next((part for part in parts if part in VARIANTS), None)
-    checks.require(
-        named is not None,
-        "model",
-        expected=f"a name with its variant ({', '.join(VARIANTS)})",
-        received=path.name,
-        remedy="name it as export.tflite does, e.g. vdsr.int8.tflite",
-    )
-    return named or ""
 
 
 if __name__ == "__main__":

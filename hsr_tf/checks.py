@@ -95,6 +95,11 @@ def require_positive_integers(*, remedy: str = "correct it", **values: float) ->
         )
 
 
+def require_at_least(name: str, value: float, least: float, *, remedy: str) -> None:
+    """Raise an `InputError` about argument `name` unless its value is `least` or more."""
+    require(value >= least, name, expected=f"at least {least}", received=value, remedy=remedy)
+
+
 def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Raise an `InputError` that lists the known names, and the nearest one, unless `value` is among them."""
     known = list(choices)

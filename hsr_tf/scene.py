@@ -99,7 +99,7 @@ class Observation:
             self.scale >= 1 and self.hr_msi.shape[:2] == expected,
             "hr_msi",
             expected=f"{expected[0]}x{expected[1]} pixels ({ratio})",
-            received=_pixels(self.hr_msi),
+            received=_pixels(self.hr_msi.shape),
             remedy="check the scale, and crop both files to the same ground",
         )
 
@@ -132,24 +132,7 @@ class Observation:
         Raises:
             ValueError: when the sizes do not divide, or divide by another factor in rows than in columns.
         """
-        (height, width, _), (hr_height, hr_width, _) = lr_hsi.shape, hr_msi.shape
-        divides = hr_height % height == 0 and hr_width % width == 0
-        require(
-            divides,
-            "hr_msi",
-            expected=f"a whole multiple of the {_pixels(lr_hsi)} of lr_hsi",
-            received=f"{_pixels(hr_msi)} (ratios {hr_height / height:g} and {hr_width / width:g})",
-            remedy="crop both files to the same ground, and check that they are not swapped",
-        )
-        rows, cols = hr_height // height, hr_width // width
-        require(
-            rows == cols,
-            "hr_msi",
-            expected=f"the same scale on both axes of the {_pixels(lr_hsi)} of lr_hsi",
-            received=f"{_pixels(hr_msi)}, which is {rows} times the rows and {cols} times the columns",
-            remedy="crop both files to the same ground, and check that neither is turned by 90 degrees",
-        )
-        return cls(lr_hsi=lr_hsi, hr_msi=hr_msi, scale=rows)
+        return cls(lr_hsi=lr_hsi, hr_msi=hr_msi, scale=scale_between(lr_hsi.shape, hr_msi.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,8 +175,34 @@ def pixels_with_data(*scenes: Scene) -> NDArray[np.bool_] | None:
     return ~np.any(masks, axis=0) if masks else None
 
 
-def _pixels(scene: Scene) -> str:
-    return f"{scene.shape[0]}x{scene.shape[1]} pixels"
+def scale_between(lr_shape: tuple[int, ...], hr_shape: tuple[int, ...]) -> int:
+    """The ratio of the sizes of Y and X, whose shapes (rows, columns, bands) these are.
+
+    Raises:
+        ValueError: when the sizes do not divide, or divide by another factor in rows than in columns.
+    """
+    (height, width, _), (hr_height, hr_width, _) = lr_shape, hr_shape
+    divides = hr_height % height == 0 and hr_width % width == 0
+    require(
+        divides,
+        "hr_msi",
+        expected=f"a whole multiple of the {_pixels(lr_shape)} of lr_hsi",
+        received=f"{_pixels(hr_shape)} (ratios {hr_height / height:g} and {hr_width / width:g})",
+        remedy="crop both files to the same ground, and check that they are not swapped",
+    )
+    rows, cols = hr_height // height, hr_width // width
+    require(
+        rows == cols,
+        "hr_msi",
+        expected=f"the same scale on both axes of the {_pixels(lr_shape)} of lr_hsi",
+        received=f"{_pixels(hr_shape)}, which is {rows} times the rows and {cols} times the columns",
+        remedy="crop both files to the same ground, and check that neither is turned by 90 degrees",
+    )
+    return rows
+
+
+def _pixels(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]}x{shape[1]} pixels"
 
 
 def _as_cube(values: Any) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import grpc
 import numpy as np
@@ -29,6 +29,9 @@ from hsr_tf import checks
 from serving.refusal import Refusal
 from serving.telemetry import Telemetry
 from serving.tiles import Tiles
+
+if TYPE_CHECKING:
+    from serving.loaded import Endpoint
 
 LOGGER = logging.getLogger("serving")
 Arrays = Mapping[str, np.ndarray]
@@ -60,31 +63,7 @@ class QueuePlan:
             max_queue_bytes=self.max_queue_bytes,
             num_workers=self.num_workers,
         )
-        checks.require(
-            self.batch_timeout_ms >= 0,
-            "batch_timeout_ms",
-            expected="0 or more",
-            received=str(self.batch_timeout_ms),
-            remedy="enlarge it",
-        )
-
-
-class Function(Protocol):
-    """What computes: `serving.loaded.Endpoint`."""
-
-    @property
-    def is_batchable(self) -> bool:
-        """Whether samples of several requests may be joined."""
-
-    @property
-    def model(self) -> str:
-        """Its name, for the counts."""
-
-    def sibling(self, signature: str) -> Function:
-        """Another function of the same model."""
-
-    def compute(self, inputs: Arrays) -> dict[str, np.ndarray]:
-        """Outputs by name; raises Refusal."""
+        checks.require_at_least("batch_timeout_ms", self.batch_timeout_ms, 0, remedy="enlarge it")
 
 
 @dataclass(eq=False)
@@ -99,7 +78,7 @@ class Job:
         max_values: values of its largest input that may be computed together with others.
     """
 
-    function: Function
+    function: Endpoint
     inputs: Arrays
     deadline: float | None = None
     tiles: Tiles | None = None
@@ -185,22 +164,19 @@ class Job:
             Refusal: of the function; as `require_wanted` between two pieces.
         """
         if self.is_cut:
-            return self._in_tiles()
+            assert self.tiles is not None
+
+            def compute(inputs: Arrays, signature: str) -> dict[str, np.ndarray]:
+                self.require_wanted()
+                return self.function.sibling(signature).compute(inputs)
+
+            return self.tiles.compute(self.inputs, compute)
         num_samples = max(1, self.num_samples)
         fitting = self.max_values * num_samples // max(1, self.num_values)
         step = max(1, min(max_batch, fitting))
         if self.likeness is None or max_batch == 1 or num_samples <= step:
             return self.function.compute(self.inputs)
         return self._in_samples(step) or self.function.compute(self.inputs)
-
-    def _in_tiles(self) -> dict[str, np.ndarray]:
-        assert self.tiles is not None
-
-        def compute(inputs: Arrays, signature: str) -> dict[str, np.ndarray]:
-            self.require_wanted()
-            return self.function.sibling(signature).compute(inputs)
-
-        return self.tiles.compute(self.inputs, compute)
 
     def _in_samples(self, step: int) -> dict[str, np.ndarray] | None:
         """Some samples at a time; None where the outputs do not have as many samples as the inputs."""
@@ -308,20 +284,17 @@ class Scheduler:
         if batch[0].likeness is None:
             return batch
         while not self._is_stopped:
-            self._take_alike(batch)
+            for job in list(self._waiting):
+                fits = _num_samples(batch) + job.num_samples <= self.plan.max_batch
+                fits = fits and sum(one.num_values for one in (*batch, job)) <= job.max_values
+                if fits and job.likeness == batch[0].likeness:
+                    batch.append(job)
+                    self._waiting.remove(job)
             remaining = until - time.monotonic()
             if _num_samples(batch) >= self.plan.max_batch or remaining <= 0:
                 break
             self._changed.wait(remaining)
         return batch
-
-    def _take_alike(self, batch: list[Job]) -> None:
-        for job in list(self._waiting):
-            fits = _num_samples(batch) + job.num_samples <= self.plan.max_batch
-            fits = fits and sum(one.num_values for one in (*batch, job)) <= job.max_values
-            if fits and job.likeness == batch[0].likeness:
-                batch.append(job)
-                self._waiting.remove(job)
 
     def _run(self, batch: Sequence[Job]) -> None:
         wanted = [job for job in batch if job.is_wanted]
@@ -329,14 +302,11 @@ class Scheduler:
             return
         for job in wanted:
             if job.is_wanted:
-                self._run_alone(job)
-
-    def _run_alone(self, job: Job) -> None:
-        self._telemetry.computed(job.function.model, job.num_samples)
-        try:
-            job.finish(job.compute(self.plan.max_batch))
-        except Refusal as refusal:
-            job.finish(refusal)
+                self._telemetry.computed(job.function.model, job.num_samples)
+                try:
+                    job.finish(job.compute(self.plan.max_batch))
+                except Refusal as refusal:
+                    job.finish(refusal)
 
     def _run_together(self, batch: Sequence[Job]) -> bool:
         """Whether the batch could be computed as one."""

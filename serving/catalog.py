@@ -112,7 +112,11 @@ class Catalog:
         """Serve these models from now on, and no others."""
         with self._changed:
             self._configured = tuple(settings)
-            self._remember_labels()
+            # Remember the versions of the labels before they change.
+            for name, labels in self._labels.items():
+                available = {loaded.version for loaded in self._available(name)}
+                for label in labels:
+                    self._answered[name, label] = self._labelled(name, label, available)
             self._labels = {model.name: model.labels for model in settings}
             self._generation += 1
             self._num_looks = 0
@@ -155,13 +159,6 @@ class Catalog:
             self._require_no_load(name, {wanted: self._records[name][wanted]})
         _require_found(wanted in available, f"version {wanted} of {name}", sorted(available))
         return available[wanted]
-
-    def _remember_labels(self) -> None:
-        """Remember the versions of the labels before they change."""
-        for name, labels in self._labels.items():
-            available = {loaded.version for loaded in self._available(name)}
-            for label in labels:
-                self._answered[name, label] = self._labelled(name, label, available)
 
     def _labelled(self, name: str, label: str, available: Collection[int]) -> int:
         """The version of a label; its previous version while the new one is not loaded yet."""
@@ -242,7 +239,17 @@ class Catalog:
     def _tend(self, model: ModelSettings) -> None:
         try:
             folders = version_folders(model.base_path)
-            self._name_passed_over(model.base_path, folders)
+            # Say once per folder that it is not served, and why.
+            problem = "passed over: expected a version, a whole number above 0 that no other folder has"
+            reasons = dict.fromkeys(passed_over(model.base_path), f"{problem}; rename it, or move it away")
+            if folders:
+                self._named.discard(model.base_path)
+            elif model.base_path.is_dir() and not reasons:
+                reasons[model.base_path] = "holds no version; export one into it, e.g. as 1"
+            for folder, reason in reasons.items():
+                if folder not in self._named:
+                    self._named.add(folder)
+                    LOGGER.warning("%s: %s", folder, reason)
         except OSError as error:
             LOGGER.warning("%s: %s; what is loaded stays", model.base_path, error)
             return
@@ -256,19 +263,6 @@ class Catalog:
             if version not in folders:
                 record.seen = record.failed = None
         self._forget(model.name, present=set(folders), tried=set(tried))
-
-    def _name_passed_over(self, base_path: Path, versions: Mapping[int, Path]) -> None:
-        """Say once per folder that it is not served, and why."""
-        problem = "passed over: expected a version, a whole number above 0 that no other folder has"
-        reasons = dict.fromkeys(passed_over(base_path), f"{problem}; rename it, or move it away")
-        if versions:
-            self._named.discard(base_path)
-        elif base_path.is_dir() and not reasons:
-            reasons[base_path] = "holds no version; export one into it, e.g. as 1"
-        for folder, reason in reasons.items():
-            if folder not in self._named:
-                self._named.add(folder)
-                LOGGER.warning("%s: %s", folder, reason)
 
     def _try(self, model: ModelSettings, folders: Mapping[int, Path]) -> dict[int, bool]:
         """Version -> whether it answers, in the order of the policy, until as many do as it wants."""
@@ -295,9 +289,7 @@ class Catalog:
             LOGGER.warning("%s: passed over until it holds %s", folder, GRAPH_FILE)
         if not is_stable or content == record.failed or not is_whole:
             return False
-        return self._load_into(record, (name, version, folder))
-
-    def _load_into(self, record: Record, what: tuple[str, int, Path]) -> bool:
+        what = (name, version, folder)
         self._set(record, State.LOADING)
         try:
             loaded = self._load(*what)

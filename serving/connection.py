@@ -152,7 +152,10 @@ class Connection:
                 return self._calls[method.path](request, timeout=left, metadata=self._told)
             except grpc.RpcError as error:
                 waited = pause * random.uniform(0.5, 1.0)
-                if not _passes(error) or time.monotonic() + waited >= end:
+                # Whether the same request may succeed later: the server is unavailable, or its queue is full.
+                code, said = error.code(), str(error.details() or "")
+                is_full = code == grpc.StatusCode.RESOURCE_EXHAUSTED and any(words in said for words in FULL)
+                if not (is_full or code == grpc.StatusCode.UNAVAILABLE) or time.monotonic() + waited >= end:
                     raise self._explained(error) from error
             except ValueError as error:
                 raise OSError(f"{self.address}: the connection is closed; make a new client") from error
@@ -180,13 +183,6 @@ class Connection:
         if code == grpc.StatusCode.UNAVAILABLE:
             return OSError(f"{self.address}: cannot be reached ({said}); check the address and the server")
         return OSError(f"{self.address}: {code.name.lower().replace('_', ' ')}: {said}")
-
-
-def _passes(error: Any) -> bool:
-    """Whether the same request may succeed later: the server is unavailable, or its queue is full."""
-    code, said = error.code(), str(error.details() or "")
-    is_full = code == grpc.StatusCode.RESOURCE_EXHAUSTED and any(words in said for words in FULL)
-    return is_full or code == grpc.StatusCode.UNAVAILABLE
 
 
 def _channel(address: str, settings: Settings) -> Any:

@@ -22,7 +22,10 @@ def version_folders(base_path: Path) -> dict[int, Path]:
     """
     found: dict[int, Path] = {}
     for path in _folders(base_path):
-        number = _version_of(path.name)
+        # The number of a folder's name; None where it is no version.
+        digits = path.name.lstrip("0")
+        is_number = path.name.isascii() and digits.isdecimal() and len(digits) <= 19
+        number = int(digits) if is_number and int(digits) <= LARGEST_VERSION else None
         if number is not None:
             found.setdefault(number, path)
     return dict(sorted(found.items()))
@@ -45,13 +48,6 @@ def _folders(base_path: Path) -> list[Path]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     return sorted((Path(entry.path) for entry in entries), key=lambda path: (len(path.name), path.name))
-
-
-def _version_of(name: str) -> int | None:
-    """The number of a folder's name; None where it is no version."""
-    digits = name.lstrip("0")
-    is_number = name.isascii() and digits.isdecimal() and len(digits) <= 19
-    return int(digits) if is_number and int(digits) <= LARGEST_VERSION else None
 
 
 def model_folders(root: Path) -> dict[str, Path]:

@@ -70,29 +70,6 @@ def _numbered(text: str) -> dict[str, int]:
     return {name: int(number) for name, number in (pair.split("=") for pair in text.split())}
 
 
-def _file(package: str) -> Any:
-    """The descriptor of one package's messages and enums, as if from one .proto file."""
-    file = descriptor_pb2.FileDescriptorProto(
-        name=f"hsr_tf/{package}.proto", package=package, syntax="proto3"
-    )
-    file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
-    if package == "tensorflow.serving":
-        file.dependency.extend(f"hsr_tf/{other}.proto" for other in PACKAGES[:2])
-    made: dict[str, Any] = {package: file}
-    for name in sorted(full for full in TABLE if _package_of(full) == package):
-        parent, _, own = name.rpartition(".")
-        holder = made[parent]
-        made[name] = (holder.message_type if holder is file else holder.nested_type).add(name=own)
-        for text in TABLE[name].split(", "):
-            _add_field(made[name], name, text)
-    for name in (full for full in ENUMS if _package_of(full) == package):
-        parent, _, own = name.rpartition(".")
-        enum = made[parent].enum_type.add(name=own)
-        for value, number in _numbered(ENUMS[name]).items():
-            enum.value.add(name=value, number=number)
-    return file
-
-
 def _add_field(message: Any, full_name: str, text: str) -> None:
     number, name, kind = text.split(" ")
     kind, _, oneof = kind.partition("|")
@@ -122,7 +99,26 @@ def _pool() -> Any:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)
     for package in PACKAGES:
-        pool.AddSerializedFile(_file(package).SerializeToString())
+        # The descriptor of one package's messages and enums, as if from one .proto file.
+        file = descriptor_pb2.FileDescriptorProto(
+            name=f"hsr_tf/{package}.proto", package=package, syntax="proto3"
+        )
+        file.dependency.append(wrappers_pb2.DESCRIPTOR.name)
+        if package == "tensorflow.serving":
+            file.dependency.extend(f"hsr_tf/{other}.proto" for other in PACKAGES[:2])
+        made: dict[str, Any] = {package: file}
+        for name in sorted(full for full in TABLE if _package_of(full) == package):
+            parent, _, own = name.rpartition(".")
+            holder = made[parent]
+            made[name] = (holder.message_type if holder is file else holder.nested_type).add(name=own)
+            for text in TABLE[name].split(", "):
+                _add_field(made[name], name, text)
+        for name in (full for full in ENUMS if _package_of(full) == package):
+            parent, _, own = name.rpartition(".")
+            enum = made[parent].enum_type.add(name=own)
+            for value, number in _numbered(ENUMS[name]).items():
+                enum.value.add(name=value, number=number)
+        pool.AddSerializedFile(file.SerializeToString())
     return pool
 
 

@@ -13,7 +13,7 @@ import grpc
 import numpy as np
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from serving.batching import MOST_JOINED, Arrays, Job, Scheduler
+from serving.batching import MOST_JOINED, Job, Scheduler
 from serving.calls import Gate, answering
 from serving.catalog import Catalog
 from serving.loaded import LoadedVersion
@@ -72,26 +72,26 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         deadline = None if remaining is None else time.monotonic() + remaining
         joined = min(MOST_JOINED, limits.pixels)
         job = Job(endpoint, inputs, deadline, tiles=endpoint.tiles, max_values=joined)
-        outputs = self._computed(job, context)
-        answer = _encoded({name: outputs[name] for name in wanted}, self._shared.limits)
-        _name(answer.model_spec, loaded)
-        answer.model_spec.signature_name = endpoint.signature.name
-        return answer
-
-    def _computed(self, job: Job, context: Any) -> Arrays:
-        """The outputs; the job leaves the queue when its client goes."""
+        # The outputs; the job leaves the queue when its client goes.
         scheduler = self._shared.scheduler
         scheduler.put(job)
         if not context.add_callback(lambda: scheduler.drop(job)):
             scheduler.drop(job)
-        return job.wait()
+        outputs = job.wait()
+        answer = _encoded({name: outputs[name] for name in wanted}, self._shared.limits)
+        _name(answer.model_spec, loaded)
+        answer.model_spec.signature_name = endpoint.signature.name
+        return answer
 
     def GetModelMetadata(self, request: Any, context: Any) -> Any:
         """The signatures of a version."""
         call, shared, spec = Call("GetModelMetadata"), self._shared, request.model_spec
         with answering(call, context, shared.telemetry):
             shared.gate.enter(context)
-            _require_signature_def(list(request.metadata_field))
+            fields = list(request.metadata_field)
+            if fields != [SIGNATURE_DEF]:
+                given = ", ".join(shortened(field) for field in fields[:5]) or "nothing"
+                raise Refusal(INVALID, f"metadata_field: expected {SIGNATURE_DEF}, got {given}; correct it")
             with shared.catalog.lease(spec.name, chosen_version(spec), spec.version_label) as loaded:
                 call.model, call.version = loaded.name, loaded.version
                 answer = get_model_metadata_pb2.GetModelMetadataResponse()
@@ -147,9 +147,3 @@ def _encoded(outputs: dict[str, np.ndarray], limits: Limits) -> Any:
         said = f"the answer has {num_bytes} bytes, a message at most {limits.message_bytes}"
         raise Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{said}; send smaller tiles")
     return answer
-
-
-def _require_signature_def(fields: list[str]) -> None:
-    if fields != [SIGNATURE_DEF]:
-        given = ", ".join(shortened(field) for field in fields[:5]) or "nothing"
-        raise Refusal(INVALID, f"metadata_field: expected {SIGNATURE_DEF}, got {given}; correct it")

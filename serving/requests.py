@@ -90,18 +90,7 @@ def read_inputs(
         ValueError: for a name too many or too few, another dtype, rank or fixed dimension, NaN or infinite
             values, and what `serving.tensors` refuses; the message holds the whole signature.
     """
-    _require_names(signature, list(protos))
-    for name, slot in signature.inputs.items():
-        _require_fit(
-            signature, slot, dtype=protos[name].dtype, shape=claimed_shape(name, protos[name], limits)
-        )
-    arrays = {name: array_of(name, protos[name], limits) for name in signature.inputs}
-    for name, array in arrays.items():
-        _require_finite(name, array)
-    return arrays
-
-
-def _require_names(signature: Signature, given: list[str]) -> None:
+    given = list(protos)
     extra = sorted(set(given) - set(signature.inputs))
     missing = sorted(set(signature.inputs) - set(given))
     received = [f"no {name}" for name in missing] + [f"unknown {shortened(name)}" for name in extra[:5]]
@@ -112,16 +101,19 @@ def _require_names(signature: Signature, given: list[str]) -> None:
         received=", ".join(received),
         remedy="send exactly these inputs",
     )
-
-
-def _require_fit(signature: Signature, slot: Slot, *, dtype: int, shape: tuple[int, ...]) -> None:
-    checks.require(
-        dtype == slot.dtype and slot.takes(shape),
-        slot.name,
-        expected=f"{slot} in {signature}",
-        received=f"{dtype_name(dtype)} {_written(shape)}",
-        remedy="convert it, or choose the model for this kind of data",
-    )
+    for name, slot in signature.inputs.items():
+        shape = claimed_shape(name, protos[name], limits)
+        checks.require(
+            protos[name].dtype == slot.dtype and slot.takes(shape),
+            slot.name,
+            expected=f"{slot} in {signature}",
+            received=f"{dtype_name(protos[name].dtype)} {_written(shape)}",
+            remedy="convert it, or choose the model for this kind of data",
+        )
+    arrays = {name: array_of(name, protos[name], limits) for name in signature.inputs}
+    for name, array in arrays.items():
+        _require_finite(name, array)
+    return arrays
 
 
 def _require_finite(name: str, array: np.ndarray) -> None:

@@ -107,7 +107,12 @@ class ModelServer:
         )
         self._gate, self._is_loaded = Gate(), threading.Event()
         self._credentials = server_credentials(plan.security)
-        self._health = _health_of_services()
+        # The health service, NOT_SERVING for all; its watchers take no thread of the calls.
+        pool = ThreadPoolExecutor(1, thread_name_prefix="health")
+        servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=pool)
+        for name in ("", *SERVICES):
+            servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+        self._health = servicer
         self._grpc = self._assembled()
         self._end_metrics: Callable[[], None] = lambda: None
 
@@ -122,7 +127,11 @@ class ModelServer:
         server = grpc.server(
             ThreadPoolExecutor(num_calls, thread_name_prefix="call"),
             interceptors=[TokenCheck(read_tokens(tokens), self.telemetry)] if tokens else [],
-            options=_options(self.plan.limits.message_bytes),
+            options=[
+                ("grpc.max_receive_message_length", self.plan.limits.message_bytes),
+                ("grpc.max_send_message_length", self.plan.limits.message_bytes),
+                ("grpc.so_reuseport", 0),
+            ],
             maximum_concurrent_rpcs=num_calls,
         )
         shared = Shared(self.catalog, self.scheduler, self.telemetry, self.plan.limits, self._gate)
@@ -137,19 +146,6 @@ class ModelServer:
         Raises:
             OSError: when a port is not available.
         """
-        self.port = self._bound()
-        if self.plan.metrics_port:
-            self._end_metrics = publish(self.telemetry, self.plan.host, self.plan.metrics_port)
-        self.telemetry.watch_queue(
-            lambda: self.scheduler.num_waiting, lambda: self.scheduler.num_waiting_bytes
-        )
-        self.scheduler.start()
-        self._grpc.start()
-        self.catalog.start()
-        threading.Thread(target=self._open, name="open", daemon=True).start()
-        return self
-
-    def _bound(self) -> int:
         host, port = self.plan.host, self.plan.port
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
@@ -161,7 +157,17 @@ class ModelServer:
             bound = 0
         if not bound:
             raise checks.file_error(address, "cannot be listened at", "choose another --port or --host")
-        return int(bound)
+        self.port = int(bound)
+        if self.plan.metrics_port:
+            self._end_metrics = publish(self.telemetry, self.plan.host, self.plan.metrics_port)
+        self.telemetry.watch_queue(
+            lambda: self.scheduler.num_waiting, lambda: self.scheduler.num_waiting_bytes
+        )
+        self.scheduler.start()
+        self._grpc.start()
+        self.catalog.start()
+        threading.Thread(target=self._open, name="open", daemon=True).start()
+        return self
 
     def _open(self) -> None:
         self.catalog.wait_until_settled(threading.TIMEOUT_MAX)
@@ -186,24 +192,6 @@ class ModelServer:
         self.catalog.stop()
         self._end_metrics()
         return is_done
-
-
-def _options(message_bytes: int) -> list[tuple[str, int]]:
-    # Without the last, two servers could share one port without a word.
-    return [
-        ("grpc.max_receive_message_length", message_bytes),
-        ("grpc.max_send_message_length", message_bytes),
-        ("grpc.so_reuseport", 0),
-    ]
-
-
-def _health_of_services() -> Any:
-    """The health service, NOT_SERVING for all; its watchers take no thread of the calls."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="health")
-    servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=pool)
-    for name in ("", *SERVICES):
-        servicer.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
-    return servicer
 
 
 def define_flags() -> None:
@@ -280,34 +268,15 @@ def _limits() -> Limits:
     return Limits(num_bytes, memory_bytes=max(1, each))
 
 
-def _start_logging(log_requests: bool) -> None:
-    """Log loads and failures to stderr, and requests if they are wanted."""
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    # Log loads and failures to stderr, and requests if they are wanted.
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("serving")
     logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-    logging.getLogger("serving.requests").setLevel(logging.INFO if log_requests else logging.WARNING)
-
-
-def _say_what_is_served(server: ModelServer) -> None:
-    models = server.catalog.available()
-    for loaded in models:
-        signatures = ", ".join(str(one.signature) for one in loaded.endpoints.values())
-        print(f"serving {loaded.name} version {loaded.version}: {signatures}")
-    if not models:
-        print(f"warning: nothing to serve in {server.plan.model_base_path} yet", file=sys.stderr)
-    if not is_loopback(server.plan.host):
-        for warning in server.plan.security.weaknesses:
-            print(f"warning: {warning}", file=sys.stderr)
-        if server.plan.metrics_port:
-            print("warning: --metrics_port shows the metrics to everyone who can reach it", file=sys.stderr)
-    print(f"listening on {server.plan.host}:{server.port}", flush=True)
-
-
-def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    _start_logging(FLAGS.log_requests)
+    logging.getLogger("serving.requests").setLevel(logging.INFO if FLAGS.log_requests else logging.WARNING)
     if FLAGS.num_threads:
         tf.config.threading.set_intra_op_parallelism_threads(FLAGS.num_threads)
     # Its `put` may be called from a signal handler; that of an Event may not.
@@ -318,7 +287,20 @@ def main() -> None:
     while signals.empty() and not server.wait_until_loaded(0.1):
         pass
     if signals.empty():
-        _say_what_is_served(server)
+        models = server.catalog.available()
+        for loaded in models:
+            signatures = ", ".join(str(one.signature) for one in loaded.endpoints.values())
+            print(f"serving {loaded.name} version {loaded.version}: {signatures}")
+        if not models:
+            print(f"warning: nothing to serve in {server.plan.model_base_path} yet", file=sys.stderr)
+        if not is_loopback(server.plan.host):
+            for warning in server.plan.security.weaknesses:
+                print(f"warning: {warning}", file=sys.stderr)
+            if server.plan.metrics_port:
+                print(
+                    "warning: --metrics_port shows the metrics to everyone who can reach it", file=sys.stderr
+                )
+        print(f"listening on {server.plan.host}:{server.port}", flush=True)
     signals.get()
     if not server.stop(FLAGS.drain_seconds):
         print("warning: --drain_seconds ended before all requests were answered", file=sys.stderr, flush=True)

@@ -160,7 +160,15 @@ def array_of(name: str, proto: TensorProto, limits: Limits, *, repeat_last: bool
     )
     shape, storage = claimed_shape(name, proto, limits), STORAGE[proto.dtype]
     if proto.tensor_content:
-        return _from_content(name, proto.tensor_content, shape, storage)
+        dtype = storage.seen
+        filled = dtype != np.object_ and len(proto.tensor_content) == math.prod(shape) * dtype.itemsize
+        _require_filled(name, shape, f"{len(proto.tensor_content)} bytes", filled=filled)
+        array = np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+        if dtype == np.bool_:
+            _require_filled(
+                name, shape, "truth values above 1", filled=bool((array.view(np.uint8) <= 1).all())
+            )
+        return array
     values, num_values = _from_field(name, proto, storage), math.prod(shape)
     if not 0 < values.size < num_values or (values.size > 1 and not repeat_last):
         _require_filled(name, shape, f"{values.size} values", filled=values.size == num_values)
@@ -176,16 +184,6 @@ def array_of(name: str, proto: TensorProto, limits: Limits, *, repeat_last: bool
     if values.size == 1:
         return np.broadcast_to(values, shape)
     return np.concatenate([values, np.repeat(values[-1:], num_values - values.size)]).reshape(shape)
-
-
-def _from_content(name: str, content: bytes, shape: tuple[int, ...], storage: Storage) -> np.ndarray:
-    dtype = storage.seen
-    filled = dtype != np.object_ and len(content) == math.prod(shape) * dtype.itemsize
-    _require_filled(name, shape, f"{len(content)} bytes", filled=filled)
-    array = np.frombuffer(content, dtype).reshape(shape)
-    if dtype == np.bool_:
-        _require_filled(name, shape, "truth values above 1", filled=bool((array.view(np.uint8) <= 1).all()))
-    return array
 
 
 def _from_field(name: str, proto: TensorProto, storage: Storage) -> np.ndarray:

@@ -97,28 +97,18 @@ def suspicion(
     share = float(np.linalg.norm(gap)) / max(float(np.linalg.norm(seen[inner])), 1e-30)
     if share < SMALLEST:
         return None
-    causes = _causes(blurred, lr_hsi, inner)
+    # (pixels, channels, regressors) of each cause; those of the response are the same for all channels.
+    wide = blurred.astype(np.float64)
+    first = np.stack([np.gradient(wide, axis=axis) for axis in (0, 1)], -1)
+    second = np.stack([np.roll(wide, 1, axis) + np.roll(wide, -1, axis) - 2 * wide for axis in (0, 1)], -1)
+    spectra = lr_hsi[inner].astype(np.float64)
+    leading = spectra @ np.linalg.eigh(spectra.T @ spectra)[1][:, -NUM_SPECTRA:]
+    common = np.repeat(leading[:, None], blurred.shape[-1], 1)
+    causes = {"psf": second[inner], "shift": first[inner], "srf": common}
     followed = {name: _explained(gap, columns) for name, columns in causes.items()}
     together = _explained(gap, np.concatenate(list(causes.values()), -1))
     likeliest = max(followed, key=lambda name: followed[name])
     return Suspicion(share, together, likeliest) if together > FOLLOWED else None
-
-
-def _causes(
-    blurred: NDArray[np.float32], lr_hsi: NDArray[np.float32], inner: NDArray[np.bool_]
-) -> dict[str, NDArray[np.float64]]:
-    """(pixels, channels, regressors) of each cause; those of the response are the same for all channels."""
-    wide = blurred.astype(np.float64)
-    first = np.stack([np.gradient(wide, axis=axis) for axis in (0, 1)], -1)
-    second = np.stack([_second(wide, axis) for axis in (0, 1)], -1)
-    spectra = lr_hsi[inner].astype(np.float64)
-    leading = spectra @ np.linalg.eigh(spectra.T @ spectra)[1][:, -NUM_SPECTRA:]
-    common = np.repeat(leading[:, None], blurred.shape[-1], 1)
-    return {"psf": second[inner], "shift": first[inner], "srf": common}
-
-
-def _second(image: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    return np.roll(image, 1, axis) + np.roll(image, -1, axis) - 2 * image
 
 
 def _explained(gap: NDArray[np.float64], columns: NDArray[np.float64]) -> float:

@@ -225,14 +225,33 @@ class _MapFitting:
         self._moments = sharp.moments
         self._weights, self._wrong_edges, gap = self._agreement()
         self._folds = fold_map(*pair.size)
-        self._grams = self._fold_grams()
+        # Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C).
+        size = len(self._moments) + len(self._response)
+        grams = np.zeros((NUM_FOLDS, size, size))
+        for rows, _, features, lr_hsi in self._pair.strips():
+            columns = np.concatenate([features, lr_hsi], -1).astype(np.float64)
+            folds, weights = self._folds[rows], self._weights[rows]
+            for fold in range(NUM_FOLDS):
+                inside = folds == fold
+                part = columns[inside]
+                grams[fold] += (part * weights[inside][:, None]).T @ part
+        self._grams = grams
         self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
         self._gap = float(gap.sum() / self._total)
         sharpness = float(np.square(model.spatial.psf.kernel).sum())
         variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
         self._noise = feature_noise(sharp.moments, variance) * max(0.0, 1.0 - sharpness)
         self._products = _excess_of_products(sharp.moments, 1 + self._num_channels)
-        self._coarse_noise = self._noise_energy()
+        # Mean square of the noise of each band of X, (C,): the lower of two bounds. X R - D Y bounds it,
+        # taken as of one signal-to-noise ratio in all bands, where the cameras are right. What other bands do
+        # not explain bounds it whatever the cameras (`band_noise_of`).
+        num_features = len(self._moments)
+        second = self._gram[num_features:, num_features:]
+        mean = self._gram[0, num_features:] / self._total  # the first feature is the constant 1
+        energy = np.diag(second) / self._total
+        seen = max(float((energy @ np.square(self._response)).sum()), TINY)
+        told = band_noise_of(second - self._total * np.outer(mean, mean), self._total)
+        self._coarse_noise = np.minimum(self._gap / seen * energy, np.square(told))
 
     def best(self) -> MapFit:
         """The map with the smallest predicted error."""
@@ -260,33 +279,6 @@ class _MapFitting:
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
         wrong = inside & _wrong_edges(gap / usual, reach)
         return weights.astype(np.float32), wrong, (squares * weights[..., None]).sum((0, 1))
-
-    def _fold_grams(self) -> Array:
-        """Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C)."""
-        size = len(self._moments) + len(self._response)
-        grams = np.zeros((NUM_FOLDS, size, size))
-        for rows, _, features, lr_hsi in self._pair.strips():
-            columns = np.concatenate([features, lr_hsi], -1).astype(np.float64)
-            folds, weights = self._folds[rows], self._weights[rows]
-            for fold in range(NUM_FOLDS):
-                inside = folds == fold
-                part = columns[inside]
-                grams[fold] += (part * weights[inside][:, None]).T @ part
-        return grams
-
-    def _noise_energy(self) -> Array:
-        """Mean square of the noise of each band of X, (C,): the lower of two bounds.
-
-        X R - D Y bounds it, taken as of one signal-to-noise ratio in all bands, where the cameras are right.
-        What other bands do not explain bounds it whatever the cameras (`band_noise_of`).
-        """
-        num_features = len(self._moments)
-        second = self._gram[num_features:, num_features:]
-        mean = self._gram[0, num_features:] / self._total  # the first feature is the constant 1
-        energy = np.diag(second) / self._total
-        seen = max(float((energy @ np.square(self._response)).sum()), TINY)
-        told = band_noise_of(second - self._total * np.outer(mean, mean), self._total)
-        return np.minimum(self._gap / seen * energy, np.square(told))
 
     def _fold_maps(self, penalty: float) -> Array:
         """The map of all pixels, and those without one fold, (1 + 5, K, C)."""
@@ -343,17 +335,6 @@ class _MapFitting:
         spread = leverage * (noise + NEIGHBOURS_AS_ONE * (error - noise))
         return DETAIL_ENERGY * rough + amplified + spread
 
-    def _usable_share(self, spectral_map: Array, usual: float) -> Cube:
-        """v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree."""
-        counted = self._pair.counted
-        usable = np.ones(self._pair.size, np.float32) if counted is None else counted.astype(np.float32)
-        if self._wrong_edges.any():
-            for rows, _, features, lr_hsi in self._pair.strips():
-                energy = np.square(lr_hsi - features @ spectral_map).sum(-1)
-                wrong = self._wrong_edges[rows]
-                usable[rows][wrong] = np.minimum(1.0, usual / np.maximum(energy, TINY))[wrong]
-        return usable
-
     def _fit(self, spectral_map: Array, penalty: float) -> MapFit:
         """The chosen map with its trust and shares, from the sums."""
         num_features = len(self._moments)
@@ -363,10 +344,19 @@ class _MapFitting:
         seen = float(np.einsum("cr,cd,dr->", self._response, second, self._response))
         apart = self._gap / max(seen, TINY)
         shares = np.clip(1.0 - self._coarse_noise / np.maximum(left, TINY), 0.0, 1.0)
+        # v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree.
+        usual = float(left.sum())
+        counted = self._pair.counted
+        usable = np.ones(self._pair.size, np.float32) if counted is None else counted.astype(np.float32)
+        if self._wrong_edges.any():
+            for rows, _, features, lr_hsi in self._pair.strips():
+                energy = np.square(lr_hsi - features @ spectral_map).sum(-1)
+                wrong = self._wrong_edges[rows]
+                usable[rows][wrong] = np.minimum(1.0, usual / np.maximum(energy, TINY))[wrong]
         return MapFit(
             spectral_map=spectral_map.astype(np.float32),
             weights=self._weights,
-            usable=self._usable_share(spectral_map, float(left.sum())),
+            usable=usable,
             shares=shares.astype(np.float32),
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),

@@ -52,9 +52,15 @@ class CoarseInverse:
 
     def __init__(self, spatial: SpatialDegradation, *, num_steps: int = 24) -> None:
         self._spatial, self._num_steps = spatial, num_steps
-        self.taps = gram_kernel(spatial)
+        # Taps of D D* away from the border: sum_t k[t] k[t + s j] for all the two-dimensional lags j.
+        kernel, scale = spatial.psf.kernel, spatial.scale
+        full = fftconvolve(kernel, kernel[::-1, ::-1])
+        middle = [n - 1 for n in kernel.shape]
+        self.taps = full[middle[0] % scale :: scale, middle[1] % scale :: scale]
         if spatial.border == "mirrored":
-            self.taps = _mirror_mean(self.taps)
+            self.taps = np.asarray(
+                (self.taps + self.taps[::-1] + self.taps[:, ::-1] + self.taps[::-1, ::-1]) / 4
+            )
         self.exact = spatial.border == "circular" or _is_symmetric(spatial)
 
     def __call__(self, residual: Tensor, weights: Tensor) -> Tensor:
@@ -221,14 +227,6 @@ class SylvesterBase:
         return refined(estimate)
 
 
-def gram_kernel(spatial: SpatialDegradation) -> np.ndarray:
-    """Taps of D D* away from the border: sum_t k[t] k[t + s j] for all the two-dimensional lags j."""
-    kernel, scale = spatial.psf.kernel, spatial.scale
-    full = fftconvolve(kernel, kernel[::-1, ::-1])
-    middle = [n - 1 for n in kernel.shape]
-    return full[middle[0] % scale :: scale, middle[1] % scale :: scale]
-
-
 def gram_spectrum(taps: np.ndarray, sizes: list[Any], border: str, dtype: str) -> Tensor:
     """Eigenvalues (h, w) of the convolution with point-symmetric `taps`, under the DCT-II or the DFT."""
     turn = 1 if border == "mirrored" else 2
@@ -283,10 +281,6 @@ def _is_symmetric(spatial: SpatialDegradation) -> bool:
     return not any(spatial.centre_error) and all(
         np.allclose(kernel, flipped, rtol=0, atol=1e-12) for flipped in flips
     )
-
-
-def _mirror_mean(taps: np.ndarray) -> np.ndarray:
-    return np.asarray((taps + taps[::-1] + taps[:, ::-1] + taps[::-1, ::-1]) / 4)
 
 
 def _sums(x: Tensor) -> Tensor:

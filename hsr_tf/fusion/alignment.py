@@ -9,7 +9,7 @@ were.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -23,6 +23,10 @@ from hsr_tf.typing import Cube, Mask
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
+
+    from hsr_tf.io.header import CubeHeader
+
+    Placed: TypeAlias = Scene | CubeHeader  # both may tell where the image lies
 
 SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP = 0.01, 0.5
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
@@ -45,18 +49,6 @@ class Step:
 
     kind: str
     line: str
-
-
-class Placed(Protocol):
-    """An image that may tell where it lies: a `Scene`, or the header of a file."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-
-    @property
-    def georeference(self) -> Georeference | None:
-        """Its grid, or None."""
 
 
 @dataclass(frozen=True)
@@ -197,8 +189,10 @@ def pair_by_grids(lr_hsi: Placed, hr_msi: Placed) -> Pairing | None:
     elif plan.resampled == SHARP:
         rows, cols = (length * plan.scale for length in lr_part.size)
         hr_part = _resampled(hr_part, lr_part.grid.coarser(1 / plan.scale), (rows, cols))
+    names = " and ".join(("rows", "columns")[axis] for axis in axes)
+    line = f"the {names} of lr_hsi run the other way than those of hr_msi; turned round"
     steps = (
-        *_turned_step(axes),
+        *((Step(TURNED, line),) if axes else ()),
         *_one_system(lr_hsi, hr_msi),
         _scale_step(lr_hsi, hr_msi, plan),
         *_fitting_steps((lr_hsi, hr_msi), (lr_part, hr_part), plan),
@@ -218,7 +212,12 @@ def fitted(scene: Scene, fitting: Fitting) -> Scene:
     cube = np.flip(scene.cube, fitting.axes)[kept]
     mask = None if scene.nodata_mask is None else np.flip(scene.nodata_mask, fitting.axes)[kept]
     if fitting.reprojection is not None:
-        cube, hole = _reprojected(fitting.reprojection, cube, mask)
+        rows, cols = (slice(0, length) for length in fitting.reprojection.target_size)
+
+        def part(*place: slice) -> tuple[Cube, Mask | None]:
+            return cube[place], None if mask is None else mask[place]
+
+        cube, hole = fitting.reprojection.window(part, rows, cols, num_bands=cube.shape[-1])
         mask = hole if hole.any() else None
         checks.require(
             not hole.all(),
@@ -228,15 +227,6 @@ def fitted(scene: Scene, fitting: Fitting) -> Scene:
             remedy="check the coordinate systems and nodata values of both files",
         )
     return replace(scene, cube=cube, nodata_mask=mask, georeference=fitting.grid)
-
-
-def _reprojected(onto: Reprojection, cube: Cube, mask: Mask | None) -> tuple[Cube, Mask]:
-    rows, cols = (slice(0, length) for length in onto.target_size)
-
-    def part(*place: slice) -> tuple[Cube, Mask | None]:
-        return cube[place], None if mask is None else mask[place]
-
-    return onto.window(part, rows, cols, num_bands=cube.shape[-1])
 
 
 def is_placed(image: Placed) -> bool:
@@ -301,12 +291,6 @@ def _turned_grid(grid: Georeference, size: tuple[int, int], axes: tuple[int, ...
     x, y = grid.at(size[0] if 0 in axes else 0, size[1] if 1 in axes else 0)
     down, right = (-1 if 0 in axes else 1), (-1 if 1 in axes else 1)
     return Georeference((a * right, b * down, x, d * right, e * down, y), grid.crs)
-
-
-def _turned_step(axes: tuple[int, ...]) -> tuple[Step, ...]:
-    names = " and ".join(("rows", "columns")[axis] for axis in axes)
-    line = f"the {names} of lr_hsi run the other way than those of hr_msi; turned round"
-    return (Step(TURNED, line),) if axes else ()
 
 
 def _extent(grid: Georeference, size: tuple[int, int], system: CRS) -> str:

@@ -66,7 +66,14 @@ def simulate(
     """
     cameras = make_cameras(scene, scale, psf=psf, srf=srf, snr_db=snr_db)
     _require_whole_cells(scene, cameras.scale)
-    _require_data("scene", scene)
+    num_missing = 0 if scene.nodata_mask is None else int(scene.nodata_mask.sum())
+    checks.require(
+        num_missing == 0,
+        "scene",
+        expected="data in every pixel, as a blur mixes neighbours",
+        received=f"{num_missing} pixels without data",
+        remedy="crop it to the part that holds data",
+    )
     pair = cameras.simulate(ops.convert_to_tensor(scene.cube[None]), seed)
     lr_cube, hr_cube = (np.asarray(ops.convert_to_numpy(image))[0] for image in pair)
     lr_told, hr_told = simulation_metadata(cameras, psf=psf, snr_db=snr_db, seed=seed)
@@ -228,15 +235,4 @@ def _require_whole_cells(scene: Scene, scale: int) -> None:
         expected=f"a divisor of the {height}x{width} pixels of {scene.name or 'the scene'}",
         received=str(scale),
         remedy=f"crop it to {kept[0]}x{kept[1]} pixels first" if min(kept) else "use a smaller scale",
-    )
-
-
-def _require_data(name: str, scene: Scene) -> None:
-    num_missing = 0 if scene.nodata_mask is None else int(scene.nodata_mask.sum())
-    checks.require(
-        num_missing == 0,
-        name,
-        expected="data in every pixel, as a blur mixes neighbours",
-        received=f"{num_missing} pixels without data",
-        remedy="crop it to the part that holds data",
     )

@@ -116,7 +116,14 @@ class UncertainFusion:
                 `fuse` raises.
         """
         known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
-        _require_form(self.form, known)
+        kind = {TURNS: "network", ITERATES: "solver"}.get(self.form, known.kind)
+        checks.require(
+            known.kind == kind,
+            "form",
+            expected=f"a {kind} for the form {self.form}",
+            received=f"{known.name}, a {known.kind.replace('_', ' ')}",
+            remedy=f"use {KERNELS}, which any method has",
+        )
         looks = _looks(self.form, known)
         watched = replace(controls, callback=_both(controls.callback, looks)) if looks else controls
         solution = fusion.fuse(observation, known, psf=psf, srf=srf, weights=weights, controls=watched)
@@ -311,17 +318,6 @@ def _cameras_of(
     if solution.psf is not None:
         psf = shifted_psf(Psf(solution.psf, "estimated"), solution.shift_pixels or (0.0, 0.0))
     return psf, srf if solution.srf is None else SpectralResponse(solution.srf, name="estimated")
-
-
-def _require_form(form: str, method: methods.Method) -> None:
-    kind = {TURNS: "network", ITERATES: "solver"}.get(form, method.kind)
-    checks.require(
-        method.kind == kind,
-        "form",
-        expected=f"a {kind} for the form {form}",
-        received=f"{method.name}, a {method.kind.replace('_', ' ')}",
-        remedy=f"use {KERNELS}, which any method has",
-    )
 
 
 def _require_two(count: int) -> None:

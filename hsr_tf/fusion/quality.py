@@ -95,11 +95,7 @@ def assess(
     known = choice.srf_origin != UNKNOWN
     linear = observation.linear(choice.radiometry)
     figures = no_reference(linear, estimate, choice.model, srf_known=known, data_range=data_range)
-    return Assessment(
-        figures,
-        choice.psf_line,
-        choice.srf_line,
-    )
+    return Assessment(figures, choice.psf_line, choice.srf_line)
 
 
 def wald(

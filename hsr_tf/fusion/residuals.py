@@ -68,7 +68,15 @@ def measured_residuals(
         model: D and R.
         srf_known: whether R is known.
     """
-    counted = _counted(pair, region, model)
+    # (h, w), the coarse pixels of a region that see nothing but data of it.
+    missing, sharp = pair.missing(region), pair.missing(region).of_estimate(model.scale)
+    counted = Holes(missing.coarse, sharp).clean(model.spatial, region.size)
+    margin = model.spatial.reach_cells
+    for axis, (part, length) in enumerate(zip(region.slices, pair.grid.size, strict=True)):
+        numbers = np.arange(part.start, part.stop)
+        inside = (numbers >= part.start + margin) | (part.start == 0)
+        inside &= (numbers < part.stop - margin) | (part.stop == length)
+        counted &= inside[:, None] if axis == 0 else inside
     if not counted.any():
         return Residuals()
     lr_hsi, hr_msi, fine = pair.lr_hsi(region), pair.hr_msi(region), enlarged(counted, model.scale)
@@ -112,19 +120,6 @@ def residual_findings(
             )
             findings.append(Finding(WARNING, f"{name} residual", said, ADVICE))
     return tuple(findings)
-
-
-def _counted(pair: TiledPair, region: Region, model: ObservationModel) -> NDArray[np.bool_]:
-    """(h, w), the coarse pixels of a region that see nothing but data of it."""
-    missing, sharp = pair.missing(region), pair.missing(region).of_estimate(model.scale)
-    seen = Holes(missing.coarse, sharp).clean(model.spatial, region.size)
-    margin = model.spatial.reach_cells
-    for axis, (part, length) in enumerate(zip(region.slices, pair.grid.size, strict=True)):
-        numbers = np.arange(part.start, part.stop)
-        inside = (numbers >= part.start + margin) | (part.start == 0)
-        inside &= (numbers < part.stop - margin) | (part.stop == length)
-        seen &= inside[:, None] if axis == 0 else inside
-    return seen
 
 
 def _ratio(image: NDArray[Any], explained: NDArray[Any], counted: NDArray[np.bool_]) -> float:

@@ -79,18 +79,7 @@ def plan_grids(mapping: PixelMap, lr_size: tuple[int, int], hr_size: tuple[int, 
     if not np.isfinite(slope).all():
         return None
     ratio = float(np.sqrt(abs(np.linalg.det(slope))))
-    require_coarser(ratio)
-    scale = max(2, round(ratio))
-    drift = np.abs(slope - scale * np.eye(2)) * np.array(lr_size)
-    if mapping.straight and drift.max() <= LARGEST_DRIFT:
-        return _cropped(mapping, lr_size, hr_size, scale)
-    if mapping.straight and _parallel(slope, lr_size):
-        return _sharp_resampled(mapping, lr_size, hr_size, scale)
-    return _coarse_resampled(mapping, lr_size, hr_size, scale)
-
-
-def require_coarser(ratio: float) -> None:
-    """Refuse pairs of which nothing can be made sharper."""
+    # Refuse pairs of which nothing can be made sharper.
     checks.require(
         ratio >= SMALLEST_RATIO,
         "hr_msi",
@@ -98,6 +87,13 @@ def require_coarser(ratio: float) -> None:
         received=f"a ratio of {ratio:.3g}",
         remedy="check that the two files are not swapped" if ratio < 1 else "there is little to sharpen",
     )
+    scale = max(2, round(ratio))
+    drift = np.abs(slope - scale * np.eye(2)) * np.array(lr_size)
+    if mapping.straight and drift.max() <= LARGEST_DRIFT:
+        return _cropped(mapping, lr_size, hr_size, scale)
+    if mapping.straight and _parallel(slope, lr_size):
+        return _sharp_resampled(mapping, lr_size, hr_size, scale)
+    return _coarse_resampled(mapping, lr_size, hr_size, scale)
 
 
 def _cropped(

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from hsr_tf import checks
 from hsr_tf.geo.coordinates import coordinate_systems, pixel_map
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.geo.nesting import Places
 from hsr_tf.imports import deferred
 from hsr_tf.tiling.region import Region, TileGrid
 from hsr_tf.typing import Cube, Mask
@@ -100,7 +99,11 @@ class Reprojection:
 
     def _seen(self, block: Region) -> Region | None:
         """The part of the image that a block depends on."""
-        near = self._near(block)
+        # Places of the image under a mesh over a block, those that have one.
+        down, right = (np.linspace(part.start, part.stop, STEPS + 1) for part in block.slices)
+        mesh = np.stack(np.meshgrid(down, right, indexing="ij"), -1).reshape(-1, 2)
+        places = pixel_map(self.target, self.source).to_sharp(mesh)
+        near = np.asarray(places[np.isfinite(places).all(1)])
         if not len(near):
             return None
         step = (near.max(0) - near.min(0)) / STEPS
@@ -157,13 +160,6 @@ class Reprojection:
     def _density(self) -> NDArray[np.float64]:
         """Pixels of the target a row and a column of the image, in the middle of the target."""
         return _density(self.source, self.target, self.target_size)
-
-    def _near(self, block: Region) -> Places:
-        """Places of the image under a mesh over a block, those that have one."""
-        down, right = (np.linspace(part.start, part.stop, STEPS + 1) for part in block.slices)
-        mesh = np.stack(np.meshgrid(down, right, indexing="ij"), -1).reshape(-1, 2)
-        places = pixel_map(self.target, self.source).to_sharp(mesh)
-        return np.asarray(places[np.isfinite(places).all(1)])
 
 
 @lru_cache(maxsize=16)

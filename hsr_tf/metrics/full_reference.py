@@ -59,7 +59,8 @@ def psnr_cube(reference: Tensor, estimate: Tensor, *, data_range: float = 1.0) -
 
 def rmse_255(reference: Tensor, estimate: Tensor, *, data_range: float = 1.0) -> Tensor:
     """Root mean squared error over a cube, scaled so that `data_range` is 255."""
-    return _rmse_255(ops.mean(_mse_per_band(reference, estimate), axis=-1), data_range)
+    _require_positive("data_range", data_range)
+    return ops.sqrt(ops.mean(_mse_per_band(reference, estimate), axis=-1)) * (255.0 / data_range)
 
 
 def ssim(reference: Tensor, estimate: Tensor, *, data_range: float = 1.0) -> Tensor:
@@ -284,11 +285,6 @@ def _mse_per_band(reference: Tensor, estimate: Tensor) -> Tensor:
 def _psnr(mse: Tensor, data_range: float) -> Tensor:
     _require_positive("data_range", data_range)
     return 20.0 * math.log10(data_range) - 10.0 * ops.log10(mse)
-
-
-def _rmse_255(mse: Tensor, data_range: float) -> Tensor:
-    _require_positive("data_range", data_range)
-    return ops.sqrt(mse) * (255.0 / data_range)
 
 
 def _ergas(mse: Tensor, band_means: Tensor, scale: float) -> Tensor:

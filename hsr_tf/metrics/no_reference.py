@@ -39,7 +39,6 @@ from hsr_tf.metrics.q_index import band_pairs_index, blocks, q2n, same_band_inde
 from hsr_tf.metrics.table import compute, decibels, metrics_for
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.tiling.region import Region
 from hsr_tf.typing import Array, Mask
@@ -174,11 +173,21 @@ def no_reference(
     side = _block_side(block_side, observation.scale)
     images = _images(observation, estimate, model)
     response = model.spectral.matrix if srf_known else None
+    inside = images.counts
+    seen, blurred = images.lr_hsi[inside], images.blurred[inside]
+    error, power = np.square(blurred - seen), np.square(seen)
+    told = None if response is None else _colour_error(images, response)
     judged = JudgedEstimate(
         observation=observation,
         estimate=estimate,
         model=model,
-        consistency=_consistency(images, response, data_range),
+        consistency=Consistency(
+            lr_hsi_residual=_relative(error.sum(), power.sum()),
+            hr_msi_residual=None if told is None else _relative(told[0].sum(), told[1].sum()),
+            lr_hsi_psnr=tuple(decibels(error.mean(0), data_range).tolist()),
+            hr_msi_psnr=None if told is None else tuple(decibels(told[0], data_range).tolist()),
+            sam_degrees=float(metrics.sam_degrees(seen[None], blurred[None])),
+        ),
         qnr=_qnr_family(images, side),
         data_range=data_range,
     )
@@ -189,32 +198,6 @@ def no_reference(
     own = NoReference(judged.consistency, judged.qnr)
     added = [metric for metric in metrics_for("images") if metric.name not in own.by_name()]
     return replace(own, added={metric.name: compute(metric, judged, known=known) for metric in added})
-
-
-def matched_bands(lr_hsi: Array, blurred_msi: Array, counts: Mask) -> Array:
-    """Weights (c + 1, C) of the sharp image of every band: constant first, then the channels.
-
-    Args:
-        lr_hsi: X, (h, w, C).
-        blurred_msi: D Y, (h, w, c).
-        counts: (h, w), the pixels that count.
-    """
-    found = np.linalg.lstsq(_with_constant(blurred_msi[counts]), lr_hsi[counts], rcond=None)
-    return np.asarray(found[0], np.float64)
-
-
-def _consistency(images: _Images, response: Array | None, data_range: float) -> Consistency:
-    inside = images.counts
-    seen, blurred = images.lr_hsi[inside], images.blurred[inside]
-    error, power = np.square(blurred - seen), np.square(seen)
-    told = None if response is None else _colour_error(images, response)
-    return Consistency(
-        lr_hsi_residual=_relative(error.sum(), power.sum()),
-        hr_msi_residual=None if told is None else _relative(told[0].sum(), told[1].sum()),
-        lr_hsi_psnr=tuple(decibels(error.mean(0), data_range).tolist()),
-        hr_msi_psnr=None if told is None else tuple(decibels(told[0], data_range).tolist()),
-        sam_degrees=float(metrics.sam_degrees(seen[None], blurred[None])),
-    )
 
 
 def _colour_error(images: _Images, response: Array) -> tuple[Array, Array]:
@@ -230,7 +213,11 @@ def _colour_error(images: _Images, response: Array) -> tuple[Array, Array]:
 
 
 def _qnr_family(images: _Images, side: int) -> QnrFamily:
-    weights = matched_bands(images.lr_hsi, images.blurred_msi, images.counts)
+    # Weights (c + 1, C) of the sharp image of every band: constant first, then the channels.
+    found = np.linalg.lstsq(
+        _with_constant(images.blurred_msi[images.counts]), images.lr_hsi[images.counts], rcond=None
+    )
+    weights = np.asarray(found[0], np.float64)
     sums = [np.zeros(1)] * 5
     count = 0
     for block in blocks(images.counts.shape, side):
@@ -276,13 +263,27 @@ def _of_block(images: _Images, block: Region, weights: Array) -> list[Array]:
 
 def _images(observation: Observation, estimate: Scene, model: ObservationModel) -> _Images:
     filled = [_filled(scene) for scene in (observation.lr_hsi, observation.hr_msi, estimate)]
+    # Coarse pixels with data in X, into which D mixes no pixel without data of Y or of the estimate.
+    size, scale = observation.lr_hsi.shape[:2], observation.scale
+    masks = [scene.nodata_mask for scene in (observation.lr_hsi, observation.hr_msi, estimate)]
+    sharp = [mask for mask in masks[1:] if mask is not None]
+    if masks[0] is not None:
+        sharp.append(masks[0].repeat(scale, 0).repeat(scale, 1))
+    clean = Holes(masks[0], np.any(sharp, axis=0) if sharp else None).clean(model.spatial, size)
+    checks.require(
+        bool(clean.any()),
+        "estimate",
+        expected="coarse pixels with data that the blur mixes with no pixel without",
+        received="none",
+        remedy="crop the images to the part that holds data",
+    )
     return _Images(
         lr_hsi=filled[0].astype(np.float64),
         hr_msi=filled[1].astype(np.float64),
         estimate=filled[2],
         blurred=_degraded(model, filled[2]),
         blurred_msi=_degraded(model, filled[1]),
-        counts=_counted(observation, estimate, model.spatial),
+        counts=clean,
         scale=observation.scale,
     )
 
@@ -309,24 +310,6 @@ def _filled(scene: Scene) -> NDArray[np.float32]:
     )
     nearest = ndimage.distance_transform_edt(scene.nodata_mask, return_distances=False, return_indices=True)
     return np.asarray(scene.cube[tuple(nearest)])
-
-
-def _counted(observation: Observation, estimate: Scene, spatial: SpatialDegradation) -> Mask:
-    """Coarse pixels with data in X, into which D mixes no pixel without data of Y or of the estimate."""
-    size, scale = observation.lr_hsi.shape[:2], observation.scale
-    masks = [scene.nodata_mask for scene in (observation.lr_hsi, observation.hr_msi, estimate)]
-    sharp = [mask for mask in masks[1:] if mask is not None]
-    if masks[0] is not None:
-        sharp.append(masks[0].repeat(scale, 0).repeat(scale, 1))
-    clean = Holes(masks[0], np.any(sharp, axis=0) if sharp else None).clean(spatial, size)
-    checks.require(
-        bool(clean.any()),
-        "estimate",
-        expected="coarse pixels with data that the blur mixes with no pixel without",
-        received="none",
-        remedy="crop the images to the part that holds data",
-    )
-    return clean
 
 
 def _block_side(given: int | None, scale: int) -> int:

@@ -58,7 +58,15 @@ def q2n(x: Array, y: Array) -> float:
     moments = (x - mean_x).T @ (y - mean_y) / len(x)
     length = [float(np.linalg.norm(mean)) for mean in (mean_x, mean_y)]
     spread = [float(_variances(pixels).sum()) for pixels in (x, y)]
-    covariance = float(np.linalg.norm(_conjugate_product(moments)))
+    # The hypercomplex number E[x conj y] of the moments E[x_i y_j], (C, C) to (2^n,).
+    num_bands = len(moments)
+    size = 1 << max(0, (num_bands - 1).bit_length())
+    signed = np.zeros((size, size))
+    signed[:num_bands, :num_bands] = moments
+    signed *= _signs(size)
+    signed[:, 1:] *= -1.0
+    place = np.arange(size)
+    covariance = float(np.linalg.norm(np.array([signed[place, place ^ k].sum() for k in range(size)])))
     return float(_index(covariance, spread[0], spread[1], length[0], length[1]))
 
 
@@ -77,18 +85,6 @@ def _index(covariance: Values, var_x: Values, var_y: Values, mean_x: Values, mea
 def _ratio(part: Values, whole: Values) -> Array:
     """part / whole, one for 0 / 0."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), 1.0)
-
-
-def _conjugate_product(moments: Array) -> Array:
-    """The hypercomplex number E[x conj y] of the moments E[x_i y_j], (C, C) to (2^n,)."""
-    num_bands = len(moments)
-    size = 1 << max(0, (num_bands - 1).bit_length())
-    signed = np.zeros((size, size))
-    signed[:num_bands, :num_bands] = moments
-    signed *= _signs(size)
-    signed[:, 1:] *= -1.0
-    place = np.arange(size)
-    return np.array([signed[place, place ^ k].sum() for k in range(size)])
 
 
 @lru_cache(maxsize=8)

@@ -37,13 +37,7 @@ class DHSIS(FusionNetwork):
     """
 
     def __init__(self, spec: NetworkSpec, *, features: int = 64, num_layers: int = 16) -> None:
-        checks.require(
-            num_layers >= 2,
-            "num_layers",
-            expected="at least 2",
-            received=str(num_layers),
-            remedy="16 is the published depth",
-        )
+        checks.require_at_least("num_layers", num_layers, 2, remedy="16 is the published depth")
         make, inputs = LayerMaker(spec), image_inputs(spec)
         x = inputs["hr_msi"] if spec.zero_head else joined_inputs(make, inputs, spec.scale)
         for i in range(num_layers - 1):

@@ -26,7 +26,21 @@ def select_image_network(method: str, weights: str | os.PathLike[str] | None, sc
         OSError: a folder that holds no network of single images.
     """
     if weights is not None:
-        return _given(method, weights)
+        card = read_card(weights)
+        if card.kind != SINGLE_IMAGE:
+            raise checks.file_error(
+                weights,
+                "holds a model that fuses two images",
+                "give the folder of a network of single images",
+            )
+        checks.require(
+            card.config.method == method,
+            "weights",
+            expected=f"weights of {method}",
+            received=f"{card.folder} for {describe_fit(card.config)}",
+            remedy=f"give those of {method}, or --method={card.config.method}",
+        )
+        return card
     cards = [card for card in shipped_models(SINGLE_IMAGE) if card.config.method == method]
     checks.require(
         bool(cards),
@@ -44,22 +58,6 @@ def select_image_network(method: str, weights: str | os.PathLike[str] | None, sc
 def loaded(card: ModelCard) -> ImageNetwork:
     """The network of a card, kept with its compiled function as long as its files stay as they are."""
     return _loaded(card.folder, tuple(path.stat().st_mtime_ns for path in sorted(card.folder.iterdir())))
-
-
-def _given(method: str, weights: str | os.PathLike[str]) -> ModelCard:
-    card = read_card(weights)
-    if card.kind != SINGLE_IMAGE:
-        raise checks.file_error(
-            weights, "holds a model that fuses two images", "give the folder of a network of single images"
-        )
-    checks.require(
-        card.config.method == method,
-        "weights",
-        expected=f"weights of {method}",
-        received=f"{card.folder} for {describe_fit(card.config)}",
-        remedy=f"give those of {method}, or --method={card.config.method}",
-    )
-    return card
 
 
 @lru_cache(maxsize=4)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 from keras import layers, ops
 
 from hsr_tf import checks
-from hsr_tf.networks.cards import INITIALIZERS
+from hsr_tf.networks.cards import INITIALIZERS, ImageSpec
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.typing import Tensor
 
@@ -95,26 +95,10 @@ class FusionNetwork(SpecifiedNetwork):
     spec_type = NetworkSpec
 
 
-class WeightSpec(Protocol):
-    """What the layers of any network are built from; see `NetworkSpec` for the meaning."""
-
-    @property
-    def init(self) -> str: ...
-
-    @property
-    def seed(self) -> int: ...
-
-    @property
-    def zero_head(self) -> bool: ...
-
-    @property
-    def dtype(self) -> str | None: ...
-
-
 class LayerMaker:
     """Makes the layers of one network: the same policy, and for each initialiser a seed of its own."""
 
-    def __init__(self, spec: WeightSpec) -> None:
+    def __init__(self, spec: NetworkSpec | ImageSpec) -> None:
         self._init, self._seed, self._zero_head = spec.init, 1000 * spec.seed, spec.zero_head
         self.dtype = spec.dtype
 

@@ -49,16 +49,7 @@ def read_vdsr(path: str | os.PathLike[str], *, layout: str | None = None) -> VDS
         OSError: a file that is missing, damaged or of another kind.
         ValueError: arrays that make no VDSR, or a layout that the shapes leave open.
     """
-    convolutions = read_convolutions(path, layout=layout)
-    channels, features = convolutions[0].kernel.shape[2:]
-    network = VDSR(ImageSpec(None, channels, dtype="float32"), depth=len(convolutions), features=features)
-    for i, convolution in enumerate(convolutions):
-        network.get_layer(f"conv{i + 1}").set_weights([convolution.kernel, convolution.bias])
-    return network
-
-
-def read_convolutions(path: str | os.PathLike[str], *, layout: str | None = None) -> list[Convolution]:
-    """The convolutions of a file from the first to the last; errors as `read_vdsr`."""
+    # The convolutions of a file from the first to the last; errors as `read_vdsr`.
     if layout is not None:
         checks.require_choice("layout", layout, LAYOUTS)
     arrays = _read_arrays(Path(path))
@@ -76,7 +67,12 @@ def read_convolutions(path: str | os.PathLike[str], *, layout: str | None = None
     shapes = ", ".join(str(kernel.shape) for kernel in kernels[:3])
     _require(bool(found), "3x3 kernels whose channels follow on one another", f"{shapes}, ...")
     _require(len(found) == 1, "shapes that tell the layout", f"{shapes}: give it (hwio or oihw)")
-    return found[0]
+    convolutions = found[0]
+    channels, features = convolutions[0].kernel.shape[2:]
+    network = VDSR(ImageSpec(None, channels, dtype="float32"), depth=len(convolutions), features=features)
+    for i, convolution in enumerate(convolutions):
+        network.get_layer(f"conv{i + 1}").set_weights([convolution.kernel, convolution.bias])
+    return network
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -96,7 +96,14 @@ def _load(card: ModelCard, kind: str) -> FusionModel | ImageNetwork:
             path, "is missing or no HDF5 file", "take an undamaged copy of the model's folder"
         )
     try:
-        stored = _stored_arrays(path)
+        stored: dict[str, np.ndarray] = {}
+
+        def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(item, h5py.Dataset):
+                stored[name] = item[()]
+
+        with h5py.File(path) as file:
+            file.visititems(take)
     except (OSError, KeyError, RuntimeError) as error:
         raise damaged(path, "cannot be read", error) from error
     _require_fit(path, stored, model)
@@ -123,18 +130,6 @@ def _built(card: ModelCard) -> FusionModel | ImageNetwork:
     if isinstance(card.config, ImageConfig):
         return build_network(replace(card.config, spec=replace(card.config.spec, dtype="float32")))
     return FusionModel(replace(card.config, dtype="float32"), card.cameras)
-
-
-def _stored_arrays(path: Path) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
-
-    def take(name: str, item: h5py.Dataset | h5py.Group) -> None:
-        if isinstance(item, h5py.Dataset):
-            arrays[name] = item[()]
-
-    with h5py.File(path) as file:
-        file.visititems(take)
-    return arrays
 
 
 def _require_fit(path: Path, stored: Mapping[str, np.ndarray], model: FusionModel | ImageNetwork) -> None:

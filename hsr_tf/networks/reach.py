@@ -200,7 +200,11 @@ def _width(layer: layers.Layer) -> int:
 def _enlarging_taps(layer: layers.Layer) -> list[tuple[int, int]] | None:
     """First and last input of every phase of a layer that enlarges, None for others."""
     if isinstance(layer, layers.Conv2DTranspose) and layer.padding == "same":
-        return _transposed_taps(layer.strides[0], max(layer.kernel_size))
+        # Output i of a transposed convolution is made of the inputs o with 0 <= i + before - factor o < size.
+        factor = layer.strides[0]
+        size = max(layer.kernel_size)
+        before = max(size - factor, 0) // 2
+        return [(-((size - 1 - before - i) // factor), (i + before) // factor) for i in range(factor)]
     return _bicubic_taps(layer.scale) if isinstance(layer, BicubicEnlarge) else None
 
 
@@ -208,12 +212,6 @@ def _joined(views: list[View]) -> View:
     """Samples of the same spacing that look at all that these look at."""
     assert len({view.spacing for view in views}) == 1
     return View(views[0].spacing, max(v.before for v in views), max(v.after for v in views))
-
-
-def _transposed_taps(factor: int, size: int) -> list[tuple[int, int]]:
-    """Output i of a transposed convolution is made of the inputs o with 0 <= i + before - factor o < size."""
-    before = max(size - factor, 0) // 2
-    return [(-((size - 1 - before - i) // factor), (i + before) // factor) for i in range(factor)]
 
 
 def _bicubic_taps(factor: int) -> list[tuple[int, int]]:

@@ -29,34 +29,21 @@ class SSFResNet(FusionNetwork):
 
     def __init__(self, spec: NetworkSpec, *, features: int = 64, num_blocks: int = 5) -> None:
         make, inputs = LayerMaker(spec), image_inputs(spec)
-        outputs = _trunk(
-            make, joined_inputs(make, inputs, spec.scale), (features, num_blocks), spec.num_bands
-        )
+        x = make.conv(features, 3, "entry", activation="relu")(self._seen(make, inputs, spec.scale))
+        for i in range(num_blocks):
+            x = make.residual_block(x, f"block_{i + 1}")
+        outputs = {"estimate": make.head(x, spec.num_bands, "head")}
         super().__init__(spec, inputs, outputs, {"features": features, "num_blocks": num_blocks})
+
+    @staticmethod
+    def _seen(make: LayerMaker, inputs: dict[str, Tensor], scale: int) -> Tensor:
+        return joined_inputs(make, inputs, scale)
 
 
 @keras.saving.register_keras_serializable("hsr_tf")
-class SpectralResNet(FusionNetwork):
-    """Spectral-ResNet: it takes both inputs, as all fusion networks do, and does not look at the coarse one.
+class SpectralResNet(SSFResNet):
+    """Spectral-ResNet: `SSFResNet` that takes both inputs, as all do, and does not look at the coarse one."""
 
-    Args:
-        spec: sizes, initialisation and precision.
-        features: width of the blocks.
-        num_blocks: number of residual blocks.
-
-    Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
-    Output: {"estimate": (B, s h, s w, C)}.
-    """
-
-    def __init__(self, spec: NetworkSpec, *, features: int = 64, num_blocks: int = 5) -> None:
-        make, inputs = LayerMaker(spec), image_inputs(spec)
-        outputs = _trunk(make, inputs["hr_msi"], (features, num_blocks), spec.num_bands)
-        super().__init__(spec, inputs, outputs, {"features": features, "num_blocks": num_blocks})
-
-
-def _trunk(make: LayerMaker, x: Tensor, sizes: tuple[int, int], num_bands: int) -> dict[str, Tensor]:
-    features, num_blocks = sizes
-    x = make.conv(features, 3, "entry", activation="relu")(x)
-    for i in range(num_blocks):
-        x = make.residual_block(x, f"block_{i + 1}")
-    return {"estimate": make.head(x, num_bands, "head")}
+    @staticmethod
+    def _seen(make: LayerMaker, inputs: dict[str, Tensor], scale: int) -> Tensor:
+        return inputs["hr_msi"]

@@ -100,19 +100,16 @@ class BasedNetwork(StagedMethod):
             free = _inner(self._network).estimate(given, seen.margins(window)) + base
         del given, base, part
         if self._consistent:
-            left = self._matched(free, hr_msi)[region.inside(seen).slices]
+            # D of the nearest cube with Z R = Y, (h, w, C), some bands at a time.
+            gap = hr_msi - free @ self._response
+            parts = []
+            for start in range(0, free.shape[-1], BANDS_AT_ONCE):
+                bands = slice(start, start + BANDS_AT_ONCE)
+                matched = free[..., bands] + gap @ self._inverse[:, bands]
+                parts.append(ops.convert_to_numpy(self._cameras.spatial.forward(matched[None]))[0])
+            left = np.concatenate(parts, -1)[region.inside(seen).slices]
             pair.store.save(RESIDUAL, index, self._map.lr_hsi(region) - left)
         pair.store.save(FREE, index, free[region.inside(seen).scaled(grid.scale).slices])
-
-    def _matched(self, free: Cube, hr_msi: Cube) -> Cube:
-        """D of the nearest cube with Z R = Y, (h, w, C), some bands at a time."""
-        gap = hr_msi - free @ self._response
-        parts = []
-        for start in range(0, free.shape[-1], BANDS_AT_ONCE):
-            bands = slice(start, start + BANDS_AT_ONCE)
-            matched = free[..., bands] + gap @ self._inverse[:, bands]
-            parts.append(ops.convert_to_numpy(self._cameras.spatial.forward(matched[None]))[0])
-        return np.concatenate(parts, -1)
 
 
 @lru_cache(maxsize=4)

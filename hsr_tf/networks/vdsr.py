@@ -39,9 +39,7 @@ class VDSR(ImageNetwork):
 
     def __init__(self, spec: ImageSpec, *, depth: int = 20, features: int = 64) -> None:
         require_scale(spec, "vdsr", own=False)
-        checks.require(
-            depth >= 2, "depth", expected="at least 2", received=str(depth), remedy="20 is the published one"
-        )
+        checks.require_at_least("depth", depth, 2, remedy="20 is the published one")
         make, inputs = LayerMaker(spec), picture_inputs(spec)
         x = inputs["lr_image"]
         for i in range(depth - 1):

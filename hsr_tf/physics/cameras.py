@@ -128,7 +128,14 @@ def choose_cameras(
     response, srf_origin = _first(srf, _told_srf, observation, DEFAULT_SRF)
     try:
         model = make_cameras(observation.lr_hsi, observation.scale, psf=kernel, srf=response)
-        _require_channels(model.spectral, observation.hr_msi)
+        num_channels = model.spectral.matrix.shape[1]
+        checks.require(
+            num_channels == observation.hr_msi.num_bands,
+            "hr_msi",
+            expected=f"{num_channels} channels, as the response {model.spectral.name} has",
+            received=str(observation.hr_msi.num_bands),
+            remedy="give the response of the camera that took it (srf), a CSV file with one column a channel",
+        )
     except ValueError:
         if srf_needed or srf_origin != DEFAULT:
             raise
@@ -212,17 +219,6 @@ def _response(srf: SrfLike, scene: Scene) -> SpectralResponse:
         remedy="resample it to these bands",
     )
     return srf
-
-
-def _require_channels(response: SpectralResponse, hr_msi: Scene) -> None:
-    num_channels = response.matrix.shape[1]
-    checks.require(
-        num_channels == hr_msi.num_bands,
-        "hr_msi",
-        expected=f"{num_channels} channels, as the response {response.name} has",
-        received=str(hr_msi.num_bands),
-        remedy="give the response of the camera that took it (srf), a CSV file with one column a channel",
-    )
 
 
 def _finite_snr(level: float) -> float:

@@ -27,7 +27,15 @@ def anisotropic_kernels(along: Tensor, across: Tensor, angle: Tensor, size: int 
     Returns:
         (B, k, k).
     """
-    rows, columns = _grid(size, along)
+    checks.require(
+        size >= 1 and size % 2 == 1,
+        "size",
+        expected="an odd number of taps",
+        received=str(size),
+        remedy="use 21",
+    )
+    offsets = ops.convert_to_tensor(np.arange(size) - (size - 1) / 2, dtype=along.dtype)
+    rows, columns = offsets[None, :, None], offsets[None, None, :]
     cosine, sine = ops.cos(angle)[:, None, None], ops.sin(angle)[:, None, None]
     first = (columns * cosine + rows * sine) / along[:, None, None]
     second = (rows * cosine - columns * sine) / across[:, None, None]
@@ -62,18 +70,6 @@ def _hats(place: Tensor, size: int) -> Tensor:
     """The two bilinear weights of each place (B, n) along an axis of the kernel: (B, n, k)."""
     taps = ops.convert_to_tensor(np.arange(size) - (size - 1) / 2, dtype=place.dtype)
     return ops.relu(1 - ops.abs(place[:, :, None] - taps))
-
-
-def _grid(size: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    checks.require(
-        size >= 1 and size % 2 == 1,
-        "size",
-        expected="an odd number of taps",
-        received=str(size),
-        remedy="use 21",
-    )
-    offsets = ops.convert_to_tensor(np.arange(size) - (size - 1) / 2, dtype=like.dtype)
-    return offsets[None, :, None], offsets[None, None, :]
 
 
 def _normalised(kernels: Tensor) -> Tensor:

@@ -201,10 +201,6 @@ def _is_kernel(array: object) -> bool:
     return isinstance(array, np.ndarray) and array.ndim == 2 and array.dtype.kind in "fiu"
 
 
-def _read_npy(path: Path) -> dict[str, np.ndarray]:
-    return {"kernel": np.load(path, allow_pickle=False)}
-
-
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
@@ -221,14 +217,6 @@ def _read_mat(path: Path) -> dict[str, np.ndarray]:
     return {name: value for name, value in arrays.items() if not name.startswith("__")}
 
 
-def _read_csv(path: Path) -> dict[str, np.ndarray]:
-    return {"kernel": _rows(path, ",")}
-
-
-def _read_txt(path: Path) -> dict[str, np.ndarray]:
-    return {"kernel": _rows(path, None)}
-
-
 def _rows(path: Path, delimiter: str | None) -> np.ndarray:
     text = path.read_text(encoding="utf-8")
     if not text.strip():
@@ -237,10 +225,10 @@ def _rows(path: Path, delimiter: str | None) -> np.ndarray:
 
 
 _READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
-    ".npy": _read_npy,
+    ".npy": lambda path: {"kernel": np.load(path, allow_pickle=False)},
     ".npz": _read_npz,
-    ".csv": _read_csv,
-    ".txt": _read_txt,
+    ".csv": lambda path: {"kernel": _rows(path, ",")},
+    ".txt": lambda path: {"kernel": _rows(path, None)},
     ".mat": _read_mat,
 }
 _DAMAGE = (

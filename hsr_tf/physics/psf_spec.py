@@ -49,9 +49,16 @@ def parse_psf(spec: str | os.PathLike[str], scale: int) -> Psf:
     shape, _, rest = text.partition(":")
     if shape not in _OPTIONS:
         if not (Path(text).suffix or os.sep in text):
-            raise _refusal(text, _near(shape))
+            near = get_close_matches(shape, _OPTIONS, n=1)
+            raise _refusal(text, f"did you mean {near[0]!r}?" if near else "choose one of these")
         return shapes.load_psf(text)
-    options = _options(text, shape, rest)
+    options: dict[str, str] = {}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        if name not in _OPTIONS[shape] or not equals or not value or name in options:
+            known = ", ".join(_OPTIONS[shape]) or "none"
+            raise _refusal(text, f"{part!r} is no option of {shape} (options: {known})")
+        options[name] = value
     if shape == "gaussian":
         return _gaussian(text, options, scale)
     if shape == "box":
@@ -86,17 +93,6 @@ def _gaussian(text: str, options: dict[str, str], scale: int) -> Psf:
     )
 
 
-def _options(text: str, shape: str, rest: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for part in filter(None, rest.split(",")):
-        name, equals, value = part.partition("=")
-        if name not in _OPTIONS[shape] or not equals or not value or name in found:
-            known = ", ".join(_OPTIONS[shape]) or "none"
-            raise _refusal(text, f"{part!r} is no option of {shape} (options: {known})")
-        found[name] = value
-    return found
-
-
 def _number(text: str, word: str) -> float:
     try:
         value = float(word)
@@ -115,11 +111,6 @@ def _count(text: str, options: dict[str, str], name: str) -> int | None:
     if value < 1 or value != int(value):
         raise _refusal(text, f"{name} must be a positive whole number")
     return int(value)
-
-
-def _near(shape: str) -> str:
-    near = get_close_matches(shape, _OPTIONS, n=1)
-    return f"did you mean {near[0]!r}?" if near else "choose one of these"
 
 
 def _refusal(text: str, remedy: str) -> ValueError:

@@ -147,11 +147,7 @@ def _transposed(table: AxisTable, size: int) -> AxisTable:
     entries = (table.weights.ravel(), (table.indices.ravel(), rows))
     matrix = sparse.coo_matrix(entries, shape=(size, num_rows)).tocsr()
     matrix.eliminate_zeros()
-    return _gather_table(matrix)
-
-
-def _gather_table(matrix: sparse.csr_matrix) -> AxisTable:
-    """Indices and weights, both (rows, taps), of a sparse matrix; short rows are filled with weight zero."""
+    # Indices and weights, both (rows, taps), of a sparse matrix; short rows are filled with weight zero.
     counts = np.diff(matrix.indptr)
     taps = max(int(counts.max()), 1)
     indices = np.zeros((matrix.shape[0], taps), np.int32)

@@ -79,7 +79,8 @@ class CellBlur(LinearOperator):
         """Blur; H and W must be the kernels' h and w times r."""
         cell, taps = self._cell, 2 * self._reach + 1
         for axis in (1, 2):
-            x = _mirror(x, axis, self._reach, more=self._filling())
+            # Samples behind the last window that only fill its last cell.
+            x = _mirror(x, axis, self._reach, more=self._span * self._cell - (self._cell + 2 * self._reach))
         windows = _windows(_windows(ops.transpose(x, (0, 3, 1, 2)), 3, cell, self._span), 2, cell, self._span)
         flipped = ops.expand_dims(ops.transpose(ops.flip(self._kernels, (3, 4)), (0, 1, 3, 2, 4)), 1)
         rows = []
@@ -108,10 +109,6 @@ class CellBlur(LinearOperator):
         full = _spread_windows(_spread_windows(total, 2, cell, self._span), 3, cell, self._span)
         full = full[:, :, : height + 2 * self._reach, : width + 2 * self._reach]
         return _fold_both(ops.transpose(full, (0, 2, 3, 1)), (height, width), self._reach)
-
-    def _filling(self) -> int:
-        """Samples behind the last window that only fill its last cell."""
-        return self._span * self._cell - (self._cell + 2 * self._reach)
 
 
 class BlindDegradation(LinearOperator):

@@ -61,7 +61,15 @@ class SpatialDegradation(LinearOperator):
         Raises:
             ValueError: for sizes that do not divide, or that are smaller than the reach of the PSF.
         """
-        self._check_sizes(x)
+        height, width = x.shape[1], x.shape[2]
+        divides = all(n is None or (n % self.scale == 0 and n >= self.scale) for n in (height, width))
+        checks.require(
+            divides,
+            "image",
+            expected=f"height and width that are multiples of the scale {self.scale}",
+            received=f"{height} x {width}",
+            remedy="crop the image or change the scale",
+        )
         if self._phases is None:
             return ops.decimate_2d(x, self.psf.kernel[::-1, ::-1], self.scale, self.offsets, self.border)
         for axis, (phases, before) in zip((1, 2), self._phases, strict=True):
@@ -99,17 +107,6 @@ class SpatialDegradation(LinearOperator):
         if self.border == "mirrored" and not symmetric:
             return None
         return [_autocorrelation(k, self.scale) for k in factors]
-
-    def _check_sizes(self, x: Tensor) -> None:
-        height, width = x.shape[1], x.shape[2]
-        divides = all(n is None or (n % self.scale == 0 and n >= self.scale) for n in (height, width))
-        checks.require(
-            divides,
-            "image",
-            expected=f"height and width that are multiples of the scale {self.scale}",
-            received=f"{height} x {width}",
-            remedy="crop the image or change the scale",
-        )
 
 
 def _autocorrelation(kernel: np.ndarray, scale: int) -> np.ndarray:

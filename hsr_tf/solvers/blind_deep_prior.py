@@ -101,11 +101,13 @@ class BlindDeepPrior(Solver):
         task = replace(task, seconds_before=spent + task.seconds_before)
         fit = GradientFit(task, plan, scene.left(left)).run()
         model, estimate = scene.model(), scene.finished()
+        # The centred PSF: the one that the search drew where learning did not move it, else interpolated.
+        change = float(np.abs(model.spatial.psf.kernel - start.model.spatial.psf.kernel).sum())
         return Outcome(
             estimate,
             fit.iterations,
             fit.converged,
-            psf=_centred(model.spatial.psf, start),
+            psf=start.centred if change < UNMOVED else recentred_psf(model.spatial.psf),
             srf=model.spectral.matrix,
             shift=image_shift(model.spatial.psf),
             radiometry=start.radiometry,
@@ -224,18 +226,7 @@ class BlindScene(PriorScene):
 
     def _joint_loss(self, step: tf.Tensor) -> tf.Tensor:
         """The data terms and the cameras' own, on a tile, divided by its sharp pixels."""
-        lr_hsi, hr_msi, base, inputs, seen = self._tile_at(step)
-        kernel, response = self.cameras.kernel(), self.cameras.response()
-        vectors = tf.constant(self.subspace.strengths[:, None] * self.subspace.vectors, tf.float32)
-        sharp = base + tf.tensordot(self._loss.tile_codes(self.network, inputs), vectors, 1)
-        left = lr_hsi - degrade(sharp[None], kernel, self._scale)[0]
-        apart = tf.tensordot(lr_hsi, response, 1) - degrade(hr_msi[None], kernel, self._scale)[0]
-        coarse = tf.reduce_sum(tf.square(left), -1) + self._match * tf.reduce_sum(tf.square(apart), -1)
-        fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
-        return (tf.reduce_sum(coarse * seen) + fine) / float(sharp.shape[0] * sharp.shape[1])
-
-    def _tile_at(self, step: tf.Tensor) -> list[tf.Tensor]:
-        """X, Y, base and inputs of a random tile, and which of its coarse pixels count."""
+        # X, Y, base and inputs of a random tile, and which of its coarse pixels count.
         height, width = self._images[0].shape[:2]
         tall, wide = (min(self._tile, n) if self._tile else n for n in (height, width))
         seed = tf.stack([tf.constant(self._seed_of_tiles, tf.int32), step])
@@ -248,7 +239,15 @@ class BlindScene(PriorScene):
             size = (tall * factor, wide * factor, image.shape[-1])
             parts.append(tf.slice(image, tf.concat([corner * factor, [0]], 0), size))
         inside = self._inside(tall, wide, whole=(tall, wide) == (height, width))
-        return [*parts[:-1], parts[-1][..., 0] * inside]
+        lr_hsi, hr_msi, base, inputs, seen = [*parts[:-1], parts[-1][..., 0] * inside]
+        kernel, response = self.cameras.kernel(), self.cameras.response()
+        vectors = tf.constant(self.subspace.strengths[:, None] * self.subspace.vectors, tf.float32)
+        sharp = base + tf.tensordot(self._loss.tile_codes(self.network, inputs), vectors, 1)
+        left = lr_hsi - degrade(sharp[None], kernel, self._scale)[0]
+        apart = tf.tensordot(lr_hsi, response, 1) - degrade(hr_msi[None], kernel, self._scale)[0]
+        coarse = tf.reduce_sum(tf.square(left), -1) + self._match * tf.reduce_sum(tf.square(apart), -1)
+        fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
+        return (tf.reduce_sum(coarse * seen) + fine) / float(sharp.shape[0] * sharp.shape[1])
 
     def _inside(self, tall: int, wide: int, *, whole: bool) -> Image:
         """1 where a coarse pixel of a tile sees the tile only."""
@@ -259,12 +258,6 @@ class BlindScene(PriorScene):
             lines[:before] = 0
             lines[len(lines) - after :] = 0
         return inside
-
-
-def _centred(psf: Psf, start: CameraStart) -> Psf:
-    """The centred PSF: the one that the search drew where learning did not move it, else interpolated."""
-    change = float(np.abs(psf.kernel - start.model.spatial.psf.kernel).sum())
-    return start.centred if change < UNMOVED else recentred_psf(psf)
 
 
 def _less(controls: Controls, seconds: float) -> Controls:

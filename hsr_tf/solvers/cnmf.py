@@ -30,12 +30,11 @@ from hsr_tf.solvers.parts.endmembers import (
     Descent,
     Matrix,
     Stop,
-    constrained_rows,
     multiplicative_rows,
     project_nonnegative,
     vertex_components,
 )
-from hsr_tf.solvers.parts.mixture import STARTS, MixedPair, require_counts
+from hsr_tf.solvers.parts.mixture import STARTS, MixedPair
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver
 
 FLOOR = 1e-6
@@ -73,7 +72,9 @@ class CnmfConfig:
 
     def __post_init__(self) -> None:
         checks.require_choice("start", self.start, STARTS)
-        require_counts(self, "num_endmembers", "num_iterations", "num_inner")
+        checks.require_positive_integers(
+            num_endmembers=self.num_endmembers, num_iterations=self.num_iterations, num_inner=self.num_inner
+        )
 
     @classmethod
     def published(cls) -> CnmfConfig:
@@ -118,8 +119,22 @@ class CnmfSolver(Solver):
                 pair, endmembers, coarse, num_first, until(iterations, 1 / 3)
             )
             if abundances is None:
-                abundances = self._start(pair, endmembers, coarse, until(iterations, 0.6))
-            abundances = self._unmix_sharp(pair, endmembers, abundances, late)
+                abundances = pair.first_abundances(
+                    endmembers,
+                    coarse,
+                    start=config.start,
+                    project=project_nonnegative,
+                    stop=until(iterations, 0.6),
+                )
+            # A from Y, for given E.
+            weight = _sum_weight(pair)
+            abundances = multiplicative_rows(
+                _with_ones(pair.colours, weight),
+                _with_ones(endmembers @ pair.response, weight),
+                np.maximum(abundances, FLOOR),
+                descent=Descent(self.config.num_inner, self.config.inner_tolerance),
+                stop=late,
+            )
             residuals = np.sqrt(pair.residuals(abundances, endmembers))
             if not np.all(last - residuals > config.tolerance * last) and not late():
                 iterations.finish()
@@ -137,17 +152,6 @@ class CnmfSolver(Solver):
     def _even(self, pair: MixedPair) -> Matrix:
         num_endmembers = self.config.num_endmembers
         return np.full((len(pair.spectra), num_endmembers), 1 / num_endmembers, np.float32)
-
-    def _unmix_sharp(self, pair: MixedPair, endmembers: Matrix, abundances: Matrix, stop: Stop) -> Matrix:
-        """A from Y, for given E."""
-        weight = _sum_weight(pair)
-        return multiplicative_rows(
-            _with_ones(pair.colours, weight),
-            _with_ones(endmembers @ pair.response, weight),
-            np.maximum(abundances, FLOOR),
-            descent=Descent(self.config.num_inner, self.config.inner_tolerance),
-            stop=stop,
-        )
 
     def _unmix_coarse(
         self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, num_first: int, stop: Stop
@@ -173,21 +177,6 @@ class CnmfSolver(Solver):
                 break
             last = size
         return np.ascontiguousarray(endmembers), coarse
-
-    def _start(self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, stop: Stop) -> Matrix:
-        """First abundances of Y."""
-        enlarged = project_nonnegative(pair.enlarged(coarse))
-        if self.config.start == "bicubic" or stop():
-            return enlarged
-        basis = np.linalg.qr(endmembers.T)[0]
-        return constrained_rows(
-            pair.guess() @ basis,
-            endmembers @ basis,
-            enlarged,
-            project=project_nonnegative,
-            descent=Descent(100, 1e-3),
-            stop=stop,
-        )
 
 
 def _sum_weight(pair: MixedPair) -> float:

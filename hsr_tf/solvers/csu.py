@@ -31,7 +31,7 @@ from hsr_tf.solvers.parts.endmembers import (
     project_simplex,
     vertex_components,
 )
-from hsr_tf.solvers.parts.mixture import STARTS, MixedPair, require_counts
+from hsr_tf.solvers.parts.mixture import STARTS, MixedPair
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver
 
 
@@ -70,7 +70,9 @@ class CsuConfig:
 
     def __post_init__(self) -> None:
         checks.require_choice("start", self.start, STARTS)
-        require_counts(self, "num_endmembers", "num_iterations", "num_inner")
+        checks.require_positive_integers(
+            num_endmembers=self.num_endmembers, num_iterations=self.num_iterations, num_inner=self.num_inner
+        )
 
     @classmethod
     def published(cls) -> CsuConfig:
@@ -100,8 +102,10 @@ class CsuSolver(Solver):
         config, iterations = self.config, Iterations("csu", self.config.num_iterations, controls)
         pair = MixedPair(self.model, lr_hsi, hr_msi)
         endmembers, coarse = self._unmix_coarse(pair, controls.seed, iterations)
-        abundances, last = self._start(pair, endmembers, coarse, until(iterations, 0.6)), np.inf
-        late = until(iterations, 0.9)
+        abundances = pair.first_abundances(
+            endmembers, coarse, start=config.start, project=project_simplex, stop=until(iterations, 0.6)
+        )
+        last, late = np.inf, until(iterations, 0.9)
         for _ in iterations:
             endmembers = self._improve(pair, pair.coarse(abundances), endmembers, late)
             abundances = constrained_rows(
@@ -137,14 +141,6 @@ class CsuSolver(Solver):
             endmembers = self._improve(pair, coarse, endmembers, stop, few)
             coarse = _on_simplex(pair.spectra, endmembers, coarse, few, stop)
         return endmembers, coarse
-
-    def _start(self, pair: MixedPair, endmembers: Matrix, coarse: Matrix, stop: Stop) -> Matrix:
-        """First abundances of Y."""
-        enlarged = project_simplex(pair.enlarged(coarse))
-        if self.config.start == "bicubic" or stop():
-            return enlarged
-        basis = np.linalg.qr(endmembers.T)[0]
-        return _on_simplex(pair.guess() @ basis, endmembers @ basis, enlarged, Descent(100, 1e-3), stop)
 
     def _improve(
         self,

@@ -141,7 +141,8 @@ class Hysure(Solver):
         gradients = Gradients(hr_msi.shape[:2], self.model.spatial.border)
         weights = self._tv_weights(gradients.forward(hr_msi))
         fit, codes = self._data_step(basis, scene.lr_hsi, scene.hr_msi)
-        state = _start(codes, gradients)
+        slopes = gradients.forward(codes)
+        state = _Splitting(codes, slopes, np.zeros_like(codes), np.zeros_like(slopes))
         for _ in iterations:
             before = state.codes
             misfit = self._iterate(state, gradients, weights, fit)
@@ -200,11 +201,6 @@ class Hysure(Solver):
             return codes.numpy()[0], float(misfit)
 
         return fit, np.asarray(bicubic_enlarge(coarse, self.model.scale))[0]
-
-
-def _start(codes: Image, gradients: Gradients) -> _Splitting:
-    slopes = gradients.forward(codes)
-    return _Splitting(codes, slopes, np.zeros_like(codes), np.zeros_like(slopes))
 
 
 def _change(before: Image, after: Image) -> float:

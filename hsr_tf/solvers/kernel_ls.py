@@ -117,7 +117,9 @@ class KernelRegression:
         self._targets = self._weights * self.subspace.codes(start.residual)
         self._inputs = pixel_inputs(hr_msi, model.scale)
         height, width, _ = start.residual.shape
-        self._cover = window_cover((height, width), model.scale, config.window)
+        # Windows of a scene: `window` coarse pixels a side, but of 512 to 1024 sharp ones.
+        side = int(np.clip(config.window, -(-512 // model.scale), max(2, 1024 // model.scale)))
+        self._cover = Cover((height, width), model.scale, size=side, overlap=max(1, side // 8))
         self._sum = np.zeros((*hr_msi.shape[:2], self.subspace.rank), np.float32)
         self.most = config.draws * len(config.kernels) * len(self._cover.windows())
         self.finished = 0
@@ -153,7 +155,9 @@ class KernelRegression:
         chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
         total = tf.constant(features.num_features)
         parts = [
-            self._degraded_features(inputs, features.frequencies[:, k], features.phases[k], total).numpy()
+            self._model.spatial.forward(
+                compiled_images(inputs, features.frequencies[:, k], features.phases[k], total)[None]
+            )[0].numpy()
             for k in chunks
         ]
         targets = self._targets[window.slices]
@@ -177,17 +181,6 @@ class KernelRegression:
         )
         correction[sharp] += found * self._cover.weights(window)[..., None]
         return fit
-
-    def _degraded_features(
-        self, inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor
-    ) -> tf.Tensor:
-        return self._model.spatial.forward(compiled_images(inputs, frequencies, phases, total)[None])[0]
-
-
-def window_cover(coarse_size: tuple[int, int], scale: int, window: int) -> Cover:
-    """Windows of a scene: `window` coarse pixels a side, but of 512 to 1024 sharp ones."""
-    side = int(np.clip(window, -(-512 // scale), max(2, 1024 // scale)))
-    return Cover(coarse_size, scale, size=side, overlap=max(1, side // 8))
 
 
 @tf.function(reduce_retracing=True)

@@ -92,13 +92,7 @@ class NnsrConfig:
         require_positive(self, "num_atoms", "penalty", "num_iterations", "num_neighbours", "bandwidth")
         require_positive(self, "dictionary_sparsity", "dictionary_rounds", "structure", or_zero=True)
         require_positive(self, "sparsity", "tolerance", or_zero=True)
-        checks.require(
-            self.growth >= 1,
-            "growth",
-            expected="a factor of at least 1",
-            received=str(self.growth),
-            remedy="1 keeps the penalty",
-        )
+        checks.require_at_least("growth", self.growth, 1, remedy="1 keeps the penalty")
         checks.require_choice("start", self.start, STARTS)
         checks.require_choice("ground", self.ground, GROUNDS)
 

@@ -69,13 +69,6 @@ class SylvesterSolver(Solver):
         """
         check_pair(lr_hsi, hr_msi, self.model)
         iterations = Iterations("sylvester", 1, controls)
-        estimate = self._estimate(lr_hsi, hr_msi)
-        for _ in iterations:
-            iterations.finish()
-            iterations.report(None, lambda: estimate)
-        return Outcome(estimate, iterations.done, iterations.converged)
-
-    def _estimate(self, lr_hsi: Cube, hr_msi: Cube) -> Cube:
         basis = SpectralSubspace.of(lr_hsi, energy=1.0, most=self.config.rank).vectors.T
         response = basis.T @ self.model.spectral.matrix
         solve = Sylvester(self.model.spatial, response, msi_weight=self.config.msi_weight)
@@ -86,4 +79,8 @@ class SylvesterSolver(Solver):
         else:
             start = ops.matmul(fuse_scene(self.model, lr_hsi, hr_msi).estimate[None], basis)
         found = solve(start, codes, sharp, self.config.weight)
-        return np.asarray(ops.convert_to_numpy(ops.matmul(found, basis.T)))[0]
+        estimate = np.asarray(ops.convert_to_numpy(ops.matmul(found, basis.T)))[0]
+        for _ in iterations:
+            iterations.finish()
+            iterations.report(None, lambda: estimate)
+        return Outcome(estimate, iterations.done, iterations.converged)

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -157,11 +158,13 @@ def run_tile(folder: str, field: str, index: int) -> int:
     return index
 
 
+@dataclass(frozen=True, eq=False)
 class _Opened:
     """A job as a worker holds it between tiles."""
 
-    def __init__(self, pair: Any, method: Any, stages: dict[str, Any]) -> None:
-        self.pair, self.method, self.stages = pair, method, stages
+    pair: Any
+    method: Any
+    stages: dict[str, Any]
 
 
 def _opened(draft: Any, state: str) -> _Opened:

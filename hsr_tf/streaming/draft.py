@@ -94,9 +94,20 @@ class Draft(TileStore):
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            raise _explained(error, self.folder) from error
+            reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+            explained = checks.file_error(
+                self.folder,
+                f"a tile cannot be written ({reason})",
+                "the finished ones are kept: free some space and run the same command again",
+            )
+            explained.errno = error.errno
+            raise explained from error
         finally:
             if temporary is not None:
                 temporary.unlink(missing_ok=True)
@@ -119,7 +130,12 @@ def opened(folder: Path, request: Mapping[str, Any], *, restart: bool) -> Iterat
     try:
         folder.mkdir(exist_ok=True)
         with open(folder / LOCK, "w", encoding="ascii") as lock:
-            _lock(lock, folder)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise checks.file_error(
+                    folder, "is in use by another process", "wait for it, or choose another output"
+                ) from error
             draft = Draft(folder)
             _take_over(draft, wanted, restart)
             yield draft
@@ -145,15 +161,6 @@ def require_space(folder: Path, num_bytes: int) -> None:
         raise checks.file_error(folder, problem, "free some space or choose another output")
 
 
-def _lock(lock: Any, folder: Path) -> None:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise checks.file_error(
-            folder, "is in use by another process", "wait for it, or choose another output"
-        ) from error
-
-
 def _take_over(draft: Draft, wanted: dict[str, Any], restart: bool) -> None:
     """Leave the tiles of the same request, or empty the folder."""
     earlier = None if restart else draft.load_json("request")
@@ -173,22 +180,3 @@ def _take_over(draft: Draft, wanted: dict[str, Any], restart: bool) -> None:
         elif entry.name != LOCK:
             entry.unlink()
     draft.save_json("request", wanted)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _explained(error: OSError, folder: Path) -> OSError:
-    reason = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
-    explained = checks.file_error(
-        folder,
-        f"a tile cannot be written ({reason})",
-        "the finished ones are kept: free some space and run the same command again",
-    )
-    explained.errno = error.errno
-    return explained

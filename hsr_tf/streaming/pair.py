@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hsr_tf import checks
 from hsr_tf.fusion.alignment import Fitting, pair_by_grids, paired_by_size
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.pair_reading import PairReading, open_pair
+from hsr_tf.scene import scale_between
 from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.memory import SPARE_BYTES, resident_bytes
 from hsr_tf.tiling.memory import GIB
@@ -133,7 +133,7 @@ def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
     stored = lr_hsi.header, hr_msi.header
     pairing = pair_by_grids(*stored)
     if pairing is None:
-        scale = scale_of(stored[0].shape, stored[1].shape)
+        scale = scale_between(stored[0].shape, stored[1].shape)
         steps = paired_by_size(*stored)
         return Pair(lr_hsi, hr_msi, scale, stored, tuple(step.line for step in steps))
     images = _fitted(lr_hsi, pairing.lr_hsi), _fitted(hr_msi, pairing.hr_msi)
@@ -143,23 +143,6 @@ def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
 def room_gib(memory_limit: int) -> float:
     """GiB that a limit leaves for a file that is held, beside what the process holds already."""
     return max(0, memory_limit - resident_bytes() - SPARE_BYTES) / GIB
-
-
-def scale_of(lr_shape: tuple[int, int, int], hr_shape: tuple[int, int, int]) -> int:
-    """The ratio of the sizes of Y and X.
-
-    Raises:
-        ValueError: sizes that do not divide, or by other factors along rows than along columns.
-    """
-    ratios = [b / a for a, b in zip(lr_shape[:2], hr_shape[:2], strict=True)]
-    checks.require(
-        ratios[0] == ratios[1] and ratios[0] == int(ratios[0]) and ratios[0] >= 1,
-        "hr_msi",
-        expected=f"a whole multiple of the {lr_shape[0]}x{lr_shape[1]} pixels of lr_hsi on both axes",
-        received=f"{hr_shape[0]}x{hr_shape[1]} pixels (ratios {ratios[0]:g} and {ratios[1]:g})",
-        remedy="crop both files to the same ground, and check that they are not swapped",
-    )
-    return int(ratios[0])
 
 
 def _fitted(image: Image, fitting: Fitting) -> Image:

@@ -69,15 +69,11 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
     method = job.chosen()
     plan = planned(method, size, scale, demand(method, job.weights, num_bands, scale), request.memory_limit)
     job = replace(job, tile=plan.tile, window=plan.window)
-    _require_space(draft, job, num_bands)
-    draft.save_json(JOB, job.as_dict())
-    return job
-
-
-def _require_space(draft: Draft, job: Job, num_bands: int) -> None:
     sharp, coarse = job.size[0] * job.size[1] * job.scale**2, job.size[0] * job.size[1]
     cubes = 3.4 if job.window is not None else 2.0  # a solver's overlapped windows are kept too
     require_space(draft.folder, int(4 * num_bands * (cubes * sharp + 4 * coarse)))
+    draft.save_json(JOB, job.as_dict())
+    return job
 
 
 def require_output(output: Path) -> None:

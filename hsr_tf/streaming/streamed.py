@@ -20,7 +20,7 @@ from hsr_tf import io
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
 from hsr_tf.fusion.repair import Repaired
-from hsr_tf.fusion.residuals import Residuals, ResidualWarning, measured_residuals
+from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.fusion_model import cameras_to_dict
@@ -114,7 +114,14 @@ class _Run:
         written = self.workers.write(self.request.output, header, pair, method)
         for done, _ in enumerate(written, start=1):
             self.tell(Progress("writing", done, len(pair.grid), self.megapixels))
-        residuals = self._residuals(pair)
+        # What the estimate leaves of the middle of both images; warn where that is more than noise.
+        known, region = self._recorded()["srf_known"], pair.sample
+        with io.open_cube(self.request.output, max_gib=room_gib(self.request.memory_limit)) as reader:
+            cube = reader.read(*region.scaled(pair.grid.scale).slices)
+        cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
+        residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=known)
+        for finding in residuals.findings:
+            warnings.warn(finding.line, ResidualWarning, stacklevel=4)
         self.draft.remove()
         lr_hsi, hr_msi = self.pair.headers
         return Streamed(
@@ -133,17 +140,6 @@ class _Run:
 
     def _files(self, found: Found | None) -> FilesPair:
         return files_pair(self.job, self.draft, self.pair, found)
-
-    def _residuals(self, pair: FilesPair) -> Residuals:
-        """What the estimate leaves of the middle of both images; warn where that is more than noise."""
-        known, region = self._recorded()["srf_known"], pair.sample
-        with io.open_cube(self.request.output, max_gib=room_gib(self.request.memory_limit)) as reader:
-            cube = reader.read(*region.scaled(pair.grid.scale).slices)
-        cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
-        left = measured_residuals(pair, cube, region, model=pair.model, srf_known=known)
-        for finding in left.findings:
-            warnings.warn(finding.line, ResidualWarning, stacklevel=4)
-        return left
 
     def _through(self, stage: Stage) -> None:
         """All parts of a stage that are missing, and what follows from them."""

@@ -129,9 +129,16 @@ class ScenePair:
             sharp = tile.scaled(self.model.scale)
             windows = self.lr_hsi[tile.window.slices], self.hr_msi[sharp.window.slices]
             found = estimate(*(np.ascontiguousarray(window[None]) for window in windows))
-            return checked_estimate(found, (1, *sharp.window.size, self.model.num_bands))[0][
-                sharp.kept.slices
-            ]
+            shape = (1, *sharp.window.size, self.model.num_bands)
+            if found is None or found.shape != shape:
+                raise checks.InputError(
+                    "estimate",
+                    expected=f"the shape {shape}",
+                    received="none" if found is None else str(found.shape),
+                    remedy="the model does not do what its metadata say; export it again",
+                )
+            checks.require_finite("estimate", found)
+            return found[0][sharp.kept.slices]
 
         result = np.empty(shape, np.float32)
         for num_done, (tile, values) in enumerate(
@@ -140,20 +147,3 @@ class ScenePair:
             result[tile.scaled(self.model.scale).out.slices] = values
             progress(num_done, len(tiles))
         return result
-
-
-def checked_estimate(found: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray:
-    """What a model returned; refused where it is missing, of another shape or not finite.
-
-    Raises:
-        ValueError: in one line.
-    """
-    if found is None or found.shape != shape:
-        raise checks.InputError(
-            "estimate",
-            expected=f"the shape {shape}",
-            received="none" if found is None else str(found.shape),
-            remedy="the model does not do what its metadata say; export it again",
-        )
-    checks.require_finite("estimate", found)
-    return found

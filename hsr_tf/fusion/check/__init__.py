@@ -92,13 +92,8 @@ def check_pair(
         findings += response_findings(srf, observation)
     if not is_fusable(findings):
         return PairCheck(tuple(findings), aligned)
-    return _with_cameras(findings, aligned, {"psf": psf, "srf": srf}, estimate=estimate)
-
-
-def _with_cameras(
-    findings: list[Finding], aligned: Aligned, given: dict[str, str | None], *, estimate: bool
-) -> PairCheck:
-    """The check with the cameras and the flags of a fusion."""
+    # The check with the cameras and the flags of a fusion.
+    given = {"psf": psf, "srf": srf}
     observation = aligned.observation
     facts = camera_facts(repair(observation), observation, given, estimate=estimate)
     every = (*findings, *facts.findings)

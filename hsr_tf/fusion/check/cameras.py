@@ -59,7 +59,16 @@ def camera_facts(
     Raises:
         ValueError, OSError: a PSF or response in words that is not understood.
     """
-    known = known_cameras(observation, given)
+    # Both cameras where each is given or told by the files, as those of simulated images are.
+    words = {name: None if word == ESTIMATE else word for name, word in given.items()}
+    wavelengths, named = observation.lr_hsi.wavelengths_nm, words["srf"]
+    response: SrfLike | None = named
+    if named is not None and wavelengths is not None:
+        response = load_srf(named, wavelengths, outside="zero")
+    choice = choose_cameras(observation, psf=words["psf"], srf=response, srf_needed=False)
+    origins = choice.psf_origin, choice.srf_origin
+    wanted = ESTIMATE in given.values()
+    known = choice if set(origins) <= {TOLD, GIVEN} and not wanted else None
     if known is not None:
         return CameraFacts(known, None, tuple(_known_findings(repaired, known)))
     if not estimate:
@@ -73,23 +82,6 @@ def camera_facts(
         finding = Finding(ERROR, "cameras", f"cannot be estimated: {error}", advice)
         return CameraFacts(None, None, (finding,))
     return CameraFacts(None, found, tuple(estimate_findings(found, part)))
-
-
-def known_cameras(observation: Observation, given: Mapping[str, str | None]) -> CameraChoice | None:
-    """Both cameras where each is given or told by the files, as simulated ones do; None otherwise.
-
-    Raises:
-        ValueError, OSError: as `choose_cameras`.
-    """
-    words = {name: None if word == ESTIMATE else word for name, word in given.items()}
-    wavelengths, named = observation.lr_hsi.wavelengths_nm, words["srf"]
-    response: SrfLike | None = named
-    if named is not None and wavelengths is not None:
-        response = load_srf(named, wavelengths, outside="zero")
-    choice = choose_cameras(observation, psf=words["psf"], srf=response, srf_needed=False)
-    origins = choice.psf_origin, choice.srf_origin
-    wanted = ESTIMATE in given.values()
-    return choice if set(origins) <= {TOLD, GIVEN} and not wanted else None
 
 
 def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:

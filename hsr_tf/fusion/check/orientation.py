@@ -72,7 +72,12 @@ class Likeness:
 def likenesses(lr_hsi: Scene, hr_msi: Scene) -> list[Likeness]:
     """Compare the images in every orientation whose sizes fit, "as it is" first."""
     step = max(1, -(-max(lr_hsi.shape[:2]) // LARGEST_SIDE))
-    components = _components(lr_hsi, step)
+    # (h, w, p) orthonormal principal components of the filtered cube; p is 0 for a flat one.
+    cube = _reduced(_filled(lr_hsi), step)
+    leading, energy = _principal(_standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
+    passed = _filtered(leading.reshape(*cube.shape[:2], len(energy)))
+    found, energy = _principal(passed.reshape(len(leading), len(energy)), NUM_COMPONENTS)
+    components = np.asarray((found / np.sqrt(energy)).reshape(*cube.shape[:2], len(energy)))
     maps = {}
     for how, turns, exchanged in SYMMETRIES:
         cells = cell_means(turned(_filled(hr_msi), turns, exchanged=exchanged), lr_hsi.shape[:2])
@@ -192,15 +197,6 @@ def _filtered(cube: Array) -> Array:
     low, high = (ndimage.gaussian_filter(cube, (sigma, sigma, 0)) for sigma in PASS_BAND)
     passed = low - high
     return np.asarray(passed - passed.mean((0, 1)))
-
-
-def _components(scene: Scene, step: int) -> Array:
-    """(h, w, p) orthonormal principal components of the filtered cube; p is 0 for a flat one."""
-    cube = _reduced(_filled(scene), step)
-    leading, energy = _principal(_standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
-    passed = _filtered(leading.reshape(*cube.shape[:2], len(energy)))
-    found, energy = _principal(passed.reshape(len(leading), len(energy)), NUM_COMPONENTS)
-    return np.asarray((found / np.sqrt(energy)).reshape(*cube.shape[:2], len(energy)))
 
 
 def _standardised(pixels: Array) -> Array:

@@ -69,25 +69,21 @@ def known_radiometry(
     for curve in INVERSE_CURVES:
         radiometry = Radiometry() if curve == LINEAR else Radiometry(curve, white_level(hr_msi))
         light = plain if curve == LINEAR else _blurred(model, radiometry.linear(hr_msi))[trusted]
-        fits.append(_fit(radiometry, seen, light))
+        gains, offsets, left = [], [], np.empty_like(light)
+        for channel in range(light.shape[1]):
+            system = np.stack([seen[:, channel], np.ones(len(seen))], 1)
+            (gain, offset), *_ = np.linalg.lstsq(system, light[:, channel], rcond=None)
+            left[:, channel] = light[:, channel] - system @ (gain, offset)
+            gains.append(float(gain))
+            offsets.append(float(offset))
+        with_offsets = Radiometry(radiometry.curve, radiometry.white, tuple(offsets))
+        fits.append(_Fit(with_offsets, np.asarray(gains), _relative(left, light)))
     linear, curved = fits[0], min(fits[1:], key=lambda fit: fit.error)
     found = curved if curved.error < min(CURVE_GAIN * linear.error, LARGEST_ERROR) else linear
     if found.error > CLEAR * _relative(plain - seen, plain):
         return None
     said = f"the known cameras fit only with {found.radiometry.line(found.gains)} of hr_msi"
     return Finding(WARNING, "radiometry", said, ADVICE, FLAGS)
-
-
-def _fit(radiometry: Radiometry, seen: Array, light: Array) -> _Fit:
-    gains, offsets, left = [], [], np.empty_like(light)
-    for channel in range(light.shape[1]):
-        system = np.stack([seen[:, channel], np.ones(len(seen))], 1)
-        (gain, offset), *_ = np.linalg.lstsq(system, light[:, channel], rcond=None)
-        left[:, channel] = light[:, channel] - system @ (gain, offset)
-        gains.append(float(gain))
-        offsets.append(float(offset))
-    with_offsets = Radiometry(radiometry.curve, radiometry.white, tuple(offsets))
-    return _Fit(with_offsets, np.asarray(gains), _relative(left, light))
 
 
 def _relative(left: Array, light: Array) -> float:

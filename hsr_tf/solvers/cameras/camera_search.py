@@ -97,7 +97,19 @@ class CameraSearch:
         self._width, *self._narrower = bell_widths(lr_hsi.shape[2])
         reach = max(2.0, scale / 4) if config.max_shift is None else config.max_shift
         self._observe(max(3 * scale, standard + 2 * int(np.ceil(reach))))
-        self._start = self._coarse_position(reach)
+        # The position of the usual Gaussian that explains most, on a grid of eighths of a cell.
+        spacing, shape, taps = max(1.0, self._scale / 8), GaussianShape(), self._pixels.num_taps
+        places = spacing * np.arange(-(reach // spacing), reach // spacing + 1)
+        weights = np.full(
+            self._images[1].shape[2], START_WEIGHT * float(np.square(self._pixels.spectra).sum())
+        )
+
+        def misfit(place: tuple[float, float]) -> float:
+            kernel = shape.kernel(shape.start(self._scale, place), taps)
+            return float(np.square(self._residual(kernel, weights)).sum())
+
+        grid = [(float(row), float(column)) for row in places for column in places]
+        self._start = min(sorted(grid, key=lambda place: np.hypot(*place)), key=misfit)
         self._refinement: KernelRefinement | None = None
         self._tried = 0
 
@@ -196,21 +208,6 @@ class CameraSearch:
         best = self.best
         self.best = self._with_response(best.shape, best.parameters, cut / cut.sum(), best.weights)
         return KernelRefinement(self._pixels, self._width)
-
-    def _coarse_position(self, reach: float) -> tuple[float, float]:
-        """The position of the usual Gaussian that explains most, on a grid of eighths of a cell."""
-        spacing, shape, taps = max(1.0, self._scale / 8), GaussianShape(), self._pixels.num_taps
-        places = spacing * np.arange(-(reach // spacing), reach // spacing + 1)
-        weights = np.full(
-            self._images[1].shape[2], START_WEIGHT * float(np.square(self._pixels.spectra).sum())
-        )
-
-        def misfit(place: tuple[float, float]) -> float:
-            kernel = shape.kernel(shape.start(self._scale, place), taps)
-            return float(np.square(self._residual(kernel, weights)).sum())
-
-        grid = [(float(row), float(column)) for row in places for column in places]
-        return min(sorted(grid, key=lambda place: np.hypot(*place)), key=misfit)
 
     def _residual(self, kernel: Array, weights: Array) -> Array:
         """What no response explains of D_k Y, each channel over its deviation; its squares sum to a mean."""

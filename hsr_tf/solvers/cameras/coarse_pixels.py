@@ -80,7 +80,9 @@ def coarse_pixels(
         remedy="use a larger image, or allow a smaller shift (max_shift)",
     )
     most = max(FEWEST_PIXELS, MOST_VALUES // max(hr_msi.shape[2] * num_taps**2, 4 * lr_hsi.shape[2]))
-    rows, columns = _thinned(rows, columns, most)
+    share = min(1.0, np.sqrt(most / (len(rows) * len(columns))))
+    kept = [np.linspace(0, len(a) - 1, max(2, round(share * len(a)))).astype(int) for a in (rows, columns)]
+    rows, columns = rows[kept[0]], columns[kept[1]]
     windows = sliding_window_view(hr_msi, (num_taps, num_taps), axis=(0, 1))
     seen = windows[np.ix_(scale * rows + first, scale * columns + first)][..., ::-1, ::-1]
     taps = np.ascontiguousarray(np.moveaxis(seen, 2, 0), dtype=np.float64)
@@ -89,19 +91,9 @@ def coarse_pixels(
     if centred:
         taps -= taps.mean(1, keepdims=True)
         spectra -= spectra.mean(0)
-    return CoarsePixels(spectra, taps, _blocks(len(rows), len(columns)), scale)
-
-
-def _thinned(
-    rows: NDArray[np.intp], columns: NDArray[np.intp], most: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    share = min(1.0, np.sqrt(most / (len(rows) * len(columns))))
-    kept = [np.linspace(0, len(a) - 1, max(2, round(share * len(a)))).astype(int) for a in (rows, columns)]
-    return rows[kept[0]], columns[kept[1]]
-
-
-def _blocks(num_rows: int, num_columns: int) -> NDArray[np.bool_]:
-    """Every fourth of about 6 x 6 blocks, no two of them side by side."""
+    # Every fourth of about 6 x 6 blocks, no two of them side by side.
+    num_rows = len(rows)
+    num_columns = len(columns)
     row = np.arange(num_rows) * NUM_BLOCKS // num_rows
     column = np.arange(num_columns) * NUM_BLOCKS // num_columns
-    return ((row[:, None] + 2 * column[None]) % 4 == 0).ravel()
+    return CoarsePixels(spectra, taps, ((row[:, None] + 2 * column[None]) % 4 == 0).ravel(), scale)

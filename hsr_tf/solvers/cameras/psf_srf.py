@@ -105,7 +105,8 @@ def estimate_psf_srf(
                 steps.finish()
         elif step > 0:  # the first shape has been tried
             search.try_shape(shapes[step])
-        steps.report(search.best.misfit, lambda: _preview(search, lr_hsi, linear, scale))
+        # The closed-form sharp cube with the cameras so far.
+        steps.report(search.best.misfit, lambda: fuse_scene(_model(search, scale), lr_hsi, linear).estimate)
     model = _model(search, scale)
     explained, offset = _explained(model, lr_hsi, linear, offset=found.has_offset)
     _require_explained(search.best.response, explained, lr_hsi)
@@ -140,11 +141,6 @@ def _model(search: CameraSearch, scale: int) -> ObservationModel:
     psf = Psf(search.best.kernel, f"estimated, {search.name}")
     response = SpectralResponse(search.best.response, name="estimated")
     return ObservationModel(SpatialDegradation(psf, scale), response)
-
-
-def _preview(search: CameraSearch, lr_hsi: Cube, hr_msi: Cube, scale: int) -> Cube:
-    """The closed-form sharp cube with the cameras so far."""
-    return fuse_scene(_model(search, scale), lr_hsi, hr_msi).estimate
 
 
 def relative_gaps(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool = False) -> Array:

@@ -31,11 +31,20 @@ def learn_dictionary(
     rng = np.random.default_rng(seed)
     bright = np.flatnonzero(np.linalg.norm(spectra, axis=1) > 1e-6)
     chosen = rng.permutation(bright)[:num_atoms] if len(bright) else np.zeros(1, int)
-    atoms = _unit_rows(np.maximum(spectra[chosen], 0.0))
+    rows = np.maximum(spectra[chosen], 0.0)
+    atoms = np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)
     codes = np.zeros((len(spectra), len(atoms)), np.float32)
     for _ in range(num_rounds):
         codes = sparse_codes(spectra, atoms, codes, sparsity=sparsity)
-        _update_atoms(spectra, atoms, codes)
+        # Each atom in turn, in place; one that no code uses stays.
+        overlaps, targets = codes.T @ codes, codes.T @ spectra
+        for k in range(len(atoms)):
+            if overlaps[k, k] <= 1e-12:
+                continue
+            atom = np.maximum(atoms[k] + (targets[k] - overlaps[k] @ atoms) / overlaps[k, k], 0.0)
+            length = np.linalg.norm(atom)
+            if length > 1e-6:
+                atoms[k] = atom / length
     return atoms, sparse_codes(spectra, atoms, codes, sparsity=sparsity)
 
 
@@ -50,19 +59,3 @@ def sparse_codes(spectra: Matrix, atoms: Matrix, start: Matrix, *, sparsity: flo
         momentum, last = 0.5 + np.sqrt(0.25 + momentum**2), momentum
         ahead = codes + np.float32((last - 1.0) / momentum) * (codes - before)
     return np.asarray(codes, np.float32)
-
-
-def _update_atoms(spectra: Matrix, atoms: Matrix, codes: Matrix) -> None:
-    """Each atom in turn, in place; one that no code uses stays."""
-    overlaps, targets = codes.T @ codes, codes.T @ spectra
-    for k in range(len(atoms)):
-        if overlaps[k, k] <= 1e-12:
-            continue
-        atom = np.maximum(atoms[k] + (targets[k] - overlaps[k] @ atoms) / overlaps[k, k], 0.0)
-        length = np.linalg.norm(atom)
-        if length > 1e-6:
-            atoms[k] = atom / length
-
-
-def _unit_rows(rows: Matrix) -> Matrix:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6), np.float32)

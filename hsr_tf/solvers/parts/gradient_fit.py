@@ -130,7 +130,9 @@ class GradientFit:
         if self._task.held_out_error is not None and iterations.done % self._plan.check_every:
             self._look(iterations.done)
         self._adopt(self._best if self._task.held_out_error is not None else self._kept())
-        self._release()
+        # Let go of the compiled step: it holds the images of the scene in a ring of references.
+        del self._step
+        gc.collect()
         at_the_end = iterations.converged or iterations.done == self._plan.num_steps
         return FitResult(
             iterations.done,
@@ -162,11 +164,6 @@ class GradientFit:
 
         left = None if limit is None else max(1e-3, limit - 2 * seconds)
         return replace(self._controls, max_seconds=left, callback=callback)
-
-    def _release(self) -> None:
-        """Let go of the compiled step: it holds the images of the scene in a ring of references."""
-        del self._step
-        gc.collect()
 
     def _after(self, step: int, iterations: Iterations) -> None:
         self._trace["done"] = step

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.colour_map import ColourMap
-from hsr_tf.solvers.parts.endmembers import Matrix
+from hsr_tf.solvers.parts.endmembers import Descent, Matrix, Projection, Stop, constrained_rows
 from hsr_tf.solvers.solver import Cube, check_pair
 
 STARTS = ("bicubic", "spectral_ls")
@@ -59,6 +58,25 @@ class MixedPair:
         """The closed-form spectra at every sharp pixel, `ColourMap.trusted`, (s h s w, C)."""
         return self.colour_map.trusted().reshape(-1, self.lr_hsi.shape[-1])
 
+    def first_abundances(
+        self, endmembers: Matrix, coarse: Matrix, *, start: str, project: Projection, stop: Stop
+    ) -> Matrix:
+        """Abundances of Y to begin with: those of X enlarged, or those that come nearest to `guess`.
+
+        Args:
+            endmembers: E, (p, C).
+            coarse: abundances of X, (h w, p).
+            start: "bicubic" or "spectral_ls".
+            project: nearest rows that obey the constraint.
+            stop: leaves the enlarged ones where it says yes.
+        """
+        enlarged = project(self.enlarged(coarse))
+        if start == "bicubic" or stop():
+            return enlarged
+        basis, descent = np.linalg.qr(endmembers.T)[0], Descent(100, 1e-3)
+        targets, design = self.guess() @ basis, endmembers @ basis
+        return constrained_rows(targets, design, enlarged, project=project, descent=descent, stop=stop)
+
     def residuals(self, abundances: Matrix, endmembers: Matrix) -> tuple[float, float]:
         """|X - (A D) E|^2 and |Y - A (E R)|^2."""
         left = self.spectra - self.coarse(abundances) @ endmembers
@@ -84,12 +102,3 @@ class MixedPair:
     @staticmethod
     def _rows(image: Any) -> Matrix:
         return np.asarray(ops.convert_to_numpy(image)).reshape(-1, image.shape[-1])
-
-
-def require_counts(config: Any, *names: str) -> None:
-    """Raise a `ValueError` unless the fields of these names are positive."""
-    for name in names:
-        value = getattr(config, name)
-        checks.require(
-            value >= 1, name, expected="a positive number", received=str(value), remedy="use at least 1"
-        )

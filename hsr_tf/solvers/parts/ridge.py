@@ -47,7 +47,12 @@ class Ridge:
         self._features = features
         self._num_samples, num_features = features.shape
         self._primal = num_features <= self._num_samples
-        gram = _gram(features if self._primal else features.T)
+        # X^T X in float64, a block of rows at a time.
+        x = features if self._primal else features.T
+        gram = np.zeros((x.shape[1], x.shape[1]))
+        for start in range(0, len(x), ROWS_AT_ONCE):
+            block = np.asarray(x[start : start + ROWS_AT_ONCE], dtype=np.float64)
+            gram += block.T @ block
         values, self._vectors = np.linalg.eigh(gram)
         self._values = np.maximum(values, 0.0)
         wanted: Array = np.asarray(targets, dtype=np.float64)
@@ -93,15 +98,6 @@ def fit_ridge(
 def held_out_blocks(height: int, width: int) -> NDArray[np.bool_]:
     """The first fold of `fold_map`, (height * width,): every fifth block."""
     return (fold_map(height, width) == 0).ravel()
-
-
-def _gram(x: NDArray[np.floating]) -> Array:
-    """X^T X in float64, a block of rows at a time."""
-    total = np.zeros((x.shape[1], x.shape[1]))
-    for start in range(0, len(x), ROWS_AT_ONCE):
-        block = np.asarray(x[start : start + ROWS_AT_ONCE], dtype=np.float64)
-        total += block.T @ block
-    return total
 
 
 def _product(x: NDArray[np.floating], y: Array) -> Array:
