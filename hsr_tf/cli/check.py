@@ -10,19 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from hsr_tf.cli import words
 from hsr_tf.cli.pair import PairFiles
-from hsr_tf.cli.words import (
-    HrKey,
-    HrMsi,
-    HrWhiteLevel,
-    LrHsi,
-    LrKey,
-    LrWhiteLevel,
-    Psf,
-    Srf,
-    Wavelengths,
-    pair_reading,
-)
 from hsr_tf.console import terminal
 from hsr_tf.files import require_output, write_json
 from hsr_tf.wording import as_flags
@@ -38,15 +27,15 @@ SHOWN = ("severity", "topic", "found", "advice")
 
 
 def check(
-    lr_hsi: LrHsi,
-    hr_msi: HrMsi,
-    lr_key: LrKey = None,
-    hr_key: HrKey = None,
-    lr_white_level: LrWhiteLevel = None,
-    hr_white_level: HrWhiteLevel = None,
-    wavelengths: Wavelengths = None,
-    psf: Psf = None,
-    srf: Srf = None,
+    lr_hsi: words.LrHsi,
+    hr_msi: words.HrMsi,
+    lr_key: words.LrKey = None,
+    hr_key: words.HrKey = None,
+    lr_white_level: words.LrWhiteLevel = None,
+    hr_white_level: words.HrWhiteLevel = None,
+    wavelengths: words.Wavelengths = None,
+    psf: words.Psf = None,
+    srf: words.Srf = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do not estimate the cameras.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the findings to this file as well.")
@@ -65,7 +54,7 @@ def check(
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
-    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
         images = PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hsr_tf import checks
+from hsr_tf.cli import words
 from hsr_tf.cli.fuse_stream import (
     DaskAddress,
     FuseFlags,
@@ -30,21 +31,6 @@ from hsr_tf.cli.judging import (
     show_trial,
 )
 from hsr_tf.cli.pair import PairFiles
-from hsr_tf.cli.words import (
-    HrKey,
-    HrMsi,
-    HrWhiteLevel,
-    LrHsi,
-    LrKey,
-    LrWhiteLevel,
-    Psf,
-    Report,
-    Srf,
-    SrfOutside,
-    Wavelengths,
-    given_srf,
-    pair_reading,
-)
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_apart, require_output
 
@@ -63,15 +49,15 @@ EXAMPLES = (
 
 
 def fuse(
-    lr_hsi: LrHsi,
-    hr_msi: HrMsi,
+    lr_hsi: words.LrHsi,
+    hr_msi: words.HrMsi,
     output: Annotated[
         Path, typer.Option(help="Output file; its suffix sets the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
     method: Annotated[str, typer.Option(help="Name of the method, see hsr methods.")] = "spectral_ls",
-    srf: Srf = None,
-    psf: Psf = None,
-    srf_outside: SrfOutside = "error",
+    srf: words.Srf = None,
+    psf: words.Psf = None,
+    srf_outside: words.SrfOutside = "error",
     weights: Annotated[
         Path | None,
         typer.Option(help="Folder of a trained model; by default the shipped one that fits."),
@@ -98,12 +84,12 @@ def fuse(
     picture: Annotated[
         Path | None, typer.Option(help="Draw estimated kernel and response into this file (.png).")
     ] = None,
-    report: Report = None,
-    lr_key: LrKey = None,
-    hr_key: HrKey = None,
-    lr_white_level: LrWhiteLevel = None,
-    hr_white_level: HrWhiteLevel = None,
-    wavelengths: Wavelengths = None,
+    report: words.Report = None,
+    lr_key: words.LrKey = None,
+    hr_key: words.HrKey = None,
+    lr_white_level: words.LrWhiteLevel = None,
+    hr_white_level: words.HrWhiteLevel = None,
+    wavelengths: words.Wavelengths = None,
     uncertainty: Uncertainty = None,
     wald: Wald = False,
     memory_limit: MemoryLimit = None,
@@ -129,7 +115,7 @@ def fuse(
         require_output("picture", picture, suffixes=(".png",))
     if report is not None:
         require_output("report", report, suffixes=HTML)
-    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     streaming = Streaming(memory_limit, stream, restart, dask)
     if is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
@@ -153,7 +139,7 @@ def fuse(
         terminal.load_quietly(lambda: (registry.get("adapt") if adapt else known).build)
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
-        response = given_srf(srf, srf_outside, observation.lr_hsi)
+        response = words.given_srf(srf, srf_outside, observation.lr_hsi)
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):

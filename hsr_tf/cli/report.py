@@ -11,17 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsr_tf import checks
+from hsr_tf.cli import words
 from hsr_tf.cli.pair import PairFiles
-from hsr_tf.cli.words import (
-    HrKey,
-    HrWhiteLevel,
-    LrKey,
-    LrWhiteLevel,
-    Psf,
-    Srf,
-    Wavelengths,
-    pair_reading,
-)
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_output
 
@@ -48,13 +39,13 @@ def report(
         list[Path] | None, typer.Option(help="The estimated sharp cube; may be repeated up to five times.")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="The true sharp cube, where it is known.")] = None,
-    psf: Psf = None,
-    srf: Srf = None,
-    lr_key: LrKey = None,
-    hr_key: HrKey = None,
-    lr_white_level: LrWhiteLevel = None,
-    hr_white_level: HrWhiteLevel = None,
-    wavelengths: Wavelengths = None,
+    psf: words.Psf = None,
+    srf: words.Srf = None,
+    lr_key: words.LrKey = None,
+    hr_key: words.HrKey = None,
+    lr_white_level: words.LrWhiteLevel = None,
+    hr_white_level: words.HrWhiteLevel = None,
+    wavelengths: words.Wavelengths = None,
 ) -> None:
     """Write one HTML file that shows a result; it opens without a network.
 
@@ -69,7 +60,7 @@ def report(
     with terminal.working("reading the result"):
         if run is None:
             assert lr_hsi and hr_msi and estimate
-            reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+            reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
             pair = PairFiles(lr_hsi, hr_msi, reading)
             data = _from_files(pair, estimate, reference, (psf, srf))
         else:
