@@ -9,6 +9,8 @@ from typing import ClassVar
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hsr_tf.report.canvas import axes_at
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -45,10 +47,5 @@ class Grid:
     def bottom(self, row: int) -> float:
         return self.height - self.TOP - (row + 1) * (self.HEADER + self.panel_height)
 
-    def axes(self, figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-        return figure.add_axes(
-            (left / self.width, bottom / self.height, width / self.width, height / self.height)
-        )
-
     def panel(self, figure: Figure, row: int, column: int) -> Axes:
-        return self.axes(figure, self.left(column), self.bottom(row), self.panel_width, self.panel_height)
+        return axes_at(figure, self.left(column), self.bottom(row), self.panel_width, self.panel_height)

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from hsr_tf import checks
-from hsr_tf.report.canvas import TITLE, blank, caption, save_png
+from hsr_tf.report.canvas import axes_at, blank, caption, headline, save_png
 
 LEFT, TOP, GAP, CAPTION, PANEL = 0.2, 0.55, 0.15, 0.42, 2.3
 FRAME = "#D55E00"
@@ -68,7 +68,7 @@ def draw_picture_sheet(path: str | os.PathLike[str], data: PictureSheetData) -> 
     heights = [height, PANEL, *([PANEL / 2] if data.kernels else [])]
     width = 2 * LEFT + len(pictures) * (PANEL + GAP) - GAP
     figure = blank(width, TOP + sum(heights) + len(heights) * CAPTION)
-    figure.text(LEFT / width, 1 - 0.3 / figure.get_figheight(), data.title, **TITLE)
+    headline(figure, data.title)
     for column, (name, picture) in enumerate(pictures.items()):
         whole = _panel(figure, heights, (0, column), name, note=data.notes.get(name, ""))
         whole.imshow(_colours(picture), interpolation="antialiased", aspect="auto")
@@ -109,9 +109,7 @@ def _panel(figure: Figure, heights: list[float], place: tuple[int, int], name: s
     row, column = place
     bottom = sum(heights[row + 1 :]) + CAPTION * (len(heights) - row - 1) + 0.08
     side = heights[row] if row else PANEL
-    box = (LEFT + column * (PANEL + GAP), bottom, side, heights[row])
-    width, height = figure.get_figwidth(), figure.get_figheight()
-    axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+    axes = axes_at(figure, LEFT + column * (PANEL + GAP), bottom, side, heights[row])
     axes.set_xticks([])
     axes.set_yticks([])
     caption(axes, name, note, above=4)

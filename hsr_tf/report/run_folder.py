@@ -26,8 +26,9 @@ from hsr_tf.io import load
 from hsr_tf.metrics.table import metrics_for
 from hsr_tf.networks.cards import CARD, FUSION, ModelCard, read_card
 from hsr_tf.physics.psf import Psf
+from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.html.report_data import Curve, ReportData
-from hsr_tf.report.scene_report import ShownCameras, finite, scene_report, shown_cameras
+from hsr_tf.report.scene_report import finite, scene_report, shown_cameras
 from hsr_tf.scene import Observation, Scene, Solution
 
 FLAG_FILE, SOLUTION, MOST_POINTS = "flags.txt", "solution.json", 2000
@@ -110,7 +111,7 @@ def _scene_of(flags: Mapping[str, Any]) -> tuple[Observation, Truth]:
     return simulated_scene(flags["reference"], plan)
 
 
-def _cameras_of(folder: Path, observation: Observation, truth: Truth) -> ShownCameras | None:
+def _cameras_of(folder: Path, observation: Observation, truth: Truth) -> CamerasData | None:
     """Those that the run estimated, the shift within the kernel, else those of the scene."""
     kernel, response = folder / "kernel.csv", folder / "response.csv"
     psf = np.loadtxt(kernel, delimiter=",", ndmin=2) if kernel.is_file() else None

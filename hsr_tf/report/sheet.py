@@ -30,6 +30,7 @@ from hsr_tf.report.canvas import (
     LINE_DASHES,
     NOTE_POINTS,
     QUIET,
+    axes_at,
     blank,
     caption,
     quiet_axes,
@@ -129,7 +130,9 @@ def _draw_renderings(sheet: _Sheet) -> None:
     low, high = f"{low_size}, {data.lr_hsi.shape[-1]} bands", f"{height} × {width}, {channels} channel"
     _show(sheet, 0, "LR cube", low, shared.apply(bands.pick(data.lr_hsi)))
     _show(sheet, 1, "HR image", f"{high}{'s' * (channels > 1)}", own.apply(sharp))
-    _mark_points(sheet, _show(sheet, 2, "Truth", f"{height} × {width}", shared.apply(truth)))
+    axes = _show(sheet, 2, "Truth", f"{height} × {width}", shared.apply(truth))
+    for number, (row, column) in enumerate(sheet.points, start=1):
+        axes.text(column + 0.5, row + 0.5, str(number), **_badge(number))
     for column, result in enumerate(sheet.results, start=3):
         score = f"PSNR {get('psnr_bands').text(float(np.mean(result.psnr)))}"
         _show(sheet, column, result.name, score, shared.apply(bands.pick(result.cube)))
@@ -147,11 +150,6 @@ def _show(sheet: _Sheet, column: int, name: str, note: str, picture: np.ndarray)
     return axes
 
 
-def _mark_points(sheet: _Sheet, axes: Axes) -> None:
-    for number, (row, column) in enumerate(sheet.points, start=1):
-        axes.text(column + 0.5, row + 0.5, str(number), **_badge(number))
-
-
 def _badge(number: int) -> dict[str, Any]:
     box = {"boxstyle": "circle,pad=0.25", "facecolor": POINT_COLOURS[number - 1], "edgecolor": "black"}
     centred = {"ha": "center", "va": "center", "fontsize": 7.5, "fontweight": "bold"}
@@ -159,35 +157,28 @@ def _badge(number: int) -> dict[str, Any]:
 
 
 def _draw_maps(sheet: _Sheet) -> None:
-    errors = [result.error for result in sheet.results]
-    angles = [result.angle for result in sheet.results]
-    error_notes = [f"RMSE {get('rmse_255').text(result.rmse)}" for result in sheet.results]
-    angle_notes = [f"SAM {get('sam_degrees').number(result.sam)}°" for result in sheet.results]
-    _draw_map_row(sheet, 1, errors, error_notes, "mean |error| × 255")
-    _draw_map_row(sheet, 2, angles, angle_notes, "spectral angle, degrees")
-
-
-def _draw_map_row(
-    sheet: _Sheet, row: int, maps: Sequence[np.ndarray], notes: Sequence[str], label: str
-) -> None:
-    """Maps on one scale; its colours follow the square root, so that good estimates do not all look alike."""
+    """Rows of maps on one scale; colours follow its square root, so that good estimates look different."""
+    errors = [f"RMSE {get('rmse_255').text(result.rmse)}" for result in sheet.results]
+    angles = [f"SAM {get('sam_degrees').number(result.sam)}°" for result in sheet.results]
+    rows = (("error", errors, "mean |error| × 255"), ("angle", angles, "spectral angle, degrees"))
     height, width, _ = sheet.data.reference.shape
-    values = np.concatenate([values[np.isfinite(values)] for values in maps])
-    top = max(float(np.percentile(values, 99.5)) if values.size else 0.0, 1e-6)
-    colours = colormaps["viridis" if row == 2 else "magma"].with_extremes(bad="#B0B0B0")
-    for column, (picture, note) in enumerate(zip(maps, notes, strict=True), start=3):
-        axes = _image_axes(sheet, row, column)
-        drawn = axes.imshow(
-            picture, cmap=colours, norm=PowerNorm(0.5, 0, top, clip=False), extent=(0, width, height, 0)
-        )
-        _caption(sheet, axes, "", note)
-    grid = sheet.grid
-    place = grid.axes(sheet.figure, grid.left(3 + len(maps)), grid.bottom(row), 0.12, grid.panel_height)
-    bar = sheet.figure.colorbar(drawn, cax=place, extend="max")
-    bar.set_ticks(_root_ticks(top))
-    bar.ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    bar.ax.tick_params(labelsize=NOTE_POINTS, length=2.5)
-    bar.set_label(label, fontsize=NOTE_POINTS)
+    for row, (field, notes, label) in enumerate(rows, start=1):
+        maps = [getattr(result, field) for result in sheet.results]
+        values = np.concatenate([values[np.isfinite(values)] for values in maps])
+        top = max(float(np.percentile(values, 99.5)) if values.size else 0.0, 1e-6)
+        colours = colormaps["viridis" if row == 2 else "magma"].with_extremes(bad="#B0B0B0")
+        for column, (picture, note) in enumerate(zip(maps, notes, strict=True), start=3):
+            axes = _image_axes(sheet, row, column)
+            scale = PowerNorm(0.5, 0, top, clip=False)
+            drawn = axes.imshow(picture, cmap=colours, norm=scale, extent=(0, width, height, 0))
+            _caption(sheet, axes, "", note)
+        grid = sheet.grid
+        place = axes_at(sheet.figure, grid.left(3 + len(maps)), grid.bottom(row), 0.12, grid.panel_height)
+        bar = sheet.figure.colorbar(drawn, cax=place, extend="max")
+        bar.set_ticks(_root_ticks(top))
+        bar.ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        bar.ax.tick_params(labelsize=NOTE_POINTS, length=2.5)
+        bar.set_label(label, fontsize=NOTE_POINTS)
 
 
 def _root_ticks(top: float) -> list[float]:
@@ -229,7 +220,7 @@ def _draw_legend(sheet: _Sheet) -> None:
 def _draw_curves(sheet: _Sheet) -> None:
     grid = sheet.grid
     left, right = grid.left(0) + 0.45, grid.left(2) + grid.panel_width - 0.1
-    axes = grid.axes(sheet.figure, left, grid.bottom(1) + 0.08, right - left, grid.panel_height - 0.2)
+    axes = axes_at(sheet.figure, left, grid.bottom(1) + 0.08, right - left, grid.panel_height - 0.2)
     for number, result in enumerate(sheet.results):
         _plot(
             axes, sheet.data, result.psnr, color=LINE_COLOURS[number], linestyle=LINE_DASHES[number], lw=1.4
@@ -242,7 +233,7 @@ def _draw_spectra(sheet: _Sheet) -> None:
     for number, (row, column) in enumerate(sheet.points, start=1):
         left = grid.left(number - 1) + 0.45
         width = grid.panel_width - 0.55
-        axes = grid.axes(sheet.figure, left, grid.bottom(2), width, grid.panel_height)
+        axes = axes_at(sheet.figure, left, grid.bottom(2), width, grid.panel_height)
         _plot(
             axes, data, data.reference[row, column], color="black", linestyle="-", lw=TRUTH_WIDTH, alpha=0.85
         )

@@ -21,8 +21,9 @@ from hsr_tf.report.canvas import (
     NAME_POINTS,
     NOTE_POINTS,
     QUIET,
-    TITLE,
+    axes_at,
     blank,
+    headline,
     quiet_axes,
     save_png,
 )
@@ -85,7 +86,7 @@ def draw_course(course: Course) -> Figure:
     curves["objective"] = np.asarray(course.objective, np.float64)
     shown = {name: values for name, values in curves.items() if np.isfinite(values).any()}
     figure = blank(7.0, 0.95 + 2.2 * max(1, len(shown)))
-    figure.text(0.02, 1 - 0.28 / figure.get_figheight(), course.title, **TITLE)
+    headline(figure, course.title)
     for number, (name, values) in enumerate(shown.items()):
         axes = figure.add_subplot(len(shown), 1, number + 1)
         _draw_curve(axes, seconds, values, name, course.floors if name.startswith("PSNR") else {})
@@ -161,10 +162,9 @@ def draw_times(marks: Sequence[Mark], *, title: str, limit: float | None = None)
     groups, names = (list(dict.fromkeys(getattr(m, key) for m in marks)) for key in ("group", "method"))
     width, height = 0.75 + 3.6 * len(groups) + LEGEND, max(3.9, 1.0 + 0.2 * len(names))
     figure = blank(width, height)
-    figure.text(0.15 / width, 1 - 0.28 / height, title, **TITLE)
+    headline(figure, title)
     for column, group in enumerate(groups):
-        place = ((0.6 + 3.6 * column) / width, 0.5 / height, 3.1 / width, (height - 1.15) / height)
-        axes = figure.add_axes(place)
+        axes = axes_at(figure, 0.6 + 3.6 * column, 0.5, 3.1, height - 1.15)
         _draw_marks(axes, [mark for mark in marks if mark.group == group], names, limit)
         axes.set_title(group, fontsize=NAME_POINTS, fontweight="bold", loc="left")
         quiet_axes(axes, "seconds", get("psnr_bands").title if column == 0 else "")
@@ -190,9 +190,8 @@ def _draw_marks(axes: Axes, marks: Sequence[Mark], names: Sequence[str], limit: 
             axes.plot(place, mark.psnr, **_style(number))
             continue
         axes.plot(place, axes.get_ylim()[0], clip_on=False, zorder=4, **_style(number))
-        below = f"{mark.psnr:.1f} dB, below"
         axes.annotate(
-            below,
+            f"{mark.psnr:.1f} dB, below",
             (place, 0),
             xycoords=("data", "axes fraction"),
             xytext=(7, 4),
