@@ -120,10 +120,8 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for tables."""
         head = {"method": self.method, "scale": self.scale, "scene": self.scene}
-        found = {
-            "kernel_l1": self.cameras.kernel_l1,
-            "response_sam_degrees": self.cameras.response_sam_degrees,
-        }
+        names = ("kernel_l1", "response_sam_degrees")
+        found = {name: getattr(self.cameras, name) for name in names}
         return {**head, **self.scores.as_dict(), "seconds": round(self.seconds, 3), **found}
 
 
@@ -259,7 +257,9 @@ def evaluate(
                             estimates[entry.label] = found[1].estimate.cube
                     bar.update()
                 if FLAGS.sheets and estimates:
-                    _draw(folder / f"{scene.name}_x{scale}.png", scene, observation, estimates)
+                    title, shown = f"{scene.name}, x{scale}", dict(list(estimates.items())[-5:])
+                    sheet = SheetData.of(observation, scene, shown, title=title)
+                    picture_sheet(folder / f"{scene.name}_x{scale}.png", sheet)
                 if FLAGS.report and estimates:
                     page = Path(FLAGS.report)
                     if len(paths) * len(scales) > 1:
@@ -281,20 +281,6 @@ def _write_page(path: Path, scene: Scene, observation: Observation, estimates: d
     data = scene_report(observation, shown, reference=scene, cameras=shown_cameras(observation))
     command = ("python", "-m", "trainers.evaluate", *sys.argv[1:])
     write_report(replace(data, configuration=_flags.resolved_flags(), command=command), path)
-
-
-def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[str, Any]) -> None:
-    picture_sheet(
-        path,
-        SheetData(
-            title=f"{scene.name}, x{observation.scale}",
-            lr_hsi=observation.lr_hsi.cube,
-            hr_msi=observation.hr_msi.cube,
-            reference=scene.cube,
-            estimates=dict(list(estimates.items())[-5:]),
-            wavelengths_nm=scene.wavelengths_nm,
-        ),
-    )
 
 
 def _cells(rows: Sequence[Row]) -> list[str]:

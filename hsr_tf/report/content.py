@@ -12,6 +12,7 @@ import numpy as np
 from hsr_tf.arrays import ops
 from hsr_tf.checks import require, require_finite
 from hsr_tf.metrics import full_reference as metrics
+from hsr_tf.scene import Observation, Scene
 
 MAX_ESTIMATES = 5
 ROWS_PER_BLOCK = 64
@@ -46,6 +47,20 @@ class SheetData:
     data_range: float = 1.0
     msi_channels: tuple[int, int, int] | None = None
     hsi_bands: tuple[int, int, int] | None = None
+
+    @classmethod
+    def of(
+        cls, observation: Observation, reference: Scene, estimates: Mapping[str, np.ndarray], *, title: str
+    ) -> SheetData:
+        """The sheet of estimates of one observation, held against the true scene."""
+        return cls(
+            title=title,
+            lr_hsi=observation.lr_hsi.cube,
+            hr_msi=observation.hr_msi.cube,
+            reference=reference.cube,
+            estimates=estimates,
+            wavelengths_nm=reference.wavelengths_nm,
+        )
 
     def __post_init__(self) -> None:
         require(
