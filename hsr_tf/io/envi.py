@@ -77,12 +77,22 @@ class Envi(PartsFormat):
         _require_whole(files.data, header)
         shape = tuple(header.shape[axis] for axis in AXES[header.interleave])
         stored = np.memmap(files.data, dtype=header.dtype, mode="r", offset=header.offset, shape=shape)
+        bands_first, native = (
+            stored.transpose(TO_BAND_ROW_COL[header.interleave]),
+            header.dtype.newbyteorder("="),
+        )
+
+        def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+            part = np.array(bands_first[bands, rows, cols], dtype=native, order="C")
+            _let_go(stored)
+            return part
+
         order = "big" if header.dtype.str[0] == ">" else "little"
         yield BandSource(
             files.data,
             FORMAT,
             _cube_header(header),
-            decoded(files.data, FORMAT, _part_reader(stored, header.interleave)),
+            decoded(files.data, FORMAT, read),
             chunks=(1 if header.interleave == "bsq" else header.shape[2], 1, header.shape[1]),
             storage=f"{header.interleave.upper()}, {order} endian",
         )
@@ -98,7 +108,11 @@ class Envi(PartsFormat):
         shape = tuple(header.shape[axis] for axis in AXES[chosen])
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         with _both_replaced(files_to_write(path)) as drafts:
-            _take_room(drafts.data, size)
+            with open(drafts.data, "r+b") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
             stored = np.memmap(drafts.data, dtype=dtype, mode="r+", shape=shape)
             try:
                 yield _EnviWriter(stored, stored.transpose(np.argsort(AXES[chosen])))
@@ -158,18 +172,6 @@ def _require_whole(data: Path, header: EnviHeader) -> None:
         raise file_error(data, problem, "fetch it again, or repair the header")
 
 
-def _part_reader(stored: NDArray[Any], interleave: str) -> Any:
-    bands_first = stored.transpose(TO_BAND_ROW_COL[interleave])
-    native = stored.dtype.newbyteorder("=")
-
-    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-        part = np.array(bands_first[bands, rows, cols], dtype=native, order="C")
-        _let_go(stored)
-        return part
-
-    return read
-
-
 def _cube_header(header: EnviHeader) -> CubeHeader:
     """Return what an ENVI header says of its cube."""
     num_bands, dtype = header.shape[2], header.dtype.newbyteorder("=")
@@ -209,14 +211,6 @@ def _scaling(header: EnviHeader, dtype: np.dtype[Any]) -> tuple[float | None, An
         return None, None, 0.0
     level = float(factor[0])
     return (level, None, 0.0) if dtype.kind in "ui" else (None, None if level == 1 else 1 / level, 0.0)
-
-
-def _take_room(path: Path, size: int) -> None:
-    with open(path, "r+b") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
 
 
 @contextmanager

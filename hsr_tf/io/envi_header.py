@@ -38,7 +38,7 @@ NOT_METADATA = (
     "coordinate system string", "projection info", "hsr record", "file compression",
     "major frame offsets", "minor frame offsets",
 )  # fmt: skip
-UNUSABLE_IN_NAMES = set(",{}=;\r\n")
+UNUSABLE_IN_NAMES = ",{}=;\r\n"
 
 
 @dataclass(frozen=True)
@@ -163,10 +163,17 @@ def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, 
     lists = (("wavelength", header.wavelengths_nm), ("fwhm", header.fwhm_nm))
     fields |= {name: _texts(values) for name, values in lists if values is not None}
     if header.band_names is not None:
-        fields["band names"] = [_plain_name(name) for name in header.band_names]
+        plain = str.maketrans(dict.fromkeys(UNUSABLE_IN_NAMES, " "))
+        fields["band names"] = [name.translate(plain).strip() or "-" for name in header.band_names]
     if header.good_bands is not None:
         fields["bbl"] = [int(good) for good in np.asarray(header.good_bands)]
-    fields |= _scaling_fields(header) | dict(map_fields)
+    fields |= {f"data {name} values": _texts(values) for name, values in header.scale.items()}
+    if header.nodata is not None:
+        whole = dtype.kind in "ui" and float(header.nodata).is_integer()
+        fields["data ignore value"] = int(header.nodata) if whole else repr(float(header.nodata))
+    if header.integer_level is not None:
+        fields["reflectance scale factor"] = repr(float(header.integer_level))
+    fields |= map_fields
     fields["hsr record"] = quote(record_to_text(header), safe=" :[]\"'")
     return fields
 
@@ -178,22 +185,8 @@ def write_header(path: Path, fields: Mapping[str, Any]) -> None:
     write_envi_header(str(path), dict(fields))
 
 
-def _scaling_fields(header: CubeHeader) -> dict[str, Any]:
-    fields: dict[str, Any] = {f"data {name} values": _texts(values) for name, values in header.scale.items()}
-    if header.nodata is not None:
-        whole = np.dtype(header.dtype).kind in "ui" and float(header.nodata).is_integer()
-        fields["data ignore value"] = int(header.nodata) if whole else repr(float(header.nodata))
-    if header.integer_level is not None:
-        fields["reflectance scale factor"] = repr(float(header.integer_level))
-    return fields
-
-
 def _texts(values: Any) -> list[str]:
     return [repr(float(value)) for value in np.asarray(values).ravel()]
-
-
-def _plain_name(name: str) -> str:
-    return "".join(" " if letter in UNUSABLE_IN_NAMES else letter for letter in name).strip() or "-"
 
 
 def _parsed(path: Path) -> dict[str, Any]:

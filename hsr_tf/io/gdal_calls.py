@@ -37,11 +37,34 @@ logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 @contextmanager
 def gdal_options() -> Iterator[None]:
-    """GDAL's options, for the length of one call of its."""
-    import rasterio
+    """GDAL's options, for the length of one call of its.
 
-    with _quiet(), rasterio.Env(**READ_OPTIONS):
-        yield
+    There is no warning about a missing grid, and no report of messages that quote a damaged file's bytes:
+    rasterio cannot decode those messages of GDAL's and hands the error to both of Python's last hooks.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    unraisable, uncaught = sys.unraisablehook, sys.excepthook
+
+    def quiet_unraisable(event: Any) -> None:
+        if not isinstance(event.exc_value, UnicodeDecodeError):
+            unraisable(event)
+
+    def quiet_uncaught(kind: Any, error: Any, trace: Any) -> None:
+        if not isinstance(error, UnicodeDecodeError):
+            uncaught(kind, error, trace)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        if is_command():
+            sys.unraisablehook, sys.excepthook = quiet_unraisable, quiet_uncaught
+        try:
+            with rasterio.Env(**READ_OPTIONS):
+                yield
+        finally:
+            if is_command():
+                sys.unraisablehook, sys.excepthook = unraisable, uncaught
 
 
 @contextmanager
@@ -57,36 +80,6 @@ def one_line_errors(path: Path) -> Iterator[None]:
         raise file_error(
             path, f"cannot be written ({reason})", "free some space or choose another place"
         ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No warning about a missing grid, and no report of messages that quote a damaged file's bytes.
-
-    rasterio cannot decode those messages of GDAL's and hands the error to both of Python's last hooks.
-    """
-    from rasterio.errors import NotGeoreferencedWarning
-
-    unraisable, uncaught = sys.unraisablehook, sys.excepthook
-
-    def quiet_unraisable(event: Any) -> None:
-        if not isinstance(event.exc_value, UnicodeDecodeError):
-            unraisable(event)
-
-    def quiet_uncaught(kind: Any, error: Any, trace: Any) -> None:
-        if not isinstance(error, UnicodeDecodeError):
-            uncaught(kind, error, trace)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        if not is_command():
-            yield
-            return
-        sys.unraisablehook, sys.excepthook = quiet_unraisable, quiet_uncaught
-        try:
-            yield
-        finally:
-            sys.unraisablehook, sys.excepthook = unraisable, uncaught
 
 
 @contextmanager

@@ -128,8 +128,14 @@ def create_geotiff(path: Path, header: CubeHeader, *, cog: bool = False) -> Iter
                 with gdal_options(), one_line_errors(path):
                     dataset.close()
             if cog:
+                from rasterio.shutil import copy
+
+                is_float = options["predictor"] == 3
+                profile = {"driver": "COG", "compress": "DEFLATE", "bigtiff": "YES"}
+                profile["predictor"] = "FLOATING_POINT" if is_float else "STANDARD"
+                profile["overview_resampling"] = "average" if is_float else "nearest"
                 with gdal_options(), one_line_errors(path):
-                    _optimise(draft, temporary, options)
+                    copy(draft, temporary, **profile)
             _require_complete(path, temporary, header)
         finally:
             if cog:
@@ -181,7 +187,9 @@ def _require_readable(path: Path) -> _FirstPage:
 
 
 def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
-    alpha = _opacity_band(dataset)
+    from rasterio.enums import MaskFlags
+
+    alpha, kinds = _opacity_band(dataset), dataset.mask_flag_enums[0]
     bands = [band for band in range(1, dataset.count + 1) if band != alpha]
     types = {dataset.dtypes[band - 1] for band in bands}
     if len(types) != 1:
@@ -204,7 +212,7 @@ def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
         multiplied = first_page.multiplied_alpha
         reader, mask_reader = split_opacity(read, alpha - 1, num_bands=len(bands), multiplied=multiplied)
         opacity = {OPACITY: FROM_ALPHA}
-    elif _has_mask(dataset):
+    elif MaskFlags.per_dataset in kinds and MaskFlags.alpha not in kinds:
         mask_reader, opacity = read_mask, {OPACITY: FROM_MASK}
     header = CubeHeader(
         shape=(dataset.height, dataset.width, len(bands)),
@@ -257,14 +265,6 @@ def _opacity_band(dataset: Any) -> int | None:
     return None
 
 
-def _has_mask(dataset: Any) -> bool:
-    """Return whether the file holds a mask beside its values and its nodata value."""
-    from rasterio.enums import MaskFlags
-
-    flags = dataset.mask_flag_enums[0]
-    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-
-
 def _scaling(dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]) -> dict[str, Any]:
     """Return white level, or gain and offset of each band."""
     kept = np.asarray(bands) - 1
@@ -312,8 +312,8 @@ def _profile(header: CubeHeader) -> dict[str, Any]:
         "count": num_bands,
         "dtype": dtype.name,
         "tiled": True,
-        "blockxsize": _tile(width),
-        "blockysize": _tile(height),
+        "blockxsize": min(TILE, -(-width // SMALLEST_TILE) * SMALLEST_TILE),
+        "blockysize": min(TILE, -(-height // SMALLEST_TILE) * SMALLEST_TILE),
         "interleave": "band",
         "compress": "deflate",
         "zlevel": 3,
@@ -329,27 +329,6 @@ def _profile(header: CubeHeader) -> dict[str, Any]:
         if header.georeference.crs is not None:
             options["crs"] = crs_object(header.georeference.crs)
     return options
-
-
-def _tile(length: int) -> int:
-    """256, or less where the image is smaller: a multiple of 16."""
-    return min(TILE, -(-length // SMALLEST_TILE) * SMALLEST_TILE)
-
-
-def _optimise(draft: Path, target: Path, options: dict[str, Any]) -> None:
-    """Write a cloud-optimised copy: tiles of 512, overviews, the index first."""
-    from rasterio.shutil import copy
-
-    predictor = "FLOATING_POINT" if options["predictor"] == 3 else "STANDARD"
-    copy(
-        draft,
-        target,
-        driver="COG",
-        compress="DEFLATE",
-        predictor=predictor,
-        bigtiff="YES",
-        overview_resampling="average" if options["predictor"] == 3 else "nearest",
-    )
 
 
 def _require_complete(path: Path, written: Path, header: CubeHeader) -> None:

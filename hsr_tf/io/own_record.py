@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -96,22 +95,18 @@ def record_from_text(text: str | None) -> OwnRecord:
         kept = json.loads(text)
         metadata, names, level = (kept.get(name) for name in ("metadata", "band_names", "white_level"))
         usable = isinstance(level, int | float) and math.isfinite(level) and level > 0
+        crs, grid = kept.get("crs"), None
+        if "transform" in kept:
+            grid = Georeference(tuple(kept["transform"]), None if crs is None else str(crs))
         info = CubeInfo(
             name=str(kept.get("name", "")),
             metadata=metadata if isinstance(metadata, dict) else {},
             band_names=tuple(map(str, names)) if isinstance(names, list) else None,
-            georeference=_grid(kept),
+            georeference=grid,
         )
         return OwnRecord(info, float(level) if usable else None)
     except (ValueError, AttributeError, TypeError, RecursionError, OverflowError):
         return OwnRecord()
-
-
-def _grid(kept: Mapping[str, Any]) -> Georeference | None:
-    if "transform" not in kept:
-        return None
-    crs = kept.get("crs")
-    return Georeference(tuple(kept["transform"]), None if crs is None else str(crs))
 
 
 def _exact_grid(found: Georeference | None, kept: Georeference | None) -> Georeference | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -95,14 +96,11 @@ def _places(source: BandSource) -> Iterator[tuple[slice, slice, slice]]:
     windows = [(slice(0, height), slice(0, width))]
     if height * width * num_bands > MOST_SAMPLED:
         bands = bands[np.unique(np.linspace(0, len(bands) - 1, SAMPLED_BANDS).astype(int))]
-        windows = [(rows, cols) for rows in _patches(height) for cols in _patches(width)]
+        # Three patches along each axis, evenly placed.
+        sizes = [(length, min(PATCH, length)) for length in (height, width)]
+        starts = [np.unique(np.linspace(0, length - size, 3).astype(int)).tolist() for length, size in sizes]
+        parts = [[slice(i, i + size) for i in at] for at, (_, size) in zip(starts, sizes, strict=True)]
+        windows = list(product(*parts))
     for band in bands.tolist():
         for rows, cols in windows:
             yield slice(band, band + 1), rows, cols
-
-
-def _patches(length: int) -> list[slice]:
-    """Return three patches along an axis, evenly placed."""
-    size = min(PATCH, length)
-    starts = np.unique(np.linspace(0, length - size, 3).astype(int)).tolist()
-    return [slice(start, start + size) for start in starts]
