@@ -82,6 +82,11 @@ class SolvePlan:
     progress: bool = False
     program: str = ""
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the folder holds a finished run."""
+        return (self.run_dir / DONE).is_file()
+
 
 def job_from_flags(*, psf: Any, srf: Any) -> Job:
     """The job that the flags describe, with these cameras for `fuse`."""
@@ -98,7 +103,7 @@ def solve_and_write(read_job: Callable[[], Job], program: str) -> None:
     _flags.require_report(FLAGS.report)
     _flags.save_resolved_flags(run_dir)
     plan = SolvePlan(run_dir, FLAGS.max_seconds, FLAGS.seed, FLAGS.progress and sys.stderr.isatty(), program)
-    if (run_dir / DONE).is_file():
+    if plan.is_done:
         print(f"done before: {run_dir}; give another --run_dir for a new run")
         return
     print(summary(solve(read_job(), plan), run_dir))

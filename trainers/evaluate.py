@@ -197,10 +197,13 @@ def score_or_skip(
 def markdown_table(rows: Sequence[Row]) -> str:
     """Return mean and standard deviation over the scenes, one line per method and scale."""
     headings = ["scale", "method", *(metric.title for metric in metrics_for()), "seconds"]
-    lines = [
-        [f"x{scale}", method, *_cells(chosen)]
-        for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0])
-    ]
+    lines = []
+    for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
+        summary = summarise([row.scores for row in chosen])
+        mean, std = summary.mean.by_name(), summary.std.by_name()
+        cells = [f"{m.number(mean[m.name])} ± {m.number(std[m.name])}" for m in metrics_for()]
+        seconds = sum(row.seconds for row in chosen) / len(chosen)
+        lines.append([f"x{scale}", method, *cells, f"{seconds:.2f}"])
     return _tables.markdown(headings, lines) + _cameras_table(rows)
 
 
@@ -228,7 +231,12 @@ def main() -> None:
     _flags.require_report(FLAGS.report)
     rows = evaluate(entries, paths, scales, folder)
     write_tables(folder, rows, _flags.resolved_flags())
-    time_sheet(folder / "times.png", _marks(rows), title="Quality against time", limit=FLAGS.max_seconds)
+    marks = []
+    for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
+        seconds = sum(row.seconds for row in chosen) / len(chosen)
+        psnr = sum(row.scores.psnr_bands for row in chosen) / len(chosen)
+        marks.append(Mark(method, f"x{scale}", seconds, psnr))
+    time_sheet(folder / "times.png", marks, title="Quality against time", limit=FLAGS.max_seconds)
     print(markdown_table(rows))
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
 
@@ -283,13 +291,6 @@ def _write_page(path: Path, scene: Scene, observation: Observation, estimates: d
     write_report(replace(data, configuration=_flags.resolved_flags(), command=command), path)
 
 
-def _cells(rows: Sequence[Row]) -> list[str]:
-    summary = summarise([row.scores for row in rows])
-    mean, std = summary.mean.by_name(), summary.std.by_name()
-    cells = [f"{m.number(mean[m.name])} ± {m.number(std[m.name])}" for m in metrics_for()]
-    return [*cells, f"{sum(row.seconds for row in rows) / len(rows):.2f}"]
-
-
 def _cameras_table(rows: Sequence[Row]) -> str:
     """Mean errors of estimated cameras, one line per method and scale; empty where none were estimated."""
     lines, metrics = [], (get("kernel_l1", "psf"), get("response_sam_degrees", "srf"))
@@ -303,16 +304,6 @@ def _cameras_table(rows: Sequence[Row]) -> str:
             lines.append([f"x{scale}", method, *cells])
     headings = ["scale", "method", *(metric.title for metric in metrics)]
     return "\n" + _tables.markdown(headings, lines) if lines else ""
-
-
-def _marks(rows: Sequence[Row]) -> list[Mark]:
-    """Mean time and quality of every method at every scale."""
-    marks = []
-    for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
-        seconds = sum(row.seconds for row in chosen) / len(chosen)
-        psnr = sum(row.scores.psnr_bands for row in chosen) / len(chosen)
-        marks.append(Mark(method, f"x{scale}", seconds, psnr))
-    return marks
 
 
 def _groups(rows: Sequence[Row]) -> dict[tuple[int, str], list[Row]]:

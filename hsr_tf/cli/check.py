@@ -69,7 +69,9 @@ def check(
         "hr_key": hr_key,
     }
     inputs |= {"lr_white_level": lr_white_level, "hr_white_level": hr_white_level, "wavelengths": wavelengths}
-    command = _fuse_command({**inputs, **dict(found.flags)}) if found.fusable else ""
+    given = {**inputs, **dict(found.flags), "output": "fused.h5"}
+    flags = [f"--{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    command = " ".join(["hsr", "fuse", *flags]) if found.fusable else ""
     terminal.show(findings_table(found.findings))
     terminal.show(verdict_line(found.verdict))
     if json_file is not None:
@@ -86,24 +88,16 @@ def check(
     return 0 if found.fusable else NOT_FUSABLE
 
 
-def _fuse_command(flags: dict[str, Any]) -> str:
-    """The command line that fuses the pair as the check suggests."""
-    given = {**flags, "output": "fused.h5"}
-    words = [f"--{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
-    return " ".join(["hsr", "fuse", *words])
-
-
-def _finding_as_json(finding: Any) -> dict[str, str]:
-    shown = {name: getattr(finding, name) for name in SHOWN}
-    return {**shown, "advice": as_flags(finding.advice)}
-
-
 def _as_json(found: Any, command: str) -> dict[str, Any]:
     cameras = None if found.cameras is None else found.cameras.found
+    findings = [
+        {**{name: getattr(one, name) for name in SHOWN}, "advice": as_flags(one.advice)}
+        for one in found.findings
+    ]
     data: dict[str, Any] = {
         "fusable": found.fusable,
         "verdict": asdict(found.verdict),
-        "findings": [_finding_as_json(finding) for finding in found.findings],
+        "findings": findings,
         "flags": dict(found.flags),
         "command": command or None,
     }

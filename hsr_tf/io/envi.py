@@ -77,10 +77,8 @@ class Envi(PartsFormat):
         _require_whole(files.data, header)
         shape = tuple(header.shape[axis] for axis in AXES[header.interleave])
         stored = np.memmap(files.data, dtype=header.dtype, mode="r", offset=header.offset, shape=shape)
-        bands_first, native = (
-            stored.transpose(TO_BAND_ROW_COL[header.interleave]),
-            header.dtype.newbyteorder("="),
-        )
+        bands_first = stored.transpose(TO_BAND_ROW_COL[header.interleave])
+        native = header.dtype.newbyteorder("=")
 
         def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
             part = np.array(bands_first[bands, rows, cols], dtype=native, order="C")
@@ -180,7 +178,17 @@ def _cube_header(header: EnviHeader) -> CubeHeader:
     centres, widths = wavelengths_of(header)
     names = header.listed("band names")
     free = {name: header.text(name) for name in header.fields if name not in NOT_METADATA}
-    level, gain, offset = _scaling(header, dtype)
+    level: float | None = None
+    offset: Any = 0.0
+    gain: Any = numbers(header.listed("data gain values"), num_bands)
+    factor = numbers(header.text("reflectance scale factor") or "", 1)
+    if gain is not None:
+        shift = numbers(header.listed("data offset values"), num_bands)
+        offset = np.zeros(num_bands) if shift is None else shift
+    elif factor is not None and factor[0] > 0:
+        level = float(factor[0])
+        if dtype.kind not in "ui":
+            level, gain = None, None if level == 1 else 1 / level
     found = CubeHeader(
         shape=header.shape,
         dtype=dtype,
@@ -196,21 +204,6 @@ def _cube_header(header: EnviHeader) -> CubeHeader:
         offset=offset,
     )
     return record.complete(found)
-
-
-def _scaling(header: EnviHeader, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
-    """Return white level, gain and offset."""
-    num_bands = header.shape[2]
-    gains = header.listed("data gain values")
-    gain = None if gains is None else numbers(gains, num_bands)
-    if gain is not None:
-        offset = numbers(header.listed("data offset values"), num_bands)
-        return None, gain, np.zeros(num_bands) if offset is None else offset
-    factor = numbers(header.text("reflectance scale factor") or "", 1)
-    if factor is None or not factor[0] > 0:
-        return None, None, 0.0
-    level = float(factor[0])
-    return (level, None, 0.0) if dtype.kind in "ui" else (None, None if level == 1 else 1 / level, 0.0)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from hsr_tf.checks import file_error, require
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import spectral_lists
 from hsr_tf.io.own_record import record_to_text
+from hsr_tf.io.source import require_real
 
 FORMAT = "ENVI"
 DATA_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
@@ -100,6 +101,8 @@ def read_header(path: Path) -> EnviHeader:
         OSError: not an ENVI header, beyond the limits, a field that is missing or no number, a library of
             spectra, compressed data, complex values.
     """
+    from spectral.io.envi import envi_to_dtype
+
     fields = _parsed(path)
     if "library" in _one(fields, "file type", "").lower():
         raise file_error(path, "is a library of spectra, not an image", "give the header of an image")
@@ -112,10 +115,17 @@ def read_header(path: Path) -> EnviHeader:
     interleave = _one(fields, "interleave", "bsq").strip().lower()
     if interleave not in INTERLEAVES:
         raise file_error(path, f"its interleave is {interleave[:20]!r}", "it must be bsq, bil or bip")
+    code, order = _one(fields, "data type", "").strip(), _one(fields, "byte order", "0").strip()
+    if code not in envi_to_dtype:
+        raise file_error(path, f"its data type is {code[:20]!r}", "it must be 1 to 5 or 12 to 15")
+    if order not in ("0", "1"):
+        raise file_error(path, f"its byte order is {order[:20]!r}", "it must be 0 or 1")
+    dtype = np.dtype(envi_to_dtype[code])
+    require_real(path, dtype)
     return EnviHeader(
         path=path,
         shape=(shape[0], shape[1], shape[2]),
-        dtype=_dtype(path, fields),
+        dtype=dtype.newbyteorder(">" if order == "1" else "<"),
         interleave=interleave,
         offset=_whole(path, fields, "header offset", lowest=0, missing=0),
         fields=fields,
@@ -238,20 +248,3 @@ def _whole(
     if name != "header offset" and number >= LARGEST_SIDE:
         raise file_error(path, f"its {name} is {number}, beyond any image", "repair it")
     return number
-
-
-def _dtype(path: Path, fields: Mapping[str, Any]) -> np.dtype[Any]:
-    from spectral.io.envi import envi_to_dtype
-
-    code = _one(fields, "data type", "").strip()
-    if code not in envi_to_dtype:
-        raise file_error(path, f"its data type is {code[:20]!r}", "it must be 1 to 5 or 12 to 15")
-    order = _one(fields, "byte order", "0").strip()
-    if order not in ("0", "1"):
-        raise file_error(path, f"its byte order is {order[:20]!r}", "it must be 0 or 1")
-    dtype = np.dtype(envi_to_dtype[code])
-    if dtype.kind not in "uif":
-        raise file_error(
-            path, f"holds values of type {dtype}, not real numbers", "convert them to float32 first"
-        )
-    return dtype.newbyteorder(">" if order == "1" else "<")

@@ -30,7 +30,8 @@ def georeference_of(header: EnviHeader) -> Georeference | None:
         return None
     try:
         ref_x, ref_y, x, y, pixel_width, pixel_height = (float(word) for word in words[1:7])
-        degrees = float(_named(words, "rotation") or 0)
+        named = {key.strip().lower(): value for key, _, value in (word.partition("=") for word in words[7:])}
+        degrees = float(named.get("rotation", "").strip().strip("{}") or 0)
         if abs(degrees) == NORTHWARD:
             degrees, pixel_height = 0.0, -pixel_height
         wkt = (header.text("coordinate system string") or "").strip().strip("{}").strip()
@@ -92,14 +93,6 @@ def _projection(grid: Georeference) -> list[str]:
     name = wkt.split('"')[1] if wkt.count('"') >= 2 else "Projection"
     units = "Feet" if "foot" in str(crs.linear_units).lower() else "Meters"
     return [name.replace(",", " "), datum, f"units={units}"]
-
-
-def _named(words: list[str], name: str) -> str | None:
-    for word in words[7:]:
-        key, _, value = word.partition("=")
-        if key.strip().lower() == name:
-            return value.strip().strip("{}")
-    return None
 
 
 def _code(words: list[str]) -> str | None:

@@ -69,34 +69,29 @@ def gdal_options() -> Iterator[None]:
 
 @contextmanager
 def one_line_errors(path: Path) -> Iterator[None]:
-    """GDAL's errors while it writes as one line, without the lines that its TIFF library prints."""
+    """GDAL's errors while it writes as one line; what its TIFF library prints itself is kept off stderr.
+
+    Every other line that is printed meanwhile is passed on afterwards.
+    """
     from rasterio.errors import RasterioError
 
     try:
-        with _unprinted():
+        if not is_command():
             yield
+            return
+        with STDERR, tempfile.TemporaryFile() as lines:
+            sys.stderr.flush()
+            kept = os.dup(2)
+            os.dup2(lines.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                lines.seek(0)
+                others = [line for line in lines.readlines() if not line.startswith(b"_tiff")]
+                os.write(kept, b"".join(others))
+                os.close(kept)
     except RasterioError as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise file_error(
-            path, f"cannot be written ({reason})", "free some space or choose another place"
-        ) from error
-
-
-@contextmanager
-def _unprinted() -> Iterator[None]:
-    """Keep off stderr what the TIFF library prints there itself; every other line is passed on afterwards."""
-    if not is_command():
-        yield
-        return
-    with STDERR, tempfile.TemporaryFile() as lines:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        os.dup2(lines.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            lines.seek(0)
-            others = [line for line in lines.readlines() if not line.startswith(b"_tiff")]
-            os.write(kept, b"".join(others))
-            os.close(kept)
+        remedy = "free some space or choose another place"
+        raise file_error(path, f"cannot be written ({reason})", remedy) from error

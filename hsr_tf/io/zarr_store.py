@@ -93,7 +93,13 @@ class Zarr(PartsFormat):
         with replacing_folder(path) as fresh:
             new_zarr_store(fresh, header)
             yield _Tiles(fresh, aligned=False)
-            _sync_all(fresh)
+            for place, _, files in os.walk(fresh):  # every chunk is on the disk before the store has its name
+                for name in files:
+                    descriptor = os.open(os.path.join(place, name), os.O_RDONLY)
+                    try:
+                        os.fsync(descriptor)
+                    finally:
+                        os.close(descriptor)
 
 
 def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = (TILE, TILE)) -> Path:
@@ -109,6 +115,7 @@ def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = 
         ValueError: a type of number that Zarr does not know.
     """
     import zarr
+    from xarray.backends.zarr import FillValueCoder
     from zarr.codecs import ZstdCodec
 
     dtype = np.dtype(header.dtype).newbyteorder("=")
@@ -135,13 +142,19 @@ def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = 
             config={"write_empty_chunks": True},
         )
         array[...] = variable.values
+    attributes = cf.cube_attributes(header) | {ALL_CHUNKS: True}
+    if header.band_names is not None:
+        attributes["band_names"] = list(header.band_names)
+    fill = cf.fill_value(header)
+    if fill is not None:  # as xarray keeps it in Zarr 3
+        attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
     group.create_array(
         cf.CUBE,
         shape=(header.shape[2], *header.shape[:2]),
         dtype=dtype,
         chunks=cf.chunk_shape(header, tile),
         dimension_names=("band", "y", "x"),
-        attributes=_cube_attributes(header, dtype),
+        attributes=attributes,
         compressors=[ZstdCodec(level=3, checksum=True)],
         fill_value=0,
         config={"write_empty_chunks": True},
@@ -191,20 +204,6 @@ class _Tiles:
                 remedy="two processes must not write one chunk; cut the tiles along the chunks",
             )
         self._array[:, rows, cols] = np.ascontiguousarray(np.moveaxis(values, -1, 0))
-
-
-def _cube_attributes(header: CubeHeader, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return the attributes of the cube, with the fill value as xarray keeps it in Zarr 3."""
-    attributes = cf.cube_attributes(header)
-    if header.band_names is not None:
-        attributes["band_names"] = list(header.band_names)
-    fill = cf.fill_value(header)
-    if fill is not None:
-        from xarray.backends.zarr import FillValueCoder
-
-        attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
-    attributes[ALL_CHUNKS] = True
-    return attributes
 
 
 def _checked(path: Path) -> dict[str, dict[str, Any]]:
@@ -269,14 +268,3 @@ def _codec_names(codecs: Any) -> Iterator[str]:
         inner = codec.get("configuration", {}) or {}
         for part in ("codecs", "index_codecs"):
             yield from _codec_names(inner.get(part, []))
-
-
-def _sync_all(folder: Path) -> None:
-    """Have every chunk on the disk before the store takes its name."""
-    for place, _, files in os.walk(folder):
-        for name in files:
-            descriptor = os.open(os.path.join(place, name), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)

@@ -84,7 +84,9 @@ def solution_report(
     linear = observation.linear(replace(solution.radiometry, divisor=()))
     cameras = shown_cameras(observation, solution, psf=psf, srf=srf)
     data = scene_report(linear, {method: solution.estimate}, cameras=cameras)
-    scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
+    left = {"lr_hsi_residual": solution.lr_hsi_residual, "hr_msi_residual": solution.hr_msi_residual}
+    known = {name: share for name, share in left.items() if share is None or math.isfinite(share)}
+    scores = {method: {**known, "seconds": solution.seconds}}
     return replace(
         data, scores=scores, configuration=dict(metadata), command=command, findings=solution.findings
     )
@@ -141,12 +143,6 @@ def shown_cameras(
         channels=channels,
         origin=f"Point-spread function: {origins[0]}. Response: {origins[1]}.",
     )
-
-
-def residual_scores(solution: Solution) -> dict[str, float | None]:
-    """What a solution leaves of the two images, as scores of a report whose truth is not known."""
-    parts = {"lr_hsi_residual": solution.lr_hsi_residual, "hr_msi_residual": solution.hr_msi_residual}
-    return {name: value for name, value in parts.items() if value is None or math.isfinite(value)}
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, float | None]:

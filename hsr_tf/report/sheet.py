@@ -101,21 +101,15 @@ def _draw_headline(sheet: _Sheet) -> None:
     span = ""
     if data.wavelengths_nm is not None:
         span = f", {min(data.wavelengths_nm):.0f} to {max(data.wavelengths_nm):.0f} nm"
-    note = (
-        f"×{data.scale}  ·  {height} × {width} pixels  ·  {num_bands} bands{span}  ·  {_colour_note(sheet)}"
-    )
+    kind, picked = "colours" if sheet.bands.true_colour else "false colours", sheet.bands.indices
+    colours = f"{kind} from bands {', '.join(str(i + 1) for i in picked)}"
+    if data.wavelengths_nm is not None:
+        colours = f"{kind} from {', '.join(f'{data.wavelengths_nm[i]:.0f}' for i in picked)} nm"
+    note = f"×{data.scale}  ·  {height} × {width} pixels  ·  {num_bands} bands{span}  ·  {colours}"
     left, top = grid.LEFT / grid.width, grid.height
     style: dict[str, Any] = {"fontsize": 13, "fontweight": "bold", "parse_math": False}
     _fit(sheet.figure.text(left, (top - 0.3) / top, data.title, **style), grid.width - grid.LEFT - grid.RIGHT)
     sheet.figure.text(left, (top - 0.52) / top, note, fontsize=9, color=QUIET, parse_math=False)
-
-
-def _colour_note(sheet: _Sheet) -> str:
-    wavelengths, picked = sheet.data.wavelengths_nm, sheet.bands.indices
-    kind = "colours" if sheet.bands.true_colour else "false colours"
-    if wavelengths is None:
-        return f"{kind} from bands {', '.join(str(i + 1) for i in picked)}"
-    return f"{kind} from {', '.join(f'{wavelengths[i]:.0f}' for i in picked)} nm"
 
 
 def _draw_renderings(sheet: _Sheet) -> None:

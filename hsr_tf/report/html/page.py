@@ -65,6 +65,7 @@ def render(data: ReportData) -> str:
             f"Of {data.size[0]} rows × {data.size[1]} columns, this page shows every {ordinal} row and column"
         )
         notes.append(f"{shown}; the scores count all pixels.")
+    sources = Resources(mode="inline", components=["bokeh"], log_level="error").js_raw
     template = Environment(autoescape=True).from_string((HERE / "page.html").read_text(encoding="utf-8"))
     scene = _scene_words(data, views, found) if views is not None and found is not None else {}
     return template.render(
@@ -83,17 +84,12 @@ def render(data: ReportData) -> str:
         configuration=list(_flat(data.configuration)),
         has_scene=views is not None,
         plots_json=_json(plots.text),
-        bokeh=_bokeh_scripts(),
+        # Bokeh's own script, and none of other packages that extend Bokeh in this process.
+        bokeh=Markup("\n").join(Markup(f"<script>\n{code}\n</script>") for code in sources),
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         viewer=Markup((HERE / "viewer.js").read_text(encoding="utf-8")),
         **{"views_json": _json(None), "coded": {}, **scene},
     )
-
-
-def _bokeh_scripts() -> Markup:
-    """Bokeh's own script, and none of other packages that extend Bokeh in this process."""
-    sources = Resources(mode="inline", components=["bokeh"], log_level="error").js_raw
-    return Markup("\n").join(Markup("<script>\n{}\n</script>").format(Markup(code)) for code in sources)
 
 
 def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, Any]:
