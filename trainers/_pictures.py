@@ -238,8 +238,9 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
     )
     if too_small:
         warnings.warn(
-            f"{len(too_small)} of {len(paths)} training pictures are smaller than the {smallest} x {smallest} "
-            f"pixels of a patch and left out, the first {too_small[0]}; a smaller --patch_size takes them",
+            f"{len(too_small)} of {len(paths)} training pictures are smaller than the {smallest} x "
+            f"{smallest} pixels of a patch and left out, the first {too_small[0]}; a smaller --patch_size "
+            "takes them",
             stacklevel=2,
         )
     return Pictures(names, values, [load_picture(path) for path in held_back])

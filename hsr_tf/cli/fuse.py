@@ -10,26 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli import words
-from hsr_tf.cli.fuse_stream import (
-    DaskAddress,
-    FuseFlags,
-    MemoryLimit,
-    Restart,
-    Stream,
-    Streaming,
-    fuse_streamed,
-    is_streamed,
-)
-from hsr_tf.cli.judging import (
-    FusionOptions,
-    Uncertainty,
-    Wald,
-    fused,
-    one_scale_down,
-    require_map,
-    show_trial,
-)
+from hsr_tf.cli import fuse_stream, judging, words
 from hsr_tf.cli.pair import PairFiles
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_apart, require_output
@@ -90,12 +71,12 @@ def fuse(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
-    uncertainty: Uncertainty = None,
-    wald: Wald = False,
-    memory_limit: MemoryLimit = None,
-    stream: Stream = False,
-    restart: Restart = False,
-    dask: DaskAddress = None,
+    uncertainty: judging.Uncertainty = None,
+    wald: judging.Wald = False,
+    memory_limit: fuse_stream.MemoryLimit = None,
+    stream: fuse_stream.Stream = False,
+    restart: fuse_stream.Restart = False,
+    dask: fuse_stream.DaskAddress = None,
 ) -> None:
     """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
 
@@ -110,21 +91,21 @@ def fuse(
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
-    require_map(uncertainty, output)
+    judging.require_map(uncertainty, output)
     if picture is not None:
         require_output("picture", picture, suffixes=(".png",))
     if report is not None:
         require_output("report", report, suffixes=HTML)
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
-    streaming = Streaming(memory_limit, stream, restart, dask)
-    if is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
+    streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
+    if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        given_flags = FuseFlags(
+        given_flags = fuse_stream.FuseFlags(
             method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
         )
-        fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
+        fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
         pair = PairFiles(lr_hsi, hr_msi, reading).read()
@@ -143,9 +124,9 @@ def fuse(
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        options = FusionOptions(psf, response, None if adapt else weights, controls)
-        solution, sigma = fused(observation, chosen, options, with_map=uncertainty is not None)
-    trial = one_scale_down(observation, chosen, options) if wald else None
+        options = judging.FusionOptions(psf, response, None if adapt else weights, controls)
+        solution, sigma = judging.fused(observation, chosen, options, with_map=uncertainty is not None)
+    trial = judging.one_scale_down(observation, chosen, options) if wald else None
     with terminal.working("writing"):
         io.save(solution.estimate, output)
         if uncertainty is not None and sigma is not None:
@@ -159,7 +140,7 @@ def fuse(
     lines += [*fusion_facts(observation, solution), *((name, str(path or "")) for name, path in files)]
     terminal.show(facts(lines))
     if trial is not None:
-        show_trial(trial)
+        judging.show_trial(trial)
     for finding in solution.findings:
         terminal.warn(finding.line)
 

@@ -13,7 +13,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -42,7 +42,7 @@ from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import flags, number_or_nan, numbers
 from hsr_tf.io.own_record import record_from_text
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, refuse_options
-from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.stream import CubeWriter, PartsWriter
 
 DEFAULT_INTERLEAVE = "bil"
 AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
@@ -112,11 +112,14 @@ class Envi(PartsFormat):
                 else:
                     file.truncate(size)
             stored = np.memmap(drafts.data, dtype=dtype, mode="r+", shape=shape)
-            try:
-                yield _EnviWriter(stored, stored.transpose(np.argsort(AXES[chosen])))
-                stored.flush()
-            finally:
-                del stored
+            upright = stored.transpose(np.argsort(AXES[chosen]))
+
+            def write(rows: slice, cols: slice, values: NDArray[Any]) -> None:
+                upright[rows, cols] = values
+                _let_go(stored)
+
+            yield PartsWriter(write)
+            stored.flush()
             write_header(drafts.header, fields)
 
 
@@ -137,17 +140,6 @@ def files_to_write(path: Path) -> EnviFiles:
         if other is not None and not path.exists():
             raise file_error(header, f"is the header of {other.name}", "choose another name")
     return EnviFiles(header, path)
-
-
-@dataclass(frozen=True)
-class _EnviWriter:
-    stored: NDArray[Any]
-    upright: NDArray[Any]
-
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place."""
-        self.upright[rows, cols] = values
-        _let_go(self.stored)
 
 
 def _let_go(stored: NDArray[Any]) -> None:

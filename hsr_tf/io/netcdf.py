@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
 from hsr_tf.io import cf
 from hsr_tf.io.format import PartsFormat, WriteOptions
-from hsr_tf.io.guarded import GuardedFile, guarded_file
+from hsr_tf.io.guarded import guarded_file
 from hsr_tf.io.hdf5 import TILE_CHUNK, open_file, require_local_data
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
-from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.stream import CubeWriter, PartsWriter
 
 FORMAT = "NetCDF"
 
@@ -87,15 +86,9 @@ class NetCdf(PartsFormat):
                 fletcher32=True,
             )
             cube.attrs.update(cf.cube_attributes(header))
-            yield _NetcdfWriter(cube, guarded)
 
+            def write(rows: slice, cols: slice, values: NDArray[Any]) -> None:
+                cube[:, rows, cols] = np.moveaxis(values, -1, 0)
+                guarded.raise_failure()
 
-@dataclass(frozen=True)
-class _NetcdfWriter:
-    variable: Any
-    guarded: GuardedFile
-
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place."""
-        self.variable[:, rows, cols] = np.moveaxis(values, -1, 0)
-        self.guarded.raise_failure()
+            yield PartsWriter(write)

@@ -7,7 +7,7 @@ can only be read at once is held in memory, within the limit of the request. `cr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -142,5 +142,12 @@ class CubeReader:
 class CubeWriter(Protocol):
     """A file that takes its parts in any order."""
 
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
+    def write(self, rows: slice, cols: slice, values: NDArray[Any], /) -> None:
         """Write stored values (h, w, C), of the header's dtype, to their place."""
+
+
+@dataclass(frozen=True)
+class PartsWriter:
+    """A `CubeWriter` that is one function."""
+
+    write: Callable[[slice, slice, NDArray[Any]], None]

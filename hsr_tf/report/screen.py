@@ -120,8 +120,13 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
         rows.append(("not finite", found))
     if summary.num_nodata:
         rows.append(("no data", f"{summary.num_nodata} of {height * width} pixels"))
-    shown = {name: value for name, value in summary.metadata.items() if name not in HIDDEN}
-    return rows + [(name, _short(value)) for name, value in shown.items()]
+    for name, value in summary.metadata.items():
+        text = " ".join(str(value).split())
+        if isinstance(value, np.ndarray | list) and np.size(value) > 6:
+            text = f"{'x'.join(map(str, np.shape(value)))} numbers"
+        if name not in HIDDEN:
+            rows.append((name, text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."))
+    return rows
 
 
 def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -> Table:
@@ -170,10 +175,3 @@ def _scaling(summary: FileSummary) -> str:
         "guessed": f"a guess from values up to {summary.white_level_sample:g}",
     }.get(summary.white_level_origin, summary.white_level_origin)
     return f"stored values / {summary.white_level:g} ({origin})"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, np.ndarray | list) and np.size(value) > 6:
-        return f"{'x'.join(map(str, np.shape(value)))} numbers"
-    text = " ".join(str(value).split())
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Column, Table
 
-from hsr_tf.metrics.table import Metric, metrics_for
+from hsr_tf.metrics.table import metrics_for
 from hsr_tf.report.screen import plain_table
 
 if TYPE_CHECKING:
@@ -23,15 +23,13 @@ def quality_table(figures: NoReference, *, psf: str, srf: str) -> Table:
     table.caption = f"D and QNR: means over blocks of {side}x{side} coarse pixels"
     table.caption_justify, values = "left", figures.by_name()
     for metric in metrics_for("images"):
-        table.add_row(metric.label, *_value_and_meaning(metric, values[metric.name]))
+        value, meaning = values[metric.name], metric.meaning or f"{metric.better} is better"
+        if value is None:
+            table.add_row(metric.label, "unknown", "the response is not known: give --srf")
+        elif isinstance(value, tuple):  # one for every band or channel: the lowest, and which one it is
+            place = f"{metric.meaning} {int(np.argmin(value)) + 1} of {len(value)}"
+            meaning = f"{place}; mean of all {metric.text(float(np.mean(value)))}"
+            table.add_row(metric.label, metric.text(min(value)), meaning)
+        else:
+            table.add_row(metric.label, metric.text(value), meaning)
     return table
-
-
-def _value_and_meaning(metric: Metric, value: Any) -> tuple[str, str]:
-    """The value and its meaning; of a PSNR for every band or channel the lowest, and which one it is."""
-    if value is None:
-        return "unknown", "the response is not known: give --srf"
-    if not isinstance(value, tuple):
-        return metric.text(value), metric.meaning or f"{metric.better} is better"
-    place = f"{metric.meaning} {int(np.argmin(value)) + 1} of {len(value)}"
-    return metric.text(min(value)), f"{place}; mean of all {metric.text(float(np.mean(value)))}"
