@@ -62,13 +62,15 @@ class Recorder:
             self._started = True
         if step.seconds < self._next and step.iteration < step.most:
             return
-        begin = time.monotonic()
+        begin, quality, truth = time.monotonic(), math.nan, self._truth
+        if truth is not None and (estimate := step.estimate()).shape == truth.cube.shape:
+            quality = float(psnr_bands(truth.cube, np.clip(estimate, 0.0, 1.0)))
         self.samples.append(
             Sample(
                 self.seconds_before + step.seconds,
                 step.iteration,
                 math.nan if step.objective is None else float(step.objective),
-                self._quality(step),
+                quality,
             )
         )
         cost = time.monotonic() - begin
@@ -89,14 +91,6 @@ class Recorder:
             for sample in self.samples:
                 writer.writerow("" if value != value else f"{value:.8g}" for value in astuple(sample))
         self._last_written = time.monotonic()
-
-    def _quality(self, step: Step) -> float:
-        if self._truth is None:
-            return math.nan
-        estimate = step.estimate()
-        if estimate.shape != self._truth.cube.shape:
-            return math.nan
-        return float(psnr_bands(self._truth.cube, np.clip(estimate, 0.0, 1.0)))
 
 
 def read_course(path: Path) -> list[Sample]:

@@ -253,12 +253,11 @@ def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:
     return np.repeat(picture.values, 3, -1) if picture.values.shape[-1] == 1 else picture.values
 
 
-def network_plan(scale: int | None, *, num_channels: int = 1) -> NetworkPlan:
+def network_plan(scale: int | None) -> NetworkPlan:
     """The network that the flags describe."""
     methods.get(FLAGS.method, ("image_network",))
     spec = ImageSpec(
         scale=scale,
-        num_channels=num_channels,
         seed=FLAGS.seed,
         dtype=FLAGS.dtype,
         init=FLAGS.init,

@@ -59,7 +59,7 @@ def check(
         images = PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         from hsr_tf.fusion.check import OK, check_pair
-        from hsr_tf.report.pair_screen import findings_table, verdict_line
+        from hsr_tf.report.screen import findings_table, verdict_line
 
         found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)
     inputs: dict[str, Any] = {

@@ -55,7 +55,7 @@ def quality(
         require_fused_from(observation, fused)
     with terminal.working("judging"):
         from hsr_tf.fusion.quality import assess
-        from hsr_tf.report.screen_quality import quality_table
+        from hsr_tf.report.screen import quality_table
 
         response = words.given_srf(srf, srf_outside, observation.lr_hsi)
         found = assess(observation, fused, psf=psf, srf=response)

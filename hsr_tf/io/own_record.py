@@ -64,12 +64,19 @@ class OwnRecord:
         found, kept = header.band_names, self.info.band_names
         if found is not None and kept is not None and len(kept) == header.shape[2]:
             found = kept
+        from hsr_tf.geo.crs import same_crs
+
+        grid, exact = header.georeference, self.info.georeference
+        if grid is not None and exact is not None:
+            tolerance = 1e-6 * min(exact.pixel_size)
+            near = np.allclose(grid.transform, exact.transform, rtol=0, atol=tolerance)
+            grid = exact if near and same_crs(grid.crs, exact.crs) else grid
         return replace(
             header,
             name=self.info.name,
             metadata={**header.metadata, **self.info.metadata},
             band_names=found,
-            georeference=_exact_grid(header.georeference, self.info.georeference),
+            georeference=grid,
         )
 
 
@@ -107,13 +114,3 @@ def record_from_text(text: str | None) -> OwnRecord:
         return OwnRecord(info, float(level) if usable else None)
     except (ValueError, AttributeError, TypeError, RecursionError, OverflowError):
         return OwnRecord()
-
-
-def _exact_grid(found: Georeference | None, kept: Georeference | None) -> Georeference | None:
-    from hsr_tf.geo.crs import same_crs
-
-    if found is None or kept is None:
-        return found
-    tolerance = 1e-6 * min(kept.pixel_size)
-    near = all(abs(a - b) <= tolerance for a, b in zip(found.transform, kept.transform, strict=True))
-    return kept if near and same_crs(found.crs, kept.crs) else found

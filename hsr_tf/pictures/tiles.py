@@ -120,14 +120,20 @@ def enlarge(
     picture = with_hidden_filled(_checked(image))
     size = tuple(enlarged_length(n, scale) for n in picture.shape[:2])
     require_memory("result", (*size, picture.shape[2]), picture.dtype.itemsize, controls.max_gib)
-    seen = picture if model is None or model.scale is None else _grown(picture)
+    seen = picture
+    if model is not None and model.scale is not None and min(picture.shape[:2]) < SMALLEST_SIDE:
+        # A very small picture is mirrored to the right and below, so that blurs and filters fit into it.
+        missing = [(0, max(0, SMALLEST_SIDE - n)) for n in picture.shape[:2]]
+        seen = np.pad(picture, [*missing, (0, 0)], mode="symmetric")
     tiles = PictureTiles(PictureGrid(seen, scale), model, tile=controls.tile)
     result = np.empty((*size, picture.shape[2]), picture.dtype)
     kernels = []
+    whole = None if picture.dtype.kind == "f" else np.float32(np.iinfo(picture.dtype).max)
     found = map_ordered(tiles.all, tiles.compute, num_parallel=controls.num_parallel)
     for num_done, (tile, (values, kernel)) in enumerate(found, start=1):
         part = result[tile.out.slices]
-        part[...] = _in_type(values[: part.shape[0], : part.shape[1]], picture.dtype)
+        clipped = np.clip(values[: part.shape[0], : part.shape[1]], 0, 1)
+        part[...] = clipped if whole is None else np.rint(clipped * whole)
         kernels += [] if kernel is None else [kernel]
         if controls.progress is not None:
             controls.progress(num_done, len(tiles.all))
@@ -249,14 +255,6 @@ def _checked(image: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _grown(picture: np.ndarray) -> np.ndarray:
-    """A very small picture mirrored to the right and below, so that blurs and filters fit into it."""
-    missing = [max(0, SMALLEST_SIDE - n) for n in picture.shape[:2]]
-    if not any(missing):
-        return picture
-    return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
-
-
 def _estimated(model: PictureModel, window: np.ndarray) -> Estimate:
     """The model's picture (1, s r, s c, 1 or 3) of a window (1, r, c, C), and the kernel it found."""
     is_gray = window.shape[-1] < 3
@@ -291,9 +289,3 @@ def _joined(bicubic: np.ndarray, estimate: np.ndarray) -> np.ndarray:
         ycbcr = rgb_to_ycbcr(bicubic[..., :3])
         colours = ycbcr_to_rgb(np.concatenate([estimate, ycbcr[..., 1:]], -1))
     return np.concatenate([colours, alpha], -1)
-
-
-def _in_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Fractions clipped to [0, 1] and rounded to whole steps where the type has them."""
-    clipped = np.clip(values, 0, 1)
-    return clipped if dtype.kind == "f" else np.rint(clipped * np.float32(np.iinfo(dtype).max)).astype(dtype)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hsr_tf import checks
 from hsr_tf.report.canvas import axes_at, blank, caption, headline, save_png
@@ -90,18 +91,10 @@ def choose_crop(data: PictureSheetData) -> tuple[int, int]:
     """
     error = sum(np.square(picture - data.truth).mean(-1) for picture in data.estimates.values())
     error = np.zeros(data.truth.shape[:2]) if isinstance(error, int) else error
-    total = np.pad(error.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    size, step = data.crop_size, max(1, data.crop_size // 4)
-    rows, columns = (np.arange(0, max(n - size, 0) + 1, step) for n in error.shape)
-    ends = [np.minimum(start + size, n) for start, n in zip((rows, columns), error.shape, strict=True)]
-    sums = (
-        total[np.ix_(ends[0], ends[1])]
-        - total[np.ix_(rows, ends[1])]
-        - total[np.ix_(ends[0], columns)]
-        + total[np.ix_(rows, columns)]
-    )
-    best = np.unravel_index(int(sums.argmax()), sums.shape)
-    return int(rows[best[0]]), int(columns[best[1]])
+    sides, step = [min(data.crop_size, n) for n in error.shape], max(1, data.crop_size // 4)
+    sums = sliding_window_view(error, sides)[::step, ::step].sum((-2, -1), dtype=np.float64)
+    row, column = np.unravel_index(int(sums.argmax()), sums.shape)
+    return int(row) * step, int(column) * step
 
 
 def _panel(figure: Figure, heights: list[float], place: tuple[int, int], name: str, *, note: str) -> Any:

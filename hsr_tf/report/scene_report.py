@@ -25,7 +25,6 @@ def scene_report(
     *,
     reference: Scene | None = None,
     cameras: CamerasData | None = None,
-    title: str | None = None,
 ) -> ReportData:
     """What a report shows of estimates of one observation.
 
@@ -34,17 +33,15 @@ def scene_report(
         estimates: by method, each (H, W, C).
         reference: the truth; the estimates are scored against it.
         cameras: see `shown_cameras`.
-        title: headline; by default the scene's name, the methods and the scale.
 
     Raises:
         ValueError: cubes that do not fit together.
     """
     name, scale = observation.lr_hsi.name, observation.scale
-    made = f"{f'{name}, ' if name else ''}{', '.join(estimates)}, ×{scale}"
     cubes = {method: estimate.cube for method, estimate in estimates.items()}
     known = pixels_with_data(*estimates.values(), *([] if reference is None else [reference]))
     data = ReportData(
-        title=title or made,
+        title=f"{f'{name}, ' if name else ''}{', '.join(estimates)}, ×{scale}",
         lr_hsi=observation.lr_hsi,
         hr_msi=observation.hr_msi,
         estimates=cubes,
@@ -92,15 +89,13 @@ def solution_report(
     )
 
 
-def estimate_report(
-    estimate: tuple[str, Scene], reference: Scene, *, scale: int, title: str | None = None
-) -> ReportData:
+def estimate_report(estimate: tuple[str, Scene], reference: Scene, *, scale: int) -> ReportData:
     """The report of an estimate (name, scene) held against the truth, without the two images."""
     name, scene = estimate
     counted = pixels_with_data(reference, scene)
     wavelengths = reference.wavelengths_nm if scene.wavelengths_nm is None else scene.wavelengths_nm
     return ReportData(
-        title=title or f"{reference.name or 'scene'}, {name}",
+        title=f"{reference.name or 'scene'}, {name}",
         estimates={name: scene.cube},
         reference=reference.cube,
         wavelengths_nm=wavelengths,

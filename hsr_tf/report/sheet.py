@@ -7,11 +7,12 @@ is built of matplotlib's objects alone: no pyplot, no state outside the call, th
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib import colormaps
@@ -37,7 +38,6 @@ from hsr_tf.report.canvas import (
     save_png,
 )
 from hsr_tf.report.content import Result, SheetData
-from hsr_tf.report.grid import Grid
 from hsr_tf.report.render import (
     DisplayBands,
     SpectralAxis,
@@ -51,6 +51,45 @@ __all__ = ["DPI", "SheetData", "draw_sheet", "picture_sheet"]
 
 POINT_COLOURS = ("#E69F00", "#F0E442", "#FFFFFF")
 TRUTH_WIDTH = 2.6
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Places in inches: three rows of panels, three columns of inputs, one an estimate, then colour bars."""
+
+    panel_width: float
+    panel_height: float
+    num_estimates: int
+
+    LEFT: ClassVar[float] = 0.2
+    RIGHT: ClassVar[float] = 0.95
+    TOP: ClassVar[float] = 0.6
+    BOTTOM: ClassVar[float] = 0.5
+    COLUMN_GAP: ClassVar[float] = 0.14
+    HEADER: ClassVar[float] = 0.5
+
+    @classmethod
+    def of(cls, height: int, width: int, num_estimates: int) -> Grid:
+        side, ratio = 2.15, math.sqrt(width / height)
+        return cls(min(max(side * ratio, 1.7), 3.6), min(max(side / ratio, 1.5), 3.6), num_estimates)
+
+    @property
+    def width(self) -> float:
+        columns = 3 + self.num_estimates
+        return self.LEFT + columns * self.panel_width + (columns - 1) * self.COLUMN_GAP + self.RIGHT
+
+    @property
+    def height(self) -> float:
+        return self.TOP + 3 * (self.HEADER + self.panel_height) + self.BOTTOM
+
+    def left(self, column: int) -> float:
+        return self.LEFT + column * (self.panel_width + self.COLUMN_GAP)
+
+    def bottom(self, row: int) -> float:
+        return self.height - self.TOP - (row + 1) * (self.HEADER + self.panel_height)
+
+    def panel(self, figure: Figure, row: int, column: int) -> Axes:
+        return axes_at(figure, self.left(column), self.bottom(row), self.panel_width, self.panel_height)
 
 
 @dataclass(frozen=True, eq=False)

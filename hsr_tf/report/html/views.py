@@ -107,6 +107,9 @@ def described(data: ReportData, views: Views) -> dict[str, Any]:
     """Everything but the bands themselves, as plain data for JSON."""
     axis = SpectralAxis.of(data.size[2], data.wavelengths_nm)
     wavelengths = data.wavelengths_nm
+    srf = None if data.cameras is None else data.cameras.srf
+    num_channels = None if data.hr_msi is None else data.hr_msi.num_bands
+    fits = np.shape(srf) == (data.size[2], num_channels)
     first = display_bands(data.size[2], wavelengths)
     presets = [("true" if first.true_colour else "spread", first)]
     if not is_photograph(data.size[2], wavelengths):
@@ -122,7 +125,8 @@ def described(data: ReportData, views: Views) -> dict[str, Any]:
         "presets": [_preset(data, *preset) for preset in presets],
         "limits": _limits(data, views).tolist(),
         "gamma": 1.0 if is_photograph(data.size[2], data.wavelengths_nm) else DISPLAY_GAMMA,
-        "channels": _channels(data),
+        # For each band the channel of the sharp image that sees most of it, where that is known.
+        "channels": None if srf is None or not fits else np.argmax(srf, axis=1).tolist(),
         "truth": next((n for n, v in enumerate(views.versions) if v.name == "Truth"), None),
         "versions": [
             {"name": v.name, "kind": v.kind, "pitch": v.pitch, **_code(c)}
@@ -203,14 +207,6 @@ def _limits(data: ReportData, views: Views) -> np.ndarray:
     cube = _measure(data)[:: views.stride, :: views.stride].reshape(-1, data.size[2])
     low, high = np.percentile(cube, [CUT_PERCENT, 100 - CUT_PERCENT], axis=0)
     return np.stack([low, np.maximum(high, low + 1e-9)], axis=-1).astype(float).round(7)
-
-
-def _channels(data: ReportData) -> list[int] | None:
-    """For each band the channel of the sharp image that sees most of it; None where that is not known."""
-    srf = None if data.cameras is None else data.cameras.srf
-    if srf is None or data.hr_msi is None or np.shape(srf) != (data.size[2], data.hr_msi.num_bands):
-        return None
-    return [int(channel) for channel in np.argmax(srf, axis=1)]
 
 
 def _spectrum(version: Version, code: CodedCube, place: tuple[int, int]) -> list[float | None]:
