@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 
 class GuardedFile(io.RawIOBase):
     """A raw binary file, created empty, that remembers its first failure instead of raising it."""
@@ -98,3 +100,10 @@ def guarded_file(path: Path) -> Iterator[GuardedFile]:
         guarded.raise_failure()
     finally:
         guarded.close()
+
+
+@contextmanager
+def created_hdf5(path: Path) -> Iterator[tuple[h5py.File, GuardedFile]]:
+    """Create an HDF5 file to fill; errors as in `guarded_file`."""
+    with guarded_file(path) as guarded, h5py.File(guarded, "w") as file:
+        yield file, guarded

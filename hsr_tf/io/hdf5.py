@@ -29,7 +29,7 @@ from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import band_reader, choose_key, find_white_level, parse_layout, plain_value
 from hsr_tf.io.foreign_hdf5 import LIST_NAMES, UNIT_NAMES, foreign_facts
 from hsr_tf.io.format import Format, PartsFormat, WriteOptions
-from hsr_tf.io.guarded import guarded_file
+from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.io.hdf5_tiles import Hdf5TileWriter
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.prisma import prisma_fields, prisma_source
@@ -151,11 +151,7 @@ def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
 def _new_file(path: Path, header: CubeHeader, chunk: tuple[int, int, int]) -> Iterator[CubeWriter]:
     height, width, num_bands = header.shape
     attributes = _writable(header.metadata)
-    with (
-        replacing_file(path) as temporary,
-        guarded_file(temporary) as guarded,
-        h5py.File(guarded, "w") as file,
-    ):
+    with replacing_file(path) as temporary, created_hdf5(temporary) as (file, guarded):
         file.attrs.update({**attributes, "scene": header.name})
         dataset = file.create_dataset(
             "cube",
