@@ -11,7 +11,6 @@ import typer
 from rich.text import Text
 
 from hsr_tf.cli import words
-from hsr_tf.cli.pair import PairFiles
 from hsr_tf.console import terminal
 from hsr_tf.files import require_output, write_json
 from hsr_tf.wording import as_flags
@@ -56,7 +55,7 @@ def check(
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
-        images = PairFiles(lr_hsi, hr_msi, reading).read()
+        images = words.PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         from hsr_tf.fusion.check import OK, check_pair
         from hsr_tf.report.screen import findings_table, verdict_line

@@ -11,7 +11,6 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.cli import fuse_stream, judging, words
-from hsr_tf.cli.pair import PairFiles
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_apart, require_output
 
@@ -108,7 +107,7 @@ def fuse(
         fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
-        pair = PairFiles(lr_hsi, hr_msi, reading).read()
+        pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         aligned = align(pair.lr_hsi, pair.hr_msi)
         observation = aligned.observation
     with terminal.working("loading the method"):

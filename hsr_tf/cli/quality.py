@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from hsr_tf.cli import words
-from hsr_tf.cli.pair import PairFiles
 from hsr_tf.console import terminal
 from hsr_tf.files import require_output, write_json
 
@@ -46,7 +45,7 @@ def quality(
     from hsr_tf.fusion.alignment import require_fused_from
 
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
-    pair = PairFiles(lr_hsi, hr_msi, reading)
+    pair = words.PairFiles(lr_hsi, hr_msi, reading)
     if json_file is not None:
         require_output("json", json_file, inputs=[*pair.paths, estimate])
     with terminal.working("reading the images and the estimate"):

@@ -12,7 +12,6 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.cli import words
-from hsr_tf.cli.pair import PairFiles
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_output
 
@@ -68,7 +67,7 @@ def report(
         if run is None:
             assert lr_hsi and hr_msi and estimate
             reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
-            pair = PairFiles(lr_hsi, hr_msi, reading)
+            pair = words.PairFiles(lr_hsi, hr_msi, reading)
             data = _from_files(pair, estimate, reference, (psf, srf))
         else:
             terminal.load_keras()
@@ -82,7 +81,7 @@ def report(
     typer.echo(f"wrote {output}  {output.stat().st_size / 1e6:.1f} MB")
 
 
-def _from_files(pair: PairFiles, estimates: list[Path], reference: Path | None, given: Words) -> Any:
+def _from_files(pair: words.PairFiles, estimates: list[Path], reference: Path | None, given: Words) -> Any:
     """What a report shows of files; an estimate is called by the method that made it, or by its file."""
     from hsr_tf import io
     from hsr_tf.fusion.alignment import require_fused_from

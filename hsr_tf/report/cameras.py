@@ -19,6 +19,7 @@ from hsr_tf.report.canvas import (
     LINE_COLOURS,
     LINE_DASHES,
     NAME_POINTS,
+    NOTE,
     NOTE_POINTS,
     axes_at,
     blank,
@@ -194,15 +195,8 @@ def _draw_kernel(
     axes.plot(0, 0, "+", color=light, markersize=9, markeredgewidth=0.9)
     if shift is not None and max(map(abs, shift)) >= 0.05:
         axes.plot(shift[1], shift[0], "x", color="#FF5A36", markersize=7, markeredgewidth=1.6)
-        axes.annotate(
-            "shift",
-            (shift[1], shift[0]),
-            xytext=(6, -9),
-            textcoords="offset points",
-            color="#FF5A36",
-            fontsize=NOTE_POINTS,
-            fontweight="bold",
-        )
+        place = (shift[1], shift[0])
+        axes.annotate("shift", place, xytext=(6, -9), color="#FF5A36", fontweight="bold", **NOTE)
     axes.set_title(name, fontsize=NAME_POINTS, fontweight="bold", loc="left", pad=5)
     axes.tick_params(labelsize=7, length=2.5)
     axes.locator_params(nbins=5, integer=True)

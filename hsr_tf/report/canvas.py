@@ -19,6 +19,7 @@ LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1.5)))
 NAME_POINTS, NOTE_POINTS = 9.0, 8.0
 QUIET = "#444444"
+NOTE: dict[str, Any] = {"textcoords": "offset points", "fontsize": NOTE_POINTS}
 
 
 def blank(width: float, height: float) -> Figure:
@@ -69,8 +70,7 @@ def quiet_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 def caption(axes: Axes, name: str, note: str, *, above: float) -> tuple[Text, Text]:
     """Write a quiet line, so many points above a picture, and above that a bold name."""
-    common: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "parse_math": False}
-    quiet = axes.annotate(note, (0, 1), xytext=(0, above), fontsize=NOTE_POINTS, color=QUIET, **common)
-    place = (0, above + 11.5)
-    bold = axes.annotate(name, (0, 1), xytext=place, fontsize=NAME_POINTS, fontweight="bold", **common)
-    return quiet, bold
+    common: dict[str, Any] = {**NOTE, "xycoords": "axes fraction", "parse_math": False}
+    quiet = axes.annotate(note, (0, 1), xytext=(0, above), color=QUIET, **common)
+    common["fontsize"] = NAME_POINTS
+    return quiet, axes.annotate(name, (0, 1), xytext=(0, above + 11.5), fontweight="bold", **common)
