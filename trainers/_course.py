@@ -42,33 +42,35 @@ class Recorder:
     Args:
         path: where the course lies; what is there already is gone on with.
         truth: the sharp cube, or None where it is not known.
+
+    Attributes:
+        seconds_before: seconds that earlier starts of this run have taken.
     """
 
     def __init__(self, path: Path, truth: Scene | None = None) -> None:
         self.path, self._truth = path, truth
         self.samples = read_course(path)
-        self._before = self.samples[-1].seconds if self.samples else 0.0
+        self.seconds_before = self.samples[-1].seconds if self.samples else 0.0
         self._started = False
         self._next, self._last_written = 0.0, time.monotonic()
 
-    @property
-    def seconds_before(self) -> float:
-        """Seconds that earlier starts of this run have taken."""
-        return self._before
-
     def __call__(self, step: Step) -> None:
         """Note an iteration, if it is time for it."""
-        if not self._started:
-            self._go_on_from(step.iteration - 1)
+        if not self._started:  # what a start from an earlier iteration does again is dropped
+            self.samples = [sample for sample in self.samples if sample.iteration < step.iteration]
+            self.seconds_before = self.samples[-1].seconds if self.samples else 0.0
+            self._started = True
         if step.seconds < self._next and step.iteration < step.most:
             return
-        begin = time.monotonic()
+        begin, quality, truth = time.monotonic(), math.nan, self._truth
+        if truth is not None and (estimate := step.estimate()).shape == truth.cube.shape:
+            quality = float(psnr_bands(truth.cube, np.clip(estimate, 0.0, 1.0)))
         self.samples.append(
             Sample(
-                self._before + step.seconds,
+                self.seconds_before + step.seconds,
                 step.iteration,
                 math.nan if step.objective is None else float(step.objective),
-                self._quality(step),
+                quality,
             )
         )
         cost = time.monotonic() - begin
@@ -78,7 +80,7 @@ class Recorder:
 
     def finish(self, seconds: float, iteration: int, psnr: float) -> None:
         """Add the result, which may be better than the last iterate, and write the file."""
-        self.samples.append(Sample(self._before + seconds, iteration, math.nan, psnr))
+        self.samples.append(Sample(self.seconds_before + seconds, iteration, math.nan, psnr))
         self.write()
 
     def write(self) -> None:
@@ -89,20 +91,6 @@ class Recorder:
             for sample in self.samples:
                 writer.writerow("" if value != value else f"{value:.8g}" for value in astuple(sample))
         self._last_written = time.monotonic()
-
-    def _go_on_from(self, done: int) -> None:
-        """Drop what a start from an earlier iteration does again."""
-        self.samples = [sample for sample in self.samples if sample.iteration <= done]
-        self._before = self.samples[-1].seconds if self.samples else 0.0
-        self._started = True
-
-    def _quality(self, step: Step) -> float:
-        if self._truth is None:
-            return math.nan
-        estimate = step.estimate()
-        if estimate.shape != self._truth.cube.shape:
-            return math.nan
-        return float(psnr_bands(self._truth.cube, np.clip(estimate, 0.0, 1.0)))
 
 
 def read_course(path: Path) -> list[Sample]:

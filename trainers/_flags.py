@@ -248,31 +248,22 @@ def require_flags_of_run(run_dir: Path) -> None:
 
 
 def _flag_file() -> str:
-    return "".join(line for name, value in resolved_flags().items() for line in _lines(name, value))
+    """The flags as lines of a flag file; one that may be given again has a line a value."""
+    lines = []
+    for name, value in resolved_flags().items():
+        repeated = isinstance(value, list) and isinstance(FLAGS[name], flags.MultiFlag)
+        for part in value if repeated else [value]:
+            text = ",".join(map(str, part)) if isinstance(part, list) else part
+            lines += [] if value is None else [f"--{name}={text}\n"]
+    return "".join(lines)
 
 
 def resolved_flags() -> dict[str, Any]:
     """Name and value of every flag that the application's own modules define."""
-    known = FLAGS.flags_by_module_dict()
-    own = [flag for module, found in known.items() if _is_ours(module) for flag in found]
+    own = [
+        flag
+        for module, found in FLAGS.flags_by_module_dict().items()
+        if module.startswith((__package__, "__main__")) or (module.endswith(".py") and "trainers" in module)
+        for flag in found
+    ]
     return {flag.name: flag.value for flag in sorted(own, key=lambda flag: flag.name)}
-
-
-def _is_ours(module: str) -> bool:
-    return (
-        module.startswith(__package__)
-        or module == "__main__"
-        or (module.endswith(".py") and "trainers" in module)
-    )
-
-
-def _lines(name: str, value: Any) -> list[str]:
-    """A flag as lines of a flag file: one, or one a value where it may be given again."""
-    if value is None:
-        return []
-    repeated = isinstance(value, list) and isinstance(FLAGS[name], flags.MultiFlag)
-    return [f"--{name}={_plain(part)}\n" for part in (value if repeated else [value])]
-
-
-def _plain(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

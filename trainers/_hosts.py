@@ -65,18 +65,15 @@ def parse_hosts(text: str | None) -> Hosts:
     _require(set(cluster) <= {*JOBS}, f"the jobs {' and '.join(JOBS)} alone", ", ".join(sorted(cluster)))
     _require(len(cluster.get("chief", [""])) == 1, "one chief at most", str(cluster.get("chief")))
     addresses = [str(address) for name in JOBS for address in cluster.get(name, [])]
-    wrong = [address for address in addresses if not _is_address(address)]
+    parts = [address.rpartition(":") for address in addresses]
+    known = [bool(host) and port.isdecimal() and 0 < int(port) < 2**16 for host, _, port in parts]
+    wrong = [address for address, is_known in zip(addresses, known, strict=True) if not is_known]
     _require(bool(addresses) and not wrong, "addresses host:port", ", ".join(wrong) or "none")
     _require(len({*addresses}) == len(addresses), "each address once", ", ".join(addresses))
     mine = cluster.get(job, [])
     expected = f"a task of the cluster, such as worker 0 to {len(cluster.get('worker', [])) - 1}"
     _require(0 <= index < len(mine), expected, f"{job} {index}")
     return Hosts(tuple(addresses), addresses.index(str(mine[index])))
-
-
-def _is_address(text: str) -> bool:
-    host, _, port = text.rpartition(":")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 2**16
 
 
 def _require(holds: bool, expected: str, received: str) -> None:

@@ -24,7 +24,29 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
         ValueError: for a schedule "steps" without `decay_every`, or a `clip_theta` for another optimiser than
             "sgd".
     """
-    _check(plan)
+    checks.require_choice("optimizer", plan.optimizer, OPTIMIZERS)
+    checks.require_choice("schedule", plan.schedule, SCHEDULES)
+    checks.require(
+        plan.schedule != "steps" or plan.decay_every > 0,
+        "decay_every",
+        expected="a positive number of steps for the schedule steps",
+        received=str(plan.decay_every),
+        remedy="give --decay_every, e.g. a quarter of --num_steps",
+    )
+    checks.require(
+        not plan.muon_excludes or plan.optimizer == "muon",
+        "muon_excludes",
+        expected="the optimizer muon beside it",
+        received=f"the optimizer {plan.optimizer}",
+        remedy="give --optimizer=muon, or leave it out",
+    )
+    checks.require(
+        plan.clip_theta == 0 or plan.optimizer == "sgd",
+        "clip_theta",
+        expected=f"0 with the optimizer {plan.optimizer}, whose update has no size that follows the gradient",
+        received=str(plan.clip_theta),
+        remedy="use --clip_norm, or --optimizer=sgd",
+    )
     shared = {
         "learning_rate": make_schedule(plan),
         "global_clipnorm": plan.clip_norm or None,
@@ -77,32 +99,6 @@ def make_schedule(plan: RunPlan) -> keras.optimizers.schedules.LearningRateSched
     if plan.schedule == "steps":
         return StepDecay(plan.learning_rate, plan.warmup_steps, plan.decay_every, plan.decay_factor)
     return WarmUp(plan.learning_rate, plan.warmup_steps, plan.num_steps if plan.schedule == "cosine" else 0)
-
-
-def _check(plan: RunPlan) -> None:
-    checks.require_choice("optimizer", plan.optimizer, OPTIMIZERS)
-    checks.require_choice("schedule", plan.schedule, SCHEDULES)
-    checks.require(
-        plan.schedule != "steps" or plan.decay_every > 0,
-        "decay_every",
-        expected="a positive number of steps for the schedule steps",
-        received=str(plan.decay_every),
-        remedy="give --decay_every, e.g. a quarter of --num_steps",
-    )
-    checks.require(
-        not plan.muon_excludes or plan.optimizer == "muon",
-        "muon_excludes",
-        expected="the optimizer muon beside it",
-        received=f"the optimizer {plan.optimizer}",
-        remedy="give --optimizer=muon, or leave it out",
-    )
-    checks.require(
-        plan.clip_theta == 0 or plan.optimizer == "sgd",
-        "clip_theta",
-        expected=f"0 with the optimizer {plan.optimizer}, whose update has no size that follows the gradient",
-        received=str(plan.clip_theta),
-        remedy="use --clip_norm, or --optimizer=sgd",
-    )
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

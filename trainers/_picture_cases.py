@@ -18,7 +18,7 @@ from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.image_selection import select_image_network
 from hsr_tf.networks.pretrained import SINGLE_IMAGE, load_image_network
 from hsr_tf.physics.reduction import enlarge_picture
-from trainers._pictures import compiled
+from trainers._pictures import compiled, in_channels
 
 BICUBIC = "bicubic"
 
@@ -53,7 +53,7 @@ class Enlarger:
     def run(self, picture: NamedPicture, case: Case) -> Estimate:
         """Enlarge the degraded picture to the size of the sharp one; compiling is not timed."""
         colour = self.network is not None and self.network.spec.num_channels == 3
-        sharp = case.cut(_colours(picture) if colour else picture.luma) / np.float32(255.0)
+        sharp = case.cut(in_channels(picture, 3 if colour else 1)) / np.float32(255.0)
         small = case.degrade(sharp)
         if not self._warm:
             self._enlarge(small[:, :24, :24], case, (int(24 * case.scale),) * 2)
@@ -97,10 +97,6 @@ def find_enlargers(texts: Sequence[str], scales: Sequence[float]) -> list[Enlarg
         for place in dict.fromkeys(card.folder for card in cards):
             found.append(Enlarger(f"{name}@{place.name}" if folder else name, load_image_network(place)))
     return found
-
-
-def _colours(picture: NamedPicture) -> np.ndarray:
-    return np.repeat(picture.values, 3, -1) if picture.values.shape[-1] == 1 else picture.values
 
 
 def _one_kernel(kernels: np.ndarray) -> np.ndarray:

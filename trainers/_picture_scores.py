@@ -55,11 +55,6 @@ class PictureRow:
         """How the picture was degraded."""
         return Case(self.scale, self.sigma, self.noise, self.jpeg)
 
-    @property
-    def group(self) -> tuple[str, Case]:
-        """What means are taken over: set and case."""
-        return self.pictures, self.case
-
 
 def score(label: str, pictures: str, picture: NamedPicture, *, case: Case, made: Estimate) -> PictureRow:
     """The row of one estimate."""
@@ -100,7 +95,7 @@ def markdown_table(rows: Sequence[PictureRow]) -> str:
 def means(rows: Sequence[PictureRow]) -> list[dict[str, Any]]:
     """Return mean scores by set, case and method, with the gain over bicubic on the same pictures."""
     found = []
-    for (pictures, case), inside in grouped(rows, lambda row: row.group).items():
+    for (pictures, case), inside in grouped(rows, lambda row: (row.pictures, row.case)).items():
         floor = {row.picture: row.psnr for row in inside if row.method == BICUBIC}
         for method, chosen in grouped(inside, lambda row: row.method).items():
             gains = [row.psnr - floor[row.picture] for row in chosen if row.picture in floor]

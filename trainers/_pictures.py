@@ -228,27 +228,22 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
         names += [path.stem] if sizes else []
         too_small += [] if sizes else [f"{path} ({picture.shape[1]} x {picture.shape[0]} pixels)"]
         values += sizes
-    _report_small(too_small, len(paths), smallest)
-    return Pictures(names, values, [load_picture(path) for path in held_back])
-
-
-def _report_small(too_small: Sequence[str], num_pictures: int, smallest: int) -> None:
-    """Refuse a run whose pictures are all smaller than a patch, and warn of some that are."""
-    if not too_small:
-        return
     checks.require(
-        len(too_small) < num_pictures,
+        len(too_small) < len(paths),
         "data_dirs, patch_size",
         expected=f"pictures of at least {smallest} x {smallest} pixels, as patches of "
         f"--patch_size={FLAGS.patch_size} are cut with their margin",
-        received=f"{num_pictures} smaller ones, the first {too_small[0]}",
+        received=f"{len(paths)} smaller ones, the first {too_small[0] if too_small else 'none'}",
         remedy="give a smaller --patch_size, or larger pictures",
     )
-    warnings.warn(
-        f"{len(too_small)} of {num_pictures} training pictures are smaller than the {smallest} x {smallest} "
-        f"pixels of a patch and left out, the first {too_small[0]}; a smaller --patch_size takes them",
-        stacklevel=3,
-    )
+    if too_small:
+        warnings.warn(
+            f"{len(too_small)} of {len(paths)} training pictures are smaller than the {smallest} x "
+            f"{smallest} pixels of a patch and left out, the first {too_small[0]}; a smaller --patch_size "
+            "takes them",
+            stacklevel=2,
+        )
+    return Pictures(names, values, [load_picture(path) for path in held_back])
 
 
 def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:
@@ -258,12 +253,11 @@ def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:
     return np.repeat(picture.values, 3, -1) if picture.values.shape[-1] == 1 else picture.values
 
 
-def network_plan(scale: int | None, *, num_channels: int = 1) -> NetworkPlan:
+def network_plan(scale: int | None) -> NetworkPlan:
     """The network that the flags describe."""
     methods.get(FLAGS.method, ("image_network",))
     spec = ImageSpec(
         scale=scale,
-        num_channels=num_channels,
         seed=FLAGS.seed,
         dtype=FLAGS.dtype,
         init=FLAGS.init,

@@ -51,7 +51,15 @@ def read_scene() -> tuple[Observation, Truth]:
             logging.info("grids: %s", line)
         observation = aligned.observation
         return observation, told_truth(observation)
-    return _simulated(Path(single))
+    plan = SimulationPlan(
+        scale=FLAGS.scale,
+        crop=FLAGS.crop,
+        psf=FLAGS.psf or DEFAULT_PSF,
+        srf=FLAGS.srf or DEFAULT_SRF,
+        noisy=FLAGS.noisy,
+        shift=_shift(),
+    )
+    return simulated_scene(Path(single), plan)
 
 
 def told_truth(observation: Observation) -> Truth:
@@ -61,18 +69,6 @@ def told_truth(observation: Observation) -> Truth:
         psf=choice.model.spatial.psf.kernel if choice.psf_origin == TOLD else None,
         srf=choice.model.spectral.matrix if choice.srf_origin == TOLD else None,
     )
-
-
-def _simulated(path: Path) -> tuple[Observation, Truth]:
-    plan = SimulationPlan(
-        scale=FLAGS.scale,
-        crop=FLAGS.crop,
-        psf=FLAGS.psf or DEFAULT_PSF,
-        srf=FLAGS.srf or DEFAULT_SRF,
-        noisy=FLAGS.noisy,
-        shift=_shift(),
-    )
-    return simulated_scene(path, plan)
 
 
 def _shift() -> tuple[float, float] | None:

@@ -183,13 +183,16 @@ def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> Non
     """curve.png, and cameras.png where cameras were estimated."""
     scene, name = job.observation.lr_hsi, job.method.name
     title = f"{scene.name + ', ' if scene.name else ''}{name}, x{job.observation.scale}"
-    samples = recorder.samples
+    samples, floors = recorder.samples, {}
+    if job.truth.scene is not None:  # what the closed form with the true cameras reaches
+        estimate = fuse(job.observation, FLOOR).estimate.cube
+        floors[FLOOR] = float(psnr_bands(job.truth.scene.cube, np.clip(estimate, 0.0, 1.0)))
     course = Course(
         title=title,
         seconds=[sample.seconds for sample in samples],
         objective=[sample.objective for sample in samples],
         psnr=[sample.psnr_bands for sample in samples],
-        floors=_floor(job),
+        floors=floors,
     )
     course_sheet(run_dir / "curve.png", course)
     if solution.psf is None and solution.srf is None:
@@ -216,11 +219,3 @@ def summary(record: dict[str, Any], run_dir: Path) -> str:
     if known:
         lines.append(", ".join(f"{metric.label} {metric.text(cameras[metric.name])}" for metric in known))
     return "\n".join([*lines, f"written to {run_dir}"])
-
-
-def _floor(job: Job) -> dict[str, float]:
-    """What the closed form with the true cameras reaches, where the truth is known."""
-    if job.truth.scene is None:
-        return {}
-    estimate = fuse(job.observation, FLOOR).estimate.cube
-    return {FLOOR: float(psnr_bands(job.truth.scene.cube, np.clip(estimate, 0.0, 1.0)))}

@@ -83,7 +83,9 @@ class Trainer(ABC):
         take_from_chief(self.strategy, self.run.kept)
         start = int(self.run.step.numpy())
         scores = self.run.loop(iter(self._batches(start)), self.train_step, self.validate)
-        scores = scores or self._final_scores()
+        if not scores:
+            with self.run.averaged_weights():
+                scores = dict(self.validate().scores)
         if self.plan.ema > 0:
             self.optimizer.finalize_variable_values(self.model.trainable_variables)
         return scores
@@ -123,10 +125,6 @@ class Trainer(ABC):
             return self._step(patches, index)
         each = self.strategy.run(self._step, args=(patches, index))
         return self.strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None)
-
-    def _final_scores(self) -> dict[str, float]:
-        with self.run.averaged_weights():
-            return dict(self.validate().scores)
 
 
 def device_strategy() -> tf.distribute.Strategy:

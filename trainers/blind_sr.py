@@ -52,7 +52,7 @@ from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
 PARTS = ("whole", "image", "estimator")
-NUM_CODE_SAMPLES, NUM_PREVIEWS = 500, 3
+NUM_CODE_SAMPLES = 500
 
 
 def define_flags() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -171,31 +172,6 @@ def gains_by_range(reference: Scene, solutions: Mapping[str, Solution]) -> str:
     )
 
 
-def draw(path: Path, reference: Scene, observation: Observation, solutions: Mapping[str, Solution]) -> Path:
-    """The picture sheet of the test."""
-    return picture_sheet(
-        path,
-        SheetData(
-            title="Indian Pines, south-east: MS-SSFNet trained on the west of the scene",
-            lr_hsi=observation.lr_hsi.cube,
-            hr_msi=observation.hr_msi.cube,
-            reference=reference.cube,
-            estimates={name: solution.estimate.cube for name, solution in solutions.items()},
-            wavelengths_nm=reference.wavelengths_nm,
-            msi_channels=(3, 2, 1),
-            hsi_bands=infrared_bands(reference),
-        ),
-    )
-
-
-def infrared_bands(scene: Scene) -> tuple[int, int, int]:
-    """The bands nearest the centres of infrared, red and green: vegetation shows red."""
-    wavelengths_nm = np.asarray(scene.wavelengths_nm)
-    centres = [SENTINEL2_NM[name][0] for name in ("B8 infrared", "B4 red", "B3 green")]
-    infrared, red, green = (int(np.abs(wavelengths_nm - centre).argmin()) for centre in centres)
-    return infrared, red, green
-
-
 def main() -> None:
     """Load, train, compare, draw."""
     folder = Path(FLAGS.output_dir)
@@ -214,7 +190,17 @@ def main() -> None:
         name: scorecard(parts.test.cube, solution.estimate.cube, scale=SCALE)
         for name, solution in solutions.items()
     }
-    sheet = draw(folder / "sheet.png", parts.test, observation, solutions)
+    data = SheetData.of(
+        observation,
+        parts.test,
+        {name: solution.estimate.cube for name, solution in solutions.items()},
+        title="Indian Pines, south-east: MS-SSFNet trained on the west of the scene",
+    )
+    wavelengths_nm = np.asarray(parts.test.wavelengths_nm)
+    shown = [SENTINEL2_NM[name][0] for name in ("B8 infrared", "B4 red", "B3 green")]
+    infrared, red, green = (int(np.abs(wavelengths_nm - centre).argmin()) for centre in shown)
+    data = replace(data, msi_channels=(3, 2, 1), hsi_bands=(infrared, red, green))
+    sheet = picture_sheet(folder / "sheet.png", data)
     print("\nThe south-east, which the training has not seen:")
     seconds = {name: solution.seconds for name, solution in solutions.items()}
     show(results_table(cards, seconds))

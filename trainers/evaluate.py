@@ -120,10 +120,8 @@ class Row:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for tables."""
         head = {"method": self.method, "scale": self.scale, "scene": self.scene}
-        found = {
-            "kernel_l1": self.cameras.kernel_l1,
-            "response_sam_degrees": self.cameras.response_sam_degrees,
-        }
+        names = ("kernel_l1", "response_sam_degrees")
+        found = {name: getattr(self.cameras, name) for name in names}
         return {**head, **self.scores.as_dict(), "seconds": round(self.seconds, 3), **found}
 
 
@@ -199,10 +197,16 @@ def score_or_skip(
 def markdown_table(rows: Sequence[Row]) -> str:
     """Return mean and standard deviation over the scenes, one line per method and scale."""
     headings = ["scale", "method", *(metric.title for metric in metrics_for()), "seconds"]
-    lines = [
-        [f"x{scale}", method, *_cells(chosen)]
-        for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0])
-    ]
+    lines = []
+    for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
+        summary = summarise([row.scores for row in chosen])
+        mean, std = summary.mean.by_name(), summary.std.by_name()
+        cells = [
+            f"{m.number(mean[m.name])} ± {m.number(std[m.name])}" if m.name in mean else "–"
+            for m in metrics_for()
+        ]
+        seconds = sum(row.seconds for row in chosen) / len(chosen)
+        lines.append([f"x{scale}", method, *cells, f"{seconds:.2f}"])
     return _tables.markdown(headings, lines) + _cameras_table(rows)
 
 
@@ -230,7 +234,12 @@ def main() -> None:
     _flags.require_report(FLAGS.report)
     rows = evaluate(entries, paths, scales, folder)
     write_tables(folder, rows, _flags.resolved_flags())
-    time_sheet(folder / "times.png", _marks(rows), title="Quality against time", limit=FLAGS.max_seconds)
+    marks = []
+    for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
+        seconds = sum(row.seconds for row in chosen) / len(chosen)
+        psnr = sum(row.scores.psnr_bands for row in chosen) / len(chosen)
+        marks.append(Mark(method, f"x{scale}", seconds, psnr))
+    time_sheet(folder / "times.png", marks, title="Quality against time", limit=FLAGS.max_seconds)
     print(markdown_table(rows))
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
 
@@ -259,7 +268,9 @@ def evaluate(
                             estimates[entry.label] = found[1].estimate.cube
                     bar.update()
                 if FLAGS.sheets and estimates:
-                    _draw(folder / f"{scene.name}_x{scale}.png", scene, observation, estimates)
+                    title, shown = f"{scene.name}, x{scale}", dict(list(estimates.items())[-5:])
+                    sheet = SheetData.of(observation, scene, shown, title=title)
+                    picture_sheet(folder / f"{scene.name}_x{scale}.png", sheet)
                 if FLAGS.report and estimates:
                     page = Path(FLAGS.report)
                     if len(paths) * len(scales) > 1:
@@ -283,32 +294,6 @@ def _write_page(path: Path, scene: Scene, observation: Observation, estimates: d
     write_report(replace(data, configuration=_flags.resolved_flags(), command=command), path)
 
 
-def _draw(path: Path, scene: Scene, observation: Observation, estimates: dict[str, Any]) -> None:
-    picture_sheet(
-        path,
-        SheetData(
-            title=f"{scene.name}, x{observation.scale}",
-            lr_hsi=observation.lr_hsi.cube,
-            hr_msi=observation.hr_msi.cube,
-            reference=scene.cube,
-            estimates=dict(list(estimates.items())[-5:]),
-            wavelengths_nm=scene.wavelengths_nm,
-        ),
-    )
-
-
-def _cells(rows: Sequence[Row]) -> list[str]:
-    summary = summarise([row.scores for row in rows])
-    mean, std = summary.mean.by_name(), summary.std.by_name()
-    cells = [
-        f"{metric.number(mean[metric.name])} ± {metric.number(std[metric.name])}"
-        if metric.name in mean
-        else "–"
-        for metric in metrics_for()
-    ]
-    return [*cells, f"{sum(row.seconds for row in rows) / len(rows):.2f}"]
-
-
 def _cameras_table(rows: Sequence[Row]) -> str:
     """Mean errors of estimated cameras, one line per method and scale; empty where none were estimated."""
     lines, metrics = [], (get("kernel_l1", "psf"), get("response_sam_degrees", "srf"))
@@ -322,16 +307,6 @@ def _cameras_table(rows: Sequence[Row]) -> str:
             lines.append([f"x{scale}", method, *cells])
     headings = ["scale", "method", *(metric.title for metric in metrics)]
     return "\n" + _tables.markdown(headings, lines) if lines else ""
-
-
-def _marks(rows: Sequence[Row]) -> list[Mark]:
-    """Mean time and quality of every method at every scale."""
-    marks = []
-    for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
-        seconds = sum(row.seconds for row in chosen) / len(chosen)
-        psnr = sum(row.scores.psnr_bands for row in chosen) / len(chosen)
-        marks.append(Mark(method, f"x{scale}", seconds, psnr))
-    return marks
 
 
 def _groups(rows: Sequence[Row]) -> dict[tuple[int, str], list[Row]]:

@@ -98,7 +98,8 @@ def evaluate(
                     new = [score(label, name, picture, case=case, made=each) for label, each in made.items()]
                     rows += new
                     if sheets is not None and made:
-                        _draw(sheets / f"{name}_{picture.name}_{_slug(case)}.png", picture, case, made, new)
+                        words = case.label.replace(", ", "_").replace(" ", "")
+                        _draw(sheets / f"{name}_{picture.name}_{words}.png", picture, case, made, new)
                     bar.update()
     checks.require(
         bool(rows),
@@ -173,6 +174,12 @@ def _draw(
 ) -> None:
     """The sheet of one picture, in colours where the truth has some: those of the small picture."""
     truth = case.cut(picture.values) / np.float32(255.0)
+    notes = {
+        row.method: ", ".join(
+            f"{m.heading or m.label} {m.text(row.scores[m.name])}" for m in metrics_for("luma")
+        )
+        for row in rows
+    }
     kernels = {label: each.kernel for label, each in made.items() if each.kernel is not None}
     draw_picture_sheet(
         path,
@@ -180,15 +187,11 @@ def _draw(
             title=f"{picture.name}, {case.label}",
             truth=truth,
             estimates={label: _coloured(truth, case, each.luma) for label, each in made.items()},
-            notes={row.method: _note(row) for row in rows},
+            notes=notes,
             kernels={"truth": case.kernel, **kernels} if kernels else {},
             crop_size=min(64, *truth.shape[:2]),
         ),
     )
-
-
-def _note(row: PictureRow) -> str:
-    return ", ".join(f"{m.heading or m.label} {m.text(row.scores[m.name])}" for m in metrics_for("luma"))
 
 
 def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:
@@ -198,7 +201,3 @@ def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:
     small = case.degrade(np.asarray(rgb_to_ycbcr(truth)))
     chroma = np.asarray(enlarge_picture(small, case.scale, (truth.shape[0], truth.shape[1])))[0, ..., 1:]
     return np.asarray(ycbcr_to_rgb(np.concatenate([luma, chroma], -1)))
-
-
-def _slug(case: Case) -> str:
-    return case.label.replace(", ", "_").replace(" ", "")

@@ -135,7 +135,19 @@ class FusionTrainer(Trainer):
         source = PatchSource([scene.cube for scene in task.training], task.patches)
         super().__init__(plan, lambda: FusionModel(task.config, self.clean), source)
         self._loss = losses.get(task.loss)
-        self._look_at_scenes()
+        # Spectral map (N, K, C) and noise deviations (N, 1, 1, *) of every whole training scene.
+        cameras = {"hsi": task.cameras.hsi_noise, "msi": task.cameras.msi_noise}
+        noises = {name: noise for name, noise in cameras.items() if isinstance(noise, GaussianNoise)}
+        maps: list[Any] = []
+        found: dict[str, list[Any]] = {camera: [] for camera in noises}
+        for scene in task.training:
+            whole = crop_to_multiple(scene, self.clean.scale).cube[None]
+            images = dict(zip(("hsi", "msi"), self.clean.simulate(tf.constant(whole)), strict=True))
+            maps.append(self.model.fit(images["hsi"], images["msi"]))
+            for camera, noise in noises.items():
+                found[camera].append(noise.deviation(images[camera]))
+        self._maps = None if maps[0] is None else tf.concat(maps, 0)
+        self._deviations = {camera: tf.concat(each, 0) for camera, each in found.items()}
         self._infer = tf.function(self._answer, autograph=False)
 
     def observe(self, hr_hsi: Tensor, scene: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,21 +220,6 @@ class FusionTrainer(Trainer):
         if self._maps is not None:
             inputs["spectral_map"] = tf.gather(self._maps, index)
         return losses.multi_level(patches, self.model.levels(inputs), self._loss)
-
-    def _look_at_scenes(self) -> None:
-        """Spectral map (N, K, C) and noise deviations (N, 1, 1, *) of every whole training scene."""
-        cameras = {"hsi": self.task.cameras.hsi_noise, "msi": self.task.cameras.msi_noise}
-        noises = {name: noise for name, noise in cameras.items() if isinstance(noise, GaussianNoise)}
-        maps: list[Any] = []
-        found: dict[str, list[Any]] = {camera: [] for camera in noises}
-        for scene in self.task.training:
-            whole = crop_to_multiple(scene, self.clean.scale).cube[None]
-            images = dict(zip(("hsi", "msi"), self.clean.simulate(tf.constant(whole)), strict=True))
-            maps.append(self.model.fit(images["hsi"], images["msi"]))
-            for camera, noise in noises.items():
-                found[camera].append(noise.deviation(images[camera]))
-        self._maps = None if maps[0] is None else tf.concat(maps, 0)
-        self._deviations = {camera: tf.concat(each, 0) for camera, each in found.items()}
 
     def _answer(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         return self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi})

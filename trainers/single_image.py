@@ -47,7 +47,6 @@ from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
 ENLARGED_FIRST = ("vdsr", "srcnn")
-NUM_PREVIEWS = 3
 
 
 def define_flags() -> None:
@@ -137,7 +136,11 @@ class SingleImageTrainer(PictureTrainer):
         first = (self.task.cut - size) // 2
         inside = slice(first, first + size)
         parts = [hr_image[place::number] for place in range(number)]
-        seen = [enlarged(part, scale) for part, scale in zip(parts, self.task.scales, strict=True)]
+        sides = (self.task.cut, self.task.cut)
+        seen = [
+            enlarge_picture(reduce_picture(part, scale), scale, sides)
+            for part, scale in zip(parts, self.task.scales, strict=True)
+        ]
         both = (tf.concat(seen, 0), tf.concat(parts, 0))
         return both[0][:, inside, inside], both[1][:, inside, inside]
 
@@ -148,12 +151,6 @@ class SingleImageTrainer(PictureTrainer):
         own = self.task.network.spec.scale is not None
         views = {"lr_image": small if own else large}
         return Held(picture.name, f"x{scale:g}", scale, views, np.asarray(large)[0], truth)
-
-
-def enlarged(hr_image: Tensor, scale: float) -> Tensor:
-    """Sharp pictures (B, H, W, C) reduced and enlarged again to their size."""
-    size = (hr_image.shape[1], hr_image.shape[2])
-    return enlarge_picture(reduce_picture(hr_image, scale), scale, size)
 
 
 def main() -> None:

@@ -10,19 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from hsr_tf.cli.pair import PairFiles
-from hsr_tf.cli.words import (
-    HrKey,
-    HrMsi,
-    HrWhiteLevel,
-    LrHsi,
-    LrKey,
-    LrWhiteLevel,
-    Psf,
-    Srf,
-    Wavelengths,
-    pair_reading,
-)
+from hsr_tf.cli import words
 from hsr_tf.console import terminal
 from hsr_tf.files import require_output, write_json
 from hsr_tf.wording import as_flags
@@ -38,15 +26,15 @@ SHOWN = ("severity", "topic", "found", "advice")
 
 
 def check(
-    lr_hsi: LrHsi,
-    hr_msi: HrMsi,
-    lr_key: LrKey = None,
-    hr_key: HrKey = None,
-    lr_white_level: LrWhiteLevel = None,
-    hr_white_level: HrWhiteLevel = None,
-    wavelengths: Wavelengths = None,
-    psf: Psf = None,
-    srf: Srf = None,
+    lr_hsi: words.LrHsi,
+    hr_msi: words.HrMsi,
+    lr_key: words.LrKey = None,
+    hr_key: words.HrKey = None,
+    lr_white_level: words.LrWhiteLevel = None,
+    hr_white_level: words.HrWhiteLevel = None,
+    wavelengths: words.Wavelengths = None,
+    psf: words.Psf = None,
+    srf: words.Srf = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do not estimate the cameras.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the findings to this file as well.")
@@ -65,12 +53,12 @@ def check(
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
-    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
-        images = PairFiles(lr_hsi, hr_msi, reading).read()
+        images = words.PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         from hsr_tf.fusion.check import OK, check_pair
-        from hsr_tf.report.pair_screen import findings_table, verdict_line
+        from hsr_tf.report.screen import findings_table, verdict_line
 
         found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)
     inputs: dict[str, Any] = {
@@ -80,7 +68,9 @@ def check(
         "hr_key": hr_key,
     }
     inputs |= {"lr_white_level": lr_white_level, "hr_white_level": hr_white_level, "wavelengths": wavelengths}
-    command = _fuse_command({**inputs, **dict(found.flags)}) if found.fusable else ""
+    given = {**inputs, **dict(found.flags), "output": "fused.h5"}
+    flags = [f"--{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    command = " ".join(["hsr", "fuse", *flags]) if found.fusable else ""
     terminal.show(findings_table(found.findings))
     terminal.show(verdict_line(found.verdict))
     if json_file is not None:
@@ -97,24 +87,16 @@ def check(
     return 0 if found.fusable else NOT_FUSABLE
 
 
-def _fuse_command(flags: dict[str, Any]) -> str:
-    """The command line that fuses the pair as the check suggests."""
-    given = {**flags, "output": "fused.h5"}
-    words = [f"--{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
-    return " ".join(["hsr", "fuse", *words])
-
-
-def _finding_as_json(finding: Any) -> dict[str, str]:
-    shown = {name: getattr(finding, name) for name in SHOWN}
-    return {**shown, "advice": as_flags(finding.advice)}
-
-
 def _as_json(found: Any, command: str) -> dict[str, Any]:
     cameras = None if found.cameras is None else found.cameras.found
+    findings = [
+        {**{name: getattr(one, name) for name in SHOWN}, "advice": as_flags(one.advice)}
+        for one in found.findings
+    ]
     data: dict[str, Any] = {
         "fusable": found.fusable,
         "verdict": asdict(found.verdict),
-        "findings": [_finding_as_json(finding) for finding in found.findings],
+        "findings": findings,
         "flags": dict(found.flags),
         "command": command or None,
     }

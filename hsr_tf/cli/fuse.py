@@ -10,41 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli.fuse_stream import (
-    DaskAddress,
-    FuseFlags,
-    MemoryLimit,
-    Restart,
-    Stream,
-    Streaming,
-    fuse_streamed,
-    is_streamed,
-)
-from hsr_tf.cli.judging import (
-    FusionOptions,
-    Uncertainty,
-    Wald,
-    fused,
-    one_scale_down,
-    require_map,
-    show_trial,
-)
-from hsr_tf.cli.pair import PairFiles
-from hsr_tf.cli.words import (
-    HrKey,
-    HrMsi,
-    HrWhiteLevel,
-    LrHsi,
-    LrKey,
-    LrWhiteLevel,
-    Psf,
-    Report,
-    Srf,
-    SrfOutside,
-    Wavelengths,
-    given_srf,
-    pair_reading,
-)
+from hsr_tf.cli import fuse_stream, judging, words
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_apart, require_output
 
@@ -63,15 +29,15 @@ EXAMPLES = (
 
 
 def fuse(
-    lr_hsi: LrHsi,
-    hr_msi: HrMsi,
+    lr_hsi: words.LrHsi,
+    hr_msi: words.HrMsi,
     output: Annotated[
         Path, typer.Option(help="Output file; its suffix sets the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
     method: Annotated[str, typer.Option(help="Name of the method, see hsr methods.")] = "spectral_ls",
-    srf: Srf = None,
-    psf: Psf = None,
-    srf_outside: SrfOutside = "error",
+    srf: words.Srf = None,
+    psf: words.Psf = None,
+    srf_outside: words.SrfOutside = "error",
     weights: Annotated[
         Path | None,
         typer.Option(help="Folder of a trained model; by default the shipped one that fits."),
@@ -98,18 +64,18 @@ def fuse(
     picture: Annotated[
         Path | None, typer.Option(help="Draw estimated kernel and response into this file (.png).")
     ] = None,
-    report: Report = None,
-    lr_key: LrKey = None,
-    hr_key: HrKey = None,
-    lr_white_level: LrWhiteLevel = None,
-    hr_white_level: HrWhiteLevel = None,
-    wavelengths: Wavelengths = None,
-    uncertainty: Uncertainty = None,
-    wald: Wald = False,
-    memory_limit: MemoryLimit = None,
-    stream: Stream = False,
-    restart: Restart = False,
-    dask: DaskAddress = None,
+    report: words.Report = None,
+    lr_key: words.LrKey = None,
+    hr_key: words.HrKey = None,
+    lr_white_level: words.LrWhiteLevel = None,
+    hr_white_level: words.HrWhiteLevel = None,
+    wavelengths: words.Wavelengths = None,
+    uncertainty: judging.Uncertainty = None,
+    wald: judging.Wald = False,
+    memory_limit: fuse_stream.MemoryLimit = None,
+    stream: fuse_stream.Stream = False,
+    restart: fuse_stream.Restart = False,
+    dask: fuse_stream.DaskAddress = None,
 ) -> None:
     """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
 
@@ -124,24 +90,24 @@ def fuse(
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
-    require_map(uncertainty, output)
+    judging.require_map(uncertainty, output)
     if picture is not None:
         require_output("picture", picture, suffixes=(".png",))
     if report is not None:
         require_output("report", report, suffixes=HTML)
-    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
-    streaming = Streaming(memory_limit, stream, restart, dask)
-    if is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
+    if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        given_flags = FuseFlags(
+        given_flags = fuse_stream.FuseFlags(
             method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
         )
-        fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
+        fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
         return
     with terminal.working("reading the two images"):
-        pair = PairFiles(lr_hsi, hr_msi, reading).read()
+        pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         aligned = align(pair.lr_hsi, pair.hr_msi)
         observation = aligned.observation
     with terminal.working("loading the method"):
@@ -153,13 +119,13 @@ def fuse(
         terminal.load_quietly(lambda: (registry.get("adapt") if adapt else known).build)
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
-        response = given_srf(srf, srf_outside, observation.lr_hsi)
+        response = words.given_srf(srf, srf_outside, observation.lr_hsi)
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        options = FusionOptions(psf, response, None if adapt else weights, controls)
-        solution, sigma = fused(observation, chosen, options, with_map=uncertainty is not None)
-    trial = one_scale_down(observation, chosen, options) if wald else None
+        options = judging.FusionOptions(psf, response, None if adapt else weights, controls)
+        solution, sigma = judging.fused(observation, chosen, options, with_map=uncertainty is not None)
+    trial = judging.one_scale_down(observation, chosen, options) if wald else None
     with terminal.working("writing"):
         io.save(solution.estimate, output)
         if uncertainty is not None and sigma is not None:
@@ -173,7 +139,7 @@ def fuse(
     lines += [*fusion_facts(observation, solution), *((name, str(path or "")) for name, path in files)]
     terminal.show(facts(lines))
     if trial is not None:
-        show_trial(trial)
+        judging.show_trial(trial)
     for finding in solution.findings:
         terminal.warn(finding.line)
 

@@ -106,13 +106,22 @@ def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Pat
         received=str(paths[2]),
         remedy="name it so, and hsr convert it afterwards",
     )
-    with _explained_interrupt(), residual_warnings_later(), _workers(streaming) as workers:
-        with terminal.working("loading the method"):
-            terminal.load_keras()
-            request = _request(streaming, given, paths)
-            from hsr_tf.streaming.streamed import fuse_files
-        with _bar() as tell:
-            done = fuse_files(request, tell, workers)
+    cluster: Any = nullcontext()
+    if streaming.dask is not None:
+        from hsr_tf.streaming.cluster import connected
+
+        cluster = connected(streaming.dask, _limit(streaming))
+    try:
+        with residual_warnings_later(), cluster as workers:
+            with terminal.working("loading the method"):
+                terminal.load_keras()
+                request = _request(streaming, given, paths)
+                from hsr_tf.streaming.streamed import fuse_files
+            with _bar() as tell:
+                done = fuse_files(request, tell, workers)
+    except KeyboardInterrupt:
+        sys.stderr.write("the finished tiles are kept: run the same command again to go on\n")
+        raise
     from hsr_tf.report.screen import facts
 
     terminal.show(facts(_facts(done, paths[2])))
@@ -156,23 +165,6 @@ def _limit(streaming: Streaming) -> int:
     from hsr_tf.streaming.memory import default_limit, parse_memory
 
     return default_limit() if streaming.memory_limit is None else parse_memory(streaming.memory_limit)
-
-
-def _workers(streaming: Streaming) -> Any:
-    if streaming.dask is None:
-        return nullcontext()
-    from hsr_tf.streaming.cluster import connected
-
-    return connected(streaming.dask, _limit(streaming))
-
-
-@contextmanager
-def _explained_interrupt() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write("the finished tiles are kept: run the same command again to go on\n")
-        raise
 
 
 @contextmanager

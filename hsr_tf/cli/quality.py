@@ -7,21 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.pair import PairFiles
-from hsr_tf.cli.words import (
-    HrKey,
-    HrMsi,
-    HrWhiteLevel,
-    LrHsi,
-    LrKey,
-    LrWhiteLevel,
-    Psf,
-    Srf,
-    SrfOutside,
-    Wavelengths,
-    given_srf,
-    pair_reading,
-)
+from hsr_tf.cli import words
 from hsr_tf.console import terminal
 from hsr_tf.files import require_output, write_json
 
@@ -33,17 +19,17 @@ EXAMPLES = (
 
 
 def quality(
-    lr_hsi: LrHsi,
-    hr_msi: HrMsi,
+    lr_hsi: words.LrHsi,
+    hr_msi: words.HrMsi,
     estimate: Annotated[Path, typer.Option(help="The sharp cube that was fused from them.")],
-    lr_key: LrKey = None,
-    hr_key: HrKey = None,
-    lr_white_level: LrWhiteLevel = None,
-    hr_white_level: HrWhiteLevel = None,
-    wavelengths: Wavelengths = None,
-    psf: Psf = None,
-    srf: Srf = None,
-    srf_outside: SrfOutside = "error",
+    lr_key: words.LrKey = None,
+    hr_key: words.HrKey = None,
+    lr_white_level: words.LrWhiteLevel = None,
+    hr_white_level: words.HrWhiteLevel = None,
+    wavelengths: words.Wavelengths = None,
+    psf: words.Psf = None,
+    srf: words.Srf = None,
+    srf_outside: words.SrfOutside = "error",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file as well.")
     ] = None,
@@ -58,8 +44,8 @@ def quality(
     from hsr_tf import io
     from hsr_tf.fusion.alignment import require_fused_from
 
-    reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
-    pair = PairFiles(lr_hsi, hr_msi, reading)
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    pair = words.PairFiles(lr_hsi, hr_msi, reading)
     if json_file is not None:
         require_output("json", json_file, inputs=[*pair.paths, estimate])
     with terminal.working("reading the images and the estimate"):
@@ -68,9 +54,9 @@ def quality(
         require_fused_from(observation, fused)
     with terminal.working("judging"):
         from hsr_tf.fusion.quality import assess
-        from hsr_tf.report.screen_quality import quality_table
+        from hsr_tf.report.screen import quality_table
 
-        response = given_srf(srf, srf_outside, observation.lr_hsi)
+        response = words.given_srf(srf, srf_outside, observation.lr_hsi)
         found = assess(observation, fused, psf=psf, srf=response)
     for line in aligned.told:
         typer.echo(f"grids: {line}")

@@ -11,17 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli.pair import PairFiles
-from hsr_tf.cli.words import (
-    HrKey,
-    HrWhiteLevel,
-    LrKey,
-    LrWhiteLevel,
-    Psf,
-    Srf,
-    Wavelengths,
-    pair_reading,
-)
+from hsr_tf.cli import words
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_output
 
@@ -48,13 +38,13 @@ def report(
         list[Path] | None, typer.Option(help="The estimated sharp cube; may be repeated up to five times.")
     ] = None,
     reference: Annotated[Path | None, typer.Option(help="The true sharp cube, where it is known.")] = None,
-    psf: Psf = None,
-    srf: Srf = None,
-    lr_key: LrKey = None,
-    hr_key: HrKey = None,
-    lr_white_level: LrWhiteLevel = None,
-    hr_white_level: HrWhiteLevel = None,
-    wavelengths: Wavelengths = None,
+    psf: words.Psf = None,
+    srf: words.Srf = None,
+    lr_key: words.LrKey = None,
+    hr_key: words.HrKey = None,
+    lr_white_level: words.LrWhiteLevel = None,
+    hr_white_level: words.HrWhiteLevel = None,
+    wavelengths: words.Wavelengths = None,
 ) -> None:
     """Write one HTML file that shows a result; it opens without a network.
 
@@ -63,14 +53,21 @@ def report(
     images leave unexplained), cameras, curves, scores, configuration.
     """
     images = {"lr_hsi": lr_hsi, "hr_msi": hr_msi, "estimate": estimate}
-    _require_one_source(run, images, reference)
+    named = [name for name, path in {**images, "reference": reference}.items() if path]
+    checks.require(
+        all(images.values()) if run is None else not named,
+        "run",
+        expected="the folder of a run, or lr_hsi, hr_msi and estimate",
+        received=", ".join([*(["run"] if run else []), *named]) or "none",
+        remedy="give --run=DIR, or --lr_hsi, --hr_msi and --estimate",
+    )
     given = [path for path in (lr_hsi, hr_msi, reference, *(estimate or ())) if path is not None]
     require_output("output", output, inputs=given, suffixes=HTML)
     with terminal.working("reading the result"):
         if run is None:
             assert lr_hsi and hr_msi and estimate
-            reading = pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
-            pair = PairFiles(lr_hsi, hr_msi, reading)
+            reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+            pair = words.PairFiles(lr_hsi, hr_msi, reading)
             data = _from_files(pair, estimate, reference, (psf, srf))
         else:
             terminal.load_keras()
@@ -84,7 +81,7 @@ def report(
     typer.echo(f"wrote {output}  {output.stat().st_size / 1e6:.1f} MB")
 
 
-def _from_files(pair: PairFiles, estimates: list[Path], reference: Path | None, words: Words) -> Any:
+def _from_files(pair: words.PairFiles, estimates: list[Path], reference: Path | None, given: Words) -> Any:
     """What a report shows of files; an estimate is called by the method that made it, or by its file."""
     from hsr_tf import io
     from hsr_tf.fusion.alignment import require_fused_from
@@ -110,39 +107,27 @@ def _from_files(pair: PairFiles, estimates: list[Path], reference: Path | None, 
         received=", ".join(names),
         remedy="rename them",
     )
-    cameras = shown_cameras(observation, psf=words[0], srf=words[1])
+    cameras = shown_cameras(observation, psf=given[0], srf=given[1])
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}
     data = replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.told)
-    return replace(data, findings=_unexplained(observation, named, words))
+    return replace(data, findings=_unexplained(observation, named, given))
 
 
 def _unexplained(
-    observation: Observation, estimates: Mapping[str, Scene], words: Words
+    observation: Observation, estimates: Mapping[str, Scene], given: Words
 ) -> tuple[Finding, ...]:
     """What estimates leave of the images beyond noise, where both cameras are given or recorded."""
     from hsr_tf.fusion.quality import assess
     from hsr_tf.fusion.residuals import residual_findings
     from hsr_tf.physics.cameras import GIVEN, TOLD, choose_cameras
 
-    choice = choose_cameras(observation, psf=words[0], srf=words[1], srf_needed=False)
+    choice = choose_cameras(observation, psf=given[0], srf=given[1], srf_needed=False)
     if not {choice.psf_origin, choice.srf_origin} <= {GIVEN, TOLD}:
         return ()
     findings = []
     for name, scene in estimates.items():
-        found = assess(observation, scene, psf=words[0], srf=words[1]).figures.consistency
+        found = assess(observation, scene, psf=given[0], srf=given[1]).figures.consistency
         for finding in residual_findings(observation, found.lr_hsi_residual, found.hr_msi_residual):
             findings.append(replace(finding, found=f"{name}: {finding.found}"))
     return tuple(findings)
-
-
-def _require_one_source(run: Path | None, images: Mapping[str, object], reference: Path | None) -> None:
-    named = [name for name, path in {**images, "reference": reference}.items() if path]
-    whole = all(images.values()) if run is None else not named
-    checks.require(
-        whole,
-        "run",
-        expected="the folder of a run, or lr_hsi, hr_msi and estimate",
-        received=", ".join([*(["run"] if run else []), *named]) or "none",
-        remedy="give --run=DIR, or --lr_hsi, --hr_msi and --estimate",
-    )

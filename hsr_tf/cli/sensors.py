@@ -36,7 +36,7 @@ def sensors(
     if picture is not None:
         require_output("picture", picture, suffixes=(".png",))
     with terminal.working("loading the responses"):
-        from hsr_tf.report.sensors_screen import sensors_table
+        from hsr_tf.report.screen import sensors_table
 
         if name is None:
             from hsr_tf.physics.response_library import response_entries
@@ -51,7 +51,7 @@ def sensors(
 def _show_one(name: str, picture: Path | None) -> None:
     from hsr_tf.physics import sensors as library
     from hsr_tf.physics.response_library import find_table
-    from hsr_tf.report.sensors_screen import bands_table
+    from hsr_tf.report.screen import bands_table
 
     table = find_table(name)
     known = table.name in library.TITLES

@@ -20,14 +20,12 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.console import terminal
-from hsr_tf.files import require_apart, require_output
+from hsr_tf.files import replacing_file, require_apart, require_output
 from hsr_tf.files import require_suffix as require_name
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from hsr_tf.io.picture import Picture
-    from hsr_tf.pictures.api import Upscaled
 
 Progress = Callable[[int, int], None]
 TRAINED_ON_CLEAN = ("vdsr", "kbpn")
@@ -51,20 +49,18 @@ class _Request:
 
 
 @dataclass(frozen=True)
-class _Done:
-    """The line about a picture that was written, and what makes it unfit for the network, or None."""
-
-    line: str
-    defect: str | None
-
-
-@dataclass(frozen=True)
 class _Task:
     """One picture: where from, where to, and where its kernel goes."""
 
     source: Path
     target: Path
     kernel: Path | None
+
+    @property
+    def written(self) -> list[Path]:
+        """The files that it writes."""
+        kernels = [] if self.kernel is None else [self.kernel, self.kernel.with_suffix(".png")]
+        return [self.target, *kernels]
 
 
 def upscale(
@@ -114,11 +110,12 @@ def upscale(
     """
     settings = _settings(scale, method, weights, kernel)
     tasks = _tasks(picture, output, kernel_output)
-    require_apart((path for task in tasks for path in _written(task)), [task.source for task in tasks])
+    written = [path for task in tasks for path in task.written]
+    require_apart(written, [task.source for task in tasks])
     remedy = "add --overwrite, or write to another name"
     if picture.is_dir():
         remedy = "add --skip_existing to make only those that are missing, or --overwrite to replace them"
-    for path in (path for task in tasks for path in _written(task)):
+    for path in written:
         require_output(
             "output",
             path,
@@ -137,14 +134,16 @@ def upscale(
         return
     with terminal.working("loading the method"):
         terminal.load_keras()
-        request = _Request(scale, method, weights, _loaded_kernel(kernel), tile, settings)
+        from hsr_tf.physics.psf_spec import parse_psf
+
+        blur = None if kernel is None else parse_psf(kernel, 1).kernel
+        request = _Request(scale, method, weights, blur, tile, settings)
         _require_usable(request, kernel_output)
     if not picture.is_dir():
         with _bar(1) as progress:
-            done = _enlarge(tasks[0], request, progress)
-        if done.defect is not None:
-            _warn_of_defects([f"{picture} {done.defect}"], method)
-        typer.echo(done.line)
+            line, found = _enlarge(tasks[0], request, progress)
+        _warn_of_defects([] if found is None else [f"{picture} {found}"], method)
+        typer.echo(line)
         return
     output.mkdir(exist_ok=True)
     if kernel_output is not None:
@@ -204,18 +203,13 @@ def _still_to_do(tasks: list[_Task], settings: str, overwrite: bool) -> list[_Ta
 
     missing = []
     for task in tasks:
-        existing = [path for path in _written(task) if path.exists()]
+        existing = [path for path in task.written if path.exists()]
         if existing and made_by(task.target) != settings and not overwrite:
             problem = f"exists, but is not a complete result of these settings ({settings})"
             raise checks.file_error(existing[0], problem, "add --overwrite to replace such files")
-        if len(existing) < len(_written(task)) or made_by(task.target) != settings:
+        if len(existing) < len(task.written) or made_by(task.target) != settings:
             missing.append(task)
     return missing
-
-
-def _written(task: _Task) -> list[Path]:
-    kernels = [] if task.kernel is None else [task.kernel, task.kernel.with_suffix(".png")]
-    return [task.target, *kernels]
 
 
 def _require_usable(request: _Request, kernel_output: Path | None) -> None:
@@ -234,22 +228,14 @@ def _require_usable(request: _Request, kernel_output: Path | None) -> None:
     )
 
 
-def _loaded_kernel(words: str | None) -> np.ndarray | None:
-    if words is None:
-        return None
-    from hsr_tf.physics.psf_spec import parse_psf
-
-    return parse_psf(words, 1).kernel
-
-
 def _enlarge_all(tasks: list[_Task], request: _Request) -> tuple[int, list[str]]:
     """Every picture of a folder; how many could not be enlarged, and the defects that were found."""
     num_failed, defects = 0, []
     with _bar(len(tasks)) as progress:
         for task in tasks:
             try:
-                done = _enlarge(task, request, progress)
-                defects += [] if done.defect is None else [f"{task.source.name} {done.defect}"]
+                _, found = _enlarge(task, request, progress)
+                defects += [] if found is None else [f"{task.source.name} {found}"]
             except (OSError, ValueError) as error:
                 warnings.warn(" ".join(str(error).split()), stacklevel=2)
                 num_failed += 1
@@ -268,9 +254,9 @@ def _warn_of_defects(defects: list[str], method: str) -> None:
     )
 
 
-def _enlarge(task: _Task, request: _Request, progress: Progress) -> _Done:
-    """Read, enlarge and write one picture."""
-    from hsr_tf.io.pictures import read_picture, require_writable
+def _enlarge(task: _Task, request: _Request, progress: Progress) -> tuple[str, str | None]:
+    """Enlarge one picture; return a line about it, and what makes it unfit for the network, or None."""
+    from hsr_tf.io.pictures import read_picture, require_writable, write_picture
     from hsr_tf.pictures.api import TileControls, enlarged_length, upscale
     from hsr_tf.pictures.defects import defect
     from hsr_tf.wording import size_words
@@ -287,32 +273,24 @@ def _enlarge(task: _Task, request: _Request, progress: Progress) -> _Done:
         kernel=request.kernel,
         controls=TileControls(tile=request.tile, progress=progress),
     )
-    _write(task, picture, found, request.settings)
+    metadata = replace(picture.metadata, made_by=request.settings)
+    write_picture(replace(picture, values=found.image, metadata=metadata), task.target)
+    if task.kernel is not None:
+        import numpy as np
+
+        from hsr_tf.report.cameras import CamerasData, cameras_sheet
+
+        assert found.kernel is not None
+        with replacing_file(task.kernel) as draft, open(draft, "wb") as file:
+            np.save(file, found.kernel)
+        title = f"Blur found in {task.source.name}"
+        cameras_sheet(task.kernel.with_suffix(".png"), CamerasData(title=title, psf=found.kernel))
     by = ", ".join(dict.fromkeys(name for name in (request.method, found.weights) if name is not None))
     bits = "; its 1 bit per pixel became 8" if picture.metadata.one_bit else ""
     seconds = f"{time.perf_counter() - start:.1f} s"
     line = f"wrote {task.target}  {size_words((height, width))}  ({by}, {seconds}){bits}"
     trained_on_clean = request.method in TRAINED_ON_CLEAN and request.weights is None
-    return _Done(line, defect(picture.values, picture.metadata.jpeg_quality) if trained_on_clean else None)
-
-
-def _write(task: _Task, picture: Picture, found: Upscaled, settings: str) -> None:
-    from hsr_tf.io.pictures import write_picture
-
-    metadata = replace(picture.metadata, made_by=settings)
-    write_picture(replace(picture, values=found.image, metadata=metadata), task.target)
-    if task.kernel is None:
-        return
-    from hsr_tf.files import replacing_file
-    from hsr_tf.report.cameras import CamerasData, cameras_sheet
-
-    assert found.kernel is not None
-    with replacing_file(task.kernel) as draft, open(draft, "wb") as file:
-        import numpy as np
-
-        np.save(file, found.kernel)
-    title = f"Blur found in {task.source.name}"
-    cameras_sheet(task.kernel.with_suffix(".png"), CamerasData(title=title, psf=found.kernel))
+    return line, defect(picture.values, picture.metadata.jpeg_quality) if trained_on_clean else None
 
 
 @contextmanager

@@ -1,13 +1,18 @@
-"""What the commands share: options of the same name and meaning, and checks of file names."""
+"""What the commands share: options of the same name and meaning, and the pair of images that they name."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hsr_tf import checks
+
+if TYPE_CHECKING:
+    from hsr_tf.fusion.alignment import Aligned
+    from hsr_tf.io.pair_reading import LoadedPair, PairReading
 
 LrHsi = Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")]
 HrMsi = Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")]
@@ -108,3 +113,30 @@ def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:
     from hsr_tf.physics.spectral import load_srf
 
     return load_srf(srf or DEFAULT_SRF, scene.wavelengths_nm, outside=outside, num_bands=scene.num_bands)
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """Files of both images, and what the caller knows of their arrays, white levels and wavelengths."""
+
+    lr_hsi: Path
+    hr_msi: Path
+    reading: PairReading | None = None
+
+    @property
+    def paths(self) -> list[Path]:
+        """Both files."""
+        return [self.lr_hsi, self.hr_msi]
+
+    def read(self) -> LoadedPair:
+        """Both images as they are stored."""
+        from hsr_tf.io.pair_reading import load_pair
+
+        return load_pair(self.lr_hsi, self.hr_msi, self.reading)
+
+    def aligned(self) -> Aligned:
+        """Both images on common ground, see `hsr_tf.fusion.alignment.align`."""
+        from hsr_tf.fusion.alignment import align
+
+        pair = self.read()
+        return align(pair.lr_hsi, pair.hr_msi)

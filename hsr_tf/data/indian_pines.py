@@ -60,7 +60,11 @@ def load_indian_pines() -> Scene:
 
 def cut(scene: Scene) -> Parts:
     """The parts of the whole scene."""
-    return Parts(**{name: _part(scene, name, region) for name, region in REGIONS.items()})
+    parts = {
+        name: Scene(scene.cube[region.slices], scene.wavelengths_nm, f"{scene.name}_{name}", scene.metadata)
+        for name, region in REGIONS.items()
+    }
+    return Parts(**parts)
 
 
 def sentinel2_response(scene: Scene) -> SpectralResponse:
@@ -80,7 +84,3 @@ def sentinel2_response(scene: Scene) -> SpectralResponse:
         remedy="use a response that this sensor covers",
     )
     return SpectralResponse(inside / inside.sum(0), channels=tuple(SENTINEL2_NM), name="sentinel2_10m_boxes")
-
-
-def _part(scene: Scene, name: str, region: Region) -> Scene:
-    return Scene(scene.cube[region.slices], scene.wavelengths_nm, f"{scene.name}_{name}", scene.metadata)

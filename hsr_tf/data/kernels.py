@@ -13,20 +13,18 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
 from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from hsr_tf import checks
+from hsr_tf.io.source import decoding
 from hsr_tf.physics.kernel_shapes import (
     KERNEL_SIZE,
     anisotropic_kernels,
@@ -170,29 +168,21 @@ def load_kernels(path: str | os.PathLike[str], size: int = KERNEL_SIZE) -> np.nd
 
 
 def _arrays(path: Path) -> list[np.ndarray]:
-    if path.suffix.lower() not in (".mat", ".npz", ".npy") or not path.is_file():
+    suffix = path.suffix.lower()
+    if suffix not in (".mat", ".npz", ".npy") or not path.is_file():
         return [load_psf(path).kernel]
-    try:
-        values = _values(path)
-    except _DAMAGE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise checks.file_error(path, f"cannot be read ({reason})", "check that the file is whole") from error
+    with decoding(path, "a file of kernels"):
+        if suffix == ".mat":
+            values = [value for name, value in loadmat(path).items() if not name.startswith("__")]
+        else:
+            held = np.load(path, allow_pickle=False)
+            values = [held] if suffix == ".npy" else [held[name] for name in held.files]
     found: list[np.ndarray] = []
     for value in values:
-        cells = list(value.ravel()) if value.dtype == object else [value]
-        for cell in cells:
+        for cell in value.ravel() if value.dtype == object else [value]:
             if isinstance(cell, np.ndarray) and cell.dtype.kind in "fiu" and cell.ndim in (2, 3):
                 found += [cell] if cell.ndim == 2 else list(cell)
     return [np.asarray(kernel, np.float64) for kernel in found if kernel.size > 1 or kernel.sum() > 0]
-
-
-def _values(path: Path) -> list[np.ndarray]:
-    if path.suffix.lower() == ".mat":
-        return [value for name, value in loadmat(path).items() if not name.startswith("__")]
-    if path.suffix.lower() == ".npy":
-        return [np.load(path, allow_pickle=False)]
-    with np.load(path, allow_pickle=False) as file:
-        return [file[name] for name in file.files]
 
 
 def _fitted(kernel: np.ndarray, size: int, path: Path) -> np.ndarray:
@@ -220,17 +210,6 @@ def _fitted(kernel: np.ndarray, size: int, path: Path) -> np.ndarray:
     return np.pad(inner / inner.sum(), margins).astype(np.float32)
 
 
-_DAMAGE = (
-    ValueError,
-    OSError,
-    EOFError,
-    KeyError,
-    TypeError,
-    NotImplementedError,
-    BadZipFile,
-    zlib.error,
-    MatReadError,
-)
 _WORDS: dict[str, Any] = {"isotropic": Isotropic, "anisotropic": Anisotropic, "motion": Motion}
 
 

@@ -63,7 +63,32 @@ class PatchSource:
     """
 
     def __init__(self, cubes: Sequence[np.ndarray], plan: PatchPlan) -> None:
-        _check(cubes, plan)
+        checks.require(
+            len(cubes) > 0,
+            "cubes",
+            expected="at least one scene",
+            received="none",
+            remedy="check the data folder",
+        )
+        checks.require_positive_integers(
+            patch_size=plan.patch_size, batch_size=plan.batch_size, stride=plan.stride
+        )
+        bands = sorted({cube.shape[-1] for cube in cubes})
+        checks.require(
+            len(bands) == 1,
+            "cubes",
+            expected="the same number of bands in every scene",
+            received=str(bands),
+            remedy="train on one sensor at a time",
+        )
+        smallest = min(min(cube.shape[:2]) for cube in cubes)
+        checks.require(
+            plan.patch_size <= smallest,
+            "patch_size",
+            expected=f"at most {smallest}, the smallest side of a scene",
+            received=str(plan.patch_size),
+            remedy="use smaller patches",
+        )
         self.plan = plan
         self._table = tf.concat([tf.reshape(tf.constant(cube), (-1, cube.shape[-1])) for cube in cubes], 0)
         sizes = np.array([cube.shape[:2] for cube in cubes])
@@ -139,32 +164,3 @@ class PatchSource:
         down, right = tf.where(coins[0], right, down), tf.where(coins[0], down, right)
         down = tf.where(coins[1], size - 1 - down, down)
         return down, tf.where(coins[2], size - 1 - right, right)
-
-
-def _check(cubes: Sequence[np.ndarray], plan: PatchPlan) -> None:
-    checks.require(
-        len(cubes) > 0,
-        "cubes",
-        expected="at least one scene",
-        received="none",
-        remedy="check the data folder",
-    )
-    checks.require_positive_integers(
-        patch_size=plan.patch_size, batch_size=plan.batch_size, stride=plan.stride
-    )
-    bands = sorted({cube.shape[-1] for cube in cubes})
-    checks.require(
-        len(bands) == 1,
-        "cubes",
-        expected="the same number of bands in every scene",
-        received=str(bands),
-        remedy="train on one sensor at a time",
-    )
-    smallest = min(min(cube.shape[:2]) for cube in cubes)
-    checks.require(
-        plan.patch_size <= smallest,
-        "patch_size",
-        expected=f"at most {smallest}, the smallest side of a scene",
-        received=str(plan.patch_size),
-        remedy="use smaller patches",
-    )

@@ -65,7 +65,9 @@ class Case:
         steps += (self.noise or 0.0) * np.random.default_rng(0).standard_normal(steps.shape)
         stored = np.clip(np.rint(steps), 0, 255).astype(np.uint8)
         if self.jpeg is not None:
-            stored = _through_jpeg(stored, self.jpeg)
+            file, gray = BytesIO(), stored.shape[-1] == 1
+            Image.fromarray(stored[..., 0] if gray else stored).save(file, "JPEG", quality=self.jpeg)
+            stored = np.asarray(Image.open(file)).reshape(stored.shape)
         return ops.convert_to_tensor(stored[None] / np.float32(255.0))
 
     def cut(self, picture: np.ndarray) -> np.ndarray:
@@ -73,12 +75,3 @@ class Case:
         multiple = int(self.scale) if float(self.scale).is_integer() else 1
         height, width = (n - n % multiple for n in picture.shape[:2])
         return picture[:height, :width]
-
-
-def _through_jpeg(values: np.ndarray, quality: int) -> np.ndarray:
-    """A picture (h, w, 1 or 3) uint8 as it comes back from a JPEG file."""
-    file = BytesIO()
-    Image.fromarray(values.squeeze(-1) if values.shape[-1] == 1 else values).save(
-        file, "JPEG", quality=quality
-    )
-    return np.asarray(Image.open(file)).reshape(values.shape)

@@ -96,7 +96,13 @@ def with_rescaled(values: np.ndarray, factors: Sequence[float], *, smallest: int
     """
     found = []
     for factor in factors:
-        _require_factor(factor)
+        checks.require(
+            0 < factor <= 1,
+            "rescales",
+            expected="factors above 0, at most 1",
+            received=str(factor),
+            remedy="give e.g. 1,0.9,0.8,0.7,0.6",
+        )
         if factor == 1:
             copy = values
         else:
@@ -108,13 +114,3 @@ def with_rescaled(values: np.ndarray, factors: Sequence[float], *, smallest: int
         if min(copy.shape[:2]) >= smallest:
             found.append(copy)
     return found
-
-
-def _require_factor(factor: float) -> None:
-    checks.require(
-        0 < factor <= 1,
-        "rescales",
-        expected="factors above 0, at most 1",
-        received=str(factor),
-        remedy="give e.g. 1,0.9,0.8,0.7,0.6",
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -62,19 +61,40 @@ def in_unit_range(
     if white_level is None:
         white_level = TWELVE_BITS if _are_of_twelve_bits(scenes) else _agreed_guess(scenes)
     if white_level is not None:
-        scenes = [_divided(scene, white_level) for scene in scenes]
+        told = {"white_level": white_level, "white_level_origin": "argument"}
+        scenes = [
+            replace(
+                scene,
+                cube=scene.cube * np.float32(_level(scene) / white_level),
+                metadata={**scene.metadata, **told},
+            )
+            for scene in scenes
+        ]
+        remedy = f"correct --white_level={white_level:g}"
     for scene in scenes:
-        wrong = remedy if white_level is None else f"correct --white_level={white_level:g}"
-        _require_unit_range(scene, flag, wrong)
+        low, high = float(scene.cube.min()), float(scene.cube.max())
+        checks.require(
+            low >= LEAST and high <= MOST,
+            flag,
+            expected="cubes with values in [0, 1]",
+            received=f"{scene.metadata.get('source', scene.name)} with values from {low:.4g} to {high:.4g}",
+            remedy=remedy,
+        )
     return UnitScenes(scenes, white_level)
 
 
 def _are_of_twelve_bits(scenes: Sequence[Scene]) -> bool:
-    undeclared = [scene for scene in scenes if _is_undeclared(scene)]
-    ranges = [float(scene.cube.max()) * _level(scene) for scene in undeclared]
-    if not undeclared or len(undeclared) < len(scenes) or not TEN_BITS < max(ranges) <= TWELVE_BITS + 0.5:
+    """Whether no white level is declared, and all hold whole numbers of 12 bits, more than 10 somewhere."""
+    largest = 0.0
+    for scene in scenes:
+        origin = str(scene.metadata.get("white_level_origin", ""))
+        if "white_level" in scene.metadata and not origin.startswith(OF_THE_TYPE):
+            return False
+        largest = max(largest, float(scene.cube.max()) * _level(scene))
+    if not TEN_BITS < largest <= TWELVE_BITS + 0.5:
         return False
-    return all(_are_whole(scene.cube * np.float32(_level(scene))) for scene in undeclared)
+    stored = (scene.cube * np.float32(_level(scene)) for scene in scenes)
+    return all(float(one.min()) >= 0 and bool(np.all(np.abs(one - np.rint(one)) < 0.01)) for one in stored)
 
 
 def _agreed_guess(scenes: Sequence[Scene]) -> float | None:
@@ -85,33 +105,6 @@ def _agreed_guess(scenes: Sequence[Scene]) -> float | None:
     return _level(max(guessed, key=lambda scene: float(scene.cube.max()) * _level(scene)))
 
 
-def _are_whole(stored: np.ndarray) -> bool:
-    return float(stored.min()) >= 0 and bool(np.all(np.abs(stored - np.rint(stored)) < 0.01))
-
-
-def _is_undeclared(scene: Scene) -> bool:
-    """Whether neither the file nor a caller has said what stands for 1.0."""
-    origin = str(scene.metadata.get("white_level_origin", ""))
-    return "white_level" not in scene.metadata or origin.startswith(OF_THE_TYPE)
-
-
 def _level(scene: Scene) -> float:
     """What stored values were divided by on reading."""
     return float(scene.metadata.get("white_level", 1.0))
-
-
-def _divided(scene: Scene, white_level: float) -> Scene:
-    factor = np.float32(_level(scene) / white_level)
-    told: dict[str, Any] = {**scene.metadata, "white_level": white_level, "white_level_origin": "argument"}
-    return replace(scene, cube=scene.cube * factor, metadata=told)
-
-
-def _require_unit_range(scene: Scene, flag: str, remedy: str) -> None:
-    low, high = float(scene.cube.min()), float(scene.cube.max())
-    checks.require(
-        low >= LEAST and high <= MOST,
-        flag,
-        expected="cubes with values in [0, 1]",
-        received=f"{scene.metadata.get('source', scene.name)} with values from {low:.4g} to {high:.4g}",
-        remedy=remedy,
-    )

@@ -131,10 +131,14 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
     )
     cube = dataset.variables[key]
     layout = request.layout or _layout(dataset, cube)
-    shape, read = band_reader(_Lazy(cube), layout)
+    shape, stored = band_reader(cube, layout)
     record = record_from_text(_text(dataset.attrs.get(RECORD)))
     about = _About(dataset, cube, layout, shape)
     dtype = np.dtype(cube.dtype).newbyteorder("=")
+
+    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+        return np.asarray(stored(bands, rows, cols), dtype)
+
     wavelengths, widths = spectral_lists(
         about.lists(WAVELENGTH_NAMES, STANDARD_NAME), about.lists(WIDTH_NAMES), shape[2]
     )
@@ -162,18 +166,6 @@ def cf_source(path: Path, dataset: Any, request: ReadRequest, *, format_name: st
         chunks=about.chunks(),
         storage=f"axes {', '.join(map(str, cube.dims))}",
     )
-
-
-class _Lazy:
-    """An undecoded xarray variable of which only the requested window is read."""
-
-    def __init__(self, variable: Any) -> None:
-        self._variable = variable
-        self.shape, self.ndim = tuple(map(int, variable.shape)), int(variable.ndim)
-        self._native = np.dtype(variable.dtype).newbyteorder("=")
-
-    def __getitem__(self, window: Any) -> NDArray[Any]:
-        return np.asarray(self._variable[window].values, dtype=self._native)
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,7 +302,19 @@ def _grid_variables(header: CubeHeader) -> dict[str, CfVariable]:
     if grid.crs is not None:
         crs = crs_object(grid.crs)
         geographic = bool(crs.is_geographic)
-        attributes |= {"crs_wkt": crs.to_wkt(), "spatial_ref": crs.to_wkt(), **_mapping(crs)}
+        attributes |= {"crs_wkt": crs.to_wkt(), "spatial_ref": crs.to_wkt()}
+        code = crs.to_epsg() or 0
+        if geographic:
+            attributes["grid_mapping_name"] = "latitude_longitude"
+        elif 32601 <= code <= 32660 or 32701 <= code <= 32760:  # UTM; other systems have their WKT alone
+            attributes |= {
+                "grid_mapping_name": "transverse_mercator",
+                "longitude_of_central_meridian": float(6 * (code % 100) - 183),
+                "latitude_of_projection_origin": 0.0,
+                "scale_factor_at_central_meridian": UTM_SCALE,
+                "false_easting": 500_000.0,
+                "false_northing": 0.0 if code < 32700 else 10_000_000.0,
+            }
     found = {GRID: CfVariable((), np.array(0, np.int32), attributes)}
     if b == 0 and d == 0:
         height, width, _ = header.shape
@@ -321,23 +325,6 @@ def _grid_variables(header: CubeHeader) -> dict[str, CfVariable]:
         for name, values, (standard, units) in zip(("y", "x"), (rows, cols), words, strict=True):
             found[name] = CfVariable((name,), values, {"standard_name": standard, "units": units})
     return found
-
-
-def _mapping(crs: Any) -> dict[str, Any]:
-    """Return the CF attributes of latitude and longitude and of UTM; other systems have their WKT alone."""
-    if crs.is_geographic:
-        return {"grid_mapping_name": "latitude_longitude"}
-    code = crs.to_epsg() or 0
-    if not (32601 <= code <= 32660 or 32701 <= code <= 32760):
-        return {}
-    return {
-        "grid_mapping_name": "transverse_mercator",
-        "longitude_of_central_meridian": float(6 * (code % 100) - 183),
-        "latitude_of_projection_origin": 0.0,
-        "scale_factor_at_central_meridian": UTM_SCALE,
-        "false_easting": 500_000.0,
-        "false_northing": 0.0 if code < 32700 else 10_000_000.0,
-    }
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ in the order of rasterio), `crs_wkt`, `nodata`, `white_level`, `nodata_mask` (ro
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,12 @@ def companion_header(
     Raises:
         OSError: a white level that is no positive number.
     """
-    num_bands = shape[2]
+    num_bands, grid, terms = shape[2], None, numbers(held.get("transform"), 6)
+    if terms is not None:
+        with suppress(ValueError):
+            grid = Georeference(tuple(terms.tolist()), _text(held.get("crs_wkt")) or None)
+    names = np.asarray(held.get("band_names"))
+    are_names = names.dtype.kind == "U" and names.size == num_bands
     gain, offset = (numbers(held.get(name), num_bands) for name in ("gain", "offset"))
     widths = numbers(held.get("fwhm_nm"), num_bands)
     return CubeHeader(
@@ -76,9 +82,10 @@ def companion_header(
         metadata=metadata_from_text(_text(held.get("metadata"))),
         wavelengths_nm=_wavelengths(held, num_bands),
         fwhm_nm=widths if widths is not None and bool((widths > 0).all()) else None,
-        band_names=_names(held.get("band_names"), num_bands),
+        # MATLAB pads texts to one length.
+        band_names=tuple(str(name).rstrip(" ") for name in names.ravel()) if are_names else None,
         good_bands=flags(held.get("good_bands"), num_bands),
-        georeference=_grid(held),
+        georeference=grid,
         nodata=number_or_nan(held.get("nodata")),
         white_level=find_white_level(path, held, given=given),
         gain=gain,
@@ -103,23 +110,6 @@ def _wavelengths(held: Mapping[str, Any], num_bands: int) -> NDArray[np.float64]
     return None
 
 
-def _names(values: Any, num_bands: int) -> tuple[str, ...] | None:
-    """Return one text per band; MATLAB pads texts to one length, which is undone."""
-    if values is None or np.asarray(values).dtype.kind != "U" or np.size(values) != num_bands:
-        return None
-    return tuple(str(name).rstrip(" ") for name in np.asarray(values).ravel())
-
-
 def _text(value: Any) -> str:
     is_text = value is not None and np.asarray(value).dtype.kind == "U" and np.size(value)
     return str(np.asarray(value).ravel()[0]) if is_text else ""
-
-
-def _grid(held: Mapping[str, Any]) -> Georeference | None:
-    terms = numbers(held.get("transform"), 6)
-    try:
-        return (
-            None if terms is None else Georeference(tuple(terms.tolist()), _text(held.get("crs_wkt")) or None)
-        )
-    except ValueError:
-        return None

@@ -9,6 +9,7 @@ pictures (.png and folders of them) hold 16 bits and go through `load` and `save
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -96,10 +97,11 @@ def convert(
             require_size(target, reader.shape, options.max_gib)
             made.write(place, conversion.header, conversion.part(EVERYTHING, EVERYTHING))
         elif isinstance(made, PartsFormat):
+            num_bytes = math.prod(reader.shape) * reader.header.dtype.itemsize
             with made.create(place, conversion.header, options.writing) as writer:
                 for rows, cols, num_done in _parts(reader):
                     writer.write(rows, cols, conversion.part(rows, cols))
-                    progress(num_done, _num_bytes(reader))
+                    progress(num_done, num_bytes)
     return target
 
 
@@ -145,17 +147,13 @@ class _Conversion:
         stored = self._reader.stored(rows, cols)
         if self._nodata is not None:
             self._require_free(stored, rows, cols)
-        if self.counted:
-            return self._counts(stored)
+        if self.counted:  # 1.0 as the white level, the nodata value as it is
+            counted = np.rint(stored.astype(np.float64) * float(self._level or 1))
+            if self._old_nodata is not None:
+                old = np.isnan(stored) if np.isnan(self._old_nodata) else stored == self._old_nodata
+                counted[old] = self._old_nodata if self.header.nodata is None else self.header.nodata
+            return _cast(counted, self._to)
         return stored if self._from == self._to else _cast(stored, self._to)
-
-    def _counts(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Floating-point values as whole numbers, 1.0 as the white level; the nodata value as it is."""
-        counted = np.rint(stored.astype(np.float64) * float(self._level or 1))
-        if self._old_nodata is not None:
-            old = np.isnan(stored) if np.isnan(self._old_nodata) else stored == self._old_nodata
-            counted[old] = self._old_nodata if self.header.nodata is None else self.header.nodata
-        return _cast(counted, self._to)
 
     def _require_free(self, stored: NDArray[Any], rows: slice, cols: slice) -> None:
         """Refuse a new nodata value that a pixel with data holds."""
@@ -218,11 +216,6 @@ def _require_options(target: Path, made: WritableFormat, options: ConvertOptions
             received=str(getattr(options, name)),
             remedy="leave --dtype and --nodata out",
         )
-
-
-def _num_bytes(reader: CubeReader) -> int:
-    height, width, num_bands = reader.shape
-    return height * width * num_bands * np.dtype(reader.header.dtype).itemsize
 
 
 def _parts(reader: CubeReader) -> Iterator[tuple[slice, slice, int]]:

@@ -13,7 +13,7 @@ import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -42,7 +42,7 @@ from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import flags, number_or_nan, numbers
 from hsr_tf.io.own_record import record_from_text
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, refuse_options
-from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.stream import CubeWriter, PartsWriter
 
 DEFAULT_INTERLEAVE = "bil"
 AXES = {"bsq": (2, 0, 1), "bil": (0, 2, 1), "bip": (0, 1, 2)}
@@ -77,12 +77,20 @@ class Envi(PartsFormat):
         _require_whole(files.data, header)
         shape = tuple(header.shape[axis] for axis in AXES[header.interleave])
         stored = np.memmap(files.data, dtype=header.dtype, mode="r", offset=header.offset, shape=shape)
+        bands_first = stored.transpose(TO_BAND_ROW_COL[header.interleave])
+        native = header.dtype.newbyteorder("=")
+
+        def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+            part = np.array(bands_first[bands, rows, cols], dtype=native, order="C")
+            _let_go(stored)
+            return part
+
         order = "big" if header.dtype.str[0] == ">" else "little"
         yield BandSource(
             files.data,
             FORMAT,
             _cube_header(header),
-            decoded(files.data, FORMAT, _part_reader(stored, header.interleave)),
+            decoded(files.data, FORMAT, read),
             chunks=(1 if header.interleave == "bsq" else header.shape[2], 1, header.shape[1]),
             storage=f"{header.interleave.upper()}, {order} endian",
         )
@@ -98,13 +106,20 @@ class Envi(PartsFormat):
         shape = tuple(header.shape[axis] for axis in AXES[chosen])
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize
         with _both_replaced(files_to_write(path)) as drafts:
-            _take_room(drafts.data, size)
+            with open(drafts.data, "r+b") as file:
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(file.fileno(), 0, size)
+                else:
+                    file.truncate(size)
             stored = np.memmap(drafts.data, dtype=dtype, mode="r+", shape=shape)
-            try:
-                yield _EnviWriter(stored, stored.transpose(np.argsort(AXES[chosen])))
-                stored.flush()
-            finally:
-                del stored
+            upright = stored.transpose(np.argsort(AXES[chosen]))
+
+            def write(rows: slice, cols: slice, values: NDArray[Any]) -> None:
+                upright[rows, cols] = values
+                _let_go(stored)
+
+            yield PartsWriter(write)
+            stored.flush()
             write_header(drafts.header, fields)
 
 
@@ -127,17 +142,6 @@ def files_to_write(path: Path) -> EnviFiles:
     return EnviFiles(header, path)
 
 
-@dataclass(frozen=True)
-class _EnviWriter:
-    stored: NDArray[Any]
-    upright: NDArray[Any]
-
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place."""
-        self.upright[rows, cols] = values
-        _let_go(self.stored)
-
-
 def _let_go(stored: NDArray[Any]) -> None:
     """Have the mapped pages no longer count as this process's memory; the system keeps what was written."""
     mapped = getattr(stored, "_mmap", None)
@@ -158,18 +162,6 @@ def _require_whole(data: Path, header: EnviHeader) -> None:
         raise file_error(data, problem, "fetch it again, or repair the header")
 
 
-def _part_reader(stored: NDArray[Any], interleave: str) -> Any:
-    bands_first = stored.transpose(TO_BAND_ROW_COL[interleave])
-    native = stored.dtype.newbyteorder("=")
-
-    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-        part = np.array(bands_first[bands, rows, cols], dtype=native, order="C")
-        _let_go(stored)
-        return part
-
-    return read
-
-
 def _cube_header(header: EnviHeader) -> CubeHeader:
     """Return what an ENVI header says of its cube."""
     num_bands, dtype = header.shape[2], header.dtype.newbyteorder("=")
@@ -178,7 +170,17 @@ def _cube_header(header: EnviHeader) -> CubeHeader:
     centres, widths = wavelengths_of(header)
     names = header.listed("band names")
     free = {name: header.text(name) for name in header.fields if name not in NOT_METADATA}
-    level, gain, offset = _scaling(header, dtype)
+    level: float | None = None
+    offset: Any = 0.0
+    gain: Any = numbers(header.listed("data gain values"), num_bands)
+    factor = numbers(header.text("reflectance scale factor") or "", 1)
+    if gain is not None:
+        shift = numbers(header.listed("data offset values"), num_bands)
+        offset = np.zeros(num_bands) if shift is None else shift
+    elif factor is not None and factor[0] > 0:
+        level = float(factor[0])
+        if dtype.kind not in "ui":
+            level, gain = None, None if level == 1 else 1 / level
     found = CubeHeader(
         shape=header.shape,
         dtype=dtype,
@@ -194,29 +196,6 @@ def _cube_header(header: EnviHeader) -> CubeHeader:
         offset=offset,
     )
     return record.complete(found)
-
-
-def _scaling(header: EnviHeader, dtype: np.dtype[Any]) -> tuple[float | None, Any, Any]:
-    """Return white level, gain and offset."""
-    num_bands = header.shape[2]
-    gains = header.listed("data gain values")
-    gain = None if gains is None else numbers(gains, num_bands)
-    if gain is not None:
-        offset = numbers(header.listed("data offset values"), num_bands)
-        return None, gain, np.zeros(num_bands) if offset is None else offset
-    factor = numbers(header.text("reflectance scale factor") or "", 1)
-    if factor is None or not factor[0] > 0:
-        return None, None, 0.0
-    level = float(factor[0])
-    return (level, None, 0.0) if dtype.kind in "ui" else (None, None if level == 1 else 1 / level, 0.0)
-
-
-def _take_room(path: Path, size: int) -> None:
-    with open(path, "r+b") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
 
 
 @contextmanager

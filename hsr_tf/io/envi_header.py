@@ -24,6 +24,7 @@ from hsr_tf.checks import file_error, require
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import spectral_lists
 from hsr_tf.io.own_record import record_to_text
+from hsr_tf.io.source import require_real
 
 FORMAT = "ENVI"
 DATA_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
@@ -38,7 +39,7 @@ NOT_METADATA = (
     "coordinate system string", "projection info", "hsr record", "file compression",
     "major frame offsets", "minor frame offsets",
 )  # fmt: skip
-UNUSABLE_IN_NAMES = set(",{}=;\r\n")
+UNUSABLE_IN_NAMES = ",{}=;\r\n"
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def read_header(path: Path) -> EnviHeader:
         OSError: not an ENVI header, beyond the limits, a field that is missing or no number, a library of
             spectra, compressed data, complex values.
     """
+    from spectral.io.envi import envi_to_dtype
+
     fields = _parsed(path)
     if "library" in _one(fields, "file type", "").lower():
         raise file_error(path, "is a library of spectra, not an image", "give the header of an image")
@@ -112,10 +115,17 @@ def read_header(path: Path) -> EnviHeader:
     interleave = _one(fields, "interleave", "bsq").strip().lower()
     if interleave not in INTERLEAVES:
         raise file_error(path, f"its interleave is {interleave[:20]!r}", "it must be bsq, bil or bip")
+    code, order = _one(fields, "data type", "").strip(), _one(fields, "byte order", "0").strip()
+    if code not in envi_to_dtype:
+        raise file_error(path, f"its data type is {code[:20]!r}", "it must be 1 to 5 or 12 to 15")
+    if order not in ("0", "1"):
+        raise file_error(path, f"its byte order is {order[:20]!r}", "it must be 0 or 1")
+    dtype = np.dtype(envi_to_dtype[code])
+    require_real(path, dtype)
     return EnviHeader(
         path=path,
         shape=(shape[0], shape[1], shape[2]),
-        dtype=_dtype(path, fields),
+        dtype=dtype.newbyteorder(">" if order == "1" else "<"),
         interleave=interleave,
         offset=_whole(path, fields, "header offset", lowest=0, missing=0),
         fields=fields,
@@ -163,10 +173,17 @@ def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, 
     lists = (("wavelength", header.wavelengths_nm), ("fwhm", header.fwhm_nm))
     fields |= {name: _texts(values) for name, values in lists if values is not None}
     if header.band_names is not None:
-        fields["band names"] = [_plain_name(name) for name in header.band_names]
+        plain = str.maketrans(dict.fromkeys(UNUSABLE_IN_NAMES, " "))
+        fields["band names"] = [name.translate(plain).strip() or "-" for name in header.band_names]
     if header.good_bands is not None:
         fields["bbl"] = [int(good) for good in np.asarray(header.good_bands)]
-    fields |= _scaling_fields(header) | dict(map_fields)
+    fields |= {f"data {name} values": _texts(values) for name, values in header.scale.items()}
+    if header.nodata is not None:
+        whole = dtype.kind in "ui" and float(header.nodata).is_integer()
+        fields["data ignore value"] = int(header.nodata) if whole else repr(float(header.nodata))
+    if header.integer_level is not None:
+        fields["reflectance scale factor"] = repr(float(header.integer_level))
+    fields |= map_fields
     fields["hsr record"] = quote(record_to_text(header), safe=" :[]\"'")
     return fields
 
@@ -178,22 +195,8 @@ def write_header(path: Path, fields: Mapping[str, Any]) -> None:
     write_envi_header(str(path), dict(fields))
 
 
-def _scaling_fields(header: CubeHeader) -> dict[str, Any]:
-    fields: dict[str, Any] = {f"data {name} values": _texts(values) for name, values in header.scale.items()}
-    if header.nodata is not None:
-        whole = np.dtype(header.dtype).kind in "ui" and float(header.nodata).is_integer()
-        fields["data ignore value"] = int(header.nodata) if whole else repr(float(header.nodata))
-    if header.integer_level is not None:
-        fields["reflectance scale factor"] = repr(float(header.integer_level))
-    return fields
-
-
 def _texts(values: Any) -> list[str]:
     return [repr(float(value)) for value in np.asarray(values).ravel()]
-
-
-def _plain_name(name: str) -> str:
-    return "".join(" " if letter in UNUSABLE_IN_NAMES else letter for letter in name).strip() or "-"
 
 
 def _parsed(path: Path) -> dict[str, Any]:
@@ -245,20 +248,3 @@ def _whole(
     if name != "header offset" and number >= LARGEST_SIDE:
         raise file_error(path, f"its {name} is {number}, beyond any image", "repair it")
     return number
-
-
-def _dtype(path: Path, fields: Mapping[str, Any]) -> np.dtype[Any]:
-    from spectral.io.envi import envi_to_dtype
-
-    code = _one(fields, "data type", "").strip()
-    if code not in envi_to_dtype:
-        raise file_error(path, f"its data type is {code[:20]!r}", "it must be 1 to 5 or 12 to 15")
-    order = _one(fields, "byte order", "0").strip()
-    if order not in ("0", "1"):
-        raise file_error(path, f"its byte order is {order[:20]!r}", "it must be 0 or 1")
-    dtype = np.dtype(envi_to_dtype[code])
-    if dtype.kind not in "uif":
-        raise file_error(
-            path, f"holds values of type {dtype}, not real numbers", "convert them to float32 first"
-        )
-    return dtype.newbyteorder(">" if order == "1" else "<")

@@ -30,15 +30,18 @@ def georeference_of(header: EnviHeader) -> Georeference | None:
         return None
     try:
         ref_x, ref_y, x, y, pixel_width, pixel_height = (float(word) for word in words[1:7])
-        degrees = float(_named(words, "rotation") or 0)
+        named = {key.strip().lower(): value for key, _, value in (word.partition("=") for word in words[7:])}
+        degrees = float(named.get("rotation", "").strip().strip("{}") or 0)
         if abs(degrees) == NORTHWARD:
             degrees, pixel_height = 0.0, -pixel_height
+        wkt = (header.text("coordinate system string") or "").strip().strip("{}").strip()
+        crs = readable_crs(wkt) or readable_crs(_code(words))
         turn = math.radians(degrees)
         cos, sin = (1.0, 0.0) if turn == 0 else (math.cos(turn), math.sin(turn))
         a, d = pixel_width * cos, pixel_width * sin
         b, e = pixel_height * sin, -pixel_height * cos
         corner = x - (ref_x - 1) * a - (ref_y - 1) * b, y - (ref_x - 1) * d - (ref_y - 1) * e
-        return Georeference((a, b, corner[0], d, e, corner[1]), _crs(header, words))
+        return Georeference((a, b, corner[0], d, e, corner[1]), crs)
     except (ValueError, OverflowError):
         return None
 
@@ -63,7 +66,8 @@ def map_fields(grid: Georeference | None) -> dict[str, Any]:
         received=str(grid.transform),
         remedy="write .tif, .nc or .h5, or reproject the image first",
     )
-    words: list[Any] = [*_projection(grid)[:1], 1.0, 1.0, x, y, width, height, *_projection(grid)[1:]]
+    name, *others = _projection(grid)
+    words: list[Any] = [name, 1.0, 1.0, x, y, width, height, *others]
     if northward:
         words.append(f"rotation={NORTHWARD}")
     elif b or d:
@@ -79,35 +83,16 @@ def _projection(grid: Georeference) -> list[str]:
     if grid.crs is None:
         return ["Arbitrary", "0", "units=Meters"]
     crs = crs_object(grid.crs)
+    wkt = str(crs.to_wkt())
+    datum = "WGS-84" if "WGS_1984" in wkt.replace(" ", "_") else "Unknown"
     if crs.is_geographic:
-        return ["Geographic Lat/Lon", _datum(crs), "units=Degrees"]
+        return ["Geographic Lat/Lon", datum, "units=Degrees"]
     code = crs.to_epsg() or 0
     if 32601 <= code <= 32660 or 32701 <= code <= 32760:
         return ["UTM", str(code % 100), "North" if code < 32700 else "South", "WGS-84", "units=Meters"]
-    wkt = str(crs.to_wkt())
     name = wkt.split('"')[1] if wkt.count('"') >= 2 else "Projection"
-    return [name.replace(",", " "), _datum(crs), f"units={_units(crs)}"]
-
-
-def _datum(crs: Any) -> str:
-    return "WGS-84" if "WGS_1984" in str(crs.to_wkt()).replace(" ", "_") else "Unknown"
-
-
-def _units(crs: Any) -> str:
-    return "Feet" if "foot" in str(crs.linear_units).lower() else "Meters"
-
-
-def _named(words: list[str], name: str) -> str | None:
-    for word in words[7:]:
-        key, _, value = word.partition("=")
-        if key.strip().lower() == name:
-            return value.strip().strip("{}")
-    return None
-
-
-def _crs(header: EnviHeader, words: list[str]) -> str | None:
-    found = readable_crs((header.text("coordinate system string") or "").strip().strip("{}").strip())
-    return found or readable_crs(_code(words))
+    units = "Feet" if "foot" in str(crs.linear_units).lower() else "Meters"
+    return [name.replace(",", " "), datum, f"units={units}"]
 
 
 def _code(words: list[str]) -> str | None:

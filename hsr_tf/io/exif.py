@@ -43,16 +43,13 @@ def exif_orientation(exif: bytes | None) -> int:
 
 def exif_resolution(exif: bytes | None) -> Resolution | None:
     """Return the resolution in an EXIF block, in pixels per inch or centimetre; None without one."""
-
-    def resolution(block: Image.Exif) -> Resolution:
-        return Resolution(float(block[X_RESOLUTION]), float(block[Y_RESOLUTION]), UNITS[block.get(UNIT, 2)])
-
-    found = _read(exif, resolution, None)
-    return (
-        found
-        if found is not None and 0 < min(found.x, found.y) <= max(found.x, found.y) < MOST_PER_INCH
-        else None
+    found = _read(
+        exif,
+        lambda one: Resolution(float(one[X_RESOLUTION]), float(one[Y_RESOLUTION]), UNITS[one.get(UNIT, 2)]),
+        None,
     )
+    known = found is not None and 0 < min(found.x, found.y) <= max(found.x, found.y) < MOST_PER_INCH
+    return found if known else None
 
 
 def exif_tags(exif: bytes | None) -> dict[int, str]:

@@ -41,7 +41,10 @@ def foreign_facts(
     """
     low = {name.lower(): value for name, value in attributes.items()}
     layout = LAYOUTS.get(str(low.get("interleave", "")).strip().lower())
-    found: dict[str, Any] = {"layout": layout, "nodata": _nodata(low), **_scaling(low)}
+    marks = (low.get(name) for name in NODATA_NAMES)
+    marks = (mark for mark in marks if isinstance(mark, np.ndarray | np.generic | int | float))
+    nodata = next((mark for mark in map(number_or_nan, marks) if mark is not None), None)
+    found: dict[str, Any] = {"layout": layout, "nodata": nodata, **_scaling(low)}
     for values, units in _candidates(WAVELENGTH_NAMES, low, listed):
         count = int(np.size(values))
         if count and count in shape:
@@ -77,11 +80,3 @@ def _scaling(low: Mapping[str, Any]) -> dict[str, float]:
     if factor is None and offset == 0:
         return {}
     return {"gain": 1.0 if factor is None else factor, "offset": offset}
-
-
-def _nodata(low: Mapping[str, Any]) -> float | None:
-    values = (low.get(name) for name in NODATA_NAMES)
-    found = (
-        number_or_nan(value) for value in values if isinstance(value, np.ndarray | np.generic | int | float)
-    )
-    return next((value for value in found if value is not None), None)

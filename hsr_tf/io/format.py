@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import require
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import EVERYTHING, BandSource, ReadRequest
-from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.stream import CubeWriter, PartsWriter
 from hsr_tf.scene import Scene
 
 ROWS_AT_ONCE = 256
@@ -161,26 +161,18 @@ class PartsFormat(WritableFormat):
             remedy="give one that no pixel holds, or write .h5, .nc, .zarr or .npz, which keep a mask",
         )
         with self.new(path, replace(header, nodata=hole, nodata_mask=None), options) as writer:
-            yield _MaskedWriter(writer, np.asarray(header.nodata_mask).astype(bool), hole)
+            mask = np.asarray(header.nodata_mask).astype(bool)
+
+            def write(rows: slice, cols: slice, values: NDArray[Any]) -> None:
+                if mask[rows, cols].any():
+                    values = values.copy()
+                    values[mask[rows, cols]] = hole
+                writer.write(rows, cols, values)
+
+            yield PartsWriter(write)
 
     def save(self, scene: Scene, path: Path) -> None:
         with self.create(path, CubeHeader.of(scene)) as writer:
             for top in range(0, scene.shape[0], ROWS_AT_ONCE):
                 rows = slice(top, min(top + ROWS_AT_ONCE, scene.shape[0]))
                 writer.write(rows, EVERYTHING, scene.cube[rows])
-
-
-@dataclass(frozen=True)
-class _MaskedWriter:
-    """Writes `hole` in masked pixels."""
-
-    writer: CubeWriter
-    mask: NDArray[np.bool_]
-    hole: Any
-
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        part = self.mask[rows, cols]
-        if part.any():
-            values = values.copy()
-            values[part] = self.hole
-        self.writer.write(rows, cols, values)

@@ -68,7 +68,12 @@ def format_of(path: Path) -> Format:
         OSError: it is missing or empty, or of no known format.
     """
     if not path.exists():
-        raise _missing(path)
+        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, siblings, n=3)
+        remedy = f"did you mean {' or '.join(near)}?" if near else "check the name"
+        if not path.parent.is_dir():
+            remedy = f"the folder {path.parent} does not exist either"
+        raise file_error(path, "no such file or folder", remedy)
     found = known_format(path)
     if found is None:
         raise _unknown_suffix(path, formats())
@@ -146,15 +151,3 @@ def _checked(kind: Any, known: Iterable[Format]) -> Format:
 def _unknown_suffix(path: Path, known: Iterable[Format]) -> FileError:
     problem = f"unknown suffix {path.suffix!r}" if path.suffix else "has no suffix that names its format"
     return file_error(path, problem, f"use one of {suffixes(known)} or a folder of PNG files")
-
-
-def _missing(path: Path) -> FileError:
-    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = get_close_matches(path.name, siblings, n=3)
-    if near:
-        remedy = f"did you mean {' or '.join(near)}?"
-    elif path.parent.is_dir():
-        remedy = "check the name"
-    else:
-        remedy = f"the folder {path.parent} does not exist either"
-    return file_error(path, "no such file or folder", remedy)

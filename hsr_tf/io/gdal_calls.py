@@ -37,34 +37,12 @@ logging.getLogger("rasterio").addHandler(logging.NullHandler())
 
 @contextmanager
 def gdal_options() -> Iterator[None]:
-    """GDAL's options, for the length of one call of its."""
-    import rasterio
+    """GDAL's options, for the length of one call of its.
 
-    with _quiet(), rasterio.Env(**READ_OPTIONS):
-        yield
-
-
-@contextmanager
-def one_line_errors(path: Path) -> Iterator[None]:
-    """GDAL's errors while it writes as one line, without the lines that its TIFF library prints."""
-    from rasterio.errors import RasterioError
-
-    try:
-        with _unprinted():
-            yield
-    except RasterioError as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise file_error(
-            path, f"cannot be written ({reason})", "free some space or choose another place"
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No warning about a missing grid, and no report of messages that quote a damaged file's bytes.
-
+    There is no warning about a missing grid, and no report of messages that quote a damaged file's bytes:
     rasterio cannot decode those messages of GDAL's and hands the error to both of Python's last hooks.
     """
+    import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
     unraisable, uncaught = sys.unraisablehook, sys.excepthook
@@ -79,31 +57,41 @@ def _quiet() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        if not is_command():
-            yield
-            return
-        sys.unraisablehook, sys.excepthook = quiet_unraisable, quiet_uncaught
+        if is_command():
+            sys.unraisablehook, sys.excepthook = quiet_unraisable, quiet_uncaught
         try:
-            yield
+            with rasterio.Env(**READ_OPTIONS):
+                yield
         finally:
-            sys.unraisablehook, sys.excepthook = unraisable, uncaught
+            if is_command():
+                sys.unraisablehook, sys.excepthook = unraisable, uncaught
 
 
 @contextmanager
-def _unprinted() -> Iterator[None]:
-    """Keep off stderr what the TIFF library prints there itself; every other line is passed on afterwards."""
-    if not is_command():
-        yield
-        return
-    with STDERR, tempfile.TemporaryFile() as lines:
-        sys.stderr.flush()
-        kept = os.dup(2)
-        os.dup2(lines.fileno(), 2)
-        try:
+def one_line_errors(path: Path) -> Iterator[None]:
+    """GDAL's errors while it writes as one line; what its TIFF library prints itself is kept off stderr.
+
+    Every other line that is printed meanwhile is passed on afterwards.
+    """
+    from rasterio.errors import RasterioError
+
+    try:
+        if not is_command():
             yield
-        finally:
-            os.dup2(kept, 2)
-            lines.seek(0)
-            others = [line for line in lines.readlines() if not line.startswith(b"_tiff")]
-            os.write(kept, b"".join(others))
-            os.close(kept)
+            return
+        with STDERR, tempfile.TemporaryFile() as lines:
+            sys.stderr.flush()
+            kept = os.dup(2)
+            os.dup2(lines.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(kept, 2)
+                lines.seek(0)
+                others = [line for line in lines.readlines() if not line.startswith(b"_tiff")]
+                os.write(kept, b"".join(others))
+                os.close(kept)
+    except RasterioError as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        remedy = "free some space or choose another place"
+        raise file_error(path, f"cannot be written ({reason})", remedy) from error

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ from hsr_tf.io.source import (
     decoding,
     refuse_options,
 )
-from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.stream import CubeWriter, PartsWriter
 from hsr_tf.io.tiff_pages import (
     blocks_end,
     damage_raised,
@@ -89,12 +89,12 @@ def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     import rasterio
 
     refuse_options(path, request, FORMAT)
-    first_page = _require_readable(path)
+    orientation, multiplied = _require_readable(path)
     with decoding(path, FORMAT), gdal_options():
         dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
     try:
         with decoding(path, FORMAT), gdal_options():
-            source = _oriented(_source(path, dataset, first_page), first_page.orientation)
+            source = _oriented(_source(path, dataset, multiplied), orientation)
         yield source
     finally:
         dataset.close()
@@ -123,41 +123,37 @@ def create_geotiff(path: Path, header: CubeHeader, *, cog: bool = False) -> Iter
                         dataset.scales, dataset.offsets = (each.tolist() for each in header.scale.values())
                     elif header.integer_level is not None:
                         dataset.scales = [1 / header.integer_level] * header.shape[2]
-                yield _GeotiffWriter(path, dataset)
+
+                def write(rows: slice, cols: slice, values: NDArray[Any]) -> None:
+                    bands_first = np.ascontiguousarray(np.moveaxis(values, -1, 0))
+                    with gdal_options(), one_line_errors(path):
+                        dataset.write(bands_first, window=_window(rows, cols, dataset))
+
+                yield PartsWriter(write)
             finally:
                 with gdal_options(), one_line_errors(path):
                     dataset.close()
             if cog:
+                from rasterio.shutil import copy
+
+                is_float = options["predictor"] == 3
+                profile = {"driver": "COG", "compress": "DEFLATE", "bigtiff": "YES"}
+                profile["predictor"] = "FLOATING_POINT" if is_float else "STANDARD"
+                profile["overview_resampling"] = "average" if is_float else "nearest"
                 with gdal_options(), one_line_errors(path):
-                    _optimise(draft, temporary, options)
+                    copy(draft, temporary, **profile)
             _require_complete(path, temporary, header)
         finally:
             if cog:
                 draft.unlink(missing_ok=True)
 
 
-@dataclass(frozen=True)
-class _GeotiffWriter:
-    path: Path
-    dataset: Any
+def _require_readable(path: Path) -> tuple[int, bool]:
+    """Refuse by tifffile what GDAL would crash on or take all memory for.
 
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place."""
-        window = _window(rows, cols, self.dataset)
-        with gdal_options(), one_line_errors(self.path):
-            self.dataset.write(np.ascontiguousarray(np.moveaxis(values, -1, 0)), window=window)
-
-
-@dataclass(frozen=True)
-class _FirstPage:
-    """What rasterio does not say of the first page: its orientation, and whether alpha is multiplied in."""
-
-    orientation: int
-    multiplied_alpha: bool
-
-
-def _require_readable(path: Path) -> _FirstPage:
-    """Refuse by tifffile what GDAL would crash on or take all memory for."""
+    Returns:
+        What rasterio does not say: the orientation, and whether alpha is multiplied in.
+    """
     with open_pages(path, FORMAT) as file, decoding(path, FORMAT), damage_raised():
         page, kinds = file.pages[0], {(p.shape, str(p.dtype)) for p in file.pages if is_image(p)}
         require_blocks(path, file.pages, FORMAT)
@@ -177,11 +173,13 @@ def _require_readable(path: Path) -> _FirstPage:
         raise file_error(path, f"its blocks of {rows}x{cols} are beyond 1 GiB", "write it in tiles")
     if photometric == PALETTE:
         raise file_error(path, "its pixels are stored as a colour palette", "save it as gray or RGB")
-    return _FirstPage(orientation, MULTIPLIED_ALPHA in extras)
+    return orientation, MULTIPLIED_ALPHA in extras
 
 
-def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
-    alpha = _opacity_band(dataset)
+def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
+    from rasterio.enums import MaskFlags
+
+    alpha, kinds = _opacity_band(dataset), dataset.mask_flag_enums[0]
     bands = [band for band in range(1, dataset.count + 1) if band != alpha]
     types = {dataset.dtypes[band - 1] for band in bands}
     if len(types) != 1:
@@ -201,10 +199,9 @@ def _source(path: Path, dataset: Any, first_page: _FirstPage) -> BandSource:
     mask_reader: MaskReader | None = None
     opacity: dict[str, str] = {}
     if alpha is not None:
-        multiplied = first_page.multiplied_alpha
         reader, mask_reader = split_opacity(read, alpha - 1, num_bands=len(bands), multiplied=multiplied)
         opacity = {OPACITY: FROM_ALPHA}
-    elif _has_mask(dataset):
+    elif MaskFlags.per_dataset in kinds and MaskFlags.alpha not in kinds:
         mask_reader, opacity = read_mask, {OPACITY: FROM_MASK}
     header = CubeHeader(
         shape=(dataset.height, dataset.width, len(bands)),
@@ -257,14 +254,6 @@ def _opacity_band(dataset: Any) -> int | None:
     return None
 
 
-def _has_mask(dataset: Any) -> bool:
-    """Return whether the file holds a mask beside its values and its nodata value."""
-    from rasterio.enums import MaskFlags
-
-    flags = dataset.mask_flag_enums[0]
-    return MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags
-
-
 def _scaling(dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[Any]) -> dict[str, Any]:
     """Return white level, or gain and offset of each band."""
     kept = np.asarray(bands) - 1
@@ -312,8 +301,8 @@ def _profile(header: CubeHeader) -> dict[str, Any]:
         "count": num_bands,
         "dtype": dtype.name,
         "tiled": True,
-        "blockxsize": _tile(width),
-        "blockysize": _tile(height),
+        "blockxsize": min(TILE, -(-width // SMALLEST_TILE) * SMALLEST_TILE),
+        "blockysize": min(TILE, -(-height // SMALLEST_TILE) * SMALLEST_TILE),
         "interleave": "band",
         "compress": "deflate",
         "zlevel": 3,
@@ -329,27 +318,6 @@ def _profile(header: CubeHeader) -> dict[str, Any]:
         if header.georeference.crs is not None:
             options["crs"] = crs_object(header.georeference.crs)
     return options
-
-
-def _tile(length: int) -> int:
-    """256, or less where the image is smaller: a multiple of 16."""
-    return min(TILE, -(-length // SMALLEST_TILE) * SMALLEST_TILE)
-
-
-def _optimise(draft: Path, target: Path, options: dict[str, Any]) -> None:
-    """Write a cloud-optimised copy: tiles of 512, overviews, the index first."""
-    from rasterio.shutil import copy
-
-    predictor = "FLOATING_POINT" if options["predictor"] == 3 else "STANDARD"
-    copy(
-        draft,
-        target,
-        driver="COG",
-        compress="DEFLATE",
-        predictor=predictor,
-        bigtiff="YES",
-        overview_resampling="average" if options["predictor"] == 3 else "nearest",
-    )
 
 
 def _require_complete(path: Path, written: Path, header: CubeHeader) -> None:

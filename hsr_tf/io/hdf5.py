@@ -112,14 +112,17 @@ def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
     left_out = SCALE if level is not None or stored["gain"] is not None else ()
     fitting = {name: one for name, one in foreign.items() if name not in left_out}
     fitting = {name: one for name, one in fitting.items() if np.ndim(one) == 0 or len(one) == num_bands}
+    # With a key `wavelength_nm` may belong to another array; else one of another length is an error.
+    wanted = None if request.key is None else (num_bands,)
     with decoding(path, FORMAT):
+        listed = [_companion(file, name, wanted) for name in WAVELENGTH_NAMES]
         names, grid = _companion(file, "band_names", (num_bands,)), stored["transform"]
         found = {
             "white_level": level,
             "gain": stored["gain"],
             "offset": stored["offset"],
             "nodata": None if stored["nodata"] is None else float(stored["nodata"]),
-            "wavelengths_nm": _wavelengths(file, num_bands, strict=request.key is None),
+            "wavelengths_nm": next((one.ravel() for one in listed if one is not None), None),
             "fwhm_nm": _companion(file, "fwhm_nm", (num_bands,)),
             "band_names": None if names is None else tuple(str(plain_value(name)) for name in names),
             "good_bands": _companion(file, "good_bands", (num_bands,)),
@@ -242,15 +245,6 @@ def _attributes(item: h5py.File | h5py.Dataset) -> dict[str, Any]:
     return {str(name): plain_value(value) for name, value in item.attrs.items()}
 
 
-def _wavelengths(file: h5py.File, num_bands: int, *, strict: bool) -> NDArray[Any] | None:
-    """Return `wavelength_nm`; if strict, also one of another length, which a scene then refuses."""
-    for name in WAVELENGTH_NAMES:
-        found = _companion(file, name, None if strict else (num_bands,))
-        if found is not None:
-            return found.ravel()
-    return None
-
-
 def _companion(file: h5py.File, name: str, shape: tuple[int, ...] | None) -> NDArray[Any] | None:
     """Return a data set of the file itself, no link; one of another shape belongs to something else."""
     item = file.get(name) if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
@@ -286,27 +280,22 @@ def _chunks(dataset: h5py.Dataset, layout: str) -> tuple[int, int, int] | None:
 
 
 def _writable(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata as HDF5 attributes: numbers, text and numeric arrays as they are, the rest as JSON
-    text.
+    """Return metadata as HDF5 attributes: numbers, text, numeric arrays as they are, the rest as JSON text.
 
     HDF5 has no attributes without a name; such a value is left out.
     """
-    named = {str(name): value for name, value in metadata.items() if str(name)}
-    if "white_level" in named:
-        named["source_white_level"] = named.pop("white_level")
-    return {name: _attribute(name, value) for name, value in named.items()}
-
-
-def _attribute(name: str, value: Any) -> Any:
-    is_simple = isinstance(value, str | bool | int | float | np.generic)
-    is_numeric = isinstance(value, np.ndarray) and value.dtype.kind in "buif"
-    written = value if is_simple or is_numeric else json.dumps(value, default=str)
-    size = np.asarray(written).nbytes
-    require(
-        size <= MAX_ATTRIBUTE_BYTES,
-        f"metadata[{name!r}]",
-        expected=f"at most {MAX_ATTRIBUTE_BYTES} bytes",
-        received=f"{size} bytes",
-        remedy="leave it out of the scene's metadata, or store it in a file of its own",
-    )
-    return written
+    found: dict[str, Any] = {}
+    for name, value in ((str(name), value) for name, value in metadata.items() if str(name)):
+        is_simple = isinstance(value, str | bool | int | float | np.generic)
+        is_numeric = isinstance(value, np.ndarray) and value.dtype.kind in "buif"
+        written = value if is_simple or is_numeric else json.dumps(value, default=str)
+        size = np.asarray(written).nbytes
+        require(
+            size <= MAX_ATTRIBUTE_BYTES,
+            f"metadata[{name!r}]",
+            expected=f"at most {MAX_ATTRIBUTE_BYTES} bytes",
+            received=f"{size} bytes",
+            remedy="leave it out of the scene's metadata, or store it in a file of its own",
+        )
+        found["source_white_level" if name == "white_level" else name] = written
+    return found

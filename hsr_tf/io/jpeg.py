@@ -57,10 +57,18 @@ def read_jpeg(path: Path, max_gib: float | None) -> Picture:
         require_memory(path, (image.height, image.width, CHANNELS[image.mode]), 1, max_gib)
         with decoding(path, FORMAT):
             values = np.asarray(image)
-        exif = image.info.get("exif")
+        exif, resolution = image.info.get("exif"), None
+        density, unit = image.info.get("jfif_density"), image.info.get("jfif_unit")
+        if (
+            density is not None
+            and unit in JFIF_UNITS
+            and min(density) > 0
+            and (unit or density[0] != density[1])
+        ):
+            resolution = Resolution(float(density[0]), float(density[1]), JFIF_UNITS[unit])
         metadata = PictureMetadata(
             exif=None if exif is None else exif.removeprefix(PREFIX),
-            resolution=_resolution(image) or exif_resolution(exif),
+            resolution=resolution or exif_resolution(exif),
             jpeg_quality=estimated_quality(image.quantization),
         )
         profile = image.info.get("icc_profile")
@@ -131,15 +139,6 @@ def estimated_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
     percent = 100 * float(table[unclipped].mean() / np.asarray(LUMINANCE_TABLE)[unclipped].mean())
     quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
     return int(np.clip(round(quality), 1, 100))
-
-
-def _resolution(image: JpegImagePlugin.JpegImageFile) -> Resolution | None:
-    """Return that of the JFIF header; None where it says no more than square pixels."""
-    density, unit = image.info.get("jfif_density"), image.info.get("jfif_unit")
-    if density is None or unit not in JFIF_UNITS or min(density) <= 0:
-        return None
-    resolution = Resolution(float(density[0]), float(density[1]), JFIF_UNITS[unit])
-    return resolution if resolution.unit or density[0] != density[1] else None
 
 
 def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:

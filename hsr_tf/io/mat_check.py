@@ -11,7 +11,6 @@ from __future__ import annotations
 import struct
 import zlib
 from pathlib import Path
-from typing import IO
 
 HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15
@@ -37,22 +36,17 @@ def require_true_sizes(path: Path) -> None:
             kind, length = struct.unpack(f"{order}II", tag)
             if place + 8 + length > size:
                 raise ValueError(f"an element of {length} bytes in a file of {size}")
-            _require_element(file, order, (kind, length))
+            if kind == MATRIX:
+                _require_matrix(file.read(min(length, PREFIX)), order, length)
+            elif kind == COMPRESSED:
+                prefix = zlib.decompressobj().decompress(file.read(min(length, PREFIX)), PREFIX)
+                inner, claimed = struct.unpack(f"{order}II", prefix[:8])
+                if claimed > LARGEST_DEFLATION * length:
+                    raise ValueError(f"an array of {claimed} bytes in {length} compressed ones")
+                if inner == MATRIX:
+                    _require_matrix(prefix[8:], order, claimed)
             file.seek(place + 8 + length)
     raise ValueError("more elements than any file of arrays has")
-
-
-def _require_element(file: IO[bytes], order: str, tag: tuple[int, int]) -> None:
-    kind, length = tag
-    if kind == MATRIX:
-        _require_matrix(file.read(min(length, PREFIX)), order, length)
-    elif kind == COMPRESSED:
-        prefix = zlib.decompressobj().decompress(file.read(min(length, PREFIX)), PREFIX)
-        inner, claimed = struct.unpack(f"{order}II", prefix[:8])
-        if claimed > LARGEST_DEFLATION * length:
-            raise ValueError(f"an array of {claimed} bytes in {length} compressed ones")
-        if inner == MATRIX:
-            _require_matrix(prefix[8:], order, claimed)
 
 
 def _require_matrix(prefix: bytes, order: str, length: int) -> None:

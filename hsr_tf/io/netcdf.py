@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +20,11 @@ from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
 from hsr_tf.io import cf
 from hsr_tf.io.format import PartsFormat, WriteOptions
-from hsr_tf.io.guarded import GuardedFile, guarded_file
+from hsr_tf.io.guarded import guarded_file
 from hsr_tf.io.hdf5 import TILE_CHUNK, open_file, require_local_data
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
-from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.stream import CubeWriter, PartsWriter
 
 FORMAT = "NetCDF"
 
@@ -63,44 +62,33 @@ class NetCdf(PartsFormat):
             guarded_file(temporary) as guarded,
             h5netcdf.File(guarded, "w") as file,
         ):
-            yield _NetcdfWriter(_laid_out(file, header), guarded)
+            height, width, num_bands = header.shape
+            file.dimensions = {"band": num_bands, "y": height, "x": width}
+            file.attrs.update(cf.global_attributes(header))
+            for name, small in cf.small_variables(header).items():
+                packing = "gzip" if len(small.dims) > 1 else None
+                variable = file.create_variable(
+                    name, small.dims, small.values.dtype, data=small.values, compression=packing
+                )
+                variable.attrs.update(small.attributes)
+            if header.band_names is not None:
+                names = np.array(header.band_names, dtype=object)
+                file.create_variable("band_name", ("band",), h5py.string_dtype(), data=names)
+            cube = file.create_variable(
+                cf.CUBE,
+                ("band", "y", "x"),
+                np.dtype(header.dtype),
+                fillvalue=cf.fill_value(header),
+                chunks=cf.chunk_shape(header, (TILE_CHUNK, TILE_CHUNK)),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+                fletcher32=True,
+            )
+            cube.attrs.update(cf.cube_attributes(header))
 
+            def write(rows: slice, cols: slice, values: NDArray[Any]) -> None:
+                cube[:, rows, cols] = np.moveaxis(values, -1, 0)
+                guarded.raise_failure()
 
-@dataclass(frozen=True)
-class _NetcdfWriter:
-    variable: Any
-    guarded: GuardedFile
-
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place."""
-        self.variable[:, rows, cols] = np.moveaxis(values, -1, 0)
-        self.guarded.raise_failure()
-
-
-def _laid_out(file: Any, header: CubeHeader) -> Any:
-    """Write everything but the values; return the empty cube."""
-    height, width, num_bands = header.shape
-    file.dimensions = {"band": num_bands, "y": height, "x": width}
-    file.attrs.update(cf.global_attributes(header))
-    for name, small in cf.small_variables(header).items():
-        packing = "gzip" if len(small.dims) > 1 else None
-        variable = file.create_variable(
-            name, small.dims, small.values.dtype, data=small.values, compression=packing
-        )
-        variable.attrs.update(small.attributes)
-    if header.band_names is not None:
-        names = np.array(header.band_names, dtype=object)
-        file.create_variable("band_name", ("band",), h5py.string_dtype(), data=names)
-    cube = file.create_variable(
-        cf.CUBE,
-        ("band", "y", "x"),
-        np.dtype(header.dtype),
-        fillvalue=cf.fill_value(header),
-        chunks=cf.chunk_shape(header, (TILE_CHUNK, TILE_CHUNK)),
-        compression="gzip",
-        compression_opts=1,
-        shuffle=True,
-        fletcher32=True,
-    )
-    cube.attrs.update(cf.cube_attributes(header))
-    return cube
+            yield PartsWriter(write)

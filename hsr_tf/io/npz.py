@@ -9,7 +9,6 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +43,16 @@ class Npz(WholeFormat):
                 for name in archive.namelist()
                 if name.endswith(".npy")
             }
-            shapes = {name: header.shape for name, header in headers.items()}
+            shapes = {name: shape for name, (shape, _) in headers.items()}
             key = choose_key(path, shapes, request.key, preferred=("cube",))
-            require_real(path, headers[key].dtype)
-            require_room(path, shapes[key], headers[key].dtype, request)
+            require_real(path, headers[key][1])
+            require_room(path, *headers[key], request)
             cube = _read(archive, key)
-            small = [name for name in ("layout", *NAMES) if name != key and name in headers]
-            held = {name: _read(archive, name) for name in small if headers[name].is_small}
+            held = {}
+            for name in {"layout", *NAMES} & headers.keys() - {key}:
+                shape, dtype = headers[name]
+                if len(shape) <= 2 and not dtype.hasobject:  # no larger than a mask, no pickled object
+                    held[name] = _read(archive, name)
         shape, read = band_reader(cube, request.layout or str(held.get("layout", DEFAULT_LAYOUT)))
         header = companion_header(path, held, shape, cube.dtype, request.white_level)
         yield BandSource(path, self.name, header, read)
@@ -61,23 +63,13 @@ class Npz(WholeFormat):
             np.savez(file, cube=cube, **entries)
 
 
-@dataclass(frozen=True)
-class _ArrayHeader:
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-
-    @property
-    def is_small(self) -> bool:
-        """No larger than a mask, and no pickled object."""
-        return len(self.shape) <= 2 and not self.dtype.hasobject
-
-
-def _header(archive: zipfile.ZipFile, name: str) -> _ArrayHeader:
+def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and the type of an array without reading it."""
     with archive.open(name) as member:
         version = npy.read_magic(member)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(member)
-    return _ArrayHeader(shape, dtype)
+    return shape, dtype
 
 
 def _read(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:

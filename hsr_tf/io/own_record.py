@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -65,12 +64,19 @@ class OwnRecord:
         found, kept = header.band_names, self.info.band_names
         if found is not None and kept is not None and len(kept) == header.shape[2]:
             found = kept
+        from hsr_tf.geo.crs import same_crs
+
+        grid, exact = header.georeference, self.info.georeference
+        if grid is not None and exact is not None:
+            tolerance = 1e-6 * min(exact.pixel_size)
+            near = np.allclose(grid.transform, exact.transform, rtol=0, atol=tolerance)
+            grid = exact if near and same_crs(grid.crs, exact.crs) else grid
         return replace(
             header,
             name=self.info.name,
             metadata={**header.metadata, **self.info.metadata},
             band_names=found,
-            georeference=_exact_grid(header.georeference, self.info.georeference),
+            georeference=grid,
         )
 
 
@@ -96,29 +102,15 @@ def record_from_text(text: str | None) -> OwnRecord:
         kept = json.loads(text)
         metadata, names, level = (kept.get(name) for name in ("metadata", "band_names", "white_level"))
         usable = isinstance(level, int | float) and math.isfinite(level) and level > 0
+        crs, grid = kept.get("crs"), None
+        if "transform" in kept:
+            grid = Georeference(tuple(kept["transform"]), None if crs is None else str(crs))
         info = CubeInfo(
             name=str(kept.get("name", "")),
             metadata=metadata if isinstance(metadata, dict) else {},
             band_names=tuple(map(str, names)) if isinstance(names, list) else None,
-            georeference=_grid(kept),
+            georeference=grid,
         )
         return OwnRecord(info, float(level) if usable else None)
     except (ValueError, AttributeError, TypeError, RecursionError, OverflowError):
         return OwnRecord()
-
-
-def _grid(kept: Mapping[str, Any]) -> Georeference | None:
-    if "transform" not in kept:
-        return None
-    crs = kept.get("crs")
-    return Georeference(tuple(kept["transform"]), None if crs is None else str(crs))
-
-
-def _exact_grid(found: Georeference | None, kept: Georeference | None) -> Georeference | None:
-    from hsr_tf.geo.crs import same_crs
-
-    if found is None or kept is None:
-        return found
-    tolerance = 1e-6 * min(kept.pixel_size)
-    near = all(abs(a - b) <= tolerance for a, b in zip(found.transform, kept.transform, strict=True))
-    return kept if near and same_crs(found.crs, kept.crs) else found

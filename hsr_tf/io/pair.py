@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from hsr_tf.checks import file_error
@@ -26,15 +25,23 @@ def save_pair(observation: Observation, folder: str | os.PathLike[str]) -> tuple
     """
     folder = Path(folder)
     require_pair_folder(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     first, second = (Path(os.path.realpath(folder / name)) for name in PAIR_NAMES)
-    with (
-        _named(folder),
-        _folder_kept_on_success(folder),
-        replacing_file(first) as lr_draft,
-        replacing_file(second) as hr_draft,
-    ):
-        Hdf5().save(observation.lr_hsi, lr_draft)
-        Hdf5().save(observation.hr_msi, hr_draft)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing_file(first) as lr_draft, replacing_file(second) as hr_draft:
+            Hdf5().save(observation.lr_hsi, lr_draft)
+            Hdf5().save(observation.hr_msi, hr_draft)
+    except BaseException as error:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        if not isinstance(error, OSError):
+            raise
+        # Speak of the folder, not of the temporary names in it.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        remedy = "nothing was written; free some space or choose another place"
+        raise file_error(folder, f"cannot be written ({reason})", remedy) from error
     return folder / PAIR_NAMES[0], folder / PAIR_NAMES[1]
 
 
@@ -53,28 +60,3 @@ def require_pair_folder(folder: str | os.PathLike[str]) -> None:
         raise file_error(folder, f"{existing} is a file", "choose another folder")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise file_error(folder, f"{existing} cannot be written", "choose another folder")
-
-
-@contextmanager
-def _folder_kept_on_success(folder: Path) -> Iterator[None]:
-    """Make the folder; take away what was made of it when the block fails."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            for path in made:
-                path.rmdir()
-        raise
-
-
-@contextmanager
-def _named(folder: Path) -> Iterator[None]:
-    """Speak of the folder, not of the temporary names in it."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        remedy = "nothing was written; free some space or choose another place"
-        raise file_error(folder, f"cannot be written ({reason})", remedy) from error

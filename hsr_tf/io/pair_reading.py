@@ -98,18 +98,14 @@ def open_pair(
                 reader if reader.white_level == level else reader.scaled_by(level)
                 for reader, level in zip((coarse, sharp), levels, strict=True)
             )
-            yield OpenPair(first, second, guess_lines(*levels))
+            guesses = tuple(finding.line for finding in guess_findings(*levels))
+            yield OpenPair(first, second, guesses)
 
 
 def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) -> LoadedPair:
     """Load both images; arguments and errors as in `open_pair`."""
     with open_pair(lr_hsi, hr_msi, reading) as pair:
         return LoadedPair(pair.lr_hsi.scene(), pair.hr_msi.scene(), pair.guesses)
-
-
-def guess_lines(lr_level: WhiteLevel, hr_level: WhiteLevel) -> tuple[str, ...]:
-    """Return a sentence for each of the two levels that is a guess."""
-    return tuple(finding.line for finding in guess_findings(lr_level, hr_level))
 
 
 def guess_findings(lr_level: WhiteLevel, hr_level: WhiteLevel) -> list[Finding]:

@@ -80,14 +80,22 @@ def read_png_picture(path: Path, max_gib: float | None) -> Picture:
     with decoding(path, FORMAT), open(path, "rb") as file:
         chunks = {one.name: one.data for one in _read_chunks(file, METADATA_CHUNKS)}
         num_frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if b"acTL" in chunks else 1
-        profile = _profile(chunks.get(b"iCCP", b""))
+        try:
+            packed = chunks.get(b"iCCP", b"").partition(b"\0")[2][1:]
+            profile = zlib.decompressobj().decompress(packed, LARGEST_PROFILE) if packed else None
+        except zlib.error:  # a damaged profile is no reason to refuse the picture
+            profile = None
     if num_frames > 1:
         raise file_error(path, f"is an animation of {num_frames} frames", "save one frame as a picture")
-    exif = chunks.get(b"eXIf")
+    exif, resolution = chunks.get(b"eXIf"), None
+    if len(chunks.get(b"pHYs", b"")) == 9:
+        x, y, unit = struct.unpack(">IIB", chunks[b"pHYs"])
+        if min(x, y) > 0 and (unit == PER_METRE or x != y):  # else it says no more than square pixels
+            resolution = Resolution(float(x), float(y), "metre" if unit == PER_METRE else "")
     colours = ((name, chunks.get(name.encode())) for name in COLOUR_CHUNKS)
     metadata = PictureMetadata(
         exif=exif,
-        resolution=_resolution(chunks.get(b"pHYs", b"")) or exif_resolution(exif),
+        resolution=resolution or exif_resolution(exif),
         colour_chunks=tuple((name, data) for name, data in colours if data is not None),
         one_bit=chunks[b"IHDR"][8] == 1,
     )
@@ -242,22 +250,3 @@ def _metadata_chunks(picture: Picture) -> Iterator[tuple[bytes, bytes]]:
         yield b"eXIf", block
     if metadata.made_by is not None:
         yield b"tEXt", SOFTWARE + metadata.made_by.encode("latin-1", "replace")
-
-
-def _resolution(data: bytes) -> Resolution | None:
-    """Return that of a pHYs chunk; None if it is missing, damaged, or says no more than square pixels."""
-    if len(data) != 9:
-        return None
-    x, y, unit = struct.unpack(">IIB", data)
-    known = min(x, y) > 0 and (unit == PER_METRE or x != y)
-    return Resolution(float(x), float(y), "metre" if unit == PER_METRE else "") if known else None
-
-
-def _profile(data: bytes) -> bytes | None:
-    """Return the profile in an iCCP chunk; a damaged one is no reason to refuse the picture."""
-    try:
-        return (
-            zlib.decompressobj().decompress(data.partition(b"\0")[2][1:], LARGEST_PROFILE) if data else None
-        )
-    except zlib.error:
-        return None

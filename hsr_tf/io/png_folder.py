@@ -25,7 +25,7 @@ from hsr_tf.imports import deferred
 from hsr_tf.io.format import PictureFormat
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.picture_formats import to_uint16
-from hsr_tf.io.png import PngHeader, encode_png, gray_png, read_png_header
+from hsr_tf.io.png import encode_png, gray_png, read_png_header
 from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_options
 from hsr_tf.scene import Scene
 
@@ -57,27 +57,35 @@ class PngFolder(PictureFormat):
         refuse_options(path, request, FORMAT)
         files = _band_files(path)
         headers = [read_png_header(file) for file in files]
-        _require_one_size(files, headers)
+        height, width = headers[0].size
+        for file, header in zip(files, headers, strict=True):
+            if header.size != (height, width):
+                size = f"{header.size[0]}x{header.size[1]}"
+                problem = f"is {size} pixels, the first band ({files[0].name}) {height}x{width}"
+                raise file_error(file, problem, "keep one scene a folder")
         dtype = max((header.dtype for header in headers), key=lambda held: held.itemsize)
 
         def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-            return np.stack([_widened(gray_png(file)[rows, cols], dtype) for file in files[bands]])
+            found = [gray_png(file)[rows, cols] for file in files[bands]]
+            widen = dtype.type(257)
+            return np.stack([one if one.dtype == dtype else one.astype(dtype) * widen for one in found])
 
-        header = CubeHeader(
+        cube_header = CubeHeader(
             shape=(*headers[0].size, len(files)),
             dtype=dtype,
             white_level=float(np.iinfo(dtype).max),
             wavelengths_nm=_wavelengths(path, files),
             name=path.resolve().name,
         )
-        yield BandSource(path, FORMAT, header, read)
+        yield BandSource(path, FORMAT, cube_header, read)
 
     def require_target(self, path: Path) -> None:
         """Refuse a folder that holds other files than an earlier result; they are never removed."""
-        foreign = [entry.name for entry in path.iterdir() if not _is_ours(entry)] if path.is_dir() else []
-        if foreign:
-            problem = f"is a folder with other files in it ({foreign[0]}), which are not overwritten"
-            raise file_error(path, problem, "choose a new folder")
+        for entry in path.iterdir() if path.is_dir() else ():
+            is_ours = entry.name == WAVELENGTH_FILE or OUR_NAME.fullmatch(entry.name) is not None
+            if not (entry.is_file() and is_ours):
+                problem = f"is a folder with other files in it ({entry.name}), which are not overwritten"
+                raise file_error(path, problem, "choose a new folder")
 
     def save(self, scene: Scene, path: Path) -> None:
         self.require_target(path)
@@ -101,19 +109,6 @@ def _band_files(path: Path) -> list[Path]:
     return natsort.natsorted(files, key=lambda file: file.name)
 
 
-def _require_one_size(files: list[Path], headers: list[PngHeader]) -> None:
-    height, width = headers[0].size
-    for file, header in zip(files, headers, strict=True):
-        if header.size != (height, width):
-            size = f"{header.size[0]}x{header.size[1]}"
-            problem = f"is {size} pixels, the first band ({files[0].name}) {height}x{width}"
-            raise file_error(file, problem, "keep one scene a folder")
-
-
-def _widened(band: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    return band if band.dtype == dtype else band.astype(dtype) * dtype.type(257)
-
-
 def _wavelengths(path: Path, files: list[Path]) -> NDArray[np.float64] | None:
     listed = path / WAVELENGTH_FILE
     if listed.is_file():
@@ -122,7 +117,3 @@ def _wavelengths(path: Path, files: list[Path]) -> NDArray[np.float64] | None:
     if len(files) == CAVE_WAVELENGTHS_NM.size and all(CAVE_NAME.fullmatch(file.name) for file in files):
         return CAVE_WAVELENGTHS_NM
     return None
-
-
-def _is_ours(entry: Path) -> bool:
-    return entry.is_file() and (entry.name == WAVELENGTH_FILE or OUR_NAME.fullmatch(entry.name) is not None)

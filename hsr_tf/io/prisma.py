@@ -28,7 +28,7 @@ from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.arrays import plain_value
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
-from hsr_tf.io.source import BandSource, PartReader, decoded
+from hsr_tf.io.source import BandSource, decoded
 
 FORMAT = "PRISMA HDF5"
 DETECTORS = ("Vnir", "Swir")
@@ -101,10 +101,21 @@ def prisma_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource
         gain=gain[order],
         offset=offset[order],
     )
+    starts = np.cumsum([0, *(one.dataset.shape[1] for one in cubes)])
+
+    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+        stored_bands = order[bands]
+        parts: dict[int, NDArray[Any]] = {}
+        for one, start, stop in zip(cubes, starts[:-1], starts[1:], strict=True):
+            own = stored_bands[(stored_bands >= start) & (stored_bands < stop)]
+            if own.size:
+                first, last = int(own.min() - start), int(own.max() - start)
+                block = np.asarray(one.dataset[rows, first : last + 1, cols])
+                parts |= {int(band): block[:, int(band - start) - first] for band in own}
+        return np.stack([parts[int(band)] for band in stored_bands])
+
     storage = "rows, bands, columns in two cubes (VNIR, SWIR)"
-    return BandSource(
-        path, FORMAT, header, decoded(path, FORMAT, _joined_reader(cubes, order)), storage=storage
-    )
+    return BandSource(path, FORMAT, header, decoded(path, FORMAT, read), storage=storage)
 
 
 def _detector(path: Path, attributes: Mapping[str, Any], fields: h5py.Group, name: str) -> _Detector | None:
@@ -139,23 +150,6 @@ def _detector(path: Path, attributes: Mapping[str, Any], fields: h5py.Group, nam
         np.full(count, gain),
         np.full(count, offset),
     )
-
-
-def _joined_reader(cubes: list[_Detector], order: NDArray[np.intp]) -> PartReader:
-    starts = np.cumsum([0, *(one.dataset.shape[1] for one in cubes)])
-
-    def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
-        stored_bands = order[bands]
-        parts: dict[int, NDArray[Any]] = {}
-        for one, start, stop in zip(cubes, starts[:-1], starts[1:], strict=True):
-            own = stored_bands[(stored_bands >= start) & (stored_bands < stop)]
-            if own.size:
-                first, last = int(own.min() - start), int(own.max() - start)
-                block = np.asarray(one.dataset[rows, first : last + 1, cols])
-                parts |= {int(band): block[:, int(band - start) - first] for band in own}
-        return np.stack([parts[int(band)] for band in stored_bands])
-
-    return read
 
 
 def _grid(attributes: Mapping[str, Any], height: int, width: int) -> Georeference | None:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,53 +75,34 @@ def _code_of_interpreter(path: Path) -> int | None:
 
 def _look_and_leave(path: Path) -> None:
     """The other process: whatever Python can report, the parent will meet and report itself."""
-    try:
-        _limit()
+    import resource
+
+    def look(item: Any) -> None:
+        for name in item.attrs:
+            with suppress(Exception):  # one that h5py cannot turn into Python's types
+                item.attrs[name]
+        if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
+            return
+        if item.chunks is not None:
+            item.id.get_num_chunks()
+        if 0 < item.size <= FEW_VALUES:
+            item[()]
+
+    def visit(_: str, item: Any) -> None:
+        with suppress(Exception):  # the next item may still be one on which the library crashes
+            look(item)
+
+    try:  # no word on stderr, no core file, and an end to circles
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         with h5py.File(path, "r") as file:
-            _look_at(file)
+            look(file)
+            file.visititems(visit)
     except BaseException:
         pass
     finally:
         os._exit(0)
-
-
-def _limit() -> None:
-    """No word on stderr, no core file, and an end to circles."""
-    import resource
-
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-
-
-def _look_at(file: h5py.File) -> None:
-    def visit(_: str, item: Any) -> None:
-        try:
-            _look_at_item(item)
-        except Exception:  # the next item may still be one on which the library crashes
-            return
-
-    _attributes(file)
-    file.visititems(visit)
-
-
-def _look_at_item(item: Any) -> None:
-    _attributes(item)
-    if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
-        return
-    if item.chunks is not None:
-        item.id.get_num_chunks()
-    if 0 < item.size <= FEW_VALUES:
-        item[()]
-
-
-def _attributes(item: Any) -> None:
-    for name in item.attrs:
-        try:
-            item.attrs[name]
-        except Exception:  # one that h5py cannot turn into Python's types
-            continue
 
 
 if __name__ == "__main__":

@@ -241,19 +241,17 @@ def require_plausible(source: BandSource) -> None:
         OSError: more than 20000 bytes per stored byte, which no compression of an image reaches.
     """
     claimed = math.prod(source.shape) * source.dtype.itemsize
-    held = _bytes_on_disk(source.path)
+    path = source.path
+    files = (
+        [path]
+        if path.is_file()
+        else [os.path.join(at, name) for at, _, found in os.walk(path) for name in found]
+    )
+    held = sum(os.lstat(file).st_size for file in files)
     if claimed > LARGEST_RATIO * held + ROOM_BYTES:
         size = "x".join(str(length) for length in source.shape)
         problem = f"a cube of {size} takes {claimed / GIB:.3g} GiB, the file has {held} bytes"
-        raise file_error(source.path, problem, "fetch or write it again")
-
-
-def _bytes_on_disk(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a folder."""
-    if not path.is_dir():
-        return path.stat().st_size
-    places = ((place, name) for place, _, files in os.walk(path) for name in files)
-    return sum(os.lstat(os.path.join(place, name)).st_size for place, name in places)
+        raise file_error(path, problem, "fetch or write it again")
 
 
 @contextmanager

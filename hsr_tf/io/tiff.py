@@ -120,7 +120,8 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
     (height, width, num_bands), read = band_reader(array, request.layout or array.layout)
     extras = [int(kind) for kind in page.extrasamples]
     alpha = next((i for i, kind in enumerate(extras) if kind in ALPHA), None)
-    read_mask, opacity = None, {}
+    read_mask: MaskReader | None = None
+    opacity: dict[str, str] = {}
     if alpha is not None and num_bands == page.samplesperpixel > 1:
         num_bands -= 1
         multiplied = extras[alpha] == MULTIPLIED_ALPHA
@@ -128,8 +129,12 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
         read, read_mask = split_opacity(read, place, num_bands=num_bands, multiplied=multiplied)
         opacity = {OPACITY: FROM_ALPHA}
     else:
-        read_mask = _mask_reader(path, file, (height, width))
-        opacity = {} if read_mask is None else {OPACITY: FROM_MASK}
+        masks = [page for page in file.pages if page.is_mask and not page.is_reduced]
+        masks = [page for page in masks if (page.imagelength, page.imagewidth) == (height, width)]
+        if masks:
+            with decoding(path, FORMAT), damage_raised():
+                without = np.asarray(masks[0].asarray()).reshape(height, width) == 0
+            read_mask, opacity = (lambda rows, cols: without[rows, cols]), {OPACITY: FROM_MASK}
     header = CubeHeader(
         shape=(height, width, num_bands),
         dtype=array.dtype,
@@ -138,17 +143,6 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
     )
     source = BandSource(path, FORMAT, header, decoded(path, FORMAT, read), read_mask)
     return upright_source(source, orientation_of(page))
-
-
-def _mask_reader(path: Path, file: Any, size: tuple[int, int]) -> MaskReader | None:
-    """Return a reader of the transparency mask of an image of this size; None without one."""
-    masks = [page for page in file.pages if page.is_mask and not page.is_reduced]
-    fitting = [page for page in masks if (page.imagelength, page.imagewidth) == size]
-    if not fitting:
-        return None
-    with decoding(path, FORMAT), damage_raised():
-        without = np.asarray(fitting[0].asarray()).reshape(size) == 0
-    return lambda rows, cols: without[rows, cols]
 
 
 class _Pages:

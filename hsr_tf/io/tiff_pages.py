@@ -105,36 +105,26 @@ def damage_raised() -> Iterator[None]:
 
 
 def _num_pages_before_loop(file: BinaryIO) -> int | None:
-    """Return how many pages come before the chain repeats itself; None where it ends."""
-    seen: set[int] = set()
-    for offset in _offsets(file):
-        if offset in seen:
-            return len(seen)
-        seen.add(offset)
-    return None
+    """Return how many pages come before the chain repeats itself; None where it ends or is cut short."""
 
+    def number(place: int, form: str) -> int | None:
+        if place >= 2**63:
+            return None
+        file.seek(place)
+        data = file.read(struct.calcsize(form))
+        return int(struct.unpack(form, data)[0]) if len(data) == struct.calcsize(form) else None
 
-def _offsets(file: BinaryIO) -> Iterator[int]:
-    """Return the offsets of the pages, without end if the chain loops; fewer in a file that is cut short."""
-    order = ORDERS.get(file.read(2), "")
-    version = _number(file, 2, f"{order}H", 2) if order else None
+    order = ORDERS.get(file.read(2))
+    version = None if order is None else number(2, f"{order}H")
     if version not in (CLASSIC, BIG):
-        return
-    count, word, entry, first = ("H", "I", 12, 4) if version == CLASSIC else ("Q", "Q", 20, 8)
-    count_size, word_size = struct.calcsize(f"<{count}"), struct.calcsize(f"<{word}")
-    offset = _number(file, first, order + word, word_size)
-    while offset:
-        yield offset
-        num_tags = _number(file, offset, order + count, count_size)
-        if num_tags is None:
-            return
-        offset = _number(file, offset + count_size + entry * num_tags, order + word, word_size)
-
-
-def _number(file: BinaryIO, place: int, form: str, size: int) -> int | None:
-    """Return the number at a place of the file; None past its end."""
-    if place >= 2**63:
         return None
-    file.seek(place)
-    data = file.read(size)
-    return int(struct.unpack(form, data)[0]) if len(data) == size else None
+    count, word, entry, first = ("H", "I", 12, 4) if version == CLASSIC else ("Q", "Q", 20, 8)
+    seen: set[int] = set()
+    offset = number(first, f"{order}{word}")
+    while offset and offset not in seen:
+        seen.add(offset)
+        num_tags = number(offset, f"{order}{count}")
+        if num_tags is None:
+            return None
+        offset = number(offset + struct.calcsize(f"{order}{count}") + entry * num_tags, f"{order}{word}")
+    return len(seen) if offset else None

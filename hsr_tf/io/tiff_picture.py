@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -57,10 +58,16 @@ def read_tiff_picture(path: Path, max_gib: float | None) -> Picture:
         tags = {code: page.tags[code].value for code in kept if code in page.tags}
         lost = tuple(name for code, name in COLOUR_TAGS.items() if code in page.tags)
         one_bit, orientation = page.bitspersample == 1, orientation_of(page)
+    resolution = None
+    with suppress(KeyError, TypeError, ValueError, ZeroDivisionError):  # missing, or no positive number
+        (a, b), (c, d) = tags[X_RESOLUTION], tags[Y_RESOLUTION]
+        x, y, unit = a / b, c / d, UNITS.get(int(tags.get(UNIT, 2)), "")
+        if min(x, y) > 0 and (unit or x != y):
+            resolution = Resolution(x, y, unit)
     profile = bytes(tags[PROFILE]) if PROFILE in tags else None
     metadata = PictureMetadata(
         exif=exif_of_tiff(path),
-        resolution=_resolution(tags),
+        resolution=resolution,
         one_bit=one_bit,
         left_out=lost if profile is None else (),
     )
@@ -142,18 +149,6 @@ def _even_end(target: BinaryIO) -> int:
     """Return the even offset at the end of a file, where directories begin."""
     target.write(bytes(target.seek(0, 2) % 2))
     return target.tell()
-
-
-def _resolution(tags: Mapping[int, Any]) -> Resolution | None:
-    """Return the resolution of a page, None where it is missing or no positive number."""
-    try:
-        (a, b), (c, d) = tags[X_RESOLUTION], tags[Y_RESOLUTION]
-        x, y = a / b, c / d
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    unit = UNITS.get(int(tags.get(UNIT, 2)), "")
-    known = min(x, y) > 0 and (bool(unit) or x != y)
-    return Resolution(x, y, unit) if known else None
 
 
 def _only_page(path: Path, file: Any) -> Any:

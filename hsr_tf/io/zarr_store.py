@@ -29,7 +29,7 @@ from hsr_tf.io import cf
 from hsr_tf.io.format import PartsFormat, WriteOptions
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
-from hsr_tf.io.stream import CubeWriter
+from hsr_tf.io.stream import CubeWriter, PartsWriter
 
 FORMAT = "Zarr"
 METADATA = "zarr.json"
@@ -92,8 +92,14 @@ class Zarr(PartsFormat):
         self.require_target(path)
         with replacing_folder(path) as fresh:
             new_zarr_store(fresh, header)
-            yield _Tiles(fresh, aligned=False)
-            _sync_all(fresh)
+            yield _tiles_writer(fresh, aligned=False)
+            for place, _, files in os.walk(fresh):  # every chunk is on the disk before the store has its name
+                for name in files:
+                    descriptor = os.open(os.path.join(place, name), os.O_RDONLY)
+                    try:
+                        os.fsync(descriptor)
+                    finally:
+                        os.close(descriptor)
 
 
 def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = (TILE, TILE)) -> Path:
@@ -109,6 +115,7 @@ def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = 
         ValueError: a type of number that Zarr does not know.
     """
     import zarr
+    from xarray.backends.zarr import FillValueCoder
     from zarr.codecs import ZstdCodec
 
     dtype = np.dtype(header.dtype).newbyteorder("=")
@@ -135,13 +142,19 @@ def new_zarr_store(folder: Path, header: CubeHeader, *, tile: tuple[int, int] = 
             config={"write_empty_chunks": True},
         )
         array[...] = variable.values
+    attributes = cf.cube_attributes(header) | {ALL_CHUNKS: True}
+    if header.band_names is not None:
+        attributes["band_names"] = list(header.band_names)
+    fill = cf.fill_value(header)
+    if fill is not None:  # as xarray keeps it in Zarr 3
+        attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
     group.create_array(
         cf.CUBE,
         shape=(header.shape[2], *header.shape[:2]),
         dtype=dtype,
         chunks=cf.chunk_shape(header, tile),
         dimension_names=("band", "y", "x"),
-        attributes=_cube_attributes(header, dtype),
+        attributes=attributes,
         compressors=[ZstdCodec(level=3, checksum=True)],
         fill_value=0,
         config={"write_empty_chunks": True},
@@ -154,57 +167,30 @@ def open_zarr_tiles(folder: str | os.PathLike[str]) -> CubeWriter:
 
     Its `write` takes tiles that begin and end where chunks do.
     """
-    return _Tiles(Path(folder), aligned=True)
+    return _tiles_writer(Path(folder), aligned=True)
 
 
-class _Tiles:
-    """Writes parts of the cube of an open store.
+def _tiles_writer(folder: Path, *, aligned: bool) -> CubeWriter:
+    """Write parts of the cube of an open store; `aligned` refuses parts that share a chunk with others."""
+    import zarr
 
-    Args:
-        folder: the store.
-        aligned: refuse parts that share a chunk with others.
-    """
+    options: Any = {"write_empty_chunks": True}
+    array = zarr.open_array(str(folder / cf.CUBE), mode="r+", zarr_format=3, config=options)
 
-    def __init__(self, folder: Path, *, aligned: bool) -> None:
-        import zarr
-
-        self._array = zarr.open_array(
-            str(folder / cf.CUBE), mode="r+", zarr_format=3, config={"write_empty_chunks": True}
-        )
-        self._aligned = aligned
-
-    def write(self, rows: slice, cols: slice, values: NDArray[Any]) -> None:
-        """Put (h, w, C) values into their place.
-
-        Raises:
-            ValueError: where only whole chunks are taken, a part that cuts one.
-        """
-        for name, part, length, chunk in zip(
-            ("rows", "cols"), (rows, cols), self._array.shape[1:], self._array.chunks[1:], strict=True
-        ):
+    def write(rows: slice, cols: slice, values: NDArray[Any]) -> None:
+        lengths, chunks = array.shape[1:], array.chunks[1:]
+        for name, part, length, chunk in zip(("rows", "cols"), (rows, cols), lengths, chunks, strict=True):
             start, stop, _ = part.indices(length)
             require(
-                not self._aligned or (start % chunk == 0 and (stop % chunk == 0 or stop == length)),
+                not aligned or (start % chunk == 0 and (stop % chunk == 0 or stop == length)),
                 name,
                 expected=f"a tile that begins and ends at multiples of {chunk} or at the border",
                 received=f"{start} to {stop}",
                 remedy="two processes must not write one chunk; cut the tiles along the chunks",
             )
-        self._array[:, rows, cols] = np.ascontiguousarray(np.moveaxis(values, -1, 0))
+        array[:, rows, cols] = np.ascontiguousarray(np.moveaxis(values, -1, 0))
 
-
-def _cube_attributes(header: CubeHeader, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """Return the attributes of the cube, with the fill value as xarray keeps it in Zarr 3."""
-    attributes = cf.cube_attributes(header)
-    if header.band_names is not None:
-        attributes["band_names"] = list(header.band_names)
-    fill = cf.fill_value(header)
-    if fill is not None:
-        from xarray.backends.zarr import FillValueCoder
-
-        attributes["_FillValue"] = FillValueCoder.encode(fill, dtype)
-    attributes[ALL_CHUNKS] = True
-    return attributes
+    return PartsWriter(write)
 
 
 def _checked(path: Path) -> dict[str, dict[str, Any]]:
@@ -269,14 +255,3 @@ def _codec_names(codecs: Any) -> Iterator[str]:
         inner = codec.get("configuration", {}) or {}
         for part in ("codecs", "index_codecs"):
             yield from _codec_names(inner.get(part, []))
-
-
-def _sync_all(folder: Path) -> None:
-    """Have every chunk on the disk before the store takes its name."""
-    for place, _, files in os.walk(folder):
-        for name in files:
-            descriptor = os.open(os.path.join(place, name), os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)

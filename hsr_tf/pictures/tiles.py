@@ -120,14 +120,20 @@ def enlarge(
     picture = with_hidden_filled(_checked(image))
     size = tuple(enlarged_length(n, scale) for n in picture.shape[:2])
     require_memory("result", (*size, picture.shape[2]), picture.dtype.itemsize, controls.max_gib)
-    seen = picture if model is None or model.scale is None else _grown(picture)
+    seen = picture
+    if model is not None and model.scale is not None and min(picture.shape[:2]) < SMALLEST_SIDE:
+        # A very small picture is mirrored to the right and below, so that blurs and filters fit into it.
+        missing = [(0, max(0, SMALLEST_SIDE - n)) for n in picture.shape[:2]]
+        seen = np.pad(picture, [*missing, (0, 0)], mode="symmetric")
     tiles = PictureTiles(PictureGrid(seen, scale), model, tile=controls.tile)
     result = np.empty((*size, picture.shape[2]), picture.dtype)
     kernels = []
+    whole = None if picture.dtype.kind == "f" else np.float32(np.iinfo(picture.dtype).max)
     found = map_ordered(tiles.all, tiles.compute, num_parallel=controls.num_parallel)
     for num_done, (tile, (values, kernel)) in enumerate(found, start=1):
         part = result[tile.out.slices]
-        part[...] = _in_type(values[: part.shape[0], : part.shape[1]], picture.dtype)
+        clipped = np.clip(values[: part.shape[0], : part.shape[1]], 0, 1)
+        part[...] = clipped if whole is None else np.rint(clipped * whole)
         kernels += [] if kernel is None else [kernel]
         if controls.progress is not None:
             controls.progress(num_done, len(tiles.all))
@@ -197,13 +203,18 @@ class PictureTiles:
         self._grid, self._model = grid, model
         own = None if model is None else model.scale
         self._read = grid.enlarged if own is None else grid.part
-        self._last = _last_resize(grid, own)
+        # What takes the estimate to the size asked for along both axes, None where it has it.
+        self._last: list[AxisResize | None] = [None, None]
+        if own is not None and own != grid.scale:
+            lengths = zip(grid.size, grid.enlarged_size, strict=True)
+            self._last = [AxisResize(own * n, m, grid.scale / own) for n, m in lengths]
+        reach = 0 if model is None else model.reach
         rows, columns = (same_samples if resize is None else resize.source for resize in self._last)
         self.all = plan_tiles(
             grid.enlarged_size if own is None else grid.size,
             [even_parts(length, tile) for length in grid.enlarged_size],
             scale=own or 1,
-            margin=_margin(model),
+            margin=MARGIN_WITHOUT_REACH if reach is None else reach,
             sources=(rows, columns),
         )
 
@@ -244,32 +255,14 @@ def _checked(image: np.ndarray) -> np.ndarray:
     return picture
 
 
-def _grown(picture: np.ndarray) -> np.ndarray:
-    """A very small picture mirrored to the right and below, so that blurs and filters fit into it."""
-    missing = [max(0, SMALLEST_SIDE - n) for n in picture.shape[:2]]
-    if not any(missing):
-        return picture
-    return np.pad(picture, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="symmetric")
-
-
-def _last_resize(grid: PictureGrid, own: int | None) -> list[AxisResize | None]:
-    """What takes the estimate to the size asked for along both axes, None where it has it."""
-    if own is None or own == grid.scale:
-        return [None, None]
-    return [
-        AxisResize(own * n, m, grid.scale / own) for n, m in zip(grid.size, grid.enlarged_size, strict=True)
-    ]
-
-
-def _margin(model: PictureModel | None) -> int:
-    if model is None:
-        return 0
-    return MARGIN_WITHOUT_REACH if model.reach is None else model.reach
-
-
 def _estimated(model: PictureModel, window: np.ndarray) -> Estimate:
     """The model's picture (1, s r, s c, 1 or 3) of a window (1, r, c, C), and the kernel it found."""
-    seen = np.ascontiguousarray(_luminance(window) if model.num_channels == 1 else _as_rgb(window))
+    is_gray = window.shape[-1] < 3
+    if model.num_channels == 1:
+        seen = gray_to_y(window[..., :1]) if is_gray else rgb_to_y(window[..., :3])
+    else:
+        seen = np.repeat(window[..., :1], 3, axis=-1) if is_gray else window[..., :3]
+    seen = np.ascontiguousarray(seen)
     estimate, kernel = model.run(seen)
     estimate, factor = np.asarray(estimate), model.scale or 1
     expected = (1, factor * seen.shape[1], factor * seen.shape[2], model.num_channels)
@@ -284,14 +277,6 @@ def _estimated(model: PictureModel, window: np.ndarray) -> Estimate:
     return estimate, kernel
 
 
-def _luminance(image: np.ndarray) -> np.ndarray:
-    return np.asarray(gray_to_y(image[..., :1]) if image.shape[-1] < 3 else rgb_to_y(image[..., :3]))
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    return np.repeat(image[..., :1], 3, axis=-1) if image.shape[-1] < 3 else image[..., :3]
-
-
 def _joined(bicubic: np.ndarray, estimate: np.ndarray) -> np.ndarray:
     """All channels: those of the model, colour and alpha of the bicubic picture."""
     num_colours = 1 if bicubic.shape[-1] < 3 else 3
@@ -304,9 +289,3 @@ def _joined(bicubic: np.ndarray, estimate: np.ndarray) -> np.ndarray:
         ycbcr = rgb_to_ycbcr(bicubic[..., :3])
         colours = ycbcr_to_rgb(np.concatenate([estimate, ycbcr[..., 1:]], -1))
     return np.concatenate([colours, alpha], -1)
-
-
-def _in_type(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Fractions clipped to [0, 1] and rounded to whole steps where the type has them."""
-    clipped = np.clip(values, 0, 1)
-    return clipped if dtype.kind == "f" else np.rint(clipped * np.float32(np.iinfo(dtype).max)).astype(dtype)

@@ -67,14 +67,14 @@ def _spread(sums: Any, weights: Any, mean: Any, num_levels: int, numbers: Any) -
     halves = [_pairs(_pairs(one, -3, numbers), -2, numbers) for one in (sums, weights)]
     below = _spread(halves[0], halves[1], mean, num_levels - 1, numbers)
     for axis in (-3, -2):
-        places = numbers.arange(_length(sums, axis, numbers)) // 2
+        places = numbers.arange(numbers.shape(sums)[axis]) // 2
         below = numbers.take(below, places, axis=axis)
     return numbers.where(num_near > 0, near / numbers.maximum(num_near, TINY), below)
 
 
 def _neighbours(values: Any, axis: int, numbers: Any) -> Any:
     """The sum of each sample and both beside it; the ends repeat themselves."""
-    length = _length(values, axis, numbers)
+    length = numbers.shape(values)[axis]
     places = numbers.arange(length)
     before, after = numbers.maximum(places - 1, 0), numbers.minimum(places + 1, length - 1)
     return values + numbers.take(values, before, axis=axis) + numbers.take(values, after, axis=axis)
@@ -82,11 +82,7 @@ def _neighbours(values: Any, axis: int, numbers: Any) -> Any:
 
 def _pairs(values: Any, axis: int, numbers: Any) -> Any:
     """The sum of samples 0 and 1, 2 and 3, ...; a last one without a partner counts twice."""
-    length = _length(values, axis, numbers)
+    length = numbers.shape(values)[axis]
     first = 2 * numbers.arange((length + 1) // 2)
     second = numbers.minimum(first + 1, length - 1)
     return numbers.take(values, first, axis=axis) + numbers.take(values, second, axis=axis)
-
-
-def _length(values: Any, axis: int, numbers: Any) -> Any:
-    return numbers.shape(values)[axis]

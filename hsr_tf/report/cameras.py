@@ -19,10 +19,11 @@ from hsr_tf.report.canvas import (
     LINE_COLOURS,
     LINE_DASHES,
     NAME_POINTS,
+    NOTE,
     NOTE_POINTS,
-    QUIET,
-    TITLE,
+    axes_at,
     blank,
+    headline,
     quiet_axes,
     save_png,
 )
@@ -49,6 +50,7 @@ class CamerasData:
         true_shift: the true one.
         wavelengths_nm: (C,) of the bands, or None.
         channels: names of the channels.
+        origin: a line that tells where the cameras are from.
 
     Raises:
         ValueError: neither a kernel nor a response; a true response of another shape.
@@ -63,6 +65,7 @@ class CamerasData:
     true_shift: tuple[float, float] | None = None
     wavelengths_nm: np.ndarray | None = None
     channels: tuple[str, ...] = ()
+    origin: str = ""
 
     def __post_init__(self) -> None:
         require(
@@ -119,14 +122,11 @@ def draw_cameras(data: CamerasData) -> Figure:
     kernel_height = KERNEL_HEIGHT if data.psf is not None else 0.0
     height = HEAD + kernel_height + (CURVES + 0.6 if data.srf is not None else 0.0)
     figure = blank(width, height)
-    figure.text(0.2 / width, 1 - 0.28 / height, data.title, **TITLE)
-    note: dict[str, Any] = {"fontsize": NAME_POINTS, "color": QUIET, "parse_math": False}
-    figure.text(0.2 / width, 1 - 0.5 / height, _scores(data), **note)
+    headline(figure, data.title, _scores(data))
     if data.psf is not None:
         _draw_kernels(figure, data, bottom=height - HEAD - kernel_height + 0.45)
     if data.srf is not None:
-        place = (LEFT / width, 0.5 / height, (width - LEFT - 0.25) / width, CURVES / height)
-        _draw_response(figure.add_axes(place), data, data.srf)
+        _draw_response(axes_at(figure, LEFT, 0.5, width - LEFT - 0.25, CURVES), data, data.srf)
     return figure
 
 
@@ -148,31 +148,28 @@ def _pair(values: tuple[float, float]) -> str:
 def _draw_kernels(figure: Figure, data: CamerasData, bottom: float) -> None:
     """True, estimated and difference, the first two on one scale; without a truth the estimate alone."""
     assert data.psf is not None
+    panels: list[tuple[str, np.ndarray, dict[str, Any], Any]] = []
     if data.true_psf is None:
-        truth, found = None, np.asarray(data.psf) / np.sum(data.psf)
+        found = np.asarray(data.psf) / np.sum(data.psf)
+        found = found[_empty_margin(found)]
+        top = float(found.max())
     else:
         truth, found = common_grid(data.true_psf, data.psf)
-    margin = _empty_margin(found if truth is None else np.maximum(found, truth))
-    truth, found = (None if k is None else k[margin] for k in (truth, found))
-    assert found is not None
-    top = float(max(found.max(), 0 if truth is None else truth.max()))
+        margin = _empty_margin(np.maximum(found, truth))
+        truth, found = truth[margin], found[margin]
+        top = float(max(found.max(), truth.max()))
     shared = {"cmap": "viridis", "vmin": 0.0, "vmax": top}
-    panels: list[tuple[str, np.ndarray, dict[str, Any], Any]] = []
-    if truth is not None:
-        panels.append(("True kernel", truth, shared, data.true_shift))
     panels.append(("Estimated kernel", found, shared, data.shift_pixels))
-    if truth is not None:
+    if data.true_psf is not None:
         reach = max(float(np.abs(found - truth).max()), 1e-3 * top)
         apart = {"cmap": "RdBu_r", "vmin": -reach, "vmax": reach}
+        panels.insert(0, ("True kernel", truth, shared, data.true_shift))
         panels.append(("Estimated − true", found - truth, apart, None))
-    width, height = figure.get_size_inches()
     for column, (name, kernel, style, shift) in enumerate(panels):
         left = LEFTS[column]
-        axes = figure.add_axes((left / width, bottom / height, SIDE / width, SIDE / height))
-        drawn = _draw_kernel(axes, name, kernel, style, shift)
-        if column in (len(panels) - 1, len(panels) - 2):
-            place = ((left + SIDE + 0.05) / width, bottom / height, 0.09 / width, SIDE / height)
-            bar = figure.colorbar(drawn, cax=figure.add_axes(place))
+        drawn = _draw_kernel(axes_at(figure, left, bottom, SIDE, SIDE), name, kernel, style, shift)
+        if column >= len(panels) - 2:
+            bar = figure.colorbar(drawn, cax=axes_at(figure, left + SIDE + 0.05, bottom, 0.09, SIDE))
             bar.ax.tick_params(labelsize=6.5, length=2, pad=1.5)
             bar.ax.yaxis.get_offset_text().set_fontsize(6)
 
@@ -198,15 +195,8 @@ def _draw_kernel(
     axes.plot(0, 0, "+", color=light, markersize=9, markeredgewidth=0.9)
     if shift is not None and max(map(abs, shift)) >= 0.05:
         axes.plot(shift[1], shift[0], "x", color="#FF5A36", markersize=7, markeredgewidth=1.6)
-        axes.annotate(
-            "shift",
-            (shift[1], shift[0]),
-            xytext=(6, -9),
-            textcoords="offset points",
-            color="#FF5A36",
-            fontsize=NOTE_POINTS,
-            fontweight="bold",
-        )
+        place = (shift[1], shift[0])
+        axes.annotate("shift", place, xytext=(6, -9), color="#FF5A36", fontweight="bold", **NOTE)
     axes.set_title(name, fontsize=NAME_POINTS, fontweight="bold", loc="left", pad=5)
     axes.tick_params(labelsize=7, length=2.5)
     axes.locator_params(nbins=5, integer=True)
@@ -228,22 +218,13 @@ def _draw_response(axes: Axes, data: CamerasData, srf: np.ndarray) -> None:
             truth = data.true_srf[:, channel] / data.true_srf[:, channel].sum()
             axes.plot(place[order], truth[order], color=colour, lw=5, alpha=0.28, solid_capstyle="butt")
         found = srf[:, channel] / max(srf[:, channel].sum(), 1e-30)
-        axes.plot(
-            place[order],
-            found[order],
-            color=colour,
-            lw=1.5,
-            linestyle=dash,
-            label=data.channel_names[channel],
-        )
+        name = data.channel_names[channel]
+        axes.plot(place[order], found[order], color=colour, lw=1.5, linestyle=dash, label=name)
     quiet_axes(axes, "band" if data.wavelengths_nm is None else "wavelength, nm", "response, sum 1")
     axes.margins(x=0.01)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
     handles = axes.get_legend_handles_labels()[0]
     if data.true_srf is not None:
-        handles = [
-            *handles,
-            Line2D([], [], color="#777777", lw=1.5, label="estimated"),
-            Line2D([], [], color="#777777", lw=5, alpha=0.4, label="true"),
-        ]
+        handles.append(Line2D([], [], color="#777777", lw=1.5, label="estimated"))
+        handles.append(Line2D([], [], color="#777777", lw=5, alpha=0.4, label="true"))
     axes.legend(handles=handles, fontsize=NOTE_POINTS, frameon=False, ncols=2 if len(handles) > 4 else 1)

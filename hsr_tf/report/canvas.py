@@ -19,7 +19,7 @@ LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 LINE_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)), (0, (3, 1.5)))
 NAME_POINTS, NOTE_POINTS = 9.0, 8.0
 QUIET = "#444444"
-TITLE: dict[str, Any] = {"fontsize": 12, "fontweight": "bold", "parse_math": False}
+NOTE: dict[str, Any] = {"textcoords": "offset points", "fontsize": NOTE_POINTS}
 
 
 def blank(width: float, height: float) -> Figure:
@@ -27,6 +27,21 @@ def blank(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), facecolor="white")
     FigureCanvasAgg(figure)
     return figure
+
+
+def headline(figure: Figure, title: str, note: str = "") -> None:
+    """Write a title in the upper left corner, and a quiet line below it."""
+    width, height = figure.get_size_inches()
+    figure.text(0.2 / width, 1 - 0.28 / height, title, fontsize=12, fontweight="bold", parse_math=False)
+    figure.text(0.2 / width, 1 - 0.5 / height, note, fontsize=NAME_POINTS, color=QUIET, parse_math=False)
+
+
+def axes_at(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
+    """Axes at a place in inches from the lower left corner."""
+    whole_width, whole_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / whole_width, bottom / whole_height, width / whole_width, height / whole_height)
+    )
 
 
 def save_png(figure: Figure, path: str | os.PathLike[str]) -> Path:
@@ -55,8 +70,7 @@ def quiet_axes(axes: Axes, x_label: str, y_label: str) -> None:
 
 def caption(axes: Axes, name: str, note: str, *, above: float) -> tuple[Text, Text]:
     """Write a quiet line, so many points above a picture, and above that a bold name."""
-    common: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "parse_math": False}
-    quiet = axes.annotate(note, (0, 1), xytext=(0, above), fontsize=NOTE_POINTS, color=QUIET, **common)
-    place = (0, above + 11.5)
-    bold = axes.annotate(name, (0, 1), xytext=place, fontsize=NAME_POINTS, fontweight="bold", **common)
-    return quiet, bold
+    common: dict[str, Any] = {**NOTE, "xycoords": "axes fraction", "parse_math": False}
+    quiet = axes.annotate(note, (0, 1), xytext=(0, above), color=QUIET, **common)
+    common["fontsize"] = NAME_POINTS
+    return quiet, axes.annotate(name, (0, 1), xytext=(0, above + 11.5), fontweight="bold", **common)

@@ -12,6 +12,7 @@ import numpy as np
 from hsr_tf.arrays import ops
 from hsr_tf.checks import require, require_finite
 from hsr_tf.metrics import full_reference as metrics
+from hsr_tf.scene import Observation, Scene
 
 MAX_ESTIMATES = 5
 ROWS_PER_BLOCK = 64
@@ -47,6 +48,20 @@ class SheetData:
     msi_channels: tuple[int, int, int] | None = None
     hsi_bands: tuple[int, int, int] | None = None
 
+    @classmethod
+    def of(
+        cls, observation: Observation, reference: Scene, estimates: Mapping[str, np.ndarray], *, title: str
+    ) -> SheetData:
+        """The sheet of estimates of one observation, held against the true scene."""
+        return cls(
+            title=title,
+            lr_hsi=observation.lr_hsi.cube,
+            hr_msi=observation.hr_msi.cube,
+            reference=reference.cube,
+            estimates=estimates,
+            wavelengths_nm=reference.wavelengths_nm,
+        )
+
     def __post_init__(self) -> None:
         require(
             self.reference is not None,
@@ -67,15 +82,6 @@ class SheetData:
         low_height, low_width, _ = require_cube("lr_hsi", self.lr_hsi, (None, None, num_bands))
         for name, estimate in self.estimates.items():
             require_cube(f"estimate {name!r}", estimate, (height, width, num_bands))
-        self._require_scale(height, width, low_height, low_width)
-        self._require_axes(num_bands)
-
-    @property
-    def scale(self) -> int:
-        """The factor s between the two observations."""
-        return int(self.reference.shape[0] // self.lr_hsi.shape[0])
-
-    def _require_scale(self, height: int, width: int, low_height: int, low_width: int) -> None:
         scale = height // low_height
         require(
             scale >= 1 and (low_height * scale, low_width * scale) == (height, width),
@@ -84,8 +90,6 @@ class SheetData:
             received=f"{low_height} x {low_width}",
             remedy="pass the cube that belongs to this reference",
         )
-
-    def _require_axes(self, num_bands: int) -> None:
         found = None if self.wavelengths_nm is None else np.shape(self.wavelengths_nm)
         require(
             found in (None, (num_bands,)),
@@ -95,8 +99,23 @@ class SheetData:
             remedy="pass None where they are not known",
         )
         num_channels = self.hr_msi.shape[-1]
-        _require_three("msi_channels", self.msi_channels, ("channel", num_channels))
-        _require_three("hsi_bands", self.hsi_bands, ("band", num_bands))
+        for name, what, count in (
+            ("msi_channels", "channel", num_channels),
+            ("hsi_bands", "band", num_bands),
+        ):
+            picked = getattr(self, name)
+            require(
+                picked is None or (len(picked) == 3 and all(0 <= number < count for number in picked)),
+                name,
+                expected=f"three {what} numbers from 0 to {count - 1}",
+                received=str(picked),
+                remedy=f"pass None to have the {what}s chosen",
+            )
+
+    @property
+    def scale(self) -> int:
+        """The factor s between the two observations."""
+        return int(self.reference.shape[0] // self.lr_hsi.shape[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,17 +144,6 @@ class Result:
             rmse=float(metrics.rmse_255(reference, clipped, data_range=data_range)),
             sam=float(np.nanmean(angle)) if np.isfinite(angle).any() else math.nan,
         )
-
-
-def _require_three(name: str, picked: tuple[int, ...] | None, axis: tuple[str, int]) -> None:
-    what, count = axis
-    require(
-        picked is None or (len(picked) == 3 and all(0 <= number < count for number in picked)),
-        name,
-        expected=f"three {what} numbers from 0 to {count - 1}",
-        received=str(picked),
-        remedy=f"pass None to have the {what}s chosen",
-    )
 
 
 def _by_rows(measure: Callable[..., Any], reference: np.ndarray, estimate: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,9 +15,9 @@ from hsr_tf.report.canvas import (
     LINE_DASHES,
     NAME_POINTS,
     NOTE_POINTS,
-    QUIET,
-    TITLE,
+    axes_at,
     blank,
+    headline,
     quiet_axes,
     save_png,
 )
@@ -42,20 +41,20 @@ def pair_picture(path: str | os.PathLike[str], observation: Observation, *, titl
     sharp = _grey(observation.hr_msi)
     if np.corrcoef(coarse.ravel(), sharp.ravel())[0, 1] < 0:
         coarse = 1 - coarse
+    side = max(1, min(coarse.shape) // SQUARES)
+    rows, cols = (np.arange(n) // side for n in coarse.shape)
+    is_first = (rows[:, None] + cols) % 2 == 0
     step = max(1, -(-max(sharp.shape) // LONGEST_SIDE))
     panels = [
         ("lr_hsi", coarse[::step, ::step]),
         ("hr_msi", sharp[::step, ::step]),
-        ("checkerboard", _checkerboard(coarse, sharp)[::step, ::step]),
+        ("checkerboard", np.where(is_first, coarse, sharp)[::step, ::step]),
     ]
     tall = SIDE * min(1.5, max(0.5, sharp.shape[0] / sharp.shape[1]))
-    width = 2 * MARGIN + 3 * SIDE + 2 * GAP
-    height = HEAD + tall + FOOT
-    figure = blank(width, height)
-    figure.text(MARGIN / width, 1 - 0.3 / height, title, **TITLE)
+    figure = blank(2 * MARGIN + 3 * SIDE + 2 * GAP, HEAD + tall + FOOT)
+    headline(figure, title)
     for column, (name, image) in enumerate(panels):
-        left = MARGIN + column * (SIDE + GAP)
-        axes = figure.add_axes((left / width, FOOT / height, SIDE / width, tall / height))
+        axes = axes_at(figure, MARGIN + column * (SIDE + GAP), FOOT, SIDE, tall)
         axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
         axes.set_title(name, fontsize=NAME_POINTS, fontweight="bold", loc="left", pad=4)
         axes.set_axis_off()
@@ -74,12 +73,6 @@ def _grey(scene: Scene) -> NDArray[np.float32]:
     return np.where(inside, grey, np.float32(0)).astype(np.float32)
 
 
-def _checkerboard(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    side = max(1, min(first.shape) // SQUARES)
-    rows, cols = (np.arange(n) // side for n in first.shape)
-    return np.where((rows[:, None] + cols) % 2 == 0, first, second)
-
-
 def responses_picture(path: str | os.PathLike[str], table: ResponseTable, *, title: str, note: str) -> Path:
     """Draw the curves of a response as a PNG file, each channel with a colour, a dash and its name.
 
@@ -88,11 +81,8 @@ def responses_picture(path: str | os.PathLike[str], table: ResponseTable, *, tit
         OSError: the file cannot be written; what was there before stays.
     """
     figure = blank(WIDTH, HEIGHT)
-    figure.text(0.2 / WIDTH, 1 - 0.28 / HEIGHT, title, **TITLE)
-    quiet: dict[str, Any] = {"fontsize": NAME_POINTS, "color": QUIET, "parse_math": False}
-    figure.text(0.2 / WIDTH, 1 - 0.5 / HEIGHT, note, **quiet)
-    axes = figure.add_axes((0.6 / WIDTH, 0.5 / HEIGHT, 1 - 0.8 / WIDTH, 1 - 1.15 / HEIGHT))
-    _draw_channels(axes, table)
+    headline(figure, title, note)
+    _draw_channels(axes_at(figure, 0.6, 0.5, WIDTH - 0.8, HEIGHT - 1.15), table)
     return save_png(figure, path)
 
 

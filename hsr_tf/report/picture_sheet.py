@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.lib.stride_tricks import sliding_window_view
 
 from hsr_tf import checks
-from hsr_tf.report.canvas import TITLE, blank, caption, save_png
+from hsr_tf.report.canvas import axes_at, blank, caption, headline, save_png
 
 LEFT, TOP, GAP, CAPTION, PANEL = 0.2, 0.55, 0.15, 0.42, 2.3
 FRAME = "#D55E00"
@@ -68,7 +69,7 @@ def draw_picture_sheet(path: str | os.PathLike[str], data: PictureSheetData) -> 
     heights = [height, PANEL, *([PANEL / 2] if data.kernels else [])]
     width = 2 * LEFT + len(pictures) * (PANEL + GAP) - GAP
     figure = blank(width, TOP + sum(heights) + len(heights) * CAPTION)
-    figure.text(LEFT / width, 1 - 0.3 / figure.get_figheight(), data.title, **TITLE)
+    headline(figure, data.title)
     for column, (name, picture) in enumerate(pictures.items()):
         whole = _panel(figure, heights, (0, column), name, note=data.notes.get(name, ""))
         whole.imshow(_colours(picture), interpolation="antialiased", aspect="auto")
@@ -90,18 +91,10 @@ def choose_crop(data: PictureSheetData) -> tuple[int, int]:
     """
     error = sum(np.square(picture - data.truth).mean(-1) for picture in data.estimates.values())
     error = np.zeros(data.truth.shape[:2]) if isinstance(error, int) else error
-    total = np.pad(error.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    size, step = data.crop_size, max(1, data.crop_size // 4)
-    rows, columns = (np.arange(0, max(n - size, 0) + 1, step) for n in error.shape)
-    ends = [np.minimum(start + size, n) for start, n in zip((rows, columns), error.shape, strict=True)]
-    sums = (
-        total[np.ix_(ends[0], ends[1])]
-        - total[np.ix_(rows, ends[1])]
-        - total[np.ix_(ends[0], columns)]
-        + total[np.ix_(rows, columns)]
-    )
-    best = np.unravel_index(int(sums.argmax()), sums.shape)
-    return int(rows[best[0]]), int(columns[best[1]])
+    sides, step = [min(data.crop_size, n) for n in error.shape], max(1, data.crop_size // 4)
+    sums = sliding_window_view(error, sides)[::step, ::step].sum((-2, -1), dtype=np.float64)
+    row, column = np.unravel_index(int(sums.argmax()), sums.shape)
+    return int(row) * step, int(column) * step
 
 
 def _panel(figure: Figure, heights: list[float], place: tuple[int, int], name: str, *, note: str) -> Any:
@@ -109,9 +102,7 @@ def _panel(figure: Figure, heights: list[float], place: tuple[int, int], name: s
     row, column = place
     bottom = sum(heights[row + 1 :]) + CAPTION * (len(heights) - row - 1) + 0.08
     side = heights[row] if row else PANEL
-    box = (LEFT + column * (PANEL + GAP), bottom, side, heights[row])
-    width, height = figure.get_figwidth(), figure.get_figheight()
-    axes = figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
+    axes = axes_at(figure, LEFT + column * (PANEL + GAP), bottom, side, heights[row])
     axes.set_xticks([])
     axes.set_yticks([])
     caption(axes, name, note, above=4)

@@ -163,14 +163,19 @@ def choose_points(
     error, every estimate counting alike. After the worst cell comes, each time, the one whose spectrum has
     the largest angle to those chosen, at least a sixth of the image's diagonal away if there is such a cell.
     """
-    rows, columns = _cell_centres(reference.shape[0]), _cell_centres(reference.shape[1])
-    cell_error = np.mean(
-        [_cell_means(error / max(error.mean(), 1e-12)) for error in error_maps], axis=0
-    ).ravel()
+    edges = [np.unique(np.linspace(0, n, min(n, 32) + 1).astype(int)) for n in reference.shape[:2]]
+    rows, columns = ((one[:-1] + one[1:]) // 2 for one in edges)
+    error = np.mean([error / max(error.mean(), 1e-12) for error in error_maps], axis=0, dtype=np.float64)
+    sums = np.add.reduceat(np.add.reduceat(error, edges[0][:-1], axis=0), edges[1][:-1], axis=1)
+    cell_error = (sums / np.outer(*map(np.diff, edges))).ravel()
     spectra = reference[np.ix_(rows, columns)].reshape(cell_error.size, -1).astype(np.float64)
     places = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
     inside = _inside(len(rows))[:, None] & _inside(len(columns))[None, :]
-    candidates = _candidates(cell_error, np.linalg.norm(spectra, axis=-1), inside.ravel(), count)
+    inside, brightness = inside.ravel(), np.linalg.norm(spectra, axis=-1)
+    bright = inside & (brightness >= 0.2 * np.percentile(brightness[inside], 95))
+    candidates = np.flatnonzero(bright & (cell_error >= np.percentile(cell_error[bright], 67)))
+    if candidates.size < count:
+        candidates = np.flatnonzero(inside)
     unit = spectra / np.maximum(np.linalg.norm(spectra, axis=-1, keepdims=True), 1e-12)
     apart = np.hypot(*reference.shape[:2]) / 6
 
@@ -183,31 +188,8 @@ def choose_points(
     return [(int(places[i, 0]), int(places[i, 1])) for i in chosen]
 
 
-def _candidates(error: np.ndarray, brightness: np.ndarray, inside: np.ndarray, count: int) -> np.ndarray:
-    bright = inside & (brightness >= 0.2 * np.percentile(brightness[inside], 95))
-    found = np.flatnonzero(bright & (error >= np.percentile(error[bright], 67)))
-    return found if found.size >= count else np.flatnonzero(inside)
-
-
 def _inside(num_cells: int) -> np.ndarray:
     """The cells that are not at the border, where there are enough of them."""
     border = 2 if num_cells >= 8 else 0
     position = np.arange(num_cells)
     return (position >= border) & (position < num_cells - border)
-
-
-def _cell_edges(length: int) -> np.ndarray:
-    return np.unique(np.linspace(0, length, min(length, 32) + 1).astype(int))
-
-
-def _cell_centres(length: int) -> np.ndarray:
-    edges = _cell_edges(length)
-    return (edges[:-1] + edges[1:]) // 2
-
-
-def _cell_means(values: np.ndarray) -> np.ndarray:
-    rows, columns = _cell_edges(values.shape[0]), _cell_edges(values.shape[1])
-    sums = np.add.reduceat(
-        np.add.reduceat(values.astype(np.float64), rows[:-1], axis=0), columns[:-1], axis=1
-    )
-    return sums / (np.diff(rows)[:, None] * np.diff(columns)[None, :])

@@ -11,6 +11,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from hsr_tf.io import load
 from hsr_tf.metrics.table import metrics_for
 from hsr_tf.networks.cards import CARD, FUSION, ModelCard, read_card
 from hsr_tf.physics.psf import Psf
+from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.html.report_data import Curve, ReportData
-from hsr_tf.report.scene_report import ShownCameras, finite, scene_report, shown_cameras
-from hsr_tf.scene import Observation, Scene, Solution
+from hsr_tf.report.scene_report import finite, scene_report, shown_cameras
+from hsr_tf.scene import Observation, Solution
 
 FLAG_FILE, SOLUTION, MOST_POINTS = "flags.txt", "solution.json", 2000
 
@@ -73,7 +75,14 @@ def read_flags(path: Path) -> dict[str, Any]:
 
 
 def _solver_report(folder: Path) -> ReportData:
-    record, flags = _read_json(folder / SOLUTION), read_flags(folder / FLAG_FILE)
+    remedy = "run it again in another folder"
+    try:
+        record = json.loads((folder / SOLUTION).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise checks.file_error(folder / SOLUTION, f"is no JSON ({error})", remedy) from error
+    if not isinstance(record, dict):
+        raise checks.file_error(folder / SOLUTION, "does not describe a solution", remedy)
+    flags = read_flags(folder / FLAG_FILE)
     observation, truth = _scene_of(flags)
     estimate, name = load(folder / "estimate.h5"), str(record.get("method", "estimate"))
     cameras = _cameras_of(folder, observation, truth)
@@ -110,7 +119,7 @@ def _scene_of(flags: Mapping[str, Any]) -> tuple[Observation, Truth]:
     return simulated_scene(flags["reference"], plan)
 
 
-def _cameras_of(folder: Path, observation: Observation, truth: Truth) -> ShownCameras | None:
+def _cameras_of(folder: Path, observation: Observation, truth: Truth) -> CamerasData | None:
     """Those that the run estimated, the shift within the kernel, else those of the scene."""
     kernel, response = folder / "kernel.csv", folder / "response.csv"
     psf = np.loadtxt(kernel, delimiter=",", ndmin=2) if kernel.is_file() else None
@@ -163,7 +172,9 @@ def _with_validation_scene(data: ReportData, card: ModelCard, flags: Mapping[str
     names = list(card.record.get("validation_scenes") or ())
     try:
         paths = find_scenes(flags.get("data_dir"), default="hsi/cave_train")
-        scene = _named(paths, names)
+        called = (load(path) for path in paths if path.stem in names or path.name in names)
+        others = (scene for scene in map(load, paths if names else ()) if scene.name in names)
+        scene = next(chain(called, others), None)
     except (OSError, ValueError) as error:
         return replace(data, notes=(f"No scene is shown: {error}",))
     if scene is None:
@@ -181,14 +192,6 @@ def _with_validation_scene(data: ReportData, card: ModelCard, flags: Mapping[str
     title = f"{method}, training; {scene.name}, ×{scale}"
     scores = {f"{name}, {scene.name}": card for name, card in shown.scores.items()}
     return replace(shown, title=title, curves=data.curves, scores={**scores, **data.scores})
-
-
-def _named(paths: list[Path], names: list[str]) -> Scene | None:
-    for path in paths:
-        if path.stem in names or path.name in names:
-            return load(path)
-    scenes = (load(path) for path in paths) if names else ()
-    return next((scene for scene in scenes if scene.name in names), None)
 
 
 def _logged(folder: Path) -> dict[str, Curve]:
@@ -225,13 +228,3 @@ def _curve(x_label: str, y_label: str, name: str, series: tuple[list[float], lis
     known = [value for value in series[1] if math.isfinite(value)]
     wide = min(known) > 0 and max(known) > 10 * min(known)
     return Curve(x_label, y_label, {name: series}, logarithmic=wide)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise checks.file_error(path, f"is no JSON ({error})", "run it again in another folder") from error
-    if not isinstance(found, dict):
-        raise checks.file_error(path, "does not describe a solution", "run it again in another folder")
-    return found

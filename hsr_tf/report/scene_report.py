@@ -7,24 +7,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hsr_tf.metrics.full_reference import scorecard
-from hsr_tf.physics.cameras import DEFAULT, TOLD, UNKNOWN, CameraChoice, choose_cameras
+from hsr_tf.physics.cameras import DEFAULT, TOLD, UNKNOWN, choose_cameras
 from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.scene import Observation, Scene, Solution, pixels_with_data
-
-
-@dataclass(frozen=True, eq=False)
-class ShownCameras:
-    """Kernel and response of a report, and a line that tells where they are from."""
-
-    data: CamerasData
-    origin: str
 
 
 def scene_report(
@@ -32,8 +24,7 @@ def scene_report(
     estimates: Mapping[str, Scene],
     *,
     reference: Scene | None = None,
-    cameras: ShownCameras | None = None,
-    title: str | None = None,
+    cameras: CamerasData | None = None,
 ) -> ReportData:
     """What a report shows of estimates of one observation.
 
@@ -42,25 +33,22 @@ def scene_report(
         estimates: by method, each (H, W, C).
         reference: the truth; the estimates are scored against it.
         cameras: see `shown_cameras`.
-        title: headline; by default the scene's name, the methods and the scale.
 
     Raises:
         ValueError: cubes that do not fit together.
     """
     name, scale = observation.lr_hsi.name, observation.scale
-    made = f"{f'{name}, ' if name else ''}{', '.join(estimates)}, ×{scale}"
     cubes = {method: estimate.cube for method, estimate in estimates.items()}
     known = pixels_with_data(*estimates.values(), *([] if reference is None else [reference]))
     data = ReportData(
-        title=title or made,
+        title=f"{f'{name}, ' if name else ''}{', '.join(estimates)}, ×{scale}",
         lr_hsi=observation.lr_hsi,
         hr_msi=observation.hr_msi,
         estimates=cubes,
         estimate_mask=None if known is None else ~known,
         reference=None if reference is None else reference.cube,
         wavelengths_nm=observation.lr_hsi.wavelengths_nm,
-        cameras=None if cameras is None else cameras.data,
-        cameras_origin="" if cameras is None else cameras.origin,
+        cameras=cameras,
     )
     if reference is None:
         return data
@@ -87,31 +75,27 @@ def solution_report(
         command: that makes it again.
         psf, srf: as they were given for the fusion; cameras that were to be estimated are the solution's.
     """
-    given = {
-        name: None if isinstance(camera, str) and camera == "estimate" else camera
-        for name, camera in (("psf", psf), ("srf", srf))
-    }
+    psf, srf = (None if isinstance(one, str) and one == "estimate" else one for one in (psf, srf))
     metadata = solution.estimate.metadata
     method = str(metadata["method"])
     linear = observation.linear(replace(solution.radiometry, divisor=()))
-    data = scene_report(
-        linear, {method: solution.estimate}, cameras=shown_cameras(observation, solution, **given)
-    )
-    scores = {method: {**residual_scores(solution), "seconds": solution.seconds}}
+    cameras = shown_cameras(observation, solution, psf=psf, srf=srf)
+    data = scene_report(linear, {method: solution.estimate}, cameras=cameras)
+    left = {"lr_hsi_residual": solution.lr_hsi_residual, "hr_msi_residual": solution.hr_msi_residual}
+    known = {name: share for name, share in left.items() if share is None or math.isfinite(share)}
+    scores = {method: {**known, "seconds": solution.seconds}}
     return replace(
         data, scores=scores, configuration=dict(metadata), command=command, findings=solution.findings
     )
 
 
-def estimate_report(
-    estimate: tuple[str, Scene], reference: Scene, *, scale: int, title: str | None = None
-) -> ReportData:
+def estimate_report(estimate: tuple[str, Scene], reference: Scene, *, scale: int) -> ReportData:
     """The report of an estimate (name, scene) held against the truth, without the two images."""
     name, scene = estimate
     counted = pixels_with_data(reference, scene)
     wavelengths = reference.wavelengths_nm if scene.wavelengths_nm is None else scene.wavelengths_nm
     return ReportData(
-        title=title or f"{reference.name or 'scene'}, {name}",
+        title=f"{reference.name or 'scene'}, {name}",
         estimates={name: scene.cube},
         reference=reference.cube,
         wavelengths_nm=wavelengths,
@@ -122,7 +106,7 @@ def estimate_report(
 
 def shown_cameras(
     observation: Observation, solution: Solution | None = None, *, psf: Any = None, srf: Any = None
-) -> ShownCameras | None:
+) -> CamerasData | None:
     """Return kernel and response of the two images: estimated, given, recorded in the files, or defaults.
 
     Args:
@@ -135,12 +119,16 @@ def shown_cameras(
         None where neither is known.
     """
     choice = choose_cameras(observation, psf=psf, srf=srf, srf_needed=False)
-    found_psf = None if solution is None else solution.psf
-    found_srf = None if solution is None else solution.srf
+    found_psf, found_srf = (None, None) if solution is None else (solution.psf, solution.srf)
+    words = {TOLD: "recorded in the files", DEFAULT: "the default, as none was given", UNKNOWN: "not known"}
+    origins = [
+        "estimated from the two images" if found is not None else words.get(origin, origin)
+        for found, origin in ((found_psf, choice.psf_origin), (found_srf, choice.srf_origin))
+    ]
     known_srf = None if choice.srf_origin == UNKNOWN else choice.model.spectral.matrix
     names = str(observation.hr_msi.metadata.get("channels", ""))
     channels = tuple(names.split(",")) if names else choice.model.spectral.channels
-    data = CamerasData(
+    return CamerasData(
         title="",
         psf=choice.model.spatial.psf.kernel if found_psf is None else found_psf,
         srf=known_srf if found_srf is None else found_srf,
@@ -148,23 +136,8 @@ def shown_cameras(
         shift_pixels=None if solution is None else solution.shift_pixels,
         wavelengths_nm=observation.lr_hsi.wavelengths_nm,
         channels=channels,
+        origin=f"Point-spread function: {origins[0]}. Response: {origins[1]}.",
     )
-    return ShownCameras(data, _origin(choice, found_psf is not None, found_srf is not None))
-
-
-def residual_scores(solution: Solution) -> dict[str, float | None]:
-    """What a solution leaves of the two images, as scores of a report whose truth is not known."""
-    parts = {"lr_hsi_residual": solution.lr_hsi_residual, "hr_msi_residual": solution.hr_msi_residual}
-    return {name: value for name, value in parts.items() if value is None or math.isfinite(value)}
-
-
-def _origin(choice: CameraChoice, psf_found: bool, srf_found: bool) -> str:
-    words = {TOLD: "recorded in the files", DEFAULT: "the default, as none was given", UNKNOWN: "not known"}
-    kernel = "estimated from the two images" if psf_found else words.get(choice.psf_origin, choice.psf_origin)
-    response = (
-        "estimated from the two images" if srf_found else words.get(choice.srf_origin, choice.srf_origin)
-    )
-    return f"Point-spread function: {kernel}. Response: {response}."
 
 
 def finite(values: Mapping[str, Any]) -> dict[str, float | None]:

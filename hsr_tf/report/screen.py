@@ -1,4 +1,4 @@
-"""What the `hsr` command shows on a terminal: scores, the content of a file, the methods."""
+"""What the `hsr` command shows on a terminal: scores, files, pairs, sensors, methods."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding
 from hsr_tf.metrics.table import metrics_for
-from hsr_tf.wording import percent, signed
+from hsr_tf.wording import as_flags, percent, signed
 
 if TYPE_CHECKING:
+    from hsr_tf.fusion.check.verdict import Verdict
     from hsr_tf.io import FileSummary
     from hsr_tf.methods import Method
     from hsr_tf.metrics.full_reference import Scorecard
+    from hsr_tf.metrics.no_reference import NoReference
+    from hsr_tf.physics.response_library import ResponseEntry
+    from hsr_tf.physics.sensors import SensorBand
     from hsr_tf.scene import Observation, Solution
 
 HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "scene")
 LONGEST_VALUE = 100
+SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}
 
 
 def plain_table(*columns: Column | str) -> Table:
@@ -120,8 +126,13 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
         rows.append(("not finite", found))
     if summary.num_nodata:
         rows.append(("no data", f"{summary.num_nodata} of {height * width} pixels"))
-    shown = {name: value for name, value in summary.metadata.items() if name not in HIDDEN}
-    return rows + [(name, _short(value)) for name, value in shown.items()]
+    for name, value in summary.metadata.items():
+        text = " ".join(str(value).split())
+        if isinstance(value, np.ndarray | list) and np.size(value) > 6:
+            text = f"{'x'.join(map(str, np.shape(value)))} numbers"
+        if name not in HIDDEN:
+            rows.append((name, text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."))
+    return rows
 
 
 def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -> Table:
@@ -134,6 +145,69 @@ def methods_table(methods: Iterable[Method], shipped: Mapping[str, list[str]]) -
         for line in shipped.get(method.name, []):
             text.append(f"\nshipped: {line}", style="green")
         table.add_row(method.name, method.kind.replace("_", " "), ", ".join(method.needs) or "nothing", text)
+    return table
+
+
+def quality_table(figures: NoReference, *, psf: str, srf: str) -> Table:
+    """Return the figures of one estimate, under the cameras that they were found with."""
+    side = figures.qnr.block_side
+    value_column = Column("value", justify="right", style="bold", no_wrap=True)
+    table = plain_table(Column("figure", no_wrap=True), value_column, Column("meaning", style="dim"))
+    table.title, table.title_justify = f"psf {psf}, srf {srf}", "left"
+    table.caption = f"D and QNR: means over blocks of {side}x{side} coarse pixels"
+    table.caption_justify, values = "left", figures.by_name()
+    for metric in metrics_for("images"):
+        value, meaning = values[metric.name], metric.meaning or f"{metric.better} is better"
+        if value is None:
+            table.add_row(metric.label, "unknown", "the response is not known: give --srf")
+        elif isinstance(value, tuple):  # one for every band or channel: the lowest, and which one it is
+            place = f"{metric.meaning} {int(np.argmin(value)) + 1} of {len(value)}"
+            meaning = f"{place}; mean of all {metric.text(float(np.mean(value)))}"
+            table.add_row(metric.label, metric.text(min(value)), meaning)
+        else:
+            table.add_row(metric.label, metric.text(value), meaning)
+    return table
+
+
+def findings_table(findings: Iterable[Finding]) -> Table:
+    """Return one line per finding: symbol and severity, what was checked, what was found, what to do."""
+    table = plain_table(
+        Column("", no_wrap=True),
+        Column("checked", style="bold", no_wrap=True),
+        Column("found", ratio=3),
+        Column("what to do", ratio=2),
+    )
+    for finding in findings:
+        symbol, style = SYMBOLS[finding.severity]
+        mark = Text(f"{symbol} {finding.severity}", style=style)
+        table.add_row(mark, finding.topic, Text(finding.found), Text(as_flags(finding.advice)))
+    return table
+
+
+def verdict_line(verdict: Verdict) -> Text:
+    """The verdict in one line, green only without a warning."""
+    symbol, style = SYMBOLS[verdict.severity]
+    return Text(f"{symbol} {verdict.line}", style=style)
+
+
+def sensors_table(entries: Iterable[ResponseEntry]) -> Table:
+    """The named responses: name, channels, range, where the figures are from."""
+    name_column, range_column = Column("name", no_wrap=True, style="bold"), Column("range, nm", no_wrap=True)
+    table = plain_table(name_column, "sensor or camera", "channels", range_column, "source")
+    for entry in entries:
+        span = f"{entry.range_nm[0]:.0f} to {entry.range_nm[1]:.0f}"
+        table.add_row(entry.name, entry.title, ", ".join(entry.channels), span, entry.source)
+    return table
+
+
+def bands_table(bands: Iterable[SensorBand]) -> Table:
+    """The bands of one sensor."""
+    names = ("centre, nm", "from, nm", "to, nm", "width, nm")
+    table = plain_table("channel", *(Column(name, justify="right") for name in names))
+    for band in bands:
+        low, high = band.lower_nm, band.upper_nm
+        values = ((low + high) / 2, low, high, high - low)
+        table.add_row(band.channel, *(f"{value:.1f}" for value in values))
     return table
 
 
@@ -170,10 +244,3 @@ def _scaling(summary: FileSummary) -> str:
         "guessed": f"a guess from values up to {summary.white_level_sample:g}",
     }.get(summary.white_level_origin, summary.white_level_origin)
     return f"stored values / {summary.white_level:g} ({origin})"
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, np.ndarray | list) and np.size(value) > 6:
-        return f"{'x'.join(map(str, np.shape(value)))} numbers"
-    text = " ".join(str(value).split())
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 3]}..."

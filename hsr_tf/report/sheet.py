@@ -7,11 +7,12 @@ is built of matplotlib's objects alone: no pyplot, no state outside the call, th
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from matplotlib import colormaps
@@ -30,13 +31,13 @@ from hsr_tf.report.canvas import (
     LINE_DASHES,
     NOTE_POINTS,
     QUIET,
+    axes_at,
     blank,
     caption,
     quiet_axes,
     save_png,
 )
 from hsr_tf.report.content import Result, SheetData
-from hsr_tf.report.grid import Grid
 from hsr_tf.report.render import (
     DisplayBands,
     SpectralAxis,
@@ -50,6 +51,45 @@ __all__ = ["DPI", "SheetData", "draw_sheet", "picture_sheet"]
 
 POINT_COLOURS = ("#E69F00", "#F0E442", "#FFFFFF")
 TRUTH_WIDTH = 2.6
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Places in inches: three rows of panels, three columns of inputs, one an estimate, then colour bars."""
+
+    panel_width: float
+    panel_height: float
+    num_estimates: int
+
+    LEFT: ClassVar[float] = 0.2
+    RIGHT: ClassVar[float] = 0.95
+    TOP: ClassVar[float] = 0.6
+    BOTTOM: ClassVar[float] = 0.5
+    COLUMN_GAP: ClassVar[float] = 0.14
+    HEADER: ClassVar[float] = 0.5
+
+    @classmethod
+    def of(cls, height: int, width: int, num_estimates: int) -> Grid:
+        side, ratio = 2.15, math.sqrt(width / height)
+        return cls(min(max(side * ratio, 1.7), 3.6), min(max(side / ratio, 1.5), 3.6), num_estimates)
+
+    @property
+    def width(self) -> float:
+        columns = 3 + self.num_estimates
+        return self.LEFT + columns * self.panel_width + (columns - 1) * self.COLUMN_GAP + self.RIGHT
+
+    @property
+    def height(self) -> float:
+        return self.TOP + 3 * (self.HEADER + self.panel_height) + self.BOTTOM
+
+    def left(self, column: int) -> float:
+        return self.LEFT + column * (self.panel_width + self.COLUMN_GAP)
+
+    def bottom(self, row: int) -> float:
+        return self.height - self.TOP - (row + 1) * (self.HEADER + self.panel_height)
+
+    def panel(self, figure: Figure, row: int, column: int) -> Axes:
+        return axes_at(figure, self.left(column), self.bottom(row), self.panel_width, self.panel_height)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,21 +140,15 @@ def _draw_headline(sheet: _Sheet) -> None:
     span = ""
     if data.wavelengths_nm is not None:
         span = f", {min(data.wavelengths_nm):.0f} to {max(data.wavelengths_nm):.0f} nm"
-    note = (
-        f"×{data.scale}  ·  {height} × {width} pixels  ·  {num_bands} bands{span}  ·  {_colour_note(sheet)}"
-    )
+    kind, picked = "colours" if sheet.bands.true_colour else "false colours", sheet.bands.indices
+    colours = f"{kind} from bands {', '.join(str(i + 1) for i in picked)}"
+    if data.wavelengths_nm is not None:
+        colours = f"{kind} from {', '.join(f'{data.wavelengths_nm[i]:.0f}' for i in picked)} nm"
+    note = f"×{data.scale}  ·  {height} × {width} pixels  ·  {num_bands} bands{span}  ·  {colours}"
     left, top = grid.LEFT / grid.width, grid.height
     style: dict[str, Any] = {"fontsize": 13, "fontweight": "bold", "parse_math": False}
     _fit(sheet.figure.text(left, (top - 0.3) / top, data.title, **style), grid.width - grid.LEFT - grid.RIGHT)
     sheet.figure.text(left, (top - 0.52) / top, note, fontsize=9, color=QUIET, parse_math=False)
-
-
-def _colour_note(sheet: _Sheet) -> str:
-    wavelengths, picked = sheet.data.wavelengths_nm, sheet.bands.indices
-    kind = "colours" if sheet.bands.true_colour else "false colours"
-    if wavelengths is None:
-        return f"{kind} from bands {', '.join(str(i + 1) for i in picked)}"
-    return f"{kind} from {', '.join(f'{wavelengths[i]:.0f}' for i in picked)} nm"
 
 
 def _draw_renderings(sheet: _Sheet) -> None:
@@ -129,7 +163,9 @@ def _draw_renderings(sheet: _Sheet) -> None:
     low, high = f"{low_size}, {data.lr_hsi.shape[-1]} bands", f"{height} × {width}, {channels} channel"
     _show(sheet, 0, "LR cube", low, shared.apply(bands.pick(data.lr_hsi)))
     _show(sheet, 1, "HR image", f"{high}{'s' * (channels > 1)}", own.apply(sharp))
-    _mark_points(sheet, _show(sheet, 2, "Truth", f"{height} × {width}", shared.apply(truth)))
+    axes = _show(sheet, 2, "Truth", f"{height} × {width}", shared.apply(truth))
+    for number, (row, column) in enumerate(sheet.points, start=1):
+        axes.text(column + 0.5, row + 0.5, str(number), **_badge(number))
     for column, result in enumerate(sheet.results, start=3):
         score = f"PSNR {get('psnr_bands').text(float(np.mean(result.psnr)))}"
         _show(sheet, column, result.name, score, shared.apply(bands.pick(result.cube)))
@@ -147,11 +183,6 @@ def _show(sheet: _Sheet, column: int, name: str, note: str, picture: np.ndarray)
     return axes
 
 
-def _mark_points(sheet: _Sheet, axes: Axes) -> None:
-    for number, (row, column) in enumerate(sheet.points, start=1):
-        axes.text(column + 0.5, row + 0.5, str(number), **_badge(number))
-
-
 def _badge(number: int) -> dict[str, Any]:
     box = {"boxstyle": "circle,pad=0.25", "facecolor": POINT_COLOURS[number - 1], "edgecolor": "black"}
     centred = {"ha": "center", "va": "center", "fontsize": 7.5, "fontweight": "bold"}
@@ -159,35 +190,28 @@ def _badge(number: int) -> dict[str, Any]:
 
 
 def _draw_maps(sheet: _Sheet) -> None:
-    errors = [result.error for result in sheet.results]
-    angles = [result.angle for result in sheet.results]
-    error_notes = [f"RMSE {get('rmse_255').text(result.rmse)}" for result in sheet.results]
-    angle_notes = [f"SAM {get('sam_degrees').number(result.sam)}°" for result in sheet.results]
-    _draw_map_row(sheet, 1, errors, error_notes, "mean |error| × 255")
-    _draw_map_row(sheet, 2, angles, angle_notes, "spectral angle, degrees")
-
-
-def _draw_map_row(
-    sheet: _Sheet, row: int, maps: Sequence[np.ndarray], notes: Sequence[str], label: str
-) -> None:
-    """Maps on one scale; its colours follow the square root, so that good estimates do not all look alike."""
+    """Rows of maps on one scale; colours follow its square root, so that good estimates look different."""
+    errors = [f"RMSE {get('rmse_255').text(result.rmse)}" for result in sheet.results]
+    angles = [f"SAM {get('sam_degrees').number(result.sam)}°" for result in sheet.results]
+    rows = (("error", errors, "mean |error| × 255"), ("angle", angles, "spectral angle, degrees"))
     height, width, _ = sheet.data.reference.shape
-    values = np.concatenate([values[np.isfinite(values)] for values in maps])
-    top = max(float(np.percentile(values, 99.5)) if values.size else 0.0, 1e-6)
-    colours = colormaps["viridis" if row == 2 else "magma"].with_extremes(bad="#B0B0B0")
-    for column, (picture, note) in enumerate(zip(maps, notes, strict=True), start=3):
-        axes = _image_axes(sheet, row, column)
-        drawn = axes.imshow(
-            picture, cmap=colours, norm=PowerNorm(0.5, 0, top, clip=False), extent=(0, width, height, 0)
-        )
-        _caption(sheet, axes, "", note)
-    grid = sheet.grid
-    place = grid.axes(sheet.figure, grid.left(3 + len(maps)), grid.bottom(row), 0.12, grid.panel_height)
-    bar = sheet.figure.colorbar(drawn, cax=place, extend="max")
-    bar.set_ticks(_root_ticks(top))
-    bar.ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
-    bar.ax.tick_params(labelsize=NOTE_POINTS, length=2.5)
-    bar.set_label(label, fontsize=NOTE_POINTS)
+    for row, (field, notes, label) in enumerate(rows, start=1):
+        maps = [getattr(result, field) for result in sheet.results]
+        values = np.concatenate([values[np.isfinite(values)] for values in maps])
+        top = max(float(np.percentile(values, 99.5)) if values.size else 0.0, 1e-6)
+        colours = colormaps["viridis" if row == 2 else "magma"].with_extremes(bad="#B0B0B0")
+        for column, (picture, note) in enumerate(zip(maps, notes, strict=True), start=3):
+            axes = _image_axes(sheet, row, column)
+            scale = PowerNorm(0.5, 0, top, clip=False)
+            drawn = axes.imshow(picture, cmap=colours, norm=scale, extent=(0, width, height, 0))
+            _caption(sheet, axes, "", note)
+        grid = sheet.grid
+        place = axes_at(sheet.figure, grid.left(3 + len(maps)), grid.bottom(row), 0.12, grid.panel_height)
+        bar = sheet.figure.colorbar(drawn, cax=place, extend="max")
+        bar.set_ticks(_root_ticks(top))
+        bar.ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+        bar.ax.tick_params(labelsize=NOTE_POINTS, length=2.5)
+        bar.set_label(label, fontsize=NOTE_POINTS)
 
 
 def _root_ticks(top: float) -> list[float]:
@@ -229,7 +253,7 @@ def _draw_legend(sheet: _Sheet) -> None:
 def _draw_curves(sheet: _Sheet) -> None:
     grid = sheet.grid
     left, right = grid.left(0) + 0.45, grid.left(2) + grid.panel_width - 0.1
-    axes = grid.axes(sheet.figure, left, grid.bottom(1) + 0.08, right - left, grid.panel_height - 0.2)
+    axes = axes_at(sheet.figure, left, grid.bottom(1) + 0.08, right - left, grid.panel_height - 0.2)
     for number, result in enumerate(sheet.results):
         _plot(
             axes, sheet.data, result.psnr, color=LINE_COLOURS[number], linestyle=LINE_DASHES[number], lw=1.4
@@ -242,7 +266,7 @@ def _draw_spectra(sheet: _Sheet) -> None:
     for number, (row, column) in enumerate(sheet.points, start=1):
         left = grid.left(number - 1) + 0.45
         width = grid.panel_width - 0.55
-        axes = grid.axes(sheet.figure, left, grid.bottom(2), width, grid.panel_height)
+        axes = axes_at(sheet.figure, left, grid.bottom(2), width, grid.panel_height)
         _plot(
             axes, data, data.reference[row, column], color="black", linestyle="-", lw=TRUTH_WIDTH, alpha=0.85
         )

@@ -19,10 +19,12 @@ from hsr_tf.metrics.table import get
 from hsr_tf.report.canvas import (
     LINE_COLOURS,
     NAME_POINTS,
+    NOTE,
     NOTE_POINTS,
     QUIET,
-    TITLE,
+    axes_at,
     blank,
+    headline,
     quiet_axes,
     save_png,
 )
@@ -85,17 +87,12 @@ def draw_course(course: Course) -> Figure:
     curves["objective"] = np.asarray(course.objective, np.float64)
     shown = {name: values for name, values in curves.items() if np.isfinite(values).any()}
     figure = blank(7.0, 0.95 + 2.2 * max(1, len(shown)))
-    figure.text(0.02, 1 - 0.28 / figure.get_figheight(), course.title, **TITLE)
+    headline(figure, course.title)
     for number, (name, values) in enumerate(shown.items()):
         axes = figure.add_subplot(len(shown), 1, number + 1)
         _draw_curve(axes, seconds, values, name, course.floors if name.startswith("PSNR") else {})
-    figure.subplots_adjust(
-        left=0.11,
-        right=0.97,
-        top=1 - 0.5 / figure.get_figheight(),
-        bottom=0.45 / figure.get_figheight(),
-        hspace=0.28,
-    )
+    height = figure.get_figheight()
+    figure.subplots_adjust(left=0.11, right=0.97, top=1 - 0.5 / height, bottom=0.45 / height, hspace=0.28)
     return figure
 
 
@@ -108,16 +105,8 @@ def _draw_curve(
     for number, (label, level) in enumerate(near.items(), start=1):
         colour = LINE_COLOURS[number % len(LINE_COLOURS)]
         axes.axhline(level, color=colour, lw=1.2, linestyle=(0, (5, 2)))
-        axes.annotate(
-            f"{label} {level:.2f}",
-            (1, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(-3, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=NOTE_POINTS,
-            color=colour,
-        )
+        at: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (-3, 3), "ha": "right"}
+        axes.annotate(f"{label} {level:.2f}", (1, level), color=colour, **at, **NOTE)
     quiet_axes(axes, "seconds", name)
     axes.set_xlim(0, 1.02 * float(seconds.max()) + 1e-6)
     if name.startswith("PSNR"):
@@ -128,15 +117,11 @@ def _draw_curve(
         axes.set_ylim(low - spare, high + spare)
         axes.ticklabel_format(axis="y", useOffset=False)
         early = seconds[best] < 0.25 * seconds.max()
-        axes.annotate(
-            f"{values[best]:.2f} dB at {seconds[best]:.0f} s",
-            (seconds[best], values[best]),
-            xytext=(2 if early else -2, 5),
-            textcoords="offset points",
-            ha="left" if early else "right",
-            fontsize=NOTE_POINTS,
-            color=QUIET,
+        side: dict[str, Any] = (
+            {"xytext": (2, 5), "ha": "left"} if early else {"xytext": (-2, 5), "ha": "right"}
         )
+        text = f"{values[best]:.2f} dB at {seconds[best]:.0f} s"
+        axes.annotate(text, (seconds[best], values[best]), color=QUIET, **side, **NOTE)
     elif values[known].min() > 0 and values[known].max() > 10 * values[known].min():
         axes.set_yscale("log")
 
@@ -161,10 +146,9 @@ def draw_times(marks: Sequence[Mark], *, title: str, limit: float | None = None)
     groups, names = (list(dict.fromkeys(getattr(m, key) for m in marks)) for key in ("group", "method"))
     width, height = 0.75 + 3.6 * len(groups) + LEGEND, max(3.9, 1.0 + 0.2 * len(names))
     figure = blank(width, height)
-    figure.text(0.15 / width, 1 - 0.28 / height, title, **TITLE)
+    headline(figure, title)
     for column, group in enumerate(groups):
-        place = ((0.6 + 3.6 * column) / width, 0.5 / height, 3.1 / width, (height - 1.15) / height)
-        axes = figure.add_axes(place)
+        axes = axes_at(figure, 0.6 + 3.6 * column, 0.5, 3.1, height - 1.15)
         _draw_marks(axes, [mark for mark in marks if mark.group == group], names, limit)
         axes.set_title(group, fontsize=NAME_POINTS, fontweight="bold", loc="left")
         quiet_axes(axes, "seconds", get("psnr_bands").title if column == 0 else "")
@@ -190,16 +174,8 @@ def _draw_marks(axes: Axes, marks: Sequence[Mark], names: Sequence[str], limit: 
             axes.plot(place, mark.psnr, **_style(number))
             continue
         axes.plot(place, axes.get_ylim()[0], clip_on=False, zorder=4, **_style(number))
-        below = f"{mark.psnr:.1f} dB, below"
-        axes.annotate(
-            below,
-            (place, 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(7, 4),
-            textcoords="offset points",
-            fontsize=NOTE_POINTS,
-            color=QUIET,
-        )
+        at: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "xytext": (7, 4)}
+        axes.annotate(f"{mark.psnr:.1f} dB, below", (place, 0), color=QUIET, **at, **NOTE)
     ends = [seconds.min() / 1.8, seconds.max() * 1.8]
     if limit is not None:
         axes.axvline(limit, color=QUIET, lw=0.9, linestyle=(0, (2, 2)))

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -142,15 +142,20 @@ class PairTask:
         flags = [f"--psf={word}", f"--srf={word}"] if word else []
         command = ("hsr", "fuse", "--lr_hsi=...", "--hr_msi=...", f"--method={self.method}", *flags)
         data = solution_report(observation, solution, command=(*command, "--output=sharp.h5"))
+        residuals = (
+            ("LR-HSI residual", solution.lr_hsi_residual),
+            ("HR-MSI residual", solution.hr_msi_residual),
+        )
         progress.facts = (
             *(("grids", line) for line in aligned.told),
             ("size", size_words(solution.estimate.shape)),
             *((("radiometry", line),) if (line := solution.estimate.metadata.get("radiometry")) else ()),
-            ("LR-HSI residual", _percent(solution.lr_hsi_residual)),
-            ("HR-MSI residual", _percent(solution.hr_msi_residual)),
+            *((name, "not known" if share is None else percent(share)) for name, share in residuals),
             ("seconds", f"{solution.seconds:.1f}"),
         )
-        return {REPORT: write_report(data, folder / REPORT), **_saved(solution.estimate, folder)}
+        estimate, report = solution.estimate, write_report(data, folder / REPORT)
+        names = ["sharp.h5"] if estimate.georeference is None else ["sharp.h5", "sharp.tif"]
+        return {REPORT: report, **{name: io.save(estimate, folder / name) for name in names}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,18 +317,8 @@ def stored(files: Files, folder: Path, name: str) -> Path:
     return folder / f"{name}{HEADER if HEADER in suffixes else data[0]}"
 
 
-def _saved(estimate: Any, folder: Path) -> dict[str, Path]:
-    """The estimate as HDF5, and as GeoTIFF where its place is known."""
-    names = ["sharp.h5"] if estimate.georeference is None else ["sharp.h5", "sharp.tif"]
-    return {name: io.save(estimate, folder / name) for name in names}
-
-
 def _colours(image: np.ndarray) -> np.ndarray:
     """Red, green and blue (H, W, 3) float32 in [0, 1], equal for a gray picture; without alpha."""
     values = np.atleast_3d(image)
     values = values[..., [0, 0, 0] if values.shape[2] < 3 else [0, 1, 2]].astype(np.float32)
     return values if image.dtype.kind == "f" else values / np.iinfo(image.dtype).max
-
-
-def _percent(share: float | None) -> str:
-    return "not known" if share is None else percent(share)

@@ -16,8 +16,7 @@ from hsr_tf.metrics.scores import Scorecard
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.report.html.page import render
 from hsr_tf.report.scene_report import estimate_report
-from hsr_tf.report.screen import scorecard_table
-from hsr_tf.report.screen_quality import quality_table
+from hsr_tf.report.screen import quality_table, scorecard_table
 from hsr_tf.scene import Scene
 from trainers.demo import results_table
 from trainers.evaluate import Row, markdown_table

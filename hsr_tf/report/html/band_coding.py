@@ -82,15 +82,14 @@ class CodedCube:
     text: str
 
 
-def coded(cube: np.ndarray, *, bits: int, quantiser: Quantiser | None = None) -> CodedCube:
+def coded(cube: np.ndarray, *, bits: int) -> CodedCube:
     """A cube (H, W, C) as text.
 
     Args:
         cube: real numbers; what is not finite has no value.
         bits: 4 to 15 a value.
-        quantiser: steps to use in place of those that cover the cube.
     """
-    steps = quantiser or Quantiser.of(cube, bits)
+    steps = Quantiser.of(cube, bits)
     bands = [packed(steps.forward(cube[..., band])) for band in range(cube.shape[-1])]
     padded = [band + bytes(-len(band) % BYTES_PER_GROUP) for band in bands]
     starts = np.concatenate([[0], np.cumsum([len(band) for band in padded])])[:-1]
@@ -104,12 +103,12 @@ def coded(cube: np.ndarray, *, bits: int, quantiser: Quantiser | None = None) ->
     )
 
 
-def bits_a_value(cubes: Sequence[np.ndarray], *, bits: int, num_samples: int = 3) -> float:
+def bits_a_value(cubes: Sequence[np.ndarray], *, bits: int) -> float:
     """How many bits of the file a value of these cubes takes, from a few bands of each."""
     spent = held = 0
     for cube in cubes:
         steps = Quantiser.of(cube, bits)
-        for band in sorted({round(p) for p in np.linspace(0, cube.shape[-1] - 1, num_samples)}):
+        for band in sorted({round(p) for p in np.linspace(0, cube.shape[-1] - 1, 3)}):
             spent += 8 * len(packed(steps.forward(cube[..., band])))
             held += cube[..., band].size
     return spent / held * 4 / 3 if held else 0.0

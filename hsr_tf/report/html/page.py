@@ -53,6 +53,19 @@ def render(data: ReportData) -> str:
     views = make_views(data, found) if found is not None else None
     plots = make_plots(data, views, found)
     kernel = None if data.cameras is None else data.cameras.psf
+    cameras_note = "" if data.cameras is None else data.cameras.origin
+    if data.cameras is not None and data.cameras.shift_pixels and any(data.cameras.shift_pixels):
+        rows, columns = map(signed, data.cameras.shift_pixels)
+        moved = f"The sharp image is displaced by {rows} rows, {columns} columns."
+        cameras_note = f"{cameras_note} {moved}".strip()
+    notes = list(data.notes)
+    if views is not None and views.stride > 1:
+        ordinal = {2: "second", 3: "third"}.get(views.stride, f"{views.stride}th")
+        shown = (
+            f"Of {data.size[0]} rows × {data.size[1]} columns, this page shows every {ordinal} row and column"
+        )
+        notes.append(f"{shown}; the scores count all pixels.")
+    sources = Resources(mode="inline", components=["bokeh"], log_level="error").js_raw
     template = Environment(autoescape=True).from_string((HERE / "page.html").read_text(encoding="utf-8"))
     scene = _scene_words(data, views, found) if views is not None and found is not None else {}
     return template.render(
@@ -60,63 +73,42 @@ def render(data: ReportData) -> str:
         title=data.title or "Report",
         facts=_facts(data),
         warnings=[finding.line for finding in data.findings],
-        notes=[*data.notes, *_view_notes(data, views)],
+        notes=notes,
         scores=_score_table(data.scores, list(data.estimates)),
         plots=plots.names,
-        cameras_note=_cameras_note(data),
+        cameras_note=cameras_note,
         has_true_srf=data.cameras is not None and data.cameras.true_srf is not None,
         kernel_aspect=1.0 if kernel is None else np.shape(kernel)[0] / np.shape(kernel)[1],
         curves=list(data.curves),
         command=shlex.join(str(word) for word in data.command),
         configuration=list(_flat(data.configuration)),
         has_scene=views is not None,
-        plots_json=_safe(plots.text),
-        bokeh=_bokeh_scripts(),
+        plots_json=_json(plots.text),
+        # Bokeh's own script, and none of other packages that extend Bokeh in this process.
+        bokeh=Markup("\n").join(Markup(f"<script>\n{code}\n</script>") for code in sources),
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
         viewer=Markup((HERE / "viewer.js").read_text(encoding="utf-8")),
         **{"views_json": _json(None), "coded": {}, **scene},
     )
 
 
-def _bokeh_scripts() -> Markup:
-    """Bokeh's own script, and none of other packages that extend Bokeh in this process."""
-    sources = Resources(mode="inline", components=["bokeh"], log_level="error").js_raw
-    return Markup("\n").join(Markup("<script>\n{}\n</script>").format(Markup(code)) for code in sources)
-
-
 def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, Any]:
     payload = described(data, views)
     names = [preset["name"] for preset in payload["presets"]]
     modes = [{"value": name, "label": MODES[name]} for name in names]
-    maps = map_captions(found)
-    known = data.reference is not None
     return {
         "views_json": _json(payload),
         "coded": {name: Markup(text) for name, text in texts(views).items()},
         "num_bands": data.size[2],
         "aspect": data.size[0] / data.size[1],
         "modes": [*modes, {"value": "band", "label": "One band"}, {"value": "custom", "label": "Custom RGB"}],
-        "maps": maps,
-        "maps_title": "Error maps" if known else "Residual maps",
+        "maps": map_captions(found),
+        "maps_title": "Residual maps" if data.reference is None else "Error maps",
         "maps_note": "The maps pan and zoom together. Maps of one kind share a colour scale, which ends at "
         "the 99th percentile. Click a map to show the spectra of that pixel.",
-        "precision": _precision(views),
+        "precision": f"Values are stored with {views.bits} bits and differ from the cube by at most "
+        f"{views.half_step:.2g}.",
     }
-
-
-def _precision(views: Views) -> str:
-    step = views.half_step
-    return f"Values are stored with {views.bits} bits and differ from the cube by at most {step:.2g}."
-
-
-def _view_notes(data: ReportData, views: Views | None) -> Iterator[str]:
-    if views is not None and views.stride > 1:
-        height, width, _ = data.size
-        ordinal = {2: "second", 3: "third"}.get(views.stride, f"{views.stride}th")
-        yield (
-            f"Of {height} rows × {width} columns, this page shows every {ordinal} row and column; "
-            "the scores count all pixels."
-        )
 
 
 def _facts(data: ReportData) -> list[str]:
@@ -177,14 +169,6 @@ def _cell(value: float | None, metric: Metric | None) -> str:
     return f"{value:.4g}" if metric is None else metric.text(value).replace(" degrees", "°")
 
 
-def _cameras_note(data: ReportData) -> str:
-    shift = None if data.cameras is None else data.cameras.shift_pixels
-    if shift is None or not any(shift):
-        return data.cameras_origin
-    moved = f"The sharp image is displaced by {signed(shift[0])} rows, {signed(shift[1])} columns."
-    return f"{data.cameras_origin} {moved}".strip()
-
-
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested settings as dotted names and texts."""
     for name, value in values.items():
@@ -205,15 +189,8 @@ def _words(value: Any) -> str:
 
 
 def _json(value: Any) -> Markup:
-    """JSON that may stand within a script element."""
-    return _safe(json.dumps(value, separators=(",", ":"), default=_plain))
-
-
-def _safe(text: str) -> Markup:
+    """JSON (text, or plain data) that may stand within a script element."""
+    text = (
+        value if isinstance(value, str) else json.dumps(value, separators=(",", ":"), default=np.generic.item)
+    )
     return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"not JSON: {type(value).__name__}")

@@ -61,7 +61,12 @@ def make_plots(data: ReportData, views: Views | None, found: Quality | None) -> 
     if views is not None and found is not None:
         roots["spectra"] = _spectra(data, views)
         if found.psnr:
-            roots["psnr"] = _psnr(data, found)
+            axis = SpectralAxis.of(data.size[2], data.wavelengths_nm)
+            plot = _figure(_axis_label(data), "PSNR of the band, dB")
+            for number, (name, values) in enumerate(found.psnr.items()):
+                curve = axis.arrange(np.where(np.isfinite(values), values, np.nan))
+                plot.line(axis.positions, curve, legend_label=name, **_style(number))
+            roots["psnr"] = _with_legend(plot)
         roots.update(_maps(data, views, found))
     if data.cameras is not None and data.cameras.psf is not None:
         roots["kernel"] = _kernel(np.asarray(data.cameras.psf))
@@ -139,15 +144,6 @@ def _spectra(data: ReportData, views: Views) -> Any:
     rows = [(_axis_label(data), "@x{0.#}"), *((v.name, f"@v{n}{{0.0000}}") for n, v in shown)]
     plot.add_tools(HoverTool(tooltips=rows, mode="vline", renderers=[plot.renderers[0]]))
     plot.js_on_event(Tap, CustomJS(code=f"{TAP}bandAt(cb_obj.x)"))
-    return _with_legend(plot)
-
-
-def _psnr(data: ReportData, found: Quality) -> Any:
-    axis = SpectralAxis.of(data.size[2], data.wavelengths_nm)
-    plot = _figure(_axis_label(data), "PSNR of the band, dB")
-    for number, (name, values) in enumerate(found.psnr.items()):
-        curve = axis.arrange(np.where(np.isfinite(values), values, np.nan))
-        plot.line(axis.positions, curve, legend_label=name, **_style(number))
     return _with_legend(plot)
 
 

@@ -55,7 +55,6 @@ class ReportData:
         reference: the true cube (H, W, C).
         wavelengths_nm: centres of the C bands.
         cameras: kernel and response that were estimated or are known; those that explain the two images.
-        cameras_origin: a line that tells where the cameras are from.
         curves: plots by name.
         scores: by method, then by score, None where a score is not finite.
         configuration: every setting of the run, nested as need be.
@@ -77,7 +76,6 @@ class ReportData:
     reference: np.ndarray | None = None
     wavelengths_nm: np.ndarray | None = None
     cameras: CamerasData | None = None
-    cameras_origin: str = ""
     curves: Mapping[str, Curve] = field(default_factory=dict)
     scores: Mapping[str, Mapping[str, float | None]] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
@@ -118,35 +116,37 @@ class ReportData:
     @property
     def nodata_mask(self) -> np.ndarray | None:
         """(H, W), True where an image or an estimate holds no data; None for nowhere."""
-        masks = [] if self.estimate_mask is None else [self.estimate_mask]
-        if self.hr_msi is not None and self.hr_msi.nodata_mask is not None:
-            masks.append(self.hr_msi.nodata_mask)
+        sharp = None if self.hr_msi is None else self.hr_msi.nodata_mask
+        masks = [mask for mask in (self.estimate_mask, sharp) if mask is not None]
         if self.lr_hsi is not None and self.lr_hsi.nodata_mask is not None and self.scale:
             masks.append(self.lr_hsi.nodata_mask.repeat(self.scale, 0).repeat(self.scale, 1))
         joined = np.any(masks, axis=0) if masks else np.zeros(1, bool)
         return joined if joined.any() else None
 
     def _require_cubes(self) -> None:
-        first = next(iter(self.estimates.values()))
-        height, width, num_bands = require_cube("estimate", first, (None, None, None))
-        for name, cube in self.estimates.items():
-            require_cube(f"estimate {name!r}", cube, (height, width, num_bands))
+        height, width, num_bands = require_cube(
+            "estimate", next(iter(self.estimates.values())), (None, None, None)
+        )
+        cubes = {f"estimate {name!r}": cube for name, cube in self.estimates.items()}
         if self.reference is not None:
-            require_cube("reference", self.reference, (height, width, num_bands))
+            cubes["reference"] = self.reference
+        for name, cube in cubes.items():
+            require_cube(name, cube, (height, width, num_bands))
+        sizes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         if self.hr_msi is not None:
-            self._require_size("hr_msi", self.hr_msi.shape[:2], (height, width))
+            sizes["hr_msi"] = self.hr_msi.shape[:2], (height, width)
         if self.lr_hsi is not None:
-            self._require_size("lr_hsi", self.lr_hsi.shape[2:], (num_bands,))
+            sizes["lr_hsi"] = self.lr_hsi.shape[2:], (num_bands,)
+        if self.wavelengths_nm is not None:
+            sizes["wavelengths_nm"] = np.shape(self.wavelengths_nm), (num_bands,)
+        for name, (found, wanted) in sizes.items():
+            require(
+                found == wanted,
+                name,
+                expected=f"{' x '.join(map(str, wanted))}, as the estimates have",
+                received=" x ".join(map(str, found)),
+                remedy="give the files of one and the same scene",
+            )
+        if self.lr_hsi is not None:
             sharp = self.hr_msi or Scene(np.zeros((height, width, 1), np.float32))
             Observation.from_pair(self.lr_hsi, sharp)
-        if self.wavelengths_nm is not None:
-            self._require_size("wavelengths_nm", np.shape(self.wavelengths_nm), (num_bands,))
-
-    def _require_size(self, name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> None:
-        require(
-            tuple(found) == wanted,
-            name,
-            expected=f"{' x '.join(map(str, wanted))}, as the estimates have",
-            received=" x ".join(map(str, found)),
-            remedy="give the files of one and the same scene",
-        )

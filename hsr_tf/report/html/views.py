@@ -87,11 +87,14 @@ def make_views(data: ReportData, found: Quality) -> Views:
         stride += 1
     while True:
         versions = _versions(data, stride)
-        maps = tuple(
-            coded(_thinned(part.values, data, stride)[..., None], bits=MAP_BITS) for part in found.maps
+        shown = [
+            part.values[::stride, ::stride] if part.values.shape == data.size[:2] else part.values
+            for part in found.maps
+        ]
+        maps = tuple(coded(values[..., None], bits=MAP_BITS) for values in shown)
+        bits = _finest(
+            [version.cube for version in versions], MOST_TEXT - sum(len(code.text) for code in maps)
         )
-        room = MOST_TEXT - sum(len(code.text) for code in maps)
-        bits = _precision([version.cube for version in versions], room)
         if bits is not None or min(data.size[:2]) // (stride + 1) < 16:
             break
         stride += 1
@@ -104,6 +107,13 @@ def described(data: ReportData, views: Views) -> dict[str, Any]:
     """Everything but the bands themselves, as plain data for JSON."""
     axis = SpectralAxis.of(data.size[2], data.wavelengths_nm)
     wavelengths = data.wavelengths_nm
+    srf = None if data.cameras is None else data.cameras.srf
+    num_channels = None if data.hr_msi is None else data.hr_msi.num_bands
+    fits = np.shape(srf) == (data.size[2], num_channels)
+    first = display_bands(data.size[2], wavelengths)
+    presets = [("true" if first.true_colour else "spread", first)]
+    if not is_photograph(data.size[2], wavelengths):
+        presets.append(("false", false_colour_bands(data.size[2], wavelengths)))
     return {
         "height": data.size[0],
         "width": data.size[1],
@@ -112,17 +122,18 @@ def described(data: ReportData, views: Views) -> dict[str, Any]:
         "spectra": [_spectrum(v, c, views.place) for v, c in zip(views.versions, views.codes, strict=True)],
         "wavelengths": None if wavelengths is None else [round(float(w), 3) for w in wavelengths],
         "axis": [int(band) for band in axis.bands],
-        "presets": [_preset(data, bands) for bands in _presets(data)],
+        "presets": [_preset(data, *preset) for preset in presets],
         "limits": _limits(data, views).tolist(),
         "gamma": 1.0 if is_photograph(data.size[2], data.wavelengths_nm) else DISPLAY_GAMMA,
-        "channels": _channels(data),
+        # For each band the channel of the sharp image that sees most of it, where that is known.
+        "channels": None if srf is None or not fits else np.argmax(srf, axis=1).tolist(),
         "truth": next((n for n, v in enumerate(views.versions) if v.name == "Truth"), None),
         "versions": [
             {"name": v.name, "kind": v.kind, "pitch": v.pitch, **_code(c)}
             for v, c in zip(views.versions, views.codes, strict=True)
         ],
         "maps": [_code(code) for code in views.maps],
-        "palettes": {name: _palette(name) for name in COLOUR_MAPS},
+        "palettes": {name: [to_hex(colormaps[name](i)) for i in range(256)] for name in COLOUR_MAPS},
     }
 
 
@@ -144,56 +155,40 @@ def _versions(data: ReportData, stride: int) -> tuple[Version, ...]:
     return tuple(found)
 
 
-def _precision(cubes: list[np.ndarray], room: int) -> int | None:
+def _finest(cubes: list[np.ndarray], room: int) -> int | None:
     """The finest precision with which the cubes fit into so many letters; None where none does."""
     middle = PRECISIONS[len(PRECISIONS) // 2]
     needed, held = bits_a_value(cubes, bits=middle), sum(cube.size for cube in cubes)
-    sizes = {bits: (needed + (bits - middle) * 4 / 3) * held / 8 for bits in PRECISIONS}
-    return next((bits for bits in PRECISIONS if sizes[bits] <= room), None)
-
-
-def _thinned(values: np.ndarray, data: ReportData, stride: int) -> np.ndarray:
-    whole = values.shape == data.size[:2]
-    return values[::stride, ::stride] if whole else values
+    fits = (bits for bits in PRECISIONS if (needed + (bits - middle) * 4 / 3) * held / 8 <= room)
+    return next(fits, None)
 
 
 def _first_place(data: ReportData, found: Quality, stride: int) -> tuple[int, int]:
     """Where the estimates are off, or a bright place where that is not known."""
     whole = [part.values for part in found.maps if part.values.shape == data.size[:2]]
-    cube = next(iter(data.estimates.values())) if data.reference is None else data.reference
+    cube = _measure(data)
     whole = [np.nan_to_num(values) for values in whole] or [np.ones(cube.shape[:2])]
     row, column = choose_points(cube, whole[:1], count=1)[0]
     return row - row % stride, column - column % stride
 
 
-def _presets(data: ReportData) -> list[tuple[str, DisplayBands]]:
-    first = display_bands(data.size[2], data.wavelengths_nm)
-    if is_photograph(data.size[2], data.wavelengths_nm):
-        return [("true", first)]
-    second = false_colour_bands(data.size[2], data.wavelengths_nm)
-    return [("true" if first.true_colour else "spread", first), ("false", second)]
+def _ends(stretch: Stretch) -> dict[str, list[float]]:
+    ends = (("low", stretch.low), ("high", stretch.high))
+    return {side: np.broadcast_to(values, 3).astype(float).tolist() for side, values in ends}
 
 
-def _preset(data: ReportData, chosen: tuple[str, DisplayBands]) -> dict[str, Any]:
+def _preset(data: ReportData, name: str, bands: DisplayBands) -> dict[str, Any]:
     """A composition of bands: which ones, and between which values their colours lie."""
-    name, bands = chosen
-    cube = _measure(data)
     if is_photograph(data.size[2], data.wavelengths_nm):
         stretch = Stretch(np.zeros(()), np.full((), data.data_range))
     else:
-        stretch = Stretch.of(bands.pick(cube), balanced=not bands.true_colour)
-    result: dict[str, Any] = {"name": name, "bands": list(bands.indices)}
-    for side, values in (("low", stretch.low), ("high", stretch.high)):
-        result[side] = np.broadcast_to(values, 3).astype(float).tolist()
+        stretch = Stretch.of(bands.pick(_measure(data)), balanced=not bands.true_colour)
+    result: dict[str, Any] = {"name": name, "bands": list(bands.indices), **_ends(stretch)}
     if data.hr_msi is not None:
         groups = display_groups(data.hr_msi.num_bands)
         shown = np.stack([data.hr_msi.cube[..., list(group)].mean(-1) for group in groups], -1)
         own = Stretch.of(np.nan_to_num(shown), balanced=not bands.true_colour)
-        result["sharp"] = {
-            "groups": [list(group) for group in groups],
-            "low": np.broadcast_to(own.low, 3).astype(float).tolist(),
-            "high": np.broadcast_to(own.high, 3).astype(float).tolist(),
-        }
+        result["sharp"] = {"groups": [list(group) for group in groups], **_ends(own)}
     return result
 
 
@@ -214,14 +209,6 @@ def _limits(data: ReportData, views: Views) -> np.ndarray:
     return np.stack([low, np.maximum(high, low + 1e-9)], axis=-1).astype(float).round(7)
 
 
-def _channels(data: ReportData) -> list[int] | None:
-    """For each band the channel of the sharp image that sees most of it; None where that is not known."""
-    srf = None if data.cameras is None else data.cameras.srf
-    if srf is None or data.hr_msi is None or np.shape(srf) != (data.size[2], data.hr_msi.num_bands):
-        return None
-    return [int(channel) for channel in np.argmax(srf, axis=1)]
-
-
 def _spectrum(version: Version, code: CodedCube, place: tuple[int, int]) -> list[float | None]:
     """The spectrum at a place as the page would read it, so that it need not read every band at once."""
     row, column = (
@@ -232,20 +219,13 @@ def _spectrum(version: Version, code: CodedCube, place: tuple[int, int]) -> list
 
 
 def _code(code: CodedCube) -> dict[str, Any]:
-    height, width, num_bands = code.shape
     return {
-        "height": height,
-        "width": width,
-        "bands": num_bands,
+        **dict(zip(("height", "width", "bands"), code.shape, strict=True)),
         "low": code.quantiser.low,
         "step": code.quantiser.step,
         "starts": list(code.starts),
         "sizes": list(code.sizes),
     }
-
-
-def _palette(name: str) -> list[str]:
-    return [to_hex(colormaps[name](level)) for level in range(256)]
 
 
 def texts(views: Views) -> Mapping[str, str]:
