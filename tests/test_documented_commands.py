@@ -48,6 +48,7 @@ OTHER_STARTS = {
     "hsr demo": "serves until it is stopped",
     "python -m benchmarks.": "measures for minutes",
     "python -m export.run_tflite": "needs a file that was exported for minutes",
+    "python -m hsr_tf_light.": "is installed by itself, as tests/test_installed.py does",
     "python -m export.tflite": "exports for minutes",
     "python -m export.verify": "exports for minutes",
     "python -m serving.": "serves until it is stopped, or needs a server",
@@ -181,7 +182,7 @@ def test_the_flags_of_every_command_exist(command: Command, monkeypatch: pytest.
         if not command.inline:
             known[words[1]].make_context(words[1], words[2:])
         return
-    module, given = words[2], words[3:]
+    module, given = words[2].removeprefix("hsr_tf_light."), words[3:]  # its modules are the checkout's
     if module == "export.run_tflite":
         from export.run_tflite import _parsed
 
