@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 
 import hsr_tf
 
-PYTHONS = ("3.11", "3.12")
+PYTHONS = ("3.11", "3.12", "3.13")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import yaml
 
 import hsr_tf
 
-PYTHONS = ["3.11", "3.12"]
+PYTHONS = ["3.11", "3.12", "3.13"]
 MARKDOWN = ("CONTRIBUTING.md", "CHANGELOG.md", "README.md", "docs/README.md")
 
 

@@ -130,12 +130,12 @@ def test_a_folder_that_is_no_environment_is_left_alone(checkout: Checkout) -> No
     assert (checkout.root / ".venv" / "mine").exists()
 
 
-@pytest.mark.parametrize("version", ["2.7", "3.10", "3.13"])
+@pytest.mark.parametrize("version", ["2.7", "3.10", "3.14"])
 def test_a_python_too_old_or_too_new_is_refused_in_one_line(checkout: Checkout, version: str) -> None:
     answer = checkout.run(version=version)
     assert answer.returncode == 2
     (line,) = answer.stderr.splitlines()
-    assert f"expected Python 3.11 or 3.12, got {version}" in line
+    assert f"expected Python 3.11, 3.12 or 3.13, got {version}" in line
     assert checkout.steps() == []
     assert not (checkout.root / ".venv").exists()
 
@@ -143,4 +143,4 @@ def test_a_python_too_old_or_too_new_is_refused_in_one_line(checkout: Checkout, 
 def test_a_python_that_is_not_there_is_named(checkout: Checkout) -> None:
     answer = checkout.run(python="no-such-python")
     assert answer.returncode == 2
-    assert "no-such-python: expected Python 3.11 or 3.12, got no working interpreter" in answer.stderr
+    assert "no-such-python: expected Python 3.11, 3.12 or 3.13, got no working interpreter" in answer.stderr

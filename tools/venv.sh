@@ -20,14 +20,14 @@ version_of() {
 }
 
 supported() {
-    [[ $1 == 3.11 || $1 == 3.12 ]]
+    [[ $1 == 3.11 || $1 == 3.12 || $1 == 3.13 ]]
 }
 
 require_supported() {
     local version
     version=$(version_of "$1")
     supported "$version" ||
-        fail "$1: expected Python 3.11 or 3.12, got ${version:-no working interpreter};" \
+        fail "$1: expected Python 3.11, 3.12 or 3.13, got ${version:-no working interpreter};" \
             "name another, as in 'make PYTHON=python3.12 test'"
 }
 
