@@ -13,6 +13,8 @@ import pytest
 from hsr_tf import conformance, methods
 from hsr_tf.closed_forms.bicubic import Bicubic
 from hsr_tf.fusion.api import fuse
+from hsr_tf.networks.cards import FusionConfig
+from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Iterations, Outcome, Solver
@@ -114,18 +116,33 @@ def test_methods_of_single_images_are_refused() -> None:
 
 
 @pytest.fixture
-def page(repository: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The code of the documentation's example; what it registers is forgotten afterwards."""
+def pages(repository: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The code of the documentation's examples; what they register is forgotten afterwards."""
     monkeypatch.setattr(methods, "_REGISTRY", dict(methods._REGISTRY))
     text = (repository / "docs" / "new_method.md").read_text(encoding="utf-8")
-    found = re.search(r"```python\n(\"\"\"Detail.*?)```", text, re.DOTALL)
-    assert found is not None
-    return found.group(1)
+    return re.findall(r"```python\n(\"\"\"D.*?)```", text, re.DOTALL)
+
+
+def test_the_network_of_the_documentation_keeps_its_promises_and_looks_as_far_as_its_option_says(
+    pages: list[str],
+) -> None:
+    names: dict[str, Any] = {}
+    exec(compile(pages[1], "dilated_example", "exec"), names)
+    assert conformance.broken_promises(methods.get("dilated")) == []
+    for dilation in (1, 3):
+        config = FusionConfig("dilated", 2, 3, options=(("dilation", dilation), ("features", 4)))
+        images = {"lr_hsi": np.zeros((1, 20, 20, 3)), "hr_msi": np.full((1, 40, 40, 3), 0.5)}
+        network = FusionModel(config).network
+        before = np.asarray(network(images)["estimate"])
+        images["hr_msi"][0, 20, 20] = 1.0
+        changed = np.argwhere((np.asarray(network(images)["estimate"]) != before)[0].any(-1))
+        assert np.abs(changed - 20).max() == 2 + 4 * dilation
 
 
 def test_the_example_of_the_documentation_is_short_and_keeps_its_promises(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pages: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    page = pages[0]
     assert len(page.splitlines()) <= 36
     package, told = tmp_path / "injection_example.py", tmp_path / "injection-1.dist-info"
     package.write_text(page)

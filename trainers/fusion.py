@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from hsr_tf import checks
+from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
@@ -46,9 +46,7 @@ OPTION_FLAGS = ("features", "num_levels", "upsampling_kernel", "activation")
 
 def define_flags() -> None:
     """Define data, cameras, network and loss."""
-    _flags.define_network_flags(
-        "ms_ssfnet", "ms_ssfnet, ssf_cnn, ssf_resnet, spectral_resnet or dhsis", patch_size=64
-    )
+    _flags.define_network_flags("ms_ssfnet", ", ".join(methods.names("network")), patch_size=64)
     _flags.define_camera_flags("gaussian", "nikon_d700")
     _flags.define_white_level_flag()
     flags.DEFINE_string(
