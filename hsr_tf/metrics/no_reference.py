@@ -35,6 +35,7 @@ from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.metrics import full_reference as metrics
 from hsr_tf.metrics.q_index import band_pairs_index, blocks, q2n, same_band_index
+from hsr_tf.metrics.scores import plain
 from hsr_tf.metrics.table import compute, decibels, metrics_for
 from hsr_tf.physics.nodata import Holes, filled, require_data
 from hsr_tf.physics.observation import ObservationModel
@@ -107,7 +108,7 @@ class NoReference:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values by name, for JSON: infinite and NaN become None."""
-        return {name: _plain(value) for name, value in self.by_name().items()}
+        return {name: plain(value) for name, value in self.by_name().items()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -338,9 +339,3 @@ def _with_constant(pixels: Array) -> Array:
 
 def _relative(part: float, whole: float) -> float:
     return math.sqrt(float(part) / max(float(whole), 1e-300))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
