@@ -57,11 +57,17 @@ def degrade(x: Tensor, kernel: Tensor, scale: int, *, border: str = "mirrored") 
     )
 
 
+def reach(taps: int, scale: int) -> tuple[int, int]:
+    """Neighbouring cells before and after its own that a PSF of this many taps sees."""
+    before, after, _ = _cells(taps, scale)
+    return before, after
+
+
 def interior(size: tuple[int, int], taps: Sequence[int], scale: int) -> NDArray[np.float32]:
     """1 where a cell of a tile of `size` (rows, columns) sees nothing beyond it by a PSF of so many taps."""
     inside = np.ones(size, np.float32)
     for axis, num_taps in enumerate(taps):
-        before, after, _ = _cells(num_taps, scale)
+        before, after = reach(num_taps, scale)
         lines = np.moveaxis(inside, axis, 0)
         lines[:before] = 0
         lines[len(lines) - after :] = 0
