@@ -254,26 +254,22 @@ def _found(
         operators=operators_of(content),
         problems=(),
     )
-    return replace(found, problems=_problems(found, finite, judged=reference.is_trained))
-
-
-def _difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest, as a share of the largest value where that is above one."""
-    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
-
-
-def _problems(found: Check, finite: bool, *, judged: bool) -> tuple[str, ...]:
-    """The bounds that were broken; the loss is not `judged` where the weights were never trained."""
+    # The bounds that were broken; the loss is not `judged` where the weights were never trained.
     difference, loss = found.largest_difference, found.loss_db
     most, allowed = LARGEST_DIFFERENCE.get(found.variant, np.inf), LARGEST_LOSS_DB[found.variant]
     others = [name for name in found.operators if name.startswith("custom ")]
     bounds = [
         (not finite, "NaN or infinite values in the output"),
         (not difference <= most, f"differs by {difference:.2g}, allowed {most:.2g}"),
-        (judged and not loss <= allowed, f"loses {loss:.2f} dB, allowed {allowed} dB"),
+        (reference.is_trained and not loss <= allowed, f"loses {loss:.2f} dB, allowed {allowed} dB"),
         (bool(others), f"needs {', '.join(others)}, which are no builtin operators"),
     ]
-    return tuple(text for broken, text in bounds if broken)
+    return replace(found, problems=tuple(text for broken, text in bounds if broken))
+
+
+def _difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest, as a share of the largest value where that is above one."""
+    return float(np.abs(found - expected).max() / max(1.0, float(np.abs(expected).max())))
 
 
 def operators_of(content: bytes) -> dict[str, int]:

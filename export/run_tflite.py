@@ -135,9 +135,15 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _require_sense(asked: argparse.Namespace) -> None:
-    """Refuse arguments that cannot be combined."""
-    named = [name for name in ("input", "lr_hsi", "hr_msi") if getattr(asked, name) is not None]
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check, run, write and print one line; returns the exit code."""
+    given = _parsed(arguments)
+    return exit_code(lambda: _run(given), interrupted="nothing was written")
+
+
+def _run(given: argparse.Namespace) -> None:
+    # Refuse arguments that cannot be combined.
+    named = [name for name in ("input", "lr_hsi", "hr_msi") if getattr(given, name) is not None]
     checks.require(
         named in (["input"], ["lr_hsi", "hr_msi"]),
         "input, lr_hsi, hr_msi",
@@ -146,7 +152,7 @@ def _require_sense(asked: argparse.Namespace) -> None:
         remedy="give e.g. --input=photo.png",
     )
     for name in ("threads", "tile"):
-        value = getattr(asked, name)
+        value = getattr(given, name)
         checks.require(
             value is None or value >= 1,
             name,
@@ -154,7 +160,7 @@ def _require_sense(asked: argparse.Namespace) -> None:
             received=str(value),
             remedy="leave it out",
         )
-    kernels = [name for name in ("kernel", "kernel_output") if getattr(asked, name) is not None]
+    kernels = [name for name in ("kernel", "kernel_output") if getattr(given, name) is not None]
     checks.require(
         not kernels or named == ["input"],
         ", ".join(kernels),
@@ -162,16 +168,6 @@ def _require_sense(asked: argparse.Namespace) -> None:
         received="one",
         remedy="leave it out",
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Check, run, write and print one line; returns the exit code."""
-    given = _parsed(arguments)
-    return exit_code(lambda: _run(given), interrupted="nothing was written")
-
-
-def _run(given: argparse.Namespace) -> None:
-    _require_sense(given)
     # Refuse outputs that exist or have no folder, before any work.
     free = None if given.overwrite else "add --overwrite, or write to another name"
     require_output("output", given.output, free=free)

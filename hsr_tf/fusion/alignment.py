@@ -180,7 +180,17 @@ def pair_by_grids(lr_hsi: Placed, hr_msi: Placed) -> Pairing | None:
         return None
     axes, coarse, sharp = _turned(lr_hsi, hr_msi), _grid(lr_hsi), _grid(hr_msi)
     coarse = _turned_grid(coarse, lr_hsi.shape[:2], axes)
-    plan = plan_alignment(coarse, lr_hsi.shape[:2], sharp, hr_msi.shape[:2])
+    lr_size, hr_size = lr_hsi.shape[:2], hr_msi.shape[:2]
+    plan = plan_grids(pixel_map(coarse, sharp), lr_size, hr_size)
+    if plan is None:
+        systems = coordinate_systems(coarse, sharp)
+        here, there = _extent(coarse, lr_size, systems[0]), _extent(sharp, hr_size, systems[1])
+        raise checks.InputError(
+            "hr_msi",
+            expected=f"an image of the ground of lr_hsi ({here})",
+            received=f"one with no coarse pixel in common ({there})",
+            remedy="check that both files are of one place, and their coordinate systems",
+        )
     lr_part = _cropped(axes, coarse, plan.lr_rows, plan.lr_cols)
     hr_part = _cropped((), sharp, plan.hr_rows, plan.hr_cols)
     if plan.resampled == COARSE:
@@ -239,27 +249,6 @@ def paired_by_size(lr_hsi: Placed, hr_msi: Placed) -> tuple[Step, ...]:
     """A step where only one of two images tells where it lies."""
     placed = [name for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if is_placed(image)]
     return (Step(BY_SIZE, f"only {placed[0]} tells where it lies; paired by size"),) if placed else ()
-
-
-def plan_alignment(
-    coarse: Georeference, lr_size: tuple[int, int], sharp: Georeference, hr_size: tuple[int, int]
-) -> GridPlan:
-    """How two grids of these (rows, columns) are brought together.
-
-    Raises:
-        ValueError: as `align`.
-    """
-    plan = plan_grids(pixel_map(coarse, sharp), lr_size, hr_size)
-    if plan is None:
-        systems = coordinate_systems(coarse, sharp)
-        here, there = _extent(coarse, lr_size, systems[0]), _extent(sharp, hr_size, systems[1])
-        raise checks.InputError(
-            "hr_msi",
-            expected=f"an image of the ground of lr_hsi ({here})",
-            received=f"one with no coarse pixel in common ({there})",
-            remedy="check that both files are of one place, and their coordinate systems",
-        )
-    return plan
 
 
 def _grid(image: Placed) -> Georeference:

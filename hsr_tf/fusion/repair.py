@@ -22,16 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf import checks
-from hsr_tf.imports import deferred
-from hsr_tf.physics.nodata import Holes
+from hsr_tf.physics.nodata import Holes, filled, require_data
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import Radiometry
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.typing import Mask
-
-ndimage = deferred("scipy.ndimage")
 
 FEWEST_SATURATED, SATURATED_SHARE, PILE = 4, 1e-3, 2.0
 NAMED = 6
@@ -127,14 +123,14 @@ class Repaired:
         """The radiometry of the channels left as that of all channels; those left out are as recorded."""
         kept = dict(zip(self.channels.tolist(), range(len(self.channels)), strict=True))
 
-        def filled(values: tuple[float, ...], rest: float) -> tuple[float, ...]:
+        def spread(values: tuple[float, ...], rest: float) -> tuple[float, ...]:
             return tuple(values[kept[i]] if i in kept else rest for i in range(self.num_channels))
 
         offset, divisor = radiometry.offset, radiometry.divisor
         return replace(
             radiometry,
-            offset=filled(offset, 0.0) if offset else (),
-            divisor=filled(divisor, 1.0) if divisor else (),
+            offset=spread(offset, 0.0) if offset else (),
+            divisor=spread(divisor, 1.0) if divisor else (),
         )
 
     def full_response(self, srf: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,14 +166,14 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
             if mask is not None
         ),
     ]
-    coarse = _whole(lr_hsi, holes["lr_hsi"])
+    coarse = filled(lr_hsi.cube, holes["lr_hsi"])
     if keep_bands:
         coarse = coarse if len(bands) == lr_hsi.num_bands else coarse[..., bands] @ mixing.astype("float32")
         bands, channels = np.arange(lr_hsi.num_bands), np.arange(hr_msi.num_bands)
         mixing = np.eye(lr_hsi.num_bands)
     images = Observation(
         _with_cube(lr_hsi, coarse, bands),
-        _with_cube(hr_msi, _whole(hr_msi, holes["hr_msi"]), channels),
+        _with_cube(hr_msi, filled(hr_msi.cube, holes["hr_msi"]), channels),
         scale,
     )
     return Repaired(
@@ -198,13 +194,7 @@ def _holes(name: str, scene: Scene) -> Mask | None:
     mask = scene.nodata_mask
     if mask is None or not mask.any():
         return None
-    checks.require(
-        not mask.all(),
-        name,
-        expected="data in some pixels",
-        received="none: every pixel is marked as without data",
-        remedy="check its nodata value",
-    )
+    require_data(not mask.all(), name)
     return mask
 
 
@@ -226,14 +216,6 @@ def _mixing(bands: NDArray[np.int64], scene: Scene) -> NDArray[np.float64]:
     mixing = mixing[np.argsort(order)]
     mixing[:, bands] = np.eye(len(bands))
     return mixing
-
-
-def _whole(scene: Scene, hole: Mask | None) -> NDArray[np.float32]:
-    """The cube with the value of the nearest pixel that has data where there is none."""
-    if hole is None:
-        return scene.cube
-    nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
-    return np.ascontiguousarray(scene.cube[tuple(nearest)])
 
 
 def _with_cube(scene: Scene, cube: NDArray[np.float32], bands: NDArray[np.int64]) -> Scene:

@@ -125,7 +125,24 @@ class Reprojection:
             )
             if mask is not None:
                 bands[:, mask] = np.nan
-            found = self._warped(bands, grids, size)
+            # (C, H, W) on the second grid of (C, h, w) on the first; NaN for no data.
+            systems = coordinate_systems(self.source, self.target)
+            down, right = self._density()
+            found = np.full((len(bands), *size), np.nan, np.float32)
+            warp.reproject(
+                bands,
+                found,
+                src_transform=transform.Affine(*grids[0].transform),
+                src_crs=systems[0],
+                src_nodata=np.nan,
+                dst_transform=transform.Affine(*grids[1].transform),
+                dst_crs=systems[1],
+                dst_nodata=np.nan,
+                resampling=enums.Resampling.cubic,
+                XSCALE=repr(float(right)),
+                YSCALE=repr(float(down)),
+                SOURCE_EXTRA=SPARE_PIXELS,
+            )
             missing = np.isnan(found)
             hole |= missing.any(0)
             cube[..., start : start + len(bands)] = np.moveaxis(
@@ -133,29 +150,6 @@ class Reprojection:
             )
         cube[hole] = 0
         return cube, hole
-
-    def _warped(
-        self, bands: NDArray[np.float32], grids: tuple[Georeference, Georeference], size: tuple[int, int]
-    ) -> NDArray[np.float32]:
-        """(C, H, W) on the second grid of (C, h, w) on the first; NaN for no data."""
-        systems = coordinate_systems(self.source, self.target)
-        down, right = self._density()
-        found = np.full((len(bands), *size), np.nan, np.float32)
-        warp.reproject(
-            bands,
-            found,
-            src_transform=transform.Affine(*grids[0].transform),
-            src_crs=systems[0],
-            src_nodata=np.nan,
-            dst_transform=transform.Affine(*grids[1].transform),
-            dst_crs=systems[1],
-            dst_nodata=np.nan,
-            resampling=enums.Resampling.cubic,
-            XSCALE=repr(float(right)),
-            YSCALE=repr(float(down)),
-            SOURCE_EXTRA=SPARE_PIXELS,
-        )
-        return found
 
     def _density(self) -> NDArray[np.float64]:
         """Pixels of the target a row and a column of the image, in the middle of the target."""

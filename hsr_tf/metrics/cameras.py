@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hsr_tf.checks import require, require_finite
+from hsr_tf.metrics.scores import plain
 from hsr_tf.typing import Array
 
 
@@ -33,8 +34,7 @@ class CameraScores:
 
     def as_dict(self) -> dict[str, float | None]:
         """The scores by name, for JSON: an infinite one becomes None."""
-        values = vars(self)
-        return {name: v if v is None or math.isfinite(v) else None for name, v in values.items()}
+        return {name: plain(value) for name, value in vars(self).items()}
 
 
 def camera_scores(

@@ -30,14 +30,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.metrics import full_reference as metrics
 from hsr_tf.metrics.q_index import band_pairs_index, blocks, q2n, same_band_index
+from hsr_tf.metrics.scores import plain
 from hsr_tf.metrics.table import compute, decibels, metrics_for
-from hsr_tf.physics.nodata import Holes
+from hsr_tf.physics.nodata import Holes, filled, require_data
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.tiling.region import Region
@@ -108,7 +108,7 @@ class NoReference:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values by name, for JSON: infinite and NaN become None."""
-        return {name: _plain(value) for name, value in self.by_name().items()}
+        return {name: plain(value) for name, value in self.by_name().items()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -262,10 +262,14 @@ def _of_block(images: _Images, block: Region, weights: Array) -> list[Array]:
 
 
 def _images(observation: Observation, estimate: Scene, model: ObservationModel) -> _Images:
-    filled = [_filled(scene) for scene in (observation.lr_hsi, observation.hr_msi, estimate)]
+    scenes = (observation.lr_hsi, observation.hr_msi, estimate)
+    for scene in scenes:
+        require_data(scene.nodata_mask is None or not scene.nodata_mask.all(), scene.name or "scene")
+    # The blur of what lies beside pixels without data stays sane.
+    whole = [filled(scene.cube, scene.nodata_mask) for scene in scenes]
     # Coarse pixels with data in X, into which D mixes no pixel without data of Y or of the estimate.
     size, scale = observation.lr_hsi.shape[:2], observation.scale
-    masks = [scene.nodata_mask for scene in (observation.lr_hsi, observation.hr_msi, estimate)]
+    masks = [scene.nodata_mask for scene in scenes]
     sharp = [mask for mask in masks[1:] if mask is not None]
     if masks[0] is not None:
         sharp.append(masks[0].repeat(scale, 0).repeat(scale, 1))
@@ -278,11 +282,11 @@ def _images(observation: Observation, estimate: Scene, model: ObservationModel) 
         remedy="crop the images to the part that holds data",
     )
     return _Images(
-        lr_hsi=filled[0].astype(np.float64),
-        hr_msi=filled[1].astype(np.float64),
-        estimate=filled[2],
-        blurred=_degraded(model, filled[2]),
-        blurred_msi=_degraded(model, filled[1]),
+        lr_hsi=whole[0].astype(np.float64),
+        hr_msi=whole[1].astype(np.float64),
+        estimate=whole[2],
+        blurred=_degraded(model, whole[2]),
+        blurred_msi=_degraded(model, whole[1]),
         counts=clean,
         scale=observation.scale,
     )
@@ -295,21 +299,6 @@ def _degraded(model: ObservationModel, cube: NDArray[np.float32]) -> Array:
         part = cube[None, ..., band : band + BANDS_AT_ONCE].astype(np.float64)
         parts.append(ops.convert_to_numpy(model.spatial.forward(ops.convert_to_tensor(part)))[0])
     return np.concatenate(parts, -1)
-
-
-def _filled(scene: Scene) -> NDArray[np.float32]:
-    """The cube with the nearest value where there is no data, so that the blur of what is beside is sane."""
-    if scene.nodata_mask is None or not scene.nodata_mask.any():
-        return scene.cube
-    checks.require(
-        not scene.nodata_mask.all(),
-        scene.name or "scene",
-        expected="data in some pixels",
-        received="none: every pixel is marked as without data",
-        remedy="check its nodata value",
-    )
-    nearest = ndimage.distance_transform_edt(scene.nodata_mask, return_distances=False, return_indices=True)
-    return np.asarray(scene.cube[tuple(nearest)])
 
 
 def _block_side(given: int | None, scale: int) -> int:
@@ -350,9 +339,3 @@ def _with_constant(pixels: Array) -> Array:
 
 def _relative(part: float, whole: float) -> float:
     return math.sqrt(float(part) / max(float(whole), 1e-300))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

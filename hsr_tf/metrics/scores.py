@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Scorecard:
 
     def as_dict(self) -> dict[str, float | None]:
         """Return the scores by name, for JSON: infinite and NaN become None."""
-        return {name: value if math.isfinite(value) else None for name, value in self.by_name().items()}
+        return {name: plain(value) for name, value in self.by_name().items()}
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ class Summary:
     mean: Scorecard
     std: Scorecard
     count: int
+
+
+def plain(value: Any) -> Any:
+    """Return a score, or a tuple of some, for JSON: infinite and NaN become None."""
+    if isinstance(value, tuple):
+        return [plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def summarise(cards: Sequence[Scorecard]) -> Summary:

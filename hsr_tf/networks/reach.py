@@ -119,24 +119,16 @@ def _start(parts: Parts, scale: int, margin: int) -> tuple[View, View | None]:
     spatial = _spatial(parts)
     if parts.base == "sylvester":
         return coarse, _fitted(enlarged, spatial, margin)
-    left = coarse.widened(*_blur(spatial))
+    left = coarse.widened(*spatial.reach_pixels)
     plain = left.enlarged(scale, _bicubic_taps(scale))
     return left, _joined([plain, _fitted(View(1), spatial, margin)])
 
 
 def _fitted(estimate: View, spatial: SpatialDegradation, margin: int) -> View:
     """The estimate after D has judged it and `margin` coarse pixels of what is left have corrected it."""
-    before, after = _blur(spatial)
+    before, after = spatial.reach_pixels
     cell = spatial.scale * (margin + 1) - 1
     return estimate.widened(before + cell, after + cell)
-
-
-def _blur(spatial: SpatialDegradation) -> tuple[int, int]:
-    """Sharp pixels that D looks at outside of a cell."""
-    taps, scale = spatial.psf.kernel.shape, spatial.scale
-    before = max(0, -min(spatial.offsets))
-    after = max(0, *(offset + n - scale for offset, n in zip(spatial.offsets, taps, strict=True)))
-    return before, after
 
 
 def _spatial(parts: Parts) -> SpatialDegradation:

@@ -7,8 +7,11 @@ softplus keeps non-negative.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import pad_axis
@@ -58,6 +61,17 @@ def reach(taps: int, scale: int) -> tuple[int, int]:
     """Neighbouring cells before and after its own that a PSF of this many taps sees."""
     before, after, _ = _cells(taps, scale)
     return before, after
+
+
+def interior(size: tuple[int, int], taps: Sequence[int], scale: int) -> NDArray[np.float32]:
+    """1 where a cell of a tile of `size` (rows, columns) sees nothing beyond it by a PSF of so many taps."""
+    inside = np.ones(size, np.float32)
+    for axis, num_taps in enumerate(taps):
+        before, after = reach(num_taps, scale)
+        lines = np.moveaxis(inside, axis, 0)
+        lines[:before] = 0
+        lines[len(lines) - after :] = 0
+    return inside
 
 
 class LearnedCameras:

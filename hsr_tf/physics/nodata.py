@@ -11,9 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hsr_tf import checks
 from hsr_tf.arrays import ops
+from hsr_tf.imports import deferred
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.typing import Mask
+from hsr_tf.typing import Cube, Mask
+
+ndimage = deferred("scipy.ndimage")
 
 MIXED, FEWEST, FEWEST_SHARE = 1e-5, 32, 0.02
 
@@ -61,6 +65,25 @@ class Holes:
             return self.sharp
         large = self.coarse.repeat(scale, 0).repeat(scale, 1)
         return large if self.sharp is None else large | self.sharp
+
+
+def require_data(ok: bool, name: str) -> None:
+    """Raise an `InputError` about image `name` unless some of its pixels hold data."""
+    checks.require(
+        ok,
+        name,
+        expected="data in some pixels",
+        received="none: every pixel is marked as without data",
+        remedy="check its nodata value",
+    )
+
+
+def filled(cube: Cube, hole: Mask | None) -> Cube:
+    """The cube (H, W, C) with the value of the nearest pixel that has data where `hole` (H, W) is True."""
+    if hole is None or not hole.any():
+        return cube
+    nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    return np.ascontiguousarray(cube[tuple(nearest)])
 
 
 def is_enough(num_counted: int, num_pixels: int) -> bool:

@@ -166,21 +166,6 @@ def load_psf(path: str | os.PathLike[str], *, key: str | None = None) -> Psf:
     path = Path(path)
     if not path.is_file():
         raise checks.file_error(path, "no such PSF file", "check the path")
-    arrays = _read_arrays(path)
-    if key is not None:
-        checks.require_choice("key", key, arrays)
-        arrays = {key: arrays[key]}
-    checks.require(
-        len(arrays) == 1,
-        "psf",
-        expected=f"one 2-D array in {path.name}",
-        received=", ".join(arrays) or "none",
-        remedy="name one with key",
-    )
-    return Psf(next(iter(arrays.values())), path.name)
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     suffix = path.suffix.lower()
     checks.require_choice("psf suffix", suffix, _READERS)
     try:
@@ -194,7 +179,18 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise checks.file_error(
             path, f"cannot be read as {suffix} ({reason})", "check that the file is whole"
         ) from error
-    return {name: a for name, a in arrays.items() if _is_kernel(a)}
+    arrays = {name: a for name, a in arrays.items() if _is_kernel(a)}
+    if key is not None:
+        checks.require_choice("key", key, arrays)
+        arrays = {key: arrays[key]}
+    checks.require(
+        len(arrays) == 1,
+        "psf",
+        expected=f"one 2-D array in {path.name}",
+        received=", ".join(arrays) or "none",
+        remedy="name one with key",
+    )
+    return Psf(next(iter(arrays.values())), path.name)
 
 
 def _is_kernel(array: object) -> bool:

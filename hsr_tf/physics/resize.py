@@ -50,7 +50,17 @@ class BicubicResize(LinearOperator):
         output_size: tuple[int, int] | None = None,
         antialias: bool = True,
     ) -> None:
-        out = _output_size(size, factor, output_size)
+        checks.require(
+            (factor is None) != (output_size is None),
+            "factor, output_size",
+            expected="one of the two",
+            received=f"{factor}, {output_size}",
+            remedy="give the other as None",
+        )
+        if factor is not None:
+            require_factor(factor)
+        out = tuple(output_size or (enlarged_length(n, factor or 1.0) for n in size))
+        require_sizes(size, out)
         self.size, self.output_size = tuple(size), out
         scales = [factor or m / n for n, m in zip(size, out, strict=True)]
         self._forward = [
@@ -121,23 +131,6 @@ def bicubic_reduce(x: Tensor, factor: int) -> Tensor:
     for axis in (1, 2):
         x = decimate_axis(x, axis, phases, before, "mirrored")
     return x
-
-
-def _output_size(
-    size: tuple[int, int], factor: float | None, output_size: tuple[int, int] | None
-) -> tuple[int, ...]:
-    checks.require(
-        (factor is None) != (output_size is None),
-        "factor, output_size",
-        expected="one of the two",
-        received=f"{factor}, {output_size}",
-        remedy="give the other as None",
-    )
-    if factor is not None:
-        require_factor(factor)
-    out = output_size or tuple(enlarged_length(n, factor or 1.0) for n in size)
-    require_sizes(size, out)
-    return tuple(out)
 
 
 def _transposed(table: AxisTable, size: int) -> AxisTable:

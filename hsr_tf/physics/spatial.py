@@ -87,10 +87,14 @@ class SpatialDegradation(LinearOperator):
     @property
     def reach_cells(self) -> int:
         """Coarse pixels on each side of its own that a coarse pixel sees through the PSF."""
-        before = max(0, -min(self.offsets))
+        return -(-max(self.reach_pixels) // self.scale)
+
+    @property
+    def reach_pixels(self) -> tuple[int, int]:
+        """Sharp pixels before and after its own cell that a coarse pixel sees through the PSF."""
         taps = self.psf.kernel.shape
         after = max(0, *(o + n - self.scale for o, n in zip(self.offsets, taps, strict=True)))
-        return -(-max(before, after) // self.scale)
+        return max(0, -min(self.offsets)), after
 
     def gram_taps(self) -> list[np.ndarray] | None:
         """Taps of the two one-dimensional factors of D D*, or None where it is no pair of convolutions.

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import checks
-from hsr_tf.physics.learned import LearnedCameras, degrade, reach
+from hsr_tf.physics.learned import LearnedCameras, degrade, interior
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf, default_support
 from hsr_tf.physics.psf_shift import image_shift, recentred_psf
@@ -238,7 +238,8 @@ class BlindScene(PriorScene):
         ):
             size = (tall * factor, wide * factor, image.shape[-1])
             parts.append(tf.slice(image, tf.concat([corner * factor, [0]], 0), size))
-        inside = self._inside(tall, wide, whole=(tall, wide) == (height, width))
+        seen_whole = (tall, wide) == (height, width)
+        inside = interior((tall, wide), () if seen_whole else self.cameras.kernel().shape, self._scale)
         lr_hsi, hr_msi, base, inputs, seen = [*parts[:-1], parts[-1][..., 0] * inside]
         kernel, response = self.cameras.kernel(), self.cameras.response()
         vectors = tf.constant(self.subspace.strengths[:, None] * self.subspace.vectors, tf.float32)
@@ -248,16 +249,6 @@ class BlindScene(PriorScene):
         coarse = tf.reduce_sum(tf.square(left), -1) + self._match * tf.reduce_sum(tf.square(apart), -1)
         fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
         return (tf.reduce_sum(coarse * seen) + fine) / float(sharp.shape[0] * sharp.shape[1])
-
-    def _inside(self, tall: int, wide: int, *, whole: bool) -> Image:
-        """1 where a coarse pixel of a tile sees the tile only."""
-        inside = np.ones((tall, wide), np.float32)
-        for axis, taps in enumerate(() if whole else self.cameras.kernel().shape):
-            before, after = reach(taps, self._scale)
-            lines = np.moveaxis(inside, axis, 0)
-            lines[:before] = 0
-            lines[len(lines) - after :] = 0
-        return inside
 
 
 def _less(controls: Controls, seconds: float) -> Controls:

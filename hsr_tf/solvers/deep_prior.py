@@ -30,8 +30,13 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
 from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitTask, GradientFit
-from hsr_tf.solvers.parts.prior_inputs import INPUTS, network_inputs
-from hsr_tf.solvers.parts.prior_networks import NETWORKS, NetworkShape, build_network
+from hsr_tf.solvers.parts.prior_networks import (
+    INPUTS,
+    NETWORKS,
+    NetworkShape,
+    build_network,
+    network_inputs,
+)
 from hsr_tf.solvers.parts.ridge import held_out_blocks
 from hsr_tf.solvers.parts.scene_loss import LossPlan, SceneLoss, SceneTerms
 from hsr_tf.solvers.parts.subspace import SpectralSubspace

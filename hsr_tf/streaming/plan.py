@@ -1,4 +1,4 @@
-"""How large the tiles of a method may be within a limit of memory.
+"""What is settled before the first tile: the trained model, tiles within a limit of memory, room on the disk.
 
 A tile's window takes so many bytes a sharp pixel. For closed forms and solvers these are measured; for
 networks they follow from the tensors that the network holds at once, which the measured peaks bear out.
@@ -6,18 +6,28 @@ networks they follow from the tensors that the network holds at once, which the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 
-from hsr_tf import checks
+from hsr_tf import checks, io, methods
+from hsr_tf.fusion.api import require_useful_weights
+from hsr_tf.fusion.pipeline import require_tileable
+from hsr_tf.io.header import CubeHeader
 from hsr_tf.methods import Method
 from hsr_tf.networks import pretrained
+from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.reach import network_reach
+from hsr_tf.networks.selection import find_card
 from hsr_tf.networks.tiles import floats_a_pixel, is_based
 from hsr_tf.solvers.solver import LARGEST_SIDE
+from hsr_tf.streaming.draft import Draft, require_space
+from hsr_tf.streaming.job import JOB, Job
 from hsr_tf.streaming.memory import SPARE_BYTES, in_words, resident_bytes
+from hsr_tf.streaming.pair import Pair
+from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.tiling.region import best_tile
 
 MAP_CUBES, MAP_BYTES = 2.5, 700.0
@@ -102,3 +112,75 @@ def _most(num_bytes: float, needs: Demand, scale: int) -> int:
     """Coarse pixels of the side of a tile that so many bytes hold."""
     side = isqrt(max(0, int(num_bytes / needs.bytes_a_pixel))) // scale
     return max(SMALLEST_TILE, side - 2 * needs.margin)
+
+
+def trained_model(request: StreamRequest, pair: Pair) -> ModelCard | None:
+    """The trained model of a network, None for other methods.
+
+    Raises:
+        ValueError: weights for a method that has none, a method that cannot be run tile by tile.
+        OSError: no model for these sizes.
+    """
+    known = methods.get(request.method, methods.FUSION_KINDS)
+    require_useful_weights(known, request.weights)
+    if known.kind != "network":
+        require_tileable(known, None)
+        return None
+    num_bands, num_channels = (header.shape[2] for header in pair.headers)
+    card = find_card(
+        known.name, request.weights, scale=pair.scale, num_bands=num_bands, num_channels=num_channels
+    )
+    if not request.adapt:
+        require_tileable(known, card.folder)
+    return card
+
+
+def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pair: Pair) -> Job:
+    """The job that the draft holds, else a new one, planned for the limit of memory.
+
+    Raises:
+        ValueError: a limit that leaves no room for a tile.
+        OSError: too little space on the disk.
+    """
+    told = draft.load_json(JOB)
+    if told is not None:
+        return Job.of(told)
+    num_bands, size, scale = pair.headers[0].shape[2], pair.size, pair.scale
+    job = Job(
+        lr_hsi=str(request.lr_hsi.resolve()),
+        hr_msi=str(request.hr_msi.resolve()),
+        method=request.method,
+        options=request.options,
+        weights=None if card is None else str(card.folder.resolve()),
+        adapt=request.adapt,
+        seed=request.seed,
+        size=size,
+        scale=scale,
+        tile=1,
+        window=None,
+        memory_limit=request.memory_limit,
+        reading=request.reading,
+    )
+    method = job.chosen()
+    plan = planned(method, size, scale, demand(method, job.weights, num_bands, scale), request.memory_limit)
+    job = replace(job, tile=plan.tile, window=plan.window)
+    sharp, coarse = job.size[0] * job.size[1] * job.scale**2, job.size[0] * job.size[1]
+    cubes = 3.4 if job.window is not None else 2.0  # a solver's overlapped windows are kept too
+    require_space(draft.folder, int(4 * num_bands * (cubes * sharp + 4 * coarse)))
+    draft.save_json(JOB, job.as_dict())
+    return job
+
+
+def require_output(output: Path) -> None:
+    """Refuse a name whose format cannot be written part by part, before the work.
+
+    Raises:
+        OSError: in one line.
+    """
+    io.writer_for(output)
+
+    class Tried(Exception):
+        pass
+
+    with suppress(Tried), io.create_cube(output, CubeHeader(shape=(1, 1, 1))):
+        raise Tried

@@ -19,7 +19,7 @@ SURVEY_LR, SURVEY_HR = "survey_lr_hsi", "survey_hr_msi"
 
 
 def job_method(job: Job, pair: FilesPair) -> StagedMethod:
-    """The method of a job over its tiles; `preparation` has accepted it."""
+    """The method of a job over its tiles; `plan` has accepted it."""
     return staged_method(
         pair,
         job.chosen(),

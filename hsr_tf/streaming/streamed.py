@@ -32,7 +32,7 @@ from hsr_tf.streaming.draft import Draft, draft_folder, opened
 from hsr_tf.streaming.job import FOUND, FilesPair, Found, Job, files_pair, nothing_found
 from hsr_tf.streaming.memory import peak_bytes
 from hsr_tf.streaming.pair import Pair, opened_pair, room_gib
-from hsr_tf.streaming.preparation import planned_job, require_output, trained_model
+from hsr_tf.streaming.plan import planned_job, require_output, trained_model
 from hsr_tf.streaming.request import Progress, Streamed, StreamRequest, Tell, fingerprint
 from hsr_tf.streaming.steps import extents, finished_tile, job_method, survey_stage
 from hsr_tf.streaming.survey import holes_in, probe, surveyed

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.checks import require
 from hsr_tf.fusion.repair import Defect, Repaired, repair
 from hsr_tf.io.header import CubeHeader
+from hsr_tf.physics.nodata import require_data
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.streaming.files import Image
 from hsr_tf.tiling.region import Region
@@ -94,13 +94,7 @@ def surveyed(
         ValueError: an image without any data.
     """
     for name, extent in zip(("lr_hsi", "hr_msi"), extents, strict=True):
-        require(
-            extent.num_holes < extent.num_pixels,
-            name,
-            expected="data in some pixels",
-            received="none: every pixel is marked as without data",
-            remedy="check its nodata value",
-        )
+        require_data(extent.num_holes < extent.num_pixels, name)
     return repair(probe(headers, extents, scale), keep_bands=keep_bands)
 
 

@@ -168,26 +168,23 @@ class CameraSearch:
         """Let the response's channels be narrower as long as pixels held out are explained better."""
         if not self._narrower or self.best.misfit < ROUNDING:
             return
-        error = self._held_out_error(self.best)
+        error = self.held_out_error()
         while self._narrower and self.best.misfit >= ROUNDING:
             narrower = self._narrower[0]
             before = self._width, self._response
             self._width = narrower
             self._response = ResponseFit(self._pixels.spectra, narrower, self._rank)
             fit = self._fitted(self.best.shape, self.best.parameters)
-            narrow_error = self._held_out_error(fit)
+            narrow_error = self.held_out_error(fit)
             if narrow_error > (1 - SMALLEST_GAIN) * error:
                 self._width, self._response = before
                 return
             error, self.best = narrow_error, fit
             self._narrower.pop(0)
 
-    def held_out_error(self) -> float:
-        """Error of the best fit on the pixels held out, relative to the deviation of D Y there."""
-        return self._held_out_error(self.best)
-
-    def _held_out_error(self, fit: CameraFit) -> float:
-        pixels = self._pixels
+    def held_out_error(self, fit: CameraFit | None = None) -> float:
+        """Error of a fit, by default the best, on the pixels held out, over the deviation of D Y there."""
+        fit, pixels = fit or self.best, self._pixels
         train = ResponseFit(pixels.spectra[~pixels.held_out], self._width)
         return held_out_error(pixels, train, fit.kernel, fit.weights)
 

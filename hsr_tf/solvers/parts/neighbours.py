@@ -25,7 +25,12 @@ def neighbour_means(image: Image, num_neighbours: int, *, bandwidth: float, patc
         patch: side of the patches in pixels, odd.
     """
     height, width, _ = image.shape
-    features = _leading(_patches(image, patch))
+    # Every pixel's patch in a row, scaled so that a squared distance is a mean: (H W, patch^2 c).
+    reach, (num_rows, num_columns, _) = patch // 2, image.shape
+    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+    parts = [padded[i : i + num_rows, j : j + num_columns] for i in range(patch) for j in range(patch)]
+    stacked = np.concatenate(parts, -1).reshape(num_rows * num_columns, -1)
+    features = _leading(np.asarray(stacked / np.sqrt(stacked.shape[1]), np.float32))
     rows, columns = np.mgrid[:height, :width].reshape(2, -1)
     place = np.sqrt(bandwidth) / REACH * np.stack([rows, columns], 1)
     points = np.concatenate([features, place], 1).astype(np.float64)
@@ -38,15 +43,6 @@ def neighbour_means(image: Image, num_neighbours: int, *, bandwidth: float, patc
     starts = np.arange(0, count * height * width + 1, count)
     shape = (height * width, height * width)
     return csr_matrix((weights.astype(np.float32).ravel(), found.ravel(), starts), shape=shape)
-
-
-def _patches(image: Image, patch: int) -> Image:
-    """Every pixel's patch in a row, scaled so that a squared distance is a mean: (H W, patch^2 c)."""
-    reach, (height, width, _) = patch // 2, image.shape
-    padded = np.pad(image, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
-    parts = [padded[i : i + height, j : j + width] for i in range(patch) for j in range(patch)]
-    stacked = np.concatenate(parts, -1).reshape(height * width, -1)
-    return np.asarray(stacked / np.sqrt(stacked.shape[1]), np.float32)
 
 
 def _leading(rows: Image) -> Image:

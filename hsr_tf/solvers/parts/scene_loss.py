@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from hsr_tf.physics.learned import interior
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -152,7 +153,8 @@ class SceneLoss:
         inputs.set_shape((tall * scale, wide * scale, level.inputs.shape[-1]))
         codes = self.tile_codes(network, inputs)
         error = tf.square(hsi - level.spatial.forward(codes[None])[0]) * self._terms.hsi_weights
-        inner = seen * level.interior((tall, wide), whole=(tall, wide) == (height, width))
+        taps = () if (tall, wide) == (height, width) else level.spatial.psf.kernel.shape
+        inner = seen * interior((tall, wide), taps, scale)
         msi_error = tf.reduce_sum(tf.square(msi - tf.tensordot(codes, self._terms.msi_map, 1)))
         # Each sharp grid stands for the same scene: its samples of Y count by the area that they cover.
         area = float(scale / self._levels[0].spatial.scale) ** 2
@@ -187,20 +189,6 @@ class _Level:
             hsi_targets=tf.constant(terms.hsi_targets),
             seen=tf.constant(~terms.held_out, tf.float32),
         )
-
-    def interior(self, size: tuple[int, int], *, whole: bool) -> NDArray[np.float32]:
-        """1 where a coarse pixel of a tile sees the tile only; everywhere for the whole scene."""
-        inside = np.ones(size, np.float32)
-        if whole:
-            return inside
-        for axis in range(2):
-            taps, offset = self.spatial.psf.kernel.shape[axis], self.spatial.offsets[axis]
-            before = -(offset // self.spatial.scale) if offset < 0 else 0
-            after = max(0, -(-(offset + taps) // self.spatial.scale) - 1)
-            lines = np.moveaxis(inside, axis, 0)
-            lines[:before] = 0
-            lines[len(lines) - after :] = 0
-        return inside
 
 
 def reduced_degradation(spatial: SpatialDegradation, factor: int) -> SpatialDegradation:
