@@ -180,7 +180,8 @@ def _cube_header(header: EnviHeader) -> CubeHeader:
     elif factor is not None and factor[0] > 0:
         level = float(factor[0])
         if dtype.kind not in "ui":
-            level, gain = None, None if level == 1 else 1 / level
+            gain = None if level == 1 else 1 / level
+            level = None
     found = CubeHeader(
         shape=header.shape,
         dtype=dtype,

@@ -17,7 +17,7 @@ cloud-optimised file with overviews by GDAL's COG driver.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,13 @@ def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
     try:
         with decoding(path, FORMAT), gdal_options():
-            source = _oriented(_source(path, dataset, multiplied), orientation)
+            source = _source(path, dataset, multiplied)
+            if source.header.georeference is None:
+                source = upright_source(source, orientation)
+            elif orientation != 1:
+                line = "not applied: the grid places rows and columns as they are stored"
+                metadata = {**source.header.metadata, ORIENTED: f"{orientation} in the file, {line}"}
+                source = replace(source, header=replace(source.header, metadata=metadata))
         yield source
     finally:
         dataset.close()
@@ -203,12 +209,17 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
         opacity = {OPACITY: FROM_ALPHA}
     elif MaskFlags.per_dataset in kinds and MaskFlags.alpha not in kinds:
         mask_reader, opacity = read_mask, {OPACITY: FROM_MASK}
+    grid = None
+    if dataset.crs is not None or not dataset.transform.is_identity:
+        crs = None if dataset.crs is None else dataset.crs.to_wkt()
+        with suppress(ValueError):  # a transformation that cannot be turned back
+            grid = Georeference(tuple(map(float, dataset.transform[:6])), crs)
     header = CubeHeader(
         shape=(dataset.height, dataset.width, len(bands)),
         dtype=dtype,
         metadata={**free_tags(dataset), **opacity},
         nodata=None if dataset.nodata is None else float(dataset.nodata),
-        georeference=_grid(dataset),
+        georeference=grid,
         **band_facts(dataset, bands),
         **_scaling(dataset, bands, record, dtype),
     )
@@ -228,17 +239,6 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
         chunks=(len(bands) if interleave == "pixel" else 1, int(block[0]), int(block[1])),
         storage=", ".join(storage),
     )
-
-
-def _oriented(source: BandSource, orientation: int) -> BandSource:
-    """Return the upright source; unchanged if a grid places its rows and columns as they are stored."""
-    if source.header.georeference is None:
-        return upright_source(source, orientation)
-    if orientation == 1:
-        return source
-    line = f"{orientation} in the file, not applied: the grid places rows and columns as they are stored"
-    metadata = {**source.header.metadata, ORIENTED: line}
-    return replace(source, header=replace(source.header, metadata=metadata))
 
 
 def _opacity_band(dataset: Any) -> int | None:
@@ -264,16 +264,6 @@ def _scaling(dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[
         known = bits is not None and 1 < bits[0] < 16
         return {"white_level": float(2 ** int(bits[0]) - 1)} if bits is not None and known else {}
     return record.scaling(scales, offsets, dtype)
-
-
-def _grid(dataset: Any) -> Georeference | None:
-    if dataset.transform.is_identity and dataset.crs is None:
-        return None
-    a, b, c, d, e, f = (float(value) for value in tuple(dataset.transform)[:6])
-    try:
-        return Georeference((a, b, c, d, e, f), None if dataset.crs is None else dataset.crs.to_wkt())
-    except ValueError:
-        return None
 
 
 def _window(rows: slice, cols: slice, dataset: Any) -> Any:
