@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -113,15 +113,13 @@ def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, Wh
     """
     if not (first.is_guess and second.is_guess) or first.level == second.level:
         return first, second
-    assert first.largest is not None and second.largest is not None
     low, high = sorted((first, second), key=lambda one: one.largest or 0.0)
     assert low.largest is not None and high.largest is not None
     ratio = SATURATED_RATIO if high.level == high.largest else SAME_UNITS_RATIO
     saturated = high.level == high.largest or low.level != low.largest
     if not saturated or high.largest > ratio * low.largest:
         return first, second
-    both = high.level
-    return WhiteLevel(both, GUESSED, first.largest), WhiteLevel(both, GUESSED, second.largest)
+    return replace(first, level=high.level), replace(second, level=high.level)
 
 
 def guess_finding(name: str, level: WhiteLevel, flag: str) -> Finding | None:
