@@ -256,8 +256,9 @@ def _warn_of_defects(defects: list[str], method: str) -> None:
 
 def _enlarge(task: _Task, request: _Request, progress: Progress) -> tuple[str, str | None]:
     """Enlarge one picture; return a line about it, and what makes it unfit for the network, or None."""
+    from hsr_tf.arrays.cubic import enlarged_length
     from hsr_tf.io.pictures import read_picture, require_writable, write_picture
-    from hsr_tf.pictures.api import TileControls, enlarged_length, upscale
+    from hsr_tf.pictures.api import TileControls, upscale
     from hsr_tf.pictures.defects import defect
     from hsr_tf.wording import size_words
 
