@@ -47,8 +47,14 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
         received=str(plan.clip_theta),
         remedy="use --clip_norm, or --optimizer=sgd",
     )
+    schedule: keras.optimizers.schedules.LearningRateSchedule
+    if plan.schedule == "steps":
+        schedule = StepDecay(plan.learning_rate, plan.warmup_steps, plan.decay_every, plan.decay_factor)
+    else:
+        num_steps = plan.num_steps if plan.schedule == "cosine" else 0
+        schedule = WarmUp(plan.learning_rate, plan.warmup_steps, num_steps)
     shared = {
-        "learning_rate": make_schedule(plan),
+        "learning_rate": schedule,
         "global_clipnorm": plan.clip_norm or None,
         "use_ema": plan.ema > 0,
         "ema_momentum": plan.ema or 0.99,
@@ -92,13 +98,6 @@ class OwnSeeds(keras.random.SeedGenerator):
 
 
 _STRIDE = 0x3C6EF372 // 2
-
-
-def make_schedule(plan: RunPlan) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The plan's learning rate by step."""
-    if plan.schedule == "steps":
-        return StepDecay(plan.learning_rate, plan.warmup_steps, plan.decay_every, plan.decay_factor)
-    return WarmUp(plan.learning_rate, plan.warmup_steps, plan.num_steps if plan.schedule == "cosine" else 0)
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

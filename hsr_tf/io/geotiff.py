@@ -34,7 +34,7 @@ from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_facts, free_tags, write_tags
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
-from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, is_opacity, split_opacity
+from hsr_tf.io.opacity import ALPHA_NAMES, FROM_ALPHA, FROM_MASK, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTED
 from hsr_tf.io.orientation import upright_source
@@ -249,7 +249,8 @@ def _opacity_band(dataset: Any) -> int | None:
         if kind == ColorInterp.alpha and dataset.count > 1:
             tags = (dataset.tags(band), dataset.tags(band, ns="IMAGERY"))
             has_wavelength = any("wavelength" in name.lower() for one in tags for name in one)
-            if is_opacity(dataset.descriptions[band - 1], has_wavelength=has_wavelength):
+            name = (dataset.descriptions[band - 1] or "").strip().lower()
+            if not has_wavelength and name in ALPHA_NAMES:
                 return band
     return None
 

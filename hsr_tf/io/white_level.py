@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.findings import NOTE, Finding
 from hsr_tf.io.nanometres import numbers
 
 GUESSED = "guessed"
@@ -120,17 +119,3 @@ def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, Wh
     if not saturated or high.largest > ratio * low.largest:
         return first, second
     return replace(first, level=high.level), replace(second, level=high.level)
-
-
-def guess_finding(name: str, level: WhiteLevel, flag: str) -> Finding | None:
-    """Return a note about a guessed level; None where it is known.
-
-    Args:
-        name: of the image.
-        level: its white level.
-        flag: the option that overrides the guess.
-    """
-    if not level.is_guess:
-        return None
-    said = f"integers up to {level.largest:g} without a white level, read as value / {level.level:g}, a guess"
-    return Finding(NOTE, "values", f"{name}: {said}", f"if it is wrong, give --{flag}")

@@ -107,7 +107,7 @@ def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, An
         "maps_note": "The maps pan and zoom together. Maps of one kind share a colour scale, which ends at "
         "the 99th percentile. Click a map to show the spectra of that pixel.",
         "precision": f"Values are stored with {views.bits} bits and differ from the cube by at most "
-        f"{views.half_step:.2g}.",
+        f"{max(code.quantiser.step for code in views.codes) / 2:.2g}.",
     }
 
 

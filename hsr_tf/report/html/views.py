@@ -74,11 +74,6 @@ class Views:
     bits: int
     place: tuple[int, int]
 
-    @property
-    def half_step(self) -> float:
-        """The largest difference between an embedded value and its original."""
-        return max(code.quantiser.step for code in self.codes) / 2
-
 
 def make_views(data: ReportData, found: Quality) -> Views:
     """Choose precision and stride, and code the versions and the maps."""
