@@ -74,16 +74,6 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
 
 
-def takes_averaged_gradients(optimizer: keras.optimizers.Optimizer) -> None:
-    """Let an optimiser on several devices take gradients that are averaged over them already.
-
-    Keras clips the gradient of each device and then sums them. Averaged before, clipping sees the gradient of
-    the whole batch, as on one device, and there is nothing left to sum.
-    """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    inner._all_reduce_sum_gradients = list
-
-
 class OwnSeeds(keras.random.SeedGenerator):
     """Seeds that differ from device to device; those of the first are those of one device alone."""
 

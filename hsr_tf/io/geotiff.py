@@ -57,7 +57,6 @@ from hsr_tf.io.tiff_pages import (
     orientation_of,
     require_blocks,
 )
-from hsr_tf.scene import Scene
 
 if TYPE_CHECKING:
     import tifffile
@@ -69,13 +68,6 @@ GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 LARGEST_BLOCK_BYTES = 2**30
 TILE, SMALLEST_TILE = 256, 16
 PALETTE, MULTIPLIED_ALPHA = 3, 1
-PICTURE_BANDS = (1, 3)
-
-
-def needs_geotiff(scene: Scene) -> bool:
-    """Return whether a scene holds more, or has other bands, than a picture can."""
-    beyond = (scene.georeference, scene.fwhm_nm, scene.band_names, scene.good_bands, scene.nodata)
-    return scene.num_bands not in PICTURE_BANDS or any(one is not None for one in beyond)
 
 
 @contextmanager
