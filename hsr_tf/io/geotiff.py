@@ -205,7 +205,8 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
     if dataset.crs is not None or not dataset.transform.is_identity:
         crs = None if dataset.crs is None else dataset.crs.to_wkt()
         with suppress(ValueError):  # a transformation that cannot be turned back
-            grid = Georeference(tuple(map(float, dataset.transform[:6])), crs)
+            a, b, c, d, e, f = map(float, dataset.transform[:6])
+            grid = Georeference((a, b, c, d, e, f), crs)
     header = CubeHeader(
         shape=(dataset.height, dataset.width, len(bands)),
         dtype=dtype,

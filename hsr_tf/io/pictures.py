@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hsr_tf import files
 from hsr_tf.checks import file_error
-from hsr_tf.files import replacing_file, require_suffix
+from hsr_tf.files import replacing_file
 from hsr_tf.imports import deferred
 from hsr_tf.io import jpeg, png
 from hsr_tf.io.exif import upright_exif
@@ -147,9 +148,18 @@ def require_writable(path: str | os.PathLike[str], *, has_alpha: bool, size: tup
         ValueError: another suffix, or what the format cannot hold.
     """
     target = Path(path)
-    require_suffix("output", target, SUFFIXES)
+    require_suffix(target)
     if _CODECS[target.suffix.lower()] is _JPEG:
         require_jpeg(target, has_alpha=has_alpha, size=size)
+
+
+def require_suffix(path: str | os.PathLike[str]) -> None:
+    """Refuse a name that is not that of a picture.
+
+    Raises:
+        ValueError: another suffix than those of `SUFFIXES`.
+    """
+    files.require_suffix("output", path, SUFFIXES)
 
 
 def picture_files(folder: str | os.PathLike[str]) -> list[Path]:
