@@ -47,8 +47,14 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
         received=str(plan.clip_theta),
         remedy="use --clip_norm, or --optimizer=sgd",
     )
+    schedule: keras.optimizers.schedules.LearningRateSchedule
+    if plan.schedule == "steps":
+        schedule = StepDecay(plan.learning_rate, plan.warmup_steps, plan.decay_every, plan.decay_factor)
+    else:
+        num_steps = plan.num_steps if plan.schedule == "cosine" else 0
+        schedule = WarmUp(plan.learning_rate, plan.warmup_steps, num_steps)
     shared = {
-        "learning_rate": make_schedule(plan),
+        "learning_rate": schedule,
         "global_clipnorm": plan.clip_norm or None,
         "use_ema": plan.ema > 0,
         "ema_momentum": plan.ema or 0.99,
@@ -68,16 +74,6 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if plan.dtype == "mixed_float16" else optimizer
 
 
-def takes_averaged_gradients(optimizer: keras.optimizers.Optimizer) -> None:
-    """Let an optimiser on several devices take gradients that are averaged over them already.
-
-    Keras clips the gradient of each device and then sums them. Averaged before, clipping sees the gradient of
-    the whole batch, as on one device, and there is nothing left to sum.
-    """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    inner._all_reduce_sum_gradients = list
-
-
 class OwnSeeds(keras.random.SeedGenerator):
     """Seeds that differ from device to device; those of the first are those of one device alone."""
 
@@ -92,13 +88,6 @@ class OwnSeeds(keras.random.SeedGenerator):
 
 
 _STRIDE = 0x3C6EF372 // 2
-
-
-def make_schedule(plan: RunPlan) -> keras.optimizers.schedules.LearningRateSchedule:
-    """The plan's learning rate by step."""
-    if plan.schedule == "steps":
-        return StepDecay(plan.learning_rate, plan.warmup_steps, plan.decay_every, plan.decay_factor)
-    return WarmUp(plan.learning_rate, plan.warmup_steps, plan.num_steps if plan.schedule == "cosine" else 0)
 
 
 @keras.saving.register_keras_serializable("hsr_tf")

@@ -286,11 +286,6 @@ def _take_weights(network: ImageNetwork, folder: str) -> None:
         weight.assign(trained[path])
 
 
-def common_multiple(scales: Sequence[float]) -> int:
-    """The smallest number of pixels that every whole factor divides; fractional ones are left out."""
-    return math.lcm(*(int(scale) for scale in scales if float(scale).is_integer()))
-
-
 def compiled(network: keras.Model) -> Callable[[dict[str, Tensor]], dict[str, Tensor]]:
     """The network's answer, compiled once for all sizes of one picture."""
     signature = {
@@ -311,19 +306,3 @@ def scales_of(texts: Sequence[str]) -> list[float]:
     return _flags.numbers(
         "scales", texts, lambda scale: scale > 1, expected="numbers above 1", example="2,3,4"
     )
-
-
-def whole_scale(scales: Sequence[float]) -> int:
-    """The one whole factor of a network that has a scale of its own.
-
-    Raises:
-        ValueError: for several, or a fractional one.
-    """
-    checks.require(
-        len(scales) == 1 and float(scales[0]).is_integer(),
-        "scales",
-        expected="one whole factor for this network",
-        received=", ".join(f"{scale:g}" for scale in scales),
-        remedy="write e.g. --scales=4, and train one model a factor",
-    )
-    return int(scales[0])

@@ -18,7 +18,7 @@ from hsr_tf import checks
 from hsr_tf.data.patches import PatchSource, Share
 from hsr_tf.typing import Tensor
 from trainers._hosts import join_hosts, shares_of, take_from_chief, these_hosts
-from trainers._optimizers import OwnSeeds, make_optimizer, takes_averaged_gradients
+from trainers._optimizers import OwnSeeds, make_optimizer
 from trainers._run import Run, RunPlan, Validation
 
 
@@ -50,7 +50,10 @@ class Trainer(ABC):
             self.seeds = OwnSeeds(plan.seed)
             self.run = Run(plan, self.model, self.optimizer, [self.seeds.state])
         if self._num_shares > 1:
-            takes_averaged_gradients(self.optimizer)
+            # Keras clips the gradient of each device and then sums them. Averaged before, clipping sees the
+            # gradient of the whole batch, as on one device, and there is nothing left to sum.
+            inner = getattr(self.optimizer, "inner_optimizer", self.optimizer)
+            inner._all_reduce_sum_gradients = list
         # Without AutoGraph: no branch hangs on a tensor, and rewriting the sources takes half of the tracing.
         self.train_step = tf.function(self._distributed_step, jit_compile=plan.jit_compile, autograph=False)
 

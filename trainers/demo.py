@@ -207,7 +207,13 @@ def main() -> None:
     print(verdict(cards))
     print(gains_by_range(parts.test, solutions))
     print(f"picture sheet: {sheet}")
-    print(f"\nthe same from files, in the environment just made:\n{command(folder)}")
+    program = Path(sys.executable).parent / "hsr"
+    print(
+        "\nthe same from files, in the environment just made:\n"
+        f"  {program} fuse --method=ms_ssfnet --weights={folder / 'model'} \\\n"
+        f"    --lr_hsi={folder / 'lr_hsi.h5'} --hr_msi={folder / 'hr_msi.h5'} \\\n"
+        f"    --output={folder / 'estimate.h5'}"
+    )
 
 
 def introduction(parts: Parts) -> str:
@@ -223,16 +229,6 @@ def introduction(parts: Parts) -> str:
         f"on the south-east ({test[0]} x {test[1]} pixels), which it has not seen. Training takes\n"
         f"{FLAGS.num_steps} steps, or {MAX_SECONDS:.0f} seconds where that is less; the scores shown "
         "meanwhile are\nthose of a third part, the north-east.\n"
-    )
-
-
-def command(folder: Path) -> str:
-    """How `hsr` does the same from the files just written."""
-    program = Path(sys.executable).parent / "hsr"
-    return (
-        f"  {program} fuse --method=ms_ssfnet --weights={folder / 'model'} \\\n"
-        f"    --lr_hsi={folder / 'lr_hsi.h5'} --hr_msi={folder / 'hr_msi.h5'} \\\n"
-        f"    --output={folder / 'estimate.h5'}"
     )
 
 

@@ -90,11 +90,6 @@ class Entry:
         """How tables name it."""
         return self.name if self.weights is None else f"{self.name}@{Path(self.weights).name}"
 
-    @property
-    def needs_cameras(self) -> bool:
-        """Whether the method is given PSF or response."""
-        return bool({"psf", "srf"} & set(methods.get(self.name).needs))
-
     def fits(self, observation: Observation) -> bool:
         """Whether there are weights for this observation; methods without training always fit."""
         if methods.get(self.name).kind != "network":
@@ -166,7 +161,7 @@ def score(
     blind: bool = False,
 ) -> tuple[Row, Solution]:
     """Run one method on one observation; with `blind` the cameras are estimated and scored as well."""
-    word = ESTIMATE if blind and entry.needs_cameras else None
+    word = ESTIMATE if blind and {"psf", "srf"} & set(methods.get(entry.name).needs) else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         solution = fuse(observation, entry.name, psf=word, srf=word, weights=entry.weights, controls=controls)

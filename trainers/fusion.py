@@ -238,8 +238,15 @@ def main() -> None:
 def task_from_flags() -> FusionTask:
     """The task that the flags describe; scenes are read here."""
     _take_published_form()
-    scenes = _scenes()
-    training, validation = _split(scenes, FLAGS.validation_scenes)
+    read = load_scenes(find_scenes(FLAGS.data_dir, default="hsi/cave_train"))
+    found = in_unit_range(read, FLAGS.white_level)
+    if found.white_level != FLAGS.white_level:  # one that is recognised becomes the flag's value
+        print(
+            f"values up to {found.white_level:g}, whole numbers of 12 bits, are divided by "
+            f"{found.white_level:g}; give --white_level for another white level"
+        )
+        FLAGS.white_level = found.white_level
+    training, validation = _split(found.scenes, FLAGS.validation_scenes)
     snr_db = (FLAGS.hsi_snr_db, FLAGS.msi_snr_db)
     cameras = make_cameras(training[0], FLAGS.scale, psf=FLAGS.psf, srf=FLAGS.srf, snr_db=snr_db)
     config = FusionConfig(
@@ -284,20 +291,6 @@ def _take_published_form() -> None:
         )
         setattr(FLAGS, name, published)
     print("dhsis: base sylvester, then the network, then the closed form again (--consistent)")
-
-
-def _scenes() -> Sequence[Scene]:
-    """The cubes of the data folder in [0, 1]; a white level that is recognised becomes the flag's value."""
-    found = in_unit_range(
-        load_scenes(find_scenes(FLAGS.data_dir, default="hsi/cave_train")), FLAGS.white_level
-    )
-    if found.white_level != FLAGS.white_level:
-        print(
-            f"values up to {found.white_level:g}, whole numbers of 12 bits, are divided by "
-            f"{found.white_level:g}; give --white_level for another white level"
-        )
-        FLAGS.white_level = found.white_level
-    return found.scenes
 
 
 def _split(scenes: Sequence[Scene], held_back: Sequence[str]) -> tuple[list[Scene], list[Scene]]:

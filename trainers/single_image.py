@@ -35,13 +35,11 @@ from trainers._pictures import (
     NetworkPlan,
     Pictures,
     PictureTrainer,
-    common_multiple,
     define_picture_flags,
     load_pictures,
     network_plan,
     scales_of,
     truth_of,
-    whole_scale,
 )
 from trainers._run import RunPlan
 
@@ -95,7 +93,7 @@ class SingleImageTask:
         """
         if self.network.spec.scale is not None:
             return self.patches.patch_size
-        multiple = common_multiple(self.scales)
+        multiple = math.lcm(*(int(scale) for scale in self.scales if float(scale).is_integer()))
         least = self.patches.patch_size + 4 * math.ceil(max(self.scales))
         return multiple * -(-least // multiple)
 
@@ -163,7 +161,14 @@ def task_from_flags() -> SingleImageTask:
     """Return the task that the flags describe; pictures are read here."""
     scales = tuple(scales_of(FLAGS.scales))
     own = methods.get(FLAGS.method, ("image_network",)).name not in ENLARGED_FIRST
-    network = network_plan(whole_scale(scales) if own else None)
+    checks.require(
+        not own or (len(scales) == 1 and float(scales[0]).is_integer()),
+        "scales",
+        expected="one whole factor for this network",
+        received=", ".join(f"{scale:g}" for scale in scales),
+        remedy="write e.g. --scales=4, and train one model a factor",
+    )
+    network = network_plan(int(scales[0]) if own else None)
     empty = SingleImageTask(network, Pictures([], [], []), scales, _flags.patch_plan(), FLAGS.loss)
     return replace(empty, pictures=load_pictures(network.spec.num_channels, smallest=empty.cut))
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -44,15 +44,6 @@ app = typer.Typer(
 )
 
 
-def _examples(lines: Sequence[str]) -> str:
-    """An epilogue; the empty lines keep rich from joining the examples."""
-    return "[bold]Examples[/bold]\n\n" + "\n\n".join(f"[cyan]{line}[/cyan]" for line in lines)
-
-
-def _add(name: str, command: Callable[..., Any], examples: Sequence[str]) -> None:
-    app.command(name, epilog=_examples(examples))(command)
-
-
 @app.callback(invoke_without_command=True)
 def _hsr(
     context: typer.Context,
@@ -64,18 +55,23 @@ def _hsr(
         typer.echo(context.get_help())
 
 
-_add("simulate", simulate.simulate, simulate.EXAMPLES)
-_add("check", check.check, check.EXAMPLES)
-_add("fuse", fuse.fuse, fuse.EXAMPLES)
-_add("upscale", upscale.upscale, upscale.EXAMPLES)
-_add("evaluate", evaluate.evaluate, evaluate.EXAMPLES)
-_add("quality", quality.quality, quality.EXAMPLES)
-_add("report", report.report, report.EXAMPLES)
-_add("convert", convert.convert, convert.EXAMPLES)
-_add("info", info.info, info.EXAMPLES)
-_add("demo", demo.demo, demo.EXAMPLES)
-_add("sensors", sensors.sensors, sensors.EXAMPLES)
-_add("methods", list_methods.methods, list_methods.EXAMPLES)
+for _command in (
+    simulate.simulate,
+    check.check,
+    fuse.fuse,
+    upscale.upscale,
+    evaluate.evaluate,
+    quality.quality,
+    report.report,
+    convert.convert,
+    info.info,
+    demo.demo,
+    sensors.sensors,
+    list_methods.methods,
+):
+    # The empty lines keep rich from joining the examples.
+    _examples = "\n\n".join(f"[cyan]{line}[/cyan]" for line in sys.modules[_command.__module__].EXAMPLES)
+    app.command(_command.__name__, epilog=f"[bold]Examples[/bold]\n\n{_examples}")(_command)
 
 
 def main() -> None:

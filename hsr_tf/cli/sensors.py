@@ -36,7 +36,7 @@ def sensors(
     if picture is not None:
         require_output("picture", picture, suffixes=(".png",))
     with terminal.working("loading the responses"):
-        from hsr_tf.report.screen import sensors_table
+        from hsr_tf.report.screen import bands_table, sensors_table
 
         if name is None:
             from hsr_tf.physics.response_library import response_entries
@@ -44,18 +44,12 @@ def sensors(
             entries = response_entries()
     if name is None:
         terminal.show(sensors_table(entries))
-    else:
-        _show_one(name, picture)
-
-
-def _show_one(name: str, picture: Path | None) -> None:
+        return
     from hsr_tf.physics import sensors as library
     from hsr_tf.physics.response_library import find_table
-    from hsr_tf.report.screen import bands_table
 
     table = find_table(name)
-    known = table.name in library.TITLES
-    title = library.TITLES.get(table.name, table.name)
+    known, title = table.name in library.TITLES, library.TITLES.get(table.name, table.name)
     if known:
         bands = {band.channel: band for band in library.sensor_bands(table.name)}
         terminal.show(bands_table(bands[channel] for channel in table.channels))

@@ -20,8 +20,7 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.console import terminal
-from hsr_tf.files import replacing_file, require_apart, require_output
-from hsr_tf.files import require_suffix as require_name
+from hsr_tf.files import replacing_file, require_apart, require_output, require_suffix
 
 if TYPE_CHECKING:
     import numpy as np
@@ -164,14 +163,14 @@ def _pictures(number: int) -> str:
 
 def _tasks(picture: Path, output: Path, kernel_output: Path | None) -> list[_Task]:
     """What to do, once the names fit together."""
-    from hsr_tf.io.pictures import picture_files, require_suffix
+    from hsr_tf.io.pictures import SUFFIXES, picture_files
 
     if not picture.is_dir():
         if not picture.exists():
             raise checks.file_error(picture, "no such file", "give the name of a picture or a folder")
-        require_suffix(output)
+        require_suffix("output", output, SUFFIXES)
         if kernel_output is not None:
-            require_name("kernel_output", kernel_output, (".npy",))
+            require_suffix("kernel_output", kernel_output, (".npy",))
         return [_Task(picture, output, kernel_output)]
     for folder in (output, kernel_output):
         if folder is not None and (folder.is_file() or not folder.absolute().parent.is_dir()):
@@ -256,8 +255,9 @@ def _warn_of_defects(defects: list[str], method: str) -> None:
 
 def _enlarge(task: _Task, request: _Request, progress: Progress) -> tuple[str, str | None]:
     """Enlarge one picture; return a line about it, and what makes it unfit for the network, or None."""
+    from hsr_tf.arrays.cubic import enlarged_length
     from hsr_tf.io.pictures import read_picture, require_writable, write_picture
-    from hsr_tf.pictures.api import TileControls, enlarged_length, upscale
+    from hsr_tf.pictures.api import TileControls, upscale
     from hsr_tf.pictures.defects import defect
     from hsr_tf.wording import size_words
 

@@ -124,12 +124,3 @@ def metadata_to_text(metadata: Mapping[str, Any]) -> str:
         for name, value in metadata.items()
     }
     return json.dumps(plain, default=str)
-
-
-def metadata_from_text(text: str) -> dict[str, Any]:
-    """Return metadata from the text of `metadata_to_text`; empty for anything else."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -7,6 +7,7 @@ in the order of rasterio), `crs_wkt`, `nodata`, `white_level`, `nodata_mask` (ro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.io.arrays import WHITE_LEVEL_NAMES, find_white_level, metadata_from_text, metadata_to_text
+from hsr_tf.io.arrays import WHITE_LEVEL_NAMES, find_white_level, metadata_to_text
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import flags, number_or_nan, numbers
 
@@ -71,6 +72,9 @@ def companion_header(
     if terms is not None:
         with suppress(ValueError):
             grid = Georeference(tuple(terms.tolist()), _text(held.get("crs_wkt")) or None)
+    metadata = None
+    with suppress(ValueError):
+        metadata = json.loads(_text(held.get("metadata")))
     names = np.asarray(held.get("band_names"))
     are_names = names.dtype.kind == "U" and names.size == num_bands
     gain, offset = (numbers(held.get(name), num_bands) for name in ("gain", "offset"))
@@ -79,7 +83,7 @@ def companion_header(
         shape=shape,
         dtype=dtype,
         name=_text(held.get("name")),
-        metadata=metadata_from_text(_text(held.get("metadata"))),
+        metadata=metadata if isinstance(metadata, dict) else {},
         wavelengths_nm=_wavelengths(held, num_bands),
         fwhm_nm=widths if widths is not None and bool((widths > 0).all()) else None,
         # MATLAB pads texts to one length.

@@ -146,7 +146,16 @@ class _Conversion:
             return values
         stored = self._reader.stored(rows, cols)
         if self._nodata is not None:
-            self._require_free(stored, rows, cols)
+            taken, mask = stored == self._nodata, self.header.nodata_mask
+            if mask is not None:
+                taken &= ~np.asarray(mask)[rows, cols].astype(bool)[..., None]
+            require(
+                self._nodata == self._old_nodata or not taken.any(),
+                "nodata",
+                expected="a value that no pixel with data holds",
+                received=f"{self._nodata:g}, which {int(taken.sum())} values are",
+                remedy="give another one",
+            )
         if self.counted:  # 1.0 as the white level, the nodata value as it is
             counted = np.rint(stored.astype(np.float64) * float(self._level or 1))
             if self._old_nodata is not None:
@@ -154,20 +163,6 @@ class _Conversion:
                 counted[old] = self._old_nodata if self.header.nodata is None else self.header.nodata
             return _cast(counted, self._to)
         return stored if self._from == self._to else _cast(stored, self._to)
-
-    def _require_free(self, stored: NDArray[Any], rows: slice, cols: slice) -> None:
-        """Refuse a new nodata value that a pixel with data holds."""
-        taken = stored == self._nodata
-        mask = self.header.nodata_mask
-        if mask is not None:
-            taken &= ~np.asarray(mask)[rows, cols].astype(bool)[..., None]
-        require(
-            self._nodata == self._old_nodata or not taken.any(),
-            "nodata",
-            expected="a value that no pixel with data holds",
-            received=f"{self._nodata:g}, which {int(taken.sum())} values are",
-            remedy="give another one",
-        )
 
 
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -34,7 +34,6 @@ from hsr_tf.io.envi_header import (
     header_fields,
     read_header,
     wavelengths_of,
-    write_header,
 )
 from hsr_tf.io.envi_map import georeference_of, map_fields
 from hsr_tf.io.format import PartsFormat, WriteOptions
@@ -97,6 +96,8 @@ class Envi(PartsFormat):
 
     @contextmanager
     def new(self, path: Path, header: CubeHeader, options: WriteOptions) -> Iterator[CubeWriter]:
+        from spectral.io.envi import write_envi_header
+
         suffix = path.suffix.lower().removeprefix(".")
         by_suffix = suffix if suffix in INTERLEAVES else DEFAULT_INTERLEAVE
         chosen = (options.interleave or by_suffix).lower()
@@ -120,7 +121,7 @@ class Envi(PartsFormat):
 
             yield PartsWriter(write)
             stored.flush()
-            write_header(drafts.header, fields)
+            write_envi_header(str(drafts.header), fields)
 
 
 def files_to_write(path: Path) -> EnviFiles:
@@ -180,7 +181,8 @@ def _cube_header(header: EnviHeader) -> CubeHeader:
     elif factor is not None and factor[0] > 0:
         level = float(factor[0])
         if dtype.kind not in "ui":
-            level, gain = None, None if level == 1 else 1 / level
+            gain = None if level == 1 else 1 / level
+            level = None
     found = CubeHeader(
         shape=header.shape,
         dtype=dtype,

@@ -188,13 +188,6 @@ def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, 
     return fields
 
 
-def write_header(path: Path, fields: Mapping[str, Any]) -> None:
-    """Write a header by `spectral`."""
-    from spectral.io.envi import write_envi_header
-
-    write_envi_header(str(path), dict(fields))
-
-
 def _texts(values: Any) -> list[str]:
     return [repr(float(value)) for value in np.asarray(values).ravel()]
 

@@ -103,15 +103,6 @@ def exif_of_tiff(path: Path) -> bytes | None:
         return None
 
 
-def directory_bytes(values: Mapping[int, Any], *, order: str, offset: int) -> bytes:
-    """Return a directory as it lies at an offset of a classic TIFF file of byte order "<" or ">"."""
-    head = b"II*\0\0\0\0\0" if order == "<" else b"MM\0*\0\0\0\0"
-    directory = TiffImagePlugin.ImageFileDirectory_v2(head)
-    for tag, value in values.items():
-        directory[tag] = value
-    return directory.tobytes(offset)
-
-
 def _read(exif: bytes | None, get: Callable[[Image.Exif], Found], missing: Found) -> Found:
     """Return what `get` finds in a block; `missing` without a block, or for a damaged one."""
     if exif is None:

@@ -44,7 +44,14 @@ def foreign_facts(
     marks = (low.get(name) for name in NODATA_NAMES)
     marks = (mark for mark in marks if isinstance(mark, np.ndarray | np.generic | int | float))
     nodata = next((mark for mark in map(number_or_nan, marks) if mark is not None), None)
-    found: dict[str, Any] = {"layout": layout, "nodata": nodata, **_scaling(low)}
+    found: dict[str, Any] = {"layout": layout, "nodata": nodata}
+    scale, shift = (numbers(low.get(name), 1) for name in ("scale_factor", "add_offset"))
+    offset = 0.0 if shift is None else float(shift[0])
+    factor = None if scale is None or not scale[0] > 0 else float(scale[0])
+    if factor is not None and factor > 1 and offset == 0:
+        found["white_level"] = factor
+    elif factor is not None or offset != 0:
+        found |= {"gain": 1.0 if factor is None else factor, "offset": offset}
     for values, units in _candidates(WAVELENGTH_NAMES, low, listed):
         count = int(np.size(values))
         if count and count in shape:
@@ -68,15 +75,3 @@ def _candidates(
         for values, own in (listed.get(name, (None, None)), (attributes.get(name), None)):
             if values is not None:
                 yield values, units if is_unknown(own) else own
-
-
-def _scaling(low: Mapping[str, Any]) -> dict[str, float]:
-    """Return white level, or gain and offset."""
-    scale, shift = (numbers(low.get(name), 1) for name in ("scale_factor", "add_offset"))
-    offset = 0.0 if shift is None else float(shift[0])
-    factor = None if scale is None or not scale[0] > 0 else float(scale[0])
-    if factor is not None and factor > 1 and offset == 0:
-        return {"white_level": factor}
-    if factor is None and offset == 0:
-        return {}
-    return {"gain": 1.0 if factor is None else factor, "offset": offset}

@@ -17,7 +17,7 @@ cloud-optimised file with overviews by GDAL's COG driver.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_facts, free_tags, write_tags
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
-from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, is_opacity, split_opacity
+from hsr_tf.io.opacity import ALPHA_NAMES, FROM_ALPHA, FROM_MASK, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTED
 from hsr_tf.io.orientation import upright_source
@@ -57,7 +57,6 @@ from hsr_tf.io.tiff_pages import (
     orientation_of,
     require_blocks,
 )
-from hsr_tf.scene import Scene
 
 if TYPE_CHECKING:
     import tifffile
@@ -69,13 +68,6 @@ GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 LARGEST_BLOCK_BYTES = 2**30
 TILE, SMALLEST_TILE = 256, 16
 PALETTE, MULTIPLIED_ALPHA = 3, 1
-PICTURE_BANDS = (1, 3)
-
-
-def needs_geotiff(scene: Scene) -> bool:
-    """Return whether a scene holds more, or has other bands, than a picture can."""
-    beyond = (scene.georeference, scene.fwhm_nm, scene.band_names, scene.good_bands, scene.nodata)
-    return scene.num_bands not in PICTURE_BANDS or any(one is not None for one in beyond)
 
 
 @contextmanager
@@ -94,7 +86,13 @@ def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
     try:
         with decoding(path, FORMAT), gdal_options():
-            source = _oriented(_source(path, dataset, multiplied), orientation)
+            source = _source(path, dataset, multiplied)
+            if source.header.georeference is None:
+                source = upright_source(source, orientation)
+            elif orientation != 1:
+                line = "not applied: the grid places rows and columns as they are stored"
+                metadata = {**source.header.metadata, ORIENTED: f"{orientation} in the file, {line}"}
+                source = replace(source, header=replace(source.header, metadata=metadata))
         yield source
     finally:
         dataset.close()
@@ -203,12 +201,18 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
         opacity = {OPACITY: FROM_ALPHA}
     elif MaskFlags.per_dataset in kinds and MaskFlags.alpha not in kinds:
         mask_reader, opacity = read_mask, {OPACITY: FROM_MASK}
+    grid = None
+    if dataset.crs is not None or not dataset.transform.is_identity:
+        crs = None if dataset.crs is None else dataset.crs.to_wkt()
+        with suppress(ValueError):  # a transformation that cannot be turned back
+            a, b, c, d, e, f = map(float, dataset.transform[:6])
+            grid = Georeference((a, b, c, d, e, f), crs)
     header = CubeHeader(
         shape=(dataset.height, dataset.width, len(bands)),
         dtype=dtype,
         metadata={**free_tags(dataset), **opacity},
         nodata=None if dataset.nodata is None else float(dataset.nodata),
-        georeference=_grid(dataset),
+        georeference=grid,
         **band_facts(dataset, bands),
         **_scaling(dataset, bands, record, dtype),
     )
@@ -230,17 +234,6 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
     )
 
 
-def _oriented(source: BandSource, orientation: int) -> BandSource:
-    """Return the upright source; unchanged if a grid places its rows and columns as they are stored."""
-    if source.header.georeference is None:
-        return upright_source(source, orientation)
-    if orientation == 1:
-        return source
-    line = f"{orientation} in the file, not applied: the grid places rows and columns as they are stored"
-    metadata = {**source.header.metadata, ORIENTED: line}
-    return replace(source, header=replace(source.header, metadata=metadata))
-
-
 def _opacity_band(dataset: Any) -> int | None:
     """Return the number, from 1, of the band that holds opacity; None without one."""
     from rasterio.enums import ColorInterp
@@ -249,7 +242,8 @@ def _opacity_band(dataset: Any) -> int | None:
         if kind == ColorInterp.alpha and dataset.count > 1:
             tags = (dataset.tags(band), dataset.tags(band, ns="IMAGERY"))
             has_wavelength = any("wavelength" in name.lower() for one in tags for name in one)
-            if is_opacity(dataset.descriptions[band - 1], has_wavelength=has_wavelength):
+            name = (dataset.descriptions[band - 1] or "").strip().lower()
+            if not has_wavelength and name in ALPHA_NAMES:
                 return band
     return None
 
@@ -264,16 +258,6 @@ def _scaling(dataset: Any, bands: list[int], record: OwnRecord, dtype: np.dtype[
         known = bits is not None and 1 < bits[0] < 16
         return {"white_level": float(2 ** int(bits[0]) - 1)} if bits is not None and known else {}
     return record.scaling(scales, offsets, dtype)
-
-
-def _grid(dataset: Any) -> Georeference | None:
-    if dataset.transform.is_identity and dataset.crs is None:
-        return None
-    a, b, c, d, e, f = (float(value) for value in tuple(dataset.transform)[:6])
-    try:
-        return Georeference((a, b, c, d, e, f), None if dataset.crs is None else dataset.crs.to_wkt())
-    except ValueError:
-        return None
 
 
 def _window(rows: slice, cols: slice, dataset: Any) -> Any:

@@ -129,6 +129,11 @@ def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
             "georeference": None if grid is None else Georeference(tuple(grid), stored["crs_wkt"]),
             "nodata_mask": _companion(file, "nodata_mask", shape[:2]),
         }
+    chunks = None
+    if dataset.ndim == 3:  # of a data set without chunks, its slowest axis
+        chunk = dataset.chunks or (1, *dataset.shape[1:])
+        band, row, col = parse_layout(layout)
+        chunks = int(chunk[band]), int(chunk[row]), int(chunk[col])
     facts = fitting | {name: value for name, value in found.items() if value is not None}
     header = CubeHeader(
         shape=shape,
@@ -142,7 +147,7 @@ def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
         FORMAT,
         header,
         decoded(path, FORMAT, read),
-        chunks=_chunks(dataset, layout),
+        chunks=chunks,
         storage=f"axes {layout.replace(',', ', ')}",
     )
 
@@ -268,15 +273,6 @@ def _lists(file: h5py.File) -> dict[str, tuple[Any, str | None]]:
             units = next((str(value) for key, value in own if key.lower() in UNIT_NAMES), None)
             found.setdefault(last, (item[...], units))
     return found
-
-
-def _chunks(dataset: h5py.Dataset, layout: str) -> tuple[int, int, int] | None:
-    """Return (bands, rows, columns) of a chunk; of a data set without chunks, of its slowest axis."""
-    if dataset.ndim != 3:
-        return None
-    band, row, col = parse_layout(layout)
-    chunk = dataset.chunks or (1, *dataset.shape[1:])
-    return int(chunk[band]), int(chunk[row]), int(chunk[col])
 
 
 def _writable(metadata: Mapping[str, Any]) -> dict[str, Any]:

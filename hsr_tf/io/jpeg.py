@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
 from hsr_tf.imports import deferred
@@ -139,11 +138,3 @@ def estimated_quality(tables: Mapping[int, Sequence[int]]) -> int | None:
     percent = 100 * float(table[unclipped].mean() / np.asarray(LUMINANCE_TABLE)[unclipped].mean())
     quality = (200 - percent) / 2 if percent <= 100 else 5000 / percent
     return int(np.clip(round(quality), 1, 100))
-
-
-def to_8_bits(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return 16 bits rounded to 8, 8 as they are."""
-    if values.dtype == np.uint8:
-        return values
-    rounded = (values.astype(np.uint32) + 128) // 257
-    return rounded.astype(np.uint8)

@@ -38,11 +38,13 @@ class Npz(WholeFormat):
     @contextmanager
     def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
         with decoding(path, self.name), zipfile.ZipFile(path) as archive:
-            headers = {
-                name.removesuffix(".npy"): _header(archive, name)
-                for name in archive.namelist()
-                if name.endswith(".npy")
-            }
+            headers = {}
+            for name in (name for name in archive.namelist() if name.endswith(".npy")):
+                with archive.open(name) as member:
+                    is_old = npy.read_magic(member) == (1, 0)
+                    read_header = npy.read_array_header_1_0 if is_old else npy.read_array_header_2_0
+                    shape, _, dtype = read_header(member)
+                headers[name.removesuffix(".npy")] = shape, dtype
             shapes = {name: shape for name, (shape, _) in headers.items()}
             key = choose_key(path, shapes, request.key, preferred=("cube",))
             require_real(path, headers[key][1])
@@ -61,15 +63,6 @@ class Npz(WholeFormat):
         entries = {"layout": DEFAULT_LAYOUT, **companion_arrays(header)}
         with replacing_file(path) as temporary, open(temporary, "wb") as file:
             np.savez(file, cube=cube, **entries)
-
-
-def _header(archive: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return the shape and the type of an array without reading it."""
-    with archive.open(name) as member:
-        version = npy.read_magic(member)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(member)
-    return shape, dtype
 
 
 def _read(archive: zipfile.ZipFile, key: str) -> NDArray[Any]:

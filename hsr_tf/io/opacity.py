@@ -56,8 +56,3 @@ def straight(colours: NDArray[Any], alpha: NDArray[Any]) -> NDArray[Any]:
     factor = np.divide(largest, opacity, out=np.zeros_like(opacity), where=opacity > 0)
     values = colours * factor
     return (np.rint(np.minimum(values, largest)) if whole else values).astype(colours.dtype)
-
-
-def is_opacity(name: str | None, *, has_wavelength: bool) -> bool:
-    """Return whether a band that is marked as opacity is one, by its name and wavelength."""
-    return not has_wavelength and (name or "").strip().lower() in ALPHA_NAMES

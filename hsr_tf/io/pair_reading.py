@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import io
-from hsr_tf.findings import Finding
+from hsr_tf.findings import NOTE, Finding
 from hsr_tf.io.stream import CubeReader
-from hsr_tf.io.white_level import WhiteLevel, agreed_levels, guess_finding
+from hsr_tf.io.white_level import WhiteLevel, agreed_levels
 from hsr_tf.scene import Scene
 
 NAMES = ("lr_hsi", "hr_msi")
@@ -110,5 +110,10 @@ def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) ->
 
 def guess_findings(lr_level: WhiteLevel, hr_level: WhiteLevel) -> list[Finding]:
     """Return a note for each of the two levels that is a guess."""
-    found = map(guess_finding, NAMES, (lr_level, hr_level), FLAGS)
-    return [finding for finding in found if finding is not None]
+    findings = []
+    for name, level, flag in zip(NAMES, (lr_level, hr_level), FLAGS, strict=True):
+        if level.is_guess:
+            said = f"integers up to {level.largest:g} without a white level, read as value / {level.level:g}"
+            advice = f"if it is wrong, give --{flag}"
+            findings.append(Finding(NOTE, "values", f"{name}: {said}, a guess", advice))
+    return findings

@@ -39,10 +39,6 @@ class Resolution:
         factor = METRES[unit] / METRES[self.unit]
         return self.x * factor, self.y * factor
 
-    def rotated(self, orientation: int) -> Resolution:
-        """Return the resolution of upright pixels: orientations 5 to 8 exchange x and y."""
-        return Resolution(self.y, self.x, self.unit) if orientation in (5, 6, 7, 8) else self
-
 
 @dataclass(frozen=True)
 class PictureMetadata:
@@ -133,8 +129,10 @@ def upright_picture(
         metadata: with the resolution of the stored values.
     """
     channels = values[..., None] if values.ndim == 2 else values
-    if metadata.resolution is not None:
-        metadata = replace(metadata, resolution=metadata.resolution.rotated(orientation))
+    resolution = metadata.resolution
+    if resolution is not None and orientation in (5, 6, 7, 8):
+        turned = replace(resolution, x=resolution.y, y=resolution.x)
+        metadata = replace(metadata, resolution=turned)
     return Picture(upright(channels, orientation), profile, path.stem, metadata)
 
 

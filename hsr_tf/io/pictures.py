@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from hsr_tf import files
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
 from hsr_tf.imports import deferred
 from hsr_tf.io import jpeg, png
 from hsr_tf.io.exif import upright_exif
-from hsr_tf.io.jpeg import LONGEST_EXIF, jpeg_made_by, read_jpeg, require_jpeg, to_8_bits, write_jpeg
+from hsr_tf.io.jpeg import LONGEST_EXIF, jpeg_made_by, read_jpeg, require_jpeg, write_jpeg
 from hsr_tf.io.picture import Picture, lost_colour
 from hsr_tf.io.png import png_made_by, read_png_picture, write_png_picture
 from hsr_tf.io.tiff_picture import fits_exif, read_tiff_picture, tiff_made_by, write_tiff_picture
@@ -97,7 +99,8 @@ def write_picture(picture: Picture, path: str | os.PathLike[str]) -> Path:
     codec = _CODECS[target.suffix.lower()]
     if codec is _JPEG and picture.values.dtype.itemsize > 1:
         warnings.warn(f"{target}: JPEG holds 8 bits, the 16 of the picture were rounded", stacklevel=2)
-        picture = replace(picture, values=to_8_bits(picture.values))
+        rounded = (picture.values.astype(np.uint32) + 128) // 257
+        picture = replace(picture, values=rounded.astype(np.uint8))
     for message in _losses(picture, codec):
         warnings.warn(f"{target}: {message}", stacklevel=2)
     with replacing_file(target) as draft:

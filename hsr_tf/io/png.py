@@ -33,7 +33,8 @@ imagecodecs = deferred("imagecodecs")
 FORMAT = "PNG"
 SIGNATURE, END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # per pixel, by the colour type
-PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+CRITICAL = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+PIXEL_CHUNKS = (*CRITICAL, b"tRNS")
 COLOUR_CHUNKS = ("cICP", "sRGB", "gAMA", "cHRM")
 METADATA_CHUNKS = (b"IHDR", b"eXIf", b"iCCP", b"pHYs", b"acTL", *(name.encode() for name in COLOUR_CHUNKS))
 # First row and column, and steps between rows and columns, of the passes of Adam7.
@@ -78,7 +79,7 @@ def read_png_picture(path: Path, max_gib: float | None) -> Picture:
     header = read_png_header(path)
     require_memory(path, (*header.size, header.num_channels), header.dtype.itemsize, max_gib)
     with decoding(path, FORMAT), open(path, "rb") as file:
-        chunks = {one.name: one.data for one in _read_chunks(file, METADATA_CHUNKS)}
+        chunks = dict(_read_chunks(file, METADATA_CHUNKS))
         num_frames = struct.unpack(">I", chunks[b"acTL"][:4])[0] if b"acTL" in chunks else 1
         try:
             packed = chunks.get(b"iCCP", b"").partition(b"\0")[2][1:]
@@ -108,7 +109,7 @@ def write_png_picture(picture: Picture, file: Path) -> None:
     with open(file, "wb") as target:
         target.write(data[:HEADER_END])
         for name, content in _metadata_chunks(picture):
-            target.write(_new_chunk(name, content))
+            target.write(_chunk(name, content))
         target.write(memoryview(data)[HEADER_END:])
 
 
@@ -116,8 +117,8 @@ def png_made_by(path: Path) -> str | None:
     """Return the Software line of a PNG file that reaches its end; None without one."""
     with open(path, "rb") as file:
         chunks = [*_read_chunks(file, (b"tEXt", b"IEND"))]
-    texts = [one.data for one in chunks if one.data.startswith(SOFTWARE)]
-    is_whole = bool(chunks) and chunks[-1].name == b"IEND"
+    texts = [data for _, data in chunks if data.startswith(SOFTWARE)]
+    is_whole = bool(chunks) and chunks[-1][0] == b"IEND"
     return texts[0].removeprefix(SOFTWARE).decode("latin-1") if is_whole and texts else None
 
 
@@ -132,10 +133,10 @@ def decode_png(path: Path) -> NDArray[Any]:
         if END not in data[-4096:]:
             raise ValueError("its end is missing")
         chunks = [*_read_chunks(BytesIO(data), PIXEL_CHUNKS)]
-        if not chunks or chunks[0].name != b"IHDR" or len(chunks[0].data) != 13:
+        if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) != 13:
             raise ValueError("its header is missing")
-        is_interlaced = chunks[0].data[12] != 0
-        return _interlaced(chunks) if is_interlaced else _decoded(*(one.encoded for one in chunks))
+        is_interlaced = chunks[0][1][12] != 0
+        return _interlaced(chunks) if is_interlaced else _decoded(*(_chunk(*one) for one in chunks))
 
 
 def encode_png(values: NDArray[Any]) -> bytes:
@@ -160,30 +161,16 @@ def gray_png(path: Path) -> NDArray[Any]:
     return np.asarray(colours[..., 0])
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """Name, content and checksum, as the file has them."""
-
-    name: bytes
-    data: bytes
-    checksum: bytes
-
-    @property
-    def encoded(self) -> bytes:
-        """The chunk as it lies in a file."""
-        return struct.pack(">I4s", len(self.data), self.name) + self.data + self.checksum
-
-
-def _new_chunk(name: bytes, data: bytes) -> bytes:
+def _chunk(name: bytes, data: bytes) -> bytes:
     """Return a chunk as it lies in a file."""
-    return _Chunk(name, data, struct.pack(">I", zlib.crc32(name + data))).encoded
+    return struct.pack(">I4s", len(data), name) + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(name)))
 
 
-def _read_chunks(file: BinaryIO, names: tuple[bytes, ...]) -> Iterator[_Chunk]:
-    """Return the chunks of these names in their order.
+def _read_chunks(file: BinaryIO, names: tuple[bytes, ...]) -> Iterator[tuple[bytes, bytes]]:
+    """Return name and content of the chunks of these names in their order.
 
     Raises:
-        ValueError: one of them is cut short.
+        ValueError: one of them is cut short, or the checksum of one that pixels need is wrong.
     """
     file.seek(len(SIGNATURE))
     while len(head := file.read(8)) == 8:
@@ -194,7 +181,9 @@ def _read_chunks(file: BinaryIO, names: tuple[bytes, ...]) -> Iterator[_Chunk]:
         data, checksum = file.read(length), file.read(4)
         if len(checksum) < 4:
             raise ValueError(f"its chunk {name.decode('latin-1')} is cut short")
-        yield _Chunk(name, data, checksum)
+        if name in CRITICAL and checksum != struct.pack(">I", zlib.crc32(data, zlib.crc32(name))):
+            raise ValueError(f"the checksum of its chunk {name.decode()} is wrong")
+        yield name, data
 
 
 def _decoded(*chunks: bytes) -> NDArray[Any]:
@@ -202,28 +191,25 @@ def _decoded(*chunks: bytes) -> NDArray[Any]:
     return picture if picture.ndim == 3 else picture[..., None]
 
 
-def _interlaced(chunks: list[_Chunk]) -> NDArray[Any]:
-    """Decode a picture of seven passes, whose checksums the decoder does not see."""
-    for one in chunks:
-        checksum = struct.pack(">I", zlib.crc32(one.name + one.data))
-        if one.name in (b"IHDR", b"IDAT") and checksum != one.checksum:
-            raise ValueError(f"the checksum of its chunk {one.name.decode()} is wrong")
-    width, height, depth, kind = struct.unpack(">IIBB", chunks[0].data[:10])
+def _interlaced(chunks: list[tuple[bytes, bytes]]) -> NDArray[Any]:
+    """Decode a picture of seven passes, each as a small picture."""
+    header = chunks[0][1]
+    width, height, depth, kind = struct.unpack(">IIBB", header[:10])
     bits = depth * SAMPLES[kind]
     sizes = [(-((top - height) // down), -((left - width) // right)) for top, left, down, right in PASSES]
     lengths = [h * (1 + -(-w * bits // 8)) if w else 0 for h, w in sizes]
-    packed = b"".join(one.data for one in chunks if one.name == b"IDAT")
+    packed = b"".join(data for name, data in chunks if name == b"IDAT")
     stream = zlib.decompressobj().decompress(packed, max(sum(lengths), 1))
     if len(stream) < sum(lengths):
         raise ValueError("its pixels are cut short")
-    tables = b"".join(one.encoded for one in chunks if one.name in (b"PLTE", b"tRNS"))
+    tables = b"".join(_chunk(*one) for one in chunks if one[0] in (b"PLTE", b"tRNS"))
     picture, start = None, 0
     for (top, left, down, right), (h, w), length in zip(PASSES, sizes, lengths, strict=True):
         if not length:
             continue
-        head = struct.pack(">II", w, h) + chunks[0].data[8:12] + b"\0"
+        head = struct.pack(">II", w, h) + header[8:12] + b"\0"
         pixels = zlib.compress(stream[start : start + length], 1)
-        parts = (_new_chunk(b"IHDR", head), tables, _new_chunk(b"IDAT", pixels), _new_chunk(b"IEND", b""))
+        parts = (_chunk(b"IHDR", head), tables, _chunk(b"IDAT", pixels), _chunk(b"IEND", b""))
         part = _decoded(*parts)
         if picture is None:
             picture = np.empty((height, width, part.shape[2]), part.dtype)

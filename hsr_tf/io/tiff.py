@@ -31,7 +31,7 @@ from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, split_opacity
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import upright_source
-from hsr_tf.io.picture_formats import SOFTWARE, held_gib, picture_source, scene_picture
+from hsr_tf.io.picture_formats import PICTURE_BANDS, SOFTWARE, held_gib, picture_source, scene_picture
 from hsr_tf.io.source import (
     BandSource,
     MaskReader,
@@ -94,7 +94,9 @@ class Tiff(PartsFormat):
         return geotiff.create_geotiff(path, header, cog=options.cog)
 
     def save(self, scene: Scene, path: Path) -> None:
-        if geotiff.needs_geotiff(scene):
+        # A scene that holds more, or has other bands, than a picture can.
+        beyond = (scene.georeference, scene.fwhm_nm, scene.band_names, scene.good_bands, scene.nodata)
+        if scene.num_bands not in PICTURE_BANDS or any(one is not None for one in beyond):
             super().save(scene, path)
             return
         picture = scene_picture(scene, path)

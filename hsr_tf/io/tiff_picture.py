@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
 from hsr_tf.imports import deferred
-from hsr_tf.io.exif import directory_bytes, exif_directories, exif_of_tiff, exif_tags, upright_exif
+from hsr_tf.io.exif import exif_directories, exif_of_tiff, exif_tags, upright_exif
 from hsr_tf.io.opacity import straight
 from hsr_tf.io.picture import DEPTHS, Picture, PictureMetadata, Resolution, upright_picture
 from hsr_tf.io.source import decoding
 from hsr_tf.io.tiff_pages import blocks_end, damage_raised, open_pages, orientation_of, require_blocks
 from hsr_tf.tiling.memory import require_memory
 
+TiffImagePlugin = deferred("PIL.TiffImagePlugin")
 tifffile = deferred("tifffile")
 
 FORMAT = "TIFF"
@@ -136,7 +137,9 @@ def _append_directories(file: Path, directories: Mapping[int, Mapping[int, Any]]
         entries = [target.read(12) for _ in range(number)]
         for code, values in directories.items():
             place = _even_end(target)
-            target.write(directory_bytes(values, order="<", offset=place))
+            directory = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+            directory.update(values)
+            target.write(directory.tobytes(place))
             entries.append(struct.pack("<HHII", code, 4, 1, place))
         entries.sort(key=lambda entry: struct.unpack("<H", entry[:2]))
         place = _even_end(target)

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.findings import NOTE, Finding
 from hsr_tf.io.nanometres import numbers
 
 GUESSED = "guessed"
@@ -113,26 +112,10 @@ def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, Wh
     """
     if not (first.is_guess and second.is_guess) or first.level == second.level:
         return first, second
-    assert first.largest is not None and second.largest is not None
     low, high = sorted((first, second), key=lambda one: one.largest or 0.0)
     assert low.largest is not None and high.largest is not None
     ratio = SATURATED_RATIO if high.level == high.largest else SAME_UNITS_RATIO
     saturated = high.level == high.largest or low.level != low.largest
     if not saturated or high.largest > ratio * low.largest:
         return first, second
-    both = high.level
-    return WhiteLevel(both, GUESSED, first.largest), WhiteLevel(both, GUESSED, second.largest)
-
-
-def guess_finding(name: str, level: WhiteLevel, flag: str) -> Finding | None:
-    """Return a note about a guessed level; None where it is known.
-
-    Args:
-        name: of the image.
-        level: its white level.
-        flag: the option that overrides the guess.
-    """
-    if not level.is_guess:
-        return None
-    said = f"integers up to {level.largest:g} without a white level, read as value / {level.level:g}, a guess"
-    return Finding(NOTE, "values", f"{name}: {said}", f"if it is wrong, give --{flag}")
+    return replace(first, level=high.level), replace(second, level=high.level)

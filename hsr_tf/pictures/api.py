@@ -13,22 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from hsr_tf import checks, methods
-from hsr_tf.arrays.cubic import enlarged_length
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.image_selection import loaded, select_image_network
-from hsr_tf.pictures.tiles import PictureModel, TileControls, enlarge, require_scale
-
-__all__ = [
-    "NamedNetwork",
-    "TileControls",
-    "Upscaled",
-    "enlarged_length",
-    "picture_model",
-    "require_method",
-    "require_scale",
-    "upscale",
-    "usable_network",
-]
+from hsr_tf.pictures.tiles import PictureModel, enlarge, require_scale
+from hsr_tf.pictures.tiles import TileControls as TileControls
 
 BICUBIC = "bicubic"
 IMAGE_NETWORK = "image_network"

@@ -122,27 +122,18 @@ def draw_cameras(data: CamerasData) -> Figure:
     kernel_height = KERNEL_HEIGHT if data.psf is not None else 0.0
     height = HEAD + kernel_height + (CURVES + 0.6 if data.srf is not None else 0.0)
     figure = blank(width, height)
-    headline(figure, data.title, _scores(data))
+    scores = camera_scores(data.true_psf, data.true_srf, data.psf, data.srf).as_dict()
+    metrics = [m for m in (*metrics_for("psf"), *metrics_for("srf")) if scores.get(m.name) is not None]
+    notes = [f"{metric.label} {metric.text(scores[metric.name])}" for metric in metrics]
+    if data.shift_pixels is not None:
+        truth = f" (true {', '.join(map(signed, data.true_shift))})" if data.true_shift is not None else ""
+        notes.append(f"shift {', '.join(map(signed, data.shift_pixels))} px{truth}")
+    headline(figure, data.title, "  ·  ".join(notes) or "no truth is known")
     if data.psf is not None:
         _draw_kernels(figure, data, bottom=height - HEAD - kernel_height + 0.45)
     if data.srf is not None:
         _draw_response(axes_at(figure, LEFT, 0.5, width - LEFT - 0.25, CURVES), data, data.srf)
     return figure
-
-
-def _scores(data: CamerasData) -> str:
-    """The line of numbers below the headline."""
-    scores = camera_scores(data.true_psf, data.true_srf, data.psf, data.srf).as_dict()
-    metrics = [m for m in (*metrics_for("psf"), *metrics_for("srf")) if scores.get(m.name) is not None]
-    parts = [f"{metric.label} {metric.text(scores[metric.name])}" for metric in metrics]
-    if data.shift_pixels is not None:
-        truth = f" (true {_pair(data.true_shift)})" if data.true_shift is not None else ""
-        parts.append(f"shift {_pair(data.shift_pixels)} px{truth}")
-    return "  ·  ".join(parts) or "no truth is known"
-
-
-def _pair(values: tuple[float, float]) -> str:
-    return f"{signed(values[0])}, {signed(values[1])}"
 
 
 def _draw_kernels(figure: Figure, data: CamerasData, bottom: float) -> None:

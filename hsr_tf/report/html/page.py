@@ -22,8 +22,8 @@ from markupsafe import Markup
 from hsr_tf import __version__
 from hsr_tf.files import HTML, replacing_file, require_suffix
 from hsr_tf.metrics.table import Metric, metrics_for
-from hsr_tf.report.html.plots import make_plots, map_captions
-from hsr_tf.report.html.quality_maps import Quality, quality
+from hsr_tf.report.html.plots import make_plots
+from hsr_tf.report.html.quality_maps import ANGLE, TITLES, Quality, quality
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.report.html.views import Views, described, make_views, texts
 from hsr_tf.wording import signed
@@ -94,6 +94,11 @@ def render(data: ReportData) -> str:
 
 def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, Any]:
     payload = described(data, views)
+    captions = []
+    for part in found.maps:
+        mean = float(np.nanmean(part.values)) if np.isfinite(part.values).any() else math.nan
+        unit = "°" if part.kind == ANGLE else ""
+        captions.append(f"{part.method}: {TITLES[part.kind]}, mean {mean:.3g}{unit}")
     names = [preset["name"] for preset in payload["presets"]]
     modes = [{"value": name, "label": MODES[name]} for name in names]
     return {
@@ -102,12 +107,12 @@ def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, An
         "num_bands": data.size[2],
         "aspect": data.size[0] / data.size[1],
         "modes": [*modes, {"value": "band", "label": "One band"}, {"value": "custom", "label": "Custom RGB"}],
-        "maps": map_captions(found),
+        "maps": captions,
         "maps_title": "Residual maps" if data.reference is None else "Error maps",
         "maps_note": "The maps pan and zoom together. Maps of one kind share a colour scale, which ends at "
         "the 99th percentile. Click a map to show the spectra of that pixel.",
         "precision": f"Values are stored with {views.bits} bits and differ from the cube by at most "
-        f"{views.half_step:.2g}.",
+        f"{max(code.quantiser.step for code in views.codes) / 2:.2g}.",
     }
 
 

@@ -27,7 +27,7 @@ from bokeh.models.annotations.legends import ColorBar
 from bokeh.palettes import Cividis256, Viridis256
 from bokeh.plotting import figure
 
-from hsr_tf.report.html.quality_maps import ANGLE, LABELS, TITLES, Quality
+from hsr_tf.report.html.quality_maps import ANGLE, LABELS, Quality
 from hsr_tf.report.html.report_data import Curve, ReportData
 from hsr_tf.report.html.views import COARSE, FULL, Views
 from hsr_tf.report.render import SpectralAxis
@@ -175,16 +175,6 @@ def _maps(data: ReportData, views: Views, found: Quality) -> dict[str, Any]:
         plot.js_on_event(Tap, CustomJS(code=f"{TAP}choose(cb_obj.y, cb_obj.x)"))
         roots[f"map-{number}"] = plot
     return roots
-
-
-def map_captions(found: Quality) -> list[str]:
-    """A line above each map."""
-    lines = []
-    for part in found.maps:
-        mean = float(np.nanmean(part.values)) if np.isfinite(part.values).any() else float("nan")
-        unit = "°" if part.kind == ANGLE else ""
-        lines.append(f"{part.method}: {TITLES[part.kind]}, mean {mean:.3g}{unit}")
-    return lines
 
 
 def _colour_bar(mapper: LinearColorMapper, title: str) -> ColorBar:

@@ -74,11 +74,6 @@ class Views:
     bits: int
     place: tuple[int, int]
 
-    @property
-    def half_step(self) -> float:
-        """The largest difference between an embedded value and its original."""
-        return max(code.quantiser.step for code in self.codes) / 2
-
 
 def make_views(data: ReportData, found: Quality) -> Views:
     """Choose precision and stride, and code the versions and the maps."""
@@ -108,8 +103,8 @@ def described(data: ReportData, views: Views) -> dict[str, Any]:
     axis = SpectralAxis.of(data.size[2], data.wavelengths_nm)
     wavelengths = data.wavelengths_nm
     srf = None if data.cameras is None else data.cameras.srf
-    num_channels = None if data.hr_msi is None else data.hr_msi.num_bands
-    fits = np.shape(srf) == (data.size[2], num_channels)
+    if srf is not None and (data.hr_msi is None or np.shape(srf) != (data.size[2], data.hr_msi.num_bands)):
+        srf = None
     first = display_bands(data.size[2], wavelengths)
     presets = [("true" if first.true_colour else "spread", first)]
     if not is_photograph(data.size[2], wavelengths):
@@ -126,7 +121,7 @@ def described(data: ReportData, views: Views) -> dict[str, Any]:
         "limits": _limits(data, views).tolist(),
         "gamma": 1.0 if is_photograph(data.size[2], data.wavelengths_nm) else DISPLAY_GAMMA,
         # For each band the channel of the sharp image that sees most of it, where that is known.
-        "channels": None if srf is None or not fits else np.argmax(srf, axis=1).tolist(),
+        "channels": None if srf is None else np.argmax(srf, axis=1).tolist(),
         "truth": next((n for n, v in enumerate(views.versions) if v.name == "Truth"), None),
         "versions": [
             {"name": v.name, "kind": v.kind, "pitch": v.pitch, **_code(c)}
