@@ -38,26 +38,26 @@ def read_recipe(scale: int) -> Recipe:
     known = path.is_file()
     lines = (path if known else CONFIGS / "ms_ssfnet_x8.flags").read_text(encoding="utf-8").splitlines()
     pairs = [line.lstrip("-").partition("=") for line in lines if line.startswith("--")]
-    told = {name: value for name, _, value in pairs}
-    features = [int(width) for width in told["features"].split(",")] if known else 64
+    given = {name: value for name, _, value in pairs}
+    features = [int(width) for width in given["features"].split(",")] if known else 64
     options = {
         "features": features,
-        "num_levels": min(int(told["num_levels"]), scale.bit_length() - 1),
-        "upsampling_kernel": int(told["upsampling_kernel"]),
-        "activation": told["activation"],
+        "num_levels": min(int(given["num_levels"]), scale.bit_length() - 1),
+        "upsampling_kernel": int(given["upsampling_kernel"]),
+        "activation": given["activation"],
     }
     config = FusionConfig(
         method="ms_ssfnet",
         scale=scale,
         num_bands=len(WAVELENGTHS_NM),
-        base=told["base"],
-        consistent="consistent" in told,
+        base=given["base"],
+        consistent="consistent" in given,
         options=tuple(sorted(options.items())),
-        dtype=told.get("dtype"),
+        dtype=given.get("dtype"),
     )
-    snr_db = tuple(float(told[name]) if name in told else None for name in ("hsi_snr_db", "msi_snr_db"))
-    noise = NoisePlan(float(told.get("noise_probability", 1)), float(told.get("noise_span_db", 0)))
-    return Recipe(config, int(told["patch_size"]), int(told["batch_size"]), (snr_db[0], snr_db[1]), noise)
+    snr_db = tuple(float(given[name]) if name in given else None for name in ("hsi_snr_db", "msi_snr_db"))
+    noise = NoisePlan(float(given.get("noise_probability", 1)), float(given.get("noise_span_db", 0)))
+    return Recipe(config, int(given["patch_size"]), int(given["batch_size"]), (snr_db[0], snr_db[1]), noise)
 
 
 def synthetic_scene(size: int) -> Scene:

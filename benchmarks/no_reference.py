@@ -177,9 +177,9 @@ def calibrated(maps: Sequence[Mapped]) -> list[dict[str, Any]]:
     """The calibration of every map."""
     lines = []
     for m in maps:
-        told = {"scene": m.scene, "form": m.form, "method": m.method}
+        labels = {"scene": m.scene, "form": m.form, "method": m.method}
         rmse = 255 * float(np.sqrt(np.mean(np.square(m.errors))))
-        lines.append({**told, "rmse_255": rmse, **calibration(m.errors, m.sigma(FACTOR[m.form])).as_dict()})
+        lines.append({**labels, "rmse_255": rmse, **calibration(m.errors, m.sigma(FACTOR[m.form])).as_dict()})
     return lines
 
 

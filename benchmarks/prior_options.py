@@ -9,7 +9,7 @@ Two chains of variants on crops of training scenes at one scale, after the proto
 
 All variants take their options' steps, or the first --num_steps of them, so that the scores do not depend on
 what else the machine does. With `--base=spectral_ls` more is left for the network to find than `kernel_ls`
-leaves. The cost is told as processor seconds, of all cores together. With `--noisy` both images have noise as
+leaves. The cost is given as processor seconds, of all cores. With `--noisy` both images have noise as
 in `benchmarks.solvers`. The tables in docs/solvers.md are what this prints.
 """
 

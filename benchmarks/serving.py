@@ -309,16 +309,18 @@ def bear(server: Server, *, num_clients: int, seconds: float) -> Load:
         asking = [pool.submit(ask_until, until, server.address, number) for number in range(num_clients)]
         time.sleep(min(SECONDS_TO_SETTLE, seconds / 2))
         memory.append(server.resident_mib())
-        told = sum((future.result() for future in asking), Counter[str]())
+        counts = sum((future.result() for future in asking), Counter[str]())
     memory.append(server.resident_mib())
-    doubled = round(server.count("hsr_batch_samples_sum") - computed) - told["answered"] - told["mixed_up"]
-    outcomes = {name: told[name] for name in ("answered", "refused", "lost", "mixed_up")}
+    doubled = (
+        round(server.count("hsr_batch_samples_sum") - computed) - counts["answered"] - counts["mixed_up"]
+    )
+    outcomes = {name: counts[name] for name in ("answered", "refused", "lost", "mixed_up")}
     return Load(**outcomes, doubled=doubled, resident_mib=(memory[0], memory[1], memory[2]))
 
 
 def ask_until(until: float, address: str, number: int) -> Counter[str]:
     """One client's requests, by what came of them; after a refusal it waits a moment."""
-    told, generator = Counter[str](), np.random.default_rng(number)
+    counts, generator = Counter[str](), np.random.default_rng(number)
     with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
         call = channel.unary_unary(
             PREDICT.path,
@@ -327,10 +329,10 @@ def ask_until(until: float, address: str, number: int) -> Counter[str]:
         )
         while time.monotonic() < until:
             came = outcome(call, generator.random((1, LOAD_SIDE, LOAD_SIDE, 1), np.float32))
-            told[came] += 1
+            counts[came] += 1
             if came == "refused":
                 time.sleep(PAUSE_SECONDS)
-    return told
+    return counts
 
 
 def outcome(call: Callable[..., Any], image: np.ndarray) -> str:

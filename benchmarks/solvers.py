@@ -3,7 +3,7 @@
 Every solver fuses every scene at every scale with its defaults, after the protocol of `trainers.evaluate`:
 Gaussian PSF of FWHM s, Nikon D700, noise-free (or `--noisy`). Printed: PSNR, SAM, seconds and the gain over
 `spectral_ls` with the same cameras, mean over the scenes, and whether the slowest scene was within the limit:
-120 s for solvers that know the cameras, 180 s for those that know neither, which are not told them.
+120 s for solvers that know the cameras, 180 s for those that know neither, which are not given them.
 
 Satellites: `--data_dir=CUBES --srf=TABLE.csv --srf_channels=B02,B03,B04,B08 --scales=4`.
 

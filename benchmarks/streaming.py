@@ -60,13 +60,13 @@ class Run:
 
     Attributes:
         wall: seconds from start to end.
-        told: seconds of the fusion as the command told them.
+        reported: seconds of the fusion as the command printed them.
         processor: seconds of processor time, of all its threads.
         peak_bytes: its largest memory.
     """
 
     wall: float
-    told: float
+    reported: float
     processor: float
     peak_bytes: int
 
@@ -105,13 +105,13 @@ def make_pair(folder: Path, size: int, scale: int) -> tuple[Path, Path]:
     wavelengths_nm = np.linspace(400, 700, NUM_BANDS)
     model = standard_model(load_srf("nikon_d700", wavelengths_nm), scale)
     grid = TileGrid((size // scale,) * 2, 512 // scale, scale)
-    told = simulation_metadata(model, psf="gaussian", snr_db=(None, None), seed=0)
+    metadata = simulation_metadata(model, psf="gaussian", snr_db=(None, None), seed=0)
     paths = folder / f"x{size}.h5", folder / f"y{size}.h5"
     headers = (
         CubeHeader(
-            shape=(*grid.size, NUM_BANDS), wavelengths_nm=wavelengths_nm, metadata=told[0], name="waves"
+            shape=(*grid.size, NUM_BANDS), wavelengths_nm=wavelengths_nm, metadata=metadata[0], name="waves"
         ),
-        CubeHeader(shape=(size, size, 3), metadata=told[1], name="waves"),
+        CubeHeader(shape=(size, size, 3), metadata=metadata[1], name="waves"),
     )
     with ExitStack() as stack:
         lr_hsi, hr_msi = (
@@ -180,7 +180,7 @@ def measure(method: str, pairs: dict[int, tuple[Path, Path]], folder: Path) -> N
         output.unlink(missing_ok=True)
         run, area = run_fuse(pair, output, method), size**2 / 1e6
         taken[size] = run.processor
-        rates = f"{area / run.told:.3f} | {area / run.processor:.3f}"
+        rates = f"{area / run.reported:.3f} | {area / run.processor:.3f}"
         print(f"| {size} | {run.wall:.1f} | {rates} | {run.peak_bytes / 1e9:.2f} |", flush=True)
     if len(taken) > 2:
         print(growth(taken))
@@ -203,8 +203,8 @@ def growth(taken: dict[int, float]) -> str:
     columns = np.stack([np.ones_like(areas), areas], 1) / seconds[:, None]
     start, slope = np.linalg.lstsq(columns, np.ones_like(areas), rcond=None)[0]
     apart = (seconds / (start + slope * areas) - 1) * 100
-    told = ", ".join(f"{size}: {value:+.0f} %" for size, value in zip(taken, apart, strict=True))
-    return f"processor time: {start:.1f} s + {slope:.2f} s a megapixel; away from this line: {told}"
+    apart_words = ", ".join(f"{size}: {value:+.0f} %" for size, value in zip(taken, apart, strict=True))
+    return f"processor time: {start:.1f} s + {slope:.2f} s a megapixel; away from this line: {apart_words}"
 
 
 def measure_workers(pair: tuple[Path, Path], size: int, method: str, folder: Path) -> None:
@@ -215,7 +215,7 @@ def measure_workers(pair: tuple[Path, Path], size: int, method: str, folder: Pat
         for words, seconds in taken.items():
             shutil.rmtree(folder / "z.zarr", ignore_errors=True)
             run = run_fuse(pair, folder / "z.zarr", method, f"--dask={words}")
-            seconds.append(run.told)
+            seconds.append(run.reported)
             walls[words].append(run.wall)
     one, two = (float(np.median(seconds)) for seconds in taken.values())
     print(f"\n{method}, {size} pixels a side, {FLAGS.workers} rounds: one process {one:.1f} s, ", end="")

@@ -167,7 +167,7 @@ def _broken_by_controls(method: methods.Method, case: _Case) -> Iterator[str]:
     yield from (f"with a time limit: {line}" for line in _broken_by_form(estimate, case.truth.shape))
     numbers = [step.iteration for step in steps]
     if numbers != list(range(1, len(numbers) + 1)) or not numbers:
-        yield f"its callback was told the iterations {numbers[:6]}, not 1, 2, 3, ..."
+        yield f"its callback received the iterations {numbers[:6]}, not 1, 2, 3, ..."
     if any(step.iteration > step.most for step in steps):
         yield "it made more iterations than it said there could be"
     slowest = max(np.diff([0.0, *(step.seconds for step in steps)]), default=0.0)

@@ -47,7 +47,7 @@ def read_scene() -> tuple[Observation, Truth]:
     )
     if single is None:
         aligned = align(load(pair[0]), load(pair[1]))
-        for line in aligned.told:
+        for line in aligned.lines:
             logging.info("grids: %s", line)
         observation = aligned.observation
         return observation, told_truth(observation)

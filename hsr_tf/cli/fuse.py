@@ -134,7 +134,7 @@ def fuse(
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [("values", "; ".join(pair.guesses)), ("grids", "; ".join(aligned.told))]
+    lines = [("values", "; ".join(pair.guesses)), ("grids", "; ".join(aligned.lines))]
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
     lines += [*fusion_facts(observation, solution), *((name, str(path or "")) for name, path in files)]
     terminal.show(facts(lines))

@@ -206,17 +206,17 @@ def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
     from hsr_tf.report.screen import metadata_facts, residual_words
     from hsr_tf.streaming.memory import in_words
 
-    told, left = done.metadata, done.residuals
+    metadata, left = done.metadata, done.residuals
     sizes = [" x ".join(map(str, shape)) for shape in (done.lr_shape, done.hr_shape, done.shape)]
     rate = done.shape[0] * done.shape[1] / 1e6 / max(done.seconds, 1e-3)
     kept = f", {done.kept} of all steps kept from an earlier run" if done.kept else ""
     return [
         ("values", "; ".join(done.guesses)),
         ("grids", "; ".join(done.grids)),
-        ("method", f"{told['method']}, x{told['scale_factor']}"),
+        ("method", f"{metadata['method']}, x{metadata['scale_factor']}"),
         ("sizes", f"{sizes[0]} + {sizes[1]} -> {sizes[2]} in {done.seconds:.1f} s"),
         ("tiles", f"{done.num_tiles}{kept}"),
-        *metadata_facts(told),
+        *metadata_facts(metadata),
         ("residuals", f"{residual_words(left.lr_hsi, left.hr_msi)}, in the middle of the scene"),
         ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
         ("wrote", str(output)),

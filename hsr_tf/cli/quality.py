@@ -58,7 +58,7 @@ def quality(
 
         response = words.given_srf(srf, srf_outside, observation.lr_hsi)
         found = assess(observation, fused, psf=psf, srf=response)
-    for line in aligned.told:
+    for line in aligned.lines:
         typer.echo(f"grids: {line}")
     terminal.show(quality_table(found.figures, psf=found.psf, srf=found.srf))
     if json_file is not None:

@@ -110,7 +110,7 @@ def _from_files(pair: words.PairFiles, estimates: list[Path], reference: Path | 
     cameras = shown_cameras(observation, psf=given[0], srf=given[1])
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}
-    data = replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.told)
+    data = replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.lines)
     return replace(data, findings=_unexplained(observation, named, given))
 
 

@@ -1,4 +1,4 @@
-"""Whether the two images fit the cameras that are told: X R and D Y show the same thing, the blurred colours.
+"""Whether the two images fit the given cameras: X R and D Y show the same thing, the blurred colours.
 
 Without noise and with the right cameras they are equal. Noise makes them differ by something that does not
 look like the image; a wrong camera makes them differ by something that does: a wrong width of the PSF by the

@@ -250,8 +250,8 @@ class _MapFitting:
         mean = self._gram[0, num_features:] / self._total  # the first feature is the constant 1
         energy = np.diag(second) / self._total
         seen = max(float((energy @ np.square(self._response)).sum()), TINY)
-        told = band_noise_of(second - self._total * np.outer(mean, mean), self._total)
-        self._coarse_noise = np.minimum(self._gap / seen * energy, np.square(told))
+        by_bands = band_noise_of(second - self._total * np.outer(mean, mean), self._total)
+        self._coarse_noise = np.minimum(self._gap / seen * energy, np.square(by_bands))
 
     def best(self) -> MapFit:
         """The map with the smallest predicted error."""

@@ -61,12 +61,12 @@ def in_unit_range(
     if white_level is None:
         white_level = TWELVE_BITS if _are_of_twelve_bits(scenes) else _agreed_guess(scenes)
     if white_level is not None:
-        told = {"white_level": white_level, "white_level_origin": "argument"}
+        given = {"white_level": white_level, "white_level_origin": "argument"}
         scenes = [
             replace(
                 scene,
                 cube=scene.cube * np.float32(_level(scene) / white_level),
-                metadata={**scene.metadata, **told},
+                metadata={**scene.metadata, **given},
             )
             for scene in scenes
         ]

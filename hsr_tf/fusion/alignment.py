@@ -109,7 +109,7 @@ class Aligned:
     plan: GridPlan | None = None
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def lines(self) -> tuple[str, ...]:
         """The steps, one line each."""
         return tuple(step.line for step in self.steps)
 

@@ -157,8 +157,8 @@ def sigma_map(estimate: Scene, spread: Spread, factor: float, *, distance: bool)
     sigma = np.sqrt(np.maximum(variance, 0, out=variance), out=variance)
     if hole is not None:
         sigma[hole] = 0
-    told = {"quantity": "1 sigma of the error", "method": str(estimate.metadata.get("method", ""))}
-    return Scene(sigma, estimate.wavelengths_nm, estimate.name, told, estimate.nodata_mask)
+    metadata_of_map = {"quantity": "1 sigma of the error", "method": str(estimate.metadata.get("method", ""))}
+    return Scene(sigma, estimate.wavelengths_nm, estimate.name, metadata_of_map, estimate.nodata_mask)
 
 
 def _smoothed(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -157,13 +157,13 @@ def _cameras(
 def _reduced(lr_hsi: Scene, hr_msi: Scene, spatial: SpatialDegradation) -> Observation:
     """X' and Y': both by D; of their metadata only what does not tell of a simulation is kept."""
     coarse, sharp = (_degraded(spatial, scene.cube) for scene in (lr_hsi, hr_msi))
-    told = [
+    metadata = [
         {name: value for name, value in scene.metadata.items() if not name.startswith("simulated_")}
         for scene in (lr_hsi, hr_msi)
     ]
     return Observation(
-        Scene(coarse, lr_hsi.wavelengths_nm, lr_hsi.name, told[0], _mixed_holes(spatial, lr_hsi)),
-        Scene(sharp, hr_msi.wavelengths_nm, hr_msi.name, told[1], _mixed_holes(spatial, hr_msi)),
+        Scene(coarse, lr_hsi.wavelengths_nm, lr_hsi.name, metadata[0], _mixed_holes(spatial, lr_hsi)),
+        Scene(sharp, hr_msi.wavelengths_nm, hr_msi.name, metadata[1], _mixed_holes(spatial, hr_msi)),
         spatial.scale,
     )
 

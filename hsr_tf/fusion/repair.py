@@ -1,6 +1,6 @@
 """What is wrong with an observation, and a repair that lets every method run on it.
 
-Found before anything is solved, each told in one line (`hsr_tf.closed_forms.agreement` looks for wrong
+Found before anything is solved, each reported in one line (`hsr_tf.closed_forms.agreement` looks for wrong
 cameras):
 
 - dead bands of X, constant where others vary, and those on a file's bad-band list: left out of the solve,

@@ -80,8 +80,8 @@ def _broken_by_reading(case: _Case) -> Iterator[str]:
     yield from _changed("a saved scene", found.cube, case.scene.cube)
     if found.wavelengths_nm is not None and (found.wavelengths_nm != case.scene.wavelengths_nm).any():
         yield f"the wavelengths come back as {found.wavelengths_nm}, not {case.scene.wavelengths_nm}"
-    told = summary.shape, summary.minimum, summary.maximum
-    if told != (found.shape, found.cube.min(), found.cube.max()):
+    described = summary.shape, summary.minimum, summary.maximum
+    if described != (found.shape, found.cube.min(), found.cube.max()):
         yield "describe reports another size or range of values than that of the loaded scene"
     rows, cols = slice(2, 9), slice(1, 6)
     with open_cube(case.path) as reader:

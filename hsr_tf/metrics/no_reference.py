@@ -176,16 +176,16 @@ def no_reference(
     inside = images.counts
     seen, blurred = images.lr_hsi[inside], images.blurred[inside]
     error, power = np.square(blurred - seen), np.square(seen)
-    told = None if response is None else _colour_error(images, response)
+    colours = None if response is None else _colour_error(images, response)
     judged = JudgedEstimate(
         observation=observation,
         estimate=estimate,
         model=model,
         consistency=Consistency(
             lr_hsi_residual=_relative(error.sum(), power.sum()),
-            hr_msi_residual=None if told is None else _relative(told[0].sum(), told[1].sum()),
+            hr_msi_residual=None if colours is None else _relative(colours[0].sum(), colours[1].sum()),
             lr_hsi_psnr=tuple(decibels(error.mean(0), data_range).tolist()),
-            hr_msi_psnr=None if told is None else tuple(decibels(told[0], data_range).tolist()),
+            hr_msi_psnr=None if colours is None else tuple(decibels(colours[0], data_range).tolist()),
             sam_degrees=float(metrics.sam_degrees(seen[None], blurred[None])),
         ),
         qnr=_qnr_family(images, side),
@@ -206,9 +206,13 @@ def _colour_error(images: _Images, response: Array) -> tuple[Array, Array]:
     for row, inside in enumerate(images.counts):
         kept = np.repeat(np.repeat(inside[None], s, 1), s, 0)
         sharp = slice(s * row, s * row + s)
-        told = images.hr_msi[sharp][kept]
-        gap = images.estimate[sharp][kept].astype(np.float64) @ response - told
-        error, power, count = error + np.square(gap).sum(0), power + np.square(told).sum(0), count + len(told)
+        colours = images.hr_msi[sharp][kept]
+        gap = images.estimate[sharp][kept].astype(np.float64) @ response - colours
+        error, power, count = (
+            error + np.square(gap).sum(0),
+            power + np.square(colours).sum(0),
+            count + len(colours),
+        )
     return np.asarray(error / count), np.asarray(power / count)
 
 

@@ -173,8 +173,8 @@ def _first(
 ) -> tuple[Any, str]:
     if given is not None:
         return given, GIVEN
-    told = ask(observation)
-    return (default, DEFAULT) if told is None else (told, TOLD)
+    recorded = ask(observation)
+    return (default, DEFAULT) if recorded is None else (recorded, TOLD)
 
 
 def _on_the_grids(psf: PsfLike, observation: Observation) -> PsfLike:
@@ -186,25 +186,25 @@ def _on_the_grids(psf: PsfLike, observation: Observation) -> PsfLike:
 
 
 def _told_psf(observation: Observation) -> Psf | None:
-    told = observation.lr_hsi.metadata
-    if told.get("simulated_scale") != observation.scale or "simulated_psf" not in told:
+    recorded = observation.lr_hsi.metadata
+    if recorded.get("simulated_scale") != observation.scale or "simulated_psf" not in recorded:
         return None
-    name = str(told["simulated_psf"])
-    if "simulated_psf_kernel" in told:
-        return Psf(np.asarray(told["simulated_psf_kernel"]), name)
+    name = str(recorded["simulated_psf"])
+    if "simulated_psf_kernel" in recorded:
+        return Psf(np.asarray(recorded["simulated_psf_kernel"]), name)
     return parse_psf(name, observation.scale)
 
 
 def _told_srf(observation: Observation) -> SpectralResponse | None:
-    told = observation.hr_msi.metadata
-    matrix = np.asarray(told.get("simulated_srf_matrix", 0.0))
+    recorded = observation.hr_msi.metadata
+    matrix = np.asarray(recorded.get("simulated_srf_matrix", 0.0))
     if matrix.shape != (observation.lr_hsi.num_bands, observation.hr_msi.num_bands):
         return None
-    channels = tuple(str(told.get("channels", "")).split(","))
+    channels = tuple(str(recorded.get("channels", "")).split(","))
     return SpectralResponse(
         matrix,
         channels=channels if len(channels) == matrix.shape[1] else (),
-        name=str(told.get("simulated_srf", "response")),
+        name=str(recorded.get("simulated_srf", "response")),
     )
 
 

@@ -111,7 +111,7 @@ def bicubic_enlarge_by(y: Tensor, factor: Tensor | float) -> Tensor:
     """Enlarge (B, h, w, C) by a factor of at least 1 that is a tensor, for sizes not known in advance.
 
     The same numbers as `BicubicResize` to float32's last digits, (B, ceil(factor h), ceil(factor w), C), for
-    exported models that are told the factor with the picture.
+    exported models that are given the factor with the picture.
     """
     for axis in (1, 2):
         y = _resample(y, axis, *_enlarging_table(ops.shape(y)[axis], ops.cast(factor, "float64")))

@@ -120,11 +120,11 @@ def picture_model(network: ImageNetwork, kernel: np.ndarray | None = None) -> Pi
     Raises:
         ValueError: a kernel that is missing, too large or of no use.
     """
-    told, turn = kernel_input(network, kernel), threading.Lock()
+    blur, turn = kernel_input(network, kernel), threading.Lock()
 
     def run(lr_image: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         with turn:
-            outputs = network.predict_on_batch({"lr_image": lr_image, **told})
+            outputs = network.predict_on_batch({"lr_image": lr_image, **blur})
         found = np.asarray(outputs["kernel"])[0] if "kernel" in outputs else None
         return np.asarray(outputs["estimate"]), found
 
@@ -160,7 +160,7 @@ def kernel_input(network: ImageNetwork, kernel: np.ndarray | None) -> dict[str, 
     checks.require(
         (side is not None) == (kernel is not None),
         "kernel",
-        expected="none, as this method is not told the blur" if side is None else "the blur of the picture",
+        expected="none, as this method is not given the blur" if side is None else "the blur of the picture",
         received="none" if kernel is None else "one",
         remedy="leave it out" if side is None else "give it, or use a method that finds it",
     )

@@ -94,7 +94,7 @@ class Outcome:
         shift: (rows, columns) in sharp pixels by which the colour image lies off the coarse cube, where the
             solver estimated it.
         radiometry: what the solver found and undid in Y.
-        details: plain values to be told with the result.
+        details: plain values to record with the result.
     """
 
     estimate: Cube
@@ -200,12 +200,12 @@ class Iterations:
 
 def counting_on(controls: Controls, done: int, most: int) -> Controls:
     """The controls of a later part of a solver: its callback goes on counting after `done`, of `most`."""
-    told = controls.callback
-    if told is None:
+    observe = controls.callback
+    if observe is None:
         return controls
 
     def callback(step: Step) -> None:
-        told(replace(step, iteration=done + step.iteration, most=most))
+        observe(replace(step, iteration=done + step.iteration, most=most))
 
     return replace(controls, callback=callback)
 

@@ -32,7 +32,7 @@ class Pair:
         hr_msi: Y, (s h, s w, c).
         scale: s.
         stored: what the files of X and Y tell, before anything is done to them.
-        told: how they were brought together, one line each.
+        lines: how they were brought together, one line each.
         guesses: what was guessed of their values, one line each.
     """
 
@@ -40,7 +40,7 @@ class Pair:
     hr_msi: Image
     scale: int
     stored: tuple[CubeHeader, CubeHeader]
-    told: tuple[str, ...]
+    lines: tuple[str, ...]
     guesses: tuple[str, ...] = ()
 
     @property

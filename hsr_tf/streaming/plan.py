@@ -142,9 +142,9 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
         ValueError: a limit that leaves no room for a tile.
         OSError: too little space on the disk.
     """
-    told = draft.load_json(JOB)
-    if told is not None:
-        return Job.of(told)
+    saved = draft.load_json(JOB)
+    if saved is not None:
+        return Job.of(saved)
     num_bands, size, scale = pair.headers[0].shape[2], pair.size, pair.scale
     job = Job(
         lr_hsi=str(request.lr_hsi.resolve()),

@@ -1,4 +1,4 @@
-"""What is asked of a streamed fusion, what is told of it, and what tells one request from another."""
+"""A request for a streamed fusion, the answer, and the fingerprint of a request."""
 
 from __future__ import annotations
 
@@ -108,7 +108,9 @@ def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> d
     """All that decides the result, as plain data; what the files tell, such as their grids, is part of it."""
     words = {name: _in_words(getattr(request, name)) for name in ("psf", "srf")}
     headers = zip(("lr_hsi", "hr_msi"), pair.stored, strict=True)
-    files = {name: {**stamp(getattr(request, name)), "told": _told(header)} for name, header in headers}
+    files = {
+        name: {**stamp(getattr(request, name)), "header": _header_digest(header)} for name, header in headers
+    }
     return {
         **files,
         "method": request.method,
@@ -122,10 +124,10 @@ def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> d
     }
 
 
-def _told(header: CubeHeader) -> str:
+def _header_digest(header: CubeHeader) -> str:
     """SHA-256 of a header: ENVI's stands in a file beside the values."""
-    told = {field.name: getattr(header, field.name) for field in fields(header)}
-    return hashlib.sha256(metadata_to_text(told).encode()).hexdigest()
+    values = {field.name: getattr(header, field.name) for field in fields(header)}
+    return hashlib.sha256(metadata_to_text(values).encode()).hexdigest()
 
 
 def _in_words(camera: Any) -> str | None:

@@ -63,7 +63,7 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
 
     Args:
         request: what is asked for.
-        tell: is told of every tile.
+        tell: called after every tile.
         workers: who does the tiles, by default this process; see `hsr_tf.streaming.cluster`.
 
     Warns:
@@ -134,7 +134,7 @@ class _Run:
             peak_bytes=peak_bytes(),
             metadata=dict(header.metadata),
             residuals=residuals,
-            grids=self.pair.told,
+            grids=self.pair.lines,
             guesses=self.pair.guesses,
         )
 

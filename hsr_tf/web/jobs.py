@@ -147,7 +147,7 @@ class PairTask:
             ("HR-MSI residual", solution.hr_msi_residual),
         )
         progress.facts = (
-            *(("grids", line) for line in aligned.told),
+            *(("grids", line) for line in aligned.lines),
             ("size", size_words(solution.estimate.shape)),
             *((("radiometry", line),) if (line := solution.estimate.metadata.get("radiometry")) else ()),
             *((name, "not known" if share is None else percent(share)) for name, share in residuals),

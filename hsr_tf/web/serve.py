@@ -1,4 +1,4 @@
-"""The server of the page: Panel's, bound to this machine unless told otherwise, with bounded messages."""
+"""The server of the page: Panel's, bound to this machine by default, with bounded messages."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def test_grids_that_nest_are_cropped_and_no_value_changes() -> None:
     np.testing.assert_array_equal(images.lr_hsi.cube, lr_hsi.cube[3:18, 2:17])
     np.testing.assert_array_equal(images.hr_msi.cube, hr_msi.cube[:45, :45])
     assert max(map(abs, misplacement(images))) < 1e-3
-    assert [line.split()[0] for line in aligned.told] == ["scale", "cropped"]
+    assert [line.split()[0] for line in aligned.lines] == ["scale", "cropped"]
     grid = images.sharp_grid()
     assert grid is not None
     assert grid.at(0, 0) == (EAST, NORTH)
@@ -113,7 +113,7 @@ def test_another_coordinate_system_is_reprojected_to_a_twentieth_of_a_sharp_pixe
     lr_hsi = seen(north_up(pixel, east=x, north=y), (62, 66), system, name="coarse")
     aligned = align(lr_hsi, hr_msi)
     images = aligned.observation
-    assert any("reprojected" in line and "EPSG:32632" in line for line in aligned.told)
+    assert any("reprojected" in line and "EPSG:32632" in line for line in aligned.lines)
     coarse, sharp = images.lr_hsi.georeference, images.hr_msi.georeference
     assert coarse is not None
     assert sharp is not None
@@ -141,7 +141,7 @@ def test_a_ratio_that_is_not_whole_resamples_the_sharp_image(sharp: float, scale
     aligned = align(lr_hsi, seen(north_up(sharp), (size, size), ZONE_32))
     images = aligned.observation
     assert images.scale == scale
-    assert any("hr_msi resampled" in line for line in aligned.told)
+    assert any("hr_msi resampled" in line for line in aligned.lines)
     np.testing.assert_array_equal(images.lr_hsi.cube[:20, :20], lr_hsi.cube[:20, :20])
     assert max(map(abs, misplacement(images))) < 0.05
 
@@ -214,7 +214,7 @@ def test_a_system_that_one_file_does_not_tell_is_the_others() -> None:
     untold = Scene(lr_hsi.cube, georeference=north_up(30))
     aligned = align(untold, hr_msi)
     assert aligned.observation.scale == 3
-    assert aligned.told[0] == "only hr_msi tells its coordinate system; taken for both"
+    assert aligned.lines[0] == "only hr_msi tells its coordinate system; taken for both"
 
 
 def test_places_that_no_projection_knows_are_refused_in_one_line() -> None:

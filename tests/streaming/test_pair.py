@@ -121,7 +121,7 @@ def test_tiles_of_other_grids_make_the_whole(tmp_path: Path, case: str) -> None:
         maps = fuse(aligned.observation).estimate
         fuse_files(request_for(tmp_path, "map.h5"))
     assert done.num_tiles > 4
-    assert done.grids == aligned.told
+    assert done.grids == aligned.lines
     found = io.load(tmp_path / "z.h5")
     assert found.georeference == whole.georeference
     assert (found.nodata_mask is None) == (whole.nodata_mask is None)

@@ -39,7 +39,7 @@ class PairCheck:
         findings: in the order in which things were looked at.
         aligned: the pair on common ground, or None where it could not be made.
         cameras: what is known of them, or None.
-        flags: (name, value) of what a fusion should be told, e.g. ("psf", "estimate").
+        flags: (name, value) that a fusion should be given, e.g. ("psf", "estimate").
     """
 
     findings: tuple[Finding, ...]
@@ -66,8 +66,8 @@ def check_pair(
     Args:
         lr_hsi: the coarse hyperspectral cube.
         hr_msi: the sharp image.
-        psf: the blur that a fusion is to be told, or None.
-        srf: the name or file of the response that it is to be told, or None.
+        psf: the blur that a fusion is to be given, or None.
+        srf: the name or file of the response that it is to be given, or None.
         estimate: whether to estimate the cameras, which takes seconds to a minute.
 
     Raises:
@@ -101,7 +101,7 @@ def check_pair(
         return PairCheck(every, aligned, facts)
     height, width, _ = observation.lr_hsi.shape
     method = "kernel_ls" if height * width >= FEWEST_FOR_KERNELS else "spectral_ls"
-    flags = _flags(every, given, known=facts.told is not None)
+    flags = _flags(every, given, known=facts.known is not None)
     return PairCheck(every, aligned, facts, (("method", method), *flags))
 
 

@@ -35,12 +35,12 @@ class CameraFacts:
     """What is known of the cameras of a pair.
 
     Attributes:
-        told: the cameras that were given, or that simulated files tell of, or None.
+        known: the cameras that were given, or that simulated files record, or None.
         found: those that were estimated, or None.
         findings: about either.
     """
 
-    told: CameraChoice | None
+    known: CameraChoice | None
     found: CameraEstimate | None
     findings: tuple[Finding, ...]
 
@@ -59,7 +59,7 @@ def camera_facts(
     Raises:
         ValueError, OSError: a PSF or response in words that is not understood.
     """
-    # Both cameras where each is given or told by the files, as those of simulated images are.
+    # Both cameras where each is given or recorded in the files, as those of simulated images are.
     words = {name: None if word == ESTIMATE else word for name, word in given.items()}
     wavelengths, named = observation.lr_hsi.wavelengths_nm, words["srf"]
     response: SrfLike | None = named
@@ -159,9 +159,9 @@ def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Fin
     gains = srf.sum(0)
     factors = " to ".join(dict.fromkeys(f"{gain:.3g}" for gain in (gains.min(), gains.max())))
     if np.abs(gains - 1).max() > UNIT_GAIN:
-        told = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
+        text = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
         advice = 'estimate the response (srf="estimate"), which takes the factor up'
-        return Finding(NOTE, "response", told, advice, (("srf", ESTIMATE),))
+        return Finding(NOTE, "response", text, advice, (("srf", ESTIMATE),))
     return Finding(OK, "response", f"channels at half maximum: {said}")
 
 

@@ -44,9 +44,9 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     for name, values in images.items():
         share = float((values < 0).mean())
         if share > MOST_NEGATIVE:
-            told = f"{percent(share)} of the values of {name} are negative"
+            text = f"{percent(share)} of the values of {name} are negative"
             advice = "check its dark current or atmospheric correction; non-negative methods cut them off"
-            findings.append(Finding(NOTE, "values", told, advice))
+            findings.append(Finding(NOTE, "values", text, advice))
     return findings
 
 
@@ -65,12 +65,12 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
     ratio = float(ranges["hr_msi"][1] / ranges["lr_hsi"][1]) if ranges["lr_hsi"][1] > 0 else np.inf
     apart = not 1 / LOUDEST_RATIO <= ratio <= LOUDEST_RATIO
     if apart or units["lr_hsi"] != units["hr_msi"]:
-        told = f"the units differ: {said}; lr_hsi looks like {units['lr_hsi']}, hr_msi like {units['hr_msi']}"
+        text = f"the units differ: {said}; lr_hsi looks like {units['lr_hsi']}, hr_msi like {units['hr_msi']}"
         advice = (
             'estimate the response (srf="estimate"), which takes up a common factor, or bring both files to '
             "reflectance from 0 to 1"
         )
-        said = f"{told} (ratio of the medians {number(ratio)})"
+        said = f"{text} (ratio of the medians {number(ratio)})"
         return Finding(WARNING, "values", said, advice, (("srf", "estimate"),))
     if units["lr_hsi"] != UNITS[0][1]:
         advice = "divide both by their white level where a trained network is to be used"
@@ -96,9 +96,9 @@ def noise_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
         said = f"{name}: {np.median(levels):.0f} dB in the median {word}, {levels.min():.0f} dB in the worst"
         if len(noisy):
             names = listed(_band_name(scene, band) for band in noisy.tolist())
-            told = f"{said}; under {NOISY_DB:.0f} dB: {names}"
+            text = f"{said}; under {NOISY_DB:.0f} dB: {names}"
             advice = f"leave these {word}s out (a bad-band list), or expect noise in them"
-            findings.append(Finding(WARNING, "noise", told, advice))
+            findings.append(Finding(WARNING, "noise", text, advice))
         else:
             findings.append(Finding(OK, "noise", said))
     return findings

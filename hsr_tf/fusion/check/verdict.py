@@ -37,8 +37,8 @@ def verdict_on(findings: Iterable[Finding]) -> Verdict:
     if topics[WARNING]:
         return Verdict(WARNING, f"the pair can be fused, with {_counted(topics[WARNING], 'warning')}")
     num_notes = sum(f.severity == NOTE for f in kept)
-    told = f" ({num_notes} note{'s' * (num_notes != 1)})" if num_notes else ""
-    return Verdict(OK, f"the pair can be fused{told}")
+    notes = f" ({num_notes} note{'s' * (num_notes != 1)})" if num_notes else ""
+    return Verdict(OK, f"the pair can be fused{notes}")
 
 
 def _counted(topics: list[str], name: str) -> str:

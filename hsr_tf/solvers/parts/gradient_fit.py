@@ -56,7 +56,7 @@ class FitTask:
             early stopping.
         estimate: the sharp cube of the current variables.
         fingerprint: arrays and words that tell this fit from another, for checkpoints.
-        seconds_before: that the solver took before the fit; callbacks are told them too.
+        seconds_before: that the solver took before the fit; callbacks count them too.
     """
 
     name: str
@@ -155,12 +155,12 @@ class GradientFit:
 
     def _since(self, seconds: float) -> Controls:
         """The controls after the first look, with time left for the last one; callbacks count all of it."""
-        limit, told = self._controls.max_seconds, self._controls.callback
+        limit, observe = self._controls.max_seconds, self._controls.callback
         before = self._task.seconds_before + seconds
 
         def callback(step: Step) -> None:
-            if told is not None:
-                told(replace(step, seconds=before + step.seconds))
+            if observe is not None:
+                observe(replace(step, seconds=before + step.seconds))
 
         left = None if limit is None else max(1e-3, limit - 2 * seconds)
         return replace(self._controls, max_seconds=left, callback=callback)

@@ -1,4 +1,4 @@
-"""How much of each of two estimates to take, told by how far each departs from the closed form.
+"""How much of each of two estimates to take, from how far each departs from the closed form.
 
 Let b be the closed form, z1 and z2 two estimates that start from it, all explaining both images. An estimate
 that is as good as it claims to be gains over b what it departs from it, |Z - z|^2 = |Z - b|^2 - |z - b|^2 (a
