@@ -145,8 +145,8 @@ def _broken_by_form(estimate: Cube, shape: tuple[int, ...]) -> Iterator[str]:
 
 
 def _first(method: methods.Method, case: _Case) -> Cube:
-    """The estimate; of a solver that after its first iterations, or its last where it has fewer."""
-    if method.kind != "solver":
+    """The estimate; of a solver that after its first iterations, or its last where that alone counts."""
+    if method.kind != "solver" or method.attribute("from_scratch"):
         return _run(method, case)
     seen: list[Cube] = []
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hsr_tf import checks
@@ -53,6 +54,13 @@ class Method:
         module, _, attribute = self.builder.partition(":")
         built: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         return built
+
+    def attribute(self, name: str) -> Any:
+        """An attribute of the class that is built, whatever its options; None where it has none."""
+        build: Any = self.build
+        while isinstance(build, partial):
+            build = build.func
+        return getattr(build, name, None)
 
     def is_built_by(self, builder: Callable[..., Any]) -> bool:
         """Whether `builder` is this method's; nothing is imported to find out."""

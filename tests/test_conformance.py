@@ -20,7 +20,7 @@ from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Iterations, Outcome, Solver
 
 QUICK = ("cnmf", "csu", "hysure", "kernel_ls", "nnsr", "sylvester")
-SLOW = ("blind_deep_prior", "deep_prior")
+SLOW = ("blind_deep_prior", "deep_prior", "spectralift")
 OVER_A_NETWORK = ("adapt",)
 
 

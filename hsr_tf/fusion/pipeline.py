@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hsr_tf import checks, methods
 from hsr_tf.closed_forms.windowed import Windowed
@@ -74,18 +74,15 @@ def require_tileable(method: methods.Method, weights: Path | None) -> None:
         require_tiles(load_model(weights))
         return
     checks.require(
-        method.kind != "solver" or {"psf", "srf"} <= set(method.needs),
+        method.kind != "solver" or bool(method.needs),
         "method",
         expected="one that is given the cameras, which all tiles of a scene share",
         received=f"{method.name}, which estimates them anew in each",
         remedy='use e.g. deep_prior with psf="estimate" and srf="estimate"',
     )
-    build: Any = method.build
-    while isinstance(build, partial):
-        build = build.func
     wanted = ("in_windows", "largest_side") if method.kind == "solver" else ("tiles", "margin")
     checks.require(
-        any(getattr(build, name, None) for name in wanted),
+        any(method.attribute(name) for name in wanted),
         "method",
         expected="one that can be run tile by tile",
         received=f"{method.name}, which estimates whole scenes only",

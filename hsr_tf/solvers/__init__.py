@@ -68,6 +68,14 @@ METHODS = (
         builder="hsr_tf.solvers.nnsr:Nnsr",
     ),
     Method(
+        name="spectralift",
+        kind="solver",
+        summary="a network from the colours of a pixel to its spectrum, trained on the coarse cube alone",
+        source="Shah, Duarte, arXiv 2507.13339, 2025 (SpectraLift)",
+        needs=("srf",),
+        builder="hsr_tf.solvers.spectralift:SpectraLift",
+    ),
+    Method(
         name="sylvester",
         kind="solver",
         summary="Gaussian prior around the bicubic cube in a spectral subspace, in closed form (FUSE)",

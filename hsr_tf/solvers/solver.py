@@ -116,10 +116,12 @@ class Solver(ABC):
         in_windows: whether a scene larger than memory may be solved in overlapping windows whose estimates
             are blended and then made to agree with both images, as `InWindows` does. A solver with a
             `largest_side` may; any other is refused there unless it sets this.
+        from_scratch: whether it starts from random weights, so that only its last estimate is worth judging.
     """
 
     largest_side: ClassVar[int | None] = None
     in_windows: ClassVar[bool] = False
+    from_scratch: ClassVar[bool] = False
 
     @abstractmethod
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:

@@ -26,22 +26,62 @@ Values = list[np.ndarray]
 
 
 @dataclass(frozen=True)
+class LinearRates:
+    """A learning rate that rises linearly, then falls linearly.
+
+    Attributes:
+        first, peak, last: the rate at the start, where it is largest, and at the end.
+        rise: share of the steps in which it rises, 0 to 1.
+    """
+
+    first: float
+    peak: float
+    last: float
+    rise: float
+
+    def schedule(self, num_steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+        """The rates of so many steps."""
+        return _LinearSchedule(self, num_steps)
+
+
+class _LinearSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    def __init__(self, rates: LinearRates, num_steps: int) -> None:
+        self._rates, self._num_steps = rates, num_steps
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        rates, share = self._rates, tf.cast(step, tf.float32) / self._num_steps
+        risen = rates.first + (rates.peak - rates.first) * share / max(rates.rise, 1e-9)
+        fallen = rates.peak + (rates.last - rates.peak) * (share - rates.rise) / max(1 - rates.rise, 1e-9)
+        return tf.where(share < rates.rise, risen, fallen)
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes an equal schedule."""
+        return {"rates": self._rates, "num_steps": self._num_steps}
+
+
+@dataclass(frozen=True)
 class FitPlan:
     """How the weights are fitted.
 
     Attributes:
-        num_steps: most steps; the learning rate falls to nothing over them, along a cosine.
-        learning_rate: at the start.
+        num_steps: most steps.
+        learning_rate: at the start, from which it falls to nothing along a cosine; or how it rises and falls.
         ema: momentum of the averaged weights that are used, 0 for the last ones.
         check_every: steps between two looks at the held-out samples, and between checkpoints.
         patience: looks without a gain after which the fit stops; 0 for never.
     """
 
     num_steps: int = 300
-    learning_rate: float = 3e-3
+    learning_rate: float | LinearRates = 3e-3
     ema: float = 0.98
     check_every: int = 25
     patience: int = 2
+
+    def schedule(self) -> keras.optimizers.schedules.LearningRateSchedule:
+        """The learning rate of each step."""
+        if isinstance(self.learning_rate, LinearRates):
+            return self.learning_rate.schedule(self.num_steps)
+        return keras.optimizers.schedules.CosineDecay(self.learning_rate, self.num_steps)
 
 
 @dataclass(frozen=True)
@@ -98,8 +138,7 @@ class GradientFit:
 
     def __init__(self, task: FitTask, plan: FitPlan, controls: Controls) -> None:
         self._task, self._plan, self._controls = task, plan, controls
-        rate = keras.optimizers.schedules.CosineDecay(plan.learning_rate, plan.num_steps)
-        self._optimizer = keras.optimizers.Adam(rate)
+        self._optimizer = keras.optimizers.Adam(plan.schedule())
         self._optimizer.build(list(task.variables))
         self._averages = [tf.Variable(variable.numpy()) for variable in task.variables]
         self._step = tf.function(self._take_step, autograph=False)
