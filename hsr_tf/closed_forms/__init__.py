@@ -12,6 +12,14 @@ METHODS = (
         builder="hsr_tf.closed_forms.bicubic:Bicubic",
     ),
     Method(
+        name="colour_kernel",
+        kind="closed_form",
+        summary="kernel regression from the colours of a pixel to its spectrum, fitted to the coarse cube alone",
+        source="Nystroem features, Williams and Seeger, NIPS 2000",
+        needs=("srf",),
+        builder="hsr_tf.closed_forms.colour_kernel:ColourKernel",
+    ),
+    Method(
         name="spectral_ls",
         kind="closed_form",
         summary="per-scene map from colours to spectra, as complex as the scene allows; "

@@ -1,0 +1,380 @@
+"""`colour_kernel`: kernel regression from the colours of a pixel to its spectrum, without PSF and registration.
+
+The colours that a coarse pixel x would have are x R. The map that takes them to x is fitted to the coarse
+cube alone, and applied to Y pixel by pixel:
+
+    f(a) = mean + phi(a) W,   W = argmin |T - phi(A) W|^2 / n + tr W' (N + w I) W
+
+with A = X R and T = X, both centred. The features phi are 1, the colours, which carry the map on where the
+sharp image goes beyond the colours of the coarse one, and Nystroem features of a Gaussian kernel at landmarks
+among the coarse pixels (Williams and Seeger, NIPS 2000).
+
+N is what the noise that Y has and X R has not does to the features: sum_k s_k^2 E (d phi / d a_k)' (d phi /
+d a_k) over sharp pixels, to first order. Length of the kernel and ridge w are those that predict held-out
+blocks of coarse pixels best.
+
+Scenes of more than 4096 coarse pixels are fitted on a lattice of them, the same however the scene is tiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
+from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE, noise_regions
+from hsr_tf.closed_forms.noise_level import band_noise, channel_noise
+from hsr_tf.closed_forms.spectral_ls import ESTIMATE
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
+from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
+from hsr_tf.typing import Array, Cube, Tensor
+
+MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE = 4096, 1024, 8192
+LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
+RIDGES = tuple(10.0**power for power in range(-8, 0))
+SAMPLE, COLOUR_KERNEL = "sample", "colour_kernel"
+SMALLEST, SMALLEST_EIGENVALUE = 1e-12, 1e-10
+
+
+@dataclass(frozen=True)
+class ColourKernelConfig:
+    """Options of `ColourKernel`.
+
+    Attributes:
+        landmarks: most landmarks of the kernel.
+        lengths: candidates for the length of the kernel, in mean standard deviations of the colours.
+        ridges: candidates for w.
+    """
+
+    landmarks: int = 256
+    lengths: tuple[float, ...] = LENGTHS
+    ridges: tuple[float, ...] = RIDGES
+
+
+@dataclass(frozen=True, eq=False)
+class ColourFeatures:
+    """phi of centred colours in units of their mean standard deviation.
+
+    Attributes:
+        landmarks: (m, c).
+        whitening: (m, r), takes kernel values to Nystroem features.
+        length: of the kernel.
+    """
+
+    landmarks: Array
+    whitening: Array
+    length: float
+
+    @classmethod
+    def of(cls, landmarks: Array, length: float) -> ColourFeatures:
+        """Features whose products are the kernel, for colours at the landmarks."""
+        values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks, length))
+        kept = values > SMALLEST_EIGENVALUE * values[-1]
+        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), length)
+
+    def __call__(self, colours: Array) -> Array:
+        """(n, c) to (n, 1 + c + r)."""
+        kernel = _kernel(colours, self.landmarks, self.length) @ self.whitening
+        return np.concatenate([np.ones((len(colours), 1), colours.dtype), colours, kernel], -1)
+
+    def noise(self, colours: Array, variance: Array) -> Array:
+        """N: the mean of what noise of this variance (c,) adds to the products of the features."""
+        size = 1 + colours.shape[1] + self.whitening.shape[1]
+        total = np.zeros((size, size))
+        for channel in np.flatnonzero(variance > 0):
+            step = np.zeros(colours.shape[1])
+            step[channel] = np.sqrt(variance[channel])
+            change = (self(colours + step) - self(colours - step)) / 2
+            total += change.T @ change / len(colours)
+        return total
+
+
+@dataclass(frozen=True, eq=False)
+class ColourMapFit:
+    """A fitted map from colours to spectra.
+
+    Attributes:
+        centre: (c,), mean colours.
+        unit: mean standard deviation of the colours.
+        mean: (C,), mean spectrum.
+        landmarks: (m, c), in units, centred.
+        length: of the kernel, in units.
+        coefficients: W without the whitening, (1 + c + m, C).
+        ridge: w.
+        held_out_error: |T - f(A)| / |X| of pixels held out.
+    """
+
+    centre: Array
+    unit: float
+    mean: Array
+    landmarks: Array
+    length: float
+    coefficients: Array
+    ridge: float
+    held_out_error: float
+
+    def plain(self) -> dict[str, Any]:
+        """Data for JSON."""
+        return {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in asdict(self).items()}
+
+    @classmethod
+    def of(cls, data: dict[str, Any]) -> ColourMapFit:
+        """The inverse of `plain`."""
+        return cls(**{n: np.asarray(v) if isinstance(v, list) else v for n, v in data.items()})
+
+    def __call__(self, colours: Cube) -> Cube:
+        """(..., c) to (..., C) float32, some pixels at a time."""
+        pixels = colours.reshape(-1, colours.shape[-1])
+        found = np.empty((len(pixels), len(self.mean)), np.float32)
+        num_linear = 1 + pixels.shape[1]
+        linear, curved = (
+            part.astype(np.float32)
+            for part in (self.coefficients[:num_linear], self.coefficients[num_linear:])
+        )
+        landmarks, linear[0] = self.landmarks.astype(np.float32), linear[0] + self.mean
+        for start in range(0, len(pixels), PIXELS_AT_ONCE):
+            rows = slice(start, start + PIXELS_AT_ONCE)
+            inputs = ((pixels[rows] - self.centre) / self.unit).astype(np.float32)
+            found[rows] = linear[0] + inputs @ linear[1:]
+            found[rows] += _kernel(inputs, landmarks, self.length) @ curved
+        return found.reshape(*colours.shape[:-1], -1)
+
+
+def fit_colours(
+    spectra: Array, folds: Array, response: Array, sharp: Array, noise: Array, config: ColourKernelConfig
+) -> ColourMapFit:
+    """Fit the map of a scene.
+
+    Args:
+        spectra: pixels of X, (n, C).
+        folds: (n,), fold of each of them (`fold_map`).
+        response: R, (C, c).
+        sharp: some pixels of Y, (m, c), at which noise is weighed.
+        noise: (c,), standard deviation of the noise of Y.
+        config: options.
+    """
+    colours, mean = spectra @ response, spectra.mean(0)
+    centre, noise_energy = colours.mean(0), np.square(band_noise(spectra[None]))
+    unit = max(float(colours.std(0).mean()), SMALLEST)
+    variance = np.maximum(np.square(noise) - noise_energy @ np.square(response), 0.0) / unit**2
+    inputs = (colours - centre) / unit
+    chosen = np.unique(np.linspace(0, len(inputs) - 1, config.landmarks).astype(int))
+    landmarks = inputs[np.lexsort(inputs.T)[chosen]]  # spread over the colours
+    seen = _Sharp((sharp - centre) / unit, variance)
+    regression = _Regression((inputs, spectra - mean), folds, seen, float(noise_energy.sum()))
+    found = [
+        regression.best(ColourFeatures.of(landmarks, length), config.ridges) for length in config.lengths
+    ]
+    best = min(found, key=lambda one: one.score)
+    num_linear, whitening = 1 + colours.shape[1], best.features.whitening
+    coefficients = np.concatenate([best.weights[:num_linear], whitening @ best.weights[num_linear:]])
+    relative = float(np.sqrt(best.error / max(float(np.square(spectra).sum(-1).mean()), SMALLEST)))
+    return ColourMapFit(
+        centre, unit, mean, landmarks, best.features.length, coefficients, best.ridge, relative
+    )
+
+
+class ColourKernelTiles(StagedMethod):
+    """`colour_kernel` over the parts of a scene.
+
+    Args:
+        pair: the images and the tiles.
+        config: options.
+    """
+
+    def __init__(self, pair: TiledPair, config: ColourKernelConfig) -> None:
+        self._pair, self._config = pair, config
+        self._step = max(1, int(np.ceil(np.sqrt(pair.grid.whole.num_pixels / MOST_PIXELS))))
+
+    def survey(self) -> Sequence[Stage]:
+        """The fit of the map."""
+        return (Stage(SAMPLE, len(self._pair.grid), self._gather, self._fit),)
+
+    def estimate(self) -> Sequence[Stage]:
+        """The map of every sharp pixel."""
+        return (Stage(ESTIMATE, len(self._pair.grid), self._tile),)
+
+    def finish(self, index: int) -> Cube:
+        """See `StagedMethod.finish`."""
+        return self._pair.store.load(ESTIMATE, index)
+
+    def details(self) -> dict[str, Any]:
+        """The kernel that was chosen, and how well the map predicts held-out pixels."""
+        found = self.found()
+        return {
+            "kernel": f"length {found.length:g}, ridge {found.ridge:g}",
+            "held_out_error": round(found.held_out_error, 6),
+        }
+
+    def found(self) -> ColourMapFit:
+        """The map, once the survey is done."""
+        data = self._pair.store.load_json(COLOUR_KERNEL)
+        assert data is not None
+        return ColourMapFit.of(data)
+
+    def _gather(self, index: int) -> None:
+        """Keep row, column and spectrum of the pixels of a tile that lie on the lattice and hold data."""
+        region = self._pair.grid.region(index)
+        kept = np.zeros(region.size, bool)
+        starts = (-region.rows.start % self._step, -region.columns.start % self._step)
+        kept[starts[0] :: self._step, starts[1] :: self._step] = True
+        missing = self._pair.missing(region).coarse if self._pair.has_holes else None
+        if missing is not None:
+            kept &= ~missing
+        places = np.argwhere(kept) + (region.rows.start, region.columns.start)
+        spectra = self._pair.lr_hsi(region)[kept]
+        self._pair.store.save(SAMPLE, index, np.concatenate([places, spectra], -1))
+
+    def _fit(self) -> None:
+        pair, grid = self._pair, self._pair.grid
+        sample = np.concatenate([pair.store.load(SAMPLE, index) for index in range(len(grid))])
+        if not len(sample):
+            raise ValueError("lr_hsi: expected data in some pixels of the lattice, got none")
+        sample = sample[np.lexsort((sample[:, 1], sample[:, 0]))].astype(np.float64)
+        rows, columns = (sample[:, :2].T // self._step).astype(int)
+        folds = fold_map(*(-(-n // self._step) for n in grid.size))[rows, columns]
+        windows = [pair.hr_msi(region) for region in noise_regions(grid.size, grid.scale)]
+        sharp = np.concatenate([window.reshape(-1, window.shape[-1]) for window in windows])
+        found = fit_colours(
+            sample[:, 2:],
+            folds,
+            pair.model.spectral.matrix,
+            sharp[:: max(1, len(sharp) // SHARP_PIXELS)].astype(np.float64),
+            channel_noise(windows),
+            self._config,
+        )
+        pair.store.save_json(COLOUR_KERNEL, found.plain())
+
+    def _tile(self, index: int) -> None:
+        sharp = self._pair.hr_msi(self._pair.grid.region(index))
+        self._pair.store.save(ESTIMATE, index, self.found()(sharp))
+
+
+class ColourKernel:
+    """`colour_kernel` of a scene.
+
+    Args:
+        model: the two cameras, of which only scale and response are used.
+        config: options.
+    """
+
+    def __init__(self, model: ObservationModel, config: ColourKernelConfig = ColourKernelConfig()) -> None:
+        self.model, self.config = model, config
+
+    def tiles(self, pair: TiledPair) -> StagedMethod:
+        """The method over the parts of a scene."""
+        return ColourKernelTiles(pair, self.config)
+
+    def __call__(self, lr_hsi: Tensor, hr_msi: Tensor) -> Cube:
+        """(B, h, w, C) and (B, s h, s w, c) to (B, s h, s w, C), each scene with a map of its own."""
+        found = []
+        for images in zip(np.asarray(lr_hsi), np.asarray(hr_msi), strict=True):
+            staged = self.tiles(ArrayPair(images, self.model))
+            run_stages(staged.stages())
+            found.append(staged.finish(0))
+        return np.stack(found)
+
+
+def _kernel(colours: Array, landmarks: Array, length: float) -> Array:
+    """exp(-|a - z|^2 / 2 l^2), (n, m), in the precision of the colours."""
+    scale = colours.dtype.type(np.sqrt(0.5) / length)
+    a, z = colours * scale, landmarks * scale
+    squares = a @ z.T
+    squares *= -2
+    squares += np.square(a).sum(-1)[:, None]
+    squares += np.square(z).sum(-1)
+    np.maximum(squares, 0, out=squares)
+    return np.exp(-squares, out=squares)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sharp:
+    """What the fit needs of the sharp image.
+
+    Attributes:
+        colours: some of its pixels, (m, c), centred and in units.
+        variance: (c,), of the noise that it has and the colours of the coarse pixels have not.
+    """
+
+    colours: Array
+    variance: Array
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidate:
+    """The best ridge for one length of the kernel.
+
+    Attributes:
+        score: predicted squared error in the sharp image, summed over the bands.
+        error: mean squared error of pixels held out, likewise.
+        ridge: w.
+        weights: W.
+        features: phi.
+    """
+
+    score: float
+    error: float
+    ridge: float
+    weights: Array
+    features: ColourFeatures
+
+
+class _Regression:
+    """The fits of one scene for all lengths and ridges.
+
+    Args:
+        images: colours (n, c) and spectra (n, C) of coarse pixels, centred, the colours in units.
+        folds: (n,).
+        sharp: of the sharp image.
+        noise: mean square of the noise of X, summed over the bands.
+    """
+
+    def __init__(self, images: tuple[Array, Array], folds: Array, sharp: _Sharp, noise: float) -> None:
+        self._inputs, self._targets = images
+        self._parts = [folds == fold for fold in range(NUM_FOLDS)]
+        self._sharp, self._noise = sharp, noise
+
+    def best(self, features: ColourFeatures, ridges: tuple[float, ...]) -> _Candidate:
+        """The ridge with the smallest score."""
+        seen, total = features(self._inputs), len(self._targets)
+        at_sharp = features(self._sharp.colours)
+        added = features.noise(self._sharp.colours, self._sharp.variance)
+        grams = np.stack([seen[part].T @ seen[part] for part in self._parts])
+        rights = np.stack([seen[part].T @ self._targets[part] for part in self._parts])
+        errors = self._held_out(seen, grams, rights, added, ridges)
+        values, vectors = np.linalg.eigh(grams.sum(0) / total + added)
+        rotated = vectors.T @ rights.sum(0) / total
+        spread = np.square(at_sharp @ vectors).mean(0) / total
+        noise = vectors.T @ added @ vectors
+        found = []
+        for ridge, error in zip(ridges, errors, strict=True):
+            inverse = 1 / (np.maximum(values, 0.0) + ridge)
+            weights = inverse[:, None] * rotated
+            amplified = float(np.einsum("kc,kl,lc->", weights, noise, weights, optimize=True))
+            least = min(self._noise, error)
+            uncertain = float(spread @ inverse) * (least + NEIGHBOURS_AS_ONE * (error - least))
+            score = error + amplified + uncertain
+            found.append(_Candidate(score, error, ridge, vectors @ weights, features))
+        return min(found, key=lambda one: one.score)
+
+    def _held_out(
+        self, seen: Array, grams: Array, rights: Array, added: Array, ridges: tuple[float, ...]
+    ) -> Array:
+        """Mean squared error of held-out pixels, summed over the bands, of each ridge."""
+        errors, counted = np.zeros(len(ridges)), 0
+        for fold, part in enumerate(self._parts):
+            number = len(seen) - int(part.sum())
+            if not part.any() or not number:
+                continue
+            values, vectors = np.linalg.eigh((grams.sum(0) - grams[fold]) / number + added)
+            rotated = vectors.T @ ((rights.sum(0) - rights[fold]) / number)
+            inputs = seen[part] @ vectors
+            counted += int(part.sum())
+            for index, ridge in enumerate(ridges):
+                found = inputs @ (rotated / (np.maximum(values, 0.0) + ridge)[:, None])
+                errors[index] += np.square(self._targets[part] - found).sum()
+        return errors / max(1, counted)
