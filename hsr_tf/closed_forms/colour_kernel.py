@@ -7,11 +7,21 @@ cube alone, and applied to Y pixel by pixel:
 
 with A = X R and T = X, both centred. The features phi are 1, the colours, which carry the map on where the
 sharp image goes beyond the colours of the coarse one, and Nystroem features of a Gaussian kernel at landmarks
-among the coarse pixels (Williams and Seeger, NIPS 2000).
+among the coarse pixels (Williams and Seeger, NIPS 2000). The kernel may see a in units of its brightness,
+
+    k(a, z) = b(a) b(z) exp(-|a / b(a) - z / b(z)|^2 / 2 l^2),   b(a) = 1 + mean(a) / level,
+
+as the spectra of pixels that differ in illumination alone are multiples of each other.
 
 N is what the noise that Y has and X R has not does to the features: sum_k s_k^2 E (d phi / d a_k)' (d phi /
-d a_k) over sharp pixels, to first order. Length of the kernel and ridge w are those that predict held-out
-blocks of coarse pixels best.
+d a_k) over sharp pixels, to first order. Level, length and ridge w are those with the smallest predicted error
+in the sharp image,
+
+    e + tr W' N W + v (n + 8 (e - n)),
+
+with e the mean squared error of held-out blocks of coarse pixels, n the noise of X and v the mean leverage of
+a sharp pixel, as in `hsr_tf.closed_forms.map_fit`. A kernel without brightness is kept unless the other is
+better by 3 %.
 
 Scenes of more than 4096 coarse pixels are fitted on a lattice of them, the same however the scene is tiled.
 """
@@ -35,6 +45,7 @@ from hsr_tf.typing import Array, Cube, Tensor
 
 MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE = 4096, 1024, 8192
 LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
+LEVELS, PREFERENCE = (np.inf, 0.3), 0.97
 RIDGES = tuple(10.0**power for power in range(-8, 0))
 SAMPLE, COLOUR_KERNEL = "sample", "colour_kernel"
 SMALLEST, SMALLEST_EIGENVALUE = 1e-12, 1e-10
@@ -46,13 +57,44 @@ class ColourKernelConfig:
 
     Attributes:
         landmarks: most landmarks of the kernel.
+        levels: candidates for the level of brightness, in mean colours; infinite for a kernel without it.
         lengths: candidates for the length of the kernel, in mean standard deviations of the colours.
         ridges: candidates for w.
     """
 
-    landmarks: int = 256
+    landmarks: int = 192
+    levels: tuple[float, ...] = LEVELS
     lengths: tuple[float, ...] = LENGTHS
     ridges: tuple[float, ...] = RIDGES
+
+
+@dataclass(frozen=True, eq=False)
+class ColourMetric:
+    """Where the kernel sees colours, and with which weight.
+
+    Attributes:
+        black: (c,), the colours of no light.
+        level: mean of the colours, above that of no light, at which b is 2.
+        stretch: factor that makes the mean standard deviation 1.
+    """
+
+    black: Array
+    level: float
+    stretch: float = 1.0
+
+    @classmethod
+    def of(cls, colours: Array, black: Array, level: float) -> ColourMetric:
+        """The metric of a scene with these colours (n, c)."""
+        deviation = float(cls(black, level)(colours)[0].std(0).mean())
+        return cls(black, level, 1.0 / max(deviation, SMALLEST))
+
+    def __call__(self, colours: Array) -> tuple[Array, Array]:
+        """Places a / b(a) (n, c) and weights b(a) (n,), in the precision of the colours."""
+        if np.isinf(self.level):
+            return colours, np.ones(len(colours), colours.dtype)
+        light = colours - self.black.astype(colours.dtype)
+        weights = 1 + np.maximum(light.mean(-1), 0) / colours.dtype.type(self.level)
+        return light * (colours.dtype.type(self.stretch) / weights[:, None]), weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,23 +104,25 @@ class ColourFeatures:
     Attributes:
         landmarks: (m, c).
         whitening: (m, r), takes kernel values to Nystroem features.
+        metric: of the kernel.
         length: of the kernel.
     """
 
     landmarks: Array
     whitening: Array
+    metric: ColourMetric
     length: float
 
     @classmethod
-    def of(cls, landmarks: Array, length: float) -> ColourFeatures:
+    def of(cls, landmarks: Array, metric: ColourMetric, length: float) -> ColourFeatures:
         """Features whose products are the kernel, for colours at the landmarks."""
-        values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks, length))
+        values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks, metric, length))
         kept = values > SMALLEST_EIGENVALUE * values[-1]
-        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), length)
+        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), metric, length)
 
     def __call__(self, colours: Array) -> Array:
         """(n, c) to (n, 1 + c + r)."""
-        kernel = _kernel(colours, self.landmarks, self.length) @ self.whitening
+        kernel = _kernel(colours, self.landmarks, self.metric, self.length) @ self.whitening
         return np.concatenate([np.ones((len(colours), 1), colours.dtype), colours, kernel], -1)
 
     def noise(self, colours: Array, variance: Array) -> Array:
@@ -102,7 +146,8 @@ class ColourMapFit:
         unit: mean standard deviation of the colours.
         mean: (C,), mean spectrum.
         landmarks: (m, c), in units, centred.
-        length: of the kernel, in units.
+        level, stretch: of `ColourMetric`, in units.
+        length: of the kernel.
         coefficients: W without the whitening, (1 + c + m, C).
         ridge: w.
         held_out_error: |T - f(A)| / |X| of pixels held out.
@@ -112,6 +157,8 @@ class ColourMapFit:
     unit: float
     mean: Array
     landmarks: Array
+    level: float
+    stretch: float
     length: float
     coefficients: Array
     ridge: float
@@ -136,11 +183,12 @@ class ColourMapFit:
             for part in (self.coefficients[:num_linear], self.coefficients[num_linear:])
         )
         landmarks, linear[0] = self.landmarks.astype(np.float32), linear[0] + self.mean
+        metric = ColourMetric(-self.centre / self.unit, self.level, self.stretch)
         for start in range(0, len(pixels), PIXELS_AT_ONCE):
             rows = slice(start, start + PIXELS_AT_ONCE)
             inputs = ((pixels[rows] - self.centre) / self.unit).astype(np.float32)
             found[rows] = linear[0] + inputs @ linear[1:]
-            found[rows] += _kernel(inputs, landmarks, self.length) @ curved
+            found[rows] += _kernel(inputs, landmarks, metric, self.length) @ curved
         return found.reshape(*colours.shape[:-1], -1)
 
 
@@ -166,15 +214,33 @@ def fit_colours(
     landmarks = inputs[np.lexsort(inputs.T)[chosen]]  # spread over the colours
     seen = _Sharp((sharp - centre) / unit, variance)
     regression = _Regression((inputs, spectra - mean), folds, seen, float(noise_energy.sum()))
-    found = [
-        regression.best(ColourFeatures.of(landmarks, length), config.ridges) for length in config.lengths
-    ]
-    best = min(found, key=lambda one: one.score)
+    black = -centre / unit
+    metrics = [ColourMetric.of(inputs, black, level * max(-black.mean(), SMALLEST)) for level in config.levels]
+    best: _Candidate | None = None
+    for metric in metrics:
+        found = min(
+            (
+                regression.best(ColourFeatures.of(landmarks, metric, length), config.ridges)
+                for length in config.lengths
+            ),
+            key=lambda one: one.score,
+        )
+        best = found if best is None or found.score < PREFERENCE * best.score else best
+    assert best is not None
     num_linear, whitening = 1 + colours.shape[1], best.features.whitening
     coefficients = np.concatenate([best.weights[:num_linear], whitening @ best.weights[num_linear:]])
     relative = float(np.sqrt(best.error / max(float(np.square(spectra).sum(-1).mean()), SMALLEST)))
     return ColourMapFit(
-        centre, unit, mean, landmarks, best.features.length, coefficients, best.ridge, relative
+        centre=centre,
+        unit=unit,
+        mean=mean,
+        landmarks=landmarks,
+        level=best.features.metric.level,
+        stretch=best.features.metric.stretch,
+        length=best.features.length,
+        coefficients=coefficients,
+        ridge=best.ridge,
+        held_out_error=relative,
     )
 
 
@@ -205,8 +271,9 @@ class ColourKernelTiles(StagedMethod):
     def details(self) -> dict[str, Any]:
         """The kernel that was chosen, and how well the map predicts held-out pixels."""
         found = self.found()
+        light = "plain" if np.isinf(found.level) else "in units of brightness"
         return {
-            "kernel": f"length {found.length:g}, ridge {found.ridge:g}",
+            "kernel": f"length {found.length:g}, {light}, ridge {found.ridge:g}",
             "held_out_error": round(found.held_out_error, 6),
         }
 
@@ -279,16 +346,22 @@ class ColourKernel:
         return np.stack(found)
 
 
-def _kernel(colours: Array, landmarks: Array, length: float) -> Array:
-    """exp(-|a - z|^2 / 2 l^2), (n, m), in the precision of the colours."""
+def _kernel(colours: Array, landmarks: Array, metric: ColourMetric, length: float) -> Array:
+    """k of colours (n, c) and landmarks (m, c), (n, m), in the precision of the colours."""
     scale = colours.dtype.type(np.sqrt(0.5) / length)
-    a, z = colours * scale, landmarks * scale
+    (a, brightness), (z, others) = metric(colours), metric(landmarks)
+    a, z = a * scale, z * scale
     squares = a @ z.T
     squares *= -2
     squares += np.square(a).sum(-1)[:, None]
     squares += np.square(z).sum(-1)
     np.maximum(squares, 0, out=squares)
-    return np.exp(-squares, out=squares)
+    np.negative(squares, out=squares)
+    np.exp(squares, out=squares)
+    if not np.isinf(metric.level):
+        squares *= brightness[:, None]
+        squares *= others
+    return squares
 
 
 @dataclass(frozen=True, eq=False)
