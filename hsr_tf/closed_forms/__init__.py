@@ -4,6 +4,15 @@ from hsr_tf.methods import Method
 
 METHODS = (
     Method(
+        name="auto",
+        kind="closed_form",
+        summary="the method that explains held-out pixels of this scene best: a closed form, a shipped "
+        "network that fits, or, with enough --max_seconds, a solver",
+        source="hsr_tf.fusion.auto",
+        needs=("psf", "srf"),
+        builder="hsr_tf.fusion.auto:Auto",
+    ),
+    Method(
         name="bicubic",
         kind="closed_form",
         summary="bicubic enlargement of the coarse cube; the colour image is not used",

@@ -332,9 +332,13 @@ class ColourKernel:
     def __init__(self, model: ObservationModel, config: ColourKernelConfig = ColourKernelConfig()) -> None:
         self.model, self.config = model, config
 
+    def fitting(self, pair: TiledPair) -> ColourKernelTiles:
+        """The fit of the map over the parts of a scene, and its estimate."""
+        return ColourKernelTiles(pair, self.config)
+
     def tiles(self, pair: TiledPair) -> StagedMethod:
         """The method over the parts of a scene."""
-        return ColourKernelTiles(pair, self.config)
+        return self.fitting(pair)
 
     def __call__(self, lr_hsi: Tensor, hr_msi: Tensor) -> Cube:
         """(B, h, w, C) and (B, s h, s w, c) to (B, s h, s w, C), each scene with a map of its own."""

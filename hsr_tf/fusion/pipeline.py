@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def staged_method(
         pair: the images, their tiles and cameras.
         method: of kind "closed_form", "network" or "solver".
         weights: folder of a network's model.
-        controls: of a solver.
+        controls: of a solver, and of a closed form whose `tiles` takes them.
         window: side of a solver's windows in coarse pixels; by default its own `largest_side`.
     """
     if method.kind == "network":
@@ -53,7 +54,8 @@ def staged_method(
         return SolverTiles(pair, solver, window, controls)
     tiles = getattr(built, "tiles", None)
     if tiles is not None:
-        staged: StagedMethod = tiles(pair)
+        timed = "controls" in inspect.signature(tiles).parameters
+        staged: StagedMethod = tiles(pair, controls) if timed else tiles(pair)
         return staged
     return Windowed(pair, built, margin=getattr(built, "margin", None), agreeing=bool(method.needs))
 

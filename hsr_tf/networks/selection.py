@@ -118,6 +118,18 @@ def training_differences(card: ModelCard, observation: Observation, choice: Came
     return lines
 
 
+def trained_for(card: ModelCard, model: ObservationModel) -> bool:
+    """Whether weights were trained for these bands and channels, this scale and these cameras."""
+    trained, config = card.cameras, card.config
+    return (
+        isinstance(config, FusionConfig)
+        and trained is not None
+        and card.fits(FusionConfig(config.method, model.scale, *model.spectral.matrix.shape))
+        and _same_kernel(trained.spatial.psf.kernel, model.spatial.psf.kernel)
+        and _close(trained.spectral.matrix, model.spectral.matrix)
+    )
+
+
 def cameras_with(card: ModelCard, choice: CameraChoice) -> CameraChoice:
     """The same choice, with the cameras that the weights were trained for where nothing better is known.
 

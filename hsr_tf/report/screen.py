@@ -86,12 +86,21 @@ def metadata_facts(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "disagreement" in metadata:
         trust += f"; where both images show the same they differ by {percent(metadata['disagreement'])}"
     return [
+        ("chosen", chosen_words(metadata)),
         ("weights", weights),
         ("psf", metadata["psf"]),
         ("srf", metadata["srf"]),
         ("radiometry", metadata.get("radiometry", "")),
         ("trust", trust),
     ]
+
+
+def chosen_words(metadata: Mapping[str, Any]) -> str:
+    """What `auto` chose and the errors of all candidates; empty for other methods."""
+    if "chosen" not in metadata:
+        return ""
+    judged = f" ({metadata['evidence']})" if "evidence" in metadata else ""
+    return f"{metadata['chosen']}: {metadata['candidates']}{judged}"
 
 
 def residual_words(lr_hsi: float | None, hr_msi: float | None) -> str:
