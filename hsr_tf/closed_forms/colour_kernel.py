@@ -43,7 +43,7 @@ from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
 from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
 from hsr_tf.typing import Array, Cube, Tensor
 
-MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE = 4096, 1024, 8192
+MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE = 4096, 512, 8192
 LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 LEVELS, PREFERENCE = (np.inf, 0.3), 0.97
 RIDGES = tuple(10.0**power for power in range(-8, 0))
@@ -62,7 +62,7 @@ class ColourKernelConfig:
         ridges: candidates for w.
     """
 
-    landmarks: int = 192
+    landmarks: int = 160
     levels: tuple[float, ...] = LEVELS
     lengths: tuple[float, ...] = LENGTHS
     ridges: tuple[float, ...] = RIDGES
@@ -127,14 +127,24 @@ class ColourFeatures:
 
     def noise(self, colours: Array, variance: Array) -> Array:
         """N: the mean of what noise of this variance (c,) adds to the products of the features."""
-        size = 1 + colours.shape[1] + self.whitening.shape[1]
-        total = np.zeros((size, size))
+        num_linear = 1 + colours.shape[1]
+        size = num_linear + len(self.landmarks)
+        total, change = np.zeros((size, size)), np.zeros((len(colours), size))
         for channel in np.flatnonzero(variance > 0):
             step = np.zeros(colours.shape[1])
             step[channel] = np.sqrt(variance[channel])
-            change = (self(colours + step) - self(colours - step)) / 2
+            change[:, :num_linear] = 0.0
+            change[:, 1 + channel] = step[channel]
+            ends = (
+                _kernel(place, self.landmarks, self.metric, self.length)
+                for place in (colours + step, colours - step)
+            )
+            change[:, num_linear:] = np.subtract(*ends) / 2
             total += change.T @ change / len(colours)
-        return total
+        whitening = np.zeros((size, num_linear + self.whitening.shape[1]))
+        whitening[:num_linear, :num_linear] = np.eye(num_linear)
+        whitening[num_linear:, num_linear:] = self.whitening
+        return np.asarray(whitening.T @ total @ whitening)
 
 
 @dataclass(frozen=True, eq=False)
@@ -422,7 +432,7 @@ class _Regression:
         added = features.noise(self._sharp.colours, self._sharp.variance)
         grams = np.stack([seen[part].T @ seen[part] for part in self._parts])
         rights = np.stack([seen[part].T @ self._targets[part] for part in self._parts])
-        errors = self._held_out(seen, grams, rights, added, ridges)
+        errors = self._held_out(grams, rights, added, ridges)
         values, vectors = np.linalg.eigh(grams.sum(0) / total + added)
         rotated = vectors.T @ rights.sum(0) / total
         spread = np.square(at_sharp @ vectors).mean(0) / total
@@ -438,20 +448,19 @@ class _Regression:
             found.append(_Candidate(score, error, ridge, vectors @ weights, features))
         return min(found, key=lambda one: one.score)
 
-    def _held_out(
-        self, seen: Array, grams: Array, rights: Array, added: Array, ridges: tuple[float, ...]
-    ) -> Array:
+    def _held_out(self, grams: Array, rights: Array, added: Array, ridges: tuple[float, ...]) -> Array:
         """Mean squared error of held-out pixels, summed over the bands, of each ridge."""
-        errors, counted = np.zeros(len(ridges)), 0
-        for fold, part in enumerate(self._parts):
-            number = len(seen) - int(part.sum())
-            if not part.any() or not number:
+        errors, total = np.zeros(len(ridges)), len(self._targets)
+        gram, right = grams.sum(0), rights.sum(0)
+        for part, own, wanted in zip(self._parts, grams, rights, strict=True):
+            number = total - int(part.sum())
+            if number == total or not number:
                 continue
-            values, vectors = np.linalg.eigh((grams.sum(0) - grams[fold]) / number + added)
-            rotated = vectors.T @ ((rights.sum(0) - rights[fold]) / number)
-            inputs = seen[part] @ vectors
-            counted += int(part.sum())
+            values, vectors = np.linalg.eigh((gram - own) / number + added)
+            rotated = vectors.T @ (right - wanted) / number
+            own, wanted = vectors.T @ own @ vectors, vectors.T @ wanted
+            energy = float(np.square(self._targets[part]).sum())
             for index, ridge in enumerate(ridges):
-                found = inputs @ (rotated / (np.maximum(values, 0.0) + ridge)[:, None])
-                errors[index] += np.square(self._targets[part] - found).sum()
-        return errors / max(1, counted)
+                weights = rotated / (np.maximum(values, 0.0) + ridge)[:, None]
+                errors[index] += energy + float(((own @ weights - 2 * wanted) * weights).sum())
+        return np.maximum(errors, 0.0) / total

@@ -42,7 +42,7 @@ from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
 from hsr_tf.solvers.parts.completion import Completion, degraded
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.tiling.region import Region
-from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
+from hsr_tf.tiling.stages import MemoryStore, Stage, StagedMethod, run_stages
 from hsr_tf.typing import Array, Cube, Mask
 from hsr_tf.wording import percent
 
@@ -197,18 +197,32 @@ class Evidence:
         controls = replace(self._controls, callback=None, checkpoint=None, progress=False)
         if controls.max_seconds is not None:
             controls = replace(controls, max_seconds=max(1.0, controls.max_seconds / (6 * number)))
-        pair = ArrayPair(self._cubes, self._model, self._holes_with_held_out())
-        estimate = _run(pair, candidate, controls)
+        estimate = self._estimate(candidate, controls, noisy=False)
         if self._doubtful and "psf" not in candidate.method.needs:
             error = self._error(self._predicted(candidate, controls))
         else:
             error = self._error(degraded(self._model.spatial, estimate))
         if self._noise is not None:
-            noisy = tuple(x + n for x, n in zip(self._cubes, self._noise, strict=True))
-            again = _run(replace(pair, cubes=noisy), candidate, controls)
+            again = self._estimate(candidate, controls, noisy=True)
             error += float(np.square(again - estimate, dtype=np.float64).sum(-1).mean())
         energy = np.square(self._cubes[0], dtype=np.float64).sum(-1).mean()
         return float(np.sqrt(error / max(float(energy), TINY)))
+
+    def _estimate(self, candidate: Candidate, controls: Controls, *, noisy: bool) -> Cube:
+        """The estimate of the sample without the pixels held out; closed forms share what they survey."""
+        pair = self._pairs[noisy]
+        if candidate.method.kind != "closed_form":
+            return _run(replace(pair, store=MemoryStore()), candidate, controls)
+        return _run(pair, candidate, controls)
+
+    @cached_property
+    def _pairs(self) -> tuple[ArrayPair, ArrayPair]:
+        """The sample without the pixels held out, and the same with noise added."""
+        pair = ArrayPair(self._cubes, self._model, self._holes_with_held_out())
+        if self._noise is None:
+            return pair, pair
+        lr_hsi, hr_msi = (x + n for x, n in zip(self._cubes, self._noise, strict=True))
+        return pair, ArrayPair((lr_hsi, hr_msi), self._model, pair.holes)
 
     def _predicted(self, candidate: Candidate, controls: Controls) -> Cube:
         """What a method without PSF makes of X R and X without the pixels held out, both on the coarse grid."""
@@ -331,7 +345,8 @@ COMPLETED = methods.Method(
 
 def _run(pair: ArrayPair, candidate: Candidate, controls: Controls) -> Cube:
     staged = staged_method(pair, candidate.method, weights=candidate.weights, controls=controls)
-    run_stages(staged.stages())
+    run_stages([stage for stage in staged.survey() if not pair.store.has(stage.name, 0)])
+    run_stages(staged.estimate())
     return staged.finish(0)
 
 
