@@ -50,7 +50,7 @@ AUTO = "auto"
 FIRST = "spectral_ls"
 CLOSED_FORMS = (FIRST, "colour_kernel", "colour_kernel_completed")
 SECONDS_OF = {"kernel_ls": 60.0, "spectralift": 300.0}
-SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT = 256, 32, 40
+SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT = 256, 32, 12
 HELD_OUT, PREFERENCE, NOISE_FREE, USABLE = 5, 0.98, 1e-4, 0.5
 TINY = 1e-30
 
