@@ -23,7 +23,7 @@ METHODS = (
     Method(
         name="colour_kernel",
         kind="closed_form",
-        summary="kernel regression from the colours of a pixel to its spectrum, fitted to the coarse cube alone",
+        summary="kernel regression from colours to spectra, fitted to the coarse cube alone; needs no PSF",
         source="Nystroem features, Williams and Seeger, NIPS 2000",
         needs=("srf",),
         builder="hsr_tf.closed_forms.colour_kernel:ColourKernel",

@@ -1,4 +1,4 @@
-"""`colour_kernel`: kernel regression from the colours of a pixel to its spectrum, without PSF and registration.
+"""`colour_kernel`: kernel regression from the colours of a pixel to its spectrum; it needs no PSF.
 
 The colours that a coarse pixel x would have are x R. The map that takes them to x is fitted to the coarse
 cube alone, and applied to Y pixel by pixel:
@@ -13,9 +13,9 @@ among the coarse pixels (Williams and Seeger, NIPS 2000). The kernel may see a i
 
 as the spectra of pixels that differ in illumination alone are multiples of each other.
 
-N is what the noise that Y has and X R has not does to the features: sum_k s_k^2 E (d phi / d a_k)' (d phi /
-d a_k) over sharp pixels, to first order. Level, length and ridge w are those with the smallest predicted error
-in the sharp image,
+N is what the noise that Y has and X R has not does to the features, to first order: the sum over the channels
+of s_k^2 E (d phi / d a_k)' (d phi / d a_k), at sharp pixels. Level, length and ridge w are those with the
+smallest predicted error in the sharp image,
 
     e + tr W' N W + v (n + 8 (e - n)),
 
@@ -34,6 +34,8 @@ from typing import Any
 
 import numpy as np
 
+from hsr_tf import checks
+from hsr_tf.closed_forms.colour_features import SMALLEST, ColourFeatures, ColourMetric, kernel_values
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE, noise_regions
 from hsr_tf.closed_forms.noise_level import band_noise, channel_noise
@@ -48,7 +50,6 @@ LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 LEVELS, PREFERENCE = (np.inf, 0.3), 0.97
 RIDGES = tuple(10.0**power for power in range(-8, 0))
 SAMPLE, COLOUR_KERNEL = "sample", "colour_kernel"
-SMALLEST, SMALLEST_EIGENVALUE = 1e-12, 1e-10
 
 
 @dataclass(frozen=True)
@@ -66,85 +67,6 @@ class ColourKernelConfig:
     levels: tuple[float, ...] = LEVELS
     lengths: tuple[float, ...] = LENGTHS
     ridges: tuple[float, ...] = RIDGES
-
-
-@dataclass(frozen=True, eq=False)
-class ColourMetric:
-    """Where the kernel sees colours, and with which weight.
-
-    Attributes:
-        black: (c,), the colours of no light.
-        level: mean of the colours, above that of no light, at which b is 2.
-        stretch: factor that makes the mean standard deviation 1.
-    """
-
-    black: Array
-    level: float
-    stretch: float = 1.0
-
-    @classmethod
-    def of(cls, colours: Array, black: Array, level: float) -> ColourMetric:
-        """The metric of a scene with these colours (n, c)."""
-        deviation = float(cls(black, level)(colours)[0].std(0).mean())
-        return cls(black, level, 1.0 / max(deviation, SMALLEST))
-
-    def __call__(self, colours: Array) -> tuple[Array, Array]:
-        """Places a / b(a) (n, c) and weights b(a) (n,), in the precision of the colours."""
-        if np.isinf(self.level):
-            return colours, np.ones(len(colours), colours.dtype)
-        light = colours - self.black.astype(colours.dtype)
-        weights = 1 + np.maximum(light.mean(-1), 0) / colours.dtype.type(self.level)
-        return light * (colours.dtype.type(self.stretch) / weights[:, None]), weights
-
-
-@dataclass(frozen=True, eq=False)
-class ColourFeatures:
-    """phi of centred colours in units of their mean standard deviation.
-
-    Attributes:
-        landmarks: (m, c).
-        whitening: (m, r), takes kernel values to Nystroem features.
-        metric: of the kernel.
-        length: of the kernel.
-    """
-
-    landmarks: Array
-    whitening: Array
-    metric: ColourMetric
-    length: float
-
-    @classmethod
-    def of(cls, landmarks: Array, metric: ColourMetric, length: float) -> ColourFeatures:
-        """Features whose products are the kernel, for colours at the landmarks."""
-        values, vectors = np.linalg.eigh(_kernel(landmarks, landmarks, metric, length))
-        kept = values > SMALLEST_EIGENVALUE * values[-1]
-        return cls(landmarks, vectors[:, kept] / np.sqrt(values[kept]), metric, length)
-
-    def __call__(self, colours: Array) -> Array:
-        """(n, c) to (n, 1 + c + r)."""
-        kernel = _kernel(colours, self.landmarks, self.metric, self.length) @ self.whitening
-        return np.concatenate([np.ones((len(colours), 1), colours.dtype), colours, kernel], -1)
-
-    def noise(self, colours: Array, variance: Array) -> Array:
-        """N: the mean of what noise of this variance (c,) adds to the products of the features."""
-        num_linear = 1 + colours.shape[1]
-        size = num_linear + len(self.landmarks)
-        total, change = np.zeros((size, size)), np.zeros((len(colours), size))
-        for channel in np.flatnonzero(variance > 0):
-            step = np.zeros(colours.shape[1])
-            step[channel] = np.sqrt(variance[channel])
-            change[:, :num_linear] = 0.0
-            change[:, 1 + channel] = step[channel]
-            ends = (
-                _kernel(place, self.landmarks, self.metric, self.length)
-                for place in (colours + step, colours - step)
-            )
-            change[:, num_linear:] = np.subtract(*ends) / 2
-            total += change.T @ change / len(colours)
-        whitening = np.zeros((size, num_linear + self.whitening.shape[1]))
-        whitening[:num_linear, :num_linear] = np.eye(num_linear)
-        whitening[num_linear:, num_linear:] = self.whitening
-        return np.asarray(whitening.T @ total @ whitening)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +120,7 @@ class ColourMapFit:
             rows = slice(start, start + PIXELS_AT_ONCE)
             inputs = ((pixels[rows] - self.centre) / self.unit).astype(np.float32)
             found[rows] = linear[0] + inputs @ linear[1:]
-            found[rows] += _kernel(inputs, landmarks, metric, self.length) @ curved
+            found[rows] += kernel_values(inputs, landmarks, metric, self.length) @ curved
         return found.reshape(*colours.shape[:-1], -1)
 
 
@@ -225,7 +147,9 @@ def fit_colours(
     seen = _Sharp((sharp - centre) / unit, variance)
     regression = _Regression((inputs, spectra - mean), folds, seen, float(noise_energy.sum()))
     black = -centre / unit
-    metrics = [ColourMetric.of(inputs, black, level * max(-black.mean(), SMALLEST)) for level in config.levels]
+    metrics = [
+        ColourMetric.of(inputs, black, level * max(-black.mean(), SMALLEST)) for level in config.levels
+    ]
     best: _Candidate | None = None
     for metric in metrics:
         found = min(
@@ -302,15 +226,20 @@ class ColourKernelTiles(StagedMethod):
         missing = self._pair.missing(region).coarse if self._pair.has_holes else None
         if missing is not None:
             kept &= ~missing
-        places = np.argwhere(kept) + (region.rows.start, region.columns.start)
+        places = np.argwhere(kept) + np.array([region.rows.start, region.columns.start])
         spectra = self._pair.lr_hsi(region)[kept]
-        self._pair.store.save(SAMPLE, index, np.concatenate([places, spectra], -1))
+        self._pair.store.save(SAMPLE, index, np.concatenate([places, spectra], axis=-1))
 
     def _fit(self) -> None:
         pair, grid = self._pair, self._pair.grid
         sample = np.concatenate([pair.store.load(SAMPLE, index) for index in range(len(grid))])
-        if not len(sample):
-            raise ValueError("lr_hsi: expected data in some pixels of the lattice, got none")
+        checks.require(
+            len(sample) > 0,
+            "lr_hsi",
+            expected="data in some pixels",
+            received=f"none in every {self._step}th row and column",
+            remedy="use spectral_ls, or crop the scene to the part that holds data",
+        )
         sample = sample[np.lexsort((sample[:, 1], sample[:, 0]))].astype(np.float64)
         rows, columns = (sample[:, :2].T // self._step).astype(int)
         folds = fold_map(*(-(-n // self._step) for n in grid.size))[rows, columns]
@@ -358,24 +287,6 @@ class ColourKernel:
             run_stages(staged.stages())
             found.append(staged.finish(0))
         return np.stack(found)
-
-
-def _kernel(colours: Array, landmarks: Array, metric: ColourMetric, length: float) -> Array:
-    """k of colours (n, c) and landmarks (m, c), (n, m), in the precision of the colours."""
-    scale = colours.dtype.type(np.sqrt(0.5) / length)
-    (a, brightness), (z, others) = metric(colours), metric(landmarks)
-    a, z = a * scale, z * scale
-    squares = a @ z.T
-    squares *= -2
-    squares += np.square(a).sum(-1)[:, None]
-    squares += np.square(z).sum(-1)
-    np.maximum(squares, 0, out=squares)
-    np.negative(squares, out=squares)
-    np.exp(squares, out=squares)
-    if not np.isinf(metric.level):
-        squares *= brightness[:, None]
-        squares *= others
-    return squares
 
 
 @dataclass(frozen=True, eq=False)

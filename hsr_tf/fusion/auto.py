@@ -3,11 +3,11 @@
 In the middle of the scene one coarse pixel in five is treated as having no data. Every candidate fuses what
 is left, and is judged by
 
-    score^2 = e + v,   e = mean |D Z - X|^2 over the pixels held out,   v = mean |Z' - Z|^2 of the sharp pixels
+    score^2 = e + v,   e = mean |D Z - X|^2 of the pixels held out,   v = mean |Z' - Z|^2 of sharp pixels,
 
-where Z' is its estimate from both images with their noise added once more (`hsr_tf.closed_forms.map_fit` and
-`noise_level` tell how much): noise that a method amplifies in sharp pixels averages out in D Z. Pixels in
-which the images disagree more than usual do not count.
+where Z' is its estimate from both images with as much noise added as they have: noise that a method
+amplifies in sharp pixels averages out in D Z. Pixels in which the images disagree more than usual do not
+count.
 
 Where the two images do not fit the cameras (`hsr_tf.closed_forms.agreement`), D is not to be believed, and a
 method that needs no PSF is judged by what it predicts of X from X R instead.
@@ -149,15 +149,19 @@ class _Chosen(StagedMethod):
         self._method, self._found = method, found
 
     def survey(self) -> Sequence[Stage]:
+        """See `StagedMethod.survey`."""
         return self._method.survey()
 
     def estimate(self) -> Sequence[Stage]:
+        """See `StagedMethod.estimate`."""
         return self._method.estimate()
 
     def finish(self, index: int) -> Cube:
+        """See `StagedMethod.finish`."""
         return self._method.finish(index)
 
     def details(self) -> dict[str, Any]:
+        """Those of the method, what was chosen, and the scores of all candidates."""
         return {**self._method.details(), **self._found}
 
 
@@ -225,7 +229,7 @@ class Evidence:
         return pair, ArrayPair((lr_hsi, hr_msi), self._model, pair.holes)
 
     def _predicted(self, candidate: Candidate, controls: Controls) -> Cube:
-        """What a method without PSF makes of X R and X without the pixels held out, both on the coarse grid."""
+        """What a method without PSF makes of X R and X, both coarse, without the pixels held out."""
         lr_hsi = self._cubes[0]
         model = ObservationModel(SpatialDegradation(identity_psf(1), 1), self._model.spectral)
         colours = lr_hsi @ self._model.spectral.matrix.astype(np.float32)
@@ -247,7 +251,7 @@ class Evidence:
 
     @cached_property
     def _judged(self) -> Mask:
-        """Pixels held out that count: with data, away from the border of the sample, where the images agree."""
+        """Pixels held out that count: with data, inside the sample, where the images agree."""
         reach = self._model.spatial.reach_cells
         inner = np.zeros(self._size, bool)
         rows, columns = (slice(min(reach, n // 4), n - min(reach, n // 4)) for n in self._size)
@@ -274,10 +278,11 @@ class Evidence:
         found = self._scene_map.found().noise_energy
         assert found is not None
         windows = [self._cubes[1][r.scaled(self._model.scale).slices] for r in self._noise_regions()]
-        deviations = np.sqrt(found), channel_noise(windows)
+        deviations = np.sqrt(found), np.minimum(channel_noise(windows), self._most_channel_noise())
         energies = [np.square(cube, dtype=np.float64).mean((0, 1)).sum() for cube in self._cubes]
         shares = [
-            float(np.sqrt(np.square(d).sum() / max(e, TINY))) for d, e in zip(deviations, energies, strict=True)
+            float(np.sqrt(np.square(d).sum() / max(e, TINY)))
+            for d, e in zip(deviations, energies, strict=True)
         ]
         if max(shares) < NOISE_FREE:
             return None
@@ -287,6 +292,13 @@ class Evidence:
             for cube, deviation in zip(self._cubes, deviations, strict=True)
         )
         return lr_hsi, hr_msi
+
+    def _most_channel_noise(self) -> Array:
+        """(c,), the noise of Y that X R - D Y allows, where the images agree as usual."""
+        lr_hsi, hr_msi = self._cubes
+        gap = lr_hsi @ self._model.spectral.matrix - degraded(self._model.spatial, hr_msi)
+        energy = np.einsum("hw,hwc->c", self._weights, np.square(gap)) / max(float(self._weights.sum()), TINY)
+        return np.asarray(np.sqrt(energy / np.square(self._model.spatial.psf.kernel).sum()))
 
     def _noise_regions(self) -> list[Region]:
         return noise_regions(self._size, self._model.scale, None if self._clean.all() else self._clean)

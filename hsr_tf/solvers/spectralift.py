@@ -37,7 +37,7 @@ class SpectraLiftConfig:
     Attributes:
         features: units of each hidden layer.
         num_steps: epochs; each step takes all coarse pixels.
-        first_rate, peak_rate, last_rate: learning rate at the start, after `rise` of the steps and at the end.
+        first_rate, peak_rate, last_rate: learning rate at the start, after `rise`, and at the end.
         rise: share of the steps in which the learning rate rises.
         clip: whether the estimate is clipped to [0, 1], or to the largest value of X where that is above 1.
     """
