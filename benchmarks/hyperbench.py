@@ -113,8 +113,8 @@ def simulated(degradations: Any, cube: Cube, case: Case, psf_name: str = "gaussi
         truth, msi_db, num_bands=case.channels, normalize=False, rng=rng
     )
     cell = np.full((case.scale, case.scale), 1 / case.scale**2)
-    images = (np.asarray(image, np.float32) for image in (truth, lr_hsi, hr_msi))
-    return Pair(*images, np.asarray(response.T, float), convolve2d(psf, cell, "full"))
+    truth, lr_hsi, hr_msi = (np.asarray(image, np.float32) for image in (truth, lr_hsi, hr_msi))
+    return Pair(truth, lr_hsi, hr_msi, np.asarray(response.T, float), convolve2d(psf, cell, "full"))
 
 
 def psnr_8bit(truth: Cube, estimate: Cube) -> float:

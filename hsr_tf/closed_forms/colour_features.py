@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsr_tf.typing import Array
 
@@ -31,7 +33,7 @@ class ColourMetric:
         deviation = float(cls(black, level)(colours)[0].std(0).mean())
         return cls(black, level, 1.0 / max(deviation, SMALLEST))
 
-    def __call__(self, colours: Array) -> tuple[Array, Array]:
+    def __call__(self, colours: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Places a / b(a) (n, c) and weights b(a) (n,), in the precision of the colours."""
         if np.isinf(self.level):
             return colours, np.ones(len(colours), colours.dtype)
@@ -90,7 +92,9 @@ class ColourFeatures:
         return np.asarray(whitening.T @ total @ whitening)
 
 
-def kernel_values(colours: Array, landmarks: Array, metric: ColourMetric, length: float) -> Array:
+def kernel_values(
+    colours: NDArray[Any], landmarks: NDArray[Any], metric: ColourMetric, length: float
+) -> NDArray[Any]:
     """k of colours (n, c) and landmarks (m, c), (n, m), in the precision of the colours."""
     scale = colours.dtype.type(np.sqrt(0.5) / length)
     (a, brightness), (z, others) = metric(colours), metric(landmarks)

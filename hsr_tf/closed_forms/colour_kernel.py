@@ -103,7 +103,8 @@ class ColourMapFit:
     @classmethod
     def of(cls, data: dict[str, Any]) -> ColourMapFit:
         """The inverse of `plain`."""
-        return cls(**{n: np.asarray(v) if isinstance(v, list) else v for n, v in data.items()})
+        arrays: dict[str, Any] = {n: np.asarray(v) for n, v in data.items() if isinstance(v, list)}
+        return cls(**{**data, **arrays})
 
     def __call__(self, colours: Cube) -> Cube:
         """(..., c) to (..., C) float32, some pixels at a time."""
@@ -138,7 +139,7 @@ def fit_colours(
         config: options.
     """
     colours, mean = spectra @ response, spectra.mean(0)
-    centre, noise_energy = colours.mean(0), np.square(band_noise(spectra[None]))
+    centre, noise_energy = colours.mean(0), np.square(band_noise(spectra[None].astype(np.float32)))
     unit = max(float(colours.std(0).mean()), SMALLEST)
     variance = np.maximum(np.square(noise) - noise_energy @ np.square(response), 0.0) / unit**2
     inputs = (colours - centre) / unit

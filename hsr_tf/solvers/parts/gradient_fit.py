@@ -44,7 +44,7 @@ class LinearRates:
         return _LinearSchedule(self, num_steps)
 
 
-class _LinearSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class _LinearSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, rates: LinearRates, num_steps: int) -> None:
         self._rates, self._num_steps = rates, num_steps
 
