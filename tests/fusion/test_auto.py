@@ -13,11 +13,17 @@ from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.report.screen import fusion_facts
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
-from tests.solvers.scenes import cameras, mixture, pair, psnr
+from hsr_tf.typing import Cube
+from tests.solvers.scenes import cameras, mixture, pair
 
 CUBE, MODEL = mixture(96, 80, 9), cameras(9)
 LR_HSI, HR_MSI = pair(CUBE, MODEL)
 OBSERVATION = Observation(Scene(LR_HSI), Scene(HR_MSI), 4)
+
+
+def psnr(reference: Cube, estimate: Cube) -> float:
+    """Over the whole cube, peak 1."""
+    return float(-10 * np.log10(np.mean((reference - estimate) ** 2)))
 
 
 def fused(
