@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from hsr_tf import methods
+from hsr_tf.fusion.pipeline import require_tileable
 from hsr_tf.solvers.parts.gradient_fit import LinearRates
 from hsr_tf.solvers.spectralift import SpectraLift, SpectraLiftConfig, spectral_network
 from tests.solvers.scenes import cameras, mixture, pair, psnr
@@ -28,3 +31,9 @@ def test_it_learns_a_scene_and_clips_to_the_range_of_its_images() -> None:
     mean = np.broadcast_to(lr_hsi.mean((0, 1)), cube.shape)
     assert psnr(cube, outcome.estimate) > psnr(cube, mean) + 6
     assert outcome.estimate.min() >= 0 and outcome.estimate.max() <= max(1.0, float(lr_hsi.max()))
+
+
+def test_a_scene_in_tiles_is_refused_in_words_about_the_whole_scene() -> None:
+    with pytest.raises(ValueError, match="spectralift, which estimates whole scenes only") as refused:
+        require_tileable(methods.get("spectralift"), None)
+    assert "estimates them anew" not in str(refused.value)
