@@ -175,7 +175,7 @@ def test_pixels_without_data_stay_without() -> None:
 
 def test_without_grids_the_sizes_pair_the_images_as_before() -> None:
     lr_hsi, hr_msi = Scene(np.ones((4, 5, 3))), Scene(np.ones((12, 15, 1)))
-    assert align(lr_hsi, hr_msi).told == ()
+    assert align(lr_hsi, hr_msi).lines == ()
     placed = Scene(np.ones((4, 5, 3)), georeference=north_up(30))
     (line,) = align(placed, hr_msi).told
     assert line == "only lr_hsi tells where it lies; paired by size"
