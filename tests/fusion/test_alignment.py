@@ -177,7 +177,7 @@ def test_without_grids_the_sizes_pair_the_images_as_before() -> None:
     lr_hsi, hr_msi = Scene(np.ones((4, 5, 3))), Scene(np.ones((12, 15, 1)))
     assert align(lr_hsi, hr_msi).lines == ()
     placed = Scene(np.ones((4, 5, 3)), georeference=north_up(30))
-    (line,) = align(placed, hr_msi).told
+    (line,) = align(placed, hr_msi).lines
     assert line == "only lr_hsi tells where it lies; paired by size"
     unplaced = Georeference((1, 0, 0, 0, 1, 0))
     pair = align(Scene(np.ones((4, 5, 3)), georeference=unplaced), Scene(hr_msi.cube, georeference=unplaced))
