@@ -197,7 +197,7 @@ def test_damping_leaves_noise_of_the_coarse_cube_unsharpened() -> None:
 def test_a_batch_gives_what_its_images_give_alone() -> None:
     model = ObservationModel(SpatialDegradation(gaussian_psf(4), 4), response(7))
     lr_hsi, hr_msi = model.simulate(smooth_image((3, 32, 24, 7), 0))
-    for name in methods.names("closed_form"):
+    for name in ("bicubic", "spectral_ls"):
         method = methods.get(name).build(model)
         together = np.asarray(method(lr_hsi, hr_msi))
         singles = [np.asarray(method(lr_hsi[i : i + 1], hr_msi[i : i + 1])) for i in range(3)]

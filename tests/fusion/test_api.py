@@ -228,7 +228,7 @@ def test_unknown_methods_and_useless_weights_are_refused(observation: Observatio
         hsr_tf.fuse(observation, "vdsr")
     with pytest.raises(ValueError, match="kind of method: expected one of closed_form, network, solver"):
         hsr_tf.fuse(observation, hsr_tf.methods.get("vdsr"))
-    known = r"method: expected one of adapt, bicubic, .*did you mean 'spectral_ls'"
+    known = r"method: expected one of adapt, auto, bicubic, .*did you mean 'spectral_ls'"
     with pytest.raises(ValueError, match=known):
         hsr_tf.fuse(observation, "spectral-ls")
     with pytest.raises(ValueError, match="weights: expected none for bicubic"):

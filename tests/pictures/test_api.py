@@ -191,7 +191,7 @@ def test_a_kernel_is_told_where_it_is_needed_and_only_there(
         upscale(image, 2, method="doubler", weights=folder)
     with pytest.raises(ValueError, match="kernel: expected odd sides of at most 21"):
         upscale(image, 2, method="doubler", weights=folder, kernel=np.ones((23, 3)))
-    with pytest.raises(ValueError, match="kernel: expected none, as this method is not told"):
+    with pytest.raises(ValueError, match="kernel: expected none, as this method is not given"):
         upscale(image, 2, weights=weights, kernel=kernel)
     with pytest.raises(ValueError, match="kernel: expected none for bicubic"):
         upscale(image, 2, method="bicubic", kernel=kernel)
