@@ -148,6 +148,7 @@ def test_orientation_palette_and_profile_are_kept_in_mind(vdsr: Path, tmp_path: 
     assert read_photo(tmp_path / "palette.png").values.shape == (29, 37, 4)
 
 
+@pytest.mark.slow
 def test_a_blind_network_enlarges_and_tells_its_kernel(ikc: Path, tmp_path: Path) -> None:
     Image.fromarray(picture(3)).save(tmp_path / "in.png")
     output, kernel = tmp_path / "out.png", tmp_path / "k.npy"

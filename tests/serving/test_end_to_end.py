@@ -34,7 +34,7 @@ from tests.serving.test_security import identity
 from tests.serving.test_server import running
 
 SIZES = ((5, 8), (7, 4), (13, 11))
-SLOW = {"ikc", "kbpn"}
+SLOW = {"dbpn", "ikc", "kbpn"}
 NUM_BEFORE_THE_KILL = 5
 TOKEN = "a-token-of-tests-0123456789"
 Arrays = Mapping[str, np.ndarray]
@@ -138,7 +138,7 @@ def test_the_client_goes_on_when_the_server_is_killed_and_comes_back(
 ) -> None:
     folder = shelf.put("vdsr").card.folder
     shutil.copytree(shelf.root / "vdsr", tmp_path / "vdsr")
-    image = np.random.default_rng(4).random((150, 150, 3)).astype(np.float32)
+    image = np.random.default_rng(4).random((100, 100, 3)).astype(np.float32)
     settings = Settings(tile=10, deadline_seconds=200.0)
     with running(tmp_path, repository) as killed, ThreadPoolExecutor(1) as pool:
         client = Client(f"127.0.0.1:{killed.port}", model="vdsr", settings=settings)

@@ -6,12 +6,14 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from export.saved_model import TrainedModel, export_saved_model, shipped
 from tests.serving.serving_for_tests import ask, serving
 
 
+@pytest.mark.slow  # test_end_to_end asks the same of it, over gRPC
 def test_vdsr_is_served_as_keras_computes_it(tmp_path: Path) -> None:
     trained = TrainedModel.load(shipped("vdsr", None))
     export_saved_model(trained, tmp_path / "vdsr" / "1")

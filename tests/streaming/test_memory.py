@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from hsr_tf.streaming.files import Image
 from hsr_tf.streaming.memory import parse_memory
-from hsr_tf.tiling.region import Region, TileGrid, best_tile
+from hsr_tf.tiling.region import Region, best_tile
 
 
 @pytest.mark.parametrize(
@@ -36,19 +36,6 @@ def test_words_are_bytes(text: str, num_bytes: int) -> None:
 def test_other_words_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="memory_limit: expected a positive number and a unit"):
         parse_memory(text)
-
-
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.integers(0, 9))
-def test_tiles_cover_every_pixel_once(rows: int, cols: int, tile: int, margin: int) -> None:
-    grid = TileGrid((rows, cols), tile, 2)
-    seen = np.zeros((2 * rows, 2 * cols), int)
-    for index in range(len(grid)):
-        region = grid.region(index)
-        seen[region.scaled(2).slices] += 1
-        around = region.grown(margin, grid.whole)
-        assert index in list(grid.overlapping(around))
-        assert np.zeros(around.size)[region.inside(around).slices].shape == region.size
-    assert (seen == 1).all()
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.sampled_from([2, 3, 8, 16]), st.integers(1, 500))
