@@ -154,7 +154,7 @@ def run_killed(pair: tuple[Path, Path], output: Path, method: str, kills: int) -
     for kill in range(1, kills + 1):
         process = _start(pair, output, method, ())
         while process.poll() is None:
-            total = num_tiles(output, "factor")
+            total = num_tiles(output, "survey_hr_msi")
             if num_tiles(output, field) >= max(1, total * kill // (kills + 1)):
                 process.send_signal(signal.SIGKILL)
                 break
