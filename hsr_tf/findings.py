@@ -1,14 +1,15 @@
-"""What was found about images or a result: one finding per matter, with what to do."""
+"""What was found about images or a result: one finding per matter, and the verdict on all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hsr_tf.checks import InputError
 
 OK, NOTE, WARNING, ERROR = "ok", "note", "warning", "error"
 SEVERITIES = (OK, NOTE, WARNING, ERROR)
+GREEN, YELLOW, RED = "green", "yellow", "red"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,39 @@ class Finding:
     def line(self) -> str:
         """The finding and the advice in one line."""
         return f"{self.found}; {self.advice}" if self.advice else self.found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from findings.
+
+    Attributes:
+        severity: "ok", "warning" or "error", the worst of the findings; a note is "ok".
+        line: the verdict in words.
+    """
+
+    severity: str
+    line: str
+
+    @property
+    def color(self) -> str:
+        """ "green", "yellow" for a warning, "red" for an error."""
+        return {ERROR: RED, WARNING: YELLOW}.get(self.severity, GREEN)
+
+
+def estimate_verdict(findings: Iterable[Finding]) -> Verdict:
+    """Judge an estimate by the findings of its fusion: the worst counts, and the topics are named."""
+    kept = list(findings)
+    for severity, said in ((ERROR, "do not rely on the estimate"), (WARNING, "use the estimate with care")):
+        topics = [finding.topic for finding in kept if finding.severity == severity]
+        if topics:
+            return Verdict(severity, f"{said}: {counted(topics, severity)}")
+    return Verdict(OK, "nothing speaks against the estimate")
+
+
+def counted(topics: Sequence[str], name: str) -> str:
+    """E.g. "2 warnings (noise, samples)"."""
+    return f"{len(topics)} {name}{'s' * (len(topics) != 1)} ({listed(dict.fromkeys(topics))})"
 
 
 def error_finding(topic: str, error: ValueError) -> Finding:

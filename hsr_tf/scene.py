@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import MARK_NOT_FINITE, require, require_finite
 from hsr_tf.cube_info import CubeInfo
-from hsr_tf.findings import Finding
+from hsr_tf.findings import Finding, Verdict, estimate_verdict
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
 
@@ -152,7 +152,8 @@ class Solution:
         converged: whether it stopped by its own criterion; None where it does not iterate.
         shift_pixels: (rows, columns) in sharp pixels by which the colour image lies off the coarse cube,
             where it was estimated, else None.
-        findings: warnings about the result, e.g. residuals that noise does not explain.
+        findings: what is wrong with the images, the cameras or the result, e.g. residuals that noise does not
+            explain; the warnings of `hsr_tf.fuse` as data.
         radiometry: tone curve and offsets of Y that were found with the response and undone first.
     """
 
@@ -167,6 +168,11 @@ class Solution:
     shift_pixels: tuple[float, float] | None = None
     findings: tuple[Finding, ...] = ()
     radiometry: Radiometry = AS_RECORDED
+
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from the findings: green, yellow or red."""
+        return estimate_verdict(self.findings)
 
 
 def pixels_with_data(*scenes: Scene) -> NDArray[np.bool_] | None:

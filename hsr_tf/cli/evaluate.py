@@ -50,6 +50,8 @@ def evaluate(
         counted = pixels_with_data(truth, guess) if same else None
         card = scorecard(truth, guess, scale=scale, counted=counted)
     terminal.show(scorecard_table(card))
+    if "verdict" in guess.metadata:
+        typer.echo(f"the verdict of its fusion: {guess.metadata['verdict']}")
     if json_file is not None:
         write_json(
             json_file,

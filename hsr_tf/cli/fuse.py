@@ -76,12 +76,16 @@ def fuse(
     stream: fuse_stream.Stream = False,
     restart: fuse_stream.Restart = False,
     dask: fuse_stream.DaskAddress = None,
-) -> None:
+    strict: judging.Strict = False,
+) -> int:
     """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
 
     --psf and --srf default to the cameras recorded in the files,
     otherwise gaussian and nikon_d700. Image defects (dead bands, pixels
-    without data) are reported in warnings and repaired.
+    without data) are reported in warnings and repaired. Ends with a
+    verdict on the estimate: green, yellow (use it with care) or red (do
+    not rely on it). Exit code 0: done; 2: bad input; 3: with --strict, a
+    verdict that is not green (the files are written).
     """
     from hsr_tf import io
     from hsr_tf.fusion.alignment import align
@@ -104,8 +108,8 @@ def fuse(
         given_flags = fuse_stream.FuseFlags(
             method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
         )
-        fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
-        return
+        verdict = fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
+        return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         aligned = align(pair.lr_hsi, pair.hr_msi)
@@ -140,8 +144,8 @@ def fuse(
     terminal.show(facts(lines))
     if trial is not None:
         judging.show_trial(trial)
-    for finding in solution.findings:
-        terminal.warn(finding.line)
+    judging.show_verdict(solution.verdict, solution.findings)
+    return judging.verdict_code(solution.verdict, strict=strict)
 
 
 def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli.judging import residual_warnings_later
+from hsr_tf.cli.judging import residual_warnings_later, show_verdict
 from hsr_tf.console import terminal
+
+if TYPE_CHECKING:
+    from hsr_tf.findings import Verdict
 
 BYTES_A_PIXEL, PROGRAM_BYTES = 400, 800 * 10**6
 MemoryLimit = Annotated[
@@ -84,8 +87,8 @@ def is_streamed(
         return rows * cols * (BYTES_A_PIXEL + 16 * (coarse.shape[2] + channels)) + PROGRAM_BYTES > limit
 
 
-def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Path]) -> None:
-    """Fuse from file to file in tiles, and show how it went.
+def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Path]) -> Verdict:
+    """Fuse from file to file in tiles, show how it went, and return the verdict on the estimate.
 
     Args:
         streaming: the flags of streaming.
@@ -125,8 +128,8 @@ def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Pat
     from hsr_tf.report.screen import facts
 
     terminal.show(facts(_facts(done, paths[2])))
-    for finding in done.residuals.findings:
-        terminal.warn(finding.line)
+    show_verdict(done.verdict, done.residuals.findings)
+    return done.verdict
 
 
 def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Path]) -> Any:

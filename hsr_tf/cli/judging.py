@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ import typer
 
 from hsr_tf import checks
 from hsr_tf.console import terminal
+from hsr_tf.console.errors import tell
 
 if TYPE_CHECKING:
+    from hsr_tf.findings import Finding, Verdict
     from hsr_tf.fusion.quality import WaldTrial
     from hsr_tf.methods import Method
     from hsr_tf.scene import Observation, Scene, Solution
@@ -26,6 +28,13 @@ Uncertainty = Annotated[
 Wald = Annotated[
     bool, typer.Option("--wald", help="Score the method one scale down as well, against lr_hsi.")
 ]
+
+
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="End with exit code 3 unless the verdict on the estimate is green."),
+]
+NOT_GREEN = 3
 
 
 @dataclass(frozen=True)
@@ -84,6 +93,26 @@ def residual_warnings_later() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResidualWarning)
         yield
+
+
+def show_verdict(verdict: Verdict, findings: Sequence[Finding]) -> None:
+    """The verdict below the table, then the findings about residuals, which were not warned of before."""
+    from hsr_tf.fusion.residuals import is_about_residuals
+    from hsr_tf.report.screen import verdict_line
+
+    terminal.show(verdict_line(verdict))
+    for finding in filter(is_about_residuals, findings):
+        terminal.warn(finding.line)
+
+
+def verdict_code(verdict: Verdict, *, strict: bool) -> int:
+    """The exit code of a fusion: 3 for a verdict that is not green where it is to be strict, else 0."""
+    from hsr_tf.findings import GREEN
+
+    if not strict or verdict.color == GREEN:
+        return 0
+    tell(f"strict: the verdict is {verdict.color}, exit code {NOT_GREEN}; the files are written")
+    return NOT_GREEN
 
 
 def show_trial(trial: WaldTrial) -> None:

@@ -84,6 +84,7 @@ def report(
 def _from_files(pair: words.PairFiles, estimates: list[Path], reference: Path | None, given: Words) -> Any:
     """What a report shows of files; an estimate is called by the method that made it, or by its file."""
     from hsr_tf import io
+    from hsr_tf.findings import estimate_verdict
     from hsr_tf.fusion.alignment import require_fused_from
 
     aligned = pair.aligned()
@@ -111,20 +112,23 @@ def _from_files(pair: words.PairFiles, estimates: list[Path], reference: Path | 
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}
     data = replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.lines)
-    return replace(data, findings=_unexplained(observation, named, given))
+    findings = _unexplained(observation, named, given)
+    return replace(
+        data, findings=findings or (), verdict=None if findings is None else estimate_verdict(findings)
+    )
 
 
 def _unexplained(
     observation: Observation, estimates: Mapping[str, Scene], given: Words
-) -> tuple[Finding, ...]:
-    """What estimates leave of the images beyond noise, where both cameras are given or recorded."""
+) -> tuple[Finding, ...] | None:
+    """What estimates leave of the images beyond noise; None unless both cameras are given or recorded."""
     from hsr_tf.fusion.quality import assess
     from hsr_tf.fusion.residuals import residual_findings
     from hsr_tf.physics.cameras import GIVEN, TOLD, choose_cameras
 
     choice = choose_cameras(observation, psf=given[0], srf=given[1], srf_needed=False)
     if not {choice.psf_origin, choice.srf_origin} <= {GIVEN, TOLD}:
-        return ()
+        return None
     findings = []
     for name, scene in estimates.items():
         found = assess(observation, scene, psf=given[0], srf=given[1]).figures.consistency

@@ -19,6 +19,7 @@ from hsr_tf.wording import percent
 
 SMALLEST, FOLLOWED = 0.005, 0.3
 FEWEST_PIXELS, NUM_SPECTRA = 40, 4
+ADVICE = 'give others, or have them estimated (psf="estimate", srf="estimate")'
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Suspicion:
     cause: str
 
     @property
-    def line(self) -> str:
-        """What a user should know."""
+    def found(self) -> str:
+        """What a user should know, without the advice."""
         suspect = {
             "psf": "the PSF is probably not the hyperspectral camera's",
             "shift": "one image probably lies off the other",
@@ -45,9 +46,13 @@ class Suspicion:
         }[self.cause]
         return (
             f"where both images show the same they differ by {percent(self.share)}, and "
-            f"{100 * self.followed:.0f} % of that follows the image, more than noise explains: {suspect}; "
-            'give others, or have them estimated (psf="estimate", srf="estimate")'
+            f"{100 * self.followed:.0f} % of that follows the image, more than noise explains: {suspect}"
         )
+
+    @property
+    def line(self) -> str:
+        """What a user should know and do."""
+        return f"{self.found}; {ADVICE}"
 
 
 def disagreement(

@@ -107,8 +107,8 @@ def fuse(
 
     Returns:
         The estimate, not clipped, on the wavelengths of X, and what it leaves of both images. Its metadata
-        tell `method`, `psf`, `srf`, `seconds`, with an estimated response `radiometry` (tone curve, gains and
-        offsets of Y); a network's tell `weights`, those of spectral_ls how far the
+        tell `method`, `psf`, `srf`, `seconds`, the `verdict`, with an estimated response `radiometry` (tone
+        curve, gains and offsets of Y); a network's tell `weights`, those of spectral_ls how far the
         images were followed (`trust`, 0 to 1, see `DataConsistency.trust`) and their `disagreement`, those of
         a solver its details. Where an image has no data the estimate is zero and its mask says so.
 
@@ -118,7 +118,7 @@ def fuse(
             stays in it, because the response is not estimated; weights that were trained for other cameras or
             wavelengths than those of the observation.
         ResidualWarning: an estimate that leaves more of an image than noise explains
-            (`hsr_tf.fusion.residuals`); the same as `Solution.findings`.
+            (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, `Solution.verdict` the outcome.
 
     Raises:
         ValueError: an unknown method (the message lists the known ones), weights that do not fit or are not
@@ -148,12 +148,13 @@ def fuse(
     )
     if card is not None:
         cameras = with_weights(cameras, observation, card)
-    for line in cameras.warnings:
-        warnings.warn(line, stacklevel=2)
+    for finding in cameras.findings:
+        warnings.warn(finding.line, stacklevel=2)
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
     for finding in solution.findings:
         warnings.warn(finding.line, ResidualWarning, stacklevel=2)
-    return solution
+    before = (*(defect.finding for defect in repaired.findings), *cameras.findings)
+    return _with_verdict(replace(solution, findings=(*before, *solution.findings)))
 
 
 def _solved(
@@ -209,6 +210,13 @@ def _solved(
         findings=left.findings,
         radiometry=repaired.full_radiometry(radiometry),
     )
+
+
+def _with_verdict(solution: Solution) -> Solution:
+    """The solution, whose estimate records the verdict on it."""
+    verdict, estimate = solution.verdict, solution.estimate
+    metadata = {**estimate.metadata, "verdict": f"{verdict.color}, {verdict.line}"}
+    return replace(solution, estimate=replace(estimate, metadata=metadata))
 
 
 def require_useful_weights(method: methods.Method, weights: str | os.PathLike[str] | None) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import methods
-from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.closed_forms.agreement import ADVICE, suspicion
+from hsr_tf.findings import WARNING, Finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import whole_part
 from hsr_tf.physics.cameras import ESTIMATED, CameraChoice, PsfLike, SrfLike, choose_cameras
@@ -81,7 +82,7 @@ class Cameras:
         srf: (C, c), where it was estimated.
         shift: (rows, columns) in sharp pixels, where it was estimated with the PSF.
         seconds: that the estimation took.
-        warnings: one line each for what does not fit the images.
+        findings: what does not fit the images.
     """
 
     choice: CameraChoice
@@ -89,7 +90,7 @@ class Cameras:
     srf: NDArray[np.float64] | None = None
     shift: tuple[float, float] | None = None
     seconds: float = 0.0
-    warnings: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def remaining(self, controls: Controls) -> Controls:
         """The controls with the time that the estimation has left of theirs, a second at least."""
@@ -120,7 +121,7 @@ def fusion_cameras(
     method: methods.Method,
     controls: Controls,
 ) -> Cameras:
-    """The cameras that a method is given, with a warning for each that does not fit the images.
+    """The cameras that a method is given, with a finding for each that does not fit the images.
 
     Args:
         sample: the images as the method is given them.
@@ -141,22 +142,25 @@ def fusion_cameras(
         repaired=repaired,
         controls=controls,
     )
-    lines = list(found.warnings)
+    findings = list(found.findings)
     if {"psf", "srf"} <= set(method.needs) and not all(asked.estimates.values()):
         model, images = found.choice.model, sample.images.linear(found.choice.radiometry)
         clean = sample.holes.clean(model.spatial, sample.size)
         suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=clean)
-        lines += [] if suspected is None else [suspected.line]
-    return replace(found, warnings=tuple(lines))
+        if suspected is not None:
+            findings.append(Finding(WARNING, "cameras", suspected.found, ADVICE))
+    return replace(found, findings=tuple(findings))
 
 
 def with_weights(cameras: Cameras, observation: Observation, card: ModelCard) -> Cameras:
     """The cameras for a network: those that the weights were trained for where nothing better is known."""
     from hsr_tf.networks.selection import cameras_with, training_differences
 
-    lines = training_differences(card, observation, cameras.choice)
+    differences = [
+        Finding(WARNING, "weights", line) for line in training_differences(card, observation, cameras.choice)
+    ]
     choice = cameras_with(card, cameras.choice)
-    return replace(cameras, choice=choice, warnings=(*cameras.warnings, *lines))
+    return replace(cameras, choice=choice, findings=(*cameras.findings, *differences))
 
 
 def chosen_cameras(
@@ -201,27 +205,25 @@ def chosen_cameras(
         ESTIMATED if srf else choice.srf_origin,
         found.radiometry if srf else choice.radiometry,
     )
-    left_in = None if srf else radiometry_warning(found.radiometry)
+    left_in = None if srf else radiometry_finding(found.radiometry)
     return Cameras(
         choice,
         psf=found.psf if psf else None,
         srf=np.asarray(found.srf) if srf else None,
         shift=found.shift if psf else None,
         seconds=time.perf_counter() - start,
-        warnings=() if left_in is None else (left_in,),
+        findings=() if left_in is None else (left_in,),
     )
 
 
-def radiometry_warning(radiometry: Radiometry) -> str | None:
-    """A line about a radiometry that is left in Y; None where there is nothing to undo."""
+def radiometry_finding(radiometry: Radiometry) -> Finding | None:
+    """The finding of a radiometry that is left in Y; None where there is nothing to undo."""
     if radiometry.is_identity:
         return None
     words = [] if radiometry.curve == LINEAR else [f"{radiometry.curve} curve"]
     words += [f"offset {channel_values(radiometry.offset)}"] if any(radiometry.offset) else []
-    return (
-        f"hr_msi is not linear in light ({', '.join(words)}); "
-        'estimate the response to undo it (srf="estimate")'
-    )
+    found = f"hr_msi is not linear in light ({', '.join(words)})"
+    return Finding(WARNING, "radiometry", found, 'estimate the response to undo it (srf="estimate")')
 
 
 def explaining_cameras(choice: CameraChoice, outcome: Outcome) -> CameraChoice:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.findings import NOTE, WARNING, Finding
 from hsr_tf.physics.nodata import Holes, filled, require_data
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spectral import SpectralResponse
@@ -53,6 +54,12 @@ class Defect:
     def line(self) -> str:
         """Both in one line."""
         return f"{self.found}; {self.done}"
+
+    @property
+    def finding(self) -> Finding:
+        """A warning where samples are lost (dead or saturated), else a note."""
+        severity = WARNING if self.kind in (SATURATED, DEAD) else NOTE
+        return Finding(severity, "samples", self.found, self.done)
 
     @classmethod
     def holes(cls, name: str, num_pixels: int, box: Sequence[int]) -> Defect:

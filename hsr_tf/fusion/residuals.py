@@ -29,6 +29,15 @@ LARGEST, TIMES_NOISE = 0.05, 2.0
 ADVICE = "do not rely on the estimate; run hsr check on the pair, or choose another method"
 
 
+LR_HSI, HR_MSI = "lr_hsi residual", "hr_msi residual"
+TOPICS = (LR_HSI, HR_MSI)
+
+
+def is_about_residuals(finding: Finding) -> bool:
+    """Whether a finding is one of `residual_findings`."""
+    return finding.topic in TOPICS
+
+
 class ResidualWarning(UserWarning):
     """An estimate does not explain the images that it was made from."""
 

@@ -85,7 +85,12 @@ def solution_report(
     known = {name: share for name, share in left.items() if share is None or math.isfinite(share)}
     scores = {method: {**known, "seconds": solution.seconds}}
     return replace(
-        data, scores=scores, configuration=dict(metadata), command=command, findings=solution.findings
+        data,
+        scores=scores,
+        configuration=dict(metadata),
+        command=command,
+        findings=solution.findings,
+        verdict=solution.verdict,
     )
 
 

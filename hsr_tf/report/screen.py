@@ -10,12 +10,11 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, Verdict
 from hsr_tf.metrics.table import metrics_for
 from hsr_tf.wording import as_flags, percent, signed
 
 if TYPE_CHECKING:
-    from hsr_tf.fusion.check.verdict import Verdict
     from hsr_tf.io import FileSummary
     from hsr_tf.methods import Method
     from hsr_tf.metrics.full_reference import Scorecard

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from hsr_tf.findings import Finding, Verdict, estimate_verdict
 from hsr_tf.fusion.residuals import Residuals
 from hsr_tf.io.arrays import metadata_to_text
 from hsr_tf.io.header import CubeHeader
@@ -86,6 +87,7 @@ class Streamed:
         grids: how X and Y were brought together, one line each.
         guesses: what was guessed of their values, one line each.
         residuals: what the estimate leaves of both images in the middle of the scene.
+        findings: what is wrong with the images, the cameras or the result, as those of a `Solution`.
     """
 
     lr_shape: tuple[int, int, int]
@@ -99,6 +101,12 @@ class Streamed:
     residuals: Residuals
     grids: tuple[str, ...] = ()
     guesses: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """What follows from the findings: green, yellow or red."""
+        return estimate_verdict(self.findings)
 
 
 Tell = Callable[[Progress], None]

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hsr_tf import io
+from hsr_tf.findings import Finding
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
 from hsr_tf.fusion.repair import Repaired
@@ -115,11 +116,11 @@ class _Run:
         for done, _ in enumerate(written, start=1):
             self.tell(Progress("writing", done, len(pair.grid), self.megapixels))
         # What the estimate leaves of the middle of both images; warn where that is more than noise.
-        known, region = self._recorded()["srf_known"], pair.sample
+        recorded, region = self._recorded(), pair.sample
         with io.open_cube(self.request.output, max_gib=room_gib(self.request.memory_limit)) as reader:
             cube = reader.read(*region.scaled(pair.grid.scale).slices)
         cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
-        residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=known)
+        residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=recorded["srf_known"])
         for finding in residuals.findings:
             warnings.warn(finding.line, ResidualWarning, stacklevel=4)
         self.draft.remove()
@@ -134,6 +135,7 @@ class _Run:
             peak_bytes=peak_bytes(),
             metadata=dict(header.metadata),
             residuals=residuals,
+            findings=(*_findings(recorded), *residuals.findings),
             grids=self.pair.lines,
             guesses=self.pair.guesses,
         )
@@ -165,8 +167,8 @@ class _Run:
             self._through(survey_stage(self._files(None)))
             self.draft.save_json(FOUND, self._settled(card))
         data = self._recorded()
-        for line in data["lines"]:
-            warnings.warn(line, stacklevel=4)
+        for finding in _findings(data):
+            warnings.warn(finding.line, stacklevel=4)
         return Found.of(data)
 
     def _settled(self, card: ModelCard | None) -> dict[str, Any]:
@@ -193,12 +195,13 @@ class _Run:
         if card is not None and keep:
             cameras = with_weights(cameras, asked, card)
         choice = cameras.choice
-        lines = [defect.line for defect in (*repaired.findings, *holes_in(seen))]
+        defects = (*repaired.findings, *holes_in(seen))
+        findings = (*(defect.finding for defect in defects), *cameras.findings)
         return {
             **data,
             "radiometry": choice.radiometry.as_dict(),
             "cameras": cameras_to_dict(choice.model),
-            "lines": [*lines, *cameras.warnings],
+            "findings": [asdict(finding) for finding in findings],
             "facts": result_facts(method, choice, radiometry=cameras.radiometry_line()),
             "srf_known": choice.srf_origin != UNKNOWN,
         }
@@ -212,6 +215,14 @@ class _Run:
         if info.nodata is None and any(found.holes):
             info = replace(info, nodata=0.0)
         return CubeHeader(shape=(rows, cols, lr_hsi.shape[2]), **info.facts())
+
+
+def _findings(data: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """The findings of the first pass."""
+    return tuple(
+        Finding(**{**one, "flags": tuple((name, value) for name, value in one["flags"])})
+        for one in data.get("findings", ())
+    )
 
 
 def _bands(repaired: Repaired, keep: bool) -> dict[str, Any]:

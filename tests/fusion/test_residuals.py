@@ -71,14 +71,14 @@ def test_a_residual_that_noise_explains_is_none() -> None:
 def test_images_of_two_scenes_warn_once_with_the_findings_of_the_solution() -> None:
     with pytest.warns(UserWarning) as told:
         solution = hsr_tf.fuse(mismatched())
+    assert [str(warning.message) for warning in told] == [finding.line for finding in solution.findings]
     lines = [str(warning.message) for warning in told if warning.category is ResidualWarning]
-    assert lines == [finding.line for finding in solution.findings]
-    assert any(finding.topic == "hr_msi residual" for finding in solution.findings)
+    assert lines == [finding.line for finding in solution.findings if finding.topic == "hr_msi residual"]
     assert all("hsr check" in line and "e+" not in line for line in lines)
 
 
-@pytest.mark.parametrize("more", [("--report={folder}/r.html",), ("--stream",)])
-def test_the_command_ends_with_the_finding_and_exit_code_zero(
+@pytest.mark.parametrize("more", [("--report={folder}/r.html",), ("--stream", "--strict")])
+def test_the_command_ends_with_verdict_and_finding_and_exit_code_three_where_it_is_strict(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], more: tuple[str, ...]
 ) -> None:
     words = ["fuse", f"--output={tmp_path}/z.h5", *(word.format(folder=tmp_path) for word in more)]
@@ -88,14 +88,17 @@ def test_the_command_ends_with_the_finding_and_exit_code_zero(
         capfd.readouterr()
         code = cli.run([*words, f"--lr_hsi={tmp_path}/x.h5", f"--hr_msi={tmp_path}/y.h5"])
         out, err = capfd.readouterr()
-        assert code == 0
-        assert "residuals" in out
+        assert code == (3 if is_bad and "--strict" in more else 0)
+        assert "residuals" in out and (tmp_path / "z.h5").is_file()
+        assert ("+ nothing speaks against the estimate" in out) == (not is_bad)
         warned = [line for line in err.splitlines() if "does not explain hr_msi" in line]
         assert len(warned) == is_bad
-        assert not is_bad or err.splitlines()[-1] in warned
+        said = [line for line in err.splitlines() if not line.startswith("strict: the verdict is ")]
+        assert not is_bad or said[-1] in warned
         if "--stream" not in more:
             page = (tmp_path / "r.html").read_text(encoding="utf-8")
             assert ('<p class="banner" role="alert">' in page) == is_bad
+            assert ("Verdict: green" in page) == (not is_bad)
 
 
 def test_a_streamed_estimate_has_the_residuals_of_the_whole_one(tmp_path: Path) -> None:

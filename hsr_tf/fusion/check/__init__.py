@@ -6,7 +6,7 @@ Nothing is changed and nothing raised for a bad pair: each matter is a `Finding`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hsr_tf.findings import (
     ERROR,
@@ -15,6 +15,7 @@ from hsr_tf.findings import (
     SEVERITIES,
     WARNING,
     Finding,
+    Verdict,
     error_finding,
     is_fusable,
 )
@@ -22,8 +23,8 @@ from hsr_tf.fusion.alignment import CROPPED, SCALED, Aligned, align
 from hsr_tf.fusion.check.cameras import ESTIMATE, CameraFacts, camera_facts, response_findings
 from hsr_tf.fusion.check.orientation import likenesses, orientation_findings, other_orientation
 from hsr_tf.fusion.check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
-from hsr_tf.fusion.check.verdict import Verdict, verdict_on
-from hsr_tf.fusion.repair import DEAD, SATURATED, repair
+from hsr_tf.fusion.check.verdict import verdict_on
+from hsr_tf.fusion.repair import repair
 from hsr_tf.scene import Observation, Scene
 
 __all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
@@ -157,9 +158,7 @@ def _image_findings(observation: Observation) -> list[Finding]:
         said = f"hr_msi has {hr_msi.num_bands} channels, more than the {lr_hsi.num_bands} bands of lr_hsi"
         findings.append(Finding(WARNING, "files", said, "check that the files are the right ones"))
     for defect in repaired.findings:
-        severity = WARNING if defect.kind in (SATURATED, DEAD) else NOTE
-        advice = f"a fusion goes on with them {defect.done}"
-        findings.append(Finding(severity, "samples", defect.found, advice))
+        findings.append(replace(defect.finding, advice=f"a fusion goes on with them {defect.done}"))
     if not repaired.findings:
         findings.append(Finding(OK, "samples", "no dead bands, saturated samples or pixels without data"))
     images = repaired.observation

@@ -3,25 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, Verdict, counted
 
 # Topics whose warnings say that the two images may not show the same thing.
 DOUBTS = ("orientation", "agreement", "files")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a pair can be fused.
-
-    Attributes:
-        severity: "ok", "warning" or "error", the worst of the findings.
-        line: the verdict in words.
-    """
-
-    severity: str
-    line: str
 
 
 def verdict_on(findings: Iterable[Finding]) -> Verdict:
@@ -29,18 +15,13 @@ def verdict_on(findings: Iterable[Finding]) -> Verdict:
     kept = list(findings)
     topics = {name: [f.topic for f in kept if f.severity == name] for name in (ERROR, WARNING)}
     if topics[ERROR]:
-        return Verdict(ERROR, f"the pair cannot be fused as it is: {_counted(topics[ERROR], 'error')}")
+        return Verdict(ERROR, f"the pair cannot be fused as it is: {counted(topics[ERROR], 'error')}")
     doubts = [topic for topic in topics[WARNING] if topic in DOUBTS]
     if doubts:
         said = "it is doubtful that the images show the same, a fusion is of no use then"
-        return Verdict(WARNING, f"{said}: {_counted(topics[WARNING], 'warning')}")
+        return Verdict(WARNING, f"{said}: {counted(topics[WARNING], 'warning')}")
     if topics[WARNING]:
-        return Verdict(WARNING, f"the pair can be fused, with {_counted(topics[WARNING], 'warning')}")
+        return Verdict(WARNING, f"the pair can be fused, with {counted(topics[WARNING], 'warning')}")
     num_notes = sum(f.severity == NOTE for f in kept)
     notes = f" ({num_notes} note{'s' * (num_notes != 1)})" if num_notes else ""
     return Verdict(OK, f"the pair can be fused{notes}")
-
-
-def _counted(topics: list[str], name: str) -> str:
-    """E.g. "2 warnings (noise, samples)"."""
-    return f"{len(topics)} {name}{'s' * (len(topics) != 1)} ({listed(dict.fromkeys(topics))})"

@@ -21,12 +21,13 @@ from markupsafe import Markup
 
 from hsr_tf import __version__
 from hsr_tf.files import HTML, replacing_file, require_suffix
+from hsr_tf.findings import ERROR, WARNING
 from hsr_tf.metrics.table import Metric, metrics_for
 from hsr_tf.report.html.plots import make_plots
 from hsr_tf.report.html.quality_maps import ANGLE, TITLES, Quality, quality
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.report.html.views import Views, described, make_views, texts
-from hsr_tf.wording import signed
+from hsr_tf.wording import as_flags, signed
 
 HERE = Path(__file__).resolve().parent
 LONGEST_VALUE = 2000
@@ -66,13 +67,16 @@ def render(data: ReportData) -> str:
         )
         notes.append(f"{shown}; the scores count all pixels.")
     sources = Resources(mode="inline", components=["bokeh"], log_level="error").js_raw
-    template = Environment(autoescape=True).from_string((HERE / "page.html").read_text(encoding="utf-8"))
+    environment = Environment(autoescape=True)
+    environment.filters["as_flags"] = as_flags
+    template = environment.from_string((HERE / "page.html").read_text(encoding="utf-8"))
     scene = _scene_words(data, views, found) if views is not None and found is not None else {}
     return template.render(
         version=__version__,
         title=data.title or "Report",
         facts=_facts(data),
-        warnings=[finding.line for finding in data.findings],
+        verdict=data.verdict,
+        warnings=[one for one in data.findings if one.severity in (WARNING, ERROR)],
         notes=notes,
         scores=_score_table(data.scores, list(data.estimates)),
         plots=plots.names,

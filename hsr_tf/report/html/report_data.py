@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf.checks import require
-from hsr_tf.findings import Finding
+from hsr_tf.findings import Finding, Verdict
 from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.content import MAX_ESTIMATES, require_cube
 from hsr_tf.scene import Observation, Scene
@@ -60,7 +60,8 @@ class ReportData:
         configuration: every setting of the run, nested as need be.
         command: the words of the command line that makes the result again.
         notes: lines about the result.
-        findings: warnings about the result, shown in a banner at the top.
+        findings: about the result; warnings and errors are shown in banners at the top.
+        verdict: what follows from them; None where nothing was judged.
         data_range: the peak of the data.
 
     Raises:
@@ -82,6 +83,7 @@ class ReportData:
     command: Sequence[str] = ()
     notes: Sequence[str] = ()
     findings: Sequence[Finding] = ()
+    verdict: Verdict | None = None
     data_range: float = 1.0
 
     def __post_init__(self) -> None:
