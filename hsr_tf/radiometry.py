@@ -3,8 +3,8 @@
     Y = g(Z R + o),   undone by   (f(Y) - o) / d,   f the inverse of g.
 
 Fusion is linear in light. Images for the eye are stored with a tone curve g (IEC 61966-2-1 for sRGB, a power
-for older displays); dark current and haze add an offset o. A gain of each channel needs nothing, as the
-estimated R contains it; networks, whose R is fixed, get it divided out (d).
+for older displays); dark current and haze add an offset o. A gain of each channel needs nothing where R is
+estimated, as R contains it; where R is given, and for networks, whose R is fixed, it is divided out (d).
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hsr_tf import checks
 
-LINEAR = "linear"
+LINEAR, SRGB, GAMMA = "linear", "sRGB", "gamma "
+AUTO, NONE = "auto", "none"
+LEAST_GAMMA, MOST_GAMMA = 0.2, 5.0
 WHITE_LEVELS = (1.0, 100.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 HEADROOM = 1.05
 
@@ -27,16 +29,67 @@ def _srgb_to_linear(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(values <= 0.04045, values / 12.92, ((np.maximum(values, 0.0) + 0.055) / 1.055) ** 2.4)
 
 
-def _power(exponent: float) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    return lambda values: np.sign(values) * np.abs(values) ** exponent
+Inverse = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-INVERSE_CURVES: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    LINEAR: lambda values: values,
-    "sRGB": _srgb_to_linear,
-    "gamma 1.8": _power(1.8),
-    "gamma 2.2": _power(2.2),
-}
+def gamma_curve(gamma: float) -> str:
+    """The name of the curve light^(1 / gamma), e.g. "gamma 2.2"."""
+    return f"{GAMMA}{gamma:.4g}"
+
+
+def inverse_curve(curve: str) -> Inverse:
+    """f, from recorded values over the white level to light.
+
+    Args:
+        curve: "linear", "sRGB" or "gamma G" with G from 0.2 to 5.
+
+    Raises:
+        ValueError: another name.
+    """
+    if curve == LINEAR:
+        return lambda values: values
+    if curve == SRGB:
+        return _srgb_to_linear
+    gamma = _number_in(curve.removeprefix(GAMMA)) if curve.startswith(GAMMA) else None
+    checks.require(
+        gamma is not None and LEAST_GAMMA <= gamma <= MOST_GAMMA,
+        "curve",
+        expected=f"{LINEAR}, {SRGB}, or gamma and a number from {LEAST_GAMMA:g} to {MOST_GAMMA:g}",
+        received=curve,
+        remedy=f"use e.g. {gamma_curve(2.2)!r}",
+    )
+    return lambda values: np.sign(values) * np.abs(values) ** gamma
+
+
+def parse_linearize(word: str) -> str | None:
+    """The tone curve that a user names: "none", "auto", "srgb" or "gamma:2.2".
+
+    Returns:
+        The name of the curve, "linear" for "none"; None for "auto", which looks for it.
+
+    Raises:
+        ValueError: another word, a gamma outside of 0.2 to 5.
+    """
+    name, _, value = word.strip().lower().partition(":")
+    gamma = _number_in(value) if name == "gamma" else None
+    known = {AUTO: None, NONE: LINEAR, "srgb": SRGB} if not value else {}
+    if gamma is not None and LEAST_GAMMA <= gamma <= MOST_GAMMA:
+        return gamma_curve(gamma)
+    checks.require(
+        name in known,
+        "linearize",
+        expected=f"{NONE}, srgb, gamma:G with G from {LEAST_GAMMA:g} to {MOST_GAMMA:g}, or {AUTO}",
+        received=word,
+        remedy="use gamma:2.2 for an old display, srgb for a photograph",
+    )
+    return known[name]
+
+
+def _number_in(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -44,7 +97,7 @@ class Radiometry:
     """What was done to the values of the sharp image, and how to undo it.
 
     Attributes:
-        curve: name of the tone curve g, one of `INVERSE_CURVES`.
+        curve: name of the tone curve g, see `inverse_curve`.
         white: the value that the curve leaves as it is, in the units of Y.
         offset: o, one value per channel in the units of f(Y); empty for none.
         divisor: d, one value per channel; empty for ones.
@@ -59,7 +112,7 @@ class Radiometry:
     divisor: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        checks.require_choice("curve", self.curve, tuple(INVERSE_CURVES))
+        inverse_curve(self.curve)
         for name, values in (("white", (self.white,)), ("divisor", self.divisor)):
             checks.require(
                 all(value > 0 for value in values),
@@ -80,7 +133,7 @@ class Radiometry:
             return hr_msi
         values = hr_msi
         if self.curve != LINEAR:
-            light = INVERSE_CURVES[self.curve](np.asarray(hr_msi, np.float64) / self.white)
+            light = inverse_curve(self.curve)(np.asarray(hr_msi, np.float64) / self.white)
             values = (self.white * light).astype(np.float32)
         if self.offset:
             values = values - np.asarray(self.offset, np.float32)

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from hsr_tf.arrays import ops
 from hsr_tf.findings import NOTE, OK, WARNING, Finding
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.radiometry import INVERSE_CURVES, LINEAR, Radiometry, white_level
+from hsr_tf.radiometry import LINEAR, Radiometry, white_level
 from hsr_tf.scene import Observation
 from hsr_tf.typing import Array
 
 SMALLEST, CLEAR, CURVE_GAIN, LARGEST_ERROR = 0.005, 0.25, 0.8, 0.3
 FEWEST_PIXELS = 40
+CURVES = (LINEAR, "sRGB", "gamma 1.8", "gamma 2.2")
 FLAGS = (("srf", "estimate"),)
 ADVICE = 'estimate the response (srf="estimate"): a fusion then undoes it'
 
@@ -66,7 +67,7 @@ def known_radiometry(
     if gap < SMALLEST * float(np.linalg.norm(seen)):
         return None
     fits = []
-    for curve in INVERSE_CURVES:
+    for curve in CURVES:
         radiometry = Radiometry() if curve == LINEAR else Radiometry(curve, white_level(hr_msi))
         light = plain if curve == LINEAR else _blurred(model, radiometry.linear(hr_msi))[trusted]
         gains, offsets, left = [], [], np.empty_like(light)

@@ -5,25 +5,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import least_squares
 
+from hsr_tf.arrays import ops
 from hsr_tf.physics.psf import Psf, default_support
 from hsr_tf.physics.psf_shift import centroid, on_support, shifted_psf
-from hsr_tf.solvers.cameras.coarse_pixels import CoarsePixels, coarse_pixels
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.solvers.cameras.coarse_pixels import (
+    FEWEST_PIXELS,
+    CoarsePixels,
+    coarse_pixels,
+    held_out_blocks,
+    margin_of,
+)
 from hsr_tf.solvers.cameras.components import num_components, on_components
 from hsr_tf.solvers.cameras.psf_refine import SMALLEST_GAIN, KernelRefinement, held_out_error
 from hsr_tf.solvers.cameras.psf_shapes import STEP_SIZES, DetectorShape, GaussianShape, PsfShape
 from hsr_tf.solvers.cameras.response_fit import ResponseFit, bell_widths
+from hsr_tf.solvers.cameras.trimming import (
+    CLEAR_GAIN,
+    ENOUGH_PIXELS,
+    agreeing_pixels,
+    gap_sizes,
+    least_absolute,
+    trimmed_mean,
+)
 from hsr_tf.solvers.solver import Cube
-from hsr_tf.typing import Array
+from hsr_tf.typing import Array, Mask
 
 KEPT_MASS, SMALLEST_SUM = 0.9999, 0.5
 ROUNDING = 1e-6
 START_WEIGHT = 1e-6
-NUM_ALTERNATIONS = 4
+NUM_ALTERNATIONS, NUM_TRIMS, SETTLED = 4, 6, 0.01
+CLEAN = 0.01
+JUDGED = 0.8
 
 
 @dataclass(frozen=True)
@@ -38,6 +56,8 @@ class PsfSrfConfig:
         offset: whether each channel may have a constant offset (dark current, haze) that R does not explain.
         radiometry: find out whether Y has a tone curve or offsets, and undo them; `offset` is of no effect
             then (see `radiometry_search`).
+        curve: the tone curve where it is known, `radiometry` looks for offsets alone then; None to look for
+            it.
     """
 
     max_shift: float | None = None
@@ -45,6 +65,7 @@ class PsfSrfConfig:
     max_refinements: int = 3
     offset: bool = False
     radiometry: bool = False
+    curve: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +105,10 @@ class CameraSearch:
         hr_msi: Y, (s h, s w, c).
         scale: s.
         config: options.
+
+    Attributes:
+        best: the fit that explains most.
+        counted: (h, w), the coarse pixels that take part, see `leave_out_changes`.
     """
 
     best: CameraFit
@@ -93,6 +118,7 @@ class CameraSearch:
         if self._rank is not None:
             lr_hsi = on_components(lr_hsi, self._rank)
         self._images, self._scale, self._config = (lr_hsi, hr_msi), scale, config
+        self.counted: Mask = np.ones(lr_hsi.shape[:2], bool)
         standard = default_support(scale)
         self._width, *self._narrower = bell_widths(lr_hsi.shape[2])
         reach = max(2.0, scale / 4) if config.max_shift is None else config.max_shift
@@ -123,6 +149,38 @@ class CameraSearch:
         self._tried += 1
         if self._tried == 1 or fit.misfit < self.best.misfit:
             self.best = fit
+            self._narrow_channels()
+
+    def leave_out_changes(self) -> None:
+        """Leave out pixels that the best fit does not explain, where the others are better explained then.
+
+        Pixels and fit follow each other (see `trimming`), from a response of least absolute deviations; the
+        kernel is fitted anew where the pixels settle.
+        """
+        if self.best.misfit < CLEAN:
+            return
+        inside = self._inside()
+        before = self.counted, self._pixels, self._response, self.best
+        usual = float(np.median(self._gap_sizes(inside)[inside]))
+        best, pixels = self.best, self._pixels
+        response = least_absolute(pixels, pixels.colours(best.kernel), self._response, best.response)
+        self.best = replace(best, response=response)
+        settled = False
+        for _ in range(NUM_TRIMS):
+            kept = agreeing_pixels(self._gap_sizes(self.counted & inside), inside) | ~inside
+            if settled and (kept == self.counted).all():
+                break
+            settled = float((kept != self.counted).mean()) < SETTLED
+            self.counted = kept
+            self._observe(self._pixels.num_taps)
+            best = self.best
+            if settled:
+                self.best = self._fitted(best.shape, best.parameters)
+            else:
+                self.best = self._with_response(best.shape, best.parameters, best.kernel, best.weights)
+        if float(np.median(self._gap_sizes(inside)[inside])) > (1 - CLEAR_GAIN) * usual:
+            self.counted, self._pixels, self._response, self.best = before
+        elif not self.counted.all():
             self._narrow_channels()
 
     def refine(self) -> bool:
@@ -160,8 +218,10 @@ class CameraSearch:
     def _observe(self, num_taps: int) -> None:
         """Take the coarse pixels for a support of `num_taps`, one more where the parity of s asks for it."""
         taps = num_taps + (num_taps - self._scale) % 2
-        centred = self._config.offset
-        self._pixels: CoarsePixels = coarse_pixels(*self._images, self._scale, taps, centred=centred)
+        centred, counted = self._config.offset, self.counted
+        self._pixels: CoarsePixels = coarse_pixels(
+            *self._images, self._scale, taps, centred=centred, counted=counted
+        )
         self._response = ResponseFit(self._pixels.spectra, self._width, self._rank)
 
     def _narrow_channels(self) -> None:
@@ -182,11 +242,58 @@ class CameraSearch:
             error, self.best = narrow_error, fit
             self._narrower.pop(0)
 
+    def agreeing(self) -> Mask:
+        """(h, w), the pixels that take part and whose support lies inside the image."""
+        return self.counted & self._inside()
+
+    def _inside(self) -> Mask:
+        """(h, w), the pixels whose support lies inside the image."""
+        inside = np.zeros(self.counted.shape, bool)
+        margin = margin_of(self._pixels.num_taps, self._scale)
+        inside[tuple(slice(margin, size - margin) for size in inside.shape)] = True
+        return inside
+
+    def _gap_sizes(self, usual: Mask) -> Array:
+        """(h, w), what the best fit leaves of every pixel, relative to deviation and offset of some."""
+        lr_hsi, hr_msi = self._images
+        blurred = self._blurred(hr_msi)
+        gap = lr_hsi @ self.best.response - blurred
+        if self._config.offset:
+            gap -= np.median(gap[usual], 0)
+        return gap_sizes(gap, blurred, usual)
+
+    def _blurred(self, hr_msi: Cube) -> Array:
+        """D Y by the best kernel, (h, w, c), mirrored at the edges."""
+        spatial = SpatialDegradation(Psf(self.best.kernel), self._scale)
+        return np.asarray(ops.convert_to_numpy(spatial.forward(hr_msi[None])), np.float64)[0]
+
     def held_out_error(self, fit: CameraFit | None = None) -> float:
         """Error of a fit, by default the best, on the pixels held out, over the deviation of D Y there."""
         fit, pixels = fit or self.best, self._pixels
         train = ResponseFit(pixels.spectra[~pixels.held_out], self._width)
         return held_out_error(pixels, train, fit.kernel, fit.weights)
+
+    def usual_error(self, hr_msi: Cube | None = None) -> float:
+        """Error of the best fit on pixels held out, the worst fifth not counted, over the deviation of D Y.
+
+        The same pixels are judged whatever takes part in the fit, so that searches can be compared.
+
+        Args:
+            hr_msi: another Y, to which the response is fitted anew; None for that of the search.
+        """
+        images = self._images[0], self._images[1] if hr_msi is None else hr_msi
+        blurred, inside = self._blurred(images[1]), self._inside()
+        held_out = held_out_blocks(inside.shape) & inside
+        train = self.counted & inside & ~held_out
+        train = train if train.sum() >= FEWEST_PIXELS // 2 else inside & ~held_out
+        spectra, colours = images[0][train].astype(np.float64), blurred[train]
+        means = (spectra.mean(0), colours.mean(0)) if self._config.offset else (0.0, 0.0)
+        every = max(1, len(spectra) // ENOUGH_PIXELS)
+        fit = ResponseFit((spectra - means[0])[::every], self._width, self._rank)
+        response, _ = fit.fit((colours - means[1])[::every])
+        wanted = blurred[held_out]
+        gap = (images[0][held_out] - means[0]) @ response - (wanted - means[1])
+        return float(np.sqrt(trimmed_mean(np.square(gap / (wanted.std(0) + 1e-30)).mean(1), JUDGED)))
 
     def _widest(self) -> float:
         """The largest support: as the options say, and four coarse pixels inside the image at the least."""

@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from hsr_tf import checks
-from hsr_tf.typing import Array
+from hsr_tf.typing import Array, Mask
 
 MOST_VALUES = 5_000_000
 FEWEST_PIXELS = 16
@@ -29,12 +29,14 @@ class CoarsePixels:
         taps: Y around them, (c, N, n, n), in the order of the kernel's taps (a true convolution).
         held_out: (N,) bool, about a quarter of them in square blocks.
         scale: s.
+        centred: whether the means were taken off spectra and colours.
     """
 
     spectra: Array
     taps: Array
     held_out: NDArray[np.bool_]
     scale: int
+    centred: bool = False
 
     @property
     def num_taps(self) -> int:
@@ -55,7 +57,13 @@ class CoarsePixels:
 
 
 def coarse_pixels(
-    lr_hsi: NDArray[np.floating], hr_msi: NDArray[np.floating], scale: int, num_taps: int, *, centred: bool
+    lr_hsi: NDArray[np.floating],
+    hr_msi: NDArray[np.floating],
+    scale: int,
+    num_taps: int,
+    *,
+    centred: bool,
+    counted: Mask | None = None,
 ) -> CoarsePixels:
     """The coarse pixels whose `num_taps` x `num_taps` support lies inside Y; evenly fewer of a large image.
 
@@ -65,12 +73,12 @@ def coarse_pixels(
         scale: s.
         num_taps: n, of the parity of s.
         centred: take the means off spectra and colours, which leaves an offset of each channel free.
+        counted: (h, w), False for pixels that are not to be taken; None for none.
 
     Raises:
         ValueError: when fewer than 16 pixels are left.
     """
-    first = (scale - num_taps) // 2
-    margin = -(-max(0, -first) // scale)
+    first, margin = (scale - num_taps) // 2, margin_of(num_taps, scale)
     rows, columns = (np.arange(margin, max(margin, size - margin)) for size in lr_hsi.shape[:2])
     checks.require(
         len(rows) * len(columns) >= FEWEST_PIXELS,
@@ -88,12 +96,22 @@ def coarse_pixels(
     taps = np.ascontiguousarray(np.moveaxis(seen, 2, 0), dtype=np.float64)
     taps = taps.reshape(hr_msi.shape[2], -1, num_taps, num_taps)
     spectra = lr_hsi[np.ix_(rows, columns)].reshape(-1, lr_hsi.shape[2]).astype(np.float64)
+    held_out = held_out_blocks((len(rows), len(columns))).ravel()
+    if counted is not None and not counted.all():
+        kept_pixels = counted[np.ix_(rows, columns)].ravel()
+        taps, spectra, held_out = taps[:, kept_pixels], spectra[kept_pixels], held_out[kept_pixels]
     if centred:
         taps -= taps.mean(1, keepdims=True)
         spectra -= spectra.mean(0)
-    # Every fourth of about 6 x 6 blocks, no two of them side by side.
-    num_rows = len(rows)
-    num_columns = len(columns)
-    row = np.arange(num_rows) * NUM_BLOCKS // num_rows
-    column = np.arange(num_columns) * NUM_BLOCKS // num_columns
-    return CoarsePixels(spectra, taps, ((row[:, None] + 2 * column[None]) % 4 == 0).ravel(), scale)
+    return CoarsePixels(spectra, taps, held_out, scale, centred)
+
+
+def margin_of(num_taps: int, scale: int) -> int:
+    """Coarse pixels along each edge whose support of `num_taps` x `num_taps` does not lie inside the image."""
+    return -(-max(0, (num_taps - scale + 1) // 2) // scale)
+
+
+def held_out_blocks(shape: tuple[int, ...]) -> Mask:
+    """Every fourth of about 6 x 6 blocks of the pixels (rows, columns), no two of them side by side."""
+    row, column = (np.arange(n) * NUM_BLOCKS // n for n in shape)
+    return np.asarray((row[:, None] + 2 * column[None]) % 4 == 0)

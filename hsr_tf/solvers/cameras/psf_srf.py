@@ -35,7 +35,7 @@ from hsr_tf.radiometry import Radiometry
 from hsr_tf.solvers.cameras.camera_search import CameraSearch, PsfSrfConfig, search_shapes
 from hsr_tf.solvers.cameras.radiometry_search import linear_search, plain_search
 from hsr_tf.solvers.solver import Controls, Cube, Iterations
-from hsr_tf.typing import Array, Tensor
+from hsr_tf.typing import Array, Mask, Tensor
 
 __all__ = ["CameraEstimate", "PsfSrfConfig", "estimate_psf_srf"]
 
@@ -53,7 +53,10 @@ class CameraEstimate:
             describes lies where Y does.
         offset: (c,), added to Z R in f(Y); zeros unless the options ask for offsets and Y has some.
         radiometry: f and the offsets, which make a recorded Y fit the cameras.
-        explained: (c,), |X R + offset - D Y| / |X R + offset| of each channel over the whole image.
+        explained: (c,), |X R + offset - D Y| / |X R + offset| of each channel over the ground that both images
+            show alike, without the pixels at the edges, which see past them.
+        disagreeing: (h, w), the coarse pixels that the images show differently, as a moved object or a cloud
+            makes them: they took no part.
         shape: name of the parametric shape that the PSF started from, "+ free" where it was refined.
         converged: whether the refinement ended by itself.
         iterations: number of steps (shapes fitted and refinements).
@@ -66,6 +69,7 @@ class CameraEstimate:
     offset: Array
     radiometry: Radiometry
     explained: Array
+    disagreeing: Mask
     shape: str
     converged: bool
     iterations: int
@@ -108,7 +112,7 @@ def estimate_psf_srf(
         # The closed-form sharp cube with the cameras so far.
         steps.report(search.best.misfit, lambda: fuse_scene(_model(search, scale), lr_hsi, linear).estimate)
     model = _model(search, scale)
-    explained, offset = _explained(model, lr_hsi, linear, offset=found.has_offset)
+    explained, offset = _explained(model, lr_hsi, linear, offset=found.has_offset, counted=search.agreeing())
     _require_explained(search.best.response, explained, lr_hsi)
     psf, shift = search.centred()
     return CameraEstimate(
@@ -119,6 +123,7 @@ def estimate_psf_srf(
         offset=offset,
         radiometry=replace(found.radiometry, offset=tuple(offset.tolist()) if found.has_offset else ()),
         explained=explained,
+        disagreeing=~search.counted,
         shape=search.name,
         converged=steps.converged or config.max_refinements == 0,
         iterations=steps.done,
@@ -143,19 +148,22 @@ def _model(search: CameraSearch, scale: int) -> ObservationModel:
     return ObservationModel(SpatialDegradation(psf, scale), response)
 
 
-def relative_gaps(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool = False) -> Array:
-    """|X R + o - D Y| / |X R + o| of each channel, (c,), with the best offsets o or none."""
-    return _explained(model, lr_hsi, hr_msi, offset=offset)[0]
+def relative_gaps(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube) -> Array:
+    """|X R - D Y| / |X R| of each channel, (c,)."""
+    counted = np.ones(lr_hsi.shape[:2], bool)
+    return _explained(model, lr_hsi, hr_msi, offset=False, counted=counted)[0]
 
 
-def _explained(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool) -> tuple[Array, Array]:
-    """|X R + o - D Y| / |X R + o| and the offset o, of each channel."""
+def _explained(
+    model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, offset: bool, counted: Mask
+) -> tuple[Array, Array]:
+    """|X R + o - D Y| / |X R + o| and the offset o, of each channel, over the pixels that count."""
     coarse = np.asarray(ops.convert_to_numpy(model.spatial.forward(_batch(hr_msi))), np.float64)[0]
-    seen = lr_hsi.astype(np.float64) @ model.spectral.matrix
-    constant = (coarse - seen).mean((0, 1)) if offset else np.zeros(seen.shape[2])
+    seen, coarse = (lr_hsi.astype(np.float64) @ model.spectral.matrix)[counted], coarse[counted]
+    constant = (coarse - seen).mean(0) if offset else np.zeros(seen.shape[1])
     seen = seen + constant
-    gap = np.sqrt(np.square(seen - coarse).sum((0, 1)))
-    return gap / np.maximum(np.sqrt(np.square(seen).sum((0, 1))), 1e-30), constant
+    gap = np.sqrt(np.square(seen - coarse).sum(0))
+    return gap / np.maximum(np.sqrt(np.square(seen).sum(0)), 1e-30), constant
 
 
 def _batch(cube: Cube) -> Tensor:

@@ -2,7 +2,9 @@
 
 A coarse pixel mixes light, so only the linearised image fulfils D_k f(Y) = X R + o. For each candidate (a
 curve f, with or without offsets o) the first shape of the camera search is fitted. Its error on coarse pixels
-held out, relative to the deviation of D_k f(Y), decides. Anything but plain values is taken only where that
+held out, relative to the deviation of D_k f(Y), decides; a fifth of them, the worst, does not count, as
+moved objects, clouds and clipped highlights are no evidence. The curve is searched with the kernel of a
+candidate (`curve_search`) and the kernel then fitted anew. Anything but plain values is taken only where the
 error falls clearly: it is worse to change a linear image than to miss a tone curve. The criterion is our own.
 """
 
@@ -10,12 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hsr_tf.radiometry import INVERSE_CURVES, LINEAR, Radiometry, white_level
+from hsr_tf.radiometry import LINEAR, SRGB, Radiometry, white_level
 from hsr_tf.solvers.cameras.camera_search import CameraSearch, PsfSrfConfig, search_shapes
+from hsr_tf.solvers.cameras.curve_search import best_curve
 from hsr_tf.solvers.solver import Cube
 
 EXACT = 0.01
-CURVE_GAIN, OFFSET_GAIN = 0.8, 0.9
+CURVE_GAIN, OFFSET_GAIN, GAMMA_GAIN = 0.8, 0.9, 0.97
 LARGEST_ERROR = 0.3
 
 
@@ -39,10 +42,49 @@ class _Candidate:
     found: LinearSearch
     error: float
 
+    @property
+    def curve(self) -> str:
+        return self.found.radiometry.curve
+
+
+class _Candidates:
+    """What may have been done to the values of one pair.
+
+    Args:
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (s h, s w, c).
+        scale: s.
+        config: options.
+    """
+
+    def __init__(self, lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> None:
+        self._lr_hsi, self._hr_msi, self._scale, self._config = lr_hsi, hr_msi, scale, config
+
+    def fitted(self, curve: str, *, offset: bool) -> _Candidate:
+        """The first shape of the camera search for a curve."""
+        radiometry = self._radiometry(curve)
+        config = replace(self._config, offset=offset)
+        search = CameraSearch(self._lr_hsi, radiometry.linear(self._hr_msi), self._scale, config)
+        search.try_shape(search_shapes(self._scale)[0])
+        search.leave_out_changes()
+        return _Candidate(LinearSearch(search, radiometry, offset), search.usual_error())
+
+    def curved(self, start: _Candidate) -> _Candidate:
+        """The best curve for the kernel of a candidate, fitted if it is clearly better than that."""
+        search = start.found.search
+        curve, error = best_curve(lambda one: search.usual_error(self._radiometry(one).linear(self._hr_msi)))
+        if curve == start.curve or error > GAMMA_GAIN * start.error:
+            return start
+        found = self.fitted(curve, offset=start.found.has_offset)
+        return found if found.error < start.error else start
+
+    def _radiometry(self, curve: str) -> Radiometry:
+        return Radiometry() if curve == LINEAR else Radiometry(curve, white_level(self._hr_msi))
+
 
 def plain_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> LinearSearch:
     """The search on the values as they are, with the offsets that the options say."""
-    return _candidate((lr_hsi, hr_msi, scale), config, LINEAR, offset=config.offset).found
+    return _Candidates(lr_hsi, hr_msi, scale, config).fitted(LINEAR, offset=config.offset).found
 
 
 def linear_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> LinearSearch:
@@ -54,27 +96,24 @@ def linear_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) 
         scale: s.
         config: options; its `offset` is of no effect.
     """
-    images = lr_hsi, hr_msi, scale
-    plain = _candidate(images, config, LINEAR, offset=False)
+    candidates = _Candidates(lr_hsi, hr_msi, scale, config)
+    given = config.curve or LINEAR
+    plain = candidates.fitted(given, offset=False)
     if plain.error < EXACT:
         return plain.found
-    offset = _candidate(images, config, LINEAR, offset=True)
+    offset = candidates.fitted(given, offset=True)
     best = offset if offset.error < OFFSET_GAIN * plain.error else plain
-    if best.error < EXACT:
+    if best.error < EXACT or config.curve is not None:
         return best.found
-    curves = [_candidate(images, config, curve, offset=True) for curve in INVERSE_CURVES if curve != LINEAR]
-    curved = min(curves, key=lambda candidate: candidate.error)
-    if curved.error > LARGEST_ERROR or curved.error > CURVE_GAIN * min(plain.error, offset.error):
+    # The kernel of either may suit a curve: that of the linear image is wrong where there is one.
+    starts = [candidates.fitted(SRGB, offset=True), offset]
+    curved = min(starts, key=lambda candidate: candidate.error)
+    for _ in range(2):
+        start, curved = curved, candidates.curved(curved)
+        if curved is start:
+            break
+    if curved.curve == LINEAR or curved.error > LARGEST_ERROR:
         return best.found
-    without = _candidate(images, config, curved.found.radiometry.curve, offset=False)
-    return curved.found if curved.error < OFFSET_GAIN * without.error else without.found
-
-
-def _candidate(
-    images: tuple[Cube, Cube, int], config: PsfSrfConfig, curve: str, *, offset: bool
-) -> _Candidate:
-    lr_hsi, hr_msi, scale = images
-    radiometry = Radiometry() if curve == LINEAR else Radiometry(curve, white_level(hr_msi))
-    search = CameraSearch(lr_hsi, radiometry.linear(hr_msi), scale, replace(config, offset=offset))
-    search.try_shape(search_shapes(scale)[0])
-    return _Candidate(LinearSearch(search, radiometry, offset), search.held_out_error())
+    without = candidates.curved(candidates.fitted(curved.curve, offset=False))
+    chosen = curved if curved.error < OFFSET_GAIN * without.error else without
+    return chosen.found if chosen.error <= CURVE_GAIN * min(plain.error, offset.error) else best.found

@@ -48,7 +48,7 @@ class ResponseFit:
     """
 
     def __init__(self, spectra: Array, width: float, rank: int | None = None) -> None:
-        self.spectra, self._rank = spectra, rank
+        self.spectra, self.width, self.rank = spectra, width, rank
         self.prior = smoothness_prior(spectra.shape[1], width)
         inverse = np.linalg.inv(self.prior)
         self.basis, self._values, _ = np.linalg.svd(spectra @ inverse, full_matrices=False)
@@ -76,7 +76,7 @@ class ResponseFit:
         response = self.solve(colours, weights)
         for _ in range(num_steps):
             misfit = np.square(self.spectra @ response - colours).mean(0)
-            size = np.square(self.prior @ response).sum(0) / (self._rank or len(self.prior))
+            size = np.square(self.prior @ response).sum(0) / (self.rank or len(self.prior))
             wanted = factor * misfit / np.maximum(size, 1e-30)
             weights = np.clip(wanted, SMALLEST_WEIGHT * largest, LARGEST_WEIGHT * largest)
             response = self.solve(colours, weights)
