@@ -57,7 +57,15 @@ class Case:
         return f"x{self.scale}, {self.channels} channels"
 
 
-CASES = (Case(4, 4, (35, 40)), Case(8, 4, (30, 40)), Case(8, 8, (30, 40)))
+CASES = (
+    Case(4, 4, (35, 40)),
+    Case(8, 4, (30, 40)),
+    Case(16, 4, (25, 40)),
+    Case(32, 4, (20, 40)),
+    Case(8, 3, (30, 40)),
+    Case(8, 8, (30, 40)),
+    Case(8, 16, (30, 40)),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,13 +112,12 @@ def simulated(degradations: Any, cube: Cube, case: Case, psf_name: str = "gaussi
     """
     height, width = (n // case.scale * case.scale for n in cube.shape[:2])
     truth = degradations.normalize_image(cube[:height, :width].astype(np.float32))
-    gaussian = psf_name == "gaussian"
-    psf = degradations.gaussian_psf(WIDTH, RADIUS) if gaussian else degradations.make_psf(psf_name)
-    rng = np.random.default_rng(SEED)
+    psf = degradations.make_psf(psf_name, sigma=WIDTH, kernel_radius=RADIUS)
+    rngs = [np.random.default_rng(SEED + number) for number in range(2)]
     hsi_db, msi_db = case.snr_db
-    lr_hsi = degradations.spatial_degradation(truth, psf, case.scale, hsi_db, normalize=False, rng=rng)
+    lr_hsi = degradations.spatial_degradation(truth, psf, case.scale, hsi_db, normalize=False, rng=rngs[0])
     hr_msi, response, *_ = degradations.spectral_degradation(
-        truth, msi_db, num_bands=case.channels, normalize=False, rng=rng
+        truth, msi_db, num_bands=case.channels, normalize=False, rng=rngs[1]
     )
     cell = np.full((case.scale, case.scale), 1 / case.scale**2)
     truth, lr_hsi, hr_msi = (np.asarray(image, np.float32) for image in (truth, lr_hsi, hr_msi))
