@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from hsr_tf import checks
 from hsr_tf.cli import words
 from hsr_tf.console import terminal
 from hsr_tf.files import require_output, write_json
@@ -35,6 +36,8 @@ def check(
     wavelengths: words.Wavelengths = None,
     psf: words.Psf = None,
     srf: words.Srf = None,
+    register: words.Register = "auto",
+    transform: words.TransformFile = None,
     quick: Annotated[bool, typer.Option("--quick", help="Do not estimate the cameras.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the findings to this file as well.")
@@ -58,9 +61,14 @@ def check(
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         from hsr_tf.fusion.check import OK, check_pair
+        from hsr_tf.registration.transform import load_transform
         from hsr_tf.report.screen import findings_table, verdict_line
 
-        found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)
+        checks.require_choice("register", register, words.REGISTER)
+        known: Any = register if transform is None else load_transform(transform)
+        found = check_pair(
+            images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick, registration=known
+        )
     inputs: dict[str, Any] = {
         "lr_hsi": str(lr_hsi),
         "hr_msi": str(hr_msi),
@@ -68,6 +76,10 @@ def check(
         "hr_key": hr_key,
     }
     inputs |= {"lr_white_level": lr_white_level, "hr_white_level": hr_white_level, "wavelengths": wavelengths}
+    if transform is not None:
+        inputs["transform"] = str(transform)
+    elif register != words.REGISTER[0]:
+        inputs["register"] = register
     given = {**inputs, **dict(found.flags), "output": "fused.h5"}
     flags = [f"--{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
     command = " ".join(["hsr", "fuse", *flags]) if found.fusable else ""
@@ -102,6 +114,8 @@ def _as_json(found: Any, command: str) -> dict[str, Any]:
     }
     if found.aligned is not None:
         data["scale"] = found.aligned.observation.scale
+        nesting = found.aligned.nesting
+        data["transform"] = None if nesting is None else nesting.transform.as_dict()
     if cameras is not None:
         data["cameras"] = {
             "psf": cameras.psf.kernel.tolist(),

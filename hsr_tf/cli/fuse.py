@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --report=report.html",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --uncertainty=sigma.h5 --wald",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --transform=transform.json --output=z.h5",
     "hsr fuse --lr_hsi=x.img --hr_msi=y.tif --memory_limit=3GB --output=z.tif",
     "hsr fuse --lr_hsi=x.zarr --hr_msi=y.zarr --dask=local:2 --output=z.zarr",
 )
@@ -70,6 +72,8 @@ def fuse(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    register: words.Register = "auto",
+    transform: words.TransformFile = None,
     uncertainty: judging.Uncertainty = None,
     wald: judging.Wald = False,
     memory_limit: fuse_stream.MemoryLimit = None,
@@ -88,7 +92,6 @@ def fuse(
     verdict that is not green (the files are written).
     """
     from hsr_tf import io
-    from hsr_tf.fusion.alignment import align
     from hsr_tf.report.screen import facts, fusion_facts
 
     io.writer_for(output)
@@ -103,7 +106,18 @@ def fuse(
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
-        given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
+        names.append("transform")
+        given = (
+            max_seconds,
+            checkpoint,
+            picture,
+            report,
+            lr_key,
+            hr_key,
+            uncertainty,
+            wald or None,
+            transform,
+        )
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
         given_flags = fuse_stream.FuseFlags(
             method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
@@ -112,7 +126,8 @@ def fuse(
         return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
-        aligned = align(pair.lr_hsi, pair.hr_msi)
+        registered = words.brought_together(pair, register, transform, psf=psf)
+        aligned = registered.aligned
         observation = aligned.observation
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
@@ -129,11 +144,12 @@ def fuse(
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
         options = judging.FusionOptions(psf, response, None if adapt else weights, controls)
         solution, sigma = judging.fused(observation, chosen, options, with_map=uncertainty is not None)
+    solution = replace(solution, findings=(*registered.warnings, *solution.findings))
     trial = judging.one_scale_down(observation, chosen, options) if wald else None
     with terminal.working("writing"):
-        io.save(solution.estimate, output)
+        io.save(aligned.on_sharp_pixels(solution.estimate), output)
         if uncertainty is not None and sigma is not None:
-            io.save(sigma, uncertainty)
+            io.save(aligned.on_sharp_pixels(sigma), uncertainty)
         if picture is not None:
             _draw_cameras(picture, observation, solution)
         if report is not None:

@@ -12,8 +12,10 @@ from hsr_tf import checks
 
 if TYPE_CHECKING:
     from hsr_tf.fusion.alignment import Aligned
+    from hsr_tf.fusion.registered import Registered
     from hsr_tf.io.pair_reading import LoadedPair, PairReading
 
+REGISTER = ("auto", "off")
 LrHsi = Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")]
 HrMsi = Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")]
 Psf = Annotated[
@@ -77,6 +79,20 @@ Report = Annotated[
 ]
 
 
+Register = Annotated[
+    str,
+    typer.Option(
+        "--register",
+        help="Registration of the two images: auto (look for shift, rotation, ratio, mirror images, and use "
+        "what is found where it is clearly better), or off.",
+    ),
+]
+TransformFile = Annotated[
+    Path | None,
+    typer.Option("--transform", help="A transform that hsr register has saved (.json), to be used as it is."),
+]
+
+
 def pair_reading(
     keys: tuple[str | None, str | None], levels: tuple[float | None, float | None], wavelengths: str | None
 ) -> Any:
@@ -113,6 +129,19 @@ def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:
     from hsr_tf.physics.spectral import load_srf
 
     return load_srf(srf or DEFAULT_SRF, scene.wavelengths_nm, outside=outside, num_bands=scene.num_bands)
+
+
+def brought_together(
+    images: LoadedPair, register: str, transform: Path | None, *, psf: str | None
+) -> Registered:
+    """Both images on nested grids, registered as the flags say."""
+    from hsr_tf.fusion.registered import align_registered
+    from hsr_tf.registration.transform import load_transform
+
+    checks.require_choice("register", register, REGISTER)
+    known = None if transform is None else load_transform(transform)
+    search = register == REGISTER[0]
+    return align_registered(images.lr_hsi, images.hr_msi, psf=psf, transform=known, search=search)
 
 
 @dataclass(frozen=True)

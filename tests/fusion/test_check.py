@@ -198,11 +198,13 @@ def test_a_shift_beyond_the_first_search_that_is_found_is_taken_up() -> None:
     moved = np.roll(pair.hr_msi.cube, (4, -3), (0, 1))[16:-16, 16:-16]
     coarse = untold(pair.lr_hsi, cube=pair.lr_hsi.cube[4:-4, 4:-4])
     found = check_pair(coarse, untold(pair.hr_msi, cube=moved))
-    (shift,) = on(found, "shift")
+    (shift,) = on(found, "registration")
     assert shift.severity == NOTE
     assert "+4.00 rows, -3.00 columns" in shift.found
     assert "takes the shift up" in shift.advice
     assert dict(found.flags)["psf"] == "estimate"
+    (rest,) = on(found, "shift")
+    assert rest.severity == OK
 
 
 def test_the_right_way_round_survives_a_shift_and_noise(pair: Observation) -> None:
@@ -214,10 +216,31 @@ def test_the_right_way_round_survives_a_shift_and_noise(pair: Observation) -> No
 
 
 def test_exchanged_rows_and_columns_are_told_where_the_sizes_do_not_divide(pair: Observation) -> None:
-    found = check_pair(pair.lr_hsi, untold(pair.hr_msi, cube=pair.hr_msi.cube.swapaxes(0, 1)))
+    exchanged = untold(pair.hr_msi, cube=pair.hr_msi.cube.swapaxes(0, 1))
+    found = check_pair(pair.lr_hsi, exchanged, registration="off")
     assert not found.fusable
     assert "grids" in [finding.topic for finding in found.findings]
     assert any("rows and columns exchanged" in finding.advice for finding in on(found, "orientation"))
+
+
+def test_exchanged_rows_and_columns_are_registered(pair: Observation) -> None:
+    exchanged = untold(pair.hr_msi, cube=pair.hr_msi.cube.swapaxes(0, 1))
+    found = check_pair(untold(pair.lr_hsi), exchanged, estimate=False)
+    assert found.fusable
+    assert found.aligned is not None
+    np.testing.assert_array_equal(found.aligned.observation.hr_msi.cube, pair.hr_msi.cube)
+    (finding,) = on(found, "registration")
+    assert finding.severity == NOTE
+    assert "mirrored" in finding.found
+
+
+def test_sizes_without_a_whole_ratio_are_registered(pair: Observation) -> None:
+    cut = untold(pair.hr_msi, cube=pair.hr_msi.cube[:-3])
+    found = check_pair(untold(pair.lr_hsi), cut, estimate=False)
+    assert found.fusable
+    assert found.aligned is not None
+    whole = pair.hr_msi.cube[:-4]
+    np.testing.assert_array_equal(found.aligned.observation.hr_msi.cube[: len(whole)], whole)
 
 
 def another_place(pair: Observation) -> tuple[Scene, Scene]:
@@ -230,7 +253,7 @@ def swapped(pair: Observation) -> tuple[Scene, Scene]:
 
 
 def odd_sizes(pair: Observation) -> tuple[Scene, Scene]:
-    return pair.lr_hsi, untold(pair.hr_msi, cube=pair.hr_msi.cube[:-3])
+    return pair.lr_hsi, untold(another_place(pair)[1], cube=another_place(pair)[1].cube[:-3])
 
 
 def one_size(pair: Observation) -> tuple[Scene, Scene]:
@@ -246,7 +269,7 @@ def far_apart(pair: Observation) -> tuple[Scene, Scene]:
 @pytest.mark.parametrize(
     ("change", "topic", "said"),
     [
-        (another_place, "orientation", "no more in common than unrelated ones"),
+        (another_place, "registration", "match nowhere beyond chance"),
         (swapped, "files", "swapped"),
         (odd_sizes, "grids", "whole multiple"),
         (one_size, "grids", "one size"),

@@ -19,12 +19,14 @@ from hsr_tf.findings import (
     error_finding,
     is_fusable,
 )
-from hsr_tf.fusion.alignment import CROPPED, SCALED, Aligned, align
+from hsr_tf.fusion.alignment import CROPPED, REGISTERED, SCALED, Aligned, align
 from hsr_tf.fusion.check.cameras import ESTIMATE, CameraFacts, camera_facts, response_findings
 from hsr_tf.fusion.check.orientation import likenesses, orientation_findings, other_orientation
 from hsr_tf.fusion.check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
 from hsr_tf.fusion.check.verdict import verdict_on
+from hsr_tf.fusion.registered import align_registered
 from hsr_tf.fusion.repair import repair
+from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
 
 __all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
@@ -60,7 +62,13 @@ class PairCheck:
 
 
 def check_pair(
-    lr_hsi: Scene, hr_msi: Scene, *, psf: str | None = None, srf: str | None = None, estimate: bool = True
+    lr_hsi: Scene,
+    hr_msi: Scene,
+    *,
+    psf: str | None = None,
+    srf: str | None = None,
+    estimate: bool = True,
+    registration: str | Transform = "auto",
 ) -> PairCheck:
     """Look at a pair from all sides.
 
@@ -70,6 +78,8 @@ def check_pair(
         psf: the blur that a fusion is to be given, or None.
         srf: the name or file of the response that it is to be given, or None.
         estimate: whether to estimate the cameras, which takes seconds to a minute.
+        registration: "auto" to look for a transform where the images do not match as they are, "off" to name
+            another orientation only, or a transform.
 
     Raises:
         ValueError, OSError: a response that is not known; what is wrong with the images is a finding.
@@ -77,16 +87,11 @@ def check_pair(
     swapped = _swapped(lr_hsi, hr_msi)
     if swapped:
         return PairCheck(tuple(swapped))
-    alike = likenesses(lr_hsi, hr_msi)
-    likely = orientation_findings(alike)
     try:
-        aligned = align(lr_hsi, hr_msi)
+        aligned, likely = _brought_together(lr_hsi, hr_msi, registration, psf=psf or ESTIMATE)
     except ValueError as error:
-        rotated = likely if other_orientation(alike) else []
-        return PairCheck((error_finding("grids", error), *rotated))
+        return PairCheck((error_finding("grids", error), *_other_way_round(lr_hsi, hr_msi)))
     observation = aligned.observation
-    if aligned.plan is not None:
-        likely = orientation_findings(likenesses(observation.lr_hsi, observation.hr_msi))
     findings = [*_grid_findings(aligned), *likely]
     findings += _image_findings(observation)
     if srf is not None and srf != ESTIMATE:
@@ -104,6 +109,25 @@ def check_pair(
     method = "kernel_ls" if height * width >= FEWEST_FOR_KERNELS else "spectral_ls"
     flags = _flags(every, given, known=facts.known is not None)
     return PairCheck(every, aligned, facts, (("method", method), *flags))
+
+
+def _brought_together(
+    lr_hsi: Scene, hr_msi: Scene, registration: str | Transform, *, psf: str
+) -> tuple[Aligned, list[Finding]]:
+    """The pair on nested grids, and the findings on where the images lie."""
+    if registration == "auto":
+        found = align_registered(lr_hsi, hr_msi, psf=psf)
+        return found.aligned, [] if found.finding is None else [found.finding]
+    known = None if isinstance(registration, str) else registration
+    aligned = align(lr_hsi, hr_msi, transform=known)
+    images = aligned.observation
+    return aligned, orientation_findings(likenesses(images.lr_hsi, images.hr_msi))
+
+
+def _other_way_round(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """The finding on images of which one is turned, where the sizes fit in no other way."""
+    alike = likenesses(lr_hsi, hr_msi)
+    return orientation_findings(alike) if other_orientation(alike) else []
 
 
 def _flags(
@@ -138,7 +162,7 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
         return [Finding(ERROR, "grids", f"{said}: both have pixels of one size", advice)]
     findings = [Finding(OK, "grids", said)]
     for step in aligned.steps:
-        severity = OK if step.kind in (SCALED, CROPPED) else NOTE
+        severity = OK if step.kind in (SCALED, CROPPED, REGISTERED) else NOTE
         findings.append(Finding(severity, "grids", step.line))
     if plan is None and not aligned.steps:
         findings.append(Finding(OK, "ground", "no coordinates: taken to show the same ground, edge to edge"))
