@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
+from hsr_tf.fusion.agreement import ADVICE, AGREEMENT, agreement_findings, measured_agreement
 from hsr_tf.fusion.check.radiometry import known_radiometry, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import part_of, whole_part
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
+from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
 from hsr_tf.physics.psf_shift import centroid
 from hsr_tf.physics.response_library import find_table
@@ -21,6 +23,7 @@ from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.cameras.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
 from hsr_tf.tiling.region import Region
+from hsr_tf.typing import Mask
 from hsr_tf.wording import percent, signed
 
 LARGEST_SIDE = 128
@@ -92,7 +95,8 @@ def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
     suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
     names = f"PSF {known.psf_line}, response {known.srf_line}"
     if suspected is None:
-        said = "both are known and fit" if radiometry is None else "both are known, but for the radiometry"
+        more = more or _disagreements(model, images, repaired.trusted)
+        said = "both are known, and fit" if not more else "both are known"
         return [Finding(OK, "cameras", f"{said}: {names}"), *more]
     flags = (("psf", ESTIMATE), ("srf", ESTIMATE))
     said = f"{names}: {suspected.line}"
@@ -111,7 +115,7 @@ def estimate_findings(found: CameraEstimate, observation: Observation) -> list[F
         _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
         radiometry_finding(found.radiometry, found.srf.sum(0)),
-        _explained_finding(found.explained),
+        *_agreement_findings(found, observation),
     ]
 
 
@@ -172,13 +176,25 @@ def _span(column: NDArray[np.float64], place: NDArray[np.float64] | None) -> str
     return f"{place[seen].min():.0f} to {place[seen].max():.0f} nm"
 
 
-def _explained_finding(shares: NDArray[np.float64]) -> Finding:
-    worst = float(shares.max())
+def _agreement_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
+    """How far the images agree with these cameras, against their noise; no error, as a fusion is possible."""
+    worst, images = float(found.explained.max()), observation.linear(found.radiometry)
     said = f"with these cameras the images differ by {percent(worst)} at most, where both show the same"
-    if worst <= WELL:
-        return Finding(OK, "agreement", said)
-    advice = "expect that much error: changes between the two acquisitions, noise, or an image off its place"
-    return Finding(NOTE if worst <= POORLY else WARNING, "agreement", said, advice)
+    findings = _disagreements(found.model, images)
+    if findings:
+        return findings
+    if worst > POORLY:
+        return [Finding(WARNING, AGREEMENT, said, ADVICE)]
+    return [Finding(OK, AGREEMENT, said)]
+
+
+def _disagreements(
+    model: ObservationModel, images: Observation, counted: Mask | None = None
+) -> list[Finding]:
+    """What `agreement_findings` says, as warnings: the pair can be fused."""
+    agreement = measured_agreement(model, images.lr_hsi.cube, images.hr_msi.cube, counted=counted)
+    findings = () if agreement is None else agreement_findings(agreement)
+    return [replace(one, severity=WARNING) for one in findings]
 
 
 def response_findings(srf: str, observation: Observation) -> list[Finding]:
