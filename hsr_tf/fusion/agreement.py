@@ -58,7 +58,7 @@ def measured_agreement(
 ) -> Agreement | None:
     """Compare X R with D Y.
 
-    Pixels at the edges into which D mixes what lies outside of the image do not count where others are left.
+    Pixels at the edges into which D mixes what lies outside of the image do not count.
 
     Args:
         model: D and R.
@@ -73,7 +73,7 @@ def measured_agreement(
     inner = np.zeros_like(counted)
     margin = model.spatial.reach_cells
     inner[margin : inner.shape[0] - margin, margin : inner.shape[1] - margin] = True
-    kept = counted & inner if (counted & inner).sum() >= FEWEST_PIXELS else counted
+    kept = counted & inner
     if kept.sum() < FEWEST_PIXELS:
         return None
     blurred = np.asarray(ops.convert_to_numpy(model.spatial.forward(ops.convert_to_tensor(hr_msi[None]))))[0]

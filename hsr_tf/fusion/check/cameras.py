@@ -21,7 +21,12 @@ from hsr_tf.physics.psf_shift import centroid
 from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation
-from hsr_tf.solvers.cameras.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
+from hsr_tf.solvers.cameras.psf_srf import (
+    CameraEstimate,
+    PsfSrfConfig,
+    estimate_psf_srf,
+    require_estimable,
+)
 from hsr_tf.tiling.region import Region
 from hsr_tf.typing import Mask
 from hsr_tf.wording import percent, signed
@@ -74,17 +79,19 @@ def camera_facts(
     known = choice if set(origins) <= {TOLD, GIVEN} and not wanted else None
     if known is not None:
         return CameraFacts(known, None, tuple(_known_findings(repaired, known)))
-    if not estimate:
-        return CameraFacts(None, None, ())
     part = middle(whole_part(repaired.observation, repaired.trusted))
     try:
+        if not estimate:
+            require_estimable(part.lr_hsi.cube, part.hr_msi.cube, part.scale)
+            return CameraFacts(None, None, ())
         options = PsfSrfConfig(radiometry=True)
         found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale, options)
     except ValueError as error:
         advice = "give both cameras (psf and srf)"
         finding = Finding(ERROR, "cameras", f"cannot be estimated: {error}", advice)
         return CameraFacts(None, None, (finding,))
-    return CameraFacts(None, found, tuple(estimate_findings(found, part)))
+    findings = (*estimate_findings(found, part), *_agreement_findings(found, repaired))
+    return CameraFacts(None, found, findings)
 
 
 def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
@@ -109,13 +116,12 @@ def middle(observation: Observation) -> Observation:
 
 
 def estimate_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
-    """PSF, shift, response, radiometry and what they leave, a finding each."""
+    """PSF, shift, response and radiometry, a finding each."""
     return [
         _psf_finding(found.psf, observation.scale),
         _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
         radiometry_finding(found.radiometry, found.srf.sum(0)),
-        *_agreement_findings(found, observation),
     ]
 
 
@@ -176,11 +182,15 @@ def _span(column: NDArray[np.float64], place: NDArray[np.float64] | None) -> str
     return f"{place[seen].min():.0f} to {place[seen].max():.0f} nm"
 
 
-def _agreement_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
+def _agreement_findings(found: CameraEstimate, repaired: Repaired) -> list[Finding]:
     """How far the images agree with these cameras, against their noise; no error, as a fusion is possible."""
-    worst, images = float(found.explained.max()), observation.linear(found.radiometry)
+    size = repaired.trusted.shape
+    region = Region.middle((size[0], size[1]), LARGEST_SIDE)
+    images = part_of(repaired.observation, region).linear(found.radiometry)
+    counted = repaired.holes.clean(found.model.spatial, (size[0], size[1]))[region.slices]
+    worst = float(found.explained.max())
     said = f"with these cameras the images differ by {percent(worst)} at most, where both show the same"
-    findings = _disagreements(found.model, images)
+    findings = _disagreements(found.model, images, counted)
     if findings:
         return findings
     if worst > POORLY:
