@@ -24,7 +24,7 @@ from hsr_tf.wording import number, percent
 
 FEWEST_PIXELS = 40
 SMALLEST, LARGEST = 0.005, 0.01
-DOUBTFUL, BAD = 1.5, 3.0
+DOUBTFUL, BAD = 1.5, 6.0
 OUTLIER, OUTLIER_SIZE, MOST_CHANGED = 4.0, 0.05, 0.4
 CHANGED, MUCH_CHANGED = 0.01, 0.25
 AGREEMENT, CHANGES = "agreement", "changes"
@@ -93,7 +93,7 @@ def measured_agreement(
 def agreement_findings(found: Agreement) -> tuple[Finding, ...]:
     """What follows from an agreement.
 
-    A gap of over 0.5 % and 1.5 times the noise is a warning, one of over 1 % and three times the noise an
+    A gap of over 0.5 % and 1.5 times the noise is a warning, one of over 1 % and six times the noise an
     error; changed ground is a warning from 1 % of the coarse pixels on, an error from 25 % on.
     """
     findings = []

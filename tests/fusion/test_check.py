@@ -172,7 +172,7 @@ def test_images_that_match_displaced_only_are_an_error_that_names_the_shift() ->
         ({"grids": OK, "noise": OK}, OK, "the pair can be fused"),
         ({"grids": NOTE}, OK, "the pair can be fused (1 note)"),
         ({"noise": WARNING, "values": WARNING}, WARNING, "can be fused, with 2 warnings (noise, values)"),
-        ({"agreement": WARNING, "noise": WARNING}, WARNING, "doubtful that the images show the same"),
+        ({"ground": WARNING, "noise": WARNING}, WARNING, "doubtful that the images show the same"),
         ({"orientation": ERROR, "noise": WARNING}, ERROR, "cannot be fused as it is: 1 error (orientation)"),
     ],
 )
@@ -186,7 +186,10 @@ def test_images_too_small_for_an_estimate_need_both_cameras() -> None:
     row = hsr_tf.simulate(sharp_scene(4, 128), scale=SCALE)
     found = check_pair(untold(row.lr_hsi), untold(row.hr_msi))
     (cameras,) = on(found, "cameras")
-    assert (cameras.severity, cameras.advice) == (ERROR, "give both cameras (psf and srf)")
+    assert (cameras.severity, cameras.advice) == (
+        ERROR,
+        "give both cameras (psf and srf), or a larger part of both images",
+    )
     assert (found.fusable, found.flags, found.verdict.severity) == (False, (), ERROR)
     known = check_pair(untold(row.lr_hsi), untold(row.hr_msi), psf="gaussian", srf="nikon_d700")
     assert known.fusable

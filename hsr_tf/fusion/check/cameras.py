@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.checks import InputError
 from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
-from hsr_tf.fusion.agreement import ADVICE, AGREEMENT, agreement_findings, measured_agreement
+from hsr_tf.fusion.agreement import AGREEMENT, agreement_findings, measured_agreement
 from hsr_tf.fusion.check.radiometry import known_radiometry, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import part_of, whole_part
@@ -29,13 +30,14 @@ from hsr_tf.solvers.cameras.psf_srf import (
 )
 from hsr_tf.tiling.region import Region
 from hsr_tf.typing import Mask
-from hsr_tf.wording import percent, signed
+from hsr_tf.wording import number, percent, signed
 
 LARGEST_SIDE = 128
 ESTIMATE = "estimate"
 SMALL_SHIFT, WELL, POORLY = 0.5, 0.05, 0.15
 WIDTHS = (0.3, 2.5)
 UNIT_GAIN = 0.1
+GROUND_ADVICE = "check that both show the same ground at about the same time, and register them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +89,9 @@ def camera_facts(
         options = PsfSrfConfig(radiometry=True)
         found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale, options)
     except ValueError as error:
-        advice = "give both cameras (psf and srf)"
-        finding = Finding(ERROR, "cameras", f"cannot be estimated: {error}", advice)
+        problem = error.problem if isinstance(error, InputError) else error
+        advice = "give both cameras (psf and srf), or a larger part of both images"
+        finding = Finding(ERROR, "cameras", f"cannot be estimated: {problem}", advice)
         return CameraFacts(None, None, (finding,))
     findings = (*estimate_findings(found, part), *_agreement_findings(found, repaired))
     return CameraFacts(None, found, findings)
@@ -167,7 +170,7 @@ def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Fin
     names = observation.hr_msi.band_names or tuple(str(i + 1) for i in range(srf.shape[1]))
     said = listed((f"{name}: {_span(column, place)}" for name, column in zip(names, srf.T, strict=True)), 12)
     gains = srf.sum(0)
-    factors = " to ".join(dict.fromkeys(f"{gain:.3g}" for gain in (gains.min(), gains.max())))
+    factors = " to ".join(dict.fromkeys(number(gain) for gain in (gains.min(), gains.max())))
     if np.abs(gains - 1).max() > UNIT_GAIN:
         text = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
         advice = 'estimate the response (srf="estimate"), which takes the factor up'
@@ -190,11 +193,11 @@ def _agreement_findings(found: CameraEstimate, repaired: Repaired) -> list[Findi
     counted = repaired.holes.clean(found.model.spatial, (size[0], size[1]))[region.slices]
     worst = float(found.explained.max())
     said = f"with these cameras the images differ by {percent(worst)} at most, where both show the same"
+    if worst > POORLY:
+        return [Finding(WARNING, "ground", said, GROUND_ADVICE)]
     findings = _disagreements(found.model, images, counted)
     if findings:
         return findings
-    if worst > POORLY:
-        return [Finding(WARNING, AGREEMENT, said, ADVICE)]
     return [Finding(OK, AGREEMENT, said)]
 
 
