@@ -208,6 +208,7 @@ def _bar() -> Iterator[Callable[[Any], None]]:
 def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
     from hsr_tf.report.screen import metadata_facts, residual_words
     from hsr_tf.streaming.memory import in_words
+    from hsr_tf.wording import number
 
     metadata, left = done.metadata, done.residuals
     sizes = [" x ".join(map(str, shape)) for shape in (done.lr_shape, done.hr_shape, done.shape)]
@@ -221,6 +222,6 @@ def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
         ("tiles", f"{done.num_tiles}{kept}"),
         *metadata_facts(metadata),
         ("residuals", f"{residual_words(left.lr_hsi, left.hr_msi)}, in the middle of the scene"),
-        ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
+        ("speed", f"{number(rate)} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
         ("wrote", str(output)),
     ]

@@ -22,6 +22,7 @@ from hsr_tf.registration.resampling import Nesting
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.typing import Cube, Mask
+from hsr_tf.wording import number
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -188,7 +189,7 @@ def require_fused_from(observation: Observation, estimate: Scene, *, name: str =
         bool(apart < LARGEST_ESTIMATE_GAP),
         name,
         expected="a cube on the grid of hr_msi (cropped to the common ground)",
-        received=f"one whose corners lie up to {apart:.3g} sharp pixels elsewhere",
+        received=f"one whose corners lie up to {number(apart)} sharp pixels elsewhere",
         remedy="give the cube that hsr fuse makes of these two images",
     )
 

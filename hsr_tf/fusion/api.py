@@ -13,6 +13,7 @@ import numpy as np
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
 from hsr_tf.fusion.cameras import Asked, Cameras, Sample, explaining_cameras, fusion_cameras, with_weights
+from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, staged_method, weights_facts
 from hsr_tf.fusion.repair import Repaired, repair
 from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
@@ -113,10 +114,10 @@ def fuse(
         a solver its details. Where an image has no data the estimate is zero and its mask says so.
 
     Warns:
-        UserWarning: dead bands, saturated samples or pixels without data (`hsr_tf.fusion.repair`); images
-            that do not fit the cameras (`hsr_tf.closed_forms.agreement`); a tone curve or offset of Y that
-            stays in it, because the response is not estimated; weights that were trained for other cameras or
-            wavelengths than those of the observation.
+        UserWarning: fill values (`hsr_tf.fusion.fill_values`); dead bands, saturated samples or pixels
+            without data (`hsr_tf.fusion.repair`); images that do not fit the cameras
+            (`hsr_tf.closed_forms.agreement`); a tone curve or offset of Y that stays in it, because the
+            response is not estimated; weights that were trained for other cameras or wavelengths.
         ResidualWarning: an estimate that leaves more of an image than noise explains
             (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, `Solution.verdict` the outcome.
 
@@ -136,8 +137,10 @@ def fuse(
         from hsr_tf.networks.selection import select_weights
 
         card = select_weights(known.name, images, weights)
-    for defect in repaired.findings:
-        warnings.warn(defect.line, stacklevel=2)
+    fills = fill_findings(observation.lr_hsi, observation.hr_msi)
+    defects = (*fills, *(defect.finding for defect in repaired.findings))
+    for finding in defects:
+        warnings.warn(finding.line, stacklevel=2)
     cameras = fusion_cameras(
         Sample(images, repaired.holes),
         observation,
@@ -153,8 +156,8 @@ def fuse(
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
     for finding in solution.findings:
         warnings.warn(finding.line, ResidualWarning, stacklevel=2)
-    before = (*(defect.finding for defect in repaired.findings), *cameras.findings)
-    return _with_verdict(replace(solution, findings=(*before, *solution.findings)))
+    findings = (*defects, *cameras.findings, *solution.findings)
+    return _with_verdict(replace(solution, findings=findings))
 
 
 def _solved(

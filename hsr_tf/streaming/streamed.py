@@ -19,6 +19,7 @@ import numpy as np
 from hsr_tf import io
 from hsr_tf.findings import Finding
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
+from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
@@ -196,7 +197,8 @@ class _Run:
             cameras = with_weights(cameras, asked, card)
         choice = cameras.choice
         defects = (*repaired.findings, *holes_in(seen))
-        findings = (*(defect.finding for defect in defects), *cameras.findings)
+        fills = fill_findings(images.lr_hsi, images.hr_msi)
+        findings = (*fills, *(defect.finding for defect in defects), *cameras.findings)
         return {
             **data,
             "radiometry": choice.radiometry.as_dict(),

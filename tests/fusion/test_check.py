@@ -11,6 +11,7 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
+from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
 from hsr_tf.fusion.check.orientation import (
     SYMMETRIES,
@@ -171,7 +172,7 @@ def test_images_that_match_displaced_only_are_an_error_that_names_the_shift() ->
         ({"grids": OK, "noise": OK}, OK, "the pair can be fused"),
         ({"grids": NOTE}, OK, "the pair can be fused (1 note)"),
         ({"noise": WARNING, "values": WARNING}, WARNING, "can be fused, with 2 warnings (noise, values)"),
-        ({"agreement": WARNING, "noise": WARNING}, WARNING, "doubtful that the images show the same"),
+        ({"ground": WARNING, "noise": WARNING}, WARNING, "doubtful that the images show the same"),
         ({"orientation": ERROR, "noise": WARNING}, ERROR, "cannot be fused as it is: 1 error (orientation)"),
     ],
 )
@@ -185,7 +186,10 @@ def test_images_too_small_for_an_estimate_need_both_cameras() -> None:
     row = hsr_tf.simulate(sharp_scene(4, 128), scale=SCALE)
     found = check_pair(untold(row.lr_hsi), untold(row.hr_msi))
     (cameras,) = on(found, "cameras")
-    assert (cameras.severity, cameras.advice) == (ERROR, "give both cameras (psf and srf)")
+    assert (cameras.severity, cameras.advice) == (
+        ERROR,
+        "give both cameras (psf and srf), or a larger part of both images",
+    )
     assert (found.fusable, found.flags, found.verdict.severity) == (False, (), ERROR)
     known = check_pair(untold(row.lr_hsi), untold(row.hr_msi), psf="gaussian", srf="nikon_d700")
     assert known.fusable
@@ -423,3 +427,79 @@ def test_known_cameras_that_need_a_gain_or_a_curve_are_a_warning(
     assert finding.severity == WARNING
     assert said in finding.found
     assert 'srf="estimate"' in finding.advice
+
+
+def bad_pairs() -> dict[str, tuple[Scene, Scene]]:
+    """A pair of 16 x 16 coarse pixels, and what can be wrong with one."""
+    made = hsr_tf.simulate(sharp_scene(64, 64), scale=SCALE, snr_db=(40.0, 40.0))
+    x, y = made.lr_hsi.cube[..., ::3], made.hr_msi.cube
+    hole, hr_hole = np.zeros((16, 16), bool), np.zeros((64, 64), bool)
+    hole[3:6, 4:9], hr_hole[:20] = True, True
+
+    def marked(cube: np.ndarray, value: float) -> np.ndarray:
+        cube = cube.copy()
+        cube[2:5, 3:8] = value
+        return cube
+
+    cubes = {
+        "fine": (x, y),
+        "one row": (x[:1], y[:4]),
+        "one column": (x[:, :1], y[:, :4]),
+        "one coarse pixel": (x[:1, :1], y[:4, :4]),
+        "16 coarse pixels": (x[:4, :4], y[:16, :16]),
+        "36 coarse pixels": (x[:6, :6], y[:24, :24]),
+        "one band": (x[..., :1], y),
+        "one channel": (x, y[..., :1]),
+        "more channels than bands": (x[..., :2], y),
+        "wrong size": (x, y[:63]),
+        "two ratios": (x, y[:32]),
+        "same size": (np.repeat(y, 4, 2), y),
+        "swapped": (y, x),
+        "flat cube": (np.full_like(x, 0.4), y),
+        "flat image": (x, np.full_like(y, 0.4)),
+        "flat channel": (x, np.where(np.arange(3) == 1, np.float32(0.4), y)),
+        "black": (np.zeros_like(x), np.zeros_like(y)),
+        "fill value in the cube": (marked(x, -9999.0), y),
+        "fill value in the image": (x, marked(y, -9999.0)),
+        "huge": (1e30 * x, 1e30 * y),
+        "tiny": (1e-30 * x, 1e-30 * y),
+        "other units": (10000 * x, y),
+        "negative": (-x, y),
+    }
+    pairs = {name: (Scene(a), Scene(b)) for name, (a, b) in cubes.items()}
+    holes = {
+        "hole in the cube": (hole, None),
+        "hole in the image": (None, hr_hole),
+        "no data in the cube": (np.ones_like(hole), None),
+        "no data in the image": (None, np.ones_like(hr_hole)),
+        "one pixel with data": (np.arange(256).reshape(16, 16) != 77, None),
+    }
+    return pairs | {n: (Scene(x, nodata_mask=a), Scene(y, nodata_mask=b)) for n, (a, b) in holes.items()}
+
+
+FUSABLE = {"fine", "36 coarse pixels", "one channel", "more channels than bands", "flat channel"}
+FUSABLE |= {"tiny", "other units", "hole in the cube", "hole in the image"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("estimate", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", list(bad_pairs()))
+def test_what_check_calls_fusable_is_fused_with_its_flags(kind: str, estimate: bool) -> None:
+    lr_hsi, hr_msi = bad_pairs()[kind]
+    found = check_pair(lr_hsi, hr_msi, estimate=estimate)
+    assert found.fusable == (kind in FUSABLE)
+    assert found.fusable or (not found.flags and found.verdict.color == "red")
+    if found.fusable:
+        flags = dict(found.flags)
+        solution = hsr_tf.fuse(align(lr_hsi, hr_msi).observation, psf=flags["psf"], srf=flags["srf"])
+        assert np.isfinite(solution.estimate.cube).all()
+
+
+def test_a_fill_value_is_named_with_the_command_that_marks_it() -> None:
+    pairs = bad_pairs()
+    for kind, name in (("fill value in the cube", "lr_hsi"), ("fill value in the image", "hr_msi")):
+        (finding,) = on(check_pair(*pairs[kind], estimate=False), "nodata")
+        assert finding.found.startswith(f"{name}: 15 pixels hold -9999, far from all other values")
+        assert finding.severity == ERROR and finding.advice.endswith("--nodata=-9999")
+    for kind in ("fine", "hole in the cube", "flat channel", "black"):
+        assert not on(check_pair(*pairs[kind], estimate=False), "nodata")

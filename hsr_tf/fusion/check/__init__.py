@@ -24,6 +24,7 @@ from hsr_tf.fusion.check.cameras import ESTIMATE, CameraFacts, camera_facts, res
 from hsr_tf.fusion.check.orientation import likenesses, orientation_findings, other_orientation
 from hsr_tf.fusion.check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
 from hsr_tf.fusion.check.verdict import verdict_on
+from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.registered import align_registered
 from hsr_tf.fusion.repair import repair
 from hsr_tf.registration.transform import Transform
@@ -32,6 +33,7 @@ from hsr_tf.scene import Observation, Scene
 __all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
 
 FEWEST_FOR_KERNELS = 400
+NODATA_ADVICE = "check its nodata value, and that it is the right file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,9 @@ def check_pair(
     Raises:
         ValueError, OSError: a response that is not known; what is wrong with the images is a finding.
     """
-    swapped = _swapped(lr_hsi, hr_msi)
-    if swapped:
-        return PairCheck(tuple(swapped))
+    unusable = [*_swapped(lr_hsi, hr_msi), *_empty(lr_hsi, hr_msi)]
+    if unusable:
+        return PairCheck(tuple(unusable))
     try:
         aligned, likely = _brought_together(lr_hsi, hr_msi, registration, psf=psf or ESTIMATE)
     except ValueError as error:
@@ -153,6 +155,13 @@ def _swapped(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     return [Finding(ERROR, "files", said, "exchange lr_hsi and hr_msi")]
 
 
+def _empty(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """An error for an image without any data."""
+    images = (("lr_hsi", lr_hsi), ("hr_msi", hr_msi))
+    names = [name for name, image in images if image.nodata_mask is not None and image.nodata_mask.all()]
+    return [Finding(ERROR, "nodata", f"{name} has no pixel with data", NODATA_ADVICE) for name in names]
+
+
 def _grid_findings(aligned: Aligned) -> list[Finding]:
     observation, plan = aligned.observation, aligned.plan
     sizes = ["x".join(map(str, scene.shape)) for scene in (observation.lr_hsi, observation.hr_msi)]
@@ -173,7 +182,7 @@ def _image_findings(observation: Observation) -> list[Finding]:
     """Values, wavelengths, dead and saturated samples, noise."""
     lr_hsi, hr_msi = observation.lr_hsi, observation.hr_msi
     findings = [*value_findings(lr_hsi, hr_msi), *scaling_findings(lr_hsi, hr_msi)]
-    findings += [*wavelength_findings(lr_hsi, hr_msi)]
+    findings += [*wavelength_findings(lr_hsi, hr_msi), *fill_findings(lr_hsi, hr_msi)]
     try:
         repaired = repair(observation)
     except ValueError as error:

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.noise_level import image_noise
-from hsr_tf.findings import NOTE, OK, WARNING, Finding, listed
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
 from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
 from hsr_tf.io.pair_reading import guess_findings
 from hsr_tf.io.white_level import WhiteLevel
 from hsr_tf.scene import Scene
 from hsr_tf.wording import number, percent
 
-NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE = 20.0, 3.0, 0.01
+NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE, NO_LIGHT = 20.0, 3.0, 0.01, 0.9
 UNITS = ((1.6, "0 to 1"), (160.0, "per cent"), (np.inf, "counts"))
 LARGEST_IN_MICROMETRES = 30.0
 
@@ -46,7 +46,7 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
         if share > MOST_NEGATIVE:
             text = f"{percent(share)} of the values of {name} are negative"
             advice = "check its dark current or atmospheric correction; non-negative methods cut them off"
-            findings.append(Finding(NOTE, "values", text, advice))
+            findings.append(Finding(ERROR if share > NO_LIGHT else NOTE, "values", text, advice))
     return findings
 
 
