@@ -35,6 +35,7 @@ def check(
     wavelengths: words.Wavelengths = None,
     psf: words.Psf = None,
     srf: words.Srf = None,
+    linearize: words.Linearize = "auto",
     quick: Annotated[bool, typer.Option("--quick", help="Do not estimate the cameras.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the findings to this file as well.")
@@ -49,10 +50,13 @@ def check(
     out the advice. Exit code 0: it can be fused, perhaps with warnings;
     1: something has to be done first; 2: a file cannot be read.
     """
+    from hsr_tf.radiometry import parse_linearize
+
     if json_file is not None:
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
+    parse_linearize(linearize)
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()
@@ -60,7 +64,9 @@ def check(
         from hsr_tf.fusion.check import OK, check_pair
         from hsr_tf.report.screen import findings_table, verdict_line
 
-        found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)
+        found = check_pair(
+            images.lr_hsi, images.hr_msi, psf=psf, srf=srf, linearize=linearize, estimate=not quick
+        )
     inputs: dict[str, Any] = {
         "lr_hsi": str(lr_hsi),
         "hr_msi": str(hr_msi),

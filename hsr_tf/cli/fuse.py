@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=x.mat --hr_msi=y.jpg --wavelengths=400:700:10 --psf=gaussian:fwhm=6 --output=z.mat",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=photo.jpg --srf=nikon_d700 --linearize=srgb --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --report=report.html",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --uncertainty=sigma.h5 --wald",
     "hsr fuse --lr_hsi=x.img --hr_msi=y.tif --memory_limit=3GB --output=z.tif",
@@ -38,6 +40,7 @@ def fuse(
     srf: words.Srf = None,
     psf: words.Psf = None,
     srf_outside: words.SrfOutside = "error",
+    linearize: words.Linearize = "auto",
     weights: Annotated[
         Path | None,
         typer.Option(help="Folder of a trained model; by default the shipped one that fits."),
@@ -82,15 +85,18 @@ def fuse(
 
     --psf and --srf default to the cameras recorded in the files,
     otherwise gaussian and nikon_d700. Image defects (dead bands, pixels
-    without data) are reported in warnings and repaired. Ends with a
-    verdict on the estimate: green, yellow (use it with care) or red (do
-    not rely on it). Exit code 0: done; 2: bad input; 3: with --strict, a
-    verdict that is not green (the files are written).
+    without data) are reported in warnings and repaired; a tone curve,
+    offsets and gains of the sharp image are undone and reported. Ends
+    with a verdict on the estimate: green, yellow (use it with care) or
+    red (do not rely on it). Exit code 0: done; 2: bad input; 3: with
+    --strict, a verdict that is not green (the files are written).
     """
     from hsr_tf import io
     from hsr_tf.fusion.alignment import align
+    from hsr_tf.radiometry import parse_linearize
     from hsr_tf.report.screen import facts, fusion_facts
 
+    parse_linearize(linearize)
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
@@ -106,14 +112,24 @@ def fuse(
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
         given_flags = fuse_stream.FuseFlags(
-            method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
+            method,
+            tuple(option or ()),
+            weights,
+            adapt,
+            psf,
+            srf,
+            srf_outside,
+            linearize,
+            seed,
+            others,
+            reading,
         )
         verdict = fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
         return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         aligned = align(pair.lr_hsi, pair.hr_msi)
-        observation = aligned.observation
+        observation = replace(aligned.observation, linearize=linearize)
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options

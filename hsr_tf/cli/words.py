@@ -30,8 +30,16 @@ Srf = Annotated[
     typer.Option(
         "--srf",
         help="Response of the colour camera: nikon_d700, a sensor or camera that hsr sensors lists, or a CSV "
-        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, "
-        "which also undoes an sRGB or gamma curve and offsets of hr_msi.",
+        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, to find it from the "
+        "images.",
+    ),
+]
+Linearize = Annotated[
+    str,
+    typer.Option(
+        "--linearize",
+        help="Tone curve of hr_msi to undo: none, srgb, gamma:2.2 (any number), or auto to find out. "
+        "Offsets and gains of its channels are found and undone too, unless it is none.",
     ),
 ]
 LrKey = Annotated[

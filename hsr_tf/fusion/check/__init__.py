@@ -25,6 +25,7 @@ from hsr_tf.fusion.check.orientation import likenesses, orientation_findings, ot
 from hsr_tf.fusion.check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
 from hsr_tf.fusion.check.verdict import verdict_on
 from hsr_tf.fusion.repair import repair
+from hsr_tf.radiometry import AUTO
 from hsr_tf.scene import Observation, Scene
 
 __all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
@@ -60,7 +61,13 @@ class PairCheck:
 
 
 def check_pair(
-    lr_hsi: Scene, hr_msi: Scene, *, psf: str | None = None, srf: str | None = None, estimate: bool = True
+    lr_hsi: Scene,
+    hr_msi: Scene,
+    *,
+    psf: str | None = None,
+    srf: str | None = None,
+    linearize: str = AUTO,
+    estimate: bool = True,
 ) -> PairCheck:
     """Look at a pair from all sides.
 
@@ -69,6 +76,7 @@ def check_pair(
         hr_msi: the sharp image.
         psf: the blur that a fusion is to be given, or None.
         srf: the name or file of the response that it is to be given, or None.
+        linearize: the tone curve of the sharp image, as `hsr_tf.fuse` takes it.
         estimate: whether to estimate the cameras, which takes seconds to a minute.
 
     Raises:
@@ -84,6 +92,7 @@ def check_pair(
     except ValueError as error:
         rotated = likely if other_orientation(alike) else []
         return PairCheck((error_finding("grids", error), *rotated))
+    aligned = replace(aligned, observation=replace(aligned.observation, linearize=linearize))
     observation = aligned.observation
     if aligned.plan is not None:
         likely = orientation_findings(likenesses(observation.lr_hsi, observation.hr_msi))
@@ -103,6 +112,7 @@ def check_pair(
     height, width, _ = observation.lr_hsi.shape
     method = "kernel_ls" if height * width >= FEWEST_FOR_KERNELS else "spectral_ls"
     flags = _flags(every, given, known=facts.known is not None)
+    flags += [("linearize", linearize)] if linearize != AUTO else []
     return PairCheck(every, aligned, facts, (("method", method), *flags))
 
 
