@@ -50,13 +50,11 @@ def check(
     out the advice. Exit code 0: it can be fused, perhaps with warnings;
     1: something has to be done first; 2: a file cannot be read.
     """
-    from hsr_tf.radiometry import parse_linearize
-
     if json_file is not None:
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
-    parse_linearize(linearize)
+    words.require_curve(linearize)
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()

@@ -93,10 +93,9 @@ def fuse(
     """
     from hsr_tf import io
     from hsr_tf.fusion.alignment import align
-    from hsr_tf.radiometry import parse_linearize
     from hsr_tf.report.screen import facts, fusion_facts
 
-    parse_linearize(linearize)
+    words.require_curve(linearize)
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
@@ -111,20 +110,9 @@ def fuse(
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
         given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        given_flags = fuse_stream.FuseFlags(
-            method,
-            tuple(option or ()),
-            weights,
-            adapt,
-            psf,
-            srf,
-            srf_outside,
-            linearize,
-            seed,
-            others,
-            reading,
-        )
-        verdict = fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
+        cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
+        flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, others, reading)
+        verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
         return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
@@ -143,9 +131,9 @@ def fuse(
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        options = judging.FusionOptions(psf, response, None if adapt else weights, controls)
-        solution, sigma = judging.fused(observation, chosen, options, with_map=uncertainty is not None)
-    trial = judging.one_scale_down(observation, chosen, options) if wald else None
+        requested = judging.FusionOptions(psf, response, None if adapt else weights, controls)
+        solution, sigma = judging.fused(observation, chosen, requested, with_map=uncertainty is not None)
+    trial = judging.one_scale_down(observation, chosen, requested) if wald else None
     with terminal.working("writing"):
         io.save(solution.estimate, output)
         if uncertainty is not None and sigma is not None:

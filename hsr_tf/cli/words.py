@@ -85,6 +85,13 @@ Report = Annotated[
 ]
 
 
+def require_curve(linearize: str) -> None:
+    """Refuse a tone curve that is not known, before anything is read."""
+    from hsr_tf.radiometry import parse_linearize
+
+    parse_linearize(linearize)
+
+
 def pair_reading(
     keys: tuple[str | None, str | None], levels: tuple[float | None, float | None], wavelengths: str | None
 ) -> Any:

@@ -20,7 +20,7 @@ from hsr_tf.typing import Array, Cube, Mask
 
 Powers = tuple[int, ...]
 OFFSET_GAIN = 0.9
-SMALLEST, CLEAR, BENT, CURVE_GAIN, LARGEST_ERROR = 0.005, 0.7, 0.9, 0.8, 0.3
+SMALLEST, CLEAR, BENT, CURVE_GAIN, LARGEST_ERROR = 0.005, 0.4, 0.9, 0.8, 0.3
 JUDGED = 0.8
 FEWEST_PIXELS, NUM_TRIMS = 40, 5
 LEAST_GAIN = 1e-3
