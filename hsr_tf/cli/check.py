@@ -38,6 +38,7 @@ def check(
     srf: words.Srf = None,
     register: words.Register = "auto",
     transform: words.TransformFile = None,
+    linearize: words.Linearize = "auto",
     quick: Annotated[bool, typer.Option("--quick", help="Do not estimate the cameras.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the findings to this file as well.")
@@ -56,6 +57,7 @@ def check(
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
+    words.require_curve(linearize)
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
     with terminal.working("reading the two images"):
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()
@@ -67,7 +69,13 @@ def check(
         checks.require_choice("register", register, words.REGISTER)
         known: Any = register if transform is None else load_transform(transform)
         found = check_pair(
-            images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick, registration=known
+            images.lr_hsi,
+            images.hr_msi,
+            psf=psf,
+            srf=srf,
+            linearize=linearize,
+            estimate=not quick,
+            registration=known,
         )
     inputs: dict[str, Any] = {
         "lr_hsi": str(lr_hsi),

@@ -17,6 +17,7 @@ EXAMPLES = (
     "hsr convert fused.h5 fused.tif --cog",
     "hsr convert PRS_L2D_STD.he5 scene.img --interleave=bsq",
     "hsr convert reflectance.tif reflectance.zarr --dtype=float32",
+    "hsr convert photo.jpg light.tif --linearize=srgb",
     "hsr convert cube.mat cube.h5 --wavelengths=400:700:10 --white_level=4095",
 )
 SECONDS_WITHOUT_BAR = 2.0
@@ -31,6 +32,12 @@ def convert(
         float | None, typer.Option("--white_level", help="Stored value that stands for 1.0.")
     ] = None,
     wavelengths: Wavelengths = None,
+    linearize: Annotated[
+        str,
+        typer.Option(
+            help="Undo a tone curve: srgb, or gamma:2.2 (any number); writes float32 light from 0 to 1."
+        ),
+    ] = "none",
     interleave: Annotated[str | None, typer.Option(help="Of an ENVI output: bsq, bil or bip.")] = None,
     cog: Annotated[bool, typer.Option("--cog", help="Write a cloud-optimised GeoTIFF.")] = False,
     dtype: Annotated[
@@ -42,7 +49,8 @@ def convert(
 ) -> None:
     """Write a cube in another format.
 
-    Stored values stay as they are, bit for bit, with their scale, wavelengths, grid and names.
+    Stored values stay as they are, bit for bit, with their scale, wavelengths, grid and names,
+    unless --linearize undoes a tone curve.
     """
     from hsr_tf.io.convert import ConvertOptions, convert
     from hsr_tf.io.wavelength_list import parse_wavelengths
@@ -53,6 +61,7 @@ def convert(
         layout=layout,
         white_level=white_level,
         wavelengths_nm=listed,
+        linearize=linearize,
         interleave=interleave,
         cog=cog,
         dtype=dtype,

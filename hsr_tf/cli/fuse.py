@@ -22,6 +22,7 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=x.mat --hr_msi=y.jpg --wavelengths=400:700:10 --psf=gaussian:fwhm=6 --output=z.mat",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=photo.jpg --srf=nikon_d700 --linearize=srgb --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --report=report.html",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --uncertainty=sigma.h5 --wald",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --transform=transform.json --output=z.h5",
@@ -40,6 +41,7 @@ def fuse(
     srf: words.Srf = None,
     psf: words.Psf = None,
     srf_outside: words.SrfOutside = "error",
+    linearize: words.Linearize = "auto",
     weights: Annotated[
         Path | None,
         typer.Option(help="Folder of a trained model; by default the shipped one that fits."),
@@ -86,14 +88,16 @@ def fuse(
 
     --psf and --srf default to the cameras recorded in the files,
     otherwise gaussian and nikon_d700. Image defects (dead bands, pixels
-    without data) are reported in warnings and repaired. Ends with a
-    verdict on the estimate: green, yellow (use it with care) or red (do
-    not rely on it). Exit code 0: done; 2: bad input; 3: with --strict, a
-    verdict that is not green (the files are written).
+    without data) are reported in warnings and repaired; a tone curve,
+    offsets and gains of the sharp image are undone and reported. Ends
+    with a verdict on the estimate: green, yellow (use it with care) or
+    red (do not rely on it). Exit code 0: done; 2: bad input; 3: with
+    --strict, a verdict that is not green (the files are written).
     """
     from hsr_tf import io
     from hsr_tf.report.screen import facts, fusion_facts
 
+    words.require_curve(linearize)
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
@@ -119,16 +123,15 @@ def fuse(
             transform,
         )
         others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        given_flags = fuse_stream.FuseFlags(
-            method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
-        )
-        verdict = fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
+        cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
+        flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, others, reading)
+        verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
         return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         registered = words.brought_together(pair, register, transform, psf=psf)
         aligned = registered.aligned
-        observation = aligned.observation
+        observation = replace(aligned.observation, linearize=linearize)
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
@@ -142,10 +145,10 @@ def fuse(
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        options = judging.FusionOptions(psf, response, None if adapt else weights, controls)
-        solution, sigma = judging.fused(observation, chosen, options, with_map=uncertainty is not None)
+        requested = judging.FusionOptions(psf, response, None if adapt else weights, controls)
+        solution, sigma = judging.fused(observation, chosen, requested, with_map=uncertainty is not None)
     solution = replace(solution, findings=(*registered.warnings, *solution.findings))
-    trial = judging.one_scale_down(observation, chosen, options) if wald else None
+    trial = judging.one_scale_down(observation, chosen, requested) if wald else None
     with terminal.working("writing"):
         io.save(aligned.on_sharp_pixels(solution.estimate), output)
         if uncertainty is not None and sigma is not None:

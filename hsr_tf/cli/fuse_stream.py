@@ -60,6 +60,7 @@ class FuseFlags:
     psf: str | None
     srf: str | None
     srf_outside: str
+    linearize: str
     seed: int
     others: tuple[str, ...]
     reading: Any = None
@@ -158,6 +159,7 @@ def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Pa
         adapt=given.adapt,
         psf=given.psf,
         srf=srf,
+        linearize=given.linearize,
         seed=given.seed,
         restart=streaming.restart,
         reading=given.reading,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ def quality(
     psf: words.Psf = None,
     srf: words.Srf = None,
     srf_outside: words.SrfOutside = "error",
+    linearize: words.Linearize = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file as well.")
     ] = None,
@@ -50,7 +52,7 @@ def quality(
         require_output("json", json_file, inputs=[*pair.paths, estimate])
     with terminal.working("reading the images and the estimate"):
         aligned, fused = pair.aligned(), io.load(estimate)
-        observation = aligned.observation
+        observation = replace(aligned.observation, linearize=linearize)
         require_fused_from(observation, fused)
     with terminal.working("judging"):
         from hsr_tf.fusion.quality import assess

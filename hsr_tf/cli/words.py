@@ -32,8 +32,16 @@ Srf = Annotated[
     typer.Option(
         "--srf",
         help="Response of the colour camera: nikon_d700, a sensor or camera that hsr sensors lists, or a CSV "
-        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, "
-        "which also undoes an sRGB or gamma curve and offsets of hr_msi.",
+        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, to find it from the "
+        "images.",
+    ),
+]
+Linearize = Annotated[
+    str,
+    typer.Option(
+        "--linearize",
+        help="Tone curve of hr_msi to undo: none, srgb, gamma:2.2 (any number), or auto to find out. "
+        "Offsets and gains of its channels are found and undone too, unless it is none.",
     ),
 ]
 LrKey = Annotated[
@@ -91,6 +99,13 @@ TransformFile = Annotated[
     Path | None,
     typer.Option("--transform", help="A transform that hsr register has saved (.json), to be used as it is."),
 ]
+
+
+def require_curve(linearize: str) -> None:
+    """Refuse a tone curve that is not known, before anything is read."""
+    from hsr_tf.radiometry import parse_linearize
+
+    parse_linearize(linearize)
 
 
 def pair_reading(

@@ -27,6 +27,7 @@ from hsr_tf.io.formats import format_for, formats
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import EVERYTHING, require_size
 from hsr_tf.io.stream import CubeReader
+from hsr_tf.radiometry import LINEAR, NONE, Radiometry, parse_linearize
 
 PART_BYTES = 64 * 2**20
 TYPES = (*(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64")
@@ -40,6 +41,8 @@ class ConvertOptions:
     Args:
         key, layout, white_level: as for `load`; the white level is written as well.
         wavelengths_nm: of the bands, in place of those in the file.
+        linearize: the tone curve to undo, "srgb" or e.g. "gamma:2.2"; light is written as floating point, 1
+            for the white level. "none" keeps the values.
         interleave: bsq, bil or bip, of an ENVI output.
         cog: a cloud-optimised GeoTIFF.
         dtype: type of the written values; by default that of the file.
@@ -51,11 +54,35 @@ class ConvertOptions:
     layout: str | None = None
     white_level: float | None = None
     wavelengths_nm: NDArray[Any] | None = None
+    linearize: str = NONE
     interleave: str | None = None
     cog: bool = False
     dtype: str | None = None
     nodata: float | None = None
     max_gib: float = 16.0
+
+    @property
+    def curve(self) -> str:
+        """The tone curve that is undone, "linear" for none.
+
+        Raises:
+            ValueError: a curve that is not known, or is to be found out.
+        """
+        curve = parse_linearize(self.linearize)
+        require(
+            curve is not None,
+            "linearize",
+            expected="none, srgb or gamma:G",
+            received=self.linearize,
+            remedy="name the curve; hsr check finds it from a pair of images",
+        )
+        assert curve is not None
+        return curve
+
+    @property
+    def type_written(self) -> str | None:
+        """The type that was named, else float32 for light, else None for that of the file."""
+        return self.dtype or (None if self.curve == LINEAR else "float32")
 
     @property
     def writing(self) -> WriteOptions:
@@ -90,7 +117,9 @@ def convert(
         name: getattr(options, name) for name in ("key", "layout", "white_level", "wavelengths_nm", "max_gib")
     }
     if isinstance(made, PictureFormat):
-        return io.save(io.load(source, **reading), target)
+        scene = io.load(source, **reading)
+        light = Radiometry(options.curve).linear(scene.cube)
+        return io.save(scene if light is scene.cube else replace(scene, cube=light), target)
     with io.open_cube(source, **reading) as reader:
         conversion, place = _Conversion(reader, options), Path(os.path.realpath(target))
         if isinstance(made, WholeFormat):
@@ -117,9 +146,18 @@ class _Conversion:
         held = reader.header
         self._reader, self._nodata = reader, options.nodata
         self._level, self._old_nodata = options.white_level, held.nodata
-        self._from, self._to = np.dtype(held.dtype), np.dtype(options.dtype or held.dtype)
-        self.scaled = self._from.kind in "ui" and self._to.kind == "f"
+        self._from, self._to = np.dtype(held.dtype), np.dtype(options.type_written or held.dtype)
+        self._light = Radiometry(options.curve)
+        require(
+            self._light.is_identity or self._to.kind == "f",
+            "dtype",
+            expected="float32 or float64, as linear light needs",
+            received=self._to.name,
+            remedy="leave it out",
+        )
         self.counted = self._from.kind == "f" and self._to.kind in "ui"
+        linear = self._light.is_identity
+        self.scaled = not linear or (self._from.kind in "ui" and self._to.kind == "f")
         require(
             not self.counted or options.white_level is not None,
             "white_level",
@@ -140,7 +178,7 @@ class _Conversion:
         """Return the values of a part, (h, w, C), as they are to be stored."""
         if self.scaled:
             values, mask = self._reader.read_with_mask(rows, cols)
-            values = values.astype(self._to)
+            values = self._light.linear(values).astype(self._to)
             if mask is not None and self.header.nodata is not None:
                 values[mask] = self.header.nodata
             return values

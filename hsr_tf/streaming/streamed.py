@@ -185,16 +185,12 @@ class _Run:
         region = pair.sample
         asked = probe(headers, seen, scale)
         images = Observation(Scene(pair.lr_hsi(region)), Scene(pair.hr_msi(region)), scale)
-        cameras = fusion_cameras(
-            Sample(images, pair.missing(region)),
-            asked,
-            repaired,
-            Asked(self.request.psf, self.request.srf),
-            method=method,
-            controls=Controls(self.job.seed),
-        )
+        sample = Sample(images, pair.missing(region))
+        given = Asked(self.request.psf, self.request.srf, self.request.linearize)
+        controls = Controls(self.job.seed)
+        cameras = fusion_cameras(sample, asked, repaired, given, method=method, controls=controls)
         if card is not None and keep:
-            cameras = with_weights(cameras, asked, card)
+            cameras = with_weights(cameras, asked, card, sample=sample, asked=given)
         choice = cameras.choice
         defects = (*repaired.findings, *holes_in(seen))
         fills = fill_findings(images.lr_hsi, images.hr_msi)

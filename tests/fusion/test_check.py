@@ -300,8 +300,7 @@ def test_other_units_are_a_warning_and_the_response_takes_them_up(
     assert found.fusable
     assert finding.severity == WARNING
     assert word in finding.found
-    assert 'srf="estimate"' in finding.advice
-    assert dict(found.flags)["srf"] == "estimate"
+    assert "takes it up" in finding.advice
 
 
 def test_dead_noisy_and_saturated_samples_are_named(pair: Observation) -> None:
@@ -395,7 +394,7 @@ def shaded() -> KnownPair:
     [
         (lambda light: light, OK, "linear in light"),
         (lambda light: 0.55 * light + 0.08, NOTE, "offset 0.080"),
-        (lambda light: srgb(light, 256), WARNING, "tone curve sRGB"),
+        (lambda light: srgb(light, 256), NOTE, "tone curve sRGB"),
     ],
     ids=["linear", "offset", "sRGB"],
 )
@@ -405,7 +404,7 @@ def test_tone_curves_and_offsets_are_found_with_the_cameras(
     found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(change(shaded.hr_msi)))
     (finding,) = on(found, "radiometry")
     assert (finding.severity, said in finding.found) == (severity, True), finding
-    assert ('srf="estimate"' in finding.advice) == (severity != OK)
+    assert ("undoes it" in finding.advice) == (severity != OK)
     (psf,) = on(found, "psf")
     assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([3.76, 3.76], rel=0.05)
     assert [finding.severity for finding in on(found, "agreement")] == [OK]
@@ -413,20 +412,38 @@ def test_tone_curves_and_offsets_are_found_with_the_cameras(
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(lambda light: 0.55 * light + 0.08, "offset 0.080"), (srgb, "sRGB curve undone")],
-    ids=["offset", "sRGB"],
+    [
+        (lambda light: 0.55 * light, "hr_msi has other units than lr_hsi: gain 0.55"),
+        (lambda light: 0.55 * light + 0.08, "hr_msi has an offset"),
+        (srgb, "the tone curve sRGB"),
+    ],
+    ids=["gain", "offset", "sRGB"],
 )
-def test_known_cameras_that_need_a_gain_or_a_curve_are_a_warning(
+def test_known_cameras_keep_their_names_beside_a_gain_or_a_curve(
     change: Callable[[Any], Any], said: str
 ) -> None:
     scene = Scene(mixture(80, 96, 31, num_spectra=8, edge=0.6), CAVE_NM)
     made = hsr_tf.simulate(scene, scale=SCALE, snr_db=(45.0, 45.0))
     assert on(check_pair(made.lr_hsi, made.hr_msi), "radiometry") == []
     changed = replace(made.hr_msi, cube=change(made.hr_msi.cube))
-    (finding,) = on(check_pair(made.lr_hsi, changed), "radiometry")
-    assert finding.severity == WARNING
+    found = check_pair(made.lr_hsi, changed)
+    (finding,) = on(found, "radiometry")
+    assert finding.severity == NOTE
     assert said in finding.found
-    assert 'srf="estimate"' in finding.advice
+    assert "undoes it" in finding.advice
+    assert "srf" not in dict(found.flags)
+    assert [finding.severity for finding in on(found, "cameras")] == [OK]
+
+
+def test_changed_ground_is_a_warning_of_its_own(shaded: KnownPair) -> None:
+    changed = shaded.hr_msi.copy()
+    changed[8:40, 8:36] = changed[44:76, 60:88]
+    found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(changed))
+    (finding,) = on(found, "change")
+    assert finding.severity == WARNING
+    assert "of the ground" in finding.found
+    assert [finding.severity for finding in on(found, "agreement")] == [OK]
+    assert on(check_pair(Scene(shaded.lr_hsi), Scene(shaded.hr_msi)), "change") == []
 
 
 def bad_pairs() -> dict[str, tuple[Scene, Scene]]:

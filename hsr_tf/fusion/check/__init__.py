@@ -27,6 +27,7 @@ from hsr_tf.fusion.check.verdict import verdict_on
 from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.registered import align_registered
 from hsr_tf.fusion.repair import repair
+from hsr_tf.radiometry import AUTO
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
 
@@ -63,12 +64,13 @@ class PairCheck:
         return verdict_on(self.findings)
 
 
-def check_pair(
+def check_pair(  # noqa: PLR0913 (as `hsr_tf.fuse`)
     lr_hsi: Scene,
     hr_msi: Scene,
     *,
     psf: str | None = None,
     srf: str | None = None,
+    linearize: str = AUTO,
     estimate: bool = True,
     registration: str | Transform = "auto",
 ) -> PairCheck:
@@ -79,6 +81,7 @@ def check_pair(
         hr_msi: the sharp image.
         psf: the blur that a fusion is to be given, or None.
         srf: the name or file of the response that it is to be given, or None.
+        linearize: the tone curve of the sharp image, as `hsr_tf.fuse` takes it.
         estimate: whether to estimate the cameras, which takes seconds to a minute.
         registration: "auto" to look for a transform where the images do not match as they are, "off" to name
             another orientation only, or a transform.
@@ -93,6 +96,7 @@ def check_pair(
         aligned, likely = _brought_together(lr_hsi, hr_msi, registration, psf=psf or ESTIMATE)
     except ValueError as error:
         return PairCheck((error_finding("grids", error), *_other_way_round(lr_hsi, hr_msi)))
+    aligned = replace(aligned, observation=replace(aligned.observation, linearize=linearize))
     observation = aligned.observation
     findings = [*_grid_findings(aligned), *likely]
     findings += _image_findings(observation)
@@ -110,6 +114,7 @@ def check_pair(
     height, width, _ = observation.lr_hsi.shape
     method = "kernel_ls" if height * width >= FEWEST_FOR_KERNELS else "spectral_ls"
     flags = _flags(every, given, known=facts.known is not None)
+    flags += [("linearize", linearize)] if linearize != AUTO else []
     return PairCheck(every, aligned, facts, (("method", method), *flags))
 
 

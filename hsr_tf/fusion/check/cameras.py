@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import InputError
-from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
 from hsr_tf.fusion.agreement import AGREEMENT, agreement_findings, measured_agreement
-from hsr_tf.fusion.check.radiometry import known_radiometry, radiometry_finding
+from hsr_tf.fusion.cameras import changed_findings
+from hsr_tf.fusion.check.radiometry import known_finding, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import part_of, whole_part
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
@@ -21,7 +22,9 @@ from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
 from hsr_tf.physics.psf_shift import centroid
 from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.spectral import load_srf
+from hsr_tf.radiometry import AS_RECORDED, LINEAR, parse_linearize
 from hsr_tf.scene import Observation
+from hsr_tf.solvers.cameras.known_response import known_radiometry
 from hsr_tf.solvers.cameras.psf_srf import (
     CameraEstimate,
     PsfSrfConfig,
@@ -80,13 +83,15 @@ def camera_facts(
     wanted = ESTIMATE in given.values()
     known = choice if set(origins) <= {TOLD, GIVEN} and not wanted else None
     if known is not None:
-        return CameraFacts(known, None, tuple(_known_findings(repaired, known)))
+        curve = parse_linearize(observation.linearize)
+        return CameraFacts(known, None, tuple(_known_findings(repaired, known, curve)))
     part = middle(whole_part(repaired.observation, repaired.trusted))
     try:
         if not estimate:
             require_estimable(part.lr_hsi.cube, part.hr_msi.cube, part.scale)
             return CameraFacts(None, None, ())
-        options = PsfSrfConfig(radiometry=True)
+        curve = parse_linearize(observation.linearize)
+        options = PsfSrfConfig(radiometry=curve != LINEAR, curve=curve)
         found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale, options)
     except ValueError as error:
         problem = error.problem if isinstance(error, InputError) else error
@@ -97,17 +102,21 @@ def camera_facts(
     return CameraFacts(None, found, findings)
 
 
-def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
+def _known_findings(repaired: Repaired, known: CameraChoice, curve: str | None) -> list[Finding]:
     model = repaired.cameras(known.model)
-    images = repaired.observation
-    radiometry = known_radiometry(model, images, repaired.trusted)
-    more = [] if radiometry is None else [radiometry]
-    suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
+    images, radiometry = repaired.observation, AS_RECORDED
+    if curve != LINEAR:
+        radiometry = known_radiometry(model, images, repaired.trusted, curve=curve)
+    more = [] if radiometry.is_identity else [known_finding(radiometry)]
+    images = images.linear(radiometry)
+    found = agreement_of(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
+    more += changed_findings(found.changed_share)
+    suspected = found.suspicion
     names = f"PSF {known.psf_line}, response {known.srf_line}"
     if suspected is None:
-        more = more or _disagreements(model, images, repaired.trusted)
-        said = "both are known, and fit" if not more else "both are known"
-        return [Finding(OK, "cameras", f"{said}: {names}"), *more]
+        disagreeing = _disagreements(model, images, repaired.trusted)
+        said = "both are known and fit" if not disagreeing else "both are known"
+        return [Finding(OK, "cameras", f"{said}: {names}"), *more, *disagreeing]
     flags = (("psf", ESTIMATE), ("srf", ESTIMATE))
     said = f"{names}: {suspected.line}"
     return [Finding(WARNING, "cameras", said, "estimate both cameras", flags), *more]
@@ -125,7 +134,14 @@ def estimate_findings(found: CameraEstimate, observation: Observation) -> list[F
         _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
         radiometry_finding(found.radiometry, found.srf.sum(0)),
+        *changed_findings(_changed_share(found, observation)),
     ]
+
+
+def _changed_share(found: CameraEstimate, observation: Observation) -> float:
+    """The share of the ground that the images show differently, whatever the cameras."""
+    images = observation.linear(found.radiometry)
+    return agreement_of(found.model, images.lr_hsi.cube, images.hr_msi.cube).changed_share
 
 
 def fwhm_pixels(psf: Psf) -> tuple[float, float]:
@@ -173,8 +189,7 @@ def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Fin
     factors = " to ".join(dict.fromkeys(number(gain) for gain in (gains.min(), gains.max())))
     if np.abs(gains - 1).max() > UNIT_GAIN:
         text = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
-        advice = 'estimate the response (srf="estimate"), which takes the factor up'
-        return Finding(NOTE, "response", text, advice, (("srf", ESTIMATE),))
+        return Finding(NOTE, "response", text, "nothing: a fusion finds the factor again and takes it up")
     return Finding(OK, "response", f"channels at half maximum: {said}")
 
 

@@ -66,12 +66,9 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
     apart = not 1 / LOUDEST_RATIO <= ratio <= LOUDEST_RATIO
     if apart or units["lr_hsi"] != units["hr_msi"]:
         text = f"the units differ: {said}; lr_hsi looks like {units['lr_hsi']}, hr_msi like {units['hr_msi']}"
-        advice = (
-            'estimate the response (srf="estimate"), which takes up a common factor, or bring both files to '
-            "reflectance from 0 to 1"
-        )
+        advice = "a fusion finds the factor and takes it up; else bring both files to reflectance from 0 to 1"
         said = f"{text} (ratio of the medians {number(ratio)})"
-        return Finding(WARNING, "values", said, advice, (("srf", "estimate"),))
+        return Finding(WARNING, "values", said, advice)
     if units["lr_hsi"] != UNITS[0][1]:
         advice = "divide both by their white level where a trained network is to be used"
         return Finding(NOTE, "values", f"both look like {units['lr_hsi']}: {said}", advice)

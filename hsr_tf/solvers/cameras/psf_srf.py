@@ -54,8 +54,8 @@ class CameraEstimate:
             describes lies where Y does.
         offset: (c,), added to Z R in f(Y); zeros unless the options ask for offsets and Y has some.
         radiometry: f and the offsets, which make a recorded Y fit the cameras.
-        explained: (c,), |X R + offset - D Y| / |X R + offset| of each channel over the ground that both images
-            show alike, without the pixels at the edges, which see past them.
+        explained: (c,), |X R + offset - D Y| / |X R + offset| of each channel over the ground that both
+            images show alike, without the pixels at the edges, which see past them.
         disagreeing: (h, w), the coarse pixels that the images show differently, as a moved object or a cloud
             makes them: they took no part.
         shape: name of the parametric shape that the PSF started from, "+ free" where it was refined.
