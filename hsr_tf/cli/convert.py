@@ -10,7 +10,10 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Wavelengths
+from hsr_tf.cli.words import Alpha, Wavelengths
+from hsr_tf.console import terminal
+from hsr_tf.findings import WARNING, Finding
+from hsr_tf.wording import as_flags
 
 EXAMPLES = (
     "hsr convert radiance.hdr radiance.h5",
@@ -39,10 +42,13 @@ def convert(
     nodata: Annotated[
         float | None, typer.Option(help="Value that marks pixels without data, in formats without a mask.")
     ] = None,
+    alpha: Alpha = None,
 ) -> None:
     """Write a cube in another format.
 
-    Stored values stay as they are, bit for bit, with their scale, wavelengths, grid and names.
+    Stored values stay as they are, bit for bit, with their scale,
+    wavelengths, grid and names. What is not read, and what the new format
+    cannot hold, is reported.
     """
     from hsr_tf.io.convert import ConvertOptions, convert
     from hsr_tf.io.wavelength_list import parse_wavelengths
@@ -57,9 +63,13 @@ def convert(
         cog=cog,
         dtype=dtype,
         nodata=nodata,
+        alpha=alpha,
     )
+    found: list[Finding] = []
     with byte_bar() as progress:
-        written = convert(source, target, options, progress=progress)
+        written = convert(source, target, options, progress=progress, report=found.append)
+    for finding in found:
+        terminal.warn(finding.line) if finding.severity == WARNING else typer.echo(as_flags(finding.line))
     typer.echo(f"wrote {written}")
 
 

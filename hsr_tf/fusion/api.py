@@ -17,6 +17,7 @@ from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, staged_method, weights_facts
 from hsr_tf.fusion.repair import Repaired, repair
 from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
+from hsr_tf.io.account import scene_pair_findings
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
     DEFAULT_SRF,
@@ -119,7 +120,8 @@ def fuse(
             (`hsr_tf.closed_forms.agreement`); a tone curve or offset of Y that stays in it, because the
             response is not estimated; weights that were trained for other cameras or wavelengths.
         ResidualWarning: an estimate that leaves more of an image than noise explains
-            (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, `Solution.verdict` the outcome.
+            (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, after what the readers of the
+            two files say (`hsr_tf.io.account`), `Solution.verdict` the outcome.
 
     Raises:
         ValueError: an unknown method (the message lists the known ones), weights that do not fit or are not
@@ -156,7 +158,8 @@ def fuse(
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
     for finding in solution.findings:
         warnings.warn(finding.line, ResidualWarning, stacklevel=2)
-    findings = (*defects, *cameras.findings, *solution.findings)
+    read = scene_pair_findings(observation.lr_hsi.metadata, observation.hr_msi.metadata)
+    findings = (*read, *defects, *cameras.findings, *solution.findings)
     return _with_verdict(replace(solution, findings=findings))
 
 

@@ -8,7 +8,7 @@ project's HDF5. Chunks hold all bands of 64 x 64 pixels, deflated, with checksum
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from hsr_tf.io.source import BandSource, ReadRequest, decoding
 from hsr_tf.io.stream import CubeWriter, PartsWriter
 
 FORMAT = "NetCDF"
+MOST_GROUPS = 50
 
 
 class NetCdf(PartsFormat):
@@ -44,13 +45,21 @@ class NetCdf(PartsFormat):
                 raise file_error(path, "is NetCDF 3", "turn it into NetCDF 4, e.g. with nccopy -k nc4")
         with open_file(path, FORMAT) as file:
             require_local_data(path, file)
+            with decoding(path, FORMAT):
+                groups = ["", *_groups(file)]
         import xarray
 
-        with decoding(path, FORMAT):
-            dataset = xarray.open_dataset(path, engine="h5netcdf", decode_cf=False, cache=False)
-        with dataset:
+        with ExitStack() as stack:
+            datasets = {}
+            for group in groups:
+                with decoding(path, FORMAT):
+                    dataset = xarray.open_dataset(
+                        path, group=group or None, engine="h5netcdf", decode_cf=False, cache=False
+                    )
+                datasets[group] = stack.enter_context(dataset)
             with decoding(path, FORMAT, arguments=("layout",)):
-                source = cf.cf_source(path, dataset, request, format_name=FORMAT)
+                held = cf.Variables.of(datasets)
+                source = cf.cf_source(path, held, request, format_name=FORMAT)
             yield source
 
     @contextmanager
@@ -92,3 +101,10 @@ class NetCdf(PartsFormat):
                 guarded.raise_failure()
 
             yield PartsWriter(write)
+
+
+def _groups(file: h5py.File) -> list[str]:
+    """Return the paths of the groups in a file, links into other files left out."""
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Group) else None)
+    return found[:MOST_GROUPS]
