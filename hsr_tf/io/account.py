@@ -22,9 +22,15 @@ MOST_FINDINGS, LONGEST_TEXT = 40, 400
 
 
 class Account:
-    """What a reader says of a file; items are named as the file names them."""
+    """What a reader says of a file; items are named as the file names them.
 
-    def __init__(self) -> None:
+    Args:
+        one_of_several: whether the cube is one of several arrays, to which what is left may belong: nothing
+            that is left matters then.
+    """
+
+    def __init__(self, *, one_of_several: bool = False) -> None:
+        self._one_of_several = one_of_several
         self._used: dict[str, None] = {}
         self._findings: list[Finding] = []
 
@@ -43,7 +49,7 @@ class Account:
         self._used |= dict.fromkeys(names)
 
     def leave(self, name: str, why: str, advice: str = "", *, matters: bool = True) -> None:
-        """Say that an item was not used.
+        """Say that an item was not used; the first reason counts.
 
         Args:
             name: of the item.
@@ -51,7 +57,9 @@ class Account:
             advice: what to do.
             matters: whether pixels may be read wrongly or lack something for it.
         """
-        severity = WARNING if matters else NOTE
+        if any(one.found.startswith(f"{name}: ") for one in self._findings):
+            return
+        severity = WARNING if matters and not self._one_of_several else NOTE
         self._findings.append(Finding(severity, LEFT, _short(f"{name}: {why}"), _short(advice)))
 
     def take(self, found: str, advice: str = "", *, severity: str = NOTE) -> None:
@@ -107,7 +115,10 @@ def scene_findings(metadata: Mapping[str, Any]) -> tuple[Finding, ...]:
         return ()
     names = ("severity", "topic", "found", "advice")
     usable = [one for one in kept if isinstance(one, Mapping) and all(name in one for name in names)]
-    return tuple(Finding(*(str(one[name]) for name in names)) for one in usable)
+    return tuple(
+        Finding(str(one["severity"]), str(one["topic"]), str(one["found"]), str(one["advice"]))
+        for one in usable
+    )
 
 
 def pair_findings(lr_hsi: Iterable[Finding], hr_msi: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -149,7 +149,7 @@ def cf_source(path: Path, held: Variables, request: ReadRequest, *, format_name:
         OSError: no or several cubes, an unknown key.
         ValueError: a layout that does not name the three axes.
     """
-    account = Account()
+    account = Account(one_of_several=request.key is not None)
     shapes = {n: tuple(map(int, one.shape)) for n, one in held.variables.items() if one.dtype.kind in "uif"}
     shapes = {name: shape for name, shape in shapes.items() if len(shape) > 1}
     key = choose_key(path, shapes, request.key, preferred=(CUBE,))

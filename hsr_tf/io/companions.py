@@ -118,8 +118,8 @@ def companion_header(
     metadata = None
     with suppress(ValueError):
         metadata = json.loads(_text(held.get("metadata")))
-    names = held.get("band_names")
-    texts = None if np.asarray(names).dtype.kind != "U" else [str(one) for one in np.ravel(names)]
+    names = np.asarray(held.get("band_names"))
+    texts = None if names.dtype.kind != "U" else [str(one) for one in names.ravel()]
     found_names = account.texts("band_names", texts, num_bands)
     gain, offset = (account.numbers(name, held.get(name), num_bands) for name in ("gain", "offset"))
     wavelengths, widths = _spectral(held, num_bands, account)

@@ -33,11 +33,14 @@ from hsr_tf.io.format import (
 )
 from hsr_tf.io.formats import format_for, formats
 from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.opacity import REPORT as OPACITY
+from hsr_tf.io.orientation import REPORT as ORIENTATION
 from hsr_tf.io.source import EVERYTHING, ReadRequest, require_size
 from hsr_tf.io.stream import CubeReader
 
 PART_BYTES = 64 * 2**20
 TYPES = (*(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64")
+OF_READERS = (OPACITY, ORIENTATION)
 Progress = Callable[[int, int], None]
 Report = Callable[[Finding], None]
 
@@ -134,7 +137,8 @@ def lost_findings(header: CubeHeader, made: WritableFormat) -> list[Finding]:
         made: the format that is written.
     """
     known = {name: getattr(header, name) for name in FIELD_WORDS if name not in ("scale", "metadata")}
-    known |= {"scale": header.scale or header.white_level, "metadata": header.metadata or None}
+    free = [name for name in header.metadata if name not in OF_READERS]
+    known |= {"scale": header.scale or header.white_level, "metadata": free or None}
     lost = [
         words for name, words in FIELD_WORDS.items() if known[name] is not None and name not in made.keeps
     ]

@@ -254,7 +254,9 @@ def _grid(dataset: Any, record: OwnRecord, account: Account) -> Georeference | N
         if own is not None and own.transform == UNPLACED:
             return Georeference(UNPLACED, crs)
         if crs is not None:
-            account.leave("coordinate system", "the file has no transformation, so no grid is known")
+            alone = not points and polynomials is None
+            why = "the file has no transformation, so no grid is known"
+            account.leave("coordinate system", why, matters=alone)
         return None
     with suppress(ValueError):  # a transformation that cannot be turned back
         a, b, c, d, e, f = map(float, dataset.transform[:6])

@@ -113,7 +113,10 @@ class Prisma(Format):
 
 
 def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
-    dataset, account = find_dataset(path, file, request.key, preferred=("cube",)), Account()
+    dataset, account = (
+        find_dataset(path, file, request.key, preferred=("cube",)),
+        Account(one_of_several=request.key is not None),
+    )
     account.use(dataset.name.lstrip("/"))
     array = dataset if dataset.ndim <= 3 else Squeezed(dataset)
     if array.ndim < dataset.ndim:

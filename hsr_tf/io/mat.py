@@ -88,7 +88,10 @@ class Matlab(WholeFormat):
 @contextmanager
 def _open_73(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     with open_file(path, FORMAT_73) as file:
-        dataset, account = find_dataset(path, file, request.key, preferred=KNOWN_KEYS), Account()
+        dataset, account = (
+            find_dataset(path, file, request.key, preferred=KNOWN_KEYS),
+            Account(one_of_several=request.key is not None),
+        )
         array = dataset if dataset.ndim <= 3 else Squeezed(dataset)
         with decoding(path, FORMAT_73):
             small = {name: item for name, item in file.items() if name in COMPANIONS}
@@ -126,7 +129,7 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         held = loadmat(path, appendmat=False, variable_names=sorted({key, "layout", *COMPANIONS} & readable))
     cube = held.pop(key)
     require_real(path, cube.dtype)
-    account, dtype = Account(), cube.dtype.newbyteorder("=")
+    account, dtype = Account(one_of_several=request.key is not None), cube.dtype.newbyteorder("=")
     cube = cube.reshape([cube.shape[axis] for axis in kept_axes(cube.shape)])
     stated = request.layout or stated_layout(held)
     layout = stated or companion_layout(cube.shape, held, DEFAULT_LAYOUT, account)

@@ -63,7 +63,7 @@ class Npz(WholeFormat):
                 shape, dtype = headers[name]
                 if len(shape) <= 2 and not dtype.hasobject:  # no larger than a mask, no pickled object
                     held[name] = _read(archive, name)
-        account = Account()
+        account = Account(one_of_several=request.key is not None)
         cube = cube.reshape([cube.shape[axis] for axis in kept_axes(cube.shape)])
         stated = request.layout or stated_layout(held)
         shape, read = band_reader(cube, stated or companion_layout(cube.shape, held, DEFAULT_LAYOUT, account))

@@ -92,19 +92,20 @@ def open_pair(
     reading, pixel = reading or PairReading(), slice(0, 1)
     listed = None if reading.wavelengths_nm is None else np.asarray(reading.wavelengths_nm, np.float64)
     beside: dict[str, Any] = {"in_parts": True, "nodata": reading.nodata, "alpha": reading.alpha}
-    first = ReadRequest(reading.lr_key, reading.lr_layout, reading.lr_white_level, listed, **beside)
-    second = ReadRequest(reading.hr_key, reading.hr_layout, reading.hr_white_level, **beside)
-    with io.open_reader(lr_hsi, replace(first, max_gib=max_gib())) as coarse:
+    lr_request = ReadRequest(reading.lr_key, reading.lr_layout, reading.lr_white_level, listed, **beside)
+    hr_request = ReadRequest(reading.hr_key, reading.hr_layout, reading.hr_white_level, **beside)
+    with io.open_reader(lr_hsi, replace(lr_request, max_gib=max_gib())) as coarse:
         coarse.read(pixel, pixel)  # a file that is held is in memory from here on
-        with io.open_reader(hr_msi, replace(second, max_gib=max_gib())) as sharp:
+        with io.open_reader(hr_msi, replace(hr_request, max_gib=max_gib())) as sharp:
             sharp.read(pixel, pixel)
             levels = agreed_levels(coarse.white_level, sharp.white_level)
-            readers = (
+            first, second = (
                 reader if reader.white_level == level else reader.scaled_by(level)
                 for reader, level in zip((coarse, sharp), levels, strict=True)
             )
             said = pair_findings(coarse.header.findings, sharp.header.findings)
-            yield OpenPair(*readers, tuple(finding.line for finding in guess_findings(*levels)), said)
+            guesses = tuple(finding.line for finding in guess_findings(*levels))
+            yield OpenPair(first, second, guesses, said)
 
 
 def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) -> LoadedPair:

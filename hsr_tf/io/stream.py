@@ -61,7 +61,7 @@ class Scaling:
             )
             return cls(WhiteLevel(float(given), "argument"))
         if header.gain is not None:
-            return cls(WhiteLevel(None, "file"), **header.scale)
+            return cls(WhiteLevel(None, "file"), header.scale["gain"], header.scale["offset"])
         if header.dtype.kind == "f":
             return cls(WhiteLevel(None))
         recorded = header.white_level or level_in_metadata(header.metadata)

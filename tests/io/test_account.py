@@ -189,6 +189,14 @@ def test_what_matters_for_a_fusion_carries_the_name_of_its_image() -> None:
     ]
 
 
+def test_lists_that_may_belong_to_another_array_of_the_file_are_notes(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["cube"], file["pan"], file["wavelength_nm"] = CUBE, np.ones((1, 10, 12)), np.arange(400.0, 404)
+    findings = describe(tmp_path / "a.h5", key="pan").findings
+    assert any(one.found.startswith("wavelength_nm: 4 values") for one in findings)
+    assert all(one.severity == NOTE for one in findings)
+
+
 def test_a_scene_that_was_saved_does_not_carry_the_account_of_its_own_source_on(tmp_path: Path) -> None:
     scene = load(envi(tmp_path, "bbl = {1}"))
     assert scene_findings(scene.metadata)
