@@ -20,6 +20,7 @@ EXAMPLES = (
     "hsr convert fused.h5 fused.tif --cog",
     "hsr convert PRS_L2D_STD.he5 scene.img --interleave=bsq",
     "hsr convert reflectance.tif reflectance.zarr --dtype=float32",
+    "hsr convert EMIT_L2A_RFL.nc emit.tif --ortho",
     "hsr convert cube.mat cube.h5 --wavelengths=400:700:10 --white_level=4095",
 )
 SECONDS_WITHOUT_BAR = 2.0
@@ -43,6 +44,9 @@ def convert(
         float | None, typer.Option(help="Value that marks pixels without data, in formats without a mask.")
     ] = None,
     alpha: Alpha = None,
+    ortho: Annotated[
+        bool, typer.Option("--ortho", help="Put a swath on the grid of the lookup table in its file (EMIT).")
+    ] = False,
 ) -> None:
     """Write a cube in another format.
 
@@ -64,6 +68,7 @@ def convert(
         dtype=dtype,
         nodata=nodata,
         alpha=alpha,
+        ortho=ortho,
     )
     found: list[Finding] = []
     with byte_bar() as progress:

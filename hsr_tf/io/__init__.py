@@ -24,6 +24,7 @@ from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import (
     ALPHA_CHOICES,
     ReadRequest,
+    refuse_ortho,
     require_plausible,
     require_size,
     with_nodata,
@@ -166,7 +167,10 @@ def open_reader(path: str | os.PathLike[str], request: ReadRequest) -> Iterator[
     if request.alpha is not None:
         require_choice("alpha", request.alpha, ALPHA_CHOICES)
     path = Path(path)
-    with format_of(path).open(path, request) as source:
+    found = format_of(path)
+    if ".nc" not in found.suffixes:
+        refuse_ortho(path, request)
+    with found.open(path, request) as source:
         source = with_nodata(with_wavelengths(source, request.wavelengths_nm), request.nodata)
         require_size(path, source.shape, math.inf if request.in_parts else request.max_gib)
         if request.in_parts:

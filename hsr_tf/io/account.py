@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.findings import NOTE, WARNING, Finding, listed
 from hsr_tf.io.nanometres import flags_of, numbers_of
+
+if TYPE_CHECKING:
+    from hsr_tf.io.header import CubeHeader
 
 LEFT, TAKEN, FILE = "not used", "reading", "file"
 SCENE_KEY = "source_findings"
@@ -33,6 +36,15 @@ class Account:
         self._one_of_several = one_of_several
         self._used: dict[str, None] = {}
         self._findings: list[Finding] = []
+
+    @classmethod
+    def of(cls, header: CubeHeader, *, without: str = "") -> Account:
+        """Return an account that goes on with that of a header, but for what it says of an item."""
+        account = cls()
+        account.use(*header.used)
+        kept = [one for one in header.findings if not one.found.startswith(f"{without}: ")]
+        account._findings.extend(kept)
+        return account
 
     @property
     def used(self) -> tuple[str, ...]:

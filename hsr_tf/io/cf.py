@@ -43,6 +43,7 @@ WAVELENGTH_NAMES = (
 WIDTH_NAMES = ("fwhm", "fwhm_nm", "bandwidth")
 GOOD_NAMES = ("good_band", "good_bands", "good_wavelengths", "bbl")
 LATITUDES, LONGITUDES = ("lat", "latitude"), ("lon", "longitude")
+ON_ITS_GRID = "hsr convert A B --ortho puts it on the grid of its lookup table"
 DEGREES = ("degrees_north", "degree_north", "degrees_east", "degree_east")
 LATITUDE_LONGITUDE = "EPSG:4326"
 OF_THE_CUBE = (
@@ -330,7 +331,9 @@ class _About:
         places = [n for n in places if tuple(others[n].shape) == self.shape[:2]]
         if places:
             why = "places of every pixel, no grid is derived from them"
-            self.account.leave(", ".join(places), why, "project the image onto a grid")
+            has_table = any(True for _ in self.find("glt_x"))
+            advice = ON_ITS_GRID if has_table else "project the image onto a grid"
+            self.account.leave(", ".join(places), why, advice)
         self.account.leave_all("variables", [name for name in others if name not in places])
 
     def chunks(self) -> tuple[int, int, int] | None:

@@ -57,6 +57,7 @@ class ConvertOptions:
         dtype: type of the written values; by default that of the file.
         nodata: the value for pixels without data.
         alpha: "mask" or "band", what a channel marked as alpha is.
+        ortho: whether to put a swath on the grid of the lookup table in its file.
         max_gib: the largest cube, as it is stored, that is held in memory where a format needs that.
     """
 
@@ -70,6 +71,7 @@ class ConvertOptions:
     nodata: float | None = None
     max_gib: float = 16.0
     alpha: str | None = None
+    ortho: bool = False
 
     @property
     def writing(self) -> WriteOptions:
@@ -110,6 +112,7 @@ def convert(
         options.max_gib,
         in_parts=not isinstance(made, PictureFormat),
         alpha=options.alpha,
+        ortho=options.ortho,
     )
     with io.open_reader(source, reading) as reader:
         for finding in (*reader.header.findings, *lost_findings(reader.header, made)):

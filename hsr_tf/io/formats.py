@@ -26,6 +26,7 @@ _BUILT_IN = (
     "npz:Npz",
     "picture_formats:Png",
     "picture_formats:Jpeg",
+    "dlr_products:DlrProduct",
     "tiff:Tiff",
     "netcdf:NetCdf",
     "zarr_store:Zarr",

@@ -2,7 +2,7 @@
 
 xarray writes whole variables only, so the parts go through h5netcdf, on the same guarded file as the
 project's HDF5. Chunks hold all bands of 64 x 64 pixels, deflated, with checksums. NetCDF 3 is refused.
-`hsr_tf.io.cf` lists the variables and attributes.
+`hsr_tf.io.cf` lists the variables and attributes, `hsr_tf.io.lookup_table` puts a swath on its grid.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from hsr_tf.io.format import PartsFormat, WriteOptions
 from hsr_tf.io.guarded import guarded_file
 from hsr_tf.io.hdf5 import TILE_CHUNK, open_file, require_local_data
 from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.lookup_table import on_its_grid
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
 from hsr_tf.io.stream import CubeWriter, PartsWriter
 
@@ -35,7 +36,7 @@ class NetCdf(PartsFormat):
 
     name = "NetCDF 4"
     suffixes = (".nc", ".nc4")
-    reads = "CF attributes, any order of axes"
+    reads = "CF attributes, groups, any order of axes; EMIT's lookup table with `--ortho`"
     writes = "yes"
 
     @contextmanager
@@ -57,9 +58,11 @@ class NetCdf(PartsFormat):
                         path, group=group or None, engine="h5netcdf", decode_cf=False, cache=False
                     )
                 datasets[group] = stack.enter_context(dataset)
-            with decoding(path, FORMAT, arguments=("layout",)):
+            with decoding(path, FORMAT, arguments=("layout", "ortho")):
                 held = cf.Variables.of(datasets)
                 source = cf.cf_source(path, held, request, format_name=FORMAT)
+                if request.ortho:
+                    source = on_its_grid(path, source, held)
             yield source
 
     @contextmanager

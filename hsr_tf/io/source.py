@@ -40,6 +40,7 @@ class ReadRequest:
             and only as it is stored; `max_gib` then limits that.
         nodata: stored value of pixels without data, in place of that of the file.
         alpha: "band" to read an alpha channel as a band, "mask" as the mask of pixels without data.
+        ortho: whether to put a swath on the grid of the lookup table in its file.
     """
 
     key: str | None = None
@@ -50,6 +51,7 @@ class ReadRequest:
     in_parts: bool = False
     nodata: float | None = None
     alpha: str | None = None
+    ortho: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +179,21 @@ def refuse_options(path: Path, request: ReadRequest, format_name: str) -> None:
             received=repr(value),
             remedy=f"leave it out to read {path.name}",
         )
+
+
+def refuse_ortho(path: Path, request: ReadRequest) -> None:
+    """Refuse the request for a grid that no lookup table gives.
+
+    Raises:
+        ValueError: it is made.
+    """
+    require(
+        not request.ortho,
+        "ortho",
+        expected="a NetCDF file with a lookup table (glt_x, glt_y), such as EMIT's",
+        received=path.name,
+        remedy="leave --ortho out",
+    )
 
 
 def require_real(path: Path, dtype: np.dtype[Any]) -> None:

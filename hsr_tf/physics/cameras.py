@@ -134,7 +134,8 @@ def choose_cameras(
             "hr_msi",
             expected=f"{num_channels} channels, as the response {model.spectral.name} has",
             received=str(observation.hr_msi.num_bands),
-            remedy="give the response of the camera that took it (srf), a CSV file with one column a channel",
+            remedy='give the sensor that took it, e.g. srf="sentinel2a:B02,B03,B04,B08" (hsr sensors lists '
+            'them), a CSV file with one column per channel, or srf="estimate"',
         )
     except ValueError:
         if srf_needed or srf_origin != DEFAULT:
