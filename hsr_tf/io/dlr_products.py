@@ -106,7 +106,7 @@ def _of_header(product: Product, about: CubeHeader, account: Account) -> dict[st
 
 def _of_xml(product: Product, about: CubeHeader, account: Account) -> dict[str, Any]:
     """Return what the metadata of an EnMAP product say."""
-    root, num_bands = _parsed(product.metadata), about.shape[2]
+    root, num_bands = parsed_xml(product.metadata), about.shape[2]
     bands = [one for one in root.iter("bandID") if one.find("wavelengthCenterOfBand") is not None]
 
     def column(name: str) -> list[str] | None:
@@ -142,7 +142,7 @@ def _expected(root: ElementTree.Element, num_bands: int, account: Account) -> np
     return good
 
 
-def _parsed(path: Path) -> ElementTree.Element:
+def parsed_xml(path: Path) -> ElementTree.Element:
     """Return the root of an XML file of bounded size, without entities of its own."""
     with decoding(path, "XML"), open(path, "rb") as file:
         text = file.read(LONGEST_XML + 1)

@@ -31,6 +31,7 @@ _BUILT_IN = (
     "netcdf:NetCdf",
     "zarr_store:Zarr",
     "envi:Envi",
+    "satellite_folder:SatelliteBands",
     "png_folder:PngFolder",
 )
 

@@ -50,7 +50,7 @@ from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.io.hdf5_tiles import Hdf5TileWriter
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import Listing
-from hsr_tf.io.prisma import prisma_fields, prisma_source
+from hsr_tf.io.prisma import PAN_KEY, prisma_fields, prisma_pan_source, prisma_source
 from hsr_tf.io.probe import require_harmless
 from hsr_tf.io.source import EVERYTHING, BandSource, ReadRequest, decoded, decoding
 from hsr_tf.io.stream import CubeWriter
@@ -79,11 +79,13 @@ class Hdf5(PartsFormat):
     def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
         with open_file(path, FORMAT) as file:
             with decoding(path, FORMAT):
-                fields = None if request.key is not None else prisma_fields(file)
+                is_pan = (request.key or "").upper() == PAN_KEY and PAN_KEY not in _datasets(file)
+                fields = prisma_fields(file) if request.key is None or is_pan else None
             if fields is not None:
                 require_local_data(path, file)
                 with decoding(path, FORMAT):
-                    source = prisma_source(path, file, fields)
+                    made = prisma_pan_source if is_pan else prisma_source
+                    source = made(path, file, fields)
             else:
                 source = _source(path, file, request)
             yield source
@@ -106,7 +108,7 @@ class Prisma(Format):
 
     name = "PRISMA"
     suffixes = (".he5",)
-    reads = "levels 1, 2B, 2C, 2D: VNIR and SWIR joined"
+    reads = "levels 1, 2B, 2C, 2D: VNIR and SWIR joined; the panchromatic image by the key PAN"
 
     def open(self, path: Path, request: ReadRequest) -> AbstractContextManager[BandSource]:
         return Hdf5().open(path, request)

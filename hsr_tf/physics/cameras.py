@@ -21,6 +21,7 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.psf_spec import parse_psf
+from hsr_tf.physics.sensors import TITLES, sensor_bands
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse, load_srf
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
@@ -196,8 +197,13 @@ def _told_psf(observation: Observation) -> Psf | None:
     return parse_psf(name, observation.scale)
 
 
-def _told_srf(observation: Observation) -> SpectralResponse | None:
-    recorded = observation.hr_msi.metadata
+def _told_srf(observation: Observation) -> SpectralResponse | str | None:
+    """The response that the sharp image records: of its simulation, or of a known sensor and bands of it."""
+    recorded, names = observation.hr_msi.metadata, observation.hr_msi.band_names
+    sensor = str(recorded.get("sensor", ""))
+    channels = {band.channel for band in sensor_bands(sensor)} if sensor in TITLES else set()
+    if names and set(names) <= channels and observation.lr_hsi.wavelengths_nm is not None:
+        return f"{sensor}:{','.join(names)}"
     matrix = np.asarray(recorded.get("simulated_srf_matrix", 0.0))
     if matrix.shape != (observation.lr_hsi.num_bands, observation.hr_msi.num_bands):
         return None
