@@ -34,6 +34,10 @@ def check(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
     psf: words.Psf = None,
     srf: words.Srf = None,
     register: words.Register = "auto",
@@ -58,7 +62,9 @@ def check(
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
     words.require_curve(linearize)
-    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    levels = lr_white_level, hr_white_level
+    reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     with terminal.working("reading the two images"):
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
@@ -84,6 +90,7 @@ def check(
         "hr_key": hr_key,
     }
     inputs |= {"lr_white_level": lr_white_level, "hr_white_level": hr_white_level, "wavelengths": wavelengths}
+    inputs |= {"lr_layout": lr_layout, "hr_layout": hr_layout, "nodata": nodata, "alpha": alpha}
     if transform is not None:
         inputs["transform"] = str(transform)
     elif register != words.REGISTER[0]:

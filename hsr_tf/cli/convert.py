@@ -10,7 +10,10 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Wavelengths
+from hsr_tf.cli.words import Alpha, Wavelengths
+from hsr_tf.console import terminal
+from hsr_tf.findings import WARNING, Finding
+from hsr_tf.wording import as_flags
 
 EXAMPLES = (
     "hsr convert radiance.hdr radiance.h5",
@@ -18,6 +21,7 @@ EXAMPLES = (
     "hsr convert PRS_L2D_STD.he5 scene.img --interleave=bsq",
     "hsr convert reflectance.tif reflectance.zarr --dtype=float32",
     "hsr convert photo.jpg light.tif --linearize=srgb",
+    "hsr convert EMIT_L2A_RFL.nc emit.tif --ortho",
     "hsr convert cube.mat cube.h5 --wavelengths=400:700:10 --white_level=4095",
 )
 SECONDS_WITHOUT_BAR = 2.0
@@ -46,11 +50,16 @@ def convert(
     nodata: Annotated[
         float | None, typer.Option(help="Value that marks pixels without data, in formats without a mask.")
     ] = None,
+    alpha: Alpha = None,
+    ortho: Annotated[
+        bool, typer.Option("--ortho", help="Put a swath on the grid of the lookup table in its file (EMIT).")
+    ] = False,
 ) -> None:
     """Write a cube in another format.
 
-    Stored values stay as they are, bit for bit, with their scale, wavelengths, grid and names,
-    unless --linearize undoes a tone curve.
+    Stored values stay as they are, bit for bit, with their scale,
+    wavelengths, grid and names, unless --linearize undoes a tone curve.
+    What is not read, and what the new format cannot hold, is reported.
     """
     from hsr_tf.io.convert import ConvertOptions, convert
     from hsr_tf.io.wavelength_list import parse_wavelengths
@@ -66,9 +75,14 @@ def convert(
         cog=cog,
         dtype=dtype,
         nodata=nodata,
+        alpha=alpha,
+        ortho=ortho,
     )
+    found: list[Finding] = []
     with byte_bar() as progress:
-        written = convert(source, target, options, progress=progress)
+        written = convert(source, target, options, progress=progress, report=found.append)
+    for finding in found:
+        terminal.warn(finding.line) if finding.severity == WARNING else typer.echo(as_flags(finding.line))
     typer.echo(f"wrote {written}")
 
 

@@ -74,6 +74,10 @@ def fuse(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
     register: words.Register = "auto",
     transform: words.TransformFile = None,
     uncertainty: judging.Uncertainty = None,
@@ -102,11 +106,12 @@ def fuse(
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
     judging.require_map(uncertainty, output)
-    if picture is not None:
-        require_output("picture", picture, suffixes=(".png",))
-    if report is not None:
-        require_output("report", report, suffixes=HTML)
-    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    for name, path, suffixes in (("picture", picture, (".png",)), ("report", report, HTML)):
+        if path is not None:
+            require_output(name, path, suffixes=suffixes)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    keys, levels = (lr_key, hr_key), (lr_white_level, hr_white_level)
+    reading = words.pair_reading(keys, levels, wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
@@ -157,10 +162,10 @@ def fuse(
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [("values", "; ".join(pair.guesses)), ("grids", "; ".join(aligned.lines))]
+    lines = [("values", pair.guesses), ("files", judging.file_notes(solution)), ("grids", aligned.lines)]
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
-    lines += [*fusion_facts(observation, solution), *((name, str(path or "")) for name, path in files)]
-    terminal.show(facts(lines))
+    shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, solution)
+    terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))
     if trial is not None:
         judging.show_trial(trial)
     judging.show_verdict(solution.verdict, solution.findings)

@@ -28,6 +28,10 @@ def quality(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
     psf: words.Psf = None,
     srf: words.Srf = None,
     srf_outside: words.SrfOutside = "error",
@@ -46,7 +50,9 @@ def quality(
     from hsr_tf import io
     from hsr_tf.fusion.alignment import require_fused_from
 
-    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    levels = lr_white_level, hr_white_level
+    reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     pair = words.PairFiles(lr_hsi, hr_msi, reading)
     if json_file is not None:
         require_output("json", json_file, inputs=[*pair.paths, estimate])

@@ -33,6 +33,10 @@ def register(
     ] = None,
     lr_key: words.LrKey = None,
     hr_key: words.HrKey = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
@@ -46,7 +50,9 @@ def register(
     require_output("output", output, inputs=inputs, suffixes=(".json",))
     if picture is not None:
         require_output("picture", picture, inputs=inputs, suffixes=(".png",))
-    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    levels = lr_white_level, hr_white_level
+    reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     with terminal.working("reading the two images"):
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("registering"):

@@ -72,6 +72,29 @@ Wavelengths = Annotated[
         "450,550,650, or a file of numbers.",
     ),
 ]
+LrLayout = Annotated[
+    str | None,
+    typer.Option("--lr_layout", help="Order of the axes of the coarse file, e.g. row,col,band."),
+]
+HrLayout = Annotated[
+    str | None,
+    typer.Option("--hr_layout", help="The same for the sharp file."),
+]
+Nodata = Annotated[
+    float | None,
+    typer.Option(
+        "--nodata",
+        help="Stored value of pixels without data, e.g. -9999; by default that of the file. NaN always is.",
+    ),
+]
+Alpha = Annotated[
+    str | None,
+    typer.Option(
+        "--alpha",
+        help="What a channel marked as alpha is: mask (of pixels without data) or band; by default its name "
+        "and wavelength decide.",
+    ),
+]
 SrfOutside = Annotated[
     str,
     typer.Option(
@@ -108,14 +131,27 @@ def require_curve(linearize: str) -> None:
     parse_linearize(linearize)
 
 
+@dataclass(frozen=True)
+class Beside:
+    """Order of the axes of the coarse and the sharp file; nodata value and alpha channel of both."""
+
+    layouts: tuple[str | None, str | None]
+    nodata: float | None
+    alpha: str | None
+
+
 def pair_reading(
-    keys: tuple[str | None, str | None], levels: tuple[float | None, float | None], wavelengths: str | None
+    keys: tuple[str | None, str | None],
+    levels: tuple[float | None, float | None],
+    wavelengths: str | None,
+    beside: Beside,
 ) -> Any:
     """How the two files are to be read.
 
     Args:
         keys, levels: of the coarse and the sharp file.
         wavelengths: in words.
+        beside: order of axes, and what marks pixels without data.
     """
     from hsr_tf.io.pair_reading import PairReading
     from hsr_tf.io.wavelength_list import parse_wavelengths
@@ -129,7 +165,7 @@ def pair_reading(
             remedy="give e.g. 10000",
         )
     listed = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
-    return PairReading(*keys, *levels, listed)
+    return PairReading(*keys, *levels, listed, *beside.layouts, beside.nodata, beside.alpha)
 
 
 def given_srf(srf: str | None, outside: str, scene: Any) -> Any:

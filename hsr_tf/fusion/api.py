@@ -25,6 +25,7 @@ from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, staged_method, weights_facts
 from hsr_tf.fusion.repair import Repaired, repair
 from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
+from hsr_tf.io.account import scene_pair_findings
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
     DEFAULT_SRF,
@@ -132,7 +133,8 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
             without data (`hsr_tf.fusion.repair`); images that do not fit the cameras
             (`hsr_tf.closed_forms.agreement`); weights that were trained for other cameras or wavelengths.
         ResidualWarning: an estimate that leaves more of an image than noise explains
-            (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, `Solution.verdict` the outcome.
+            (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, after what the readers of the
+            two files say (`hsr_tf.io.account`), `Solution.verdict` the outcome.
 
     Raises:
         ValueError: an unknown method (the message lists the known ones), weights that do not fit or are not
@@ -165,7 +167,8 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
     for finding in solution.findings:
         warnings.warn(finding.line, ResidualWarning, stacklevel=2)
-    findings = (*defects, *cameras.findings, *solution.findings)
+    read = scene_pair_findings(observation.lr_hsi.metadata, observation.hr_msi.metadata)
+    findings = (*read, *defects, *cameras.findings, *solution.findings)
     return _with_verdict(replace(solution, findings=findings))
 
 

@@ -27,6 +27,7 @@ from hsr_tf.fusion.check.verdict import verdict_on
 from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.registered import align_registered
 from hsr_tf.fusion.repair import repair
+from hsr_tf.io.account import scene_pair_findings
 from hsr_tf.radiometry import AUTO
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
@@ -186,7 +187,8 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
 def _image_findings(observation: Observation) -> list[Finding]:
     """Values, wavelengths, dead and saturated samples, noise."""
     lr_hsi, hr_msi = observation.lr_hsi, observation.hr_msi
-    findings = [*value_findings(lr_hsi, hr_msi), *scaling_findings(lr_hsi, hr_msi)]
+    findings = [*scene_pair_findings(lr_hsi.metadata, hr_msi.metadata), *value_findings(lr_hsi, hr_msi)]
+    findings += scaling_findings(lr_hsi, hr_msi)
     findings += [*wavelength_findings(lr_hsi, hr_msi), *fill_findings(lr_hsi, hr_msi)]
     try:
         repaired = repair(observation)
