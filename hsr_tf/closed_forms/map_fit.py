@@ -105,6 +105,7 @@ class SpectralMap:
             map, which has no weights of pixels either.
         noise_energy: (C,), mean square of the noise of each band of X; likewise.
         penalty: l; infinite for a linear map; likewise.
+        channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
     """
 
     spectral_map: Cube
@@ -114,6 +115,7 @@ class SpectralMap:
     shares: Cube | None = None
     noise_energy: Array | None = None
     penalty: float | None = None
+    channel_variance: Array | None = None
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -123,7 +125,8 @@ class SpectralMap:
     @classmethod
     def of(cls, data: dict[str, Any]) -> SpectralMap:
         """The inverse of `plain`."""
-        types = {"spectral_map": np.float32, "shares": np.float32, "noise_energy": np.float64}
+        types: dict[str, type] = {"spectral_map": np.float32, "shares": np.float32}
+        types |= {"noise_energy": np.float64, "channel_variance": np.float64}
         arrays = {n: np.asarray(data[n], kind) for n, kind in types.items() if data[n] is not None}
         return SpectralMap(**{**data, **arrays})
 
@@ -239,8 +242,8 @@ class _MapFitting:
         self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
         self._gap = float(gap.sum() / self._total)
         sharpness = float(np.square(model.spatial.psf.kernel).sum())
-        variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
-        self._noise = feature_noise(sharp.moments, variance) * max(0.0, 1.0 - sharpness)
+        self._variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
+        self._noise = feature_noise(sharp.moments, self._variance) * max(0.0, 1.0 - sharpness)
         self._products = _excess_of_products(sharp.moments, 1 + self._num_channels)
         # Mean square of the noise of each band of X, (C,): the lower of two bounds. X R - D Y bounds it,
         # taken as of one signal-to-noise ratio in all bands, where the cameras are right. What other bands do
@@ -362,6 +365,7 @@ class _MapFitting:
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
             disagreement=float(np.sqrt(apart)),
             penalty=penalty,
+            channel_variance=self._variance,
         )
 
 

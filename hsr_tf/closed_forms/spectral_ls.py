@@ -57,6 +57,8 @@ FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
 CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP = "unclean_moments", "spectral_map"
+# What the survey of `SceneMap` keeps, the same for every method that stands on it.
+SURVEYED = frozenset({FEATURES, COARSE, CLEAN, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
 
 @dataclass(frozen=True, eq=False)

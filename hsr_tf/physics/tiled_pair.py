@@ -113,3 +113,42 @@ class ArrayPair(TiledPair):
     def clean(self, region: Region) -> Mask:
         """See `TiledPair.clean`."""
         return super().clean(region) if self.counted is None else self.counted[region.slices]
+
+
+class StoredPair(TiledPair):
+    """The images of another pair, whose parts are kept elsewhere.
+
+    Args:
+        pair: the images, tiles and cameras.
+        store: where the parts of the method are kept.
+    """
+
+    def __init__(self, pair: TiledPair, store: TileStore) -> None:
+        self._pair = pair
+        self.grid, self.store, self.model = pair.grid, store, pair.model
+
+    @property
+    def num_bands(self) -> int:
+        """See `TiledPair.num_bands`."""
+        return self._pair.num_bands
+
+    @property
+    def has_holes(self) -> bool:
+        """See `TiledPair.has_holes`."""
+        return self._pair.has_holes
+
+    def lr_hsi(self, region: Region) -> Cube:
+        """See `TiledPair.lr_hsi`."""
+        return self._pair.lr_hsi(region)
+
+    def hr_msi(self, region: Region) -> Cube:
+        """See `TiledPair.hr_msi`."""
+        return self._pair.hr_msi(region)
+
+    def missing(self, region: Region) -> Holes:
+        """See `TiledPair.missing`."""
+        return self._pair.missing(region)
+
+    def clean(self, region: Region) -> Mask:
+        """See `TiledPair.clean`."""
+        return self._pair.clean(region)

@@ -7,6 +7,9 @@ mixed coarse pixels are no error (area-to-point kriging, Kyriakidis 2004, with c
 kernels are fitted, each with its own draw of features and its own weight, and their corrections averaged;
 the mean is better than the best of them. Then the result is made to agree with both images.
 
+The blurred features are free of the noise that the sharp ones have: what it adds to the products of the
+features enters the normal matrix (`hsr_tf.solvers.parts.ridge`) where Y has noise.
+
 Scenes of more than about 64 x 64 coarse pixels are solved in overlapping windows, which adapts the map to
 the place as well.
 """
@@ -14,22 +17,24 @@ the place as well.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.assembly import Assembly, Start
-from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images, pixel_inputs
-from hsr_tf.solvers.parts.ridge import RidgeFit, fit_ridge, held_out_blocks
+from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images, noise_products, pixel_inputs
+from hsr_tf.solvers.parts.ridge import NoisyUse, RidgeFit, fit_ridge, held_out_blocks
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.tiling.blending import Cover
 from hsr_tf.tiling.region import Region
+from hsr_tf.typing import Array
 
 WEIGHTS = tuple(10.0**power for power in range(-9, -1))
+NOISE_FREE, NOISE_PIXELS, NUM_THREADS = 1e-4, 256, 4
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,13 @@ class KernelRegression:
         self.subspace = SpectralSubspace.of(self._weights * start.residual)
         self._targets = self._weights * self.subspace.codes(start.residual)
         self._inputs = pixel_inputs(hr_msi, model.scale)
+        sharpness = float(np.square(model.spatial.psf.kernel).sum())
+        variance = start.channel_variance * max(0.0, 1.0 - sharpness)
+        energy = float(np.square(hr_msi, dtype=np.float64).mean((0, 1)).sum())
+        unit = float(hr_msi.std(axis=(0, 1)).mean()) or 1.0
+        self._variance: Array | None = None  # of the noise of the inputs
+        if variance.sum() > NOISE_FREE**2 * energy:
+            self._variance = np.append(variance / unit**2, [0.0, 0.0])
         height, width, _ = start.residual.shape
         # Windows of a scene: `window` coarse pixels a side, but of 512 to 1024 sharp ones.
         side = int(np.clip(config.window, -(-512 // model.scale), max(2, 1024 // model.scale)))
@@ -145,7 +157,7 @@ class KernelRegression:
         self, window: Region, kernel: Kernel, rng: np.random.Generator, correction: NDArray[np.float32]
     ) -> RidgeFit:
         sharp = window.scaled(self._model.scale).slices
-        inputs = tf.constant(self._inputs[sharp])
+        inputs = self._inputs[sharp]
         features = FourierFeatures.draw(
             kernel,
             num_channels=inputs.shape[-1] - 2,
@@ -153,13 +165,8 @@ class KernelRegression:
             rng=rng,
         )
         chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
-        total = tf.constant(features.num_features)
-        parts = [
-            self._model.spatial.forward(
-                compiled_images(inputs, features.frequencies[:, k], features.phases[k], total)[None]
-            )[0].numpy()
-            for k in chunks
-        ]
+        with ThreadPoolExecutor(NUM_THREADS) as threads:
+            parts = list(threads.map(lambda part: self._blurred(inputs, features, part), chunks))
         targets = self._targets[window.slices]
         height, width, rank = targets.shape
         weights = self._weights[window.slices]
@@ -168,27 +175,30 @@ class KernelRegression:
             targets.reshape(-1, rank),
             held_out_blocks(height, width),
             weights=WEIGHTS,
+            use=self._noisy_use(inputs, features),
         )
-        found = sum(
-            applied_features(
-                inputs,
-                features.frequencies[:, k],
-                features.phases[k],
-                total,
-                fit.coefficients[k].astype(np.float32),
-            ).numpy()
-            for k in chunks
-        )
-        correction[sharp] += found * self._cover.weights(window)[..., None]
+        coefficients = fit.coefficients.astype(np.float32)
+        shares = self._cover.weights(window)[..., None]
+
+        def apply(rows: slice) -> None:
+            found = sum(feature_images(inputs[rows], features, part) @ coefficients[part] for part in chunks)
+            correction[sharp][rows] += found * shares[rows]
+
+        step = -(-len(inputs) // NUM_THREADS)
+        with ThreadPoolExecutor(NUM_THREADS) as threads:
+            list(threads.map(apply, [slice(k, k + step) for k in range(0, len(inputs), step)]))
         return fit
 
+    def _blurred(
+        self, inputs: NDArray[np.float32], features: FourierFeatures, part: slice
+    ) -> NDArray[np.float32]:
+        """D phi of some features, (h, w, m)."""
+        return np.asarray(self._model.spatial.forward(feature_images(inputs, features, part)[None]))[0]
 
-@tf.function(reduce_retracing=True)
-def applied_features(
-    inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor, coefficients: tf.Tensor
-) -> tf.Tensor:
-    """phi W of every pixel: (H, W, d), (d, m), (m,), M, (m, r) to (H, W, r)."""
-    return tf.tensordot(feature_images(inputs, frequencies, phases, total), coefficients, 1)
-
-
-compiled_images = tf.function(feature_images, reduce_retracing=True)
+    def _noisy_use(self, inputs: NDArray[np.float32], features: FourierFeatures) -> NoisyUse | None:
+        """What noise does to some of the sharp pixels; None where Y has next to none."""
+        if self._variance is None:
+            return None
+        pixels = inputs.reshape(-1, inputs.shape[-1])
+        chosen = pixels[np.unique(np.linspace(0, len(pixels) - 1, NOISE_PIXELS).astype(int))]
+        return NoisyUse(noise_products(chosen, features, self._variance), feature_images(chosen, features))

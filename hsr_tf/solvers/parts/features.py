@@ -12,12 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from hsr_tf.solvers.solver import Cube
+from hsr_tf.typing import Array
 
-FLOATS_AT_ONCE = 2**26
+FLOATS_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class FourierFeatures:
 
     def chunks(self, num_pixels: int) -> list[slice]:
         """Parts of the features whose images fit into memory together, of equal size but for the last."""
-        size = int(np.clip(FLOATS_AT_ONCE // num_pixels, 8, 256))
+        size = int(np.clip(FLOATS_AT_ONCE // num_pixels, 8, 64))
         return [slice(k, min(k + size, self.num_features)) for k in range(0, self.num_features, size)]
 
 
@@ -76,8 +76,27 @@ def pixel_inputs(hr_msi: Cube, scale: int) -> NDArray[np.float32]:
 
 
 def feature_images(
-    inputs: tf.Tensor, frequencies: tf.Tensor, phases: tf.Tensor, total: tf.Tensor
-) -> tf.Tensor:
-    """phi of every pixel: (H, W, d), (d, m), (m,) -> (H, W, m), for m of `total` features."""
-    length = tf.sqrt(2.0 / tf.cast(total, inputs.dtype))
-    return tf.cos(tf.tensordot(inputs, frequencies, 1) + phases) * length
+    inputs: NDArray[np.float32], features: FourierFeatures, part: slice = slice(None)
+) -> NDArray[np.float32]:
+    """phi of every pixel: (H, W, d) to (H, W, m), for the m features of a part of them."""
+    angles = inputs @ features.frequencies[:, part]
+    angles += features.phases[part]
+    np.cos(angles, out=angles)
+    angles *= np.float32(np.sqrt(2.0 / features.num_features))
+    return angles
+
+
+def noise_products(
+    inputs: NDArray[np.float32], features: FourierFeatures, variance: Array
+) -> NDArray[np.float64]:
+    """What noise of the inputs adds to the products of the features, (M, M), to first order.
+
+    Args:
+        inputs: some pixels, (n, d).
+        features: M of them.
+        variance: (d,), of the noise of each input.
+    """
+    length = np.sqrt(2.0 / features.num_features)
+    slopes = length * np.sin(inputs @ features.frequencies + features.phases).astype(np.float64)
+    frequencies = features.frequencies * np.sqrt(variance)[:, None]
+    return np.asarray((slopes.T @ slopes) * (frequencies.T @ frequencies) / len(inputs))

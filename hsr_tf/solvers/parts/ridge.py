@@ -1,9 +1,12 @@
 """Ridge regression of many targets on many features, its weight chosen on samples held out.
 
-    W = argmin |A W - T|^2 + n w |W|^2
+    W = argmin |A W - T|^2 + n w |W|^2 + n tr W' N W
 
 in float64, through the eigenvectors of whichever of A^T A and A A^T is the smaller, so that one decomposition
-serves every weight w.
+serves every weight w. N is what noise adds to the products of the features where W is applied (errors in
+variables, see `hsr_tf.closed_forms.map_fit`); with it A^T A + n N is decomposed, and w is the one with the
+smallest predicted error there, e + tr W' N W + 8 v e, with e the mean squared error of the samples held out
+and v the mean leverage of the pixels to which W is applied.
 """
 
 from __future__ import annotations
@@ -14,9 +17,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.held_out import fold_map
+from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE
 from hsr_tf.typing import Array
 
 ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyUse:
+    """Where coefficients are applied to pixels that are noisier than the samples.
+
+    Attributes:
+        products: N, (M, M), what noise adds to the products of the features.
+        features: of some of these pixels, (m, M).
+    """
+
+    products: Array
+    features: NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +43,8 @@ class RidgeFit:
     Attributes:
         coefficients: W, (M, r).
         weight: w.
-        held_out_error: mean squared error on the samples held out, relative to their mean square; nan where
-            none were.
+        held_out_error: mean squared error on the samples held out and by noise, relative to their mean
+            square; nan where none were.
     """
 
     coefficients: Array
@@ -41,18 +58,26 @@ class Ridge:
     Args:
         features: A, (n, M).
         targets: T, (n, r).
+        use: the noisier pixels to which they are applied; None where there is no noise.
     """
 
-    def __init__(self, features: NDArray[np.floating], targets: NDArray[np.floating]) -> None:
+    def __init__(
+        self,
+        features: NDArray[np.floating],
+        targets: NDArray[np.floating],
+        use: NoisyUse | None = None,
+    ) -> None:
         self._features = features
         self._num_samples, num_features = features.shape
-        self._primal = num_features <= self._num_samples
+        self._primal = num_features <= self._num_samples or use is not None
         # X^T X in float64, a block of rows at a time.
         x = features if self._primal else features.T
         gram = np.zeros((x.shape[1], x.shape[1]))
         for start in range(0, len(x), ROWS_AT_ONCE):
             block = np.asarray(x[start : start + ROWS_AT_ONCE], dtype=np.float64)
             gram += block.T @ block
+        if use is not None:
+            gram += self._num_samples * use.products
         values, self._vectors = np.linalg.eigh(gram)
         self._values = np.maximum(values, 0.0)
         wanted: Array = np.asarray(targets, dtype=np.float64)
@@ -64,6 +89,11 @@ class Ridge:
         inner = self._vectors @ (self._rotated / (self._values + weight * self._num_samples)[:, None])
         return inner if self._primal else _product(self._features, inner)
 
+    def leverage(self, features: NDArray[np.floating], weight: float) -> float:
+        """Mean leverage of pixels (m, M), where the features are fewer than the samples or `use` is given."""
+        spread = np.square(features @ self._vectors).mean(0)
+        return float((spread / (self._values + weight * self._num_samples)).sum())
+
 
 def fit_ridge(
     features: NDArray[np.floating],
@@ -71,6 +101,7 @@ def fit_ridge(
     held_out: NDArray[np.bool_],
     *,
     weights: tuple[float, ...],
+    use: NoisyUse | None = None,
 ) -> RidgeFit:
     """The solution on all samples, with the weight that predicts the held-out ones best from the rest.
 
@@ -79,18 +110,23 @@ def fit_ridge(
         targets: T, (n, r).
         held_out: (n,) marks of the samples held out; with none, or all, the largest weight is taken.
         weights: candidates w, ascending.
+        use: the noisier pixels to which they are applied; None where there is no noise.
     """
     if held_out.all() or not held_out.any():
-        whole = Ridge(features, targets).coefficients(weights[-1])
+        whole = Ridge(features, targets, use).coefficients(weights[-1])
         return RidgeFit(whole, weights[-1], float("nan"))
-    part = Ridge(features[~held_out], targets[~held_out])
+    part = Ridge(features[~held_out], targets[~held_out], use)
     seen, truth = features[held_out], targets[held_out]
-    errors = [
-        float(np.mean(np.square(truth - seen @ part.coefficients(weight).astype(seen.dtype))))
-        for weight in weights
-    ]
+    errors = []
+    for weight in weights:
+        found = part.coefficients(weight)
+        error = float(np.mean(np.square(truth - seen @ found.astype(seen.dtype))))
+        if use is not None:
+            amplified = float(np.sum(found * (use.products @ found))) / max(1, truth.shape[1])
+            error += amplified + LEVERAGE * part.leverage(use.features, weight) * error
+        errors.append(error)
     best = int(np.argmin(errors))
-    whole = Ridge(features, targets).coefficients(weights[best])
+    whole = Ridge(features, targets, use).coefficients(weights[best])
     relative = errors[best] / max(float(np.mean(truth**2)), 1e-30)
     return RidgeFit(whole, weights[best], relative)
 
