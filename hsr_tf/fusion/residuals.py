@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.noise_level import relative_noise
 from hsr_tf.closed_forms.spectral_ls import enlarged
-from hsr_tf.findings import WARNING, Finding
+from hsr_tf.findings import ERROR, WARNING, Finding
 from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, agreement_findings, measured_agreement
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
@@ -30,11 +30,11 @@ from hsr_tf.tiling.region import Region
 from hsr_tf.wording import percent
 
 LARGEST, TIMES_NOISE = 0.05, 2.0
-ADVICE = "do not rely on the estimate; run hsr check on the pair, or choose another method"
+BAD, BAD_TIMES_NOISE = 0.15, 6.0
+ADVICE = "run hsr check on the pair, or choose another method"
 
 
-LR_HSI, HR_MSI = "lr_hsi residual", "hr_msi residual"
-TOPICS = (LR_HSI, HR_MSI, AGREEMENT, CHANGES)
+TOPICS = ("lr_hsi residual", "hr_msi residual", AGREEMENT, CHANGES)
 
 
 def is_about_residuals(finding: Finding) -> bool:
@@ -122,7 +122,8 @@ def residual_findings(
         hr_msi_residual: |Y - Z R| / |Y|, likewise.
 
     Returns:
-        A warning per image whose residual is over 5 % and over twice its relative noise.
+        A warning per image whose residual is over 5 % and over twice its relative noise; an error where it is
+        over 15 % and over six times the noise.
     """
     images = {
         "lr_hsi": (observation.lr_hsi, lr_hsi_residual),
@@ -137,7 +138,8 @@ def residual_findings(
             said = (
                 f"the estimate does not explain {name}: residual {percent(residual)}, noise {percent(noise)}"
             )
-            findings.append(Finding(WARNING, {"lr_hsi": LR_HSI, "hr_msi": HR_MSI}[name], said, ADVICE))
+            bad = residual > BAD and residual > BAD_TIMES_NOISE * noise
+            findings.append(Finding(ERROR if bad else WARNING, f"{name} residual", said, ADVICE))
     return tuple(findings)
 
 
