@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -152,7 +151,7 @@ def fuse(
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
         requested = judging.FusionOptions(psf, response, None if adapt else weights, controls)
         solution, sigma = judging.fused(observation, chosen, requested, with_map=uncertainty is not None)
-    solution = replace(solution, findings=(*registered.warnings, *solution.findings))
+    solution = solution.with_findings((*registered.warnings, *solution.findings))
     trial = judging.one_scale_down(observation, chosen, requested) if wald else None
     with terminal.working("writing"):
         io.save(aligned.on_sharp_pixels(solution.estimate), output)
