@@ -282,6 +282,12 @@ class CameraSearch:
         train = ResponseFit(pixels.spectra[~pixels.held_out], self._width)
         return held_out_error(pixels, train, fit.kernel, fit.weights)
 
+    @property
+    def num_judged(self) -> int:
+        """The number of pixels that `usual_error` looks at, one at the least."""
+        inside = self._inside()
+        return max(1, int((held_out_blocks(inside.shape) & inside).sum()))
+
     def usual_error(self, hr_msi: Cube | None = None) -> float:
         """Error of the best fit on pixels held out, the worst fifth not counted, over the deviation of D Y.
 
