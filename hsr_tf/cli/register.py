@@ -40,10 +40,6 @@ def register(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
-    lr_layout: words.LrLayout = None,
-    hr_layout: words.HrLayout = None,
-    nodata: words.Nodata = None,
-    alpha: words.Alpha = None,
 ) -> int:
     """Find where a sharp image lies on a coarse cube: shift, rotation, ratio, mirror image, perspective.
 
