@@ -125,8 +125,7 @@ def fuse(
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         registered = words.brought_together(pair, register, transform, psf=psf)
-        aligned = registered.aligned
-        observation = replace(aligned.observation, linearize=linearize)
+        observation = replace((aligned := registered.aligned).observation, linearize=linearize)
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
