@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from benchmarks.format_samples import FIELDS, FOREIGN, SAMPLE, SUFFIXES, Sample, own_readers
+from benchmarks.format_samples import FIELDS, FOREIGN, SAMPLE, SUFFIXES, UPRIGHT, Sample, own_readers
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.geo.crs import same_crs
 from hsr_tf.io import CubeHeader, ReadRequest, create_cube, open_reader, save
@@ -95,7 +95,7 @@ def _found(reader: CubeReader, field: str) -> bool:
         mask = scene.nodata_mask
         return mask is not None and bool(np.array_equal(mask, sample.hole))
     if field == "orientation":
-        return bool(np.allclose(scene.cube[..., 0], sample.upright, atol=0.05))
+        return bool(np.allclose(scene.cube[..., 0], UPRIGHT, atol=0.05))
     if field == "names":
         return header.band_names == sample.band_names
     if field == "crs":

@@ -63,11 +63,6 @@ class Sample:
         mask[1, 2] = True
         return mask
 
-    @property
-    def upright(self) -> Array:
-        """(6, 5), a ramp, 0 to 1, which is stored rotated."""
-        return np.asarray(np.linspace(0, 1, 30).reshape(6, 5))
-
     def cube_of(self, num_bands: int) -> Any:
         """The bands of a file: all, or the first of a picture."""
         return self.cube[..., :num_bands]
@@ -84,6 +79,7 @@ def _sample() -> Sample:
 
 
 SAMPLE = _sample()
+UPRIGHT = np.linspace(0, 1, 30).reshape(6, 5)  # a ramp, which is stored rotated
 FIRST = np.ascontiguousarray(np.moveaxis(SAMPLE.cube, -1, 0))
 
 
@@ -165,7 +161,7 @@ def _turned(folder: Path, suffix: str) -> Path:
     """A ramp stored as orientation 6 says: the first row is the right side of the upright picture."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    stored = np.rint(np.rot90(SAMPLE.upright) * 255).astype(np.uint8)
+    stored = np.rint(np.rot90(UPRIGHT) * 255).astype(np.uint8)
     return _picture(folder, suffix, np.dstack([stored] * 3), exif=exif, quality=100, subsampling=0)
 
 
