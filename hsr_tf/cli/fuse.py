@@ -15,6 +15,7 @@ from hsr_tf.cli import fuse_stream, judging, words
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_apart, require_output
 
+Named = tuple[tuple[str, Any], ...]
 EXAMPLES = (
     "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --output=z.h5",
@@ -110,24 +111,13 @@ def fuse(
         if path is not None:
             require_output(name, path, suffixes=suffixes)
     beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
-    keys, levels = (lr_key, hr_key), (lr_white_level, hr_white_level)
-    reading = words.pair_reading(keys, levels, wavelengths, beside)
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
-        names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
-        names.append("transform")
-        given = (
-            max_seconds,
-            checkpoint,
-            picture,
-            report,
-            lr_key,
-            hr_key,
-            uncertainty,
-            wald or None,
-            transform,
-        )
-        others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
+        named: Named = ("max_seconds", max_seconds), ("checkpoint", checkpoint), ("picture", picture)
+        named += ("report", report), ("lr_key", lr_key), ("hr_key", hr_key), ("uncertainty", uncertainty)
+        named += ("wald", wald or None), ("transform", transform)
+        others = tuple(name for name, value in named if value is not None)
         cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
         flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, others, reading)
         verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
@@ -135,8 +125,7 @@ def fuse(
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         registered = words.brought_together(pair, register, transform, psf=psf)
-        aligned = registered.aligned
-        observation = replace(aligned.observation, linearize=linearize)
+        observation = replace((aligned := registered.aligned).observation, linearize=linearize)
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
