@@ -29,6 +29,17 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=x.img --hr_msi=y.tif --memory_limit=3GB --output=z.tif",
     "hsr fuse --lr_hsi=x.zarr --hr_msi=y.zarr --dask=local:2 --output=z.zarr",
 )
+NOT_STREAMED = (
+    "max_seconds",
+    "checkpoint",
+    "picture",
+    "report",
+    "lr_key",
+    "hr_key",
+    "uncertainty",
+    "wald",
+    "transform",
+)
 
 
 def fuse(
@@ -114,20 +125,9 @@ def fuse(
     reading = words.pair_reading(keys, levels, wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
-        names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
-        names.append("transform")
-        given = (
-            max_seconds,
-            checkpoint,
-            picture,
-            report,
-            lr_key,
-            hr_key,
-            uncertainty,
-            wald or None,
-            transform,
-        )
-        others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
+        first = (max_seconds, checkpoint, picture, report, lr_key, hr_key)
+        given = (*first, uncertainty, wald or None, transform)
+        others = tuple(name for name, value in zip(NOT_STREAMED, given, strict=True) if value is not None)
         cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
         flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, others, reading)
         verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
@@ -168,6 +168,8 @@ def fuse(
     terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))
     if trial is not None:
         judging.show_trial(trial)
+    for finding in registered.warnings:
+        terminal.warn(finding.line)
     judging.show_verdict(solution.verdict, solution.findings)
     return judging.verdict_code(solution.verdict, strict=strict)
 
