@@ -135,8 +135,7 @@ def fuse(
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         registered = words.brought_together(pair, register, transform, psf=psf)
-        aligned = registered.aligned
-        observation = replace(aligned.observation, linearize=linearize)
+        observation = replace(registered.aligned.observation, linearize=linearize)
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
@@ -155,21 +154,23 @@ def fuse(
     solution = replace(solution, findings=(*registered.warnings, *solution.findings))
     trial = judging.one_scale_down(observation, chosen, requested) if wald else None
     with terminal.working("writing"):
-        io.save(aligned.on_sharp_pixels(solution.estimate), output)
+        io.save(registered.aligned.on_sharp_pixels(solution.estimate), output)
         if uncertainty is not None and sigma is not None:
-            io.save(aligned.on_sharp_pixels(sigma), uncertainty)
+            io.save(registered.aligned.on_sharp_pixels(sigma), uncertainty)
         if picture is not None:
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [("values", pair.guesses), ("files", judging.file_notes(solution)), ("grids", aligned.lines)]
+    lines = [
+        ("values", pair.guesses),
+        ("files", judging.file_notes(solution)),
+        ("grids", registered.aligned.lines),
+    ]
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
     shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, solution)
     terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))
     if trial is not None:
         judging.show_trial(trial)
-    for finding in registered.warnings:
-        terminal.warn(finding.line)
     judging.show_verdict(solution.verdict, solution.findings)
     return judging.verdict_code(solution.verdict, strict=strict)
 
