@@ -151,28 +151,25 @@ def fuse(
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
         requested = judging.FusionOptions(psf, response, None if adapt else weights, controls)
         solution, sigma = judging.fused(observation, chosen, requested, with_map=uncertainty is not None)
-    solution = replace(solution, findings=(*registered.warnings, *solution.findings))
+    final = registered.finished(solution)
     trial = judging.one_scale_down(observation, chosen, requested) if wald else None
     with terminal.working("writing"):
-        io.save(registered.aligned.on_sharp_pixels(solution.estimate), output)
+        io.save(final.estimate, output)
         if uncertainty is not None and sigma is not None:
             io.save(registered.aligned.on_sharp_pixels(sigma), uncertainty)
         if picture is not None:
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [
-        ("values", pair.guesses),
-        ("files", judging.file_notes(solution)),
-        ("grids", registered.aligned.lines),
-    ]
+    notes, grids = judging.file_notes(solution), registered.aligned.lines
+    lines = [("values", pair.guesses), ("files", notes), ("grids", grids)]
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
-    shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, solution)
+    shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, final)
     terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))
     if trial is not None:
         judging.show_trial(trial)
-    judging.show_verdict(solution.verdict, solution.findings)
-    return judging.verdict_code(solution.verdict, strict=strict)
+    judging.show_verdict(final.verdict, final.findings)
+    return judging.verdict_code(final.verdict, strict=strict)
 
 
 def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:
