@@ -121,8 +121,7 @@ def fuse(
         if path is not None:
             require_output(name, path, suffixes=suffixes)
     beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
-    keys, levels = (lr_key, hr_key), (lr_white_level, hr_white_level)
-    reading = words.pair_reading(keys, levels, wavelengths, beside)
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         first = (max_seconds, checkpoint, picture, report, lr_key, hr_key)
