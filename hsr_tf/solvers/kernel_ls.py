@@ -25,7 +25,13 @@ from numpy.typing import NDArray
 
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.assembly import Assembly, Start
-from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images, noise_products, pixel_inputs
+from hsr_tf.solvers.parts.features import (
+    FourierFeatures,
+    Kernel,
+    feature_images,
+    noise_products,
+    pixel_inputs,
+)
 from hsr_tf.solvers.parts.ridge import NoisyUse, RidgeFit, fit_ridge, held_out_blocks
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair

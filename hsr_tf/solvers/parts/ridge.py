@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.held_out import fold_map
-from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE
 from hsr_tf.typing import Array
 
 ROWS_AT_ONCE = 8192
