@@ -127,7 +127,9 @@ class SpectralMap:
         """The inverse of `plain`."""
         types: dict[str, type] = {"spectral_map": np.float32, "shares": np.float32}
         types |= {"noise_energy": np.float64, "channel_variance": np.float64}
-        arrays = {n: np.asarray(data[n], kind) for n, kind in types.items() if data[n] is not None}
+        arrays: dict[str, Any] = {
+            n: np.asarray(data[n], kind) for n, kind in types.items() if data[n] is not None
+        }
         return SpectralMap(**{**data, **arrays})
 
 
@@ -392,8 +394,10 @@ def _wrong_edges(gap: Array, width: int) -> NDArray[np.bool_]:
     wrong = np.zeros(gap.shape, bool)
     for turned in (slice(None), slice(None, None, -1)):
         for view, marks in ((gap[turned], wrong[turned]), (gap.T[turned], wrong.T[turned])):
-            if width and len(view) > 3 * width and np.median(view[:width]) > OUTLIER:
-                marks[:width] |= view[:width] > OUTLIER
+            for row in range(width if len(view) > 3 * width else 0):
+                if np.median(view[row]) <= OUTLIER:
+                    break
+                marks[row] |= view[row] > OUTLIER
     return wrong
 
 

@@ -19,7 +19,16 @@ from hsr_tf.closed_forms.agreement import ADVICE, suspicion
 from hsr_tf.findings import WARNING, Finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import whole_part
-from hsr_tf.physics.cameras import ESTIMATED, CameraChoice, PsfLike, SrfLike, choose_cameras
+from hsr_tf.physics.cameras import (
+    DEFAULT,
+    ESTIMATED,
+    GIVEN,
+    TOLD,
+    CameraChoice,
+    PsfLike,
+    SrfLike,
+    choose_cameras,
+)
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from hsr_tf.networks.cards import ModelCard
 
 ESTIMATE = "estimate"
+SMALLEST_SIDE, CLEARLY_LESS = 3, 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +152,10 @@ def fusion_cameras(
         repaired=repaired,
         controls=controls,
     )
+    if method.kind == "closed_form" and method.attribute("finds_psf"):
+        found = with_found_psf(found, sample)
+    if method.kind != "network" and {"psf", "srf"} <= set(method.needs):
+        found = replace(found, choice=with_border(found.choice, sample))
     findings = list(found.findings)
     if {"psf", "srf"} <= set(method.needs) and not all(asked.estimates.values()):
         model, images = found.choice.model, sample.images.linear(found.choice.radiometry)
@@ -150,6 +164,52 @@ def fusion_cameras(
         if suspected is not None:
             findings.append(Finding(WARNING, "cameras", suspected.found, ADVICE))
     return replace(found, findings=tuple(findings))
+
+
+def with_found_psf(cameras: Cameras, sample: Sample) -> Cameras:
+    """The cameras with a PSF that is estimated from the images where none is known and the response is."""
+    choice, start = cameras.choice, time.perf_counter()
+    if choice.psf_origin != DEFAULT or choice.srf_origin not in (GIVEN, TOLD, ESTIMATED):
+        return cameras
+    from hsr_tf.solvers.cameras.psf_fit import fit_psf
+
+    images = sample.images.linear(choice.radiometry)
+    cells = sample.holes.full_cells(images.scale, sample.size)
+    whole, response = whole_part(images, cells), choice.model.spectral.matrix
+    found = fit_psf(whole.lr_hsi.cube, whole.hr_msi.cube, response, images.scale)
+    if found is None:
+        return cameras
+    spatial = SpatialDegradation(found.psf, images.scale, border=choice.model.spatial.border)
+    return replace(
+        cameras,
+        choice=replace(choice, model=ObservationModel(spatial, choice.model.spectral), psf_origin=ESTIMATED),
+        psf=found.psf,
+        shift=found.shift,
+        seconds=cameras.seconds + time.perf_counter() - start,
+    )
+
+
+def with_border(choice: CameraChoice, sample: Sample) -> CameraChoice:
+    """The cameras with zeros outside the scene where these explain the coarse pixels along its edges.
+
+    Some programs that simulate pairs blur so. X R - D Y is compared along the edges with both borders.
+    """
+    model, images = choice.model, sample.images.linear(choice.radiometry)
+    spatial, height, width = model.spatial, *sample.size
+    if not spatial.reach_cells or min(height, width) < SMALLEST_SIDE or spatial.border != "mirrored":
+        return choice
+    zero = SpatialDegradation(spatial.psf, spatial.scale, border="zero")
+    edge = np.ones(sample.size, bool)
+    edge[1:-1, 1:-1] = False
+    edge &= sample.holes.clean(spatial, sample.size)
+    seen = images.lr_hsi.cube @ model.spectral.matrix
+    found = []
+    for one in (spatial, zero):
+        gap = np.square(seen - np.asarray(one.forward(images.hr_msi.cube[None]))[0]).sum(-1)
+        found.append(float(gap[edge].sum()))
+    if found[1] >= CLEARLY_LESS * found[0]:
+        return choice
+    return replace(choice, model=replace(model, spatial=zero))
 
 
 def with_weights(cameras: Cameras, observation: Observation, card: ModelCard) -> Cameras:
