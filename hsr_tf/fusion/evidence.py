@@ -11,7 +11,8 @@ averages out in D Z), the weights minimise the predicted squared error of the me
 that are not negative). Where there are few coarse pixels each fifth of them is held out in turn. Pixels in
 which the images disagree more than usual do not count.
 
-Where the two images do not fit the cameras (`hsr_tf.closed_forms.agreement`), D is not to be believed, and a
+Where the two images differ by over 3 % and in a way that follows the image
+(`hsr_tf.closed_forms.agreement`), D is not to be believed, and a
 method that needs no PSF is judged by what it predicts of X from X R instead.
 """
 
@@ -44,8 +45,9 @@ from hsr_tf.wording import percent
 
 optimize = deferred("scipy.optimize")
 
-SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 80
-NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, NOISE_FREE, USABLE, SURE_NOISE = 5, 0.98, 0.05, 1e-4, 0.5, 0.8
+SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
+NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
+NOISE_FREE, USABLE, SURE_NOISE = 1e-4, 0.5, 0.8
 TINY = 1e-30
 
 
@@ -207,7 +209,8 @@ class Evidence:
 
     @cached_property
     def _doubtful(self) -> bool:
-        return suspicion(self._model, *self._cubes, trusted=self._clean) is not None
+        found = suspicion(self._model, *self._cubes, trusted=self._clean)
+        return found is not None and found.share > DOUBTED
 
     @cached_property
     def _scene_map(self) -> SceneMap:
