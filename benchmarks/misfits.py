@@ -32,7 +32,7 @@ from benchmarks._misfit_pairs import CASES, ORDER, Ground, Pair, Simulator
 from benchmarks._report import define_json, machine, print_machine, table, write
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import find_scenes
-from hsr_tf.findings import ERROR, OK, SEVERITIES, WARNING, Finding
+from hsr_tf.findings import ERROR, RED, WARNING, Finding
 from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.check import PairCheck, check_pair
@@ -41,11 +41,11 @@ from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Scene, Solution
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.typing import Array, Cube, Mask
+from hsr_tf.wording import signed
 
 FLAGS = flags.FLAGS
 NIKON = Path(hsr_tf.physics.__file__).parent / "responses" / "nikon_d700.csv"
 ADVISED = "advised"
-COLOURS = {OK: "green", "note": "green", WARNING: "yellow", ERROR: "red"}
 FEWEST_COUNTED, FOUND_AGAIN = 0.5, 0.5
 LIMITS_DB = {"rotation": 1.5, "ratio": 1.5}
 LIMIT_DB = 1.0
@@ -91,7 +91,7 @@ class Row:
         """Whether it costs more than the limit and neither verdict is red."""
         limit = next((db for name, db in LIMITS_DB.items() if self.case.startswith(name)), LIMIT_DB)
         lost = self.difference is None or self.difference < -limit
-        return lost and COLOURS[ERROR] not in (self.misfit.check, self.misfit.fuse)
+        return lost and RED not in (self.misfit.check, self.misfit.fuse)
 
 
 def define_flags() -> None:
@@ -165,46 +165,40 @@ def outcome(pair: Pair, method: str, *, max_seconds: float | None = None) -> Out
         psf = None if pair.psf_fwhm is None else f"gaussian:fwhm={pair.psf_fwhm:g}"
         lr_hsi, hr_msi = as_scenes(pair)
         checked = check_pair(lr_hsi, hr_msi, psf=psf, srf=srf)
-        colour = COLOURS[checked.verdict.severity]
         try:
-            solution, lines = _fused(checked, (lr_hsi, hr_msi), method, Controls(max_seconds=max_seconds))
+            solution = _fused(checked, (lr_hsi, hr_msi), method, Controls(max_seconds=max_seconds))
         except ValueError as error:
-            seconds = time.perf_counter() - began
-            return Outcome(None, colour, COLOURS[ERROR], _found(checked, None, [str(error)]), seconds)
-    severities = [finding.severity for finding in solution.findings] + [WARNING] * len(lines)
-    worst = max(severities, key=SEVERITIES.index, default=OK)
+            words = f"{_found(checked.findings)}; {' '.join(str(error).split()[:8])}"
+            return Outcome(None, checked.verdict.color, RED, words, time.perf_counter() - began)
     seconds = time.perf_counter() - began
+    words = "; ".join(filter(None, (_found((*checked.findings, *solution.findings)), _undone(solution))))
     score = psnr(pair, solution.estimate)
-    return Outcome(score, colour, COLOURS[worst], _found(checked, solution, lines), seconds)
+    return Outcome(score, checked.verdict.color, solution.verdict.color, words, seconds)
 
 
-def _fused(
-    checked: PairCheck, images: tuple[Scene, Scene], method: str, controls: Controls
-) -> tuple[Solution, list[str]]:
-    """The solution with the flags of the check, cameras estimated where it names none, and the warnings."""
+def _fused(checked: PairCheck, images: tuple[Scene, Scene], method: str, controls: Controls) -> Solution:
+    """The solution with the flags of the check; cameras are estimated where it names none."""
     given = dict(checked.flags) or {"method": "spectral_ls", "psf": "estimate", "srf": "estimate"}
     observation = (checked.aligned or align(*images)).observation
     srf = given.get("srf")
     response = srf if srf in (None, "estimate") else load_srf(srf, images[0].wavelengths_nm, outside="zero")
     name = given["method"] if method == ADVISED else method
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        solution = fuse(observation, name, psf=given.get("psf"), srf=response, controls=controls)
-    known = {finding.line for finding in solution.findings}
-    lines = [str(one.message) for one in caught if issubclass(one.category, UserWarning)]
-    return solution, [line for line in lines if line not in known]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return fuse(observation, name, psf=given.get("psf"), srf=response, controls=controls)
 
 
-def _found(checked: PairCheck, solution: Solution | None, lines: Sequence[str]) -> str:
-    """In short: topics of warnings and errors, what was undone, lines of the fusion."""
-    findings: tuple[Finding, ...] = checked.findings + (() if solution is None else solution.findings)
-    words = [one.topic for one in findings if one.severity in (WARNING, ERROR)]
-    if solution is not None and not solution.radiometry.is_identity:
-        words.append(solution.radiometry.line())
-    if solution is not None and solution.shift_pixels is not None:
-        words.append("shift {:.1f}, {:.1f}".format(*solution.shift_pixels))
-    words += [" ".join(line.split()[:8]) for line in lines]
-    return "; ".join(dict.fromkeys(words))
+def _found(findings: Sequence[Finding]) -> str:
+    """Topics of warnings and errors."""
+    return "; ".join(dict.fromkeys(one.topic for one in findings if one.severity in (WARNING, ERROR)))
+
+
+def _undone(solution: Solution) -> str:
+    """What a fusion found of the sharp image and undid."""
+    words = [] if solution.radiometry.is_identity else [solution.radiometry.line()]
+    if solution.shift_pixels is not None:
+        words.append("shift {}, {}".format(*(signed(one, 1) for one in solution.shift_pixels)))
+    return "; ".join(words)
 
 
 def psnr(pair: Pair, estimate: Scene) -> float | None:

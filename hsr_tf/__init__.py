@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hsr_tf.options import with_options as with_options
     from hsr_tf.pictures.api import TileControls as TileControls
     from hsr_tf.pictures.api import upscale as upscale
+    from hsr_tf.registration.register import register as register
     from hsr_tf.scene import Observation as Observation
     from hsr_tf.scene import Scene as Scene
     from hsr_tf.solvers.solver import Controls as Controls
@@ -44,6 +45,7 @@ _HOMES = {
     "pair_check": "hsr_tf.fusion.check",
     "physics": "hsr_tf.physics",
     "quality": "hsr_tf.fusion.quality",
+    "register": "hsr_tf.registration.register",
     "save": "hsr_tf.io",
     "scorecard": "hsr_tf.metrics.full_reference",
     "simulate": "hsr_tf.fusion.api",
@@ -67,6 +69,7 @@ __all__ = [
     "pair_check",
     "physics",
     "quality",
+    "register",
     "save",
     "scorecard",
     "simulate",

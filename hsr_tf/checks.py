@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 MARK_NOT_FINITE = (
-    "repair them, or mark NaN as no data: hsr convert A B --nodata=nan, or nodata_mask in Python"
+    "repair them, or mark their pixels as no data: --nodata=VALUE of a command, or nodata_mask in Python"
 )
 
 

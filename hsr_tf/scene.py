@@ -12,7 +12,7 @@ from hsr_tf.checks import MARK_NOT_FINITE, require, require_finite
 from hsr_tf.cube_info import CubeInfo
 from hsr_tf.findings import Finding, Verdict, estimate_verdict
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.radiometry import AS_RECORDED, Radiometry
+from hsr_tf.radiometry import AS_RECORDED, AUTO, NONE, Radiometry, parse_linearize
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,16 +82,20 @@ class Observation:
         lr_hsi: (h, w, C) low-resolution hyperspectral scene.
         hr_msi: (s h, s w, c) high-resolution colour or multispectral scene.
         scale: s, the ratio of their pixel sizes, a positive integer.
+        linearize: the tone curve of the sharp image: "auto" to find out, "none" for values that are to be
+            taken as they are, "srgb", or a gamma such as "gamma:2.2".
 
     Raises:
-        ValueError: when the sizes of the two scenes do not differ by `scale` on both axes.
+        ValueError: when the sizes of the two scenes do not differ by `scale` on both axes; an unknown curve.
     """
 
     lr_hsi: Scene
     hr_msi: Scene
     scale: int
+    linearize: str = AUTO
 
     def __post_init__(self) -> None:
+        parse_linearize(self.linearize)
         height, width, _ = self.lr_hsi.shape
         expected = (height * self.scale, width * self.scale)
         ratio = f"{self.scale} times the {height}x{width} of lr_hsi"
@@ -111,7 +115,8 @@ class Observation:
         """The observation with Y linear in light, without the offsets of its channels."""
         if radiometry.is_identity:
             return self
-        return replace(self, hr_msi=replace(self.hr_msi, cube=radiometry.linear(self.hr_msi.cube)))
+        hr_msi = replace(self.hr_msi, cube=radiometry.linear(self.hr_msi.cube))
+        return replace(self, hr_msi=hr_msi, linearize=NONE)
 
     def grid_shift(self) -> tuple[float, float]:
         """(rows, columns) in sharp pixels by which the coarse cube's corner lies off the sharp image's.
@@ -154,7 +159,7 @@ class Solution:
             where it was estimated, else None.
         findings: what is wrong with the images, the cameras or the result, e.g. residuals that noise does not
             explain; the warnings of `hsr_tf.fuse` as data.
-        radiometry: tone curve and offsets of Y that were found with the response and undone first.
+        radiometry: tone curve, offsets and gains of Y that were found and undone first.
     """
 
     estimate: Scene
@@ -173,6 +178,11 @@ class Solution:
     def verdict(self) -> Verdict:
         """What follows from the findings: green, yellow or red."""
         return estimate_verdict(self.findings)
+
+    @property
+    def in_units_of_response(self) -> Radiometry:
+        """The radiometry for Y as the response sees it: an estimated one has the gains of the channels."""
+        return self.radiometry if self.srf is None else replace(self.radiometry, divisor=())
 
 
 def pixels_with_data(*scenes: Scene) -> NDArray[np.bool_] | None:

@@ -48,7 +48,7 @@ def number(value: float) -> str:
     """Return a number with three significant digits and without an exponent, e.g. "-9999" as "-10000"."""
     if not math.isfinite(value):
         return f"{value}"
-    return _positional(value, 3)
+    return _positional(value + 0.0, 3)  # no negative zero
 
 
 def _positional(value: float, digits: int) -> str:

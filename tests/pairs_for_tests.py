@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from hsr_tf.physics.psf import Psf
+from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene
 from tests.solvers.scenes import mixture
 
@@ -16,12 +18,14 @@ GAIN, OFFSET = 0.55, 0.08
 
 @dataclass(frozen=True, eq=False)
 class KnownPair:
-    """X, Y and the truth, without noise."""
+    """X, Y and the truth, without noise, and the two cameras."""
 
     lr_hsi: Array
     hr_msi: Array
     truth: Array
     scale: int
+    psf: Psf
+    srf: SpectralResponse
 
     def observation(self, hr_msi: Array) -> Observation:
         """The pair with another sharp image; no file says anything about the cameras."""
@@ -42,7 +46,8 @@ def known_pair(
     bands, centres = np.arange(num_bands)[:, None], np.array([0.7, 0.45, 0.2]) * (num_bands - 1)
     matrix = np.exp(-0.5 * ((bands - centres) / (num_bands / 10)) ** 2)
     sharp = cube @ (matrix / matrix.sum(0))
-    return KnownPair(coarse.astype(np.float32), sharp.astype(np.float32), cube.astype(np.float32), scale)
+    cubes = (one.astype(np.float32) for one in (coarse, sharp, cube))
+    return KnownPair(*cubes, scale, Psf(np.outer(taps, taps)), SpectralResponse(matrix / matrix.sum(0)))
 
 
 def srgb(light: Array, levels: int | None = None) -> Array:

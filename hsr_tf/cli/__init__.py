@@ -24,6 +24,7 @@ from hsr_tf.cli import (
     info,
     list_methods,
     quality,
+    register,
     report,
     sensors,
     simulate,
@@ -58,6 +59,7 @@ def _hsr(
 for _command in (
     simulate.simulate,
     check.check,
+    register.register,
     fuse.fuse,
     upscale.upscale,
     evaluate.evaluate,

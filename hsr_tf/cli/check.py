@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from hsr_tf import checks
 from hsr_tf.cli import words
 from hsr_tf.console import terminal
 from hsr_tf.files import require_output, write_json
@@ -33,8 +34,15 @@ def check(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
     psf: words.Psf = None,
     srf: words.Srf = None,
+    register: words.Register = "auto",
+    transform: words.TransformFile = None,
+    linearize: words.Linearize = "auto",
     quick: Annotated[bool, typer.Option("--quick", help="Do not estimate the cameras.")] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the findings to this file as well.")
@@ -53,14 +61,28 @@ def check(
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
-    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    words.require_curve(linearize)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    levels = lr_white_level, hr_white_level
+    reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     with terminal.working("reading the two images"):
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         from hsr_tf.fusion.check import OK, check_pair
+        from hsr_tf.registration.transform import load_transform
         from hsr_tf.report.screen import findings_table, verdict_line
 
-        found = check_pair(images.lr_hsi, images.hr_msi, psf=psf, srf=srf, estimate=not quick)
+        checks.require_choice("register", register, words.REGISTER)
+        known: Any = register if transform is None else load_transform(transform)
+        found = check_pair(
+            images.lr_hsi,
+            images.hr_msi,
+            psf=psf,
+            srf=srf,
+            linearize=linearize,
+            estimate=not quick,
+            registration=known,
+        )
     inputs: dict[str, Any] = {
         "lr_hsi": str(lr_hsi),
         "hr_msi": str(hr_msi),
@@ -68,6 +90,11 @@ def check(
         "hr_key": hr_key,
     }
     inputs |= {"lr_white_level": lr_white_level, "hr_white_level": hr_white_level, "wavelengths": wavelengths}
+    inputs |= {"lr_layout": lr_layout, "hr_layout": hr_layout, "nodata": nodata, "alpha": alpha}
+    if transform is not None:
+        inputs["transform"] = str(transform)
+    elif register != words.REGISTER[0]:
+        inputs["register"] = register
     given = {**inputs, **dict(found.flags), "output": "fused.h5"}
     flags = [f"--{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
     command = " ".join(["hsr", "fuse", *flags]) if found.fusable else ""
@@ -102,6 +129,8 @@ def _as_json(found: Any, command: str) -> dict[str, Any]:
     }
     if found.aligned is not None:
         data["scale"] = found.aligned.observation.scale
+        nesting = found.aligned.nesting
+        data["transform"] = None if nesting is None else nesting.transform.as_dict()
     if cameras is not None:
         data["cameras"] = {
             "psf": cameras.psf.kernel.tolist(),

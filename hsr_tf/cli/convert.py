@@ -10,13 +10,18 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Wavelengths
+from hsr_tf.cli.words import Alpha, Wavelengths
+from hsr_tf.console import terminal
+from hsr_tf.findings import WARNING, Finding
+from hsr_tf.wording import as_flags
 
 EXAMPLES = (
     "hsr convert radiance.hdr radiance.h5",
     "hsr convert fused.h5 fused.tif --cog",
     "hsr convert PRS_L2D_STD.he5 scene.img --interleave=bsq",
     "hsr convert reflectance.tif reflectance.zarr --dtype=float32",
+    "hsr convert photo.jpg light.tif --linearize=srgb",
+    "hsr convert EMIT_L2A_RFL.nc emit.tif --ortho",
     "hsr convert cube.mat cube.h5 --wavelengths=400:700:10 --white_level=4095",
 )
 SECONDS_WITHOUT_BAR = 2.0
@@ -31,6 +36,12 @@ def convert(
         float | None, typer.Option("--white_level", help="Stored value that stands for 1.0.")
     ] = None,
     wavelengths: Wavelengths = None,
+    linearize: Annotated[
+        str,
+        typer.Option(
+            help="Undo a tone curve: srgb, or gamma:2.2 (any number); writes float32 light from 0 to 1."
+        ),
+    ] = "none",
     interleave: Annotated[str | None, typer.Option(help="Of an ENVI output: bsq, bil or bip.")] = None,
     cog: Annotated[bool, typer.Option("--cog", help="Write a cloud-optimised GeoTIFF.")] = False,
     dtype: Annotated[
@@ -39,10 +50,16 @@ def convert(
     nodata: Annotated[
         float | None, typer.Option(help="Value that marks pixels without data, in formats without a mask.")
     ] = None,
+    alpha: Alpha = None,
+    ortho: Annotated[
+        bool, typer.Option("--ortho", help="Put a swath on the grid of the lookup table in its file (EMIT).")
+    ] = False,
 ) -> None:
     """Write a cube in another format.
 
-    Stored values stay as they are, bit for bit, with their scale, wavelengths, grid and names.
+    Stored values stay as they are, bit for bit, with their scale,
+    wavelengths, grid and names, unless --linearize undoes a tone curve.
+    What is not read, and what the new format cannot hold, is reported.
     """
     from hsr_tf.io.convert import ConvertOptions, convert
     from hsr_tf.io.wavelength_list import parse_wavelengths
@@ -53,13 +70,19 @@ def convert(
         layout=layout,
         white_level=white_level,
         wavelengths_nm=listed,
+        linearize=linearize,
         interleave=interleave,
         cog=cog,
         dtype=dtype,
         nodata=nodata,
+        alpha=alpha,
+        ortho=ortho,
     )
+    found: list[Finding] = []
     with byte_bar() as progress:
-        written = convert(source, target, options, progress=progress)
+        written = convert(source, target, options, progress=progress, report=found.append)
+    for finding in found:
+        terminal.warn(finding.line) if finding.severity == WARNING else typer.echo(as_flags(finding.line))
     typer.echo(f"wrote {written}")
 
 

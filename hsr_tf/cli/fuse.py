@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +22,10 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=x.mat --hr_msi=y.jpg --wavelengths=400:700:10 --psf=gaussian:fwhm=6 --output=z.mat",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=photo.jpg --srf=nikon_d700 --linearize=srgb --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --report=report.html",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --output=z.h5 --uncertainty=sigma.h5 --wald",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --transform=transform.json --output=z.h5",
     "hsr fuse --lr_hsi=x.img --hr_msi=y.tif --memory_limit=3GB --output=z.tif",
     "hsr fuse --lr_hsi=x.zarr --hr_msi=y.zarr --dask=local:2 --output=z.zarr",
 )
@@ -34,10 +37,13 @@ def fuse(
     output: Annotated[
         Path, typer.Option(help="Output file; its suffix sets the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
-    method: Annotated[str, typer.Option(help="Name of the method, see hsr methods.")] = "spectral_ls",
+    method: Annotated[
+        str, typer.Option(help="Name of the method, see hsr methods; auto finds out.")
+    ] = "auto",
     srf: words.Srf = None,
     psf: words.Psf = None,
     srf_outside: words.SrfOutside = "error",
+    linearize: words.Linearize = "auto",
     weights: Annotated[
         Path | None,
         typer.Option(help="Folder of a trained model; by default the shipped one that fits."),
@@ -70,6 +76,12 @@ def fuse(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
+    register: words.Register = "auto",
+    transform: words.TransformFile = None,
     uncertainty: judging.Uncertainty = None,
     wald: judging.Wald = False,
     memory_limit: fuse_stream.MemoryLimit = None,
@@ -82,38 +94,51 @@ def fuse(
 
     --psf and --srf default to the cameras recorded in the files,
     otherwise gaussian and nikon_d700. Image defects (dead bands, pixels
-    without data) are reported in warnings and repaired. Ends with a
-    verdict on the estimate: green, yellow (use it with care) or red (do
-    not rely on it). Exit code 0: done; 2: bad input; 3: with --strict, a
-    verdict that is not green (the files are written).
+    without data) are reported in warnings and repaired; a tone curve,
+    offsets and gains of the sharp image are undone and reported. Ends
+    with a verdict on the estimate: green, yellow (use it with care) or
+    red (do not rely on it). Exit code 0: done; 2: bad input; 3: with
+    --strict, a verdict that is not green (the files are written).
     """
     from hsr_tf import io
-    from hsr_tf.fusion.alignment import align
     from hsr_tf.report.screen import facts, fusion_facts
 
+    words.require_curve(linearize)
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
     judging.require_map(uncertainty, output)
-    if picture is not None:
-        require_output("picture", picture, suffixes=(".png",))
-    if report is not None:
-        require_output("report", report, suffixes=HTML)
-    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    for name, path, suffixes in (("picture", picture, (".png",)), ("report", report, HTML)):
+        if path is not None:
+            require_output(name, path, suffixes=suffixes)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    keys, levels = (lr_key, hr_key), (lr_white_level, hr_white_level)
+    reading = words.pair_reading(keys, levels, wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
-        given = (max_seconds, checkpoint, picture, report, lr_key, hr_key, uncertainty, wald or None)
-        others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
-        given_flags = fuse_stream.FuseFlags(
-            method, tuple(option or ()), weights, adapt, psf, srf, srf_outside, seed, others, reading
+        names.append("transform")
+        given = (
+            max_seconds,
+            checkpoint,
+            picture,
+            report,
+            lr_key,
+            hr_key,
+            uncertainty,
+            wald or None,
+            transform,
         )
-        verdict = fuse_stream.fuse_streamed(streaming, given_flags, (lr_hsi, hr_msi, output))
+        others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
+        cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
+        flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, others, reading)
+        verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
         return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
-        aligned = align(pair.lr_hsi, pair.hr_msi)
-        observation = aligned.observation
+        registered = words.brought_together(pair, register, transform, psf=psf)
+        aligned = registered.aligned
+        observation = replace(aligned.observation, linearize=linearize)
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
@@ -127,21 +152,22 @@ def fuse(
     iterates = chosen.kind == "solver"
     controls = Controls(seed, max_seconds, checkpoint=checkpoint, progress=iterates and sys.stderr.isatty())
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
-        options = judging.FusionOptions(psf, response, None if adapt else weights, controls)
-        solution, sigma = judging.fused(observation, chosen, options, with_map=uncertainty is not None)
-    trial = judging.one_scale_down(observation, chosen, options) if wald else None
+        requested = judging.FusionOptions(psf, response, None if adapt else weights, controls)
+        solution, sigma = judging.fused(observation, chosen, requested, with_map=uncertainty is not None)
+    solution = replace(solution, findings=(*registered.warnings, *solution.findings))
+    trial = judging.one_scale_down(observation, chosen, requested) if wald else None
     with terminal.working("writing"):
-        io.save(solution.estimate, output)
+        io.save(aligned.on_sharp_pixels(solution.estimate), output)
         if uncertainty is not None and sigma is not None:
-            io.save(sigma, uncertainty)
+            io.save(aligned.on_sharp_pixels(sigma), uncertainty)
         if picture is not None:
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [("values", "; ".join(pair.guesses)), ("grids", "; ".join(aligned.lines))]
+    lines = [("values", pair.guesses), ("files", judging.file_notes(solution)), ("grids", aligned.lines)]
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
-    lines += [*fusion_facts(observation, solution), *((name, str(path or "")) for name, path in files)]
-    terminal.show(facts(lines))
+    shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, solution)
+    terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))
     if trial is not None:
         judging.show_trial(trial)
     judging.show_verdict(solution.verdict, solution.findings)

@@ -60,6 +60,7 @@ class FuseFlags:
     psf: str | None
     srf: str | None
     srf_outside: str
+    linearize: str
     seed: int
     others: tuple[str, ...]
     reading: Any = None
@@ -158,6 +159,7 @@ def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Pa
         adapt=given.adapt,
         psf=given.psf,
         srf=srf,
+        linearize=given.linearize,
         seed=given.seed,
         restart=streaming.restart,
         reading=given.reading,
@@ -208,6 +210,7 @@ def _bar() -> Iterator[Callable[[Any], None]]:
 def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
     from hsr_tf.report.screen import metadata_facts, residual_words
     from hsr_tf.streaming.memory import in_words
+    from hsr_tf.wording import number
 
     metadata, left = done.metadata, done.residuals
     sizes = [" x ".join(map(str, shape)) for shape in (done.lr_shape, done.hr_shape, done.shape)]
@@ -221,6 +224,6 @@ def _facts(done: Any, output: Path) -> list[tuple[str, str]]:
         ("tiles", f"{done.num_tiles}{kept}"),
         *metadata_facts(metadata),
         ("residuals", f"{residual_words(left.lr_hsi, left.hr_msi)}, in the middle of the scene"),
-        ("speed", f"{rate:.3g} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
+        ("speed", f"{number(rate)} Mpixel/s, at most {in_words(done.peak_bytes)} of memory"),
         ("wrote", str(output)),
     ]

@@ -7,23 +7,32 @@ from typing import Annotated
 
 import typer
 
+from hsr_tf.cli import words
 from hsr_tf.console import terminal
 
 EXAMPLES = (
     "hsr info balloons.h5",
     "hsr info a_folder_of_png_bands",
     "hsr info both.mat --key=HS",
+    "hsr info cube.npz --layout=row,col,band",
 )
 
 
 def info(
     file: Annotated[Path, typer.Argument(help="A cube or image file, or a folder of PNG bands.")],
     key: Annotated[str | None, typer.Option(help="Which array, where the file holds several.")] = None,
+    layout: Annotated[str | None, typer.Option(help="Order of its axes, e.g. row,col,band.")] = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
 ) -> None:
-    """Show what a file holds: size, wavelengths, scaling, values, metadata."""
+    """Show what a file holds: size, wavelengths, scaling, values, metadata.
+
+    "used" lists what the program takes from the file, "not used" what it
+    leaves, "reading" what it takes for granted.
+    """
     from hsr_tf import io
     from hsr_tf.report.screen import facts, file_facts
 
     with terminal.working("reading"):
-        summary = io.describe(file, key=key)
+        summary = io.describe(file, key=key, layout=layout, nodata=nodata, alpha=alpha)
     terminal.show(facts(file_facts(summary)))

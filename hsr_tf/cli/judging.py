@@ -96,13 +96,25 @@ def residual_warnings_later() -> Iterator[None]:
 
 
 def show_verdict(verdict: Verdict, findings: Sequence[Finding]) -> None:
-    """The verdict below the table, then the findings about residuals, which were not warned of before."""
+    """The verdict below the table, then the findings that were not warned of before: residuals and files."""
+    from hsr_tf.findings import WARNING
     from hsr_tf.fusion.residuals import is_about_residuals
+    from hsr_tf.io.account import FILE
     from hsr_tf.report.screen import verdict_line
 
     terminal.show(verdict_line(verdict))
-    for finding in filter(is_about_residuals, findings):
-        terminal.warn(finding.line)
+    for finding in findings:
+        about_a_file = finding.topic == FILE and finding.severity == WARNING
+        if about_a_file or is_about_residuals(finding):
+            terminal.warn(finding.line)
+
+
+def file_notes(solution: Solution) -> list[str]:
+    """What was taken for granted in the files, one line each."""
+    from hsr_tf.findings import NOTE
+    from hsr_tf.io.account import FILE
+
+    return [one.line for one in solution.findings if (one.topic, one.severity) == (FILE, NOTE)]
 
 
 def verdict_code(verdict: Verdict, *, strict: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -27,9 +28,14 @@ def quality(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
     psf: words.Psf = None,
     srf: words.Srf = None,
     srf_outside: words.SrfOutside = "error",
+    linearize: words.Linearize = "auto",
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the figures to this file as well.")
     ] = None,
@@ -44,13 +50,15 @@ def quality(
     from hsr_tf import io
     from hsr_tf.fusion.alignment import require_fused_from
 
-    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    levels = lr_white_level, hr_white_level
+    reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     pair = words.PairFiles(lr_hsi, hr_msi, reading)
     if json_file is not None:
         require_output("json", json_file, inputs=[*pair.paths, estimate])
     with terminal.working("reading the images and the estimate"):
         aligned, fused = pair.aligned(), io.load(estimate)
-        observation = aligned.observation
+        observation = replace(aligned.observation, linearize=linearize)
         require_fused_from(observation, fused)
     with terminal.working("judging"):
         from hsr_tf.fusion.quality import assess

@@ -45,6 +45,10 @@ def report(
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
+    lr_layout: words.LrLayout = None,
+    hr_layout: words.HrLayout = None,
+    nodata: words.Nodata = None,
+    alpha: words.Alpha = None,
 ) -> None:
     """Write one HTML file that shows a result; it opens without a network.
 
@@ -66,7 +70,9 @@ def report(
     with terminal.working("reading the result"):
         if run is None:
             assert lr_hsi and hr_msi and estimate
-            reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths)
+            beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+            levels = lr_white_level, hr_white_level
+            reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
             pair = words.PairFiles(lr_hsi, hr_msi, reading)
             data = _from_files(pair, estimate, reference, (psf, srf))
         else:

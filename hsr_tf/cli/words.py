@@ -12,8 +12,10 @@ from hsr_tf import checks
 
 if TYPE_CHECKING:
     from hsr_tf.fusion.alignment import Aligned
+    from hsr_tf.fusion.registered import Registered
     from hsr_tf.io.pair_reading import LoadedPair, PairReading
 
+REGISTER = ("auto", "off")
 LrHsi = Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")]
 HrMsi = Annotated[Path, typer.Option("--hr_msi", help="The sharp colour or multispectral image.")]
 Psf = Annotated[
@@ -30,8 +32,16 @@ Srf = Annotated[
     typer.Option(
         "--srf",
         help="Response of the colour camera: nikon_d700, a sensor or camera that hsr sensors lists, or a CSV "
-        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, "
-        "which also undoes an sRGB or gamma curve and offsets of hr_msi.",
+        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, to find it from the "
+        "images.",
+    ),
+]
+Linearize = Annotated[
+    str,
+    typer.Option(
+        "--linearize",
+        help="Tone curve of hr_msi to undo: none, srgb, gamma:2.2 (any number), or auto to find out. "
+        "Offsets and gains of its channels are found and undone too, unless it is none.",
     ),
 ]
 LrKey = Annotated[
@@ -62,6 +72,29 @@ Wavelengths = Annotated[
         "450,550,650, or a file of numbers.",
     ),
 ]
+LrLayout = Annotated[
+    str | None,
+    typer.Option("--lr_layout", help="Order of the axes of the coarse file, e.g. row,col,band."),
+]
+HrLayout = Annotated[
+    str | None,
+    typer.Option("--hr_layout", help="The same for the sharp file."),
+]
+Nodata = Annotated[
+    float | None,
+    typer.Option(
+        "--nodata",
+        help="Stored value of pixels without data, e.g. -9999; by default that of the file. NaN always is.",
+    ),
+]
+Alpha = Annotated[
+    str | None,
+    typer.Option(
+        "--alpha",
+        help="What a channel marked as alpha is: mask (of pixels without data) or band; by default its name "
+        "and wavelength decide.",
+    ),
+]
 SrfOutside = Annotated[
     str,
     typer.Option(
@@ -77,14 +110,48 @@ Report = Annotated[
 ]
 
 
+Register = Annotated[
+    str,
+    typer.Option(
+        "--register",
+        help="Registration of the two images: auto (look for shift, rotation, ratio, mirror images, and use "
+        "what is found where it is clearly better), or off.",
+    ),
+]
+TransformFile = Annotated[
+    Path | None,
+    typer.Option("--transform", help="A transform that hsr register has saved (.json), to be used as it is."),
+]
+
+
+def require_curve(linearize: str) -> None:
+    """Refuse a tone curve that is not known, before anything is read."""
+    from hsr_tf.radiometry import parse_linearize
+
+    parse_linearize(linearize)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Order of the axes of the coarse and the sharp file; nodata value and alpha channel of both."""
+
+    layouts: tuple[str | None, str | None]
+    nodata: float | None
+    alpha: str | None
+
+
 def pair_reading(
-    keys: tuple[str | None, str | None], levels: tuple[float | None, float | None], wavelengths: str | None
+    keys: tuple[str | None, str | None],
+    levels: tuple[float | None, float | None],
+    wavelengths: str | None,
+    beside: Beside,
 ) -> Any:
     """How the two files are to be read.
 
     Args:
         keys, levels: of the coarse and the sharp file.
         wavelengths: in words.
+        beside: order of axes, and what marks pixels without data.
     """
     from hsr_tf.io.pair_reading import PairReading
     from hsr_tf.io.wavelength_list import parse_wavelengths
@@ -98,7 +165,7 @@ def pair_reading(
             remedy="give e.g. 10000",
         )
     listed = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
-    return PairReading(*keys, *levels, listed)
+    return PairReading(*keys, *levels, listed, *beside.layouts, beside.nodata, beside.alpha)
 
 
 def given_srf(srf: str | None, outside: str, scene: Any) -> Any:
@@ -113,6 +180,19 @@ def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:
     from hsr_tf.physics.spectral import load_srf
 
     return load_srf(srf or DEFAULT_SRF, scene.wavelengths_nm, outside=outside, num_bands=scene.num_bands)
+
+
+def brought_together(
+    images: LoadedPair, register: str, transform: Path | None, *, psf: str | None
+) -> Registered:
+    """Both images on nested grids, registered as the flags say."""
+    from hsr_tf.fusion.registered import align_registered
+    from hsr_tf.registration.transform import load_transform
+
+    checks.require_choice("register", register, REGISTER)
+    known = None if transform is None else load_transform(transform)
+    search = register == REGISTER[0]
+    return align_registered(images.lr_hsi, images.hr_msi, psf=psf, transform=known, search=search)
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,11 @@ from hsr_tf.geo.coordinates import coordinate_systems, pixel_map, system_name
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.geo.nesting import COARSE, NONE, SHARP, GridPlan, plan_grids
 from hsr_tf.geo.reprojection import Reprojection
+from hsr_tf.registration.resampling import Nesting
+from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.typing import Cube, Mask
+from hsr_tf.wording import number
 
 if TYPE_CHECKING:
     from rasterio.crs import CRS
@@ -33,7 +36,7 @@ UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 TURNED, ONE_SYSTEM, SCALED, RESAMPLED = "turned", "one_system", "scaled", "resampled"
-CROPPED, SHIFTED, BY_SIZE = "cropped", "shifted", "by_size"
+CROPPED, SHIFTED, BY_SIZE, REGISTERED = "cropped", "shifted", "by_size", "registered"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Step:
     Attributes:
         kind: "turned" (an image flipped), "one_system" (the coordinate system of one image taken for both),
             "scaled" (the ratio of the pixel sizes), "resampled", "cropped", "shifted" (a rest of the offset
-            left to the PSF) or "by_size" (the grid of one image not used).
+            left to the PSF), "by_size" (the grid of one image not used) or "registered" (the sharp image
+            brought under the coarse pixels by a transform).
         line: the same in words.
     """
 
@@ -102,34 +106,58 @@ class Aligned:
         observation: the two images on nested grids.
         steps: what was found and done; empty where nothing was.
         plan: how the grids were brought together, or None where sizes alone paired the images.
+        nesting: how the sharp image was brought under the coarse pixels by a transform, or None.
+        hr_msi: the sharp image before that, or None.
     """
 
     observation: Observation
     steps: tuple[Step, ...]
     plan: GridPlan | None = None
+    nesting: Nesting | None = None
+    hr_msi: Scene | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The steps, one line each."""
         return tuple(step.line for step in self.steps)
 
+    def on_sharp_pixels(self, estimate: Scene) -> Scene:
+        """An estimate of the observation on the sharp image's own pixels, see `Nesting.estimate`."""
+        if self.nesting is None or self.hr_msi is None:
+            return estimate
+        return self.nesting.estimate(estimate, self.observation.hr_msi, self.hr_msi)
 
-def align(lr_hsi: Scene, hr_msi: Scene) -> Aligned:
-    """The observation of two images: by their grids where both have one, else by their sizes.
+
+def align(lr_hsi: Scene, hr_msi: Scene, *, transform: Transform | None = None) -> Aligned:
+    """The observation of two images: by a transform, else by their grids where both have one, else by their
+    sizes.
 
     Args:
         lr_hsi: the coarse cube.
         hr_msi: the sharp image.
+        transform: from the pixels of `lr_hsi` to those of `hr_msi`, as `hsr_tf.register` finds it. The sharp
+            image is brought under the coarse pixels; `Aligned.on_sharp_pixels` brings an estimate back.
 
     Raises:
         ValueError: no common ground, coarse pixels that are no larger than the sharp ones, a coordinate
-            system that is not understood; without grids, sizes that do not divide.
+            system that is not understood; without grids, sizes that do not divide; a transform between
+            images of other sizes.
     """
+    if transform is not None:
+        return _by_transform(lr_hsi, hr_msi, transform.fits(lr_hsi.shape[:2], hr_msi.shape[:2]))
     pairing = pair_by_grids(lr_hsi, hr_msi)
     if pairing is None:
         return Aligned(Observation.from_pair(lr_hsi, hr_msi), paired_by_size(lr_hsi, hr_msi))
     images = fitted(lr_hsi, pairing.lr_hsi), fitted(hr_msi, pairing.hr_msi)
     return Aligned(Observation(*images, pairing.scale), pairing.steps, pairing.plan)
+
+
+def _by_transform(lr_hsi: Scene, hr_msi: Scene, transform: Transform) -> Aligned:
+    nesting = Nesting(transform)
+    observation = Observation(lr_hsi.cropped(*nesting.coarse), nesting.sharp(hr_msi), nesting.scale)
+    way = "rearranged" if nesting.keeps_pixels else "resampled (splines)"
+    line = f"registered: hr_msi {transform.line}; {way} under {nesting.scale} x {nesting.scale} cells"
+    return Aligned(observation, (Step(REGISTERED, line),), nesting=nesting, hr_msi=hr_msi)
 
 
 def require_fused_from(observation: Observation, estimate: Scene, *, name: str = "estimate") -> None:
@@ -161,7 +189,7 @@ def require_fused_from(observation: Observation, estimate: Scene, *, name: str =
         bool(apart < LARGEST_ESTIMATE_GAP),
         name,
         expected="a cube on the grid of hr_msi (cropped to the common ground)",
-        received=f"one whose corners lie up to {apart:.3g} sharp pixels elsewhere",
+        received=f"one whose corners lie up to {number(apart)} sharp pixels elsewhere",
         remedy="give the cube that hsr fuse makes of these two images",
     )
 

@@ -12,10 +12,20 @@ import numpy as np
 
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
-from hsr_tf.fusion.cameras import Asked, Cameras, Sample, explaining_cameras, fusion_cameras, with_weights
+from hsr_tf.fusion.cameras import (
+    Asked,
+    Cameras,
+    Sample,
+    explaining_cameras,
+    fusion_cameras,
+    radiometry_line,
+    with_weights,
+)
+from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, staged_method, weights_facts
 from hsr_tf.fusion.repair import Repaired, repair
 from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
+from hsr_tf.io.account import scene_pair_findings
 from hsr_tf.physics.cameras import (
     DEFAULT_PSF,
     DEFAULT_SRF,
@@ -31,6 +41,7 @@ from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.parts.in_windows import SolverTiles
 from hsr_tf.solvers.solver import Controls, Outcome
 from hsr_tf.tiling.stages import run_stages
+from hsr_tf.wording import percent
 
 if TYPE_CHECKING:
     from hsr_tf.networks.cards import ModelCard
@@ -83,12 +94,13 @@ def simulate(
     return Observation(lr_hsi, hr_msi, cameras.scale)
 
 
-def fuse(
+def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     observation: Observation,
-    method: str | methods.Method = "spectral_ls",
+    method: str | methods.Method = "auto",
     *,
     psf: PsfLike | None = None,
     srf: SrfLike | None = None,
+    linearize: str | None = None,
     weights: str | os.PathLike[str] | None = None,
     controls: Controls | None = None,
 ) -> Solution:
@@ -100,31 +112,37 @@ def fuse(
             (`hsr_tf.options.with_options`).
         psf: blur of the hyperspectral camera, as in `simulate`, or "estimate" to find it from the images; by
             default what `lr_hsi` tells of its own simulation, else "gaussian".
-        srf: response of the colour camera, likewise, else "nikon_d700". With "estimate" a tone curve of Y
-            (sRGB, gamma) and offsets of its channels are found as well and undone before the fusion.
+        srf: response of the colour camera, likewise, else "nikon_d700".
+        linearize: the tone curve of Y to undo before the fusion: "none", "srgb", "gamma:2.2" (any number), or
+            "auto" to find out whether there is one; by default what the observation says, which is "auto".
+            Gains and offsets of the channels are found and undone as well, unless it is "none"; an estimated
+            response contains the gains.
         weights: folder of a trained model, for networks; by default the shipped one for these sizes.
         controls: seed, time limit, callback, checkpoint and progress of solvers; others need none of them.
 
     Returns:
         The estimate, not clipped, on the wavelengths of X, and what it leaves of both images. Its metadata
-        tell `method`, `psf`, `srf`, `seconds`, the `verdict`, with an estimated response `radiometry` (tone
-        curve, gains and offsets of Y); a network's tell `weights`, those of spectral_ls how far the
-        images were followed (`trust`, 0 to 1, see `DataConsistency.trust`) and their `disagreement`, those of
-        a solver its details. Where an image has no data the estimate is zero and its mask says so.
+        tell `method`, `psf`, `srf`, `seconds`, the `verdict`, with an estimated response or where something
+        was undone `radiometry` (tone curve, gains and offsets of Y); a network's tell `weights`, those of
+        spectral_ls how far the images were followed (`trust`, 0 to 1, see `DataConsistency.trust`) and their
+        `disagreement`, those of a solver its details. Where an image has no data the estimate is zero and its
+        mask says so.
 
     Warns:
-        UserWarning: dead bands, saturated samples or pixels without data (`hsr_tf.fusion.repair`); images
-            that do not fit the cameras (`hsr_tf.closed_forms.agreement`); a tone curve or offset of Y that
-            stays in it, because the response is not estimated; weights that were trained for other cameras or
-            wavelengths than those of the observation.
+        UserWarning: fill values (`hsr_tf.fusion.fill_values`); dead bands, saturated samples or pixels
+            without data (`hsr_tf.fusion.repair`); images that do not fit the cameras
+            (`hsr_tf.closed_forms.agreement`); weights that were trained for other cameras or wavelengths.
         ResidualWarning: an estimate that leaves more of an image than noise explains
-            (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, `Solution.verdict` the outcome.
+            (`hsr_tf.fusion.residuals`). `Solution.findings` has all of these, after what the readers of the
+            two files say (`hsr_tf.io.account`), `Solution.verdict` the outcome.
 
     Raises:
         ValueError: an unknown method (the message lists the known ones), weights that do not fit or are not
             shipped for these sizes, cameras that do not fit the images, an image without any data.
         OSError: a file of weights, PSF or response that is missing or damaged.
     """
+    if linearize is not None:
+        observation = replace(observation, linearize=linearize)
     known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
     checks.require_choice("kind of method", known.kind, methods.FUSION_KINDS)
     require_useful_weights(known, weights)
@@ -136,25 +154,22 @@ def fuse(
         from hsr_tf.networks.selection import select_weights
 
         card = select_weights(known.name, images, weights)
-    for defect in repaired.findings:
-        warnings.warn(defect.line, stacklevel=2)
-    cameras = fusion_cameras(
-        Sample(images, repaired.holes),
-        observation,
-        repaired,
-        Asked(psf, srf),
-        method=known,
-        controls=controls,
-    )
+    fills = fill_findings(observation.lr_hsi, observation.hr_msi)
+    defects = (*fills, *(defect.finding for defect in repaired.findings))
+    for finding in defects:
+        warnings.warn(finding.line, stacklevel=2)
+    sample, asked = Sample(images, repaired.holes), Asked(psf, srf, observation.linearize)
+    cameras = fusion_cameras(sample, observation, repaired, asked, method=known, controls=controls)
     if card is not None:
-        cameras = with_weights(cameras, observation, card)
+        cameras = with_weights(cameras, observation, card, sample=sample, asked=asked)
     for finding in cameras.findings:
         warnings.warn(finding.line, stacklevel=2)
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
     for finding in solution.findings:
         warnings.warn(finding.line, ResidualWarning, stacklevel=2)
-    before = (*(defect.finding for defect in repaired.findings), *cameras.findings)
-    return _with_verdict(replace(solution, findings=(*before, *solution.findings)))
+    read = scene_pair_findings(observation.lr_hsi.metadata, observation.hr_msi.metadata)
+    findings = (*read, *defects, *cameras.findings, *solution.findings)
+    return _with_verdict(replace(solution, findings=findings))
 
 
 def _solved(
@@ -185,7 +200,9 @@ def _solved(
     seconds = time.perf_counter() - start + cameras.seconds
     choice = explaining_cameras(choice, outcome)
     radiometry = choice.radiometry if outcome.radiometry.is_identity else outcome.radiometry
-    images = images.linear(outcome.radiometry).linear(radiometry.divisor_undone())
+    images = images.linear(outcome.radiometry)
+    if outcome.srf is not None:  # in the recorded units, which networks are not given
+        images = images.linear(radiometry.divisor_undone())
     left = measured_residuals(
         replace(pair, cubes=(images.lr_hsi.cube, images.hr_msi.cube)),
         cube,
@@ -193,8 +210,9 @@ def _solved(
         model=choice.model,
         srf_known=choice.srf_origin != UNKNOWN,
     )
-    line = None if outcome.srf is None else radiometry.line(outcome.srf.sum(0))
-    facts = result_facts(method, choice, radiometry=line)
+    facts = result_facts(method, choice, radiometry=radiometry_line(radiometry, outcome.srf))
+    if cameras.changed_ground:
+        facts["changed_ground"] = percent(cameras.changed_ground)
     metadata = {**facts, "seconds": round(seconds, 3), **outcome.details}
     iterates = method.kind == "solver"
     return Solution(

@@ -15,35 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import methods
-from hsr_tf.closed_forms.agreement import ADVICE, suspicion
+from hsr_tf.closed_forms.agreement import ADVICE, agreement_of
 from hsr_tf.findings import WARNING, Finding
 from hsr_tf.fusion.repair import Repaired
+from hsr_tf.fusion.spatial_choice import found_psf, with_border, with_psf
 from hsr_tf.fusion.valid_region import whole_part
-from hsr_tf.physics.cameras import (
-    DEFAULT,
-    ESTIMATED,
-    GIVEN,
-    TOLD,
-    CameraChoice,
-    PsfLike,
-    SrfLike,
-    choose_cameras,
-)
+from hsr_tf.physics.cameras import DEFAULT, ESTIMATED, UNKNOWN, CameraChoice, PsfLike, SrfLike, choose_cameras
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.radiometry import LINEAR, Radiometry, channel_values
+from hsr_tf.radiometry import AUTO, LINEAR, Radiometry, parse_linearize
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.solver import Controls, Outcome
+from hsr_tf.wording import percent
 
 if TYPE_CHECKING:
     from hsr_tf.networks.cards import ModelCard
 
 ESTIMATE = "estimate"
-SMALLEST_SIDE, CLEARLY_LESS = 3, 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +43,17 @@ class Asked:
     """The cameras as a user gives them: None for what is not given, "estimate" for what is to be found.
 
     Attributes:
-        psf, srf: as `hsr_tf.fuse` takes them.
+        psf, srf, linearize: as `hsr_tf.fuse` takes them.
     """
 
     psf: PsfLike | None = None
     srf: SrfLike | None = None
+    linearize: str = AUTO
+
+    @property
+    def curve(self) -> str | None:
+        """The tone curve of Y that the user names, "linear" for none, None to look for it."""
+        return parse_linearize(self.linearize)
 
     @property
     def estimates(self) -> dict[str, bool]:
@@ -93,6 +91,7 @@ class Cameras:
         shift: (rows, columns) in sharp pixels, where it was estimated with the PSF.
         seconds: that the estimation took.
         findings: what does not fit the images.
+        changed_ground: the share of the ground that the images show differently.
     """
 
     choice: CameraChoice
@@ -101,6 +100,7 @@ class Cameras:
     shift: tuple[float, float] | None = None
     seconds: float = 0.0
     findings: tuple[Finding, ...] = ()
+    changed_ground: float = 0.0
 
     def remaining(self, controls: Controls) -> Controls:
         """The controls with the time that the estimation has left of theirs, a second at least."""
@@ -118,8 +118,8 @@ class Cameras:
         )
 
     def radiometry_line(self) -> str | None:
-        """The estimated tone curve, gains and offsets in words; None where no response was estimated."""
-        return None if self.srf is None else self.choice.radiometry.line(self.srf.sum(0))
+        """Tone curve, gains and offsets in words; None for a response that is known and fits as it is."""
+        return radiometry_line(self.choice.radiometry, self.srf)
 
 
 def fusion_cameras(
@@ -152,75 +152,99 @@ def fusion_cameras(
         repaired=repaired,
         controls=controls,
     )
+    if method.kind == "network" or "srf" in method.needs:
+        found = with_known_radiometry(found, sample, asked)
     if method.kind == "closed_form" and method.attribute("finds_psf"):
         found = with_found_psf(found, sample)
-    if method.kind != "network" and {"psf", "srf"} <= set(method.needs):
-        found = replace(found, choice=with_border(found.choice, sample))
-    findings = list(found.findings)
-    if {"psf", "srf"} <= set(method.needs) and not all(asked.estimates.values()):
-        model, images = found.choice.model, sample.images.linear(found.choice.radiometry)
-        clean = sample.holes.clean(model.spatial, sample.size)
-        suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=clean)
-        if suspected is not None:
-            findings.append(Finding(WARNING, "cameras", suspected.found, ADVICE))
-    return replace(found, findings=tuple(findings))
+    if {"psf", "srf"} <= set(method.needs):
+        if method.kind != "network":
+            images = sample.images.linear(found.choice.radiometry)
+            found = replace(found, choice=with_border(found.choice, images, sample.holes))
+        known = all(asked.estimates.values()) or found.psf is not None
+        found = compared(found, sample, judged=not known)
+    return found
 
 
 def with_found_psf(cameras: Cameras, sample: Sample) -> Cameras:
     """The cameras with a PSF that is estimated from the images where none is known and the response is."""
-    choice, start = cameras.choice, time.perf_counter()
-    if choice.psf_origin != DEFAULT or choice.srf_origin not in (GIVEN, TOLD, ESTIMATED):
-        return cameras
-    from hsr_tf.solvers.cameras.psf_fit import fit_psf
-
-    images = sample.images.linear(choice.radiometry)
-    cells = sample.holes.full_cells(images.scale, sample.size)
-    whole, response = whole_part(images, cells), choice.model.spectral.matrix
-    found = fit_psf(whole.lr_hsi.cube, whole.hr_msi.cube, response, images.scale)
+    start = time.perf_counter()
+    found = found_psf(cameras.choice, sample.images.linear(cameras.choice.radiometry), sample.holes)
     if found is None:
         return cameras
-    spatial = SpatialDegradation(found.psf, images.scale, border=choice.model.spatial.border)
     return replace(
         cameras,
-        choice=replace(choice, model=ObservationModel(spatial, choice.model.spectral), psf_origin=ESTIMATED),
+        choice=with_psf(cameras.choice, found),
         psf=found.psf,
         shift=found.shift,
         seconds=cameras.seconds + time.perf_counter() - start,
     )
 
 
-def with_border(choice: CameraChoice, sample: Sample) -> CameraChoice:
-    """The cameras with zeros outside the scene where these explain the coarse pixels along its edges.
+def compared(cameras: Cameras, sample: Sample, *, judged: bool) -> Cameras:
+    """The cameras with what the two images say about them and about each other.
 
-    Some programs that simulate pairs blur so. X R - D Y is compared along the edges with both borders.
+    Args:
+        cameras: as they were chosen.
+        sample: the images.
+        judged: whether the cameras may be wrong; estimated ones are as good as the images allow.
     """
-    model, images = choice.model, sample.images.linear(choice.radiometry)
-    spatial, height, width = model.spatial, *sample.size
-    if not spatial.reach_cells or min(height, width) < SMALLEST_SIDE or spatial.border != "mirrored":
-        return choice
-    zero = SpatialDegradation(spatial.psf, spatial.scale, border="zero")
-    edge = np.ones(sample.size, bool)
-    edge[1:-1, 1:-1] = False
-    edge &= sample.holes.clean(spatial, sample.size)
-    seen = images.lr_hsi.cube @ model.spectral.matrix
-    found = []
-    for one in (spatial, zero):
-        gap = np.square(seen - np.asarray(one.forward(images.hr_msi.cube[None]))[0]).sum(-1)
-        found.append(float(gap[edge].sum()))
-    if found[1] >= CLEARLY_LESS * found[0]:
-        return choice
-    return replace(choice, model=replace(model, spatial=zero))
+    model, images = cameras.choice.model, sample.images.linear(cameras.choice.radiometry)
+    clean = sample.holes.clean(model.spatial, sample.size)
+    found = agreement_of(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=clean)
+    findings = list(cameras.findings)
+    if judged and found.suspicion is not None:
+        findings.append(Finding(WARNING, "cameras", found.suspicion.found, ADVICE))
+    findings += changed_findings(found.changed_share)
+    return replace(cameras, findings=tuple(findings), changed_ground=found.changed_share)
 
 
-def with_weights(cameras: Cameras, observation: Observation, card: ModelCard) -> Cameras:
-    """The cameras for a network: those that the weights were trained for where nothing better is known."""
+def changed_findings(share: float) -> list[Finding]:
+    """A warning where the images show some of the ground differently."""
+    if not share:
+        return []
+    said = f"the two images differ on {percent(share)} of the ground (changed, moved, or under a cloud)"
+    advice = "the estimate follows lr_hsi there; mark it as no data in one image to leave it out"
+    return [Finding(WARNING, "change", said, advice)]
+
+
+def with_weights(
+    cameras: Cameras, observation: Observation, card: ModelCard, *, sample: Sample, asked: Asked
+) -> Cameras:
+    """The cameras for a network: those that the weights were trained for where nothing better is known.
+
+    Args:
+        cameras: as `fusion_cameras` found them.
+        observation: the images as they came, with their metadata.
+        card: of the weights.
+        sample, asked: as for `fusion_cameras`.
+    """
     from hsr_tf.networks.selection import cameras_with, training_differences
 
     differences = [
         Finding(WARNING, "weights", line) for line in training_differences(card, observation, cameras.choice)
     ]
     choice = cameras_with(card, cameras.choice)
-    return replace(cameras, choice=choice, findings=(*cameras.findings, *differences))
+    found = replace(cameras, choice=choice, findings=(*cameras.findings, *differences))
+    if cameras.choice.srf_origin in (DEFAULT, UNKNOWN) and choice.srf_origin != UNKNOWN:
+        found = with_known_radiometry(found, sample, asked)
+    return found
+
+
+def with_known_radiometry(cameras: Cameras, sample: Sample, asked: Asked) -> Cameras:
+    """The cameras with tone curve, gains and offsets of Y that a known response needs, to be undone.
+
+    An estimated response comes with its own; an unknown one says nothing.
+    """
+    choice, curve = cameras.choice, asked.curve
+    if cameras.srf is not None or choice.srf_origin == UNKNOWN:
+        return cameras
+    if curve == LINEAR:
+        return cameras
+    from hsr_tf.solvers.cameras.known_response import known_radiometry
+
+    trusted = sample.holes.clean(choice.model.spatial, sample.size)
+    found = known_radiometry(choice.model, sample.images, trusted, curve=curve)
+    return replace(cameras, choice=replace(choice, radiometry=found))
 
 
 def chosen_cameras(
@@ -235,8 +259,8 @@ def chosen_cameras(
     """The cameras: given, recorded, by default, or estimated from the images.
 
     Tone curve and offsets of Y are looked for where either camera is estimated. With an estimated response
-    they are part of the choice, to be undone before the fusion; a response that is given is taken to fit the
-    recorded values.
+    they are part of the choice, to be undone before the fusion; those that a known response needs are found
+    by `with_known_radiometry`.
     """
     psf, srf = asked.estimates.values()
     choice = choose_cameras(
@@ -255,7 +279,8 @@ def chosen_cameras(
     images = whole_part(sample.images, sample.holes.full_cells(sample.images.scale, sample.size))
     quiet = replace(controls, callback=None, checkpoint=None)
     cubes = images.lr_hsi.cube, images.hr_msi.cube
-    found = estimate_psf_srf(*cubes, images.scale, PsfSrfConfig(radiometry=True), quiet)
+    options = PsfSrfConfig(radiometry=asked.curve != LINEAR, curve=asked.curve)
+    found = estimate_psf_srf(*cubes, images.scale, options, quiet)
     choice = CameraChoice(
         ObservationModel(
             found.model.spatial if psf else choice.model.spatial,
@@ -265,25 +290,23 @@ def chosen_cameras(
         ESTIMATED if srf else choice.srf_origin,
         found.radiometry if srf else choice.radiometry,
     )
-    left_in = None if srf else radiometry_finding(found.radiometry)
     return Cameras(
         choice,
         psf=found.psf if psf else None,
         srf=np.asarray(found.srf) if srf else None,
         shift=found.shift if psf else None,
         seconds=time.perf_counter() - start,
-        findings=() if left_in is None else (left_in,),
     )
 
 
-def radiometry_finding(radiometry: Radiometry) -> Finding | None:
-    """The finding of a radiometry that is left in Y; None where there is nothing to undo."""
-    if radiometry.is_identity:
-        return None
-    words = [] if radiometry.curve == LINEAR else [f"{radiometry.curve} curve"]
-    words += [f"offset {channel_values(radiometry.offset)}"] if any(radiometry.offset) else []
-    found = f"hr_msi is not linear in light ({', '.join(words)})"
-    return Finding(WARNING, "radiometry", found, 'estimate the response to undo it (srf="estimate")')
+def radiometry_line(radiometry: Radiometry, srf: NDArray[np.float64] | None) -> str | None:
+    """A radiometry in words, with the gains of an estimated response (C, c), or those that were divided out.
+
+    None for a response that is known and fits the recorded values.
+    """
+    if srf is not None:
+        return radiometry.line(srf.sum(0))
+    return None if radiometry.is_identity else radiometry.line(radiometry.divisor or None)
 
 
 def explaining_cameras(choice: CameraChoice, outcome: Outcome) -> CameraChoice:

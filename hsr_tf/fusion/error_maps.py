@@ -98,7 +98,7 @@ class UncertainFusion:
     def __call__(
         self,
         observation: Observation,
-        method: str | methods.Method = "spectral_ls",
+        method: str | methods.Method = "auto",
         *,
         psf: PsfLike | None = None,
         srf: SrfLike | None = None,
@@ -134,8 +134,7 @@ class UncertainFusion:
             linear = observation.linear(solution.radiometry)
             found = turn_spread(linear, method=known, psf=psf, srf=srf, weights=weights)
         else:
-            # the solution's response has the gains that a network has divided out
-            linear = observation.linear(replace(solution.radiometry, divisor=()))
+            linear = observation.linear(solution.in_units_of_response)
             found = kernel_spread(linear, *_cameras_of(solution, psf, srf), controls=controls)
         distance = self.form == KERNELS and looks is None
         sigma = sigma_map(solution.estimate, found, FACTOR[self.form], distance=distance)

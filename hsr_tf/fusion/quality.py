@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
 from hsr_tf.fusion import api as fusion
-from hsr_tf.fusion.cameras import Asked, Sample, chosen_cameras
+from hsr_tf.fusion.cameras import Asked, Sample, chosen_cameras, with_known_radiometry
 from hsr_tf.fusion.repair import repair
 from hsr_tf.metrics.full_reference import Scorecard, scorecard
 from hsr_tf.metrics.no_reference import NoReference, no_reference
@@ -100,7 +100,7 @@ def assess(
 
 def wald(
     observation: Observation,
-    method: str | methods.Method = "spectral_ls",
+    method: str | methods.Method = "auto",
     *,
     psf: PsfLike | None = None,
     srf: SrfLike | None = None,
@@ -151,7 +151,9 @@ def _cameras(
     """The cameras: given, recorded, by default, or estimated from the whole images."""
     repaired = repair(observation, keep_bands=True)
     sample = Sample(repaired.observation, repaired.holes)
-    return chosen_cameras(sample, observation, Asked(psf, srf), srf_needed=srf_needed).choice
+    asked = Asked(psf, srf, observation.linearize)
+    found = chosen_cameras(sample, observation, asked, srf_needed=srf_needed)
+    return with_known_radiometry(found, sample, asked).choice
 
 
 def _reduced(lr_hsi: Scene, hr_msi: Scene, spatial: SpatialDegradation) -> Observation:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf import checks
 from hsr_tf.findings import NOTE, WARNING, Finding
 from hsr_tf.physics.nodata import Holes, filled, require_data
 from hsr_tf.physics.observation import ObservationModel
@@ -31,7 +32,7 @@ from hsr_tf.scene import Observation, Scene
 from hsr_tf.typing import Mask
 
 FEWEST_SATURATED, SATURATED_SHARE, PILE = 4, 1e-3, 2.0
-NAMED = 6
+NAMED, LARGEST_VALUE = 6, 1e15
 DEAD, LISTED, SATURATED, NODATA = "dead", "listed", "saturated", "nodata"
 
 
@@ -156,7 +157,7 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
             dead channels of Y stay.
 
     Raises:
-        ValueError: an image without any data.
+        ValueError: an image without any data, or with values over 10^15.
     """
     lr_hsi, hr_msi, scale = observation.lr_hsi, observation.hr_msi, observation.scale
     holes = {"lr_hsi": _holes("lr_hsi", lr_hsi), "hr_msi": _holes("hr_msi", hr_msi)}
@@ -173,6 +174,8 @@ def repair(observation: Observation, *, keep_bands: bool = False) -> Repaired:
             if mask is not None
         ),
     ]
+    for scene, mask in zip((lr_hsi, hr_msi), holes.values(), strict=True):
+        _require_usual_sizes(scene, mask, "lr_hsi" if scene is lr_hsi else "hr_msi")
     coarse = filled(lr_hsi.cube, holes["lr_hsi"])
     if keep_bands:
         coarse = coarse if len(bands) == lr_hsi.num_bands else coarse[..., bands] @ mixing.astype("float32")
@@ -203,6 +206,19 @@ def _holes(name: str, scene: Scene) -> Mask | None:
         return None
     require_data(not mask.all(), name)
     return mask
+
+
+def _require_usual_sizes(scene: Scene, hole: Mask | None, name: str) -> None:
+    """Refuse values whose squares are none of float32."""
+    values = scene.cube if hole is None else scene.cube[~hole]
+    largest = max(float(values.max()), -float(values.min()))
+    checks.require(
+        largest <= LARGEST_VALUE,
+        name,
+        expected="values below 10^15, whose squares can be summed",
+        received=f"about 10^{np.log10(max(largest, 1.0)):.0f}",
+        remedy="mark fill values (hsr convert A B --nodata=VALUE), or divide by the white level",
+    )
 
 
 def _live(scene: Scene, hole: Mask | None) -> NDArray[np.int64]:

@@ -4,6 +4,9 @@ A cube that explains both images leaves their noise, or less where it follows th
 |Y - Z R| / |Y| are then at most the relative noise of X and Y, which `hsr_tf.closed_forms.noise_level`
 estimates from the images themselves. More says that the cameras are not those of the images, that the images
 do not show the same, or that the method does not follow an image.
+
+A method may also follow both images where these contradict each other: `hsr_tf.fusion.agreement` compares
+them directly.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.noise_level import relative_noise
 from hsr_tf.closed_forms.spectral_ls import enlarged
 from hsr_tf.findings import WARNING, Finding
+from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, agreement_findings, measured_agreement
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import TiledPair
@@ -30,11 +34,11 @@ ADVICE = "do not rely on the estimate; run hsr check on the pair, or choose anot
 
 
 LR_HSI, HR_MSI = "lr_hsi residual", "hr_msi residual"
-TOPICS = (LR_HSI, HR_MSI)
+TOPICS = (LR_HSI, HR_MSI, AGREEMENT, CHANGES)
 
 
 def is_about_residuals(finding: Finding) -> bool:
-    """Whether a finding is one of `residual_findings`."""
+    """Whether a finding is one of `measured_residuals`."""
     return finding.topic in TOPICS
 
 
@@ -49,7 +53,7 @@ class Residuals:
     Attributes:
         lr_hsi: |X - D Z| / |X|, None where no coarse pixel counts.
         hr_msi: |Y - Z R| / |Y|, None where R is not known, or no pixel counts.
-        findings: see `residual_findings`.
+        findings: see `residual_findings` and `agreement_findings`.
     """
 
     lr_hsi: float | None = None
@@ -94,11 +98,17 @@ def measured_residuals(
     colours_left = None
     if srf_known:
         colours_left = _ratio(hr_msi, estimate @ model.spectral.matrix.astype(np.float32), fine)
+    agreement = None
+    if srf_known:
+        agreement = measured_agreement(model, lr_hsi, hr_msi, counted=counted)
     masks = [None if mask.all() else ~mask for mask in (counted, fine)]
     images = Observation(
         Scene(lr_hsi, nodata_mask=masks[0]), Scene(hr_msi, nodata_mask=masks[1]), model.scale
     )
-    return Residuals(left, colours_left, residual_findings(images, left, colours_left))
+    findings = residual_findings(images, left, colours_left)
+    if agreement is not None:
+        findings = (*agreement_findings(agreement), *findings)
+    return Residuals(left, colours_left, findings)
 
 
 def residual_findings(
@@ -127,7 +137,7 @@ def residual_findings(
             said = (
                 f"the estimate does not explain {name}: residual {percent(residual)}, noise {percent(noise)}"
             )
-            findings.append(Finding(WARNING, f"{name} residual", said, ADVICE))
+            findings.append(Finding(WARNING, {"lr_hsi": LR_HSI, "hr_msi": HR_MSI}[name], said, ADVICE))
     return tuple(findings)
 
 

@@ -18,9 +18,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hsr_tf.checks import require_choice
 from hsr_tf.io.formats import format_for, format_of, parts_format_for
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.source import ReadRequest, require_plausible, require_size, with_wavelengths
+from hsr_tf.io.source import (
+    ALPHA_CHOICES,
+    ReadRequest,
+    refuse_ortho,
+    require_plausible,
+    require_size,
+    with_nodata,
+    with_wavelengths,
+)
 from hsr_tf.io.stream import CubeReader, CubeWriter
 from hsr_tf.io.summary import FileSummary, summarise
 from hsr_tf.io.zarr_store import new_zarr_store, open_zarr_tiles
@@ -31,11 +40,13 @@ __all__ = [
     "CubeReader",
     "CubeWriter",
     "FileSummary",
+    "ReadRequest",
     "create_cube",
     "describe",
     "load",
     "new_zarr_store",
     "open_cube",
+    "open_reader",
     "open_zarr_tiles",
     "save",
     "writer_for",
@@ -62,12 +73,16 @@ def load(
         wavelengths_nm: (C,) centre of each band in nanometres; by default those of the file.
         max_gib: refuse cubes that take more GiB as float32, before reading them.
 
+    Returns:
+        The scene. Pixels that hold NaN or the nodata value of the file are masked. Its metadata
+        `source_findings` say what was left of the file, and what was taken for granted.
+
     Raises:
         OSError: the file is missing, damaged, too large, or does not hold one cube of real numbers.
         ValueError: values that are not finite, wavelengths that do not match, an option not understood.
     """
     request = ReadRequest(key, layout, white_level, wavelengths_nm, max_gib)
-    with _open_reader(Path(path), request) as reader:
+    with open_reader(path, request) as reader:
         return reader.scene()
 
 
@@ -77,12 +92,18 @@ def describe(
     key: str | None = None,
     layout: str | None = None,
     white_level: float | None = None,
+    nodata: float | None = None,
+    alpha: str | None = None,
 ) -> FileSummary:
     """Summarise a file from its header and one pass over its bands; arguments and errors as in `load`.
 
-    Values that are not finite are counted, not refused.
+    `nodata` is the stored value of pixels without data, `alpha` ("mask" or "band") what a channel marked as
+    alpha is taken for; both by default as the file says.
+
+    Infinite values are counted, not refused.
     """
-    with _open_reader(Path(path), ReadRequest(key, layout, white_level, in_parts=True)) as reader:
+    request = ReadRequest(key, layout, white_level, in_parts=True, nodata=nodata, alpha=alpha)
+    with open_reader(path, request) as reader:
         return summarise(reader)
 
 
@@ -101,7 +122,7 @@ def open_cube(
     `max_gib` counts for formats that can only be read at once, which are held as they are stored.
     """
     request = ReadRequest(key, layout, white_level, wavelengths_nm, max_gib, in_parts=True)
-    with _open_reader(Path(path), request) as reader:
+    with open_reader(path, request) as reader:
         yield reader
 
 
@@ -141,9 +162,16 @@ def writer_for(path: str | os.PathLike[str]) -> Callable[[Scene, Path], None]:
 
 
 @contextmanager
-def _open_reader(path: Path, request: ReadRequest) -> Iterator[CubeReader]:
-    with format_of(path).open(path, request) as source:
-        source = with_wavelengths(source, request.wavelengths_nm)
+def open_reader(path: str | os.PathLike[str], request: ReadRequest) -> Iterator[CubeReader]:
+    """Open a file with all that the caller knows better than it; errors as in `load`."""
+    if request.alpha is not None:
+        require_choice("alpha", request.alpha, ALPHA_CHOICES)
+    path = Path(path)
+    found = format_of(path)
+    if ".nc" not in found.suffixes:
+        refuse_ortho(path, request)
+    with found.open(path, request) as source:
+        source = with_nodata(with_wavelengths(source, request.wavelengths_nm), request.nodata)
         require_size(path, source.shape, math.inf if request.in_parts else request.max_gib)
         if request.in_parts:
             require_plausible(source)

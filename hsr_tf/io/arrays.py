@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from hsr_tf.io.source import PartReader
 AXES = ("band", "row", "col")
 WHITE_LEVEL_NAMES = ("white_level", "reflectance_scale", "scale")
 SMALLEST_SCALE = 255
+FEW_BANDS, LESS_ELONGATED = 0.6, 1.5
 
 
 def parse_layout(layout: str) -> tuple[int, int, int]:
@@ -34,6 +36,62 @@ def parse_layout(layout: str) -> tuple[int, int, int]:
     )
     band, row, col = (words.index(axis) for axis in AXES)
     return band, row, col
+
+
+def kept_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the positions of the axes that are left when axes of length one beyond the third are dropped."""
+    axes = list(range(len(shape)))
+    for axis, length in enumerate(shape):
+        if length == 1 and len(axes) > 3:
+            axes.remove(axis)
+    return tuple(axes)
+
+
+class Squeezed:
+    """An array of more than three axes without axes of length one, such as a time axis.
+
+    Args:
+        array: with `shape`, `dtype` and windows of slices; a data set of HDF5, for example.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self._array, self._kept = array, kept_axes(tuple(array.shape))
+        self.shape = tuple(int(array.shape[axis]) for axis in self._kept)
+        self.ndim, self.dtype = len(self.shape), array.dtype
+
+    def __getitem__(self, window: Any) -> NDArray[Any]:
+        full: list[Any] = [0] * len(self._array.shape)
+        for axis, part in zip(self._kept, window, strict=True):
+            full[axis] = part
+        return np.asarray(self._array[tuple(full)])
+
+
+def likely_layout(shape: tuple[int, ...], default: str) -> str:
+    """Return the order of the axes of an array that states none, from their lengths.
+
+    It is the default, "band,row,col" or "row,col,band", unless the other of the two is much more likely: its
+    image is square and that of the default is not, or it has fewer bands than rows and columns and an image
+    that is clearly less elongated.
+    """
+    orders = {"band,row,col": (0, (1, 2)), "row,col,band": (2, (0, 1))}
+    if len(shape) != 3 or default not in orders or min(shape) < 1:
+        return default
+    other = next(order for order in orders if order != default)
+    (_, usual), (band, image) = orders[default], orders[other]
+    elongations = [abs(math.log(shape[first] / shape[second])) for first, second in (usual, image)]
+    sides = [shape[axis] for axis in image]
+    is_square = elongations[1] == 0 and elongations[0] > 0 and min(sides) > 1
+    few_bands = shape[band] < FEW_BANDS * min(sides)
+    less_elongated = elongations[1] + math.log(LESS_ELONGATED) < elongations[0]
+    return other if is_square or (few_bands and less_elongated) else default
+
+
+def axes_guess(shape: tuple[int, ...], layout: str) -> tuple[str, str]:
+    """Return what is said where the order of the axes follows from their lengths, and what to do."""
+    size = "x".join(map(str, shape))
+    other = "row,col,band" if layout.startswith("band") else "band,row,col"
+    found = f"the file does not state the order of its axes; {size} is taken as {layout} from the lengths"
+    return found, f"if it is wrong, give --layout={other}"
 
 
 def band_reader(array: Any, layout: str) -> tuple[tuple[int, int, int], PartReader]:
@@ -65,11 +123,12 @@ def choose_key(
     path: Path, shapes: Mapping[str, tuple[int, ...]], key: str | None, *, preferred: tuple[str, ...]
 ) -> str:
     """Return which of several named arrays is the cube: the key, else a preferred 3-D one, else the only 3-D
-    one.
+    one. Axes of length one beyond the third do not count.
 
     Raises:
         OSError: none fits; the message lists the names with their shapes.
     """
+    shapes = {name: tuple(shape[axis] for axis in kept_axes(shape)) for name, shape in shapes.items()}
     listed = ", ".join(f"{name} {tuple(shape)}" for name, shape in sorted(shapes.items()))
     held = listed or "no arrays of numbers"
     if key is not None:

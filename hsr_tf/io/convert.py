@@ -22,15 +22,28 @@ from numpy.typing import NDArray
 from hsr_tf import io
 from hsr_tf.checks import require, require_choice
 from hsr_tf.files import require_apart
-from hsr_tf.io.format import PartsFormat, PictureFormat, WholeFormat, WritableFormat, WriteOptions
+from hsr_tf.findings import WARNING, Finding
+from hsr_tf.io.format import (
+    FIELD_WORDS,
+    PartsFormat,
+    PictureFormat,
+    WholeFormat,
+    WritableFormat,
+    WriteOptions,
+)
 from hsr_tf.io.formats import format_for, formats
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.source import EVERYTHING, require_size
+from hsr_tf.io.opacity import REPORT as OPACITY
+from hsr_tf.io.orientation import REPORT as ORIENTATION
+from hsr_tf.io.source import EVERYTHING, ReadRequest, require_size
 from hsr_tf.io.stream import CubeReader
+from hsr_tf.radiometry import LINEAR, NONE, Radiometry, parse_linearize
 
 PART_BYTES = 64 * 2**20
 TYPES = (*(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)), "float32", "float64")
+OF_READERS = (OPACITY, ORIENTATION)
 Progress = Callable[[int, int], None]
+Report = Callable[[Finding], None]
 
 
 @dataclass(frozen=True)
@@ -40,10 +53,14 @@ class ConvertOptions:
     Args:
         key, layout, white_level: as for `load`; the white level is written as well.
         wavelengths_nm: of the bands, in place of those in the file.
+        linearize: the tone curve to undo, "srgb" or e.g. "gamma:2.2"; light is written as floating point, 1
+            for the white level. "none" keeps the values.
         interleave: bsq, bil or bip, of an ENVI output.
         cog: a cloud-optimised GeoTIFF.
         dtype: type of the written values; by default that of the file.
         nodata: the value for pixels without data.
+        alpha: "mask" or "band", what a channel marked as alpha is.
+        ortho: whether to put a swath on the grid of the lookup table in its file.
         max_gib: the largest cube, as it is stored, that is held in memory where a format needs that.
     """
 
@@ -51,11 +68,37 @@ class ConvertOptions:
     layout: str | None = None
     white_level: float | None = None
     wavelengths_nm: NDArray[Any] | None = None
+    linearize: str = NONE
     interleave: str | None = None
     cog: bool = False
     dtype: str | None = None
     nodata: float | None = None
     max_gib: float = 16.0
+    alpha: str | None = None
+    ortho: bool = False
+
+    @property
+    def curve(self) -> str:
+        """The tone curve that is undone, "linear" for none.
+
+        Raises:
+            ValueError: a curve that is not known, or is to be found out.
+        """
+        curve = parse_linearize(self.linearize)
+        require(
+            curve is not None,
+            "linearize",
+            expected="none, srgb or gamma:G",
+            received=self.linearize,
+            remedy="name the curve; hsr check finds it from a pair of images",
+        )
+        assert curve is not None
+        return curve
+
+    @property
+    def type_written(self) -> str | None:
+        """The type that was named, else float32 for light, else None for that of the file."""
+        return self.dtype or (None if self.curve == LINEAR else "float32")
 
     @property
     def writing(self) -> WriteOptions:
@@ -69,6 +112,7 @@ def convert(
     options: ConvertOptions | None = None,
     *,
     progress: Progress = lambda num_done, num_bytes: None,
+    report: Report = lambda finding: None,
 ) -> Path:
     """Write what one file holds into another; the target appears whole or not at all.
 
@@ -76,6 +120,7 @@ def convert(
         source, target: the files; the suffix says the format.
         options: of the conversion.
         progress: called with the number of stored bytes done and of all.
+        report: called with what is left of the source, and what the target cannot hold.
 
     Raises:
         OSError: as `load` and `save`; a target that is the source.
@@ -86,12 +131,23 @@ def convert(
     made = format_for(target)
     _require_options(target, made, options)
     require_apart([target], [source])
-    reading: dict[str, Any] = {
-        name: getattr(options, name) for name in ("key", "layout", "white_level", "wavelengths_nm", "max_gib")
-    }
-    if isinstance(made, PictureFormat):
-        return io.save(io.load(source, **reading), target)
-    with io.open_cube(source, **reading) as reader:
+    reading = ReadRequest(
+        options.key,
+        options.layout,
+        options.white_level,
+        options.wavelengths_nm,
+        options.max_gib,
+        in_parts=not isinstance(made, PictureFormat),
+        alpha=options.alpha,
+        ortho=options.ortho,
+    )
+    with io.open_reader(source, reading) as reader:
+        for finding in (*reader.header.findings, *lost_findings(reader.header, made)):
+            report(finding)
+        if isinstance(made, PictureFormat):
+            scene = reader.scene()
+            light = Radiometry(options.curve).linear(scene.cube)
+            return io.save(scene if light is scene.cube else replace(scene, cube=light), target)
         conversion, place = _Conversion(reader, options), Path(os.path.realpath(target))
         if isinstance(made, WholeFormat):
             require_size(target, reader.shape, options.max_gib)
@@ -103,6 +159,25 @@ def convert(
                     writer.write(rows, cols, conversion.part(rows, cols))
                     progress(num_done, num_bytes)
     return target
+
+
+def lost_findings(header: CubeHeader, made: WritableFormat) -> list[Finding]:
+    """Return a warning where a format cannot hold what is known of a cube.
+
+    Args:
+        header: of the cube.
+        made: the format that is written.
+    """
+    known = {name: getattr(header, name) for name in FIELD_WORDS if name not in ("scale", "metadata")}
+    free = [name for name in header.metadata if name not in OF_READERS]
+    known |= {"scale": header.scale or header.white_level, "metadata": free or None}
+    lost = [
+        words for name, words in FIELD_WORDS.items() if known[name] is not None and name not in made.keeps
+    ]
+    if not lost:
+        return []
+    found = f"{made.name} has no place for {', '.join(lost)}: not written"
+    return [Finding(WARNING, "not written", found, "write .h5, .nc, .zarr, .tif or ENVI to keep them")]
 
 
 class _Conversion:
@@ -117,9 +192,20 @@ class _Conversion:
         held = reader.header
         self._reader, self._nodata = reader, options.nodata
         self._level, self._old_nodata = options.white_level, held.nodata
-        self._from, self._to = np.dtype(held.dtype), np.dtype(options.dtype or held.dtype)
+        self._fills = {held.nodata, *reader.fills}
+        self._from, self._to = np.dtype(held.dtype), np.dtype(options.type_written or held.dtype)
+        self._light = Radiometry(options.curve)
+        require(
+            self._light.is_identity or self._to.kind == "f",
+            "dtype",
+            expected="float32 or float64, as linear light needs",
+            received=self._to.name,
+            remedy="leave it out",
+        )
         self.scaled = self._from.kind in "ui" and self._to.kind == "f"
         self.counted = self._from.kind == "f" and self._to.kind in "ui"
+        linear = self._light.is_identity
+        self.scaled = not linear or (self._from.kind in "ui" and self._to.kind == "f")
         require(
             not self.counted or options.white_level is not None,
             "white_level",
@@ -140,9 +226,9 @@ class _Conversion:
         """Return the values of a part, (h, w, C), as they are to be stored."""
         if self.scaled:
             values, mask = self._reader.read_with_mask(rows, cols)
-            values = values.astype(self._to)
-            if mask is not None and self.header.nodata is not None:
-                values[mask] = self.header.nodata
+            values = self._light.linear(values).astype(self._to)
+            if mask is not None and self.header.nodata_mask is None:
+                values[mask] = np.nan if self.header.nodata is None else self.header.nodata
             return values
         stored = self._reader.stored(rows, cols)
         if self._nodata is not None:
@@ -150,7 +236,7 @@ class _Conversion:
             if mask is not None:
                 taken &= ~np.asarray(mask)[rows, cols].astype(bool)[..., None]
             require(
-                self._nodata == self._old_nodata or not taken.any(),
+                self._nodata in self._fills or not taken.any(),
                 "nodata",
                 expected="a value that no pixel with data holds",
                 received=f"{self._nodata:g}, which {int(taken.sum())} values are",
@@ -158,6 +244,15 @@ class _Conversion:
             )
         if self.counted:  # 1.0 as the white level, the nodata value as it is
             counted = np.rint(stored.astype(np.float64) * float(self._level or 1))
+            lost = np.isnan(counted)
+            require(
+                self.header.nodata is not None or not lost.any(),
+                "nodata",
+                expected=f"the {self._to.name} that stands for NaN",
+                received="none",
+                remedy="give one that no pixel holds, e.g. --nodata=0",
+            )
+            counted[lost] = self.header.nodata
             if self._old_nodata is not None:
                 old = np.isnan(stored) if np.isnan(self._old_nodata) else stored == self._old_nodata
                 counted[old] = self._old_nodata if self.header.nodata is None else self.header.nodata

@@ -23,6 +23,9 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require_choice
 from hsr_tf.files import replacing_file
+from hsr_tf.findings import WARNING
+from hsr_tf.geo.georeference import Georeference
+from hsr_tf.io.account import Account
 from hsr_tf.io.envi_header import (
     DATA_SUFFIXES,
     FORMAT,
@@ -32,13 +35,14 @@ from hsr_tf.io.envi_header import (
     EnviHeader,
     find_files,
     header_fields,
+    namesakes,
     read_header,
     wavelengths_of,
 )
 from hsr_tf.io.envi_map import georeference_of, map_fields
 from hsr_tf.io.format import PartsFormat, WriteOptions
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import flags, number_or_nan, numbers
+from hsr_tf.io.nanometres import number_or_nan
 from hsr_tf.io.own_record import record_from_text
 from hsr_tf.io.source import BandSource, ReadRequest, decoded, refuse_options
 from hsr_tf.io.stream import CubeWriter, PartsWriter
@@ -68,12 +72,9 @@ class Envi(PartsFormat):
     @contextmanager
     def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
         refuse_options(path, request, FORMAT)
-        files = find_files(path)
-        if files is None:
-            other = "data" if path.suffix.lower() == ".hdr" else "header (.hdr)"
-            raise file_error(path, f"has no ENVI {other} beside it", "put the two files into one folder")
+        files, account = find_files(path) or _by_size(path), Account()
         header = read_header(files.header)
-        _require_whole(files.data, header)
+        _require_whole(files.data, header, account)
         shape = tuple(header.shape[axis] for axis in AXES[header.interleave])
         stored = np.memmap(files.data, dtype=header.dtype, mode="r", offset=header.offset, shape=shape)
         bands_first = stored.transpose(TO_BAND_ROW_COL[header.interleave])
@@ -88,7 +89,7 @@ class Envi(PartsFormat):
         yield BandSource(
             files.data,
             FORMAT,
-            _cube_header(header),
+            _cube_header(header, account),
             decoded(files.data, FORMAT, read),
             chunks=(1 if header.interleave == "bsq" else header.shape[2], 1, header.shape[1]),
             storage=f"{header.interleave.upper()}, {order} endian",
@@ -150,54 +151,117 @@ def _let_go(stored: NDArray[Any]) -> None:
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
-def _require_whole(data: Path, header: EnviHeader) -> None:
+def _by_size(path: Path) -> EnviFiles:
+    """Return a header with the only file of its name, whatever the suffix, that has the size of its data.
+
+    Raises:
+        OSError: there is none.
+    """
+    if path.suffix.lower() != ".hdr":
+        raise file_error(path, "has no ENVI header (.hdr) beside it", "put the two files into one folder")
+    others = namesakes(path)
+    if others:
+        header = read_header(path)
+        fitting = [one for one in others if one.stat().st_size == _size_of_data(header)]
+        if len(fitting) == 1:
+            return EnviFiles(path, fitting[0])
+    names = ", ".join(one.name for one in others[:3])
+    remedy = "put the two files into one folder"
+    if others:
+        remedy = f"if {names} is meant, give it, with --wavelengths={path.name} where a command takes that"
+    raise file_error(path, "has no ENVI data beside it", remedy)
+
+
+def _size_of_data(header: EnviHeader) -> int:
+    height, width, num_bands = header.shape
+    return header.offset + height * width * num_bands * header.dtype.itemsize
+
+
+def _require_whole(data: Path, header: EnviHeader, account: Account) -> None:
     """Compare the size of the data with what the header says, before anything is read."""
     height, width, num_bands = header.shape
-    needed = header.offset + height * width * num_bands * header.dtype.itemsize
-    held = data.stat().st_size
+    needed, held = _size_of_data(header), data.stat().st_size
+    size = f"{height}x{width}x{num_bands} {header.dtype.name}"
     if held < needed:
-        size = f"{height}x{width}x{num_bands} {header.dtype.name}"
         problem = (
             f"has {held} bytes, {needed} are needed for {size} as {header.path.name} says; it is cut short"
         )
         raise file_error(data, problem, "fetch it again, or repair the header")
+    if held > needed:
+        times, rest = divmod(held - header.offset, needed - header.offset)
+        found = f"{data.name} has {held} bytes, the header describes {needed} ({size})"
+        if rest == 0:
+            found = f"{found}: {times} times as many"
+        advice = "check data type, size and header offset of the header"
+        account.take(found, advice, severity=WARNING)
 
 
-def _cube_header(header: EnviHeader) -> CubeHeader:
+def _scaling(header: EnviHeader, dtype: np.dtype[Any], account: Account) -> dict[str, Any]:
+    """Return white level, or gain and offset of each band."""
+    num_bands = header.shape[2]
+    gain = account.numbers("data gain values", header.listed("data gain values"), num_bands)
+    shift = account.numbers("data offset values", header.listed("data offset values"), num_bands)
+    if gain is not None or shift is not None:
+        return {
+            "gain": np.ones(num_bands) if gain is None else gain,
+            "offset": np.zeros(num_bands) if shift is None else shift,
+        }
+    name = "reflectance scale factor"
+    factor = account.numbers(name, header.text(name), 1)
+    if factor is None or not factor[0] > 0:
+        return {}
+    level = float(factor[0])
+    if dtype.kind in "ui":
+        return {"white_level": level}
+    return {} if level == 1 else {"gain": 1 / level}
+
+
+def _grid(header: EnviHeader, account: Account) -> Georeference | None:
+    """Return the grid, and take down what of it is not understood."""
+    grid, name, system = georeference_of(header), "map info", "coordinate system string"
+    if grid is not None:
+        account.use(name)
+    elif header.text(name):
+        account.leave(name, "not understood, no grid is known")
+    if grid is not None and grid.crs is not None:
+        account.use(*([system] if header.text(system) else []))
+    else:
+        for one in (system, "projection info"):
+            if header.text(one):
+                account.leave(one, "not understood" if grid is not None else "not used without map info")
+    for one in ("rpc info", "geo points"):
+        if header.text(one):
+            account.leave(one, "kept as text, no grid is derived from it", "project the image onto a grid")
+    return grid
+
+
+def _cube_header(header: EnviHeader, account: Account) -> CubeHeader:
     """Return what an ENVI header says of its cube."""
     num_bands, dtype = header.shape[2], header.dtype.newbyteorder("=")
     text = header.text("hsr record")
     record = record_from_text(None if text is None else unquote(text))
-    centres, widths = wavelengths_of(header)
-    names = header.listed("band names")
+    centres, widths = wavelengths_of(header, account)
     free = {name: header.text(name) for name in header.fields if name not in NOT_METADATA}
-    level: float | None = None
-    offset: Any = 0.0
-    gain: Any = numbers(header.listed("data gain values"), num_bands)
-    factor = numbers(header.text("reflectance scale factor") or "", 1)
-    if gain is not None:
-        shift = numbers(header.listed("data offset values"), num_bands)
-        offset = np.zeros(num_bands) if shift is None else shift
-    elif factor is not None and factor[0] > 0:
-        level = float(factor[0])
-        if dtype.kind not in "ui":
-            gain = None if level == 1 else 1 / level
-            level = None
+    ignored = header.text("data ignore value")
+    nodata = number_or_nan(ignored)
+    if ignored is not None:
+        if nodata is None:
+            account.leave("data ignore value", "is not one number")
+        else:
+            account.use("data ignore value")
     found = CubeHeader(
         shape=header.shape,
         dtype=dtype,
-        white_level=level,
         wavelengths_nm=centres,
         metadata={name: value for name, value in free.items() if value},
-        nodata=number_or_nan(header.text("data ignore value")),
+        nodata=nodata,
         fwhm_nm=widths,
-        band_names=tuple(names) if names is not None and len(names) == num_bands else None,
-        good_bands=flags(header.listed("bbl"), num_bands),
-        georeference=georeference_of(header),
-        gain=gain,
-        offset=offset,
+        band_names=account.texts("band names", header.listed("band names"), num_bands),
+        good_bands=account.flags("bbl", header.listed("bbl"), num_bands),
+        georeference=_grid(header, account),
+        **_scaling(header, dtype, account),
     )
-    return record.complete(found)
+    return replace(record.complete(found), used=account.used, findings=account.findings)
 
 
 @contextmanager

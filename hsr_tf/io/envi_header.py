@@ -1,9 +1,10 @@
 """ENVI headers: found beside their data, read by `spectral`, checked and written.
 
-Departures from `spectral`'s own reader: the header may be Latin-1, its keys may be of any case, and its size
-is limited before it is read; a missing byte order is little endian, a missing offset 0, a missing interleave
-BSQ, as ENVI itself has it. `reflectance scale factor` is the white level of integers and a gain of 1 over it
-of floating-point values. What ENVI has no field for is in `hsr record`, percent-quoted.
+Departures from `spectral`'s own reader: the header may be Latin-1 or UTF-16 and begin with a byte order
+mark, its keys may be of any case, and its size is limited before it is read; a missing byte order is little
+endian, a missing offset 0, a missing interleave BSQ, as ENVI itself has it. `reflectance scale factor` is the
+white level of integers and a gain of 1 over it of floating-point values. What ENVI has no field for is in
+`hsr record`, percent-quoted.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error, require
+from hsr_tf.io.account import Account
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import spectral_lists
+from hsr_tf.io.nanometres import Listing, spectral_lists
 from hsr_tf.io.own_record import record_to_text
 from hsr_tf.io.source import require_real
 
 FORMAT = "ENVI"
-DATA_SUFFIXES = (".img", ".dat", ".raw", ".bsq", ".bil", ".bip")
+DATA_SUFFIXES = (
+    ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".rad", ".ref", ".rfl", ".hyspex", ".l1r", ".sli", ".bin",
+)  # fmt: skip
 INTERLEAVES = ("bsq", "bil", "bip")
 LONGEST_HEADER = 4 * 2**20
 MOST_LINES = 50_000
@@ -76,9 +80,10 @@ class EnviHeader:
         return ",".join(value) if isinstance(value, list) else value
 
     def listed(self, name: str) -> list[str] | None:
-        """Return a field as a list of text, or None."""
+        """Return a field as a list of text, or None; a comma at the end adds nothing."""
         value = self.fields.get(name)
-        return [value] if isinstance(value, str) else value
+        words = [value] if isinstance(value, str) else value
+        return words[:-1] if words and len(words) > 1 and not str(words[-1]).strip() else words
 
 
 def find_files(path: Path) -> EnviFiles | None:
@@ -92,6 +97,12 @@ def find_files(path: Path) -> EnviFiles | None:
     replaced = [path.with_suffix(suffix) for suffix in (".hdr", ".HDR")] if path.name else []
     header = next((one for one in (*appended, *replaced) if one.is_file()), None)
     return None if header is None else EnviFiles(header, path)
+
+
+def namesakes(header: Path) -> list[Path]:
+    """Return the files whose names differ from that of a header in the suffix alone."""
+    found = (one for one in header.parent.iterdir() if one != header and one.is_file())
+    return sorted(one for one in found if header.stem in (one.stem, one.name))
 
 
 def read_header(path: Path) -> EnviHeader:
@@ -132,11 +143,18 @@ def read_header(path: Path) -> EnviHeader:
     )
 
 
-def wavelengths_of(header: EnviHeader) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
-    """Return wavelengths and widths in nanometres, each None if the header has none in a unit of length."""
-    units = header.text("wavelength units")
-    centres, widths = (header.listed(name) for name in ("wavelength", "fwhm"))
-    return spectral_lists([(centres, units)], [(widths, None)], header.shape[2])
+def wavelengths_of(
+    header: EnviHeader, account: Account | None = None
+) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
+    """Return wavelengths and widths in nanometres, each None if the header has none in a unit of length.
+
+    Args:
+        header: of the image.
+        account: takes down what was used and what was left.
+    """
+    centres = Listing("wavelength", header.listed("wavelength"), header.text("wavelength units"))
+    widths = Listing("fwhm", header.listed("fwhm"))
+    return spectral_lists([centres], [widths], header.shape[2], account)
 
 
 def header_fields(header: CubeHeader, interleave: str, map_fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,21 +211,18 @@ def _texts(values: Any) -> list[str]:
 
 
 def _parsed(path: Path) -> dict[str, Any]:
-    """Read every field with `spectral`, keys in lower case, from UTF-8 or Latin-1."""
+    """Read every field with `spectral`, keys in lower case, from UTF-8, UTF-16 or Latin-1."""
     from spectral.io.envi import read_envi_header
 
     with open(path, "rb") as file:
         raw = file.read(LONGEST_HEADER + 1)
-    too_long = len(raw) > LONGEST_HEADER or raw.count(b"\n") + raw.count(b"\r") > MOST_LINES
-    if too_long or not raw.lstrip().startswith(b"ENVI"):
+    text = _decoded(raw)
+    too_long = len(raw) > LONGEST_HEADER or text.count("\n") + text.count("\r") > MOST_LINES
+    if too_long or not text.lstrip().startswith("ENVI"):
         problem = (
             "is too long for an ENVI header" if too_long else "is no ENVI header, its first word is not ENVI"
         )
         raise file_error(path, problem, "give the .hdr file that belongs to the image")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
     lines = [line.strip() for line in text.replace("\x00", " ").splitlines()]
     with tempfile.TemporaryFile() as copy, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about keys with capitals, which are lowered
@@ -223,6 +238,15 @@ def _parsed(path: Path) -> dict[str, Any]:
     fields = {" ".join(str(name).lower().split()): value for name, value in found.items()}
     fields.pop("", None)  # a line that begins with "=": a value without a name
     return fields
+
+
+def _decoded(raw: bytes) -> str:
+    """Return the text of a header: UTF-16 and UTF-8 with or without a byte order mark, else Latin-1."""
+    wide = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"E\x00": "utf-16-le", b"\x00E": "utf-16-be"}
+    try:
+        return raw.decode(wide.get(raw[:2], "utf-8-sig"))
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _one(fields: Mapping[str, Any], name: str, missing: str) -> str:

@@ -11,6 +11,7 @@ mark of an image whose rows go north, mirrored and not rotated; a rotation by 18
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from hsr_tf.checks import require
@@ -26,7 +27,17 @@ NAD_83 = ("north america 1983", "nad83", "nad-83")
 def georeference_of(header: EnviHeader) -> Georeference | None:
     """Return the grid in a header; None without one, or if it is not understood."""
     words = header.listed("map info")
-    if words is None or len(words) < 7:
+    return None if words is None else map_grid(words, header.text("coordinate system string") or "")
+
+
+def map_grid(words: Sequence[str], system: str) -> Georeference | None:
+    """Return the grid of `map info`, or None if it is not understood.
+
+    Args:
+        words: of `map info`.
+        system: the `coordinate system string`, or "".
+    """
+    if len(words) < 7:
         return None
     try:
         ref_x, ref_y, x, y, pixel_width, pixel_height = (float(word) for word in words[1:7])
@@ -34,8 +45,7 @@ def georeference_of(header: EnviHeader) -> Georeference | None:
         degrees = float(named.get("rotation", "").strip().strip("{}") or 0)
         if abs(degrees) == NORTHWARD:
             degrees, pixel_height = 0.0, -pixel_height
-        wkt = (header.text("coordinate system string") or "").strip().strip("{}").strip()
-        crs = readable_crs(wkt) or readable_crs(_code(words))
+        crs = readable_crs(system.strip().strip("{}").strip()) or readable_crs(_code(list(words)))
         turn = math.radians(degrees)
         cos, sin = (1.0, 0.0) if turn == 0 else (math.cos(turn), math.sin(turn))
         a, d = pixel_width * cos, pixel_width * sin

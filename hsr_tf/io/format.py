@@ -23,6 +23,17 @@ from hsr_tf.io.stream import CubeWriter, PartsWriter
 from hsr_tf.scene import Scene
 
 ROWS_AT_ONCE = 256
+# What may be known of a cube beside its values, in words.
+FIELD_WORDS = {
+    "scale": "the scale of the stored values",
+    "wavelengths_nm": "wavelengths",
+    "fwhm_nm": "widths of bands (FWHM)",
+    "band_names": "names of bands",
+    "good_bands": "the bad-band list",
+    "nodata": "the nodata value",
+    "georeference": "the map grid",
+    "metadata": "other metadata",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,13 @@ class Format(ABC):
 
 
 class WritableFormat(Format):
-    """A format that scenes are saved in."""
+    """A format that scenes are saved in.
+
+    Attributes:
+        keeps: the fields of `FIELD_WORDS` that it has a place for.
+    """
+
+    keeps: ClassVar[frozenset[str]] = frozenset(FIELD_WORDS)
 
     @abstractmethod
     def save(self, scene: Scene, path: Path) -> None:
@@ -103,6 +120,8 @@ class WritableFormat(Format):
 
 class PictureFormat(WritableFormat):
     """A format of pictures with 16 bits, whose values are clipped to [0, 1]."""
+
+    keeps = frozenset()
 
 
 class WholeFormat(WritableFormat):

@@ -26,10 +26,12 @@ _BUILT_IN = (
     "npz:Npz",
     "picture_formats:Png",
     "picture_formats:Jpeg",
+    "dlr_products:DlrProduct",
     "tiff:Tiff",
     "netcdf:NetCdf",
     "zarr_store:Zarr",
     "envi:Envi",
+    "satellite_folder:SatelliteBands",
     "png_folder:PngFolder",
 )
 

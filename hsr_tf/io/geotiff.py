@@ -30,6 +30,8 @@ from hsr_tf.files import replacing_file
 from hsr_tf.geo.crs import crs_object
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.imports import deferred
+from hsr_tf.io.account import Account
+from hsr_tf.io.companion_files import leave_beside
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
 from hsr_tf.io.geotiff_tags import RECORD, band_facts, free_tags, write_tags
 from hsr_tf.io.header import CubeHeader
@@ -68,6 +70,7 @@ GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
 LARGEST_BLOCK_BYTES = 2**30
 TILE, SMALLEST_TILE = 256, 16
 PALETTE, MULTIPLIED_ALPHA = 3, 1
+UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 @contextmanager
@@ -86,7 +89,7 @@ def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
     try:
         with decoding(path, FORMAT), gdal_options():
-            source = _source(path, dataset, multiplied)
+            source = _source(path, dataset, multiplied, request)
             if source.header.georeference is None:
                 source = upright_source(source, orientation)
             elif orientation != 1:
@@ -174,10 +177,10 @@ def _require_readable(path: Path) -> tuple[int, bool]:
     return orientation, MULTIPLIED_ALPHA in extras
 
 
-def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
+def _source(path: Path, dataset: Any, multiplied: bool, request: ReadRequest) -> BandSource:
     from rasterio.enums import MaskFlags
 
-    alpha, kinds = _opacity_band(dataset), dataset.mask_flag_enums[0]
+    alpha, kinds = _opacity_band(dataset, request.alpha), dataset.mask_flag_enums[0]
     bands = [band for band in range(1, dataset.count + 1) if band != alpha]
     types = {dataset.dtypes[band - 1] for band in bands}
     if len(types) != 1:
@@ -201,19 +204,18 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
         opacity = {OPACITY: FROM_ALPHA}
     elif MaskFlags.per_dataset in kinds and MaskFlags.alpha not in kinds:
         mask_reader, opacity = read_mask, {OPACITY: FROM_MASK}
-    grid = None
-    if dataset.crs is not None or not dataset.transform.is_identity:
-        crs = None if dataset.crs is None else dataset.crs.to_wkt()
-        with suppress(ValueError):  # a transformation that cannot be turned back
-            a, b, c, d, e, f = map(float, dataset.transform[:6])
-            grid = Georeference((a, b, c, d, e, f), crs)
+    account = Account()
+    grid = _grid(dataset, record, account)
+    if alpha is None and request.alpha == "mask":
+        account.leave("alpha", "the file has no alpha channel", "leave --alpha out")
+    leave_beside(path, account)
     header = CubeHeader(
         shape=(dataset.height, dataset.width, len(bands)),
         dtype=dtype,
         metadata={**free_tags(dataset), **opacity},
         nodata=None if dataset.nodata is None else float(dataset.nodata),
         georeference=grid,
-        **band_facts(dataset, bands),
+        **band_facts(dataset, bands, account),
         **_scaling(dataset, bands, record, dtype),
     )
     block, interleave = dataset.block_shapes[0], dataset.profile.get("interleave", "band")
@@ -226,7 +228,7 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
     return BandSource(
         path,
         FORMAT,
-        record.complete(header),
+        replace(record.complete(header), used=account.used, findings=account.findings),
         decoded(path, FORMAT, reader),
         mask_reader,
         chunks=(len(bands) if interleave == "pixel" else 1, int(block[0]), int(block[1])),
@@ -234,16 +236,49 @@ def _source(path: Path, dataset: Any, multiplied: bool) -> BandSource:
     )
 
 
-def _opacity_band(dataset: Any) -> int | None:
+def _grid(dataset: Any, record: OwnRecord, account: Account) -> Georeference | None:
+    """Return the grid. A file without a transformation has none: rasterio's identity stands for its lack.
+
+    Ground control points and rational polynomials give no grid: they are taken down as left.
+    """
+    with gdal_options():
+        points, polynomials = dataset.gcps[0], dataset.rpcs
+    advice = "project the image onto a grid first, e.g. with gdalwarp"
+    if points:
+        account.leave("GCP", f"{len(points)} ground control points, from which no grid is derived", advice)
+    if polynomials is not None:
+        account.leave("RPC", "rational polynomial coefficients, from which no grid is derived", advice)
+    crs = None if dataset.crs is None else dataset.crs.to_wkt()
+    if dataset.transform.is_identity:
+        own = record.info.georeference
+        if own is not None and own.transform == UNPLACED:
+            return Georeference(UNPLACED, crs)
+        if crs is not None:
+            alone = not points and polynomials is None
+            why = "the file has no transformation, so no grid is known"
+            account.leave("coordinate system", why, matters=alone)
+        return None
+    with suppress(ValueError):  # a transformation that cannot be turned back
+        a, b, c, d, e, f = map(float, dataset.transform[:6])
+        account.use("transform", *(["coordinate system"] if crs is not None else []))
+        return Georeference((a, b, c, d, e, f), crs)
+    account.leave("transform", "it cannot be inverted, no grid is known")
+    return None
+
+
+def _opacity_band(dataset: Any, wanted: str | None) -> int | None:
     """Return the number, from 1, of the band that holds opacity; None without one."""
     from rasterio.enums import ColorInterp
+
+    if wanted == "band":
+        return None
 
     for band, kind in enumerate(dataset.colorinterp, start=1):
         if kind == ColorInterp.alpha and dataset.count > 1:
             tags = (dataset.tags(band), dataset.tags(band, ns="IMAGERY"))
             has_wavelength = any("wavelength" in name.lower() for one in tags for name in one)
             name = (dataset.descriptions[band - 1] or "").strip().lower()
-            if not has_wavelength and name in ALPHA_NAMES:
+            if wanted == "mask" or (not has_wavelength and name in ALPHA_NAMES):
                 return band
     return None
 

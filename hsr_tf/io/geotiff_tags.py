@@ -13,8 +13,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hsr_tf.io.account import Account
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.nanometres import Listed, flags, spectral_lists, unit_in_name
+from hsr_tf.io.nanometres import Listing, spectral_lists, unit_in_name
 from hsr_tf.io.own_record import record_to_text
 
 RECORD = "HSR_RECORD"
@@ -27,24 +28,34 @@ BAND_LABEL = re.compile(r"band_\d+")
 Tags = Mapping[str, str]
 
 
-def band_facts(dataset: Any, bands: Sequence[int]) -> dict[str, Any]:
+def band_facts(dataset: Any, bands: Sequence[int], account: Account) -> dict[str, Any]:
     """Return what an open rasterio data set says of these bands (from 1), as arguments of a header."""
     own, imagery = ([_lower(dataset.tags(band, ns=name)) for band in bands] for name in (None, "IMAGERY"))
     whole = [_lower(dataset.tags(ns=name)) for name in (None, "ENVI")]
     units = {_first(tags, UNIT_KEYS) for tags in own}
 
-    def lists(keys: tuple[str, ...], in_micrometres: str) -> Iterator[Listed]:
+    def lists(keys: tuple[str, ...], in_micrometres: str) -> Iterator[Listing]:
+        name = f"{keys[0]} of the bands"
         if len(units) == 1:
-            yield _column(own, keys), _unit(own[0], keys)
-        yield _column(imagery, (in_micrometres,)), "um"
-        yield from ((_words(_first(tags, keys)), _unit(tags, keys)) for tags in whole)
+            yield Listing(name, _column(own, keys, account), _unit(own[0], keys))
+        elif _column(own, keys, account) is not None:
+            account.leave(name, "in several units")
+        yield Listing(in_micrometres, _column(imagery, (in_micrometres,), account), "um")
+        for tags in whole:
+            found = next((key for key in keys if key in tags), keys[0])
+            yield Listing(found, _words(_first(tags, keys)), _unit(tags, keys))
 
     wavelengths, widths = spectral_lists(
-        lists(WAVELENGTH_KEYS, "central_wavelength_um"), lists(WIDTH_KEYS, "fwhm_um"), len(bands)
+        lists(WAVELENGTH_KEYS, "central_wavelength_um"),
+        lists(WIDTH_KEYS, "fwhm_um"),
+        len(bands),
+        account,
     )
-    good = (_column(own, BAD_KEYS), *(_words(_first(tags, BAD_KEYS)) for tags in whole))
-    found = (flags(one, len(bands)) for one in good)
+    good = (_column(own, BAD_KEYS, account), *(_words(_first(tags, BAD_KEYS)) for tags in whole))
+    found = (account.flags("bbl", one, len(bands)) for one in good)
     names = tuple(dataset.descriptions[band - 1] or "" for band in bands)
+    if any(names):
+        account.use("descriptions of the bands")
     return {
         "wavelengths_nm": wavelengths,
         "fwhm_nm": widths,
@@ -92,9 +103,11 @@ def _unit(tags: Tags, keys: tuple[str, ...]) -> str | None:
     return unit_in_name(next((key for key in keys if key in tags), ""), _first(tags, UNIT_KEYS))
 
 
-def _column(bands: list[dict[str, str]], keys: tuple[str, ...]) -> list[str] | None:
+def _column(bands: list[dict[str, str]], keys: tuple[str, ...], account: Account) -> list[str] | None:
     """Return the value of each band; None if one has none."""
     found = [text for tags in bands if (text := _first(tags, keys)) is not None]
+    if 0 < len(found) < len(bands):
+        account.leave(f"{keys[0]} of the bands", f"{len(found)} values where {len(bands)} are needed")
     return found if len(found) == len(bands) else None
 
 

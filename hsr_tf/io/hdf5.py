@@ -26,13 +26,31 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error, require
 from hsr_tf.files import replacing_file
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.io.arrays import band_reader, choose_key, find_white_level, parse_layout, plain_value
-from hsr_tf.io.foreign_hdf5 import LIST_NAMES, UNIT_NAMES, foreign_facts
+from hsr_tf.io.account import Account
+from hsr_tf.io.arrays import (
+    Squeezed,
+    axes_guess,
+    band_reader,
+    choose_key,
+    find_white_level,
+    likely_layout,
+    parse_layout,
+    plain_value,
+)
+from hsr_tf.io.foreign_hdf5 import (
+    LIST_NAMES,
+    MAP_NAMES,
+    UNIT_NAMES,
+    foreign_facts,
+    foreign_grid,
+    good_bands,
+)
 from hsr_tf.io.format import Format, PartsFormat, WriteOptions
 from hsr_tf.io.guarded import created_hdf5
 from hsr_tf.io.hdf5_tiles import Hdf5TileWriter
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.prisma import prisma_fields, prisma_source
+from hsr_tf.io.nanometres import Listing
+from hsr_tf.io.prisma import PAN_KEY, prisma_fields, prisma_pan_source, prisma_source
 from hsr_tf.io.probe import require_harmless
 from hsr_tf.io.source import EVERYTHING, BandSource, ReadRequest, decoded, decoding
 from hsr_tf.io.stream import CubeWriter
@@ -61,11 +79,13 @@ class Hdf5(PartsFormat):
     def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
         with open_file(path, FORMAT) as file:
             with decoding(path, FORMAT):
-                fields = None if request.key is not None else prisma_fields(file)
+                is_pan = (request.key or "").upper() == PAN_KEY and PAN_KEY not in _datasets(file)
+                fields = prisma_fields(file) if request.key is None or is_pan else None
             if fields is not None:
                 require_local_data(path, file)
                 with decoding(path, FORMAT):
-                    source = prisma_source(path, file, fields)
+                    made = prisma_pan_source if is_pan else prisma_source
+                    source = made(path, file, fields)
             else:
                 source = _source(path, file, request)
             yield source
@@ -88,21 +108,31 @@ class Prisma(Format):
 
     name = "PRISMA"
     suffixes = (".he5",)
-    reads = "levels 1, 2B, 2C, 2D: VNIR and SWIR joined"
+    reads = "levels 1, 2B, 2C, 2D: VNIR and SWIR joined; the panchromatic image by the key PAN"
 
     def open(self, path: Path, request: ReadRequest) -> AbstractContextManager[BandSource]:
         return Hdf5().open(path, request)
 
 
 def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
-    dataset = find_dataset(path, file, request.key, preferred=("cube",))
+    dataset, account = (
+        find_dataset(path, file, request.key, preferred=("cube",)),
+        Account(one_of_several=request.key is not None),
+    )
+    account.use(dataset.name.lstrip("/"))
+    array = dataset if dataset.ndim <= 3 else Squeezed(dataset)
+    if array.ndim < dataset.ndim:
+        account.take(f"axes of length one of {dataset.name} {dataset.shape} are dropped")
     with decoding(path, FORMAT):
-        own = _attributes(dataset)
+        own, datasets = _attributes(dataset), _datasets(file)
         stored = {name: own.pop(name, None) for name in OF_THE_CUBE}
+        groups = _group_attributes(file, dataset)
         attributes = {**_attributes(file), **own}
-        foreign = foreign_facts(dataset.shape, attributes, _lists(file))
-    layout = str(request.layout or attributes.pop("layout", foreign.pop("layout", DEFAULT_LAYOUT)))
-    shape, read = band_reader(dataset, layout)
+        listed = _lists(datasets)
+        foreign = foreign_facts(array.shape, {**groups, **attributes}, listed, account)
+        texts = _texts(datasets)
+    layout = _layout(array.shape, (request.layout, attributes.pop("layout", None)), foreign, account)
+    shape, read = band_reader(array, layout)
     num_bands = shape[2]
     level = find_white_level(path, attributes, given=request.white_level)
     for name in ("layout", "white_level"):
@@ -115,31 +145,19 @@ def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
     # With a key `wavelength_nm` may belong to another array; else one of another length is an error.
     wanted = None if request.key is None else (num_bands,)
     with decoding(path, FORMAT):
-        listed = [_companion(file, name, wanted) for name in WAVELENGTH_NAMES]
-        names, grid = _companion(file, "band_names", (num_bands,)), stored["transform"]
-        found = {
-            "white_level": level,
-            "gain": stored["gain"],
-            "offset": stored["offset"],
-            "nodata": None if stored["nodata"] is None else float(stored["nodata"]),
-            "wavelengths_nm": next((one.ravel() for one in listed if one is not None), None),
-            "fwhm_nm": _companion(file, "fwhm_nm", (num_bands,)),
-            "band_names": None if names is None else tuple(str(plain_value(name)) for name in names),
-            "good_bands": _companion(file, "good_bands", (num_bands,)),
-            "georeference": None if grid is None else Georeference(tuple(grid), stored["crs_wkt"]),
-            "nodata_mask": _companion(file, "nodata_mask", shape[:2]),
-        }
-    chunks = None
-    if dataset.ndim == 3:  # of a data set without chunks, its slowest axis
-        chunk = dataset.chunks or (1, *dataset.shape[1:])
-        band, row, col = parse_layout(layout)
-        chunks = int(chunk[band]), int(chunk[row]), int(chunk[col])
+        found = {"white_level": level, **_own_facts(file, stored, shape, wanted, account)}
+        if stored["transform"] is None:
+            found["georeference"] = foreign_grid(texts, account)
     facts = fitting | {name: value for name, value in found.items() if value is not None}
+    facts.setdefault("good_bands", good_bands(groups, facts.get("wavelengths_nm"), account))
+    _leave_the_rest(datasets, account)
     header = CubeHeader(
         shape=shape,
         dtype=dataset.dtype,
         name=str(attributes.get("scene", "")),
         metadata=attributes,
+        used=account.used,
+        findings=account.findings,
         **facts,
     )
     return BandSource(
@@ -147,9 +165,95 @@ def _source(path: Path, file: h5py.File, request: ReadRequest) -> BandSource:
         FORMAT,
         header,
         decoded(path, FORMAT, read),
-        chunks=chunks,
+        chunks=_chunks(dataset, layout),
         storage=f"axes {layout.replace(',', ', ')}",
     )
+
+
+def _own_facts(
+    file: h5py.File,
+    stored: Mapping[str, Any],
+    shape: tuple[int, int, int],
+    wanted: tuple[int, ...] | None,
+    account: Account,
+) -> dict[str, Any]:
+    """Return what data sets and attributes of the project's own names say of a cube.
+
+    Args:
+        file: the file.
+        stored: the attributes of the cube that are about it, each or None.
+        shape: (H, W, C).
+        wanted: shape of wavelengths that belong to the cube; None for any.
+        account: takes down what was used and what was left.
+    """
+    per_band = (shape[2],)
+    shapes: dict[str, tuple[int, ...] | None] = dict.fromkeys(WAVELENGTH_NAMES, wanted)
+    shapes |= {"fwhm_nm": per_band, "band_names": per_band, "good_bands": per_band}
+    shapes["nodata_mask"] = shape[:2]
+    about = {name: _companion(file, name, known) for name, known in shapes.items()}
+    for name, one in about.items():
+        item = file.get(name) if one is None else None
+        if isinstance(item, h5py.Dataset) and shapes[name] is not None and name not in account.used:
+            account.leave(name, f"its shape {item.shape} is not the {shapes[name]} of the cube")
+    account.use(*(name for name, one in about.items() if one is not None))
+    account.use(*(name for name, one in stored.items() if one is not None))
+    listed = (about[name] for name in WAVELENGTH_NAMES)
+    names, grid = about["band_names"], stored["transform"]
+    return {
+        "gain": stored["gain"],
+        "offset": stored["offset"],
+        "nodata": None if stored["nodata"] is None else float(stored["nodata"]),
+        "wavelengths_nm": next((one.ravel() for one in listed if one is not None), None),
+        "fwhm_nm": about["fwhm_nm"],
+        "band_names": None if names is None else tuple(str(plain_value(name)) for name in names),
+        "good_bands": about["good_bands"],
+        "georeference": None if grid is None else Georeference(tuple(grid), stored["crs_wkt"]),
+        "nodata_mask": about["nodata_mask"],
+    }
+
+
+def _layout(
+    shape: tuple[int, ...], stated: tuple[Any, Any], foreign: dict[str, Any], account: Account
+) -> str:
+    """Return the order of the axes: given, stated, that of the wavelengths, else what the lengths suggest."""
+    known = foreign.pop("layout", None)
+    for layout in (*stated, known):
+        if layout is not None:
+            return str(layout)
+    likely = likely_layout(shape, DEFAULT_LAYOUT)
+    if likely != DEFAULT_LAYOUT:
+        account.take(*axes_guess(shape, likely))
+    return likely
+
+
+def _chunks(dataset: h5py.Dataset, layout: str) -> tuple[int, int, int] | None:
+    """Return (bands, rows, columns) of a chunk; of a data set without chunks, its slowest axis."""
+    if dataset.ndim != 3:
+        return None
+    chunk = dataset.chunks or (1, *dataset.shape[1:])
+    band, row, col = parse_layout(layout)
+    return int(chunk[band]), int(chunk[row]), int(chunk[col])
+
+
+def _leave_the_rest(datasets: Mapping[str, h5py.Dataset], account: Account) -> None:
+    """Take down the data sets that nothing was read from."""
+    used = {name.lower() for name in account.used} | {
+        name.rpartition("/")[2].lower() for name in account.used
+    }
+    left = [
+        name for name in datasets if name not in account.used and name.rpartition("/")[2].lower() not in used
+    ]
+    named = {finding.found.partition(":")[0] for finding in account.findings}
+    account.leave_all("data sets", [name for name in left if name not in named])
+
+
+def _group_attributes(file: h5py.File, dataset: h5py.Dataset) -> dict[str, Any]:
+    """Return the attributes of the groups that a data set lies in, those of the innermost last."""
+    found: dict[str, Any] = {}
+    parts = dataset.name.strip("/").split("/")[:-1]
+    for depth in range(1, len(parts) + 1):
+        found |= _attributes(file["/".join(parts[:depth])])
+    return found
 
 
 @contextmanager
@@ -258,20 +362,26 @@ def _companion(file: h5py.File, name: str, shape: tuple[int, ...] | None) -> NDA
     return np.asarray(item[...])
 
 
-def _lists(file: h5py.File) -> dict[str, tuple[Any, str | None]]:
+def _lists(datasets: Mapping[str, h5py.Dataset]) -> dict[str, Listing]:
     """Return lists of wavelengths and widths with their units, by the last part of their names."""
-    found: dict[str, tuple[Any, str | None]] = {}
-    for name, item in _datasets(file).items():
+    found: dict[str, Listing] = {}
+    for name, item in datasets.items():
         last = name.rpartition("/")[2].lower()
-        if (
-            last in LIST_NAMES
-            and item.ndim == 1
-            and 0 < item.size <= LONGEST_LIST
-            and item.dtype.kind in "uif"
-        ):
+        is_list = item.ndim == 1 and 0 < item.size <= LONGEST_LIST and item.dtype.kind in "uif"
+        if last in LIST_NAMES and is_list:
             own = _attributes(item).items()
             units = next((str(value) for key, value in own if key.lower() in UNIT_NAMES), None)
-            found.setdefault(last, (item[...], units))
+            found.setdefault(last, Listing(name, item[...], units))
+    return found
+
+
+def _texts(datasets: Mapping[str, h5py.Dataset]) -> dict[str, str]:
+    """Return the texts of a map grid, by the last part of their names."""
+    found: dict[str, str] = {}
+    for name, item in datasets.items():
+        last = name.rpartition("/")[2].lower()
+        if last in MAP_NAMES and item.size == 1 and item.dtype.kind in "OS":
+            found[last] = str(plain_value(np.asarray(item[()]).reshape(-1)[0]))
     return found
 
 

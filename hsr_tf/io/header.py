@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.cube_info import CubeInfo
+from hsr_tf.findings import Finding
 from hsr_tf.scene import Scene
 
 
@@ -26,6 +27,8 @@ class CubeHeader(CubeInfo):
             `white_level`.
         nodata_mask: (H, W), True where there is no data, or None. Formats without masks write the nodata
             value there.
+        used: names of the items of the file that the header is made of.
+        findings: what the reader left of the file, and what it took for granted (`hsr_tf.io.account`).
     """
 
     shape: tuple[int, int, int]
@@ -34,6 +37,8 @@ class CubeHeader(CubeInfo):
     gain: NDArray[Any] | float | None = None
     offset: NDArray[Any] | float = 0.0
     nodata_mask: NDArray[Any] | None = None
+    used: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @classmethod
     def of(cls, scene: Scene) -> CubeHeader:

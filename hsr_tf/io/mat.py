@@ -1,8 +1,9 @@
 """MATLAB .mat files: up to version 7 through SciPy, version 7.3 (which is HDF5) through h5py.
 
-Axes are in the order of MATLAB, row,col,band by default; so is a layout given by the caller, whatever the
-version (version 7.3 stores the axes reversed, which is undone here). The cube is the key given, else the
-first known name below that is 3-D, else the only 3-D array. The other variables are those of
+Axes are in the order of MATLAB: that of the text `layout` in the file, else the one that the wavelengths or
+the lengths suggest (`companion_layout`), row,col,band by default. A layout given by the caller is meant so
+too, whatever the version (version 7.3 stores the axes reversed, which is undone here). The cube is the key
+given, else the first known name below that is 3-D, else the only 3-D array. The other variables are those of
 `hsr_tf.io.companions`. Floating-point values are taken as they are, so that ICVL's `rad`, 0 to 4095 in
 floating point, needs white_level=4095.
 """
@@ -20,8 +21,16 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
-from hsr_tf.io.arrays import band_reader, choose_key, parse_layout
-from hsr_tf.io.companions import NAMES, companion_arrays, companion_header
+from hsr_tf.io.account import Account
+from hsr_tf.io.arrays import Squeezed, band_reader, choose_key, kept_axes, parse_layout
+from hsr_tf.io.companions import (
+    NAMES,
+    companion_arrays,
+    companion_header,
+    companion_layout,
+    leave_others,
+    stated_layout,
+)
 from hsr_tf.io.format import WholeFormat
 from hsr_tf.io.hdf5 import find_dataset, open_file
 from hsr_tf.io.header import CubeHeader
@@ -68,7 +77,7 @@ class Matlab(WholeFormat):
         if cube.nbytes > MAX_VARIABLE_BYTES:
             problem = f"cannot hold a cube of {cube.nbytes / 2**30:.1f} GiB, the format ends at 2 GiB"
             raise file_error(path, problem, "save it as .h5, which MATLAB reads with h5read")
-        variables = companion_arrays(header)
+        variables = {"layout": DEFAULT_LAYOUT, **companion_arrays(header)}
         variables["cube"] = cube  # last: a file cut short anywhere then lacks a part of the cube
         from scipy.io import savemat
 
@@ -79,15 +88,24 @@ class Matlab(WholeFormat):
 @contextmanager
 def _open_73(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     with open_file(path, FORMAT_73) as file:
-        dataset = find_dataset(path, file, request.key, preferred=KNOWN_KEYS)
-        layout = request.layout or DEFAULT_LAYOUT
-        parse_layout(layout)
-        shape, read = band_reader(dataset, ",".join(reversed(layout.split(","))))
+        dataset, account = (
+            find_dataset(path, file, request.key, preferred=KNOWN_KEYS),
+            Account(one_of_several=request.key is not None),
+        )
+        array = dataset if dataset.ndim <= 3 else Squeezed(dataset)
         with decoding(path, FORMAT_73):
             small = {name: item for name, item in file.items() if name in COMPANIONS}
             small = {n: one for n, one in small.items() if isinstance(one, h5py.Dataset) and one.size}
-            held = {name: np.asarray(item[...]) for name, item in small.items() if item.size <= shape[2]}
-        header = companion_header(path, held, shape, dataset.dtype, request.white_level)
+            held = {n: np.asarray(one[...]) for n, one in small.items() if one.size <= max(array.shape)}
+        usual = companion_layout(tuple(reversed(array.shape)), held, DEFAULT_LAYOUT, account)
+        layout = request.layout or usual
+        parse_layout(layout)
+        shape, read = band_reader(array, ",".join(reversed(layout.split(","))))
+        names = [name for name in file if not name.startswith("#")]
+        leave_others(names, dataset.name.lstrip("/"), account)
+        header = companion_header(
+            path, held, shape, dataset.dtype, given=request.white_level, account=account
+        )
         yield BandSource(path, FORMAT_73, header, decoded(path, FORMAT_73, read))
 
 
@@ -108,9 +126,14 @@ def _open_5(path: Path, request: ReadRequest) -> Iterator[BandSource]:
     require_room(path, shapes[key], DTYPES[kinds[key]], request)
     readable = {name for name, kind in kinds.items() if kind in DTYPES or kind == "char"}
     with decoding(path, Matlab.name):
-        held = loadmat(path, appendmat=False, variable_names=sorted({key, *COMPANIONS} & readable))
+        held = loadmat(path, appendmat=False, variable_names=sorted({key, "layout", *COMPANIONS} & readable))
     cube = held.pop(key)
     require_real(path, cube.dtype)
-    shape, read = band_reader(cube, request.layout or DEFAULT_LAYOUT)
-    header = companion_header(path, held, shape, cube.dtype.newbyteorder("="), request.white_level)
+    account, dtype = Account(one_of_several=request.key is not None), cube.dtype.newbyteorder("=")
+    cube = cube.reshape([cube.shape[axis] for axis in kept_axes(cube.shape)])
+    stated = request.layout or stated_layout(held)
+    layout = stated or companion_layout(cube.shape, held, DEFAULT_LAYOUT, account)
+    shape, read = band_reader(cube, layout)
+    leave_others(kinds.keys() - {"layout"}, key, account)
+    header = companion_header(path, held, shape, dtype, given=request.white_level, account=account)
     yield BandSource(path, Matlab.name, header, read)

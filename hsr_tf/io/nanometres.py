@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Listed = tuple[Any, str | None]
 UNIT_ADVICE = "check the unit"
 NANOMETRES = {
     **dict.fromkeys(("nm", "nanometer", "nanometre"), 1.0),
@@ -19,16 +19,62 @@ NANOMETRES = {
     "angstrom": 0.1,
 }
 UNKNOWN = ("", "unknown", "undefined", "none")
+AROUND_UNITS = " \t()[]{}\"'."
 SHORTEST_NM = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """A list of lengths in a file.
+
+    Args:
+        name: as the file calls it.
+        values: text or numbers.
+        units: text, or None.
+    """
+
+    name: str
+    values: Any
+    units: str | None = None
+
+
+class Notes(Protocol):
+    """Takes down what was used and what was left; `hsr_tf.io.account.Account` does."""
+
+    def use(self, *names: str) -> None: ...
+
+    def leave(self, name: str, why: str, advice: str = "", *, matters: bool = True) -> None: ...
+
+
+def numbers_of(values: Any, count: int) -> NDArray[np.float64]:
+    """Return `count` finite numbers from text or an array; empty texts at the end of a list do not count.
+
+    Raises:
+        ValueError: it is something else; the text says what.
+    """
+    if isinstance(values, list):
+        while values and isinstance(values[-1], str) and not values[-1].strip():
+            values = values[:-1]
+    try:
+        found = np.asarray(values, dtype=np.float64).ravel()
+    except (ValueError, TypeError, OverflowError):
+        raise ValueError("holds something else than numbers") from None
+    if found.size != count:
+        plural = "" if found.size == 1 else "s"
+        raise ValueError(
+            f"{found.size} value{plural} where {count} are needed" if count != 1 else "not one number"
+        )
+    if not bool(np.isfinite(found).all()):
+        raise ValueError("holds NaN or infinite values")
+    return found
 
 
 def numbers(values: Any, count: int) -> NDArray[np.float64] | None:
     """`count` finite numbers from text or an array; None of anything else."""
     try:
-        found = np.asarray(values, dtype=np.float64).ravel()
-    except (ValueError, TypeError, OverflowError):
+        return numbers_of(values, count)
+    except ValueError:
         return None
-    return found if found.size == count and bool(np.isfinite(found).all()) else None
 
 
 def number_or_nan(value: Any) -> float | None:
@@ -41,7 +87,7 @@ def number_or_nan(value: Any) -> float | None:
 
 
 def spectral_lists(
-    centres: Iterable[Listed], widths: Iterable[Listed], count: int
+    centres: Iterable[Listing], widths: Iterable[Listing], count: int, notes: Notes | None = None
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Return `count` wavelengths and `count` widths (FWHM) in nanometres, each None if there are none.
 
@@ -50,21 +96,41 @@ def spectral_lists(
     micrometres.
 
     Args:
-        centres, widths: lists as text or numbers, each with its unit or None.
+        centres, widths: lists; those without values are passed over.
         count: number of bands.
+        notes: takes down which list was used and why others were not.
     """
-    wavelengths = factor = None
-    for values, units in centres:
-        found = _lengths(values, units, count)
-        if found is not None:
-            wavelengths, factor = found[0] * found[1], found[1]
-            break
-    for values, units in widths:
-        found = _lengths(values, units, count)
-        scale = None if found is None else factor if is_unknown(units) else found[1]
-        if found is not None and scale is not None:
-            return wavelengths, found[0] * scale
-    return wavelengths, None
+    wavelengths, factor = _first_lengths(centres, count, notes)
+    found, own = _first_lengths(widths, count, notes, without_unit=factor, needs_unit=wavelengths is None)
+    nanometres_per_band = None if wavelengths is None or factor is None else wavelengths * factor
+    return nanometres_per_band, None if found is None or own is None else found * own
+
+
+def _first_lengths(
+    listings: Iterable[Listing],
+    count: int,
+    notes: Notes | None,
+    *,
+    without_unit: float | None = None,
+    needs_unit: bool = False,
+) -> tuple[NDArray[np.float64] | None, float | None]:
+    for one in listings:
+        if one.values is None:
+            continue
+        try:
+            values, factor = _lengths(one.values, one.units, count)
+            if is_unknown(one.units):
+                if needs_unit:
+                    raise ValueError("has no unit, and there are no wavelengths to take it from")
+                factor = factor if without_unit is None else without_unit
+        except ValueError as problem:
+            if notes is not None:
+                notes.leave(one.name, str(problem))
+            continue
+        if notes is not None:
+            notes.use(one.name)
+        return values, factor
+    return None, None
 
 
 def nanometres(values: Any, units: str | None, count: int) -> NDArray[np.float64] | None:
@@ -74,25 +140,34 @@ def nanometres(values: Any, units: str | None, count: int) -> NDArray[np.float64
     Without units, values of which the largest is below 100 are in micrometres: no optical sensor has bands
     below 100 nm, and none beyond 100 micrometres.
     """
-    found = _lengths(values, units, count)
-    return None if found is None else found[0] * found[1]
-
-
-def _lengths(values: Any, units: str | None, count: int) -> tuple[NDArray[np.float64], float] | None:
-    """Return `count` positive numbers and the nanometres of their unit; None for anything else."""
-    found = numbers(values, count)
-    if found is None or not bool((found > 0).all()):
+    try:
+        found, factor = _lengths(values, units, count)
+    except ValueError:
         return None
-    word = (units or "").strip().lower()
-    factor = NANOMETRES.get(word, NANOMETRES.get(word.removesuffix("s")))
+    return found * factor
+
+
+def _lengths(values: Any, units: str | None, count: int) -> tuple[NDArray[np.float64], float]:
+    """Return `count` positive numbers and the nanometres of their unit.
+
+    Raises:
+        ValueError: they are something else; the text says what.
+    """
+    found = numbers_of(values, count)
+    if not bool((found > 0).all()):
+        raise ValueError("holds values that are not positive")
     if is_unknown(units):
-        factor = 1.0 if float(found.max()) >= SHORTEST_NM else 1e3
-    return None if factor is None else (found, factor)
+        return found, 1.0 if float(found.max()) >= SHORTEST_NM else 1e3
+    word = (units or "").strip(AROUND_UNITS).lower()
+    factor = NANOMETRES.get(word, NANOMETRES.get(word.removesuffix("s")))
+    if factor is None:
+        raise ValueError(f"its unit {(units or '').strip()[:30]!r} is no length that is known")
+    return found, factor
 
 
 def is_unknown(units: str | None) -> bool:
     """Return whether a text says nothing about a unit."""
-    return (units or "").strip().lower() in UNKNOWN
+    return (units or "").strip(AROUND_UNITS).lower() in UNKNOWN
 
 
 def unit_in_name(name: str, units: str | None) -> str | None:
@@ -113,7 +188,16 @@ def doubtful_widths(wavelengths_nm: Any, fwhm_nm: Any) -> str:
     return f"bands of {width:g} nm (FWHM) are wider than the {span:g} nm that all bands span"
 
 
-def flags(values: Sequence[Any] | NDArray[Any] | None, count: int) -> NDArray[np.bool_] | None:
+def flags_of(values: Any, count: int) -> NDArray[np.bool_]:
+    """Return a bad-band list of `count` numbers as True for good bands.
+
+    Raises:
+        ValueError: it is something else; the text says what.
+    """
+    return numbers_of(values, count) != 0
+
+
+def flags(values: Any, count: int) -> NDArray[np.bool_] | None:
     """Return a bad-band list of `count` numbers as True for good bands; None of anything else."""
     found = None if values is None else numbers(values, count)
     return None if found is None else found != 0

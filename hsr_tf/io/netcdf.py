@@ -2,13 +2,13 @@
 
 xarray writes whole variables only, so the parts go through h5netcdf, on the same guarded file as the
 project's HDF5. Chunks hold all bands of 64 x 64 pixels, deflated, with checksums. NetCDF 3 is refused.
-`hsr_tf.io.cf` lists the variables and attributes.
+`hsr_tf.io.cf` lists the variables and attributes, `hsr_tf.io.lookup_table` puts a swath on its grid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ from hsr_tf.io.format import PartsFormat, WriteOptions
 from hsr_tf.io.guarded import guarded_file
 from hsr_tf.io.hdf5 import TILE_CHUNK, open_file, require_local_data
 from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.lookup_table import on_its_grid
 from hsr_tf.io.source import BandSource, ReadRequest, decoding
 from hsr_tf.io.stream import CubeWriter, PartsWriter
 
 FORMAT = "NetCDF"
+MOST_GROUPS = 50
 
 
 class NetCdf(PartsFormat):
@@ -34,7 +36,7 @@ class NetCdf(PartsFormat):
 
     name = "NetCDF 4"
     suffixes = (".nc", ".nc4")
-    reads = "CF attributes, any order of axes"
+    reads = "CF attributes, groups, any order of axes; EMIT's lookup table with `--ortho`"
     writes = "yes"
 
     @contextmanager
@@ -44,13 +46,23 @@ class NetCdf(PartsFormat):
                 raise file_error(path, "is NetCDF 3", "turn it into NetCDF 4, e.g. with nccopy -k nc4")
         with open_file(path, FORMAT) as file:
             require_local_data(path, file)
+            with decoding(path, FORMAT):
+                groups = ["", *_groups(file)]
         import xarray
 
-        with decoding(path, FORMAT):
-            dataset = xarray.open_dataset(path, engine="h5netcdf", decode_cf=False, cache=False)
-        with dataset:
-            with decoding(path, FORMAT, arguments=("layout",)):
-                source = cf.cf_source(path, dataset, request, format_name=FORMAT)
+        with ExitStack() as stack:
+            datasets = {}
+            for group in groups:
+                with decoding(path, FORMAT):
+                    dataset = xarray.open_dataset(
+                        path, group=group or None, engine="h5netcdf", decode_cf=False, cache=False
+                    )
+                datasets[group] = stack.enter_context(dataset)
+            with decoding(path, FORMAT, arguments=("layout", "ortho")):
+                held = cf.Variables.of(datasets)
+                source = cf.cf_source(path, held, request, format_name=FORMAT)
+                if request.ortho:
+                    source = on_its_grid(path, source, held)
             yield source
 
     @contextmanager
@@ -92,3 +104,10 @@ class NetCdf(PartsFormat):
                 guarded.raise_failure()
 
             yield PartsWriter(write)
+
+
+def _groups(file: h5py.File) -> list[str]:
+    """Return the paths of the groups in a file, links into other files left out."""
+    found: list[str] = []
+    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Group) else None)
+    return found[:MOST_GROUPS]

@@ -17,8 +17,16 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from hsr_tf.files import replacing_file
-from hsr_tf.io.arrays import band_reader, choose_key
-from hsr_tf.io.companions import NAMES, companion_arrays, companion_header
+from hsr_tf.io.account import Account
+from hsr_tf.io.arrays import band_reader, choose_key, kept_axes
+from hsr_tf.io.companions import (
+    NAMES,
+    companion_arrays,
+    companion_header,
+    companion_layout,
+    leave_others,
+    stated_layout,
+)
 from hsr_tf.io.format import WholeFormat
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.source import BandSource, ReadRequest, decoding, require_real, require_room
@@ -55,8 +63,12 @@ class Npz(WholeFormat):
                 shape, dtype = headers[name]
                 if len(shape) <= 2 and not dtype.hasobject:  # no larger than a mask, no pickled object
                     held[name] = _read(archive, name)
-        shape, read = band_reader(cube, request.layout or str(held.get("layout", DEFAULT_LAYOUT)))
-        header = companion_header(path, held, shape, cube.dtype, request.white_level)
+        account = Account(one_of_several=request.key is not None)
+        cube = cube.reshape([cube.shape[axis] for axis in kept_axes(cube.shape)])
+        stated = request.layout or stated_layout(held)
+        shape, read = band_reader(cube, stated or companion_layout(cube.shape, held, DEFAULT_LAYOUT, account))
+        leave_others(headers.keys() - {"layout"}, key, account)
+        header = companion_header(path, held, shape, cube.dtype, given=request.white_level, account=account)
         yield BandSource(path, self.name, header, read)
 
     def write(self, path: Path, header: CubeHeader, cube: NDArray[Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ import numpy as np
 
 from hsr_tf import io
 from hsr_tf.findings import NOTE, Finding
+from hsr_tf.io.account import pair_findings
+from hsr_tf.io.source import ReadRequest
 from hsr_tf.io.stream import CubeReader
-from hsr_tf.io.white_level import WhiteLevel, agreed_levels
+from hsr_tf.io.white_level import LARGEST_OF_12_BITS, REFLECTANCE_FACTOR, WhiteLevel, agreed_levels
 from hsr_tf.scene import Scene
 
 NAMES = ("lr_hsi", "hr_msi")
@@ -28,6 +30,9 @@ class PairReading:
         lr_key, hr_key: the array, where a file holds several.
         lr_white_level, hr_white_level: stored value that stands for 1.0.
         wavelengths_nm: of the bands of the coarse cube; they take the place of those in the file.
+        lr_layout, hr_layout: order of the axes, e.g. "row,col,band".
+        nodata: stored value of pixels without data, in both files.
+        alpha: "mask" or "band", what a channel marked as alpha is, in both files.
     """
 
     lr_key: str | None = None
@@ -35,6 +40,10 @@ class PairReading:
     lr_white_level: float | None = None
     hr_white_level: float | None = None
     wavelengths_nm: tuple[float, ...] | None = None
+    lr_layout: str | None = None
+    hr_layout: str | None = None
+    nodata: float | None = None
+    alpha: str | None = None
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> PairReading:
@@ -45,11 +54,12 @@ class PairReading:
 
 @dataclass(frozen=True, eq=False)
 class OpenPair:
-    """Two open images, and what was guessed in reading them, one sentence each."""
+    """Two open images, what was guessed in reading them, one sentence each, and what their readers say."""
 
     lr_hsi: CubeReader
     hr_msi: CubeReader
     guesses: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,25 +91,21 @@ def open_pair(
     """
     reading, pixel = reading or PairReading(), slice(0, 1)
     listed = None if reading.wavelengths_nm is None else np.asarray(reading.wavelengths_nm, np.float64)
-    with io.open_cube(
-        lr_hsi,
-        key=reading.lr_key,
-        white_level=reading.lr_white_level,
-        wavelengths_nm=listed,
-        max_gib=max_gib(),
-    ) as coarse:
+    beside: dict[str, Any] = {"in_parts": True, "nodata": reading.nodata, "alpha": reading.alpha}
+    lr_request = ReadRequest(reading.lr_key, reading.lr_layout, reading.lr_white_level, listed, **beside)
+    hr_request = ReadRequest(reading.hr_key, reading.hr_layout, reading.hr_white_level, **beside)
+    with io.open_reader(lr_hsi, replace(lr_request, max_gib=max_gib())) as coarse:
         coarse.read(pixel, pixel)  # a file that is held is in memory from here on
-        with io.open_cube(
-            hr_msi, key=reading.hr_key, white_level=reading.hr_white_level, max_gib=max_gib()
-        ) as sharp:
+        with io.open_reader(hr_msi, replace(hr_request, max_gib=max_gib())) as sharp:
             sharp.read(pixel, pixel)
             levels = agreed_levels(coarse.white_level, sharp.white_level)
             first, second = (
                 reader if reader.white_level == level else reader.scaled_by(level)
                 for reader, level in zip((coarse, sharp), levels, strict=True)
             )
+            said = pair_findings(coarse.header.findings, sharp.header.findings)
             guesses = tuple(finding.line for finding in guess_findings(*levels))
-            yield OpenPair(first, second, guesses)
+            yield OpenPair(first, second, guesses, said)
 
 
 def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) -> LoadedPair:
@@ -115,5 +121,7 @@ def guess_findings(lr_level: WhiteLevel, hr_level: WhiteLevel) -> list[Finding]:
         if level.is_guess:
             said = f"integers up to {level.largest:g} without a white level, read as value / {level.level:g}"
             advice = f"if it is wrong, give --{flag}"
+            if level.level == REFLECTANCE_FACTOR and (level.largest or 0) < LARGEST_OF_12_BITS:
+                advice = f"{advice}, e.g. 4095 for a camera of 12 bits"
             findings.append(Finding(NOTE, "values", f"{name}: {said}, a guess", advice))
     return findings

@@ -45,6 +45,7 @@ class PngFolder(PictureFormat):
     reads = "8 and 16 bits, one band per file in natural order"
     writes = "16 bits, clipped to [0, 1]"
     is_folder, reads_parts = True, False
+    keeps = frozenset({"wavelengths_nm"})
 
     def recognises(self, path: Path) -> bool:
         return path.is_dir()

@@ -9,6 +9,8 @@ radiance = stored / ScaleFactor_Vnir - Offset_Vnir. 0 marks pixels without data.
 corner attributes are centres of pixels, which the known 30 m spacing confirms or refutes file by file.
 PRISMA products specification (ASI), issue 2.3, and the published readers of these files.
 Both detectors see 920 to 1010 nm: the bands of both are kept.
+The key "PAN" names the panchromatic image `PRS_<level>_PCO/Data Fields/Cube` of the same file, (row, col) in
+pixels of a sixth of the size, on the same ground.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error
 from hsr_tf.geo.crs import readable_crs
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.io.account import Account
 from hsr_tf.io.arrays import plain_value
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
@@ -34,6 +37,7 @@ FORMAT = "PRISMA HDF5"
 DETECTORS = ("Vnir", "Swir")
 SPACING_M = 30.0
 LARGEST_DN = 65535
+PAN_RATIO, PAN_KEY, CUBES = 6, "PAN", ("VNIR_Cube", "SWIR_Cube")
 KEPT_METADATA = (
     "Product_Name", "Product_ID", "Processing_Level", "Product_StartTime", "Sun_zenith_angle", "Image_ID",
 )  # fmt: skip
@@ -88,6 +92,11 @@ def prisma_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource
     if not usable.all():
         metadata["bands_left_out"] = int((~usable).sum())
     height, width = map(int, sizes.pop())
+    account = Account()
+    account.use(*(one.dataset.name.lstrip("/") for one in cubes), "List_Cw_Vnir", "List_Cw_Swir")
+    if not usable.all():
+        account.take(f"{int((~usable).sum())} bands without a wavelength are left out")
+    _leave_the_rest(file, fields, account)
     names = [name for one in cubes for name in one.names]
     header = CubeHeader(
         shape=(height, width, len(order)),
@@ -100,6 +109,8 @@ def prisma_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource
         georeference=_grid(file.attrs, height, width),
         gain=gain[order],
         offset=offset[order],
+        used=account.used,
+        findings=account.findings,
     )
     starts = np.cumsum([0, *(one.dataset.shape[1] for one in cubes)])
 
@@ -118,6 +129,17 @@ def prisma_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource
     return BandSource(path, FORMAT, header, decoded(path, FORMAT, read), storage=storage)
 
 
+def _leave_the_rest(file: h5py.File, fields: h5py.Group, account: Account) -> None:
+    """Take down the other data sets: qualities of pixels, places, and the panchromatic image."""
+    left = [n for n, one in fields.items() if isinstance(one, h5py.Dataset) and n not in CUBES]
+    account.leave_all("data fields", sorted(left))
+    swaths = _child(_child(file, "HDFEOS"), "SWATHS")
+    others = [name for name in swaths or () if f"/{name}/" not in f"{fields.name}/"]
+    account.leave_all("swaths", sorted(others))
+    if any(name.endswith("_PCO") for name in others):
+        account.take(f'the panchromatic image has the key "{PAN_KEY}"')
+
+
 def _detector(path: Path, attributes: Mapping[str, Any], fields: h5py.Group, name: str) -> _Detector | None:
     dataset, label = fields.get(f"{name.upper()}_Cube"), name.upper()
     if not isinstance(dataset, h5py.Dataset):
@@ -131,16 +153,7 @@ def _detector(path: Path, attributes: Mapping[str, Any], fields: h5py.Group, nam
     )
     if centres is None:
         raise file_error(path, f"its List_Cw_{name} has not {count} wavelengths", "fetch it again")
-    low, high, factor, shift = (
-        numbers(attributes.get(key), 1)
-        for key in (f"L2Scale{name}Min", f"L2Scale{name}Max", f"ScaleFactor_{name}", f"Offset_{name}")
-    )
-    if low is not None and high is not None and high[0] > low[0]:
-        gain, offset = float(high[0] - low[0]) / LARGEST_DN, float(low[0])
-    elif factor is not None and factor[0] > 0:
-        gain, offset = 1 / float(factor[0]), 0.0 if shift is None else -float(shift[0])
-    else:
-        raise file_error(path, f"has no scale of its {label} cube", "fetch it again")
+    gain, offset = _scale(path, attributes, name)
     return _Detector(
         dataset,
         tuple(f"{label} {i + 1}" for i in range(count)),
@@ -150,6 +163,70 @@ def _detector(path: Path, attributes: Mapping[str, Any], fields: h5py.Group, nam
         np.full(count, gain),
         np.full(count, offset),
     )
+
+
+def _scale(path: Path, attributes: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """Return gain and offset of a detector ("Vnir", "Swir" or "Pan")."""
+    low, high, factor, shift = (
+        numbers(attributes.get(key), 1)
+        for key in (f"L2Scale{name}Min", f"L2Scale{name}Max", f"ScaleFactor_{name}", f"Offset_{name}")
+    )
+    if low is not None and high is not None and high[0] > low[0]:
+        return float(high[0] - low[0]) / LARGEST_DN, float(low[0])
+    if factor is not None and factor[0] > 0:
+        return 1 / float(factor[0]), 0.0 if shift is None else -float(shift[0])
+    raise file_error(path, f"has no scale of its {name.upper()} cube", "fetch it again")
+
+
+def prisma_pan_source(path: Path, file: h5py.File, fields: h5py.Group) -> BandSource:
+    """Return the panchromatic image of a product as a source of one band.
+
+    Args:
+        path: the file.
+        file: open.
+        fields: the data fields of its hyperspectral cubes.
+
+    Raises:
+        OSError: it holds none, or no scale of it.
+    """
+    swath = _child(
+        _child(_child(file, "HDFEOS"), "SWATHS"), fields.name.split("/")[3].replace("_HCO", "_PCO")
+    )
+    inner = next((one for one in swath or () if one.lower().replace("_", " ") == "data fields"), "")
+    group = _child(swath, inner) if inner else None
+    dataset = None if group is None else group.get("Cube")
+    if not isinstance(dataset, h5py.Dataset) or dataset.ndim != 2:
+        raise file_error(path, "holds no panchromatic image", "leave the key out to read its cubes")
+    height, width = map(int, dataset.shape)
+    gain, offset = _scale(path, file.attrs, "Pan")
+    sizes = {(int(one.shape[0]), int(one.shape[2])) for n, one in fields.items() if n in CUBES}
+    account, grid = Account(), None
+    account.use(
+        dataset.name.lstrip("/"), "L2ScalePanMin" if "L2ScalePanMin" in file.attrs else "ScaleFactor_Pan"
+    )
+    rows, cols = sizes.pop() if len(sizes) == 1 else (0, 0)
+    if (height, width) == (rows * PAN_RATIO, cols * PAN_RATIO):
+        coarse = _grid(file.attrs, rows, cols)
+        grid = None if coarse is None else coarse.coarser(1 / PAN_RATIO)
+    else:
+        why = f"its {height}x{width} pixels are not {PAN_RATIO} times the {rows}x{cols} of the cubes"
+        account.leave("grid of the panchromatic image", why)
+    header = CubeHeader(
+        shape=(height, width, 1),
+        dtype=dataset.dtype,
+        nodata=0.0,
+        band_names=("PAN",),
+        georeference=grid,
+        gain=np.array([gain]),
+        offset=np.array([offset]),
+        used=account.used,
+        findings=account.findings,
+    )
+
+    def read(_bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
+        return np.asarray(dataset[rows, cols])[None]
+
+    return BandSource(path, FORMAT, header, decoded(path, FORMAT, read), storage="panchromatic image")
 
 
 def _grid(attributes: Mapping[str, Any], height: int, width: int) -> Georeference | None:

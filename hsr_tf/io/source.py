@@ -23,6 +23,7 @@ WINDOW_BYTES = 2 * 2**20
 PartReader = Callable[[slice, slice, slice], NDArray[Any]]
 MaskReader = Callable[[slice, slice], NDArray[np.bool_]]
 EVERYTHING = slice(None)
+ALPHA_CHOICES = ("band", "mask")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class ReadRequest:
         max_gib: refuse cubes whose float32 form takes more GiB.
         in_parts: parts are read, so that a cube takes memory only in a format that can only be read at once,
             and only as it is stored; `max_gib` then limits that.
+        nodata: stored value of pixels without data, in place of that of the file.
+        alpha: "band" to read an alpha channel as a band, "mask" as the mask of pixels without data.
+        ortho: whether to put a swath on the grid of the lookup table in its file.
     """
 
     key: str | None = None
@@ -45,6 +49,9 @@ class ReadRequest:
     wavelengths_nm: NDArray[Any] | None = None
     max_gib: float = 16.0
     in_parts: bool = False
+    nodata: float | None = None
+    alpha: str | None = None
+    ortho: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,50 +117,25 @@ class BandSource:
                     )
 
 
-class Holes:
-    """Find the pixels without data by the nodata value, from windows of the stored values in any order.
+def with_nodata(source: BandSource, nodata: float | None) -> BandSource:
+    """Return the source with the nodata value that the caller gives, if any; a mask of the file still counts.
 
-    A pixel without data holds the nodata value in every band that is not on the bad-band list. For a value
-    other than 0, which no sensor measures, one band is enough, unless that band holds nothing else.
-
-    Args:
-        header: of the cube.
-        size: (h, w) of the part that is looked at.
+    Warns:
+        UserWarning: the file has another one.
     """
-
-    def __init__(self, header: CubeHeader, size: tuple[int, int]) -> None:
-        num_bands = header.shape[2]
-        self._nodata = None if header.nodata_mask is not None else header.nodata
-        self._good = (
-            np.ones(num_bands, bool) if header.good_bands is None else np.asarray(header.good_bands, bool)
+    header = source.header
+    if nodata is None or header.nodata == nodata:
+        return source
+    if header.nodata is not None and not np.isnan(header.nodata):
+        message = (
+            f"{source.path.name}: its own nodata value {header.nodata:g} is replaced by the given {nodata:g}"
         )
-        if self._nodata is not None:
-            self._num_holes = np.zeros(size, np.uint32)
-            self._num_in_band = np.zeros(num_bands, np.int64)
-
-    def add(
-        self, stored: NDArray[Any], bands: slice, rows: slice = EVERYTHING, cols: slice = EVERYTHING
-    ) -> NDArray[np.bool_] | None:
-        """Add a window (n, h, w); return where it holds the nodata value, or None without one."""
-        if self._nodata is None:
-            return None
-        with np.errstate(over="ignore"):  # a value beyond float32 is in no pixel
-            here = np.isnan(stored) if np.isnan(self._nodata) else stored == self._nodata
-        self._num_holes[rows, cols] += here[self._good[bands]].sum(axis=0, dtype=np.uint32)
-        self._num_in_band[bands] += here.sum(axis=(1, 2))
-        return np.asarray(here)
-
-    def joined(self, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-        """Return (h, w), True without data by the nodata value or the mask of the file; None without both."""
-        if self._nodata is None:
-            return mask
-        num_good = int(self._good.sum())
-        num_dead = int((self._num_in_band == self._num_holes.size)[self._good].sum())
-        if self._nodata == 0 or num_dead == num_good:
-            found = self._num_holes == num_good
-        else:
-            found = self._num_holes > num_dead
-        return np.asarray(found if mask is None else found | mask)
+        warnings.warn(message, stacklevel=2)
+    mask, read_mask = header.nodata_mask, source.read_mask
+    if mask is not None:
+        held = np.asarray(mask).astype(bool)
+        read_mask = lambda rows, cols: held[rows, cols]  # noqa: E731
+    return replace(source, header=replace(header, nodata=nodata, nodata_mask=None), read_mask=read_mask)
 
 
 def with_wavelengths(source: BandSource, wavelengths_nm: NDArray[Any] | None) -> BandSource:
@@ -197,6 +179,21 @@ def refuse_options(path: Path, request: ReadRequest, format_name: str) -> None:
             received=repr(value),
             remedy=f"leave it out to read {path.name}",
         )
+
+
+def refuse_ortho(path: Path, request: ReadRequest) -> None:
+    """Refuse the request for a grid that no lookup table gives.
+
+    Raises:
+        ValueError: it is made.
+    """
+    require(
+        not request.ortho,
+        "ortho",
+        expected="a NetCDF file with a lookup table (glt_x, glt_y), such as EMIT's",
+        received=path.name,
+        remedy="leave --ortho out",
+    )
 
 
 def require_real(path: Path, dtype: np.dtype[Any]) -> None:

@@ -17,9 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.checks import InputError, require
+from hsr_tf.findings import NOTE, Finding
+from hsr_tf.io.account import SCENE_KEY, TAKEN, as_metadata
 from hsr_tf.io.header import CubeHeader
-from hsr_tf.io.source import EVERYTHING, BandSource, Holes, ReadRequest, require_real, require_size
-from hsr_tf.io.white_level import WhiteLevel, guessed_level, level_in_metadata
+from hsr_tf.io.holes import FILLS, Holes
+from hsr_tf.io.source import EVERYTHING, BandSource, ReadRequest, require_real, require_size
+from hsr_tf.io.white_level import WhiteLevel, guessed_level, level_in_metadata, marking_end
 from hsr_tf.scene import Scene
 
 MOST_SAMPLED, SAMPLED_BANDS, PATCH = 2**22, 8, 128
@@ -32,11 +35,13 @@ class Scaling:
     Args:
         white_level: what stored values are divided by, and where that comes from.
         gain, offset: (C,) of value = gain * stored + offset, which take the place of the level, or None.
+        fill: the end of the type of the stored values, where it marks pixels without data.
     """
 
     white_level: WhiteLevel
     gain: NDArray[Any] | None = None
     offset: NDArray[Any] | None = None
+    fill: float | None = None
 
     @classmethod
     def of(cls, source: BandSource, given: float | None) -> Scaling:
@@ -56,7 +61,7 @@ class Scaling:
             )
             return cls(WhiteLevel(float(given), "argument"))
         if header.gain is not None:
-            return cls(WhiteLevel(None, "file"), **header.scale)
+            return cls(WhiteLevel(None, "file"), header.scale["gain"], header.scale["offset"])
         if header.dtype.kind == "f":
             return cls(WhiteLevel(None))
         recorded = header.white_level or level_in_metadata(header.metadata)
@@ -64,7 +69,9 @@ class Scaling:
             return cls(WhiteLevel(recorded, "file"))
         if header.dtype.itemsize == 1:
             return cls(WhiteLevel(float(np.iinfo(header.dtype).max), f"largest {header.dtype.name}"))
-        return cls(guessed_level(_sample(source), header.dtype))
+        sample = _sample(source)
+        end = None if header.nodata is not None else marking_end(sample, header.dtype)
+        return cls(guessed_level(sample, header.dtype), fill=end)
 
     def into(self, out: NDArray[np.float32], stored: NDArray[Any], bands: slice = EVERYTHING) -> None:
         """Write the scaled values of these bands, last axis of both arrays, into `out`.
@@ -106,6 +113,9 @@ class CubeReader:
     Args:
         source: the open file.
         request: what the caller knows better than the file.
+
+    Attributes:
+        fills: stored values that mark no data although the file does not state them.
     """
 
     def __init__(self, source: BandSource, request: ReadRequest) -> None:
@@ -115,6 +125,9 @@ class CubeReader:
         self.header: CubeHeader = replace(source.header, name=name, nodata_mask=None)
         self.scaling = Scaling.of(source, request.white_level)
         self._max_gib = request.max_gib
+        self.fills: tuple[float, ...] = ()
+        if source.header.nodata is None and source.header.nodata_mask is None:
+            self.fills = _fills_of(source.dtype, self.scaling.fill)
 
     @property
     def white_level(self) -> WhiteLevel:
@@ -124,7 +137,7 @@ class CubeReader:
     def scaled_by(self, level: WhiteLevel) -> CubeReader:
         """Return the same open cube with another white level."""
         other = copy(self)
-        other.scaling = Scaling(level)
+        other.scaling = Scaling(level, fill=self.scaling.fill)
         return other
 
     @property
@@ -148,9 +161,13 @@ class CubeReader:
         stored = self.source.read(EVERYTHING, rows, cols)
         part = np.empty((*stored.shape[1:], stored.shape[0]), dtype=np.float32)
         self.scaling.into(part, np.moveaxis(stored, 0, -1))
-        holes = Holes(self.source.header, part.shape[:2])
+        holes = self.holes(part.shape[:2])
         holes.add(stored, EVERYTHING)
         return self._emptied(part, holes.joined(self.source.stored_mask(rows, cols)))
+
+    def holes(self, size: tuple[int, int]) -> Holes:
+        """Return what finds the pixels without data of a part of (h, w) pixels."""
+        return Holes(self.source.header, size, self.fills)
 
     def mask(self) -> NDArray[np.bool_] | None:
         """Return (H, W), True where the mask of the file marks no data; None if it marks no pixel."""
@@ -174,11 +191,18 @@ class CubeReader:
         """
         source = self.source
         require_size(source.path, self.shape, self._max_gib)
-        cube, holes = np.empty(self.shape, dtype=np.float32), Holes(source.header, self.shape[:2])
+        cube, holes = np.empty(self.shape, dtype=np.float32), self.holes(self.shape[:2])
         for window in self.windows(holes):
             cube[window.rows, window.cols, window.bands] = window.values
         cube, mask = self._emptied(cube, holes.joined(source.stored_mask(EVERYTHING, EVERYTHING)))
-        metadata = {"source": source.path.name, **self.header.metadata, **self.white_level.as_metadata()}
+        kept = {name: value for name, value in self.header.metadata.items() if name != SCENE_KEY}
+        found = [*self.header.findings, *fill_findings(holes, mask)]
+        metadata = {
+            "source": source.path.name,
+            **kept,
+            **self.white_level.as_metadata(),
+            **as_metadata(found),
+        }
         info = replace(self.header.info, metadata=metadata)
         try:
             return Scene(cube, nodata_mask=mask if mask is not None and mask.any() else None, **info.facts())
@@ -193,9 +217,15 @@ class CubeReader:
     def _emptied(
         self, part: NDArray[np.float32], mask: NDArray[np.bool_] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-        """Set pixels without data to 0, but where the file stores a mask beside values of any kind."""
+        """Set pixels without data to 0, but where the file stores a mask beside values of any kind.
+
+        NaN that is left in pixels with data, in bands that hold nothing else, becomes 0.
+        """
         if mask is not None and self.source.header.nodata_mask is None:
             part[mask] = 0
+        if self.source.dtype.kind == "f" and np.isnan(part.min()):
+            found = np.isnan(part)
+            part[found if mask is None else found & ~mask[..., None]] = 0
         return part, mask
 
 
@@ -211,6 +241,26 @@ class PartsWriter:
     """A `CubeWriter` that is one function."""
 
     write: Callable[[slice, slice, NDArray[Any]], None]
+
+
+def fill_findings(holes: Holes, mask: NDArray[np.bool_] | None) -> tuple[Finding, ...]:
+    """Return a note where values that stand for no data were found in a file that states no such value."""
+    if not holes.seen or mask is None:
+        return ()
+    values = " and ".join(f"{value:g}" for value in sorted(holes.seen))
+    found = f"no nodata value is stated; {values} taken as no data ({int(mask.sum())} pixels)"
+    return (Finding(NOTE, TAKEN, found, "give --nodata if another value marks them"),)
+
+
+def _fills_of(dtype: np.dtype[Any], end: float | None) -> tuple[float, ...]:
+    """Return the values of a type that mark no data in a file that states none."""
+    if dtype.kind == "f":
+        largest = float(np.finfo(dtype).max)
+        return tuple(value for value in FILLS if abs(value) <= largest)
+    bounds = np.iinfo(dtype)
+    held = () if dtype.itemsize == 1 or dtype.kind == "u" else FILLS
+    found = {value for value in held if bounds.min <= value <= bounds.max and value < 0}
+    return tuple(sorted(found | ({end} if end is not None else set())))
 
 
 def _sample(source: BandSource) -> NDArray[Any]:

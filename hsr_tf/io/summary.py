@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.findings import Finding
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
-from hsr_tf.io.source import EVERYTHING, Holes
-from hsr_tf.io.stream import CubeReader
+from hsr_tf.io.source import EVERYTHING
+from hsr_tf.io.stream import CubeReader, fill_findings
 from hsr_tf.io.white_level import WhiteLevel
 
 
@@ -30,10 +31,11 @@ class FileSummary:
         has_gain: whether gain and offset of the file are applied instead.
         minimum, maximum, mean: of the finite values as `load` returns them, pixels without data left out; NaN
             if there is none.
-        num_not_finite: NaN and infinite values in pixels with data; `load` refuses a file with any.
+        num_not_finite: infinite values in pixels with data; `load` refuses a file with any.
         num_nodata: pixels without data.
         storage: how the file stores the values, in words, or "".
         chunks: (bands, rows, columns) stored together, or None.
+        findings: what the reader left of the file, and what it took for granted.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class FileSummary:
     num_nodata: int
     storage: str = ""
     chunks: tuple[int, int, int] | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def name(self) -> str:
@@ -102,6 +105,11 @@ class FileSummary:
         return self.header.metadata
 
     @property
+    def used(self) -> tuple[str, ...]:
+        """Names of the items of the file that the header is made of."""
+        return self.header.used
+
+    @property
     def white_level(self) -> float | None:
         """What stored values are divided by, or None if they are taken as they are."""
         return self.white.level
@@ -127,7 +135,7 @@ def summarise(reader: CubeReader) -> FileSummary:
     """Read an open file once and keep only statistics; values that are the nodata value are left out."""
     source = reader.source
     mask = source.stored_mask(EVERYTHING, EVERYTHING)
-    holes = Holes(source.header, source.shape[:2])
+    holes = reader.holes(source.shape[:2])
     lowest, highest, total, count, num_not_finite = np.inf, -np.inf, 0.0, 0, 0
     for window in reader.windows(holes):
         for index in range(window.values.shape[2]):
@@ -156,6 +164,7 @@ def summarise(reader: CubeReader) -> FileSummary:
         num_nodata=0 if mask is None else int(mask.sum()),
         storage=source.storage,
         chunks=source.chunks,
+        findings=(*reader.header.findings, *fill_findings(holes, mask)),
     )
 
 

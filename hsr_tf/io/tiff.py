@@ -25,7 +25,9 @@ from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_file
 from hsr_tf.imports import deferred
 from hsr_tf.io import geotiff
-from hsr_tf.io.arrays import band_reader
+from hsr_tf.io.account import Account
+from hsr_tf.io.arrays import axes_guess, band_reader, likely_layout
+from hsr_tf.io.companion_files import leave_beside
 from hsr_tf.io.format import PartsFormat, WriteOptions
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.opacity import FROM_ALPHA, FROM_MASK, split_opacity
@@ -54,6 +56,7 @@ LOOKED_UP = (0, 3)  # white as zero, a colour palette
 MULTIPLIED_ALPHA, ALPHA = 1, (1, 2)
 FULL_RANGE = 65535.0
 SIDES = (".msk", ".aux.xml", ".ovr")
+LEFT_TAGS = {700: "XMP", 33723: "IPTC", 34377: "Photoshop", 34675: "ICC profile", 34853: "GPS"}
 
 
 class Tiff(PartsFormat):
@@ -119,9 +122,18 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
     page = array.keyframe
     require_real(path, array.dtype)
     require_room(path, array.stored_shape, array.dtype, request)
-    (height, width, num_bands), read = band_reader(array, request.layout or array.layout)
+    account, layout = Account(), request.layout or array.layout
+    if request.layout is None and array.is_shaped:
+        layout = likely_layout(array.shape, array.layout)
+        if layout != array.layout:
+            account.take(*axes_guess(array.shape, layout))
+    (height, width, num_bands), read = band_reader(array, layout)
+    leave_beside(path, account)
+    left = [name for code, name in LEFT_TAGS.items() if code in page.tags]
+    account.leave_all("tags", left)
     extras = [int(kind) for kind in page.extrasamples]
     alpha = next((i for i, kind in enumerate(extras) if kind in ALPHA), None)
+    alpha = None if request.alpha == "band" else alpha
     read_mask: MaskReader | None = None
     opacity: dict[str, str] = {}
     if alpha is not None and num_bands == page.samplesperpixel > 1:
@@ -142,6 +154,8 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
         dtype=array.dtype,
         white_level=FULL_RANGE if str(page.software).startswith(SOFTWARE) else None,
         metadata=opacity,
+        used=account.used,
+        findings=account.findings,
     )
     source = BandSource(path, FORMAT, header, decoded(path, FORMAT, read), read_mask)
     return upright_source(source, orientation_of(page))
@@ -161,7 +175,7 @@ class _Pages:
         axes = "".join(series.axes[i] for i in kept)
         self.shape = tuple(int(series.shape[i]) for i in kept)
         self.ndim = len(kept)
-        self._series = series
+        self._series, self.is_shaped = series, series.kind == "shaped"
         self.keyframe, self.dtype = series.keyframe, np.dtype(series.dtype)
         self.stored_shape = tuple(map(int, series.shape))
         self._whole: NDArray[Any] | None = None

@@ -23,7 +23,7 @@ from hsr_tf.io.nanometres import numbers
 GUESSED = "guessed"
 SATURATED = (1023.0, 2047.0, 4095.0, 16383.0, 32767.0)
 LARGEST_OF_8_BITS, LARGEST_REFLECTANCE, LARGEST_OF_16_BITS = 255.0, 20_000.0, 65_535.0
-REFLECTANCE_FACTOR = 10_000.0
+REFLECTANCE_FACTOR, LARGEST_OF_12_BITS = 10_000.0, 4095.0
 HIGH_PERCENTILE = 99.9
 LEVEL_NAMES = ("quantification_value", "reflectance_scale_factor", "reflectance_scale", "scale_reflectance")
 BITS_NAMES = ("significant_bits", "bit_depth", "bits_per_sample", "nbits")
@@ -83,9 +83,8 @@ def level_in_metadata(metadata: Mapping[str, Any]) -> float | None:
 
 def guessed_level(values: NDArray[Any], dtype: np.dtype[Any]) -> WhiteLevel:
     """Return the level of integers of 16 bits or more with these values of pixels with data."""
-    inner = values[(values != np.iinfo(dtype).max) & (values != np.iinfo(dtype).min)]
-    if inner.size and 2 * float(inner.max()) < float(np.iinfo(dtype).max):
-        values = inner  # the ends of the type then mark pixels without data
+    if marking_end(values, dtype) is not None:
+        values = values[(values != np.iinfo(dtype).max) & (values != np.iinfo(dtype).min)]
     if not values.size or values.max() <= 0:
         return WhiteLevel(float(np.iinfo(dtype).max), f"largest {dtype.name}")
     largest, high = float(values.max()), float(np.percentile(values, HIGH_PERCENTILE))
@@ -100,6 +99,17 @@ def guessed_level(values: NDArray[Any], dtype: np.dtype[Any]) -> WhiteLevel:
     else:
         return WhiteLevel(float(np.iinfo(dtype).max), f"largest {dtype.name}")
     return WhiteLevel(level, GUESSED, largest)
+
+
+def marking_end(values: NDArray[Any], dtype: np.dtype[Any]) -> float | None:
+    """Return the end of the type that marks pixels without data: it lies far from every other value."""
+    bounds = np.iinfo(dtype)
+    inner = values[(values != bounds.max) & (values != bounds.min)]
+    if not inner.size or 2 * float(inner.max()) >= float(bounds.max):
+        return None
+    if bool((values == bounds.max).any()):
+        return float(bounds.max)
+    return float(bounds.min) if bounds.min < 0 and bool((values == bounds.min).any()) else None
 
 
 def agreed_levels(first: WhiteLevel, second: WhiteLevel) -> tuple[WhiteLevel, WhiteLevel]:

@@ -79,7 +79,8 @@ class Zarr(PartsFormat):
         with dataset, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with decoding(path, FORMAT, arguments=("layout",)):
-                source = cf.cf_source(path, dataset, request, format_name=FORMAT)
+                held = cf.Variables.of({"": dataset})
+                source = cf.cf_source(path, held, request, format_name=FORMAT)
             yield source
 
     def require_target(self, path: Path) -> None:

@@ -21,6 +21,8 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.physics.psf_spec import parse_psf
+from hsr_tf.physics.response_library import find_table
+from hsr_tf.physics.sensors import TITLES, sensor_bands
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse, load_srf
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
@@ -127,15 +129,10 @@ def choose_cameras(
     kernel = _on_the_grids(kernel, observation)
     response, srf_origin = _first(srf, _told_srf, observation, DEFAULT_SRF)
     try:
+        if srf_origin == DEFAULT:  # a camera of other channels is not asked about its bands
+            _require_channels(len(find_table(DEFAULT_SRF).channels), DEFAULT_SRF, observation)
         model = make_cameras(observation.lr_hsi, observation.scale, psf=kernel, srf=response)
-        num_channels = model.spectral.matrix.shape[1]
-        checks.require(
-            num_channels == observation.hr_msi.num_bands,
-            "hr_msi",
-            expected=f"{num_channels} channels, as the response {model.spectral.name} has",
-            received=str(observation.hr_msi.num_bands),
-            remedy="give the response of the camera that took it (srf), a CSV file with one column a channel",
-        )
+        _require_channels(model.spectral.matrix.shape[1], model.spectral.name, observation)
     except ValueError:
         if srf_needed or srf_origin != DEFAULT:
             raise
@@ -144,6 +141,18 @@ def choose_cameras(
         model = make_cameras(observation.lr_hsi, observation.scale, psf=kernel, srf=response)
         srf_origin = UNKNOWN
     return CameraChoice(model, psf_origin, srf_origin)
+
+
+def _require_channels(num_channels: int, name: str, observation: Observation) -> None:
+    """Refuse a response of another number of channels than the sharp image has."""
+    checks.require(
+        num_channels == observation.hr_msi.num_bands,
+        "hr_msi",
+        expected=f"{num_channels} channels, as the response {name} has",
+        received=str(observation.hr_msi.num_bands),
+        remedy='give the sensor that took it, e.g. srf="sentinel2a:B02,B03,B04,B08" (hsr sensors lists '
+        'them), a CSV file with one column per channel, or srf="estimate"',
+    )
 
 
 def simulation_metadata(
@@ -195,8 +204,13 @@ def _told_psf(observation: Observation) -> Psf | None:
     return parse_psf(name, observation.scale)
 
 
-def _told_srf(observation: Observation) -> SpectralResponse | None:
-    recorded = observation.hr_msi.metadata
+def _told_srf(observation: Observation) -> SpectralResponse | str | None:
+    """The response that the sharp image records: of its simulation, or of a known sensor and bands of it."""
+    recorded, names = observation.hr_msi.metadata, observation.hr_msi.band_names
+    sensor = str(recorded.get("sensor", ""))
+    channels = {band.channel for band in sensor_bands(sensor)} if sensor in TITLES else set()
+    if names and set(names) <= channels and observation.lr_hsi.wavelengths_nm is not None:
+        return f"{sensor}:{','.join(names)}"
     matrix = np.asarray(recorded.get("simulated_srf_matrix", 0.0))
     if matrix.shape != (observation.lr_hsi.num_bands, observation.hr_msi.num_bands):
         return None

@@ -37,8 +37,8 @@ def pair_picture(path: str | os.PathLike[str], observation: Observation, *, titl
         OSError: the file cannot be written; what was there before stays.
     """
     scale = observation.scale
-    coarse = _grey(observation.lr_hsi).repeat(scale, 0).repeat(scale, 1)
-    sharp = _grey(observation.hr_msi)
+    coarse = grey(observation.lr_hsi).repeat(scale, 0).repeat(scale, 1)
+    sharp = grey(observation.hr_msi)
     if np.corrcoef(coarse.ravel(), sharp.ravel())[0, 1] < 0:
         coarse = 1 - coarse
     side = max(1, min(coarse.shape) // SQUARES)
@@ -61,7 +61,7 @@ def pair_picture(path: str | os.PathLike[str], observation: Observation, *, titl
     return save_png(figure, path)
 
 
-def _grey(scene: Scene) -> NDArray[np.float32]:
+def grey(scene: Scene) -> NDArray[np.float32]:
     """Brightness, the mean of the standardised bands, its 2nd to 98th percentile from 0 to 1."""
     cube = scene.cube if scene.good_bands is None else scene.cube[..., scene.good_bands]
     cube = cube[..., :: max(1, cube.shape[-1] // 16)]

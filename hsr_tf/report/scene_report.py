@@ -78,7 +78,7 @@ def solution_report(
     psf, srf = (None if isinstance(one, str) and one == "estimate" else one for one in (psf, srf))
     metadata = solution.estimate.metadata
     method = str(metadata["method"])
-    linear = observation.linear(replace(solution.radiometry, divisor=()))
+    linear = observation.linear(solution.in_units_of_response)
     cameras = shown_cameras(observation, solution, psf=psf, srf=srf)
     data = scene_report(linear, {method: solution.estimate}, cameras=cameras)
     left = {"lr_hsi_residual": solution.lr_hsi_residual, "hr_msi_residual": solution.hr_msi_residual}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hsr_tf.physics.sensors import SensorBand
     from hsr_tf.scene import Observation, Solution
 
-HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "scene")
+HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "source_findings", "scene")
 LONGEST_VALUE = 100
 SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}
 
@@ -128,9 +128,10 @@ def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
         ("values", f"{summary.minimum:.6g} to {summary.maximum:.6g}, mean {summary.mean:.6g}"),
     ]
     rows += [("check", line) for line in summary.doubts]
+    rows.append(("used", ", ".join(summary.used)))
+    rows += [(finding.topic, as_flags(finding.line)) for finding in summary.findings]
     if summary.num_not_finite:
-        remedy = "hsr convert A B --nodata=nan marks NaN as no data"
-        found = f"{summary.num_not_finite} NaN or infinite values, which a fusion refuses; {remedy}"
+        found = f"{summary.num_not_finite} infinite values, which a fusion refuses; repair them"
         rows.append(("not finite", found))
     if summary.num_nodata:
         rows.append(("no data", f"{summary.num_nodata} of {height * width} pixels"))

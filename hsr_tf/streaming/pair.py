@@ -33,7 +33,7 @@ class Pair:
         scale: s.
         stored: what the files of X and Y tell, before anything is done to them.
         lines: how they were brought together, one line each.
-        guesses: what was guessed of their values, one line each.
+        guesses: what was guessed of their values, and what was left of their files, one line each.
     """
 
     lr_hsi: Image
@@ -121,7 +121,8 @@ def opened_pair(
     """
     with open_pair(lr_hsi, hr_msi, reading, max_gib=lambda: room_gib(memory_limit)) as opened:
         images = Image("lr_hsi", opened.lr_hsi), Image("hr_msi", opened.hr_msi)
-        yield replace(paired(*images), guesses=opened.guesses)
+        said = tuple(finding.line for finding in opened.findings)
+        yield replace(paired(*images), guesses=(*opened.guesses, *said))
 
 
 def paired(lr_hsi: Image, hr_msi: Image) -> Pair:

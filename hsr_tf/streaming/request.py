@@ -19,6 +19,7 @@ from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.radiometry import AUTO
 from hsr_tf.streaming.files import stamp
 from hsr_tf.streaming.pair import Pair
 
@@ -35,7 +36,7 @@ class StreamRequest:
         options: of a solver, `name=value`.
         weights: folder of a trained model; by default the shipped one for these sizes.
         adapt: adapt the network to each window.
-        psf, srf: as `hsr_tf.fuse` takes them.
+        psf, srf, linearize: as `hsr_tf.fuse` takes them.
         seed: of what a solver draws.
         restart: throw away the unfinished tiles of another request.
         reading: white levels and wavelengths that the caller gives; the arrays are those of the files.
@@ -45,12 +46,13 @@ class StreamRequest:
     hr_msi: Path
     output: Path
     memory_limit: int
-    method: str = "spectral_ls"
+    method: str = "auto"
     options: tuple[str, ...] = ()
     weights: Path | None = None
     adapt: bool = False
     psf: Any = None
     srf: Any = None
+    linearize: str = AUTO
     seed: int = 0
     restart: bool = False
     reading: PairReading | None = None
@@ -126,6 +128,7 @@ def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> d
         "weights": None if card is None else _digest(card.folder),
         "adapt": request.adapt,
         **words,
+        "linearize": request.linearize,
         "seed": request.seed,
         "reading": None if request.reading is None else metadata_to_text(asdict(request.reading)),
         "memory_limit": request.memory_limit,

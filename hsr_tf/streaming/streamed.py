@@ -19,6 +19,7 @@ import numpy as np
 from hsr_tf import io
 from hsr_tf.findings import Finding
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
+from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.residuals import ResidualWarning, measured_residuals
@@ -184,19 +185,16 @@ class _Run:
         region = pair.sample
         asked = probe(headers, seen, scale)
         images = Observation(Scene(pair.lr_hsi(region)), Scene(pair.hr_msi(region)), scale)
-        cameras = fusion_cameras(
-            Sample(images, pair.missing(region)),
-            asked,
-            repaired,
-            Asked(self.request.psf, self.request.srf),
-            method=method,
-            controls=Controls(self.job.seed),
-        )
+        sample = Sample(images, pair.missing(region))
+        given = Asked(self.request.psf, self.request.srf, self.request.linearize)
+        controls = Controls(self.job.seed)
+        cameras = fusion_cameras(sample, asked, repaired, given, method=method, controls=controls)
         if card is not None and keep:
-            cameras = with_weights(cameras, asked, card)
+            cameras = with_weights(cameras, asked, card, sample=sample, asked=given)
         choice = cameras.choice
         defects = (*repaired.findings, *holes_in(seen))
-        findings = (*(defect.finding for defect in defects), *cameras.findings)
+        fills = fill_findings(images.lr_hsi, images.hr_msi)
+        findings = (*fills, *(defect.finding for defect in defects), *cameras.findings)
         return {
             **data,
             "radiometry": choice.radiometry.as_dict(),

@@ -85,7 +85,7 @@ NETWORK = (*FUSE, "--method=ms_ssfnet", "--weights=tiny")
 REFUSED: dict[str, tuple[Callable[[Path], None], Sequence[str], str]] = {
     "missing file": (nothing, (*FUSE, "--lr_hsi=xx.h5"), "xx.h5: no such file or folder; did you mean x.h5"),
     "truncated file": (cut_short, FUSE, "x.h5: cannot be read as HDF5"),
-    "NaN": (put(np.nan), FUSE, "x.h5: cube: expected finite values, got 1 NaN or infinite"),
+    "infinite": (put(np.inf), FUSE, "x.h5: cube: expected finite values, got 1 NaN or infinite"),
     "infinity": (put(np.inf), FUSE, "x.h5: cube: expected finite values, got 1 NaN or infinite"),
     "sizes that do not divide": (odd_sizes, FUSE, "hr_msi: expected a whole multiple of the 5x8 pixels"),
     "two scales": (two_scales, FUSE, "16 times the rows and 8 times the columns"),
@@ -283,8 +283,10 @@ def test_info_tells_what_a_file_holds(folder: Path, hsr: Callable[..., Answer]) 
     assert answer.code == 0 and answer.err == ""
     for words in ("6 rows x 8 columns x 31 bands", "400 to 700 nm", "simulated_psf    gaussian"):
         assert words in answer.out
+    put(np.inf)(folder)
+    assert "1 infinite values, which a fusion refuses" in hsr("info", folder / "x.h5").out
     put(np.nan)(folder)
-    assert "1 NaN or infinite values, which a fusion refuses" in hsr("info", folder / "x.h5").out
+    assert "no data          1 of 48 pixels" in hsr("info", folder / "x.h5").out
     marked = folder / "marked.h5"
     assert hsr("convert", folder / "x.h5", marked, "--nodata=nan").code == 0
     assert hsr_tf.load(marked).nodata_mask.sum() == 1

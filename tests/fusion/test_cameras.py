@@ -21,7 +21,7 @@ from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
-from tests.pairs_for_tests import GAIN, OFFSET, KnownPair, known_pair, srgb
+from tests.pairs_for_tests import GAIN, OFFSET, KnownPair, known_pair, noisy, srgb
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -77,12 +77,72 @@ def test_a_dead_channel_has_no_offset(pair: KnownPair) -> None:
     np.testing.assert_allclose(found.radiometry.offset, (OFFSET, 0, OFFSET), atol=2e-3)
 
 
-def test_a_response_that_is_given_leaves_the_values_as_they_are(pair: KnownPair) -> None:
-    observation = pair.observation(with_offset(pair.hr_msi))
-    with pytest.warns(UserWarning, match=r'not linear in light \(offset 0.080\).*srf="estimate"'):
-        found = fuse(observation, "bicubic", psf="estimate")
+@pytest.fixture(scope="module")
+def known(pair: KnownPair) -> Solution:
+    return fuse(pair.observation(pair.hr_msi), psf=pair.psf, srf=pair.srf)
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "loss_db"),
+    [
+        (with_offset, "gain 0.550, offset 0.080", 0.01),
+        (lambda light: light * np.float32([255, 130, 60]), "gain 255.0, 130.0, 60.0, offset 0", 0.01),
+        (lambda light: light ** np.float32(1 / 1.5), "gamma 1.5 curve undone", 0.01),
+        (lambda light: srgb(light, 256), "sRGB curve undone", 1.0),
+    ],
+    ids=["offset", "gains", "gamma 1.5", "sRGB of 8 bits"],
+)
+@pytest.mark.parametrize("psf", ["given", "estimate"])
+def test_known_cameras_are_given_linear_values_in_their_units(
+    pair: KnownPair, known: Solution, psf: str, change: Change, line: str, loss_db: float
+) -> None:
+    observation = pair.observation(change(pair.hr_msi))
+    found = fuse(observation, psf=pair.psf if psf == "given" else psf, srf=pair.srf)
+    assert psnr(pair, found.estimate) > psnr(pair, known.estimate) - loss_db
+    assert found.estimate.metadata["radiometry"].startswith(line)
+    assert found.hr_msi_residual is not None
+    assert found.hr_msi_residual < 0.01
+
+
+@pytest.mark.parametrize("snr_db", [None, 40.0, 30.0])
+def test_known_cameras_that_fit_change_nothing(pair: KnownPair, snr_db: float | None) -> None:
+    images = pair.lr_hsi, pair.hr_msi
+    if snr_db is not None:
+        images = noisy(pair.lr_hsi, snr_db, 1), noisy(pair.hr_msi, snr_db, 2)
+    observation = Observation(Scene(images[0]), Scene(images[1]), pair.scale)
+    found, plain = (
+        fuse(observation, psf=pair.psf, srf=pair.srf, linearize=word) for word in ("auto", "none")
+    )
     assert found.radiometry.is_identity
     assert "radiometry" not in found.estimate.metadata
+    np.testing.assert_array_equal(found.estimate.cube, plain.estimate.cube)
+
+
+def test_a_named_curve_is_undone_and_none_leaves_the_values(pair: KnownPair) -> None:
+    observation = pair.observation(pair.hr_msi ** np.float32(1 / 2.4))
+    named = fuse(observation, psf=pair.psf, srf=pair.srf, linearize="gamma:2.4")
+    assert named.radiometry.curve == "gamma 2.4"
+    with pytest.warns(UserWarning, match="follows the image"):
+        left = fuse(replace(observation, linearize="none"), psf=pair.psf, srf=pair.srf)
+    assert left.radiometry.is_identity
+    with pytest.raises(ValueError, match=r"linearize: expected none, srgb, gamma:G"):
+        fuse(observation, linearize="gamma:x")
+
+
+@pytest.mark.parametrize("cameras", ["given", "estimate"])
+def test_changed_ground_costs_the_rest_nothing_and_is_reported(
+    pair: KnownPair, known: Solution, cameras: str
+) -> None:
+    changed = pair.hr_msi.copy()
+    changed[8:40, 8:36] = changed[44:76, 60:88]
+    psf, srf = (pair.psf, pair.srf) if cameras == "given" else (cameras, cameras)
+    with pytest.warns(UserWarning, match=r"differ on 1\d % of the ground .*follows lr_hsi there"):
+        found = fuse(pair.observation(changed), psf=psf, srf=srf)
+    rest = np.ones(changed.shape[:2], bool)
+    rest[:48, :44] = False
+    errors = [np.square(s.estimate.cube - pair.truth)[rest].mean() for s in (known, found)]
+    assert 10 * np.log10(errors[1] / errors[0]) < 1.0
+    assert found.estimate.metadata["changed_ground"].endswith("%")
 
 
 def test_tiles_and_the_whole_undo_the_same(pair: KnownPair, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
+from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
 from hsr_tf.fusion.check.orientation import (
     SYMMETRIES,
@@ -171,7 +172,7 @@ def test_images_that_match_displaced_only_are_an_error_that_names_the_shift() ->
         ({"grids": OK, "noise": OK}, OK, "the pair can be fused"),
         ({"grids": NOTE}, OK, "the pair can be fused (1 note)"),
         ({"noise": WARNING, "values": WARNING}, WARNING, "can be fused, with 2 warnings (noise, values)"),
-        ({"agreement": WARNING, "noise": WARNING}, WARNING, "doubtful that the images show the same"),
+        ({"ground": WARNING, "noise": WARNING}, WARNING, "doubtful that the images show the same"),
         ({"orientation": ERROR, "noise": WARNING}, ERROR, "cannot be fused as it is: 1 error (orientation)"),
     ],
 )
@@ -185,7 +186,10 @@ def test_images_too_small_for_an_estimate_need_both_cameras() -> None:
     row = hsr_tf.simulate(sharp_scene(4, 128), scale=SCALE)
     found = check_pair(untold(row.lr_hsi), untold(row.hr_msi))
     (cameras,) = on(found, "cameras")
-    assert (cameras.severity, cameras.advice) == (ERROR, "give both cameras (psf and srf)")
+    assert (cameras.severity, cameras.advice) == (
+        ERROR,
+        "give both cameras (psf and srf), or a larger part of both images",
+    )
     assert (found.fusable, found.flags, found.verdict.severity) == (False, (), ERROR)
     known = check_pair(untold(row.lr_hsi), untold(row.hr_msi), psf="gaussian", srf="nikon_d700")
     assert known.fusable
@@ -198,11 +202,13 @@ def test_a_shift_beyond_the_first_search_that_is_found_is_taken_up() -> None:
     moved = np.roll(pair.hr_msi.cube, (4, -3), (0, 1))[16:-16, 16:-16]
     coarse = untold(pair.lr_hsi, cube=pair.lr_hsi.cube[4:-4, 4:-4])
     found = check_pair(coarse, untold(pair.hr_msi, cube=moved))
-    (shift,) = on(found, "shift")
+    (shift,) = on(found, "registration")
     assert shift.severity == NOTE
     assert "+4.00 rows, -3.00 columns" in shift.found
     assert "takes the shift up" in shift.advice
     assert dict(found.flags)["psf"] == "estimate"
+    (rest,) = on(found, "shift")
+    assert rest.severity == OK
 
 
 def test_the_right_way_round_survives_a_shift_and_noise(pair: Observation) -> None:
@@ -214,10 +220,31 @@ def test_the_right_way_round_survives_a_shift_and_noise(pair: Observation) -> No
 
 
 def test_exchanged_rows_and_columns_are_told_where_the_sizes_do_not_divide(pair: Observation) -> None:
-    found = check_pair(pair.lr_hsi, untold(pair.hr_msi, cube=pair.hr_msi.cube.swapaxes(0, 1)))
+    exchanged = untold(pair.hr_msi, cube=pair.hr_msi.cube.swapaxes(0, 1))
+    found = check_pair(pair.lr_hsi, exchanged, registration="off")
     assert not found.fusable
     assert "grids" in [finding.topic for finding in found.findings]
     assert any("rows and columns exchanged" in finding.advice for finding in on(found, "orientation"))
+
+
+def test_exchanged_rows_and_columns_are_registered(pair: Observation) -> None:
+    exchanged = untold(pair.hr_msi, cube=pair.hr_msi.cube.swapaxes(0, 1))
+    found = check_pair(untold(pair.lr_hsi), exchanged, estimate=False)
+    assert found.fusable
+    assert found.aligned is not None
+    np.testing.assert_array_equal(found.aligned.observation.hr_msi.cube, pair.hr_msi.cube)
+    (finding,) = on(found, "registration")
+    assert finding.severity == NOTE
+    assert "mirrored" in finding.found
+
+
+def test_sizes_without_a_whole_ratio_are_registered(pair: Observation) -> None:
+    cut = untold(pair.hr_msi, cube=pair.hr_msi.cube[:-3])
+    found = check_pair(untold(pair.lr_hsi), cut, estimate=False)
+    assert found.fusable
+    assert found.aligned is not None
+    whole = pair.hr_msi.cube[:-4]
+    np.testing.assert_array_equal(found.aligned.observation.hr_msi.cube[: len(whole)], whole)
 
 
 def another_place(pair: Observation) -> tuple[Scene, Scene]:
@@ -230,7 +257,7 @@ def swapped(pair: Observation) -> tuple[Scene, Scene]:
 
 
 def odd_sizes(pair: Observation) -> tuple[Scene, Scene]:
-    return pair.lr_hsi, untold(pair.hr_msi, cube=pair.hr_msi.cube[:-3])
+    return pair.lr_hsi, untold(another_place(pair)[1], cube=another_place(pair)[1].cube[:-3])
 
 
 def one_size(pair: Observation) -> tuple[Scene, Scene]:
@@ -246,7 +273,7 @@ def far_apart(pair: Observation) -> tuple[Scene, Scene]:
 @pytest.mark.parametrize(
     ("change", "topic", "said"),
     [
-        (another_place, "orientation", "no more in common than unrelated ones"),
+        (another_place, "registration", "match nowhere beyond chance"),
         (swapped, "files", "swapped"),
         (odd_sizes, "grids", "whole multiple"),
         (one_size, "grids", "one size"),
@@ -273,8 +300,7 @@ def test_other_units_are_a_warning_and_the_response_takes_them_up(
     assert found.fusable
     assert finding.severity == WARNING
     assert word in finding.found
-    assert 'srf="estimate"' in finding.advice
-    assert dict(found.flags)["srf"] == "estimate"
+    assert "takes it up" in finding.advice
 
 
 def test_dead_noisy_and_saturated_samples_are_named(pair: Observation) -> None:
@@ -368,7 +394,7 @@ def shaded() -> KnownPair:
     [
         (lambda light: light, OK, "linear in light"),
         (lambda light: 0.55 * light + 0.08, NOTE, "offset 0.080"),
-        (lambda light: srgb(light, 256), WARNING, "tone curve sRGB"),
+        (lambda light: srgb(light, 256), NOTE, "tone curve sRGB"),
     ],
     ids=["linear", "offset", "sRGB"],
 )
@@ -378,7 +404,7 @@ def test_tone_curves_and_offsets_are_found_with_the_cameras(
     found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(change(shaded.hr_msi)))
     (finding,) = on(found, "radiometry")
     assert (finding.severity, said in finding.found) == (severity, True), finding
-    assert ('srf="estimate"' in finding.advice) == (severity != OK)
+    assert ("undoes it" in finding.advice) == (severity != OK)
     (psf,) = on(found, "psf")
     assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([3.76, 3.76], rel=0.05)
     assert [finding.severity for finding in on(found, "agreement")] == [OK]
@@ -386,17 +412,111 @@ def test_tone_curves_and_offsets_are_found_with_the_cameras(
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [(lambda light: 0.55 * light + 0.08, "offset 0.080"), (srgb, "sRGB curve undone")],
-    ids=["offset", "sRGB"],
+    [
+        (lambda light: 0.55 * light, "hr_msi has other units than lr_hsi: gain 0.55"),
+        (lambda light: 0.55 * light + 0.08, "hr_msi has an offset"),
+        (srgb, "the tone curve sRGB"),
+    ],
+    ids=["gain", "offset", "sRGB"],
 )
-def test_known_cameras_that_need_a_gain_or_a_curve_are_a_warning(
+def test_known_cameras_keep_their_names_beside_a_gain_or_a_curve(
     change: Callable[[Any], Any], said: str
 ) -> None:
     scene = Scene(mixture(80, 96, 31, num_spectra=8, edge=0.6), CAVE_NM)
     made = hsr_tf.simulate(scene, scale=SCALE, snr_db=(45.0, 45.0))
     assert on(check_pair(made.lr_hsi, made.hr_msi), "radiometry") == []
     changed = replace(made.hr_msi, cube=change(made.hr_msi.cube))
-    (finding,) = on(check_pair(made.lr_hsi, changed), "radiometry")
-    assert finding.severity == WARNING
+    found = check_pair(made.lr_hsi, changed)
+    (finding,) = on(found, "radiometry")
+    assert finding.severity == NOTE
     assert said in finding.found
-    assert 'srf="estimate"' in finding.advice
+    assert "undoes it" in finding.advice
+    assert "srf" not in dict(found.flags)
+    assert [finding.severity for finding in on(found, "cameras")] == [OK]
+
+
+def test_changed_ground_is_a_warning_of_its_own(shaded: KnownPair) -> None:
+    changed = shaded.hr_msi.copy()
+    changed[8:40, 8:36] = changed[44:76, 60:88]
+    found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(changed))
+    (finding,) = on(found, "change")
+    assert finding.severity == WARNING
+    assert "of the ground" in finding.found
+    assert [finding.severity for finding in on(found, "agreement")] == [OK]
+    assert on(check_pair(Scene(shaded.lr_hsi), Scene(shaded.hr_msi)), "change") == []
+
+
+def bad_pairs() -> dict[str, tuple[Scene, Scene]]:
+    """A pair of 16 x 16 coarse pixels, and what can be wrong with one."""
+    made = hsr_tf.simulate(sharp_scene(64, 64), scale=SCALE, snr_db=(40.0, 40.0))
+    x, y = made.lr_hsi.cube[..., ::3], made.hr_msi.cube
+    hole, hr_hole = np.zeros((16, 16), bool), np.zeros((64, 64), bool)
+    hole[3:6, 4:9], hr_hole[:20] = True, True
+
+    def marked(cube: np.ndarray, value: float) -> np.ndarray:
+        cube = cube.copy()
+        cube[2:5, 3:8] = value
+        return cube
+
+    cubes = {
+        "fine": (x, y),
+        "one row": (x[:1], y[:4]),
+        "one column": (x[:, :1], y[:, :4]),
+        "one coarse pixel": (x[:1, :1], y[:4, :4]),
+        "16 coarse pixels": (x[:4, :4], y[:16, :16]),
+        "36 coarse pixels": (x[:6, :6], y[:24, :24]),
+        "one band": (x[..., :1], y),
+        "one channel": (x, y[..., :1]),
+        "more channels than bands": (x[..., :2], y),
+        "wrong size": (x, y[:63]),
+        "two ratios": (x, y[:32]),
+        "same size": (np.repeat(y, 4, 2), y),
+        "swapped": (y, x),
+        "flat cube": (np.full_like(x, 0.4), y),
+        "flat image": (x, np.full_like(y, 0.4)),
+        "flat channel": (x, np.where(np.arange(3) == 1, np.float32(0.4), y)),
+        "black": (np.zeros_like(x), np.zeros_like(y)),
+        "fill value in the cube": (marked(x, -9999.0), y),
+        "fill value in the image": (x, marked(y, -9999.0)),
+        "huge": (1e30 * x, 1e30 * y),
+        "tiny": (1e-30 * x, 1e-30 * y),
+        "other units": (10000 * x, y),
+        "negative": (-x, y),
+    }
+    pairs = {name: (Scene(a), Scene(b)) for name, (a, b) in cubes.items()}
+    holes = {
+        "hole in the cube": (hole, None),
+        "hole in the image": (None, hr_hole),
+        "no data in the cube": (np.ones_like(hole), None),
+        "no data in the image": (None, np.ones_like(hr_hole)),
+        "one pixel with data": (np.arange(256).reshape(16, 16) != 77, None),
+    }
+    return pairs | {n: (Scene(x, nodata_mask=a), Scene(y, nodata_mask=b)) for n, (a, b) in holes.items()}
+
+
+FUSABLE = {"fine", "36 coarse pixels", "one channel", "more channels than bands", "flat channel"}
+FUSABLE |= {"tiny", "other units", "hole in the cube", "hole in the image"}
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("estimate", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", list(bad_pairs()))
+def test_what_check_calls_fusable_is_fused_with_its_flags(kind: str, estimate: bool) -> None:
+    lr_hsi, hr_msi = bad_pairs()[kind]
+    found = check_pair(lr_hsi, hr_msi, estimate=estimate)
+    assert found.fusable == (kind in FUSABLE)
+    assert found.fusable or (not found.flags and found.verdict.color == "red")
+    if found.fusable:
+        flags = dict(found.flags)
+        solution = hsr_tf.fuse(align(lr_hsi, hr_msi).observation, psf=flags["psf"], srf=flags["srf"])
+        assert np.isfinite(solution.estimate.cube).all()
+
+
+def test_a_fill_value_is_named_with_the_command_that_marks_it() -> None:
+    pairs = bad_pairs()
+    for kind, name in (("fill value in the cube", "lr_hsi"), ("fill value in the image", "hr_msi")):
+        (finding,) = on(check_pair(*pairs[kind], estimate=False), "nodata")
+        assert finding.found.startswith(f"{name}: 15 pixels hold -9999, far from all other values")
+        assert finding.severity == ERROR and finding.advice.endswith("--nodata=-9999")
+    for kind in ("fine", "hole in the cube", "flat channel", "black"):
+        assert not on(check_pair(*pairs[kind], estimate=False), "nodata")

@@ -164,3 +164,25 @@ def test_a_factor_above_one_divides_and_pixels_last_are_found(tmp_path: Path) ->
     scene = load(tmp_path / "a.h5")
     np.testing.assert_allclose(scene.cube, cube / 10_000, rtol=1e-6)
     assert scene.nodata == -9999 and scene.wavelengths_nm is not None
+
+
+def test_the_panchromatic_image_of_the_same_file_has_a_key(tmp_path: Path) -> None:
+    write_prisma(tmp_path / "a.he5")
+    pan = np.random.default_rng(1).integers(1, 65535, (6 * ROWS, 6 * COLS)).astype(np.uint16)
+    with h5py.File(tmp_path / "a.he5", "r+") as file:
+        file["HDFEOS/SWATHS/PRS_L2D_PCO/Data Fields/Cube"] = pan
+        file.attrs.update({"L2ScalePanMin": 0.05, "L2ScalePanMax": 0.75})
+    cube, scene = load(tmp_path / "a.he5"), load(tmp_path / "a.he5", key="PAN")
+    np.testing.assert_allclose(scene.cube[..., 0], 0.05 + pan * 0.7 / 65535, rtol=1e-6)
+    assert scene.georeference is not None and cube.georeference is not None
+    assert scene.georeference.at(0, 0) == cube.georeference.at(0, 0)
+    assert scene.georeference.pixel_size == (5, 5)
+    summary = describe(tmp_path / "a.he5")
+    said = [finding.found for finding in summary.findings]
+    assert any("VNIR_PIXEL_L2_ERR_MATRIX" in one for one in said) and any('key "PAN"' in one for one in said)
+
+
+def test_a_product_without_a_panchromatic_image_says_so(tmp_path: Path) -> None:
+    write_prisma(tmp_path / "a.he5")
+    with pytest.raises(OSError, match="holds no panchromatic image"):
+        load(tmp_path / "a.he5", key="PAN")

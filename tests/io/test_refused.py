@@ -119,7 +119,7 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arrays", [{}, {"a": np.zeros((3, 4))}, {"a": np.zeros((1, 2, 3, 4))}, {"t": "text"}]
+    "arrays", [{}, {"a": np.zeros((3, 4))}, {"a": np.zeros((2, 2, 3, 4))}, {"t": "text"}]
 )
 @pytest.mark.parametrize("name", ["a.h5", "a.mat", "a.npz"])
 def test_a_file_without_a_cube_lists_what_it_holds(name: str, arrays: dict[str, Any], tmp_path: Path) -> None:
@@ -169,26 +169,23 @@ def test_pickles_are_refused_and_not_run(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["a.h5", "a.mat", "a.npz", "a.tif"])
-def test_values_that_are_not_finite_are_refused_and_only_counted_by_describe(
-    name: str, bad: float, tmp_path: Path
-) -> None:
+def test_infinite_values_are_refused_and_only_counted_by_describe(name: str, tmp_path: Path) -> None:
     cube = np.ones((4, 3, 5), np.float32)
-    cube[1, 2, 3] = bad
+    cube[1, 2, 3] = np.inf
     path = tmp_path / name
     tifffile.imwrite(path, cube, photometric="minisblack") if name == "a.tif" else write_arrays(
         path, {"cube": cube}
     )
     message = refusal(lambda: load(path), kind=ValueError)
     assert message.startswith(f"{path}: cube: expected finite values, got 1 NaN or infinite")
-    assert "--nodata=nan" in message
+    assert "--nodata=VALUE" in message
     summary = describe(path)
     assert summary.num_not_finite == 1 and summary.maximum == 1.0
 
 
 def test_wavelengths_that_do_not_match_the_bands_are_refused(tmp_path: Path) -> None:
-    write_arrays(tmp_path / "a.h5", {"cube": np.ones((4, 3, 5)), "wavelength_nm": np.arange(400.0, 405.0)})
+    write_arrays(tmp_path / "a.h5", {"cube": np.ones((4, 3, 5)), "wavelength_nm": np.arange(400.0, 406.0)})
     message = refusal(lambda: load(tmp_path / "a.h5"), kind=ValueError)
     assert "one value for each of the 4 bands" in message and str(tmp_path) in message
 

@@ -57,7 +57,7 @@ def test_a_psf_counts_by_its_values(tmp_path: Path) -> None:
 
 def test_images_that_are_refused_leave_nothing_and_may_be_repaired(tmp_path: Path) -> None:
     lr_hsi, hr_msi = np.ones((6, 5, 3), np.float32), np.ones((12, 10, 2), np.float32)
-    lr_hsi[2, 1, 0] = np.nan
+    lr_hsi[2, 1, 0] = np.inf
     np.savez(tmp_path / "x.npz", cube=lr_hsi)
     io.save(Scene(hr_msi), tmp_path / "y.h5")
     asked = StreamRequest(tmp_path / "x.npz", tmp_path / "y.h5", tmp_path / "z.h5", 10**10, method="bicubic")

@@ -277,7 +277,7 @@ def test_a_pixel_that_is_not_finite_is_named(tmp_path: Path) -> None:
 
     write_pair(tmp_path)
     with h5py.File(tmp_path / "y.h5", "r+") as file:
-        file["cube"][1, 50, 70] = np.nan
+        file["cube"][1, 50, 70] = np.inf
     with pytest.raises(ValueError, match=r"hr_msi: expected finite values.*\(50, 70, 1\)"):
         fuse_files(request_for(tmp_path))
 

@@ -19,17 +19,22 @@ from hsr_tf.findings import (
     error_finding,
     is_fusable,
 )
-from hsr_tf.fusion.alignment import CROPPED, SCALED, Aligned, align
+from hsr_tf.fusion.alignment import CROPPED, REGISTERED, SCALED, Aligned, align
 from hsr_tf.fusion.check.cameras import ESTIMATE, CameraFacts, camera_facts, response_findings
 from hsr_tf.fusion.check.orientation import likenesses, orientation_findings, other_orientation
 from hsr_tf.fusion.check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
 from hsr_tf.fusion.check.verdict import verdict_on
+from hsr_tf.fusion.fill_values import fill_findings
+from hsr_tf.fusion.registered import align_registered
 from hsr_tf.fusion.repair import repair
+from hsr_tf.io.account import scene_pair_findings
+from hsr_tf.radiometry import AUTO
+from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
 
 __all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
 
-FEWEST_FOR_KERNELS = 400
+NODATA_ADVICE = "check its nodata value, and that it is the right file"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +64,15 @@ class PairCheck:
         return verdict_on(self.findings)
 
 
-def check_pair(
-    lr_hsi: Scene, hr_msi: Scene, *, psf: str | None = None, srf: str | None = None, estimate: bool = True
+def check_pair(  # noqa: PLR0913 (as `hsr_tf.fuse`)
+    lr_hsi: Scene,
+    hr_msi: Scene,
+    *,
+    psf: str | None = None,
+    srf: str | None = None,
+    linearize: str = AUTO,
+    estimate: bool = True,
+    registration: str | Transform = "auto",
 ) -> PairCheck:
     """Look at a pair from all sides.
 
@@ -69,24 +81,23 @@ def check_pair(
         hr_msi: the sharp image.
         psf: the blur that a fusion is to be given, or None.
         srf: the name or file of the response that it is to be given, or None.
+        linearize: the tone curve of the sharp image, as `hsr_tf.fuse` takes it.
         estimate: whether to estimate the cameras, which takes seconds to a minute.
+        registration: "auto" to look for a transform where the images do not match as they are, "off" to name
+            another orientation only, or a transform.
 
     Raises:
         ValueError, OSError: a response that is not known; what is wrong with the images is a finding.
     """
-    swapped = _swapped(lr_hsi, hr_msi)
-    if swapped:
-        return PairCheck(tuple(swapped))
-    alike = likenesses(lr_hsi, hr_msi)
-    likely = orientation_findings(alike)
+    unusable = [*_swapped(lr_hsi, hr_msi), *_empty(lr_hsi, hr_msi)]
+    if unusable:
+        return PairCheck(tuple(unusable))
     try:
-        aligned = align(lr_hsi, hr_msi)
+        aligned, likely = _brought_together(lr_hsi, hr_msi, registration, psf=psf or ESTIMATE)
     except ValueError as error:
-        rotated = likely if other_orientation(alike) else []
-        return PairCheck((error_finding("grids", error), *rotated))
+        return PairCheck((error_finding("grids", error), *_other_way_round(lr_hsi, hr_msi)))
+    aligned = replace(aligned, observation=replace(aligned.observation, linearize=linearize))
     observation = aligned.observation
-    if aligned.plan is not None:
-        likely = orientation_findings(likenesses(observation.lr_hsi, observation.hr_msi))
     findings = [*_grid_findings(aligned), *likely]
     findings += _image_findings(observation)
     if srf is not None and srf != ESTIMATE:
@@ -100,10 +111,28 @@ def check_pair(
     every = (*findings, *facts.findings)
     if not is_fusable(every):
         return PairCheck(every, aligned, facts)
-    height, width, _ = observation.lr_hsi.shape
-    method = "kernel_ls" if height * width >= FEWEST_FOR_KERNELS else "spectral_ls"
     flags = _flags(every, given, known=facts.known is not None)
-    return PairCheck(every, aligned, facts, (("method", method), *flags))
+    flags += [("linearize", linearize)] if linearize != AUTO else []
+    return PairCheck(every, aligned, facts, tuple(flags))
+
+
+def _brought_together(
+    lr_hsi: Scene, hr_msi: Scene, registration: str | Transform, *, psf: str
+) -> tuple[Aligned, list[Finding]]:
+    """The pair on nested grids, and the findings on where the images lie."""
+    if registration == "auto":
+        found = align_registered(lr_hsi, hr_msi, psf=psf)
+        return found.aligned, [] if found.finding is None else [found.finding]
+    known = None if isinstance(registration, str) else registration
+    aligned = align(lr_hsi, hr_msi, transform=known)
+    images = aligned.observation
+    return aligned, orientation_findings(likenesses(images.lr_hsi, images.hr_msi))
+
+
+def _other_way_round(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """The finding on images of which one is turned, where the sizes fit in no other way."""
+    alike = likenesses(lr_hsi, hr_msi)
+    return orientation_findings(alike) if other_orientation(alike) else []
 
 
 def _flags(
@@ -129,6 +158,13 @@ def _swapped(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
     return [Finding(ERROR, "files", said, "exchange lr_hsi and hr_msi")]
 
 
+def _empty(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
+    """An error for an image without any data."""
+    images = (("lr_hsi", lr_hsi), ("hr_msi", hr_msi))
+    names = [name for name, image in images if image.nodata_mask is not None and image.nodata_mask.all()]
+    return [Finding(ERROR, "nodata", f"{name} has no pixel with data", NODATA_ADVICE) for name in names]
+
+
 def _grid_findings(aligned: Aligned) -> list[Finding]:
     observation, plan = aligned.observation, aligned.plan
     sizes = ["x".join(map(str, scene.shape)) for scene in (observation.lr_hsi, observation.hr_msi)]
@@ -138,7 +174,7 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
         return [Finding(ERROR, "grids", f"{said}: both have pixels of one size", advice)]
     findings = [Finding(OK, "grids", said)]
     for step in aligned.steps:
-        severity = OK if step.kind in (SCALED, CROPPED) else NOTE
+        severity = OK if step.kind in (SCALED, CROPPED, REGISTERED) else NOTE
         findings.append(Finding(severity, "grids", step.line))
     if plan is None and not aligned.steps:
         findings.append(Finding(OK, "ground", "no coordinates: taken to show the same ground, edge to edge"))
@@ -148,8 +184,9 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
 def _image_findings(observation: Observation) -> list[Finding]:
     """Values, wavelengths, dead and saturated samples, noise."""
     lr_hsi, hr_msi = observation.lr_hsi, observation.hr_msi
-    findings = [*value_findings(lr_hsi, hr_msi), *scaling_findings(lr_hsi, hr_msi)]
-    findings += [*wavelength_findings(lr_hsi, hr_msi)]
+    findings = [*scene_pair_findings(lr_hsi.metadata, hr_msi.metadata), *value_findings(lr_hsi, hr_msi)]
+    findings += scaling_findings(lr_hsi, hr_msi)
+    findings += [*wavelength_findings(lr_hsi, hr_msi), *fill_findings(lr_hsi, hr_msi)]
     try:
         repaired = repair(observation)
     except ValueError as error:

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.checks import InputError
+from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
-from hsr_tf.fusion.check.radiometry import known_radiometry, radiometry_finding
+from hsr_tf.fusion.agreement import AGREEMENT, agreement_findings, measured_agreement
+from hsr_tf.fusion.cameras import changed_findings
+from hsr_tf.fusion.check.radiometry import known_finding, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import part_of, whole_part
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
+from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
 from hsr_tf.physics.psf_shift import centroid
 from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.spectral import load_srf
+from hsr_tf.radiometry import AS_RECORDED, LINEAR, parse_linearize
 from hsr_tf.scene import Observation
-from hsr_tf.solvers.cameras.psf_srf import CameraEstimate, PsfSrfConfig, estimate_psf_srf
+from hsr_tf.solvers.cameras.known_response import known_radiometry
+from hsr_tf.solvers.cameras.psf_srf import (
+    CameraEstimate,
+    PsfSrfConfig,
+    estimate_psf_srf,
+    require_estimable,
+)
 from hsr_tf.tiling.region import Region
-from hsr_tf.wording import percent, signed
+from hsr_tf.typing import Mask
+from hsr_tf.wording import number, percent, signed
 
 LARGEST_SIDE = 128
 ESTIMATE = "estimate"
 SMALL_SHIFT, WELL, POORLY = 0.5, 0.05, 0.15
 WIDTHS = (0.3, 2.5)
 UNIT_GAIN = 0.1
+GROUND_ADVICE = "check that both show the same ground at about the same time, and register them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,30 +83,40 @@ def camera_facts(
     wanted = ESTIMATE in given.values()
     known = choice if set(origins) <= {TOLD, GIVEN} and not wanted else None
     if known is not None:
-        return CameraFacts(known, None, tuple(_known_findings(repaired, known)))
-    if not estimate:
-        return CameraFacts(None, None, ())
+        curve = parse_linearize(observation.linearize)
+        return CameraFacts(known, None, tuple(_known_findings(repaired, known, curve)))
     part = middle(whole_part(repaired.observation, repaired.trusted))
     try:
-        options = PsfSrfConfig(radiometry=True)
+        if not estimate:
+            require_estimable(part.lr_hsi.cube, part.hr_msi.cube, part.scale)
+            return CameraFacts(None, None, ())
+        curve = parse_linearize(observation.linearize)
+        options = PsfSrfConfig(radiometry=curve != LINEAR, curve=curve)
         found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale, options)
     except ValueError as error:
-        advice = "give both cameras (psf and srf)"
-        finding = Finding(ERROR, "cameras", f"cannot be estimated: {error}", advice)
+        problem = error.problem if isinstance(error, InputError) else error
+        advice = "give both cameras (psf and srf), or a larger part of both images"
+        finding = Finding(ERROR, "cameras", f"cannot be estimated: {problem}", advice)
         return CameraFacts(None, None, (finding,))
-    return CameraFacts(None, found, tuple(estimate_findings(found, part)))
+    findings = (*estimate_findings(found, part), *_agreement_findings(found, repaired))
+    return CameraFacts(None, found, findings)
 
 
-def _known_findings(repaired: Repaired, known: CameraChoice) -> list[Finding]:
+def _known_findings(repaired: Repaired, known: CameraChoice, curve: str | None) -> list[Finding]:
     model = repaired.cameras(known.model)
-    images = repaired.observation
-    radiometry = known_radiometry(model, images, repaired.trusted)
-    more = [] if radiometry is None else [radiometry]
-    suspected = suspicion(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
+    images, radiometry = repaired.observation, AS_RECORDED
+    if curve != LINEAR:
+        radiometry = known_radiometry(model, images, repaired.trusted, curve=curve)
+    more = [] if radiometry.is_identity else [known_finding(radiometry)]
+    images = images.linear(radiometry)
+    found = agreement_of(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
+    more += changed_findings(found.changed_share)
+    suspected = found.suspicion
     names = f"PSF {known.psf_line}, response {known.srf_line}"
     if suspected is None:
-        said = "both are known and fit" if radiometry is None else "both are known, but for the radiometry"
-        return [Finding(OK, "cameras", f"{said}: {names}"), *more]
+        disagreeing = _disagreements(model, images, repaired.trusted)
+        said = "both are known and fit" if not disagreeing else "both are known"
+        return [Finding(OK, "cameras", f"{said}: {names}"), *more, *disagreeing]
     flags = (("psf", ESTIMATE), ("srf", ESTIMATE))
     said = f"{names}: {suspected.line}"
     return [Finding(WARNING, "cameras", said, "estimate both cameras", flags), *more]
@@ -105,14 +128,20 @@ def middle(observation: Observation) -> Observation:
 
 
 def estimate_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
-    """PSF, shift, response, radiometry and what they leave, a finding each."""
+    """PSF, shift, response and radiometry, a finding each."""
     return [
         _psf_finding(found.psf, observation.scale),
         _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
         radiometry_finding(found.radiometry, found.srf.sum(0)),
-        _explained_finding(found.explained),
+        *changed_findings(_changed_share(found, observation)),
     ]
+
+
+def _changed_share(found: CameraEstimate, observation: Observation) -> float:
+    """The share of the ground that the images show differently, whatever the cameras."""
+    images = observation.linear(found.radiometry)
+    return agreement_of(found.model, images.lr_hsi.cube, images.hr_msi.cube).changed_share
 
 
 def fwhm_pixels(psf: Psf) -> tuple[float, float]:
@@ -157,11 +186,10 @@ def _response_finding(srf: NDArray[np.float64], observation: Observation) -> Fin
     names = observation.hr_msi.band_names or tuple(str(i + 1) for i in range(srf.shape[1]))
     said = listed((f"{name}: {_span(column, place)}" for name, column in zip(names, srf.T, strict=True)), 12)
     gains = srf.sum(0)
-    factors = " to ".join(dict.fromkeys(f"{gain:.3g}" for gain in (gains.min(), gains.max())))
+    factors = " to ".join(dict.fromkeys(number(gain) for gain in (gains.min(), gains.max())))
     if np.abs(gains - 1).max() > UNIT_GAIN:
         text = f"channels at half maximum: {said}; hr_msi is {factors} times what flat spectra of lr_hsi give"
-        advice = 'estimate the response (srf="estimate"), which takes the factor up'
-        return Finding(NOTE, "response", text, advice, (("srf", ESTIMATE),))
+        return Finding(NOTE, "response", text, "nothing: a fusion finds the factor again and takes it up")
     return Finding(OK, "response", f"channels at half maximum: {said}")
 
 
@@ -172,13 +200,29 @@ def _span(column: NDArray[np.float64], place: NDArray[np.float64] | None) -> str
     return f"{place[seen].min():.0f} to {place[seen].max():.0f} nm"
 
 
-def _explained_finding(shares: NDArray[np.float64]) -> Finding:
-    worst = float(shares.max())
+def _agreement_findings(found: CameraEstimate, repaired: Repaired) -> list[Finding]:
+    """How far the images agree with these cameras, against their noise; no error, as a fusion is possible."""
+    size = repaired.trusted.shape
+    region = Region.middle((size[0], size[1]), LARGEST_SIDE)
+    images = part_of(repaired.observation, region).linear(found.radiometry)
+    counted = repaired.holes.clean(found.model.spatial, (size[0], size[1]))[region.slices]
+    worst = float(found.explained.max())
     said = f"with these cameras the images differ by {percent(worst)} at most, where both show the same"
-    if worst <= WELL:
-        return Finding(OK, "agreement", said)
-    advice = "expect that much error: changes between the two acquisitions, noise, or an image off its place"
-    return Finding(NOTE if worst <= POORLY else WARNING, "agreement", said, advice)
+    if worst > POORLY:
+        return [Finding(WARNING, "ground", said, GROUND_ADVICE)]
+    findings = _disagreements(found.model, images, counted)
+    if findings:
+        return findings
+    return [Finding(OK, AGREEMENT, said)]
+
+
+def _disagreements(
+    model: ObservationModel, images: Observation, counted: Mask | None = None
+) -> list[Finding]:
+    """What `agreement_findings` says, as warnings: the pair can be fused."""
+    agreement = measured_agreement(model, images.lr_hsi.cube, images.hr_msi.cube, counted=counted)
+    findings = () if agreement is None else agreement_findings(agreement)
+    return [replace(one, severity=WARNING) for one in findings]
 
 
 def response_findings(srf: str, observation: Observation) -> list[Finding]:

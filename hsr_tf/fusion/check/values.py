@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.noise_level import image_noise
-from hsr_tf.findings import NOTE, OK, WARNING, Finding, listed
+from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
 from hsr_tf.io.nanometres import UNIT_ADVICE, doubtful_widths
 from hsr_tf.io.pair_reading import guess_findings
 from hsr_tf.io.white_level import WhiteLevel
 from hsr_tf.scene import Scene
 from hsr_tf.wording import number, percent
 
-NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE = 20.0, 3.0, 0.01
+NOISY_DB, LOUDEST_RATIO, MOST_NEGATIVE, NO_LIGHT = 20.0, 3.0, 0.01, 0.9
 UNITS = ((1.6, "0 to 1"), (160.0, "per cent"), (np.inf, "counts"))
 LARGEST_IN_MICROMETRES = 30.0
 
@@ -46,7 +46,7 @@ def value_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
         if share > MOST_NEGATIVE:
             text = f"{percent(share)} of the values of {name} are negative"
             advice = "check its dark current or atmospheric correction; non-negative methods cut them off"
-            findings.append(Finding(NOTE, "values", text, advice))
+            findings.append(Finding(ERROR if share > NO_LIGHT else NOTE, "values", text, advice))
     return findings
 
 
@@ -66,12 +66,9 @@ def _units_finding(said: str, ranges: dict[str, NDArray[np.float64]], units: dic
     apart = not 1 / LOUDEST_RATIO <= ratio <= LOUDEST_RATIO
     if apart or units["lr_hsi"] != units["hr_msi"]:
         text = f"the units differ: {said}; lr_hsi looks like {units['lr_hsi']}, hr_msi like {units['hr_msi']}"
-        advice = (
-            'estimate the response (srf="estimate"), which takes up a common factor, or bring both files to '
-            "reflectance from 0 to 1"
-        )
+        advice = "a fusion finds the factor and takes it up; else bring both files to reflectance from 0 to 1"
         said = f"{text} (ratio of the medians {number(ratio)})"
-        return Finding(WARNING, "values", said, advice, (("srf", "estimate"),))
+        return Finding(WARNING, "values", said, advice)
     if units["lr_hsi"] != UNITS[0][1]:
         advice = "divide both by their white level where a trained network is to be used"
         return Finding(NOTE, "values", f"both look like {units['lr_hsi']}: {said}", advice)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, Verdict, counted
 
 # Topics whose warnings say that the two images may not show the same thing.
-DOUBTS = ("orientation", "agreement", "files")
+DOUBTS = ("orientation", "registration", "ground", "files")
 
 
 def verdict_on(findings: Iterable[Finding]) -> Verdict:

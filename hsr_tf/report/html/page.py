@@ -27,7 +27,7 @@ from hsr_tf.report.html.plots import make_plots
 from hsr_tf.report.html.quality_maps import ANGLE, TITLES, Quality, quality
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.report.html.views import Views, described, make_views, texts
-from hsr_tf.wording import as_flags, signed
+from hsr_tf.wording import as_flags, number, signed
 
 HERE = Path(__file__).resolve().parent
 LONGEST_VALUE = 2000
@@ -102,7 +102,7 @@ def _scene_words(data: ReportData, views: Views, found: Quality) -> dict[str, An
     for part in found.maps:
         mean = float(np.nanmean(part.values)) if np.isfinite(part.values).any() else math.nan
         unit = "°" if part.kind == ANGLE else ""
-        captions.append(f"{part.method}: {TITLES[part.kind]}, mean {mean:.3g}{unit}")
+        captions.append(f"{part.method}: {TITLES[part.kind]}, mean {number(mean)}{unit}")
     names = [preset["name"] for preset in payload["presets"]]
     modes = [{"value": name, "label": MODES[name]} for name in names]
     return {

@@ -97,6 +97,16 @@ def search_shapes(scale: int) -> tuple[PsfShape, ...]:
     return windowed, DetectorShape(), GaussianShape()
 
 
+def largest_shift(scale: int, config: PsfSrfConfig) -> float:
+    """The shift in sharp pixels up to which a search begins."""
+    return max(2.0, scale / 4) if config.max_shift is None else config.max_shift
+
+
+def first_support(scale: int, config: PsfSrfConfig) -> int:
+    """Taps of the kernels that a search begins with."""
+    return max(3 * scale, default_support(scale) + 2 * int(np.ceil(largest_shift(scale, config))))
+
+
 class CameraSearch:
     """The state of one search.
 
@@ -119,10 +129,9 @@ class CameraSearch:
             lr_hsi = on_components(lr_hsi, self._rank)
         self._images, self._scale, self._config = (lr_hsi, hr_msi), scale, config
         self.counted: Mask = np.ones(lr_hsi.shape[:2], bool)
-        standard = default_support(scale)
         self._width, *self._narrower = bell_widths(lr_hsi.shape[2])
-        reach = max(2.0, scale / 4) if config.max_shift is None else config.max_shift
-        self._observe(max(3 * scale, standard + 2 * int(np.ceil(reach))))
+        reach = largest_shift(scale, config)
+        self._observe(first_support(scale, config))
         # The position of the usual Gaussian that explains most, on a grid of eighths of a cell.
         spacing, shape, taps = max(1.0, self._scale / 8), GaussianShape(), self._pixels.num_taps
         places = spacing * np.arange(-(reach // spacing), reach // spacing + 1)

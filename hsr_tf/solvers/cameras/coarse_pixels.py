@@ -107,7 +107,7 @@ def coarse_pixels(
 
 
 def margin_of(num_taps: int, scale: int) -> int:
-    """Coarse pixels along each edge whose support of `num_taps` x `num_taps` does not lie inside the image."""
+    """Coarse pixels along each edge whose `num_taps` x `num_taps` support does not lie inside the image."""
     return -(-max(0, (num_taps - scale + 1) // 2) // scale)
 
 

@@ -1,8 +1,8 @@
 """The tone curve under which an error is smallest: sRGB, or a gamma by a search in one dimension.
 
-Gamma is searched on a logarithmic scale, on a coarse grid first and then by Brent's bounded method between the
-neighbours of the best. The curves of standards (sRGB, gamma 1.8 and 2.2) are preferred to one that fits the
-noise a little better.
+Gamma is searched on a logarithmic scale, on a coarse grid first and then by Brent's bounded method between
+the neighbours of the best. The curves of standards (sRGB, gamma 1.8 and 2.2) are preferred to one that fits
+the noise a little better.
 """
 
 from __future__ import annotations

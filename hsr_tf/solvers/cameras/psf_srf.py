@@ -32,12 +32,13 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import Radiometry
-from hsr_tf.solvers.cameras.camera_search import CameraSearch, PsfSrfConfig, search_shapes
+from hsr_tf.solvers.cameras.camera_search import CameraSearch, PsfSrfConfig, first_support, search_shapes
+from hsr_tf.solvers.cameras.coarse_pixels import coarse_pixels
 from hsr_tf.solvers.cameras.radiometry_search import linear_search, plain_search
 from hsr_tf.solvers.solver import Controls, Cube, Iterations
 from hsr_tf.typing import Array, Mask, Tensor
 
-__all__ = ["CameraEstimate", "PsfSrfConfig", "estimate_psf_srf"]
+__all__ = ["CameraEstimate", "PsfSrfConfig", "estimate_psf_srf", "require_estimable"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +54,8 @@ class CameraEstimate:
             describes lies where Y does.
         offset: (c,), added to Z R in f(Y); zeros unless the options ask for offsets and Y has some.
         radiometry: f and the offsets, which make a recorded Y fit the cameras.
-        explained: (c,), |X R + offset - D Y| / |X R + offset| of each channel over the ground that both images
-            show alike, without the pixels at the edges, which see past them.
+        explained: (c,), |X R + offset - D Y| / |X R + offset| of each channel over the ground that both
+            images show alike, without the pixels at the edges, which see past them.
         disagreeing: (h, w), the coarse pixels that the images show differently, as a moved object or a cloud
             makes them: they took no part.
         shape: name of the parametric shape that the PSF started from, "+ free" where it was refined.
@@ -170,6 +171,20 @@ def _batch(cube: Cube) -> Tensor:
     return ops.convert_to_tensor(np.asarray(cube, np.float32)[None])
 
 
+def require_estimable(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig | None = None) -> None:
+    """Raise the `ValueError` of an estimation for images of which none can be made, without making one.
+
+    Args:
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (s h, s w, c).
+        scale: s.
+        config: options.
+    """
+    check_sizes(lr_hsi, hr_msi, scale)
+    taps = first_support(scale, config or PsfSrfConfig())
+    coarse_pixels(lr_hsi[..., :1], hr_msi[..., :1], scale, taps + (taps - scale) % 2, centred=False)
+
+
 def check_sizes(lr_hsi: Cube, hr_msi: Cube, scale: int) -> None:
     """Raise a one-line `ValueError` unless X and Y are cubes with contrast whose sizes the scale joins."""
     checks.require(
@@ -196,6 +211,13 @@ def check_sizes(lr_hsi: Cube, hr_msi: Cube, scale: int) -> None:
             received=f"{int(flat.sum())} of {len(flat)} constant",
             remedy="leave the constant ones out",
         )
+    checks.require(
+        lr_hsi.shape[2] > 1,
+        "lr_hsi",
+        expected="two bands or more, to tell what a channel sees",
+        received="one",
+        remedy="give both cameras (psf and srf)",
+    )
     wanted = tuple(scale * n for n in lr_hsi.shape[:2])
     checks.require(
         hr_msi.shape[:2] == wanted,

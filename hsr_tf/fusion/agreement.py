@@ -1,0 +1,124 @@
+"""Whether two images differ by more than their noise where both show the same: X R and D Y.
+
+The noise of both images (`hsr_tf.closed_forms.noise_level`) says how large the gap X R - D Y may be: its
+variance is sum_b R_b^2 var(X_b) + |k|^2 var(Y). A gap beyond that has a cause that no method repairs: an
+image off its place, values that were changed, a wrong camera. It needs no truth and does not depend on the
+method.
+
+Coarse pixels whose gap is far beyond that of most others, and beyond noise, show other ground in the two
+images: something moved, a cloud, glare. They are counted apart, as the rest may well be good.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hsr_tf.arrays import ops
+from hsr_tf.closed_forms.noise_level import image_noise
+from hsr_tf.findings import ERROR, WARNING, Finding
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.typing import Array, Cube, Mask
+from hsr_tf.wording import number, percent
+
+FEWEST_PIXELS = 40
+SMALLEST, LARGEST = 0.005, 0.01
+DOUBTFUL, BAD = 1.5, 6.0
+OUTLIER, OUTLIER_SIZE, MOST_CHANGED = 4.0, 0.05, 0.4
+CHANGED, MUCH_CHANGED = 0.01, 0.25
+AGREEMENT, CHANGES = "agreement", "changes"
+ADVICE = "expect errors of that size: an image off its place, changed values, or a camera that does not fit"
+CHANGES_ADVICE = "do not rely on the estimate there: something moved, a cloud, or glare in one of them"
+TINY = 1e-30
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two images agree.
+
+    Attributes:
+        share: |X R - D Y| / |X R| over the ground that both show alike.
+        noise: what their noise explains of it.
+        changed: share of the coarse pixels that show other ground in the two images.
+    """
+
+    share: float
+    noise: float
+    changed: float
+
+    @property
+    def excess(self) -> float:
+        """How many times what noise explains the gap is."""
+        return self.share / max(self.noise, TINY)
+
+
+def measured_agreement(
+    model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, counted: Mask | None = None
+) -> Agreement | None:
+    """Compare X R with D Y.
+
+    Pixels at the edges into which D mixes what lies outside of the image do not count.
+
+    Args:
+        model: D and R.
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (s h, s w, c), linear in light.
+        counted: (h, w), the coarse pixels to look at; all by default.
+
+    Returns:
+        None where fewer than 40 coarse pixels count.
+    """
+    counted = np.ones(lr_hsi.shape[:2], bool) if counted is None else counted
+    inner = np.zeros_like(counted)
+    margin = model.spatial.reach_cells
+    inner[margin : inner.shape[0] - margin, margin : inner.shape[1] - margin] = True
+    kept = counted & inner
+    if kept.sum() < FEWEST_PIXELS:
+        return None
+    blurred = np.asarray(ops.convert_to_numpy(model.spatial.forward(ops.convert_to_tensor(hr_msi[None]))))[0]
+    matrix, kernel = model.spectral.matrix, model.spatial.psf.kernel
+    holes = None if counted.all() else ~counted
+    fine = None if holes is None else np.kron(holes, np.ones((model.scale,) * 2, bool)).astype(bool)
+    variance = np.square(matrix).T @ np.square(image_noise(lr_hsi, holes))
+    variance = variance + np.square(kernel).sum() * np.square(image_noise(hr_msi, fine))
+    seen, blurred = (lr_hsi.astype(np.float64) @ matrix)[kept], blurred[kept].astype(np.float64)
+    squares = np.square(seen - blurred)
+    agreeing = _agreeing(squares, variance, blurred.var(0))
+    energy = float(np.square(seen[agreeing]).mean(0).sum()) + TINY
+    share = (float(squares[agreeing].mean(0).sum()) / energy) ** 0.5
+    return Agreement(share, (float(variance.sum()) / energy) ** 0.5, 1.0 - float(agreeing.mean()))
+
+
+def agreement_findings(found: Agreement) -> tuple[Finding, ...]:
+    """What follows from an agreement.
+
+    A gap of over 0.5 % and 1.5 times the noise is a warning, one of over 1 % and six times the noise an
+    error; changed ground is a warning from 1 % of the coarse pixels on, an error from 25 % on.
+    """
+    findings = []
+    if found.share > SMALLEST and found.excess > DOUBTFUL:
+        severity = ERROR if found.share > LARGEST and found.excess > BAD else WARNING
+        said = f"where both images show the same they differ by {percent(found.share)}"
+        times = f"{number(found.excess)} times" if found.excess < 1000 else "over 1000 times"
+        findings.append(Finding(severity, AGREEMENT, f"{said}, {times} what noise explains", ADVICE))
+    if found.changed > CHANGED:
+        severity = ERROR if found.changed > MUCH_CHANGED else WARNING
+        said = f"the images show {percent(found.changed)} of the ground differently"
+        findings.append(Finding(severity, CHANGES, said, CHANGES_ADVICE))
+    return tuple(findings)
+
+
+def _agreeing(squares: Array, variance: Array, spread: Array) -> Mask:
+    """(n,), the pixels that are not outliers; all where these would be too many to be such.
+
+    Args:
+        squares: of the gap, (n, c).
+        variance: (c,), what noise explains of them.
+        spread: (c,), variance of D Y.
+    """
+    beyond = np.sqrt((squares / (variance + TINY)).mean(1))
+    size = np.sqrt((squares / (spread + TINY)).mean(1))
+    usual = max(float(np.median(beyond)), 1.0)
+    outlying = (beyond > OUTLIER * usual) & (size > OUTLIER_SIZE)
+    return ~outlying if outlying.mean() < MOST_CHANGED else np.ones(len(squares), bool)

@@ -1,0 +1,287 @@
+"""Where one image lies on another: found, refined, and accepted only beyond chance.
+
+1. As the sizes or the grids of the files say, refined nearby (`refinement`). Most pairs end here.
+2. Where that matches no better than chance: a search over all rotations, mirror images, shifts and ratios
+   (`search`), the best places refined.
+3. A transform is accepted where the match is beyond chance (`match`): by a correlation and by the probability
+   of it for unrelated images. The limits are stricter after the search, whose best of thousands of places
+   matches better by chance than any one. They were set on crops of real scenes so that at most one unrelated
+   pair in a hundred is accepted (`python -m benchmarks.unrelated_pairs`).
+4. The model of motion (shift, similarity, affine, perspective) is the simplest that explains as much as a
+   richer one, by an information criterion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hsr_tf.geo.coordinates import pixel_map
+from hsr_tf.registration.displacement import local_displacement
+from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match, filtered_components, match
+from hsr_tf.registration.motion import MODELS, SHIFT, SIMILARITY
+from hsr_tf.registration.pyramid import Evidence, evidence
+from hsr_tf.registration.refinement import Fit, Refinement
+from hsr_tf.registration.search import Search
+from hsr_tf.registration.transform import Transform
+from hsr_tf.scene import Scene
+from hsr_tf.typing import Array
+
+NEAR_CORRELATION, NEAR_CHANCE = 0.6, -5.0
+FAR_CORRELATION, FAR_CHANCE = 0.9, -8.0
+CERTAIN_CORRELATION, CERTAIN_CHANCE = 0.9, -12.0
+COARSE_SIDE = 24
+SMALLEST_SIDE, SMALLEST_SEARCHED = 5, 8
+FEWEST_SHARED, SMALLEST_SHARE = 100, 0.5
+MOST_CANDIDATES, SMALLEST_RATIO, LARGEST_RATIO = 5, 0.4, 1.6
+PENALTY = 4.0
+SMALLEST_GAP, SNAP = 0.1, 0.05
+NEAR_STEPS, FAR_STEPS = 15, 12
+PARAMETERS = dict(zip(MODELS, (2, 4, 6, 8), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """What was found.
+
+    Attributes:
+        transform: from the coarse to the sharp pixels; the one that sizes or grids imply where none is
+            accepted or none is clearly better.
+        match: how well the images match there.
+        accepted: whether that is beyond chance.
+        moved: whether the transform differs from what sizes or grids imply, by more than a tenth of a sharp
+            pixel and by more than noise.
+        is_shift: whether a shift alone explains it.
+        gap: by how many sharp pixels it differs at most.
+        implied: the transform that sizes or grids imply.
+        unexplained: share of the variance of the sharp image, seen through the coarse camera, that no
+            response explains.
+    """
+
+    transform: Transform
+    match: Match
+    accepted: bool
+    moved: bool
+    is_shift: bool
+    gap: float
+    implied: Transform
+    unexplained: float
+
+    @property
+    def line(self) -> str:
+        """The outcome in words."""
+        figures = f"correlation {self.match.correlation:.2f}"
+        if not self.accepted:
+            return f"no place was found where the images match beyond chance ({figures} at best)"
+        return f"hr_msi {self.transform.line} ({figures})" if self.moved else f"as they are ({figures})"
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A fit with the evidence that it is of."""
+
+    pair: Evidence
+    fit: Fit
+    match: Match
+
+    @property
+    def matrix(self) -> Array:
+        return self.pair.to_files(self.fit.matrix)
+
+
+def register(
+    lr_hsi: Scene, hr_msi: Scene, *, search: bool = True, displacement: bool = False
+) -> Registration:
+    """Find the transform from the pixels of a coarse cube to those of a sharp image.
+
+    Args:
+        lr_hsi: X, (h, w, C).
+        hr_msi: Y, (H, W, c), of more or less the same ground: rotated, mirrored, shifted, with another ratio
+            or field of view.
+        search: whether to look everywhere where the images do not match as they are.
+        displacement: whether to look for a smooth local displacement as well.
+
+    Returns:
+        The registration; one of another place is not `accepted`.
+    """
+    implied = implied_transform(lr_hsi, hr_msi)
+    nothing = Registration(implied, NO_MATCH, False, False, False, 0.0, implied, 1.0)
+    if min(lr_hsi.shape[:2]) < SMALLEST_SIDE or min(hr_msi.shape[:2]) < 2 * SMALLEST_SIDE:
+        return nothing
+    pair = evidence(lr_hsi, hr_msi, implied.ratio)
+    if pair.valid.sum() < FEWEST_PIXELS or not (pair.components.shape[2] and pair.channels.shape[2]):
+        return nothing
+    search &= min(pair.size) >= SMALLEST_SEARCHED and bool(pair.valid.sum() >= FEWEST_SHARED)
+    refinement = Refinement(pair)
+    start = pair.from_files(implied.matrix)
+    near = _found(pair, refinement, start, NEAR_STEPS)
+    best, limits = near, (NEAR_CORRELATION, NEAR_CHANCE)
+    if search and not _is_certain(near):
+        far = _searched(lr_hsi, hr_msi, pair, implied)
+        if far is not None and (near is None or not _passes(near, limits) or _beats(far, near)):
+            best, limits = far, (FAR_CORRELATION, FAR_CHANCE)
+    if best is None:
+        return nothing
+    if not _passes(best, limits):
+        return Registration(implied, best.match, False, False, False, 0.0, implied, best.fit.share)
+    return _settled(best, implied, displacement=displacement)
+
+
+def implied_transform(lr_hsi: Scene, hr_msi: Scene) -> Transform:
+    """The transform that the grids of two images imply, else their sizes.
+
+    Without grids the ratio is that of the longer sides where the images are of different shape.
+    """
+    sizes = lr_hsi.shape[:2], hr_msi.shape[:2]
+    coarse, sharp = lr_hsi.georeference, hr_msi.georeference
+    if coarse is not None and sharp is not None and coarse != sharp:
+        mapping = pixel_map(coarse, sharp)
+        middle = np.array(sizes[0], float) / 2
+        slope, centre = mapping.slope(sizes[0]), mapping.to_sharp(middle[None])[0]
+        matrix = np.eye(3)
+        matrix[:2, :2], matrix[:2, 2] = slope, centre - slope @ middle
+        if np.isfinite(matrix).all() and abs(np.linalg.det(matrix)) > 1e-12:
+            return Transform(matrix, *sizes)
+    rows, cols = (large / small for large, small in zip(sizes[1], sizes[0], strict=True))
+    ratio = rows if abs(rows / cols - 1) < 1e-3 else float(np.sqrt(rows * cols))
+    matrix = np.diag([ratio, ratio, 1.0])
+    matrix[:2, 2] = (np.array(sizes[1]) - ratio * np.array(sizes[0])) / 2
+    return Transform(matrix, *sizes)
+
+
+def _found(pair: Evidence, refinement: Refinement, start: Array, steps: int) -> _Found | None:
+    """A similarity near a start, and how well it matches; from a shift where that is far from converging."""
+    first = refinement.fit(start, SHIFT, steps=steps)
+    if first is None:
+        return None
+    fits = [first, refinement.fit(first.matrix, SIMILARITY, width=first.width, steps=steps)]
+    found = [_Found(pair, fit, _match(pair, refinement, fit)) for fit in fits if fit is not None]
+    return min(found, key=lambda one: one.match.log10_chance)
+
+
+def _match(pair: Evidence, refinement: Refinement, fit: Fit) -> Match:
+    image, inside = refinement.seen(fit)
+    return match(filtered_components(pair.components, pair.valid), image, inside)
+
+
+def _searched(lr_hsi: Scene, hr_msi: Scene, pair: Evidence, implied: Transform) -> _Found | None:
+    """The best place of all; first with the ratio that is implied, then with others."""
+    ratio = float(np.sqrt(abs(np.linalg.det(pair.from_files(implied.matrix)[:2, :2]))))
+    best = None
+    first, second = Search(pair), Search(pair, COARSE_SIDE)
+    several = second.ratios(SMALLEST_RATIO * ratio, LARGEST_RATIO * ratio).tolist()
+    for stage, ratios in ((first, [ratio]), (second, several)):
+        for one in stage.candidates(ratios, stage.angles().tolist(), most=MOST_CANDIDATES):
+            matrix = pair.to_files(one.matrix)
+            nearer = evidence(lr_hsi, hr_msi, float(np.sqrt(abs(np.linalg.det(matrix[:2, :2])))))
+            refinement = Refinement(nearer)
+            found = _found(nearer, refinement, nearer.from_files(matrix), FAR_STEPS)
+            if found is None or not _shares_enough(found):
+                continue
+            if best is None or found.match.log10_chance < best.match.log10_chance:
+                best = found
+            if _is_certain(best):
+                return best
+        if best is not None and _passes(best, (FAR_CORRELATION, FAR_CHANCE)):
+            return best
+    return best
+
+
+def _shares_enough(found: _Found) -> bool:
+    """Whether a transform keeps a good part of the smaller image in sight."""
+    pair = found.pair
+    ratio = abs(float(np.linalg.det(found.fit.matrix[:2, :2])))
+    areas = int(pair.valid.sum()), float(pair.sharp_valid.sum()) / ratio
+    return found.match.pixels >= max(FEWEST_SHARED, SMALLEST_SHARE * min(areas))
+
+
+def _passes(found: _Found, limits: tuple[float, float]) -> bool:
+    return found.match.correlation >= limits[0] and found.match.log10_chance <= limits[1]
+
+
+def _is_certain(found: _Found | None) -> bool:
+    return found is not None and _passes(found, (CERTAIN_CORRELATION, CERTAIN_CHANCE))
+
+
+def _beats(far: _Found, near: _Found) -> bool:
+    """Whether a place elsewhere is clearly better than one that is accepted already."""
+    if not _passes(far, (FAR_CORRELATION, FAR_CHANCE)):
+        return False
+    halved = 1 - far.match.correlation**2 < 0.5 * (1 - near.match.correlation**2)
+    return halved and far.match.log10_chance < 1.5 * near.match.log10_chance
+
+
+def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Registration:
+    """The simplest model of motion that explains as much as a richer one, or the implied transform."""
+    pair, refinement = found.pair, Refinement(found.pair)
+    start = pair.from_files(implied.matrix)
+    chosen: Fit | None = None
+    unmoved = _judged(refinement, start)
+    model = None
+    for name in MODELS:
+        begin = found.fit.matrix if name != SHIFT else _shift_start(found.fit.matrix, start)
+        fit = refinement.fit(
+            begin if chosen is None or name == SIMILARITY else chosen.matrix, name, width=found.fit.width
+        )
+        if fit is None:
+            continue
+        if chosen is None or _explains_more(fit, chosen, PARAMETERS[name] - PARAMETERS[model or SHIFT]):
+            chosen, model = fit, name
+    assert chosen is not None
+    transform = snapped(Transform(pair.to_files(chosen.matrix), implied.lr_size, implied.hr_size))
+    field = local_displacement(refinement, pair, chosen) if displacement else None
+    if field is not None:
+        transform = replace(transform, matrix=pair.to_files(chosen.matrix), displacement=field)
+    gap = transform.largest_gap(implied)
+    moved = gap >= SMALLEST_GAP and (
+        field is not None or unmoved is None or _explains_more(chosen, unmoved, PARAMETERS[model or SHIFT])
+    )
+    kept = transform if moved else implied
+    return Registration(
+        kept, found.match, True, moved, model == SHIFT and field is None, gap, implied, chosen.share
+    )
+
+
+def _shift_start(matrix: Array, start: Array) -> Array:
+    """A transform with the slope of the implied one and the middle of another."""
+    moved = start.copy()
+    moved[:2, 2] = matrix[:2, 2]
+    return moved
+
+
+def _judged(refinement: Refinement, matrix: Array) -> Fit | None:
+    """The implied transform with the PSF's width that suits it best."""
+    fits = [refinement.judge(matrix, width) for width in (0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)]
+    return min((fit for fit in fits if fit is not None), key=lambda fit: fit.share, default=None)
+
+
+def _explains_more(richer: Fit, simpler: Fit, num_parameters: int) -> bool:
+    """Whether more parameters pay: n c log(e0 / e1) > 4 k log n, with e the weighted residual of pixels that
+    both cover.
+
+    Stricter than the Bayesian information criterion by a factor of four: residuals are not independent.
+    """
+    both = np.minimum(richer.weights > 0, simpler.weights > 0)
+    number = max(int(both.sum()), 8)
+    shares = [max(one.share, 1e-12) for one in (simpler, richer)]
+    covers = (richer.weights > 0).sum() >= 0.8 * (simpler.weights > 0).sum()
+    gain = number * min(richer.num_channels, 3) * np.log(shares[0] / shares[1])
+    return bool(covers and gain > PENALTY * max(num_parameters, 1) * np.log(number))
+
+
+def snapped(transform: Transform) -> Transform:
+    """The transform itself, or the one next to it that maps pixels to pixels: a whole ratio, a turn by a
+    multiple of 90 degrees or a mirror image, and a whole shift."""
+    slope = transform.slope
+    whole = max(1, round(transform.ratio))
+    turned = whole * np.round(slope / whole)
+    if abs(abs(np.linalg.det(turned)) - whole**2) > 1e-9:
+        return transform
+    middle = np.array(transform.lr_size, float) / 2
+    centre = transform.to_sharp(middle[None])[0]
+    offset = np.round(centre - turned @ middle)
+    matrix = np.eye(3)
+    matrix[:2, :2], matrix[:2, 2] = turned, offset
+    near = replace(transform, matrix=matrix)
+    return near if near.largest_gap(transform) <= SNAP else transform
