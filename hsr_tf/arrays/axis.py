@@ -1,8 +1,8 @@
 """Stateless functions of arrays and tensors: borders, polyphase decimation and their adjoints.
 
 Images are (batch, height, width, channels). Every function here is linear in its image and comes with its
-adjoint under the inner product <a, b> = sum(a * b). Two borders are known: "mirrored" repeats the edge sample
-(MATLAB's and NumPy's `symmetric`), "circular" wraps around.
+adjoint under the inner product <a, b> = sum(a * b). Three borders are known: "mirrored" repeats the edge
+sample (MATLAB's and NumPy's `symmetric`), "circular" wraps around, "zero" has zeros outside.
 
 Polyphase form. Decimation by s with n taps touches m neighbouring cells of s samples, so it is one (m, s)
 matrix product a cell followed by m shifted additions: no strided convolution, whose TensorFlow kernels are
@@ -19,7 +19,7 @@ from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.typing import Tensor
 
-BORDERS = ("mirrored", "circular")
+BORDERS = ("mirrored", "circular", "zero")
 
 
 def _take(x: Tensor, axis: int, start: int | None, stop: int | None) -> Tensor:
@@ -44,7 +44,7 @@ def pad_axis(x: Tensor, axis: int, before: int, after: int, border: str) -> Tens
         axis: the axis to extend.
         before: number of samples put in front.
         after: number of samples put behind.
-        border: "mirrored" or "circular".
+        border: "mirrored", "circular" or "zero".
 
     Raises:
         ValueError: for an unknown border, or an axis that is shorter than the extension.
@@ -52,6 +52,10 @@ def pad_axis(x: Tensor, axis: int, before: int, after: int, border: str) -> Tens
     checks.require_choice("border", border, BORDERS)
     if before == 0 and after == 0:
         return x
+    if border == "zero":
+        widths = [(0, 0)] * len(x.shape)
+        widths[axis] = (before, after)
+        return ops.pad(x, widths)
     size = x.shape[axis]
     checks.require(
         size is None or size >= max(before, after),
@@ -74,6 +78,8 @@ def fold_axis(x: Tensor, axis: int, before: int, after: int, border: str) -> Ten
     if before == 0 and after == 0:
         return x
     inner = _take(x, axis, before, -after if after else None)
+    if border == "zero":
+        return inner
     head = _take(x, axis, None, before)
     tail = _take(x, axis, -after, None) if after else _take(x, axis, None, 0)
     if border == "mirrored":
@@ -120,7 +126,7 @@ def decimate_axis(x: Tensor, axis: int, phases: np.ndarray, before: int, border:
         axis: 1 or 2.
         phases: (m, s) from `phase_matrix`.
         before: its number of cells to the left.
-        border: "mirrored" or "circular".
+        border: "mirrored", "circular" or "zero".
     """
     num_cells, scale = phases.shape
     after = num_cells - 1 - before

@@ -48,7 +48,9 @@ def fuse(
     output: Annotated[
         Path, typer.Option(help="Output file; its suffix sets the format (.h5, .tif, .hdr, .nc, .zarr, ...).")
     ],
-    method: Annotated[str, typer.Option(help="Name of the method, see hsr methods.")] = "spectral_ls",
+    method: Annotated[
+        str, typer.Option(help="Name of the method, see hsr methods; auto finds out.")
+    ] = "auto",
     srf: words.Srf = None,
     psf: words.Psf = None,
     srf_outside: words.SrfOutside = "error",

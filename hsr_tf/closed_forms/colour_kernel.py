@@ -353,7 +353,7 @@ class _Regression:
         for ridge, error in zip(ridges, errors, strict=True):
             inverse = 1 / (np.maximum(values, 0.0) + ridge)
             weights = inverse[:, None] * rotated
-            amplified = float(np.einsum("kc,kl,lc->", weights, noise, weights, optimize=True))
+            amplified = float((weights * (noise @ weights)).sum())
             least = min(self._noise, error)
             uncertain = float(spread @ inverse) * (least + NEIGHBOURS_AS_ONE * (error - least))
             score = error + amplified + uncertain

@@ -127,7 +127,8 @@ class SpectralMap:
         """The inverse of `plain`."""
         types: dict[str, type] = {"spectral_map": np.float32, "shares": np.float32}
         types |= {"noise_energy": np.float64, "channel_variance": np.float64}
-        arrays = {n: np.asarray(data[n], kind) for n, kind in types.items() if data[n] is not None}
+        given = {name: data[name] for name in types if data[name] is not None}
+        arrays: dict[str, Any] = {name: np.asarray(value, types[name]) for name, value in given.items()}
         return SpectralMap(**{**data, **arrays})
 
 
@@ -196,7 +197,8 @@ def noise_regions(
     side, per_axis = -(-64 // scale), PLACES if counted is None else 2 * PLACES
     spans = []
     for length in size:
-        starts = np.unique(np.linspace(0, max(0, length - side), per_axis).astype(int))
+        number = min(per_axis, -(-length // side))
+        starts = np.unique(np.linspace(0, max(0, length - side), number).astype(int))
         spans.append([slice(int(a), int(min(length, a + side))) for a in starts])
     found = regions(*spans)
     if counted is not None:
@@ -333,7 +335,7 @@ class _MapFitting:
         sharp = np.linalg.solve(matrix, self._moments[used, used] / lengths)
         coarse = np.linalg.solve(matrix, self._gram[used, used] / total / lengths)
         leverage = float(np.trace(coarse @ sharp)) / total
-        amplified = float(np.einsum("kc,kl,lc->", spectral_map, self._noise, spectral_map))
+        amplified = float((spectral_map * (self._noise @ spectral_map)).sum())
         noise = min(float(self._coarse_noise.sum()), error)
         spread = leverage * (noise + NEIGHBOURS_AS_ONE * (error - noise))
         return DETAIL_ENERGY * rough + amplified + spread
@@ -342,9 +344,9 @@ class _MapFitting:
         """The chosen map with its trust and shares, from the sums."""
         num_features = len(self._moments)
         joint = np.concatenate([-spectral_map, np.eye(len(self._response))])
-        left = np.maximum(np.einsum("kc,kl,lc->c", joint, self._gram, joint), 0.0) / self._total
+        left = np.maximum((joint * (self._gram @ joint)).sum(0), 0.0) / self._total
         second = self._gram[num_features:, num_features:] / self._total
-        seen = float(np.einsum("cr,cd,dr->", self._response, second, self._response))
+        seen = float((self._response * (second @ self._response)).sum())
         apart = self._gap / max(seen, TINY)
         shares = np.clip(1.0 - self._coarse_noise / np.maximum(left, TINY), 0.0, 1.0)
         # v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree.
@@ -392,8 +394,10 @@ def _wrong_edges(gap: Array, width: int) -> NDArray[np.bool_]:
     wrong = np.zeros(gap.shape, bool)
     for turned in (slice(None), slice(None, None, -1)):
         for view, marks in ((gap[turned], wrong[turned]), (gap.T[turned], wrong.T[turned])):
-            if width and len(view) > 3 * width and np.median(view[:width]) > OUTLIER:
-                marks[:width] |= view[:width] > OUTLIER
+            for row in range(width if len(view) > 3 * width else 0):
+                if np.median(view[row]) <= OUTLIER:
+                    break
+                marks[row] |= view[row] > OUTLIER
     return wrong
 
 

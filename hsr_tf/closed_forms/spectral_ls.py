@@ -138,7 +138,7 @@ class SceneMap:
         far = around.grown(self.reach, grid.whole)
         lr_hsi, left, unexplained = self._left(found, far)
         sharp = self._pair.hr_msi(around)
-        solved = self.solved(unexplained, far, around)
+        solved = self.solved(unexplained, far, around) if found.trust > 0 else None
         inner = region.inside(around).scaled(grid.scale).slices
         estimate = np.empty((*region.scaled(grid.scale).size, left.shape[-1]), np.float32)
         for bands, values in self._bands(found, (sharp, left[around.inside(far).slices]), solved, around):
@@ -242,7 +242,7 @@ class SceneMap:
         return np.asarray(colours - blurred @ (found.spectral_map @ self._response))
 
     def _bands(
-        self, found: SpectralMap, images: tuple[Cube, Cube], solved: Tensor, around: Region
+        self, found: SpectralMap, images: tuple[Cube, Cube], solved: Tensor | None, around: Region
     ) -> Iterator[tuple[slice, Cube]]:
         """The estimate of a region, some bands at a time, from Y and what is enlarged of L there."""
         sharp, plain = images
@@ -255,7 +255,7 @@ class SceneMap:
             part = ops.matmul(features, ops.convert_to_tensor(found.spectral_map[:, bands]))
             if plain.any():
                 part = part + bicubic_enlarge(ops.convert_to_tensor(plain[None, ..., bands]), scale)[0]
-            if trust > 0:
+            if solved is not None:
                 part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
                 part = part + trust * self._model.spatial.adjoint(solved[..., bands])[0]
             yield bands, np.asarray(ops.convert_to_numpy(part))

@@ -16,8 +16,8 @@ the coarse image is transformed:
 - circular border: D D* is a circular convolution, inverted by the DFT, for any PSF; exact.
 - mirrored border, PSF symmetric about both axes of the cell: D D* is a mirrored convolution, inverted by the
   DCT-II, written as two products with its matrix (elementary operations, so it is exported); exact.
-- mirrored border, any other PSF (turned, motion, off-centre): D D* is no convolution at the border; conjugate
-  gradients on the coarse grid, with the inverse for the PSF's mirror mean as preconditioner.
+- zeros outside, or a mirrored border with any other PSF (turned, motion, off-centre): D D* is no convolution
+  at the border; conjugate gradients on the coarse grid, with the inverse for the PSF's mirror mean as preconditioner.
 
 In a spectral subspace Z = A E^T with orthonormal E (C, p) the same class solves for the codes A: give it X E
 for X and E^T R for R.
@@ -57,11 +57,12 @@ class CoarseInverse:
         full = fftconvolve(kernel, kernel[::-1, ::-1])
         middle = [n - 1 for n in kernel.shape]
         self.taps = full[middle[0] % scale :: scale, middle[1] % scale :: scale]
-        if spatial.border == "mirrored":
+        if spatial.border != "circular":
             self.taps = np.asarray(
                 (self.taps + self.taps[::-1] + self.taps[:, ::-1] + self.taps[::-1, ::-1]) / 4
             )
-        self.exact = spatial.border == "circular" or _is_symmetric(spatial)
+        mirrored = spatial.border == "mirrored" and _is_symmetric(spatial)
+        self.exact = spatial.border == "circular" or mirrored
 
     def __call__(self, residual: Tensor, weights: Tensor) -> Tensor:
         """Solve for (B, h, w, K) with `weights` (K,), positive."""

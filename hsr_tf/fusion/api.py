@@ -96,7 +96,7 @@ def simulate(
 
 def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     observation: Observation,
-    method: str | methods.Method = "spectral_ls",
+    method: str | methods.Method = "auto",
     *,
     psf: PsfLike | None = None,
     srf: SrfLike | None = None,

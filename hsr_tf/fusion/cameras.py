@@ -18,6 +18,7 @@ from hsr_tf import methods
 from hsr_tf.closed_forms.agreement import ADVICE, agreement_of
 from hsr_tf.findings import WARNING, Finding
 from hsr_tf.fusion.repair import Repaired
+from hsr_tf.fusion.spatial_choice import found_psf, with_border, with_psf
 from hsr_tf.fusion.valid_region import whole_part
 from hsr_tf.physics.cameras import DEFAULT, ESTIMATED, UNKNOWN, CameraChoice, PsfLike, SrfLike, choose_cameras
 from hsr_tf.physics.nodata import Holes
@@ -153,9 +154,30 @@ def fusion_cameras(
     )
     if method.kind == "network" or "srf" in method.needs:
         found = with_known_radiometry(found, sample, asked)
+    if method.kind == "closed_form" and method.attribute("finds_psf"):
+        found = with_found_psf(found, sample)
     if {"psf", "srf"} <= set(method.needs):
-        found = compared(found, sample, judged=not all(asked.estimates.values()))
+        if method.kind != "network":
+            images = sample.images.linear(found.choice.radiometry)
+            found = replace(found, choice=with_border(found.choice, images, sample.holes))
+        known = all(asked.estimates.values()) or found.psf is not None
+        found = compared(found, sample, judged=not known)
     return found
+
+
+def with_found_psf(cameras: Cameras, sample: Sample) -> Cameras:
+    """The cameras with a PSF that is estimated from the images where none is known and the response is."""
+    start = time.perf_counter()
+    found = found_psf(cameras.choice, sample.images.linear(cameras.choice.radiometry), sample.holes)
+    if found is None:
+        return cameras
+    return replace(
+        cameras,
+        choice=with_psf(cameras.choice, found),
+        psf=found.psf,
+        shift=found.shift,
+        seconds=cameras.seconds + time.perf_counter() - start,
+    )
 
 
 def compared(cameras: Cameras, sample: Sample, *, judged: bool) -> Cameras:

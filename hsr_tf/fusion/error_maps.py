@@ -98,7 +98,7 @@ class UncertainFusion:
     def __call__(
         self,
         observation: Observation,
-        method: str | methods.Method = "spectral_ls",
+        method: str | methods.Method = "auto",
         *,
         psf: PsfLike | None = None,
         srf: SrfLike | None = None,

@@ -100,7 +100,7 @@ def assess(
 
 def wald(
     observation: Observation,
-    method: str | methods.Method = "spectral_ls",
+    method: str | methods.Method = "auto",
     *,
     psf: PsfLike | None = None,
     srf: SrfLike | None = None,

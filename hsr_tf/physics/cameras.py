@@ -86,7 +86,7 @@ def make_cameras(
         scale: s, a positive integer.
         psf: a specification (`parse_psf`), a file, or a `Psf`.
         srf: a name or CSV file (`load_srf`), or a `SpectralResponse`.
-        border: "mirrored" or "circular".
+        border: "mirrored", "circular" or "zero".
         snr_db: signal-to-noise ratio of the hyperspectral and of the colour camera in dB; None for no noise.
 
     Raises:

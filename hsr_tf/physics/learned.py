@@ -34,7 +34,7 @@ def degrade(x: Tensor, kernel: Tensor, scale: int, *, border: str = "mirrored") 
         x: (B, H, W, C) of static sizes that are multiples of the scale.
         kernel: (n, p), rows are image rows.
         scale: s.
-        border: "mirrored" or "circular".
+        border: "mirrored", "circular" or "zero".
 
     Returns:
         (B, H/s, W/s, C).

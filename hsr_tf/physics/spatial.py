@@ -24,7 +24,7 @@ class SpatialDegradation(LinearOperator):
     Args:
         psf: the point-spread function, in pixels of the sharp image.
         scale: s, a positive integer; with 1 it only blurs.
-        border: "mirrored" (the edge sample is repeated) or "circular".
+        border: "mirrored" (the edge sample is repeated), "circular", or "zero" (nothing outside).
 
     Raises:
         ValueError: for a scale that is not a positive integer or an unknown border.
@@ -100,7 +100,8 @@ class SpatialDegradation(LinearOperator):
         """Taps of the two one-dimensional factors of D D*, or None where it is no pair of convolutions.
 
         D D* is a convolution of the coarse image, with the same border, when the PSF is separable and (for
-        the mirrored border) symmetric about the cell centre; tap j is sum_t k[t] k[t + s j].
+        the mirrored border) symmetric about the cell centre; with zeros outside it is none. Tap j is
+        sum_t k[t] k[t + s j].
         """
         factors = self.psf.factors
         if factors is None:
@@ -108,7 +109,7 @@ class SpatialDegradation(LinearOperator):
         symmetric = not any(self.centre_error) and all(
             np.allclose(k, k[::-1], rtol=0, atol=1e-12) for k in factors
         )
-        if self.border == "mirrored" and not symmetric:
+        if self.border == "zero" or (self.border == "mirrored" and not symmetric):
             return None
         return [_autocorrelation(k, self.scale) for k in factors]
 

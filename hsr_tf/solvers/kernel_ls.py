@@ -37,7 +37,7 @@ from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.tiling.blending import Cover
 from hsr_tf.tiling.region import Region
-from hsr_tf.typing import Array
+from hsr_tf.typing import Array, Mask
 
 WEIGHTS = tuple(10.0**power for power in range(-9, -1))
 NOISE_FREE, NOISE_PIXELS, NUM_THREADS = 1e-4, 256, 4
@@ -84,8 +84,15 @@ class KernelLS(Solver):
 
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
         """The sharp cube of X (h, w, C) and Y (s h, s w, c); an iteration is one kernel in one window."""
+        return self._solved(lr_hsi, hr_msi, None, controls)
+
+    def solve_counted(self, lr_hsi: Cube, hr_msi: Cube, counted: Mask, controls: Controls) -> Outcome:
+        """See `Solver.solve_counted`; pixels that do not count have no part in any fit."""
+        return self._solved(lr_hsi, hr_msi, counted, controls)
+
+    def _solved(self, lr_hsi: Cube, hr_msi: Cube, counted: Mask | None, controls: Controls) -> Outcome:
         check_pair(lr_hsi, hr_msi, self.model)
-        assembly = Assembly(self.model, lr_hsi, hr_msi)
+        assembly = Assembly(self.model, lr_hsi, hr_msi, counted)
         start = assembly.start()
         regression = KernelRegression(self.model, self.config, start, hr_msi, controls.seed)
         iterations = Iterations(self.name, regression.most, controls)

@@ -23,6 +23,7 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
 from hsr_tf.typing import Cube as Cube
+from hsr_tf.typing import Mask
 
 if TYPE_CHECKING:
     import tqdm
@@ -132,6 +133,16 @@ class Solver(ABC):
             hr_msi: Y, (s h, s w, c) float32, finite.
             controls: seed, time limit, callback, progress.
         """
+
+    def solve_counted(self, lr_hsi: Cube, hr_msi: Cube, counted: Mask, controls: Controls) -> Outcome:
+        """The same for an image of which some coarse pixels do not count; they hold a filled-in spectrum.
+
+        Args:
+            lr_hsi, hr_msi, controls: as `solve`.
+            counted: (h, w), False for pixels that are to be left out where the solver can do so.
+        """
+        del counted
+        return self.solve(lr_hsi, hr_msi, controls)
 
 
 class Iterations:

@@ -46,7 +46,7 @@ class StreamRequest:
     hr_msi: Path
     output: Path
     memory_limit: int
-    method: str = "spectral_ls"
+    method: str = "auto"
     options: tuple[str, ...] = ()
     weights: Path | None = None
     adapt: bool = False

@@ -34,7 +34,6 @@ from hsr_tf.scene import Observation, Scene
 
 __all__ = ["ERROR", "NOTE", "OK", "SEVERITIES", "WARNING", "Finding", "PairCheck", "Verdict", "check_pair"]
 
-FEWEST_FOR_KERNELS = 400
 NODATA_ADVICE = "check its nodata value, and that it is the right file"
 
 
@@ -112,11 +111,9 @@ def check_pair(  # noqa: PLR0913 (as `hsr_tf.fuse`)
     every = (*findings, *facts.findings)
     if not is_fusable(every):
         return PairCheck(every, aligned, facts)
-    height, width, _ = observation.lr_hsi.shape
-    method = "kernel_ls" if height * width >= FEWEST_FOR_KERNELS else "spectral_ls"
     flags = _flags(every, given, known=facts.known is not None)
     flags += [("linearize", linearize)] if linearize != AUTO else []
-    return PairCheck(every, aligned, facts, (("method", method), *flags))
+    return PairCheck(every, aligned, facts, tuple(flags))
 
 
 def _brought_together(

@@ -26,7 +26,7 @@ from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.solvers.parts.completion import FLOATS_AT_ONCE, Completion, degraded, weighted_energy
 from hsr_tf.solvers.solver import Cube
 from hsr_tf.tiling.stages import run_stages
-from hsr_tf.typing import Array
+from hsr_tf.typing import Array, Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,12 +53,15 @@ class Assembly:
         model: the two cameras.
         lr_hsi: X, (h, w, C).
         hr_msi: Y, (s h, s w, c).
+        counted: (h, w), False for coarse pixels that are left out; None for none.
     """
 
-    def __init__(self, model: ObservationModel, lr_hsi: Cube, hr_msi: Cube) -> None:
+    def __init__(
+        self, model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, counted: Mask | None = None
+    ) -> None:
         self.model, self.lr_hsi, self.hr_msi = model, lr_hsi, hr_msi
         self._began = time.perf_counter()
-        self._pair = ArrayPair((lr_hsi, hr_msi), model)
+        self._pair = ArrayPair((lr_hsi, hr_msi), model, counted=counted)
 
     @property
     def seconds(self) -> float:

@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from hsr_tf.closed_forms.spectral_ls import SceneMap
+from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.solvers.parts.assembly import mapped
 from hsr_tf.solvers.parts.completion import Completion
@@ -103,7 +104,12 @@ class SolverTiles(StagedMethod):
             self._pair.store.save(WINDOW, number, mapped(self._map.found().spectral_map, sharp))
             return
         lr_hsi = self._map.lr_hsi(region) if self.survey() else self._pair.lr_hsi(region)
-        found = self._solver.solve(np.ascontiguousarray(lr_hsi), sharp, self._controls_of(number, spent))
+        lr_hsi, controls = np.ascontiguousarray(lr_hsi), self._controls_of(number, spent)
+        counted = self._pair.clean(region) if self._pair.has_holes else None
+        if counted is None or counted.all() or not is_enough(int(counted.sum()), counted.size):
+            found = self._solver.solve(lr_hsi, sharp, controls)
+        else:
+            found = self._solver.solve_counted(lr_hsi, sharp, counted, controls)
         self._outcomes[number] = replace(found, estimate=np.empty((0, 0, 0), np.float32))
         self._pair.store.save(WINDOW, number, found.estimate)
 

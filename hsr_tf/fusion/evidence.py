@@ -1,0 +1,290 @@
+"""What candidates leave of held-out pixels in the middle of a scene, and the weights that follow.
+
+One coarse pixel in five is treated as having no data; every candidate fuses what is left. With d_i what the
+candidate i leaves of X at these pixels, X - D Z_i, and n_i = Z_i' - Z_i the change of its estimate of all
+sharp pixels when both images get as much noise again as they have (noise that is amplified in sharp pixels
+averages out in D Z), the weights minimise the predicted squared error of the mean of the estimates,
+
+    min_w  w' (E + V) w,   w >= 0,  sum w = 1,   E_ij = mean d_i . d_j,   V_ij = mean n_i . n_j
+
+(stacking, Wolpert, Neural Networks 5(2), 1992; Breiman, Machine Learning 24(1), 1996, who recommends weights
+that are not negative). Where there are few coarse pixels each fifth of them is held out in turn. Pixels in
+which the images disagree more than usual do not count.
+
+Where the two images differ by over 3 % and in a way that follows the image
+(`hsr_tf.closed_forms.agreement`), D is not to be believed, and a
+method that needs no PSF is judged by what it predicts of X from X R instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.closed_forms.map_fit import noise_regions
+from hsr_tf.closed_forms.noise_level import channel_noise
+from hsr_tf.closed_forms.spectral_ls import SceneMap
+from hsr_tf.fusion.blend import Candidate, run_alone
+from hsr_tf.imports import deferred
+from hsr_tf.physics.nodata import Holes
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.psf import identity_psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
+from hsr_tf.solvers.parts.completion import degraded
+from hsr_tf.solvers.solver import Controls
+from hsr_tf.tiling.region import Region
+from hsr_tf.tiling.stages import MemoryStore, run_stages
+from hsr_tf.typing import Array, Cube, Mask
+from hsr_tf.wording import percent
+
+optimize = deferred("scipy.optimize")
+
+SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
+NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
+NOISE_FREE, USABLE, SURE_NOISE = 1e-4, 0.5, 0.8
+TINY = 1e-30
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the evidence says.
+
+    Attributes:
+        weights: of the candidates, by name, those above zero.
+        completed: whether the mean is to agree with both images.
+        words: what is recorded: scores of all candidates, and what they were judged by.
+    """
+
+    weights: dict[str, float]
+    completed: bool
+    words: dict[str, str]
+
+    def plain(self) -> dict[str, Any]:
+        """Data for JSON."""
+        return dict(vars(self))
+
+
+class Evidence:
+    """What candidates leave of held-out pixels in the middle of a scene.
+
+    Args:
+        pair: the images.
+        model: the two cameras.
+        controls: how solvers are run; each gets its part of a third of the time.
+    """
+
+    def __init__(self, pair: TiledPair, model: ObservationModel, controls: Controls) -> None:
+        self._model, self._controls = model, controls
+        region = _middle(pair.grid.whole, model.scale)
+        self._cubes = (
+            np.ascontiguousarray(pair.lr_hsi(region)),
+            np.ascontiguousarray(pair.hr_msi(region)),
+        )
+        self._holes = pair.missing(region) if pair.has_holes else Holes()
+        self._size = region.size
+
+    def of(self, candidates: Sequence[Candidate]) -> Verdict:
+        """The weights of the candidates, of which the first is kept alone unless others add 2 %."""
+        first = candidates[0].name
+        if len(candidates) == 1 or self._num_judged(NUM_FOLDS) < FEWEST_HELD_OUT:
+            few = "not compared" + ("" if len(candidates) == 1 else ", too few coarse pixels")
+            return Verdict({first: 1.0}, completed=True, words={"candidates": few})
+        errors = self._products(candidates)
+        weights = stacked_weights(errors)
+        scores, blended = np.diag(errors), float(weights @ errors @ weights)
+        floor = min(SURE_NOISE * self._coarse_noise, blended)  # the noise of X, which all leave
+        if np.sqrt(blended - floor) > PREFERENCE * np.sqrt(scores[0] - floor):
+            weights = np.eye(len(candidates))[0]
+        energy = np.sqrt(np.square(self._cubes[0], dtype=np.float64).sum(-1).mean() + TINY)
+        chosen = {one.name: float(w) for one, w in zip(candidates, weights, strict=True) if w > 0}
+        words = ", ".join(
+            f"{one.name} {percent(float(np.sqrt(score) / energy))}"
+            for one, score in zip(candidates, scores, strict=True)
+        )
+        judged = "X predicted from X R" if self._doubtful else "X predicted at held-out pixels"
+        needs = any(one.needs_psf for one in candidates if one.name in chosen)
+        return Verdict(chosen, not self._doubtful or needs, {"candidates": words, "evidence": judged})
+
+    def _products(self, candidates: Sequence[Candidate]) -> Array:
+        """E + V, (k, k), summed over the bands."""
+        controls = replace(self._controls, callback=None, checkpoint=None, progress=False)
+        if controls.max_seconds is not None:
+            limit = controls.max_seconds / (3 * (self._num_folds + 1) * len(candidates))
+            controls = replace(controls, max_seconds=max(1.0, limit))
+        left = [self._residuals(one, controls) for one in candidates]
+        number = len(left[0])
+        errors = np.array([[float((a * b).sum()) / number for a in left] for b in left])
+        if self._noise is None:
+            return errors
+        changes = [self._change(one, controls) for one in candidates]
+        number = changes[0].shape[0] * changes[0].shape[1]
+        return errors + np.array([[float(np.vdot(a, b)) / number for a in changes] for b in changes])
+
+    def _residuals(self, candidate: Candidate, controls: Controls) -> Array:
+        """X - D Z of the judged pixels of all folds, (n, C) in float64."""
+        found = []
+        for fold in range(self._num_folds):
+            if self._doubtful and not candidate.needs_psf:
+                predicted = self._predicted(candidate, controls, fold)
+            else:
+                predicted = degraded(self._model.spatial, self._estimate(candidate, controls, fold))
+            judged = self._held_out(fold) & self._counted
+            found.append((self._cubes[0] - predicted)[judged].astype(np.float64))
+        return np.concatenate(found)
+
+    def _change(self, candidate: Candidate, controls: Controls) -> Cube:
+        """Z' - Z, (s h, s w, C), without the pixels of the first fold."""
+        return self._noisy_estimate(candidate, controls) - self._estimate(candidate, controls, 0)
+
+    def _estimate(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
+        key = candidate.name, fold
+        if key not in self._estimates:
+            pair, shared = self._pairs[fold]
+            self._estimates[key] = run_alone(candidate, pair, controls, shared)
+        return self._estimates[key] if fold == 0 else self._estimates.pop(key)
+
+    def _noisy_estimate(self, candidate: Candidate, controls: Controls) -> Cube:
+        pair, shared = self._noisy_pair
+        return run_alone(candidate, pair, controls, shared)
+
+    @cached_property
+    def _estimates(self) -> dict[tuple[str, int], Cube]:
+        return {}
+
+    @cached_property
+    def _pairs(self) -> list[tuple[ArrayPair, MemoryStore]]:
+        """The sample without the pixels of each fold, and what closed forms survey of it."""
+        folds = range(self._num_folds)
+        return [(ArrayPair(self._cubes, self._model, self._without(f)), MemoryStore()) for f in folds]
+
+    @cached_property
+    def _noisy_pair(self) -> tuple[ArrayPair, MemoryStore]:
+        """The sample with noise added, without the pixels of the first fold."""
+        assert self._noise is not None
+        noisy = self._cubes[0] + self._noise[0], self._cubes[1] + self._noise[1]
+        return ArrayPair(noisy, self._model, self._without(0)), MemoryStore()
+
+    def _predicted(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
+        """What a method without PSF makes of X R and X, both coarse, without the pixels held out."""
+        lr_hsi = self._cubes[0]
+        model = ObservationModel(SpatialDegradation(identity_psf(1), 1), self._model.spectral)
+        colours = lr_hsi @ self._model.spectral.matrix.astype(np.float32)
+        holes = Holes(self._without(fold).coarse)
+        return run_alone(candidate, ArrayPair((lr_hsi, colours), model, holes), controls, MemoryStore())
+
+    def _held_out(self, fold: int) -> Mask:
+        rows, columns = (np.arange(n) for n in self._size)
+        return np.asarray((rows[:, None] + 2 * columns + fold) % NUM_FOLDS == 0)
+
+    def _without(self, fold: int) -> Holes:
+        """The holes of the sample, and the pixels of a fold."""
+        held_out, coarse = self._held_out(fold), self._holes.coarse
+        return Holes(held_out if coarse is None else held_out | coarse, self._holes.sharp)
+
+    def _num_judged(self, num_folds: int) -> int:
+        return sum(int((self._held_out(fold) & self._counted).sum()) for fold in range(num_folds))
+
+    @cached_property
+    def _num_folds(self) -> int:
+        return next((n for n in range(1, NUM_FOLDS) if self._num_judged(n) >= ENOUGH_HELD_OUT), NUM_FOLDS)
+
+    @cached_property
+    def _counted(self) -> Mask:
+        """Pixels that count: with data, inside the sample, where the images agree."""
+        reach = self._model.spatial.reach_cells
+        inner = np.zeros(self._size, bool)
+        rows, columns = (slice(min(reach, n // 4), n - min(reach, n // 4)) for n in self._size)
+        inner[rows, columns] = True
+        return self._clean & inner & (self._weights > USABLE)
+
+    @cached_property
+    def _clean(self) -> Mask:
+        return self._holes.clean(self._model.spatial, self._size)
+
+    @cached_property
+    def _doubtful(self) -> bool:
+        found = suspicion(self._model, *self._cubes, trusted=self._clean)
+        return found is not None and found.share > DOUBTED
+
+    @cached_property
+    def _scene_map(self) -> SceneMap:
+        found = SceneMap(ArrayPair(self._cubes, self._model, self._holes))
+        run_stages([found.survey()])
+        return found
+
+    @property
+    def _weights(self) -> Cube:
+        return self._scene_map.weights(Region.whole(self._size))[0][..., 0]
+
+    @property
+    def _coarse_noise(self) -> float:
+        """Mean square of the noise of X, summed over the bands."""
+        found = self._scene_map.found().noise_energy
+        assert found is not None
+        return float(found.sum())
+
+    @cached_property
+    def _noise(self) -> tuple[Cube, Cube] | None:
+        """Noise like that of X and of Y; None where there is next to none."""
+        found = self._scene_map.found().noise_energy
+        assert found is not None
+        windows = [self._cubes[1][r.scaled(self._model.scale).slices] for r in self._noise_regions()]
+        deviations = np.sqrt(found), np.minimum(channel_noise(windows), self._most_channel_noise())
+        energies = [np.square(cube, dtype=np.float64).mean((0, 1)).sum() for cube in self._cubes]
+        shares = [
+            float(np.sqrt(np.square(d).sum() / max(e, TINY)))
+            for d, e in zip(deviations, energies, strict=True)
+        ]
+        if max(shares) < NOISE_FREE:
+            return None
+        rng = np.random.default_rng(self._controls.seed)
+        lr_hsi, hr_msi = (
+            (rng.standard_normal(cube.shape, np.float32) * deviation).astype(np.float32)
+            for cube, deviation in zip(self._cubes, deviations, strict=True)
+        )
+        return lr_hsi, hr_msi
+
+    def _most_channel_noise(self) -> Array:
+        """(c,), the noise of Y that X R - D Y allows, where the images agree as usual."""
+        lr_hsi, hr_msi = self._cubes
+        gap = lr_hsi @ self._model.spectral.matrix - degraded(self._model.spatial, hr_msi)
+        energy = np.einsum("hw,hwc->c", self._weights, np.square(gap)) / max(float(self._weights.sum()), TINY)
+        return np.asarray(np.sqrt(energy / np.square(self._model.spatial.psf.kernel).sum()))
+
+    def _noise_regions(self) -> list[Region]:
+        return noise_regions(self._size, self._model.scale, None if self._clean.all() else self._clean)
+
+
+def stacked_weights(errors: Array) -> Array:
+    """The weights that minimise w' M w, not negative, with sum one; small ones are set to zero.
+
+    Args:
+        errors: M, (k, k), mean products of the errors of k estimates.
+    """
+    size, mean = len(errors), max(float(np.trace(errors)) / len(errors), TINY)
+    root = np.linalg.cholesky(errors / mean + 1e-6 * np.eye(size)).T
+    found = np.ones(size, bool)
+    for _ in range(2):  # once more without those that hardly count
+        rows = np.concatenate([root[:, found], np.full((1, int(found.sum())), 1e3)])
+        weights = np.zeros(size)
+        weights[found] = optimize.nnls(rows, np.append(np.zeros(size), 1e3))[0]
+        weights /= weights.sum()
+        found = weights >= SMALLEST_WEIGHT
+    weights = np.where(found, weights, 0.0)
+    return np.asarray(weights / weights.sum())
+
+
+def _middle(whole: Region, scale: int) -> Region:
+    """The part in the middle that is judged, 192 sharp pixels a side and at least 32 coarse ones."""
+    side = max(SMALLEST_SIDE, SAMPLE_SIDE // scale)
+    spans = []
+    for span in (whole.rows, whole.columns):
+        start = span.start + max(0, span.stop - span.start - side) // 2
+        spans.append(slice(start, min(span.stop, start + side)))
+    return Region.of(*spans)

@@ -1,0 +1,69 @@
+"""What the two images say about the blur, where nobody does: the PSF, and what lies outside the scene."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hsr_tf.fusion.valid_region import whole_part
+from hsr_tf.physics.cameras import DEFAULT, ESTIMATED, GIVEN, TOLD, CameraChoice
+from hsr_tf.physics.nodata import Holes
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.scene import Observation
+
+if TYPE_CHECKING:
+    from hsr_tf.solvers.cameras.psf_fit import PsfFit
+
+SMALLEST_SIDE, CLEARLY_LESS = 3, 0.7
+
+
+def found_psf(choice: CameraChoice, images: Observation, holes: Holes) -> PsfFit | None:
+    """The PSF that explains the images where none is known and the response is; else None.
+
+    Args:
+        choice: the cameras so far.
+        images: X and Y, linear in light.
+        holes: where they hold no data.
+    """
+    if choice.psf_origin != DEFAULT or choice.srf_origin not in (GIVEN, TOLD, ESTIMATED):
+        return None
+    from hsr_tf.solvers.cameras.psf_fit import fit_psf
+
+    height, width, _ = images.lr_hsi.shape
+    part = whole_part(images, holes.full_cells(images.scale, (height, width)))
+    return fit_psf(part.lr_hsi.cube, part.hr_msi.cube, choice.model.spectral.matrix, images.scale)
+
+
+def with_psf(choice: CameraChoice, found: PsfFit) -> CameraChoice:
+    """The cameras with this PSF."""
+    spatial = choice.model.spatial
+    spatial = SpatialDegradation(found.psf, spatial.scale, border=spatial.border)
+    return replace(choice, model=replace(choice.model, spatial=spatial), psf_origin=ESTIMATED)
+
+
+def with_border(choice: CameraChoice, images: Observation, holes: Holes) -> CameraChoice:
+    """The cameras with zeros outside the scene where these explain the coarse pixels along its edges.
+
+    Some programs that simulate pairs blur so. X R - D Y is compared along the edges with both borders.
+
+    Args:
+        choice, images, holes: as for `found_psf`.
+    """
+    model, (height, width, _) = choice.model, images.lr_hsi.shape
+    spatial = model.spatial
+    if not spatial.reach_cells or min(height, width) < SMALLEST_SIDE or spatial.border != "mirrored":
+        return choice
+    zero = SpatialDegradation(spatial.psf, spatial.scale, border="zero")
+    edge = np.ones((height, width), bool)
+    edge[1:-1, 1:-1] = False
+    edge &= holes.clean(spatial, (height, width))
+    seen = images.lr_hsi.cube @ model.spectral.matrix
+    gaps = [
+        np.square(seen - np.asarray(one.forward(images.hr_msi.cube[None]))[0]).sum(-1)[edge].sum()
+        for one in (spatial, zero)
+    ]
+    if gaps[1] >= CLEARLY_LESS * gaps[0]:
+        return choice
+    return replace(choice, model=replace(model, spatial=zero))
