@@ -45,7 +45,6 @@ from hsr_tf.wording import signed
 
 FLAGS = flags.FLAGS
 NIKON = Path(hsr_tf.physics.__file__).parent / "responses" / "nikon_d700.csv"
-ADVISED = "advised"
 FEWEST_COUNTED, FOUND_AGAIN = 0.5, 0.5
 LIMITS_DB = {"rotation": 1.5, "ratio": 1.5}
 LIMIT_DB = 1.0
@@ -99,7 +98,7 @@ def define_flags() -> None:
     flags.DEFINE_list("scenes", ["flowers", "thread_spools"], "Names of scenes.")
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
     flags.DEFINE_integer("crop", 256, "Side of the square in the middle of a scene.", 32)
-    flags.DEFINE_list("methods", [ADVISED], f"Methods; {ADVISED} is the one that the check names.")
+    flags.DEFINE_list("methods", ["auto"], "Methods.")
     flags.DEFINE_list("cases", [], "Cases (default: all): " + ", ".join(map(repr, CASES)))
     flags.DEFINE_float("noise", None, "Signal-to-noise ratio of both images in dB, in every case.")
     flags.DEFINE_integer("scale", 8, "Sharp pixels per coarse pixel.", 2)
@@ -179,15 +178,14 @@ def outcome(pair: Pair, method: str, *, max_seconds: float | None = None) -> Out
 
 def _fused(checked: PairCheck, images: tuple[Scene, Scene], method: str, controls: Controls) -> Solution:
     """The solution with the flags of the check; cameras are estimated where it names none."""
-    given = dict(checked.flags) or {"method": "spectral_ls", "psf": "estimate", "srf": "estimate"}
+    given = dict(checked.flags) or {"psf": "estimate", "srf": "estimate"}
     registered = align_registered(*images, psf=given.get("psf"))
     observation = registered.aligned.observation
     srf = given.get("srf")
     response = srf if srf in (None, "estimate") else load_srf(srf, images[0].wavelengths_nm, outside="zero")
-    name = given["method"] if method == ADVISED else method
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        solution = fuse(observation, name, psf=given.get("psf"), srf=response, controls=controls)
+        solution = fuse(observation, method, psf=given.get("psf"), srf=response, controls=controls)
     estimate = registered.aligned.on_sharp_pixels(solution.estimate)
     found = solution.with_findings((*registered.warnings, *solution.findings))
     return replace(found, estimate=estimate)
