@@ -295,8 +295,8 @@ class CameraSearch:
         """Error of the best fit on pixels held out, the worst fifth not counted, over the deviation of D Y.
 
         The same pixels are judged whatever takes part in the fit, so that searches can be compared. The
-        deviation is that of D Y between its 5th and 95th percentile: a curve that leaves all contrast to a few
-        highlights, and these to the worst fifth, would seem to fit otherwise.
+        deviation is that of D Y between its 5th and 95th percentile: a curve that leaves all contrast to a
+        few highlights, and these to the worst fifth, would seem to fit otherwise.
 
         Args:
             hr_msi: another Y, to which the response is fitted anew; None for that of the search.
