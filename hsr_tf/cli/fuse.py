@@ -114,7 +114,6 @@ def fuse(
     from hsr_tf import io
     from hsr_tf.report.screen import facts, fusion_facts
 
-    words.require_curve(linearize)
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
