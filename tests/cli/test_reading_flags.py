@@ -16,7 +16,7 @@ from tests.cli.command_for_tests import Answer
 
 Run = Callable[..., Answer]
 PAIR = ("--lr_hsi=x.h5", "--hr_msi=y.h5", "--method=spectral_ls", "--output=z2.h5")
-FLAT = ("--psf=gaussian", "--wavelengths=400:700:10")
+FLAT = ("--method=spectral_ls", "--psf=gaussian", "--wavelengths=400:700:10")
 
 
 @pytest.fixture
