@@ -1,9 +1,10 @@
 """The sizes that a MATLAB 5 file claims, compared with what it holds before SciPy takes memory for them.
 
 SciPy allocates as many bytes as an element's tag says and then finds that the file is shorter, and it crashes
-on parts of types that there are not. So the tags are walked first: each element within the file, and the flags, dimensions, name and values of each array
-within its element; of a compressed element as far as its first 4096 bytes tell, with no more than 1032 bytes
-a compressed byte, the most that deflate reaches. MAT-File Format (MathWorks), chapter 1.
+on parts of types that there are not. So the tags are walked first: each element within the file, and the
+flags, dimensions, name and values of each array within its element; of a compressed element as far as its
+first 4096 bytes tell, with no more than 1032 bytes a compressed byte, the most that deflate reaches.
+MAT-File Format (MathWorks), chapter 1.
 """
 
 from __future__ import annotations
