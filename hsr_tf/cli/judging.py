@@ -16,8 +16,8 @@ from hsr_tf.console import terminal
 from hsr_tf.console.errors import tell
 
 if TYPE_CHECKING:
-    from hsr_tf.fusion.alignment import Aligned
     from hsr_tf.findings import Finding, Verdict
+    from hsr_tf.fusion.alignment import Aligned
     from hsr_tf.fusion.quality import WaldTrial
     from hsr_tf.methods import Method
     from hsr_tf.scene import Observation, Scene, Solution
