@@ -162,8 +162,7 @@ def fuse(
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    notes, grids = judging.file_notes(solution), registered.aligned.lines
-    lines = [("values", pair.guesses), ("files", notes), ("grids", grids)]
+    lines = (("values", pair.guesses), *judging.read_lines(solution, registered.aligned))
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
     shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, final)
     terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))

@@ -56,7 +56,7 @@ def fill_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
                 f"{name}: {found.num_pixels} pixels hold {found.value:.10g}, far from all other values: "
                 "a fill value of pixels without data"
             )
-            advice = f"mark them: hsr convert {name}.h5 marked.h5 --nodata={found.value:.10g}"
+            advice = f"mark the stored value as no data: --nodata={found.value:.10g}"
             findings.append(Finding(ERROR, "nodata", said, advice))
     return findings
 
