@@ -2,9 +2,9 @@
 
 A detector element behind Gaussian optics and a Gaussian, each with its position, are fitted to the coarse
 pixels whose support of three cells, or five, lies inside the image (`coarse_pixels`), so that nothing is
-assumed of what is past the edge. Pixels of changed ground count less (a robust loss), and channels count by their contrast. The better
-shape is kept: with a handful of parameters it needs few pixels, and noise hardly moves it. Without the
-response both cameras are estimated together (`estimate_psf_srf`).
+assumed of what is past the edge. Pixels of changed ground count less (a robust loss), and channels count by
+their contrast. The better shape is kept: with a handful of parameters it needs few pixels, and noise hardly
+moves it. Without the response both cameras are estimated together (`estimate_psf_srf`).
 """
 
 from __future__ import annotations
