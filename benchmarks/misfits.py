@@ -18,7 +18,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,9 @@ from benchmarks._report import define_json, machine, print_machine, table, write
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import find_scenes
 from hsr_tf.findings import ERROR, RED, WARNING, Finding
-from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.check import PairCheck, check_pair
+from hsr_tf.fusion.registered import align_registered
 from hsr_tf.io import load
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Scene, Solution
@@ -171,7 +171,8 @@ def outcome(pair: Pair, method: str, *, max_seconds: float | None = None) -> Out
             words = f"{_found(checked.findings)}; {' '.join(str(error).split()[:8])}"
             return Outcome(None, checked.verdict.color, RED, words, time.perf_counter() - began)
     seconds = time.perf_counter() - began
-    words = "; ".join(filter(None, (_found((*checked.findings, *solution.findings)), _undone(solution))))
+    topics = _found((*checked.findings, *solution.findings))
+    words = "; ".join(filter(None, (topics, _registered(checked), _undone(solution))))
     score = psnr(pair, solution.estimate)
     return Outcome(score, checked.verdict.color, solution.verdict.color, words, seconds)
 
@@ -179,13 +180,17 @@ def outcome(pair: Pair, method: str, *, max_seconds: float | None = None) -> Out
 def _fused(checked: PairCheck, images: tuple[Scene, Scene], method: str, controls: Controls) -> Solution:
     """The solution with the flags of the check; cameras are estimated where it names none."""
     given = dict(checked.flags) or {"method": "spectral_ls", "psf": "estimate", "srf": "estimate"}
-    observation = (checked.aligned or align(*images)).observation
+    registered = align_registered(*images, psf=given.get("psf"))
+    observation = registered.aligned.observation
     srf = given.get("srf")
     response = srf if srf in (None, "estimate") else load_srf(srf, images[0].wavelengths_nm, outside="zero")
     name = given["method"] if method == ADVISED else method
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        return fuse(observation, name, psf=given.get("psf"), srf=response, controls=controls)
+        solution = fuse(observation, name, psf=given.get("psf"), srf=response, controls=controls)
+    estimate = registered.aligned.on_sharp_pixels(solution.estimate)
+    found = solution.with_findings((*registered.warnings, *solution.findings))
+    return replace(found, estimate=estimate)
 
 
 def _found(findings: Sequence[Finding]) -> str:
@@ -193,8 +198,14 @@ def _found(findings: Sequence[Finding]) -> str:
     return "; ".join(dict.fromkeys(one.topic for one in findings if one.severity in (WARNING, ERROR)))
 
 
+def _registered(checked: PairCheck) -> str:
+    """The transform by which the sharp image is brought under the coarse pixels."""
+    nesting = None if checked.aligned is None else checked.aligned.nesting
+    return "" if nesting is None else nesting.transform.line
+
+
 def _undone(solution: Solution) -> str:
-    """What a fusion found of the sharp image and undid."""
+    """What a fusion found of the sharp image and undid, without the registration."""
     words = [] if solution.radiometry.is_identity else [solution.radiometry.line()]
     if solution.shift_pixels is not None:
         words.append("shift {}, {}".format(*(signed(one, 1) for one in solution.shift_pixels)))

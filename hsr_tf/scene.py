@@ -184,6 +184,12 @@ class Solution:
         """The radiometry for Y as the response sees it: an estimated one has the gains of the channels."""
         return self.radiometry if self.srf is None else replace(self.radiometry, divisor=())
 
+    def with_findings(self, findings: tuple[Finding, ...]) -> Solution:
+        """The solution with these findings; the metadata of its estimate record the verdict that follows."""
+        verdict = estimate_verdict(findings)
+        metadata = {**self.estimate.metadata, "verdict": f"{verdict.color}, {verdict.line}"}
+        return replace(self, findings=findings, estimate=replace(self.estimate, metadata=metadata))
+
 
 def pixels_with_data(*scenes: Scene) -> NDArray[np.bool_] | None:
     """(H, W), True where scenes of one size all hold data; None where they do everywhere."""

@@ -85,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line (without the program's name) and return its exit code.
 
     0: done. 2: bad input, one line on stderr says which. 130: interrupted. 1: an error of the program itself,
-    or a pair that `hsr check` found not fusable.
+    or a pair that `hsr check` found not fusable. 3: `hsr fuse --strict` and a verdict that is not green.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     return exit_code(

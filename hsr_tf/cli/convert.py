@@ -21,6 +21,7 @@ EXAMPLES = (
     "hsr convert PRS_L2D_STD.he5 scene.img --interleave=bsq",
     "hsr convert reflectance.tif reflectance.zarr --dtype=float32",
     "hsr convert photo.jpg light.tif --linearize=srgb",
+    "hsr convert scan.raw scan.h5 --reflectance",
     "hsr convert EMIT_L2A_RFL.nc emit.tif --ortho",
     "hsr convert cube.mat cube.h5 --wavelengths=400:700:10 --white_level=4095",
 )
@@ -54,6 +55,18 @@ def convert(
     ortho: Annotated[
         bool, typer.Option("--ortho", help="Put a swath on the grid of the lookup table in its file (EMIT).")
     ] = False,
+    reflectance: Annotated[
+        bool,
+        typer.Option(
+            "--reflectance", help="Raw counts to reflectance, by white and dark references beside the file."
+        ),
+    ] = False,
+    white_reference: Annotated[
+        Path | None, typer.Option("--white_reference", help="Image of the white panel, for --reflectance.")
+    ] = None,
+    dark_reference: Annotated[
+        Path | None, typer.Option("--dark_reference", help="Image with the shutter closed, likewise.")
+    ] = None,
 ) -> None:
     """Write a cube in another format.
 
@@ -62,8 +75,10 @@ def convert(
     What is not read, and what the new format cannot hold, is reported.
     """
     from hsr_tf.io.convert import ConvertOptions, convert
+    from hsr_tf.io.source import References
     from hsr_tf.io.wavelength_list import parse_wavelengths
 
+    panels = white_reference, dark_reference
     listed = None if wavelengths is None else parse_wavelengths(wavelengths)
     options = ConvertOptions(
         key=key,
@@ -77,6 +92,7 @@ def convert(
         nodata=nodata,
         alpha=alpha,
         ortho=ortho,
+        references=References(*panels) if reflectance or any(panels) else None,
     )
     found: list[Finding] = []
     with byte_bar() as progress:

@@ -29,6 +29,17 @@ EXAMPLES = (
     "hsr fuse --lr_hsi=x.img --hr_msi=y.tif --memory_limit=3GB --output=z.tif",
     "hsr fuse --lr_hsi=x.zarr --hr_msi=y.zarr --dask=local:2 --output=z.zarr",
 )
+NOT_STREAMED = (
+    "max_seconds",
+    "checkpoint",
+    "picture",
+    "report",
+    "lr_key",
+    "hr_key",
+    "uncertainty",
+    "wald",
+    "transform",
+)
 
 
 def fuse(
@@ -112,24 +123,12 @@ def fuse(
         if path is not None:
             require_output(name, path, suffixes=suffixes)
     beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
-    keys, levels = (lr_key, hr_key), (lr_white_level, hr_white_level)
-    reading = words.pair_reading(keys, levels, wavelengths, beside)
+    reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
-        names = ["max_seconds", "checkpoint", "picture", "report", "lr_key", "hr_key", "uncertainty", "wald"]
-        names.append("transform")
-        given = (
-            max_seconds,
-            checkpoint,
-            picture,
-            report,
-            lr_key,
-            hr_key,
-            uncertainty,
-            wald or None,
-            transform,
-        )
-        others = tuple(name for name, value in zip(names, given, strict=True) if value is not None)
+        first = (max_seconds, checkpoint, picture, report, lr_key, hr_key)
+        given = (*first, uncertainty, wald or None, transform)
+        others = tuple(name for name, value in zip(NOT_STREAMED, given, strict=True) if value is not None)
         cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
         flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, others, reading)
         verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
@@ -137,8 +136,7 @@ def fuse(
     with terminal.working("reading the two images"):
         pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
         registered = words.brought_together(pair, register, transform, psf=psf)
-        aligned = registered.aligned
-        observation = replace(aligned.observation, linearize=linearize)
+        observation = replace(registered.aligned.observation, linearize=linearize)
     with terminal.working("loading the method"):
         from hsr_tf import methods as registry
         from hsr_tf.options import adapted, with_options
@@ -154,24 +152,26 @@ def fuse(
     with nullcontext() if iterates else terminal.working(f"fusing by {method}"):
         requested = judging.FusionOptions(psf, response, None if adapt else weights, controls)
         solution, sigma = judging.fused(observation, chosen, requested, with_map=uncertainty is not None)
-    solution = replace(solution, findings=(*registered.warnings, *solution.findings))
+    solution = solution.with_findings((*registered.warnings, *solution.findings))
+    final = registered.finished(solution)
     trial = judging.one_scale_down(observation, chosen, requested) if wald else None
     with terminal.working("writing"):
-        io.save(aligned.on_sharp_pixels(solution.estimate), output)
+        io.save(final.estimate, output)
         if uncertainty is not None and sigma is not None:
-            io.save(aligned.on_sharp_pixels(sigma), uncertainty)
+            io.save(registered.aligned.on_sharp_pixels(sigma), uncertainty)
         if picture is not None:
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    lines = [("values", pair.guesses), ("files", judging.file_notes(solution)), ("grids", aligned.lines)]
+    notes, grids = judging.file_notes(solution), registered.aligned.lines
+    lines = [("values", pair.guesses), ("files", notes), ("grids", grids)]
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
-    shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, solution)
+    shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, final)
     terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))
     if trial is not None:
         judging.show_trial(trial)
-    judging.show_verdict(solution.verdict, solution.findings)
-    return judging.verdict_code(solution.verdict, strict=strict)
+    judging.show_verdict(final.verdict, final.findings)
+    return judging.verdict_code(final.verdict, strict=strict)
 
 
 def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:

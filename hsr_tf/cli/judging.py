@@ -96,8 +96,9 @@ def residual_warnings_later() -> Iterator[None]:
 
 
 def show_verdict(verdict: Verdict, findings: Sequence[Finding]) -> None:
-    """The verdict below the table, then the findings that were not warned of before: residuals and files."""
+    """The verdict below the table, then what was not warned of before: registration, residuals, files."""
     from hsr_tf.findings import WARNING
+    from hsr_tf.fusion.registered import TOPIC
     from hsr_tf.fusion.residuals import is_about_residuals
     from hsr_tf.io.account import FILE
     from hsr_tf.report.screen import verdict_line
@@ -105,7 +106,7 @@ def show_verdict(verdict: Verdict, findings: Sequence[Finding]) -> None:
     terminal.show(verdict_line(verdict))
     for finding in findings:
         about_a_file = finding.topic == FILE and finding.severity == WARNING
-        if about_a_file or is_about_residuals(finding):
+        if about_a_file or finding.topic == TOPIC or is_about_residuals(finding):
             terminal.warn(finding.line)
 
 

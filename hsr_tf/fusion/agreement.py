@@ -7,11 +7,14 @@ method.
 
 Coarse pixels whose gap is far beyond that of most others, and beyond noise, show other ground in the two
 images: something moved, a cloud, glare. They are counted apart, as the rest may well be good.
+
+The pixels along the edges see past the image, where D can only guess; they do not count. A cube that is
+darker than D Y all along them was blurred with zeros outside.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,7 +30,9 @@ SMALLEST, LARGEST = 0.005, 0.01
 DOUBTFUL, BAD = 1.5, 6.0
 OUTLIER, OUTLIER_SIZE, MOST_CHANGED = 4.0, 0.05, 0.4
 CHANGED, MUCH_CHANGED = 0.01, 0.25
-AGREEMENT, CHANGES = "agreement", "changes"
+DARKER, MOSTLY, DARK = 0.05, 0.75, 0.05
+AGREEMENT, CHANGES, EDGES = "agreement", "changes", "edges"
+EDGES_ADVICE = "its blur took zeros from outside: crop both images by a coarse pixel or two"
 ADVICE = "expect errors of that size: an image off its place, changed values, or a camera that does not fit"
 CHANGES_ADVICE = "do not rely on the estimate there: something moved, a cloud, or glare in one of them"
 TINY = 1e-30
@@ -41,11 +46,15 @@ class Agreement:
         share: |X R - D Y| / |X R| over the ground that both show alike.
         noise: what their noise explains of it.
         changed: share of the coarse pixels that show other ground in the two images.
+        agreeing: (h, w), False for these pixels.
+        darker: by which part of D Y the cube is darker along the edges; 0 unless it is nearly everywhere.
     """
 
     share: float
     noise: float
     changed: float
+    agreeing: Mask | None = field(default=None, compare=False)
+    darker: float = 0.0
 
     @property
     def excess(self) -> float:
@@ -82,19 +91,26 @@ def measured_agreement(
     fine = None if holes is None else np.kron(holes, np.ones((model.scale,) * 2, bool)).astype(bool)
     variance = np.square(matrix).T @ np.square(image_noise(lr_hsi, holes))
     variance = variance + np.square(kernel).sum() * np.square(image_noise(hr_msi, fine))
-    seen, blurred = (lr_hsi.astype(np.float64) @ matrix)[kept], blurred[kept].astype(np.float64)
+    seen = lr_hsi.astype(np.float64) @ matrix
     squares = np.square(seen - blurred)
-    agreeing = _agreeing(squares, variance, blurred.var(0))
+    agreeing = kept.copy()
+    agreeing[kept] = _agreeing(squares[kept], variance, blurred[kept].var(0, dtype=np.float64))
     energy = float(np.square(seen[agreeing]).mean(0).sum()) + TINY
-    share = (float(squares[agreeing].mean(0).sum()) / energy) ** 0.5
-    return Agreement(share, (float(variance.sum()) / energy) ** 0.5, 1.0 - float(agreeing.mean()))
+    return Agreement(
+        share=(float(squares[agreeing].mean(0).sum()) / energy) ** 0.5,
+        noise=(float(variance.sum()) / energy) ** 0.5,
+        changed=1.0 - float(agreeing.sum() / kept.sum()),
+        agreeing=agreeing | ~kept,
+        darker=_darker(seen.sum(-1), blurred.sum(-1, dtype=np.float64), counted),
+    )
 
 
 def agreement_findings(found: Agreement) -> tuple[Finding, ...]:
     """What follows from an agreement.
 
     A gap of over 0.5 % and 1.5 times the noise is a warning, one of over 1 % and six times the noise an
-    error; changed ground is a warning from 1 % of the coarse pixels on, an error from 25 % on.
+    error, and so is a cube that is over 5 % darker along its edges; changed ground is a warning from 1 % of
+    the coarse pixels on, an error from 25 % on.
     """
     findings = []
     if found.share > SMALLEST and found.excess > DOUBTFUL:
@@ -102,11 +118,25 @@ def agreement_findings(found: Agreement) -> tuple[Finding, ...]:
         said = f"where both images show the same they differ by {percent(found.share)}"
         times = f"{number(found.excess)} times" if found.excess < 1000 else "over 1000 times"
         findings.append(Finding(severity, AGREEMENT, f"{said}, {times} what noise explains", ADVICE))
+    if found.darker > DARKER:
+        said = f"lr_hsi is {percent(found.darker)} darker along its edges than hr_msi"
+        findings.append(Finding(ERROR, EDGES, said, EDGES_ADVICE))
     if found.changed > CHANGED:
         severity = ERROR if found.changed > MUCH_CHANGED else WARNING
         said = f"the images show {percent(found.changed)} of the ground differently"
         findings.append(Finding(severity, CHANGES, said, CHANGES_ADVICE))
     return tuple(findings)
+
+
+def _darker(seen: Array, blurred: Array, counted: Mask) -> float:
+    """By which part of D Y the outermost coarse pixels are darker: the median, if three quarters are so."""
+    edge = counted.copy()
+    edge[1:-1, 1:-1] = False
+    if edge.sum() < FEWEST_PIXELS:
+        return 0.0
+    level = np.maximum(blurred[edge], 0) + DARK * float(blurred.mean()) + TINY
+    less = (blurred[edge] - seen[edge]) / level
+    return float(np.median(less)) if np.quantile(less, 1 - MOSTLY) > DARKER / 2 else 0.0
 
 
 def _agreeing(squares: Array, variance: Array, spread: Array) -> Mask:

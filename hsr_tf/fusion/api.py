@@ -168,8 +168,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     for finding in solution.findings:
         warnings.warn(finding.line, ResidualWarning, stacklevel=2)
     read = scene_pair_findings(observation.lr_hsi.metadata, observation.hr_msi.metadata)
-    findings = (*read, *defects, *cameras.findings, *solution.findings)
-    return _with_verdict(replace(solution, findings=findings))
+    return solution.with_findings((*read, *defects, *cameras.findings, *solution.findings))
 
 
 def _solved(
@@ -228,13 +227,6 @@ def _solved(
         findings=left.findings,
         radiometry=repaired.full_radiometry(radiometry),
     )
-
-
-def _with_verdict(solution: Solution) -> Solution:
-    """The solution, whose estimate records the verdict on it."""
-    verdict, estimate = solution.verdict, solution.estimate
-    metadata = {**estimate.metadata, "verdict": f"{verdict.color}, {verdict.line}"}
-    return replace(solution, estimate=replace(estimate, metadata=metadata))
 
 
 def require_useful_weights(method: methods.Method, weights: str | os.PathLike[str] | None) -> None:

@@ -15,7 +15,7 @@ from hsr_tf.fusion.alignment import Aligned, align, is_placed
 from hsr_tf.fusion.cameras import ESTIMATE
 from hsr_tf.registration.register import Registration, register
 from hsr_tf.registration.transform import Transform
-from hsr_tf.scene import Scene
+from hsr_tf.scene import Scene, Solution
 from hsr_tf.wording import signed
 
 TOPIC = "registration"
@@ -44,6 +44,10 @@ class Registered:
         """What a fusion should not go on without saying."""
         serious = self.finding is not None and self.finding.severity == ERROR
         return (self.finding,) if serious and self.finding is not None else ()
+
+    def finished(self, solution: Solution) -> Solution:
+        """A solution of the pair on the sharp image's own pixels."""
+        return replace(solution, estimate=self.aligned.on_sharp_pixels(solution.estimate))
 
 
 def align_registered(

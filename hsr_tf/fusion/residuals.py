@@ -20,21 +20,22 @@ from numpy.typing import NDArray
 from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.noise_level import relative_noise
 from hsr_tf.closed_forms.spectral_ls import enlarged
-from hsr_tf.findings import WARNING, Finding
-from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, agreement_findings, measured_agreement
+from hsr_tf.findings import ERROR, WARNING, Finding
+from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, EDGES, agreement_findings, measured_agreement
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.tiling.region import Region
+from hsr_tf.typing import Mask
 from hsr_tf.wording import percent
 
 LARGEST, TIMES_NOISE = 0.05, 2.0
-ADVICE = "do not rely on the estimate; run hsr check on the pair, or choose another method"
+BAD, BAD_TIMES_NOISE = 0.15, 6.0
+ADVICE = "run hsr check on the pair, or choose another method"
 
 
-LR_HSI, HR_MSI = "lr_hsi residual", "hr_msi residual"
-TOPICS = (LR_HSI, HR_MSI, AGREEMENT, CHANGES)
+TOPICS = ("lr_hsi residual", "hr_msi residual", AGREEMENT, CHANGES, EDGES)
 
 
 def is_about_residuals(finding: Finding) -> bool:
@@ -72,7 +73,8 @@ def measured_residuals(
     """Compare a part of an estimate with the two images.
 
     Coarse pixels without data, those into which D mixes sharp pixels without, or pixels outside of the
-    region, do not count, nor does the ground of any of them.
+    region, do not count, nor does the ground of any of them; ground that the images show differently counts
+    for the figures, not for the findings.
 
     Args:
         pair: the images.
@@ -92,23 +94,24 @@ def measured_residuals(
         counted &= inside[:, None] if axis == 0 else inside
     if not counted.any():
         return Residuals()
-    lr_hsi, hr_msi, fine = pair.lr_hsi(region), pair.hr_msi(region), enlarged(counted, model.scale)
-    coarse = ops.convert_to_numpy(model.spatial.forward(ops.convert_to_tensor(estimate[None])))[0]
-    left = _ratio(lr_hsi, np.asarray(coarse), counted)
-    colours_left = None
-    if srf_known:
-        colours_left = _ratio(hr_msi, estimate @ model.spectral.matrix.astype(np.float32), fine)
-    agreement = None
-    if srf_known:
-        agreement = measured_agreement(model, lr_hsi, hr_msi, counted=counted)
-    masks = [None if mask.all() else ~mask for mask in (counted, fine)]
+    lr_hsi, hr_msi = pair.lr_hsi(region), pair.hr_msi(region)
+    coarse = np.asarray(ops.convert_to_numpy(model.spatial.forward(ops.convert_to_tensor(estimate[None]))))[0]
+    colours = estimate @ model.spectral.matrix.astype(np.float32) if srf_known else None
+
+    def left(where: Mask) -> tuple[float, float | None]:
+        fine = enlarged(where, model.scale)
+        return _ratio(lr_hsi, coarse, where), None if colours is None else _ratio(hr_msi, colours, fine)
+
+    agreement = measured_agreement(model, lr_hsi, hr_msi, counted=counted) if srf_known else None
+    findings: tuple[Finding, ...] = ()
+    alike = counted
+    if agreement is not None and agreement.agreeing is not None:
+        findings, alike = agreement_findings(agreement), counted & agreement.agreeing
+    masks = [None if mask.all() else ~mask for mask in (alike, enlarged(alike, model.scale))]
     images = Observation(
         Scene(lr_hsi, nodata_mask=masks[0]), Scene(hr_msi, nodata_mask=masks[1]), model.scale
     )
-    findings = residual_findings(images, left, colours_left)
-    if agreement is not None:
-        findings = (*agreement_findings(agreement), *findings)
-    return Residuals(left, colours_left, findings)
+    return Residuals(*left(counted), (*findings, *residual_findings(images, *left(alike))))
 
 
 def residual_findings(
@@ -122,7 +125,8 @@ def residual_findings(
         hr_msi_residual: |Y - Z R| / |Y|, likewise.
 
     Returns:
-        A warning per image whose residual is over 5 % and over twice its relative noise.
+        A warning per image whose residual is over 5 % and over twice its relative noise; an error where it is
+        over 15 % and over six times the noise.
     """
     images = {
         "lr_hsi": (observation.lr_hsi, lr_hsi_residual),
@@ -137,7 +141,8 @@ def residual_findings(
             said = (
                 f"the estimate does not explain {name}: residual {percent(residual)}, noise {percent(noise)}"
             )
-            findings.append(Finding(WARNING, {"lr_hsi": LR_HSI, "hr_msi": HR_MSI}[name], said, ADVICE))
+            bad = residual > BAD and residual > BAD_TIMES_NOISE * noise
+            findings.append(Finding(ERROR if bad else WARNING, f"{name} residual", said, ADVICE))
     return tuple(findings)
 
 

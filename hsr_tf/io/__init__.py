@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import require_choice
 from hsr_tf.io.formats import format_for, format_of, parts_format_for
 from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.references import found_references, in_reflectance
 from hsr_tf.io.source import (
     ALPHA_CHOICES,
     ReadRequest,
@@ -170,7 +171,12 @@ def open_reader(path: str | os.PathLike[str], request: ReadRequest) -> Iterator[
     found = format_of(path)
     if ".nc" not in found.suffixes:
         refuse_ortho(path, request)
-    with found.open(path, request) as source:
+    with ExitStack() as stack:
+        source = stack.enter_context(found.open(path, request))
+        if request.references is not None:
+            panels = found_references(path, request.references)
+            white, dark = (stack.enter_context(format_of(one).open(one, ReadRequest())) for one in panels)
+            source = in_reflectance(source, white, dark)
         source = with_nodata(with_wavelengths(source, request.wavelengths_nm), request.nodata)
         require_size(path, source.shape, math.inf if request.in_parts else request.max_gib)
         if request.in_parts:

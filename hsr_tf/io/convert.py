@@ -35,7 +35,7 @@ from hsr_tf.io.formats import format_for, formats
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTATION
-from hsr_tf.io.source import EVERYTHING, ReadRequest, require_size
+from hsr_tf.io.source import EVERYTHING, ReadRequest, References, require_size
 from hsr_tf.io.stream import CubeReader
 from hsr_tf.radiometry import LINEAR, NONE, Radiometry, parse_linearize
 
@@ -61,6 +61,7 @@ class ConvertOptions:
         nodata: the value for pixels without data.
         alpha: "mask" or "band", what a channel marked as alpha is.
         ortho: whether to put a swath on the grid of the lookup table in its file.
+        references: images of a white and a dark panel, by which raw counts become reflectance.
         max_gib: the largest cube, as it is stored, that is held in memory where a format needs that.
     """
 
@@ -76,6 +77,7 @@ class ConvertOptions:
     max_gib: float = 16.0
     alpha: str | None = None
     ortho: bool = False
+    references: References | None = None
 
     @property
     def curve(self) -> str:
@@ -140,6 +142,7 @@ def convert(
         in_parts=not isinstance(made, PictureFormat),
         alpha=options.alpha,
         ortho=options.ortho,
+        references=options.references,
     )
     with io.open_reader(source, reading) as reader:
         for finding in (*reader.header.findings, *lost_findings(reader.header, made)):

@@ -1,10 +1,11 @@
 """GeoTIFF, cloud-optimised too, by rasterio: grid, nodata, scale and offset per band, names, wavelengths.
 
 One suffix, two readers. A TIFF whose first page has one of the tags that only geographic programs write
-(pixel scale, tie points, transformation, GeoKeys, GDAL's metadata and nodata value) is read here; every other
-one is a picture or a stack of pages for `hsr_tf.io.tiff`, which knows depths, pages and orders of axes that
-GDAL does not. Files of this module always carry GDAL's metadata, so each comes back the way it went. `save`
-writes a picture if that loses nothing that is known of the bands or the ground, else this form.
+(pixel scale, tie points, transformation, GeoKeys, rational polynomials, GDAL's metadata and nodata value) is
+read here; every other one is a picture or a stack of pages for `hsr_tf.io.tiff`, which knows depths, pages
+and orders of axes that GDAL does not. Files of this module always carry GDAL's metadata, so each comes back
+the way it went. `save` writes a picture if that loses nothing that is known of the bands or the ground, else
+this form.
 
 GDAL opens a file only after tifffile has checked its pages: one image, real numbers, blocks of a size that
 memory holds. Its GTiff driver alone is allowed, no other file beside the image is opened (no .aux.xml, .ovr,
@@ -66,7 +67,7 @@ else:
     tifffile = deferred("tifffile")
 
 FORMAT = "GeoTIFF"
-GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113)
+GEOGRAPHIC_TAGS = (33550, 33922, 34264, 34735, 42112, 42113, 50844)
 LARGEST_BLOCK_BYTES = 2**30
 TILE, SMALLEST_TILE = 256, 16
 PALETTE, MULTIPLIED_ALPHA = 3, 1

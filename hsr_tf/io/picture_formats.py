@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import require
 from hsr_tf.files import replacing_file
 from hsr_tf.io import jpeg, png
+from hsr_tf.io.account import Account
 from hsr_tf.io.format import Format, PictureFormat
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.jpeg import read_jpeg
@@ -84,11 +85,17 @@ def picture_source(path: Path, picture: Picture, format_name: str) -> BandSource
     def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
         return np.moveaxis(colours[rows, cols, bands], -1, 0)
 
+    account, metadata = Account(), picture.metadata
+    colour = [name for name, _ in metadata.colour_chunks if name != "sRGB"]
+    account.leave_all("colour", [*(["ICC profile"] if picture.icc_profile else []), *colour])
+    account.leave_all("metadata", metadata.left_out)
     header = CubeHeader(
         shape=(*picture.size, colours.shape[2]),
         dtype=values.dtype,
         white_level=float(np.iinfo(values.dtype).max),
         metadata={} if mask is None else {REPORT: FROM_ALPHA},
+        used=account.used,
+        findings=account.findings,
     )
     read_mask = None if mask is None else lambda rows, cols: mask[rows, cols]
     return BandSource(path, format_name, header, read, read_mask)

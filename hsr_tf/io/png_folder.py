@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error
 from hsr_tf.files import replacing_folder
 from hsr_tf.imports import deferred
+from hsr_tf.io.account import Account
 from hsr_tf.io.format import PictureFormat
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.picture_formats import to_uint16
@@ -56,7 +57,11 @@ class PngFolder(PictureFormat):
     @contextmanager
     def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
         refuse_options(path, request, FORMAT)
-        files = _band_files(path)
+        files, account = _band_files(path), Account()
+        listed = path / WAVELENGTH_FILE
+        account.use(*([listed.name] if listed.is_file() else []))
+        others = (one.name for one in path.iterdir() if one not in files and one != listed)
+        account.leave_all("files", sorted(name for name in others if not name.startswith(".")))
         headers = [read_png_header(file) for file in files]
         height, width = headers[0].size
         for file, header in zip(files, headers, strict=True):
@@ -77,6 +82,8 @@ class PngFolder(PictureFormat):
             white_level=float(np.iinfo(dtype).max),
             wavelengths_nm=_wavelengths(path, files),
             name=path.resolve().name,
+            used=account.used,
+            findings=account.findings,
         )
         yield BandSource(path, FORMAT, cube_header, read)
 

@@ -27,6 +27,18 @@ ALPHA_CHOICES = ("band", "mask")
 
 
 @dataclass(frozen=True)
+class References:
+    """Images of a white and a dark panel.
+
+    Attributes:
+        white, dark: files; None for those that lie beside the raw image under the names of its maker.
+    """
+
+    white: Path | None = None
+    dark: Path | None = None
+
+
+@dataclass(frozen=True)
 class ReadRequest:
     """What the caller knows better than the file; None leaves it to the file.
 
@@ -41,6 +53,7 @@ class ReadRequest:
         nodata: stored value of pixels without data, in place of that of the file.
         alpha: "band" to read an alpha channel as a band, "mask" as the mask of pixels without data.
         ortho: whether to put a swath on the grid of the lookup table in its file.
+        references: images of a white and a dark panel, by which raw counts become reflectance; None for none.
     """
 
     key: str | None = None
@@ -52,6 +65,7 @@ class ReadRequest:
     nodata: float | None = None
     alpha: str | None = None
     ortho: bool = False
+    references: References | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,12 +36,15 @@ METADATA = "zarr.json"
 TILE = 256
 LONGEST_METADATA = 4 * 2**20
 LARGEST_CHUNK_BYTES = 2**30
-CODECS = {"bytes", "transpose", "sharding_indexed", "blosc", "gzip", "zstd", "crc32c", "zlib", "lz4"}
+CODECS = {
+    "bytes", "transpose", "sharding_indexed", "blosc", "gzip", "zstd", "crc32c", "zlib", "lz4", "vlen-utf8",
+}  # fmt: skip
 TYPES = {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)} | {
     "float16",
     "float32",
     "float64",
     "bool",
+    "string",
 }
 ALL_CHUNKS = "hsr_every_chunk_is_written"
 MOST_CHILDREN = 1000

@@ -208,8 +208,8 @@ def _told_srf(observation: Observation) -> SpectralResponse | str | None:
     """The response that the sharp image records: of its simulation, or of a known sensor and bands of it."""
     recorded, names = observation.hr_msi.metadata, observation.hr_msi.band_names
     sensor = str(recorded.get("sensor", ""))
-    channels = {band.channel for band in sensor_bands(sensor)} if sensor in TITLES else set()
-    if names and set(names) <= channels and observation.lr_hsi.wavelengths_nm is not None:
+    known = {band.channel for band in sensor_bands(sensor)} if sensor in TITLES else set()
+    if names and set(names) <= known and observation.lr_hsi.wavelengths_nm is not None:
         return f"{sensor}:{','.join(names)}"
     matrix = np.asarray(recorded.get("simulated_srf_matrix", 0.0))
     if matrix.shape != (observation.lr_hsi.num_bands, observation.hr_msi.num_bands):

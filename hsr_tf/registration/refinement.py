@@ -121,6 +121,15 @@ class Refinement:
         image[self._pair.valid] = weights
         return Fit(matrix, width, image, look.values.shape[1], self._share(look, look.inside, weights))
 
+    def share(self, fit: Fit, weights: Array) -> float:
+        """The share that a fit leaves with other weights (h, w) of the coarse pixels."""
+        look = self._view.look(fit.matrix, fit.width, self.offsets, slopes=False)
+        used = weights[self._pair.valid]
+        inside = used > 0
+        if look is None or inside.sum() <= self._spectra.shape[1]:
+            return fit.share
+        return self._share(look, inside & look.inside, used)
+
     def seen(self, fit: Fit) -> tuple[Array, Mask]:
         """(h, w, c), the sharp image seen at the coarse pixels through a fit, and where it is (h, w)."""
         image = np.zeros((*self._pair.size, fit.num_channels))

@@ -226,7 +226,9 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
         )
         if fit is None:
             continue
-        if chosen is None or _explains_more(fit, chosen, PARAMETERS[name] - PARAMETERS[model or SHIFT]):
+        if chosen is None or _explains_more(
+            refinement, fit, chosen, PARAMETERS[name] - PARAMETERS[model or SHIFT]
+        ):
             chosen, model = fit, name
     assert chosen is not None
     transform = snapped(Transform(pair.to_files(chosen.matrix), implied.lr_size, implied.hr_size))
@@ -235,7 +237,9 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
         transform = replace(transform, matrix=pair.to_files(chosen.matrix), displacement=field)
     gap = transform.largest_gap(implied)
     moved = gap >= SMALLEST_GAP and (
-        field is not None or unmoved is None or _explains_more(chosen, unmoved, PARAMETERS[model or SHIFT])
+        field is not None
+        or unmoved is None
+        or _explains_more(refinement, chosen, unmoved, PARAMETERS[model or SHIFT])
     )
     kept = transform if moved else implied
     return Registration(
@@ -256,18 +260,17 @@ def _judged(refinement: Refinement, matrix: Array) -> Fit | None:
     return min((fit for fit in fits if fit is not None), key=lambda fit: fit.share, default=None)
 
 
-def _explains_more(richer: Fit, simpler: Fit, num_parameters: int) -> bool:
-    """Whether more parameters pay: n c log(e0 / e1) > 4 k log n, with e the weighted residual of pixels that
-    both cover.
+def _explains_more(refinement: Refinement, richer: Fit, simpler: Fit, num_parameters: int) -> bool:
+    """Whether more parameters pay: n c log(e0 / e1) > 4 k log n, with e the weighted residual of the n pixels
+    that both see.
 
     Stricter than the Bayesian information criterion by a factor of four: residuals are not independent.
     """
-    both = np.minimum(richer.weights > 0, simpler.weights > 0)
-    number = max(int(both.sum()), 8)
-    shares = [max(one.share, 1e-12) for one in (simpler, richer)]
-    covers = (richer.weights > 0).sum() >= 0.8 * (simpler.weights > 0).sum()
+    both = np.minimum(richer.weights, simpler.weights)
+    number = max(int((both > 0).sum()), 8)
+    shares = [max(refinement.share(fit, both), 1e-12) for fit in (simpler, richer)]
     gain = number * min(richer.num_channels, 3) * np.log(shares[0] / shares[1])
-    return bool(covers and gain > PENALTY * max(num_parameters, 1) * np.log(number))
+    return bool(gain > PENALTY * max(num_parameters, 1) * np.log(number))
 
 
 def snapped(transform: Transform) -> Transform:

@@ -86,3 +86,16 @@ def test_figures_are_in_plain_numbers() -> None:
     assert "over 1000 times" in agreement_findings(Agreement(0.5, 1e-9, 0.0))[0].found
     assert [one.severity for one in agreement_findings(Agreement(0.03, 0.001, 0.3))] == [ERROR, ERROR]
     assert [one.severity for one in agreement_findings(Agreement(0.008, 0.001, 0.0))] == [WARNING]
+
+
+@pytest.mark.parametrize("snr_db", [None, 30.0])
+def test_zeros_outside_are_seen_along_the_edges(snr_db: float | None) -> None:
+    lr_hsi, hr_msi = pair(snr_db)
+    found = measured_agreement(MODEL, lr_hsi, hr_msi)
+    assert found is not None and found.darker == 0
+    inside = ndimage.gaussian_filter(np.ones((SIDE, SIDE)), 4 / 2.3548, mode="constant")
+    lr_hsi *= inside.reshape(32, SCALE, 32, SCALE).mean((1, 3))[..., None].astype(np.float32)
+    found = measured_agreement(MODEL, lr_hsi, hr_msi)
+    assert found is not None and 0.08 < found.darker < 0.2
+    first = agreement_findings(found)[0]
+    assert (first.severity, first.topic) == (ERROR, "edges")

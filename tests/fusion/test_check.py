@@ -11,7 +11,6 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
-from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
 from hsr_tf.fusion.check.orientation import (
     SYMMETRIES,
@@ -23,6 +22,7 @@ from hsr_tf.fusion.check.orientation import (
 )
 from hsr_tf.fusion.check.values import snr_db
 from hsr_tf.fusion.check.verdict import verdict_on
+from hsr_tf.fusion.registered import align_registered
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Observation, Scene
 from tests.pairs_for_tests import KnownPair, known_pair, noisy, srgb
@@ -468,8 +468,9 @@ def bad_pairs() -> dict[str, tuple[Scene, Scene]]:
         "one band": (x[..., :1], y),
         "one channel": (x, y[..., :1]),
         "more channels than bands": (x[..., :2], y),
-        "wrong size": (x, y[:63]),
-        "two ratios": (x, y[:32]),
+        "wrong size": (x, y[:63, ::-1][::-1, :7]),
+        "three rows fewer": (x, y[:61]),
+        "half the rows": (x, y[:32]),
         "same size": (np.repeat(y, 4, 2), y),
         "swapped": (y, x),
         "flat cube": (np.full_like(x, 0.4), y),
@@ -495,7 +496,14 @@ def bad_pairs() -> dict[str, tuple[Scene, Scene]]:
 
 
 FUSABLE = {"fine", "36 coarse pixels", "one channel", "more channels than bands", "flat channel"}
-FUSABLE |= {"tiny", "other units", "hole in the cube", "hole in the image"}
+FUSABLE |= {
+    "tiny",
+    "other units",
+    "hole in the cube",
+    "hole in the image",
+    "three rows fewer",
+    "half the rows",
+}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -508,7 +516,8 @@ def test_what_check_calls_fusable_is_fused_with_its_flags(kind: str, estimate: b
     assert found.fusable or (not found.flags and found.verdict.color == "red")
     if found.fusable:
         flags = dict(found.flags)
-        solution = hsr_tf.fuse(align(lr_hsi, hr_msi).observation, psf=flags["psf"], srf=flags["srf"])
+        observation = align_registered(lr_hsi, hr_msi, psf=flags["psf"]).aligned.observation
+        solution = hsr_tf.fuse(observation, psf=flags["psf"], srf=flags["srf"])
         assert np.isfinite(solution.estimate.cube).all()
 
 

@@ -12,6 +12,7 @@ import pytest
 import rasterio
 import scipy.io
 import tifffile
+from PIL import Image, ImageCms
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 
@@ -202,3 +203,18 @@ def test_a_scene_that_was_saved_does_not_carry_the_account_of_its_own_source_on(
     assert scene_findings(scene.metadata)
     again = load(save(scene, tmp_path / "again.h5"))
     assert not scene_findings(again.metadata)
+
+
+def test_colour_profiles_and_other_files_of_a_folder_are_notes(tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    gray = np.rint(CUBE[0] * 255).astype(np.uint8)
+    Image.fromarray(np.dstack([gray] * 3)).save(tmp_path / "a.png", icc_profile=profile)
+    Image.fromarray(np.dstack([gray] * 3)).save(tmp_path / "b.jpg", icc_profile=profile[:-4] + b"abcd")
+    assert [one.found for one in describe(tmp_path / "b.jpg").findings] == ["colour: ICC profile"]
+    assert all(one.severity == NOTE for one in describe(tmp_path / "a.png").findings)
+    (tmp_path / "bands").mkdir()
+    for name in ("b1.png", "b2.png"):
+        Image.fromarray(gray).save(tmp_path / "bands" / name)
+    (tmp_path / "bands" / "toys_RGB.bmp").write_bytes(b"x")
+    (finding,) = describe(tmp_path / "bands").findings
+    assert finding.found == "files: toys_RGB.bmp" and finding.severity == NOTE

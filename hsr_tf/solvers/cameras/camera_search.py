@@ -282,6 +282,12 @@ class CameraSearch:
         train = ResponseFit(pixels.spectra[~pixels.held_out], self._width)
         return held_out_error(pixels, train, fit.kernel, fit.weights)
 
+    @property
+    def num_judged(self) -> int:
+        """The number of pixels that `usual_error` looks at, one at the least."""
+        inside = self._inside()
+        return max(1, int((held_out_blocks(inside.shape) & inside).sum()))
+
     def usual_error(self, hr_msi: Cube | None = None) -> float:
         """Error of the best fit on pixels held out, the worst fifth not counted, over the deviation of D Y.
 
@@ -299,7 +305,7 @@ class CameraSearch:
         means = (spectra.mean(0), colours.mean(0)) if self._config.offset else (0.0, 0.0)
         every = max(1, len(spectra) // ENOUGH_PIXELS)
         fit = ResponseFit((spectra - means[0])[::every], self._width, self._rank)
-        response, _ = fit.fit((colours - means[1])[::every])
+        response, _ = fit.fit((colours - means[1])[::every], self.best.weights)
         wanted = blurred[held_out]
         gap = (images[0][held_out] - means[0]) @ response - (wanted - means[1])
         return float(np.sqrt(trimmed_mean(np.square(gap / (wanted.std(0) + 1e-30)).mean(1), JUDGED)))

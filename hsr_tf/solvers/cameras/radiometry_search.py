@@ -5,7 +5,8 @@ curve f, with or without offsets o) the first shape of the camera search is fitt
 held out, relative to the deviation of D_k f(Y), decides; a fifth of them, the worst, does not count, as
 moved objects, clouds and clipped highlights are no evidence. The curve is searched with the kernel of a
 candidate (`curve_search`) and the kernel then fitted anew. Anything but plain values is taken only where the
-error falls clearly: it is worse to change a linear image than to miss a tone curve. The criterion is our own.
+error falls clearly, the more so the fewer pixels there are: it is worse to change a linear image than to miss
+a tone curve. The criterion is our own.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ def linear_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) 
     if plain.error < EXACT:
         return plain.found
     offset = candidates.fitted(given, offset=True)
-    best = offset if offset.error < OFFSET_GAIN * plain.error else plain
+    certain = max(0.0, 1.0 - 2.0 / plain.found.search.num_judged**0.5)
+    best = offset if offset.error < OFFSET_GAIN * certain * plain.error else plain
     if best.error < EXACT or config.curve is not None:
         return best.found
     # The kernel of either may suit a curve: that of the linear image is wrong where there is one.
@@ -115,5 +117,6 @@ def linear_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) 
     if curved.curve == LINEAR or curved.error > LARGEST_ERROR:
         return best.found
     without = candidates.curved(candidates.fitted(curved.curve, offset=False))
-    chosen = curved if curved.error < OFFSET_GAIN * without.error else without
-    return chosen.found if chosen.error <= CURVE_GAIN * min(plain.error, offset.error) else best.found
+    chosen = curved if curved.error < OFFSET_GAIN * certain * without.error else without
+    needed = CURVE_GAIN * certain * min(plain.error, offset.error)
+    return chosen.found if chosen.error <= needed else best.found
