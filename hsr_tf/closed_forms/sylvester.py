@@ -17,7 +17,8 @@ the coarse image is transformed:
 - mirrored border, PSF symmetric about both axes of the cell: D D* is a mirrored convolution, inverted by the
   DCT-II, written as two products with its matrix (elementary operations, so it is exported); exact.
 - zeros outside, or a mirrored border with any other PSF (turned, motion, off-centre): D D* is no convolution
-  at the border; conjugate gradients on the coarse grid, with the inverse for the PSF's mirror mean as preconditioner.
+  at the border; conjugate gradients on the coarse grid, with the inverse for the PSF's mirror mean as
+  preconditioner.
 
 In a spectral subspace Z = A E^T with orthonormal E (C, p) the same class solves for the codes A: give it X E
 for X and E^T R for R.

@@ -47,7 +47,7 @@ optimize = deferred("scipy.optimize")
 
 SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
 NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
-NOISE_FREE, USABLE, SURE_NOISE = 1e-4, 0.5, 0.8
+NOISE_FREE, USABLE, SURE_NOISE, LONGEST = 1e-4, 0.5, 0.8, 6.0
 TINY = 1e-30
 
 
@@ -117,7 +117,7 @@ class Evidence:
         if controls.max_seconds is not None:
             limit = controls.max_seconds / (3 * (self._num_folds + 1) * len(candidates))
             controls = replace(controls, max_seconds=max(1.0, limit))
-        left = [self._residuals(one, controls) for one in candidates]
+        left = [_clipped(self._residuals(one, controls)) for one in candidates]
         number = len(left[0])
         errors = np.array([[float((a * b).sum()) / number for a in left] for b in left])
         if self._noise is None:
@@ -259,6 +259,16 @@ class Evidence:
 
     def _noise_regions(self) -> list[Region]:
         return noise_regions(self._size, self._model.scale, None if self._clean.all() else self._clean)
+
+
+def _clipped(residuals: Array) -> Array:
+    """Residuals of pixels (n, C) that are at most `LONGEST` times as long as the usual one.
+
+    A pixel that no other resembles is mapped far off without its own spectrum, and not with it.
+    """
+    lengths = np.sqrt(np.square(residuals).sum(1))
+    longest = LONGEST * float(np.median(lengths))
+    return np.asarray(residuals * np.minimum(1.0, longest / np.maximum(lengths, TINY))[:, None])
 
 
 def stacked_weights(errors: Array) -> Array:

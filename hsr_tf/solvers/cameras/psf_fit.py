@@ -2,9 +2,9 @@
 
 A detector element behind Gaussian optics and a Gaussian, each with its position, are fitted to the coarse
 pixels whose support of three cells, or five, lies inside the image (`coarse_pixels`), so that nothing is
-assumed of what is past the edge. Pixels of changed ground count less (a robust loss), and channels count by their contrast. The better
-shape is kept: with a handful of parameters it needs few pixels, and noise hardly moves it. Without the
-response both cameras are estimated together (`estimate_psf_srf`).
+assumed of what is past the edge. Pixels of changed ground count less (a robust loss), and channels count by
+their contrast. The better shape is kept: with a handful of parameters it needs few pixels, and noise hardly
+moves it. Without the response both cameras are estimated together (`estimate_psf_srf`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from hsr_tf.imports import deferred
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import centroid
+from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.solvers.cameras.coarse_pixels import CoarsePixels, coarse_pixels, margin_of
 from hsr_tf.solvers.cameras.psf_shapes import STEP_SIZES, DetectorShape, GaussianShape, PsfShape
 from hsr_tf.typing import Array, Cube, Mask
@@ -23,7 +24,8 @@ from hsr_tf.typing import Array, Cube, Mask
 optimize = deferred("scipy.optimize")
 
 FEWEST_CELLS, FEWEST_PIXELS, MOST_ROWS = 4, 16, 4000
-SUPPORTS, SPARE_MASS, NO_SHIFT, NO_SLANT = (3, 5), 1e-4, 0.02, 0.05
+SUPPORTS, SPARE_MASS, NO_SHIFT, NO_SLANT = (3, 5), 1e-4, 0.02, 0.2
+WIDTHS = (0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 OPTICS, OUTLIER, MOST_STEPS = (0.15, 0.5), 3.0, 40
 TINY = 1e-30
 
@@ -56,7 +58,8 @@ def fit_psf(
         counted: (h, w), False for pixels without data; None for none.
 
     Returns:
-        None where fewer than 4 x 4 coarse pixels see the whole support, or Y has no contrast.
+        None where Y has no contrast. Where fewer than 4 x 4 coarse pixels see the whole support, the width of
+        the optics alone is found, with what lies outside (`SpatialDegradation`) that explains all pixels best.
     """
     if (hr_msi.std((0, 1)) <= 0).any():
         return None
@@ -73,7 +76,7 @@ def fit_psf(
         problem = _Problem(pixels, response, taps)
         found = min((problem.fitted(shape, start, scale) for shape, start in _starts(scale)), key=_misfit)
     if found is None:
-        return None
+        return _fitted_width(lr_hsi @ response, hr_msi, scale, counted)
     found = replace(found, parameters=_simplified(found.shape, found.parameters, scale))
     kernel = _trimmed(found.shape.kernel(found.parameters, found.taps))
     row, column = centroid(Psf(kernel))
@@ -88,6 +91,26 @@ class _Shape:
     parameters: Array
     taps: int
     misfit: float
+
+
+def _fitted_width(colours: Array, hr_msi: Cube, scale: int, counted: Mask | None) -> PsfFit | None:
+    """An element of s x s pixels behind the optics that explain the colours (h, w, c) best."""
+    inside = np.ones(colours.shape[:2], bool) if counted is None else counted
+    best: tuple[float, Array] | None = None
+    for width in WIDTHS:
+        parameters = DetectorShape().start(scale, (0.0, 0.0))
+        parameters[4] = np.log(width * scale)
+        kernel = _trimmed(DetectorShape().kernel(parameters, 3 * scale))
+        if len(kernel) > min(hr_msi.shape[:2]):
+            break
+        for border in ("mirrored", "zero"):
+            spatial = SpatialDegradation(Psf(kernel), scale, border=border)
+            gap = colours - np.asarray(spatial.forward(hr_msi[None]))[0]
+            misfit = float(np.square(gap[inside]).sum() / max(np.square(colours[inside]).sum(), TINY))
+            best = (misfit, kernel) if best is None or misfit < best[0] else best
+    if best is None:
+        return None
+    return PsfFit(Psf(best[1], "estimated, detector"), (0.0, 0.0), float(np.sqrt(best[0])))
 
 
 def _simplified(shape: PsfShape, parameters: Array, scale: int) -> Array:
