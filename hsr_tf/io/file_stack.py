@@ -106,7 +106,7 @@ def _header(sources: list[BandSource]) -> CubeHeader:
     for one in headers:
         for finding in one.findings:
             account.take(finding.line, severity=finding.severity)
-    scale = {n: np.concatenate([one.scale[n] for one in headers]) for n in headers[0].scale}
+    scale: dict[str, Any] = {n: np.concatenate([one.scale[n] for one in headers]) for n in headers[0].scale}
     return replace(
         headers[0],
         shape=(*headers[0].shape[:2], sum(one.shape[2] for one in headers)),
