@@ -79,7 +79,7 @@ def enmap(path: Path) -> None:
     text = (
         f"<level_X><specific><bandCharacterisation>{bands}</bandCharacterisation>{lists}</specific></level_X>"
     )
-    path.with_name("ENMAP-METADATA.XML").write_text(text, encoding="utf-8")
+    path.with_name("zENMAP-METADATA.XML").write_text(text, encoding="utf-8")
 
 
 def sentinel(path: Path) -> None:
@@ -138,9 +138,10 @@ FORMATS: dict[str, tuple[Callable[[Path], None], str]] = {
     "cube.mat": (saved, "*.mat"),
     "picture.png": (saved, "*.png"),
     "bands": (saved, "bands/*"),
-    "ENMAP-SPECTRAL_IMAGE.TIF": (enmap, "*.XML"),
-    "sentinel": (sentinel, "sentinel/*"),
-    "groups.nc": (grouped, "*.nc"),
+    # Names that come last: the damage of a file depends on the order of the names.
+    "zENMAP-SPECTRAL_IMAGE.TIF": (enmap, "*.XML"),
+    "zsentinel": (sentinel, "zsentinel/*"),
+    "zgroups.nc": (grouped, "*.nc"),
 }
 covered = {Path(name).suffix for name in FORMATS}
 for one in formats.formats():  # those that are added to the table later
