@@ -29,6 +29,7 @@ from hsr_tf.io import formats
 from hsr_tf.io.convert import ConvertOptions, convert
 from hsr_tf.io.format import WritableFormat
 from hsr_tf.io.geotiff import create_geotiff
+from hsr_tf.process import command
 from hsr_tf.scene import Scene
 
 LONGEST_SECONDS, HANGING_SECONDS = 20, 240
@@ -254,4 +255,5 @@ def main(workplace: Path, first: int, last: int, names: list[str]) -> None:
 
 if __name__ == "__main__":
     os.environ["PYTHONWARNINGS"] = "ignore::DeprecationWarning"
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] or list(FORMATS))
+    with command():  # which promises a silent stderr; in another program GDAL may print there
+        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] or list(FORMATS))
