@@ -47,7 +47,7 @@ class Agreement:
         share: |X R - D Y| / |X R| over the ground that both show alike.
         noise: what their noise explains of it.
         changed: share of the coarse pixels that show other ground in the two images.
-        agreeing: (h, w), False for these pixels.
+        agreeing: (h, w), the pixels that were compared, without these.
         darker: by which part of D Y the cube is darker along the edges; 0 unless it is nearly everywhere.
     """
 
@@ -101,7 +101,7 @@ def measured_agreement(
         share=(float(squares[agreeing].mean(0).sum()) / energy) ** 0.5,
         noise=(float(variance.sum()) / energy) ** 0.5,
         changed=1.0 - float(agreeing.sum() / kept.sum()),
-        agreeing=agreeing | ~kept,
+        agreeing=agreeing,
         darker=_darker(seen.sum(-1), blurred.sum(-1, dtype=np.float64), counted),
     )
 
