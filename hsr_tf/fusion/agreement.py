@@ -136,14 +136,14 @@ def unsaid(findings: Iterable[Finding], said: Iterable[Finding]) -> tuple[Findin
 
 
 def _darker(seen: Array, blurred: Array, counted: Mask) -> float:
-    """By which part of D Y the outermost coarse pixels are darker: the median, if three quarters are so."""
+    """By which part of D Y the outermost coarse pixels are darker than the others, if three quarters are."""
     edge = counted.copy()
     edge[1:-1, 1:-1] = False
-    if edge.sum() < FEWEST_PIXELS:
+    if min(edge.sum(), (counted & ~edge).sum()) < FEWEST_PIXELS:
         return 0.0
-    level = np.maximum(blurred[edge], 0) + DARK * float(blurred.mean()) + TINY
-    less = (blurred[edge] - seen[edge]) / level
-    return float(np.median(less)) if np.quantile(less, 1 - MOSTLY) > DARKER / 2 else 0.0
+    less = (blurred - seen) / (np.maximum(blurred, 0) + DARK * float(blurred.mean()) + TINY)
+    along = less[edge] - np.median(less[counted & ~edge])
+    return float(np.median(along)) if np.quantile(along, 1 - MOSTLY) > DARKER / 2 else 0.0
 
 
 def _agreeing(squares: Array, variance: Array, spread: Array) -> Mask:
