@@ -271,7 +271,7 @@ class CameraSearch:
         """(h, w), the pixels that may take part and whose support lies inside the image."""
         inside = np.zeros(self.counted.shape, bool)
         margin = margin_of(self._pixels.num_taps, self._scale)
-        height, width = inside.shape
+        height, width = self._images[0].shape[:2]
         inside[margin : height - margin, margin : width - margin] = True
         return inside & self._given
 
