@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from benchmarks.format_samples import FIELDS, FOREIGN, SAMPLE, SUFFIXES, UPRIGHT, Sample, own_readers
+from benchmarks.format_checks import own_readers
+from benchmarks.format_samples import FIELDS, FOREIGN, SAMPLE, SUFFIXES, UPRIGHT, Sample
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.geo.crs import same_crs
 from hsr_tf.io import CubeHeader, ReadRequest, create_cube, open_reader, save

@@ -15,6 +15,7 @@ import scipy.io
 import spectral
 import spectral.io.envi
 import xarray
+from numpy.typing import NDArray
 from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
@@ -45,7 +46,7 @@ Check = Callable[[Path], bool]
 class Sample:
     """A cube of 5 x 6 pixels and 4 bands, and all that can be known of it."""
 
-    cube: Array
+    cube: NDArray[Any]
     wavelengths_nm: Array
     fwhm_nm: Array
     band_names: tuple[str, ...] = ("blue", "green", "red", "nir")
@@ -89,8 +90,8 @@ def _polynomials() -> RPC:
     return RPC(100.0, 500.0, 46.0, 0.1, constant, line, 2.5, 2.5, 2.0, 0.1, constant, sample, 3.0, 3.0)
 
 
-def _envi(folder: Path, **fields: Any) -> Path:
-    spectral.io.envi.save_image(str(folder / "a.hdr"), SAMPLE.cube, ext=".img", metadata=fields)
+def _envi(folder: Path, fields: dict[str, Any] | None = None) -> Path:
+    spectral.io.envi.save_image(str(folder / "a.hdr"), SAMPLE.cube, ext=".img", metadata=fields or {})
     return folder / "a.hdr"
 
 
@@ -186,10 +187,10 @@ def _points() -> list[GroundControlPoint]:
 _UM = [str(value / 1000) for value in SAMPLE.wavelengths_nm]
 _NM = [str(value) for value in SAMPLE.wavelengths_nm]
 _WIDTHS = [str(value) for value in SAMPLE.fwhm_nm]
-_FLAGS = [int(good) for good in SAMPLE.good_bands]
+FLAGS = [int(good) for good in SAMPLE.good_bands]
 _MAP = ["UTM", "1", "1", "300000", "5900000", "2", "2", "33", "North", "WGS-84", "units=Meters"]
 _AFFINE = rasterio.Affine(*SAMPLE.transform)
-_X, _Y = 300_001.0 + 2 * np.arange(6), 5_899_999.0 - 2 * np.arange(5)
+X, Y = 300_001.0 + 2 * np.arange(6), 5_899_999.0 - 2 * np.arange(5)
 _WKT = rasterio.crs.CRS.from_string(SAMPLE.crs).to_wkt()
 _SPATIAL = ((), np.int32(0), {"crs_wkt": _WKT})
 _GRAY8 = (SAMPLE.cube[..., 0] >> 6).astype(np.uint8)
@@ -206,12 +207,12 @@ def _cf(suffix: str) -> dict[str, Writer]:
         "units": partial(write, wavelength=("band", SAMPLE.wavelengths_nm / 1000, {"units": "um"})),
         "fwhm": partial(write, wavelength=(*band, {"units": "nm"}), fwhm=("band", SAMPLE.fwhm_nm)),
         "names": partial(write, band_name=("band", np.array(SAMPLE.band_names, dtype=object))),
-        "good_bands": partial(write, good_band=("band", np.array(_FLAGS))),
+        "good_bands": partial(write, good_band=("band", np.array(FLAGS))),
         "nodata": partial(write, attributes={"_FillValue": np.uint16(SAMPLE.nodata)}),
         "mask": partial(write, nodata_mask=(("y", "x"), SAMPLE.hole.astype(np.uint8))),
-        "grid": partial(write, x=("x", _X), y=("y", _Y)),
+        "grid": partial(write, x=("x", X), y=("y", Y)),
         "crs": partial(
-            write, x=("x", _X), y=("y", _Y), spatial_ref=_SPATIAL, attributes={"grid_mapping": "spatial_ref"}
+            write, x=("x", X), y=("y", Y), spatial_ref=_SPATIAL, attributes={"grid_mapping": "spatial_ref"}
         ),
     }
 
@@ -224,7 +225,7 @@ def _arrays(write: Callable[..., Path]) -> dict[str, Writer]:
         "wavelengths": partial(write, wavelength_nm=SAMPLE.wavelengths_nm),
         "fwhm": partial(write, fwhm_nm=SAMPLE.fwhm_nm),
         "names": partial(write, band_names=np.array(SAMPLE.band_names)),
-        "good_bands": partial(write, good_bands=np.array(_FLAGS)),
+        "good_bands": partial(write, good_bands=np.array(FLAGS)),
         "nodata": partial(write, nodata=float(SAMPLE.nodata)),
         "mask": partial(write, nodata_mask=SAMPLE.hole.astype(np.uint8)),
         "grid": partial(write, transform=grid),
@@ -241,7 +242,7 @@ FOREIGN: dict[str, dict[str, Writer]] = {
         "units": partial(_hdf5, wavelength=(SAMPLE.wavelengths_nm / 1000, "micrometers")),
         "fwhm": partial(_hdf5, wavelength=(SAMPLE.wavelengths_nm, "nm"), fwhm=SAMPLE.fwhm_nm),
         "names": partial(_hdf5, band_names=list(SAMPLE.band_names)),
-        "good_bands": partial(_hdf5, good_bands=np.array(_FLAGS)),
+        "good_bands": partial(_hdf5, good_bands=np.array(FLAGS)),
         "nodata": partial(_hdf5, attributes={"_FillValue": SAMPLE.nodata}),
         "mask": partial(_hdf5, nodata_mask=SAMPLE.hole.astype(np.uint8)),
         "grid": partial(_hdf5, Map_Info=", ".join(_MAP)),
@@ -250,18 +251,18 @@ FOREIGN: dict[str, dict[str, Writer]] = {
     "ENVI": {
         "values": _envi,
         "scale": partial(
-            _envi, **{"data gain values": [SAMPLE.gain] * 4, "data offset values": [SAMPLE.offset] * 4}
+            _envi, fields={"data gain values": [SAMPLE.gain] * 4, "data offset values": [SAMPLE.offset] * 4}
         ),
-        "wavelengths": partial(_envi, **{"wavelength": _NM, "wavelength units": "nm"}),
-        "units": partial(_envi, **{"wavelength": _UM, "wavelength units": "Micrometers"}),
-        "fwhm": partial(_envi, wavelength=_NM, fwhm=_WIDTHS),
-        "names": partial(_envi, **{"band names": list(SAMPLE.band_names)}),
-        "good_bands": partial(_envi, bbl=_FLAGS),
-        "nodata": partial(_envi, **{"data ignore value": SAMPLE.nodata}),
-        "grid": partial(_envi, **{"map info": _MAP}),
-        "crs": partial(_envi, **{"map info": _MAP}),
-        "gcp": partial(_envi, **{"geo points": ["0", "0", "50", "10"]}),
-        "rpc": partial(_envi, **{"rpc info": ["1"] * 90}),
+        "wavelengths": partial(_envi, fields={"wavelength": _NM, "wavelength units": "nm"}),
+        "units": partial(_envi, fields={"wavelength": _UM, "wavelength units": "Micrometers"}),
+        "fwhm": partial(_envi, fields={"wavelength": _NM, "fwhm": _WIDTHS}),
+        "names": partial(_envi, fields={"band names": list(SAMPLE.band_names)}),
+        "good_bands": partial(_envi, fields={"bbl": FLAGS}),
+        "nodata": partial(_envi, fields={"data ignore value": SAMPLE.nodata}),
+        "grid": partial(_envi, fields={"map info": _MAP}),
+        "crs": partial(_envi, fields={"map info": _MAP}),
+        "gcp": partial(_envi, fields={"geo points": ["0", "0", "50", "10"]}),
+        "rpc": partial(_envi, fields={"rpc info": ["1"] * 90}),
     },
     "GeoTIFF": {
         "values": partial(_geotiff, transform=_AFFINE),
@@ -276,7 +277,7 @@ FOREIGN: dict[str, dict[str, Writer]] = {
             ),
         ),
         "names": partial(_geotiff, transform=_AFFINE, descriptions=SAMPLE.band_names),
-        "good_bands": partial(_geotiff, tags=_tags("bbl", _FLAGS)),
+        "good_bands": partial(_geotiff, tags=_tags("bbl", FLAGS)),
         "nodata": partial(_geotiff, nodata=SAMPLE.nodata),
         "mask": partial(_geotiff, transform=_AFFINE, mask=~SAMPLE.hole),
         "alpha": partial(_with_alpha, suffix=".tif"),
@@ -298,153 +299,3 @@ FOREIGN: dict[str, dict[str, Writer]] = {
     "JPEG": {"orientation": partial(_turned, suffix=".jpg")},
     "folder of PNG": {"values": _band_folder, "wavelengths": partial(_band_folder, listed=True)},
 }
-
-
-def own_readers(name: str) -> dict[str, Check]:
-    """Return, for a format, how another program tells whether a field is in a file that was written here."""
-    checks = {
-        "HDF5": _in_hdf5,
-        "ENVI": _in_envi,
-        "GeoTIFF": _in_geotiff,
-        "NetCDF": partial(_in_xarray, engine="h5netcdf"),
-        "Zarr": partial(_in_xarray, engine="zarr"),
-        "MATLAB": lambda path, field: _in_arrays(scipy.io.loadmat(path), field),
-        ".npz": lambda path, field: _in_arrays(np.load(path), field),
-        "PNG": _in_picture,
-        "folder of PNG": _in_folder,
-    }
-    check = checks.get(name)
-    return {} if check is None else {field: partial(check, field=field) for field in FIELDS}
-
-
-def _same(found: Any, expected: Any) -> bool:
-    values = np.asarray(found)
-    return values.size == np.size(expected) and bool(
-        np.allclose(values.ravel(), np.ravel(expected), rtol=1e-9)
-    )
-
-
-def _in_hdf5(path: Path, field: str) -> bool:
-    with h5py.File(path) as file:
-        about, lists = (
-            file["cube"].attrs,
-            {"wavelengths": "wavelength_nm", "fwhm": "fwhm_nm", "mask": "nodata_mask"},
-        )
-        expected = {"wavelengths": SAMPLE.wavelengths_nm, "fwhm": SAMPLE.fwhm_nm, "mask": SAMPLE.hole}
-        if field in lists:
-            return lists[field] in file and _same(file[lists[field]], expected[field])
-        return {
-            "values": lambda: bool(np.array_equal(file["cube"], FIRST)),
-            "scale": lambda: (
-                _same(about["gain"], [SAMPLE.gain] * 4) and _same(about["offset"], [SAMPLE.offset] * 4)
-            ),
-            "names": lambda: [one.decode() for one in file["band_names"]] == [*SAMPLE.band_names],
-            "good_bands": lambda: _same(file["good_bands"], _FLAGS),
-            "nodata": lambda: _same(about["nodata"], SAMPLE.nodata),
-            "grid": lambda: _same(about["transform"], SAMPLE.transform),
-            "crs": lambda: "crs_wkt" in about,
-        }.get(field, lambda: False)()
-
-
-def _in_envi(path: Path, field: str) -> bool:
-    image = spectral.io.envi.open(str(path.with_suffix(".hdr")), str(path))
-    about = image.metadata
-    with rasterio.open(path) as file:
-        transform, crs, masks = tuple(file.transform)[:6], file.crs, file.read_masks(1)
-    return {
-        "values": lambda: bool(np.array_equal(image.load(scale=False), SAMPLE.cube)),
-        "scale": lambda: _same(np.array(about["data gain values"], float), [SAMPLE.gain] * 4),
-        "wavelengths": lambda: _same(image.bands.centers, SAMPLE.wavelengths_nm),
-        "units": lambda: about["wavelength units"] == "Nanometers",
-        "fwhm": lambda: _same(image.bands.bandwidths, SAMPLE.fwhm_nm),
-        "names": lambda: about["band names"] == [*SAMPLE.band_names],
-        "good_bands": lambda: _same(np.array(about["bbl"], int), _FLAGS),
-        "nodata": lambda: float(about["data ignore value"]) == SAMPLE.nodata,
-        "mask": lambda: bool(np.array_equal(masks == 0, SAMPLE.hole)),
-        "grid": lambda: _same(transform, SAMPLE.transform),
-        "crs": lambda: crs is not None and crs.to_epsg() == 32633,
-    }.get(field, lambda: False)()
-
-
-def _in_geotiff(path: Path, field: str) -> bool:
-    with rasterio.open(path) as file:
-        tags = [file.tags(band) for band in (1, 2, 3, 4)]
-        return {
-            "values": lambda: bool(np.array_equal(file.read(), FIRST)),
-            "scale": lambda: (
-                _same(file.scales, [SAMPLE.gain] * 4) and _same(file.offsets, [SAMPLE.offset] * 4)
-            ),
-            "wavelengths": lambda: _same([float(one["wavelength"]) for one in tags], SAMPLE.wavelengths_nm),
-            "units": lambda: tags[0]["wavelength_units"] == "Nanometers",
-            "fwhm": lambda: _same([float(one["fwhm"]) for one in tags], SAMPLE.fwhm_nm),
-            "names": lambda: file.descriptions == SAMPLE.band_names,
-            "good_bands": lambda: _same([int(one["bbl"]) for one in tags], _FLAGS),
-            "nodata": lambda: file.nodata == SAMPLE.nodata,
-            "mask": lambda: bool(np.array_equal(file.read_masks(1) == 0, SAMPLE.hole)),
-            "grid": lambda: _same(tuple(file.transform)[:6], SAMPLE.transform),
-            "crs": lambda: file.crs is not None and file.crs.to_epsg() == 32633,
-        }.get(field, lambda: False)()
-
-
-def _in_xarray(path: Path, field: str, *, engine: str) -> bool:
-    more: dict[str, Any] = {"consolidated": False} if engine == "zarr" else {}
-    with xarray.open_dataset(path, engine=engine, decode_cf=False, **more) as data:
-        about = data["cube"].attrs
-        return {
-            "values": lambda: bool(np.array_equal(data["cube"], FIRST)),
-            "scale": lambda: (
-                _same(data["gain"], [SAMPLE.gain] * 4) and _same(data["offset"], [SAMPLE.offset] * 4)
-            ),
-            "wavelengths": lambda: _same(data["wavelength"], SAMPLE.wavelengths_nm),
-            "units": lambda: data["wavelength"].attrs["units"] == "nm",
-            "fwhm": lambda: _same(data["fwhm"], SAMPLE.fwhm_nm),
-            "names": lambda: [str(one) for one in _names(data)] == [*SAMPLE.band_names],
-            "good_bands": lambda: _same(data["good_band"], _FLAGS),
-            "nodata": lambda: float(about["_FillValue"]) == SAMPLE.nodata,
-            "mask": lambda: bool(np.array_equal(data["nodata_mask"] != 0, SAMPLE.hole)),
-            "grid": lambda: _same(data["x"], _X) and _same(data["y"], _Y),
-            "crs": lambda: "32633" in data["spatial_ref"].attrs["crs_wkt"],
-        }.get(field, lambda: False)()
-
-
-def _names(data: Any) -> Any:
-    return data["band_name"].values if "band_name" in data else data["cube"].attrs["band_names"]
-
-
-def _in_arrays(held: Any, field: str) -> bool:
-    expected: dict[str, tuple[str, Any]] = {
-        "values": ("cube", SAMPLE.cube),
-        "scale": ("gain", [SAMPLE.gain] * 4),
-        "wavelengths": ("wavelength_nm", SAMPLE.wavelengths_nm),
-        "fwhm": ("fwhm_nm", SAMPLE.fwhm_nm),
-        "good_bands": ("good_bands", _FLAGS),
-        "nodata": ("nodata", SAMPLE.nodata),
-        "mask": ("nodata_mask", SAMPLE.hole),
-        "grid": ("transform", SAMPLE.transform),
-    }
-    if field in expected:
-        name, values = expected[field]
-        return name in held and _same(held[name], values)
-    if field == "names":
-        return [str(one).strip() for one in np.ravel(held["band_names"])] == [*SAMPLE.band_names]
-    return field == "crs" and "32633" in str(held["crs_wkt"])
-
-
-def _in_picture(path: Path, field: str) -> bool:
-    with Image.open(path) as picture:
-        if field in ("mask", "alpha"):
-            return picture.mode == "RGBA" and bool(
-                np.array_equal(np.asarray(picture)[..., 3] == 0, SAMPLE.hole)
-            )
-        high = (SAMPLE.cube[..., :3] >> 8).astype(int)  # Pillow keeps the upper 8 of 16 bits
-        return field == "values" and bool(np.abs(np.asarray(picture)[..., :3] - high).max() <= 1)
-
-
-def _in_folder(path: Path, field: str) -> bool:
-    if field == "wavelengths":
-        return _same(np.loadtxt(path / "wavelength_nm.txt"), SAMPLE.wavelengths_nm[:3])
-    files = sorted(path.glob("*.png"))
-    return field == "values" and all(
-        bool(np.array_equal(np.asarray(Image.open(file)), SAMPLE.cube[..., index]))
-        for index, file in enumerate(files)
-    )

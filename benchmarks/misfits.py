@@ -45,7 +45,6 @@ from hsr_tf.wording import signed
 
 FLAGS = flags.FLAGS
 NIKON = Path(hsr_tf.physics.__file__).parent / "responses" / "nikon_d700.csv"
-ADVISED = "advised"
 FEWEST_COUNTED, FOUND_AGAIN = 0.5, 0.5
 LIMITS_DB = {"rotation": 1.5, "ratio": 1.5}
 LIMIT_DB = 1.0
@@ -99,7 +98,7 @@ def define_flags() -> None:
     flags.DEFINE_list("scenes", ["flowers", "thread_spools"], "Names of scenes.")
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
     flags.DEFINE_integer("crop", 256, "Side of the square in the middle of a scene.", 32)
-    flags.DEFINE_list("methods", [ADVISED], f"Methods; {ADVISED} is the one that the check names.")
+    flags.DEFINE_list("methods", ["auto"], "Methods.")
     flags.DEFINE_list("cases", [], "Cases (default: all): " + ", ".join(map(repr, CASES)))
     flags.DEFINE_float("noise", None, "Signal-to-noise ratio of both images in dB, in every case.")
     flags.DEFINE_integer("scale", 8, "Sharp pixels per coarse pixel.", 2)
@@ -154,8 +153,30 @@ def as_scenes(pair: Pair) -> tuple[Scene, Scene]:
     return lr_hsi, Scene(pair.hr_msi.astype(np.float32), nodata_mask=pair.hr_hole)
 
 
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """What became of the images of a pair, before it is compared with the truth: see `Outcome`."""
+
+    pair: Pair
+    estimate: Scene | None
+    check: str
+    fuse: str
+    found: str
+    seconds: float
+
+    def outcome(self, pair: Pair) -> Outcome:
+        """The outcome for a pair of these images."""
+        score = None if self.estimate is None else psnr(pair, self.estimate)
+        return Outcome(score, self.check, self.fuse, self.found, self.seconds)
+
+
 def outcome(pair: Pair, method: str, *, max_seconds: float | None = None) -> Outcome:
     """Check and fuse a pair as its check says, solvers and auto within a time."""
+    return fused(pair, method, max_seconds=max_seconds).outcome(pair)
+
+
+def fused(pair: Pair, method: str, *, max_seconds: float | None = None) -> Fused:
+    """Check and fuse the images of a pair."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         srf = None
@@ -169,25 +190,24 @@ def outcome(pair: Pair, method: str, *, max_seconds: float | None = None) -> Out
             solution = _fused(checked, (lr_hsi, hr_msi), method, Controls(max_seconds=max_seconds))
         except ValueError as error:
             words = f"{_found(checked.findings)}; {' '.join(str(error).split()[:8])}"
-            return Outcome(None, checked.verdict.color, RED, words, time.perf_counter() - began)
+            return Fused(pair, None, checked.verdict.color, RED, words, time.perf_counter() - began)
     seconds = time.perf_counter() - began
     topics = _found((*checked.findings, *solution.findings))
     words = "; ".join(filter(None, (topics, _registered(checked), _undone(solution))))
-    score = psnr(pair, solution.estimate)
-    return Outcome(score, checked.verdict.color, solution.verdict.color, words, seconds)
+    verdicts = checked.verdict.color, solution.verdict.color
+    return Fused(pair, solution.estimate, *verdicts, words, seconds)
 
 
 def _fused(checked: PairCheck, images: tuple[Scene, Scene], method: str, controls: Controls) -> Solution:
     """The solution with the flags of the check; cameras are estimated where it names none."""
-    given = dict(checked.flags) or {"method": "spectral_ls", "psf": "estimate", "srf": "estimate"}
+    given = dict(checked.flags) or {"psf": "estimate", "srf": "estimate"}
     registered = align_registered(*images, psf=given.get("psf"))
     observation = registered.aligned.observation
     srf = given.get("srf")
     response = srf if srf in (None, "estimate") else load_srf(srf, images[0].wavelengths_nm, outside="zero")
-    name = given["method"] if method == ADVISED else method
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        solution = fuse(observation, name, psf=given.get("psf"), srf=response, controls=controls)
+        solution = fuse(observation, method, psf=given.get("psf"), srf=response, controls=controls)
     estimate = registered.aligned.on_sharp_pixels(solution.estimate)
     found = solution.with_findings((*registered.warnings, *solution.findings))
     return replace(found, estimate=estimate)
@@ -254,19 +274,28 @@ def on_grid_of(pair: Pair, estimate: Array | Cube) -> tuple[Array, Mask]:
 
 def measure(paths: Sequence[Path]) -> Iterator[Row]:
     """Every case on every scene by every method."""
-    names = FLAGS.cases or list(CASES)
     for scene, ground in grounds(paths, FLAGS.crop):
         simulator = Simulator(ground, FLAGS.scale, FLAGS.noise)
         for method in FLAGS.methods:
-            for name in names:
-                twins = CASES[name](simulator)
-                without, misfit = (
-                    outcome(pair, method, max_seconds=FLAGS.max_seconds)
-                    for pair in (twins.without, twins.misfit)
-                )
-                row = Row(scene, name, method, without, misfit)
-                tqdm.write(" | ".join(cells(row)), sys.stderr)
-                yield row
+            yield from rows_of(scene, simulator, method)
+
+
+def rows_of(scene: str, simulator: Simulator, method: str) -> Iterator[Row]:
+    """Every case by a method; pairs of the same images are fused once."""
+    known: dict[tuple[object, ...], Fused] = {}
+
+    def outcome_of(pair: Pair) -> Outcome:
+        arrays = (pair.lr_hsi, pair.hr_msi, pair.response, pair.lr_hole, pair.hr_hole)
+        key = (pair.psf_fwhm, *map(id, arrays))  # which `Fused.pair` keeps alive
+        if key not in known:
+            known[key] = fused(pair, method, max_seconds=FLAGS.max_seconds)
+        return known[key].outcome(pair)
+
+    for name in FLAGS.cases or list(CASES):
+        twins = CASES[name](simulator)
+        row = Row(scene, name, method, outcome_of(twins.without), outcome_of(twins.misfit))
+        tqdm.write(" | ".join(cells(row)), sys.stderr)
+        yield row
 
 
 HEADS = (

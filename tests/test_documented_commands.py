@@ -30,7 +30,9 @@ from hsr_tf.cli import run
 from hsr_tf.fusion.api import simulate
 from hsr_tf.scene import Scene
 from tests.app_for_tests import call_app
+from tests.io.test_lookup_table import emit
 from tests.io.test_prisma import write_prisma
+from tests.io.test_references import raw_and_references
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -227,6 +229,8 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
             io.save(scene, folder / name)
     savemat(folder / "cubes.mat", {"ref": own[0].cube, "other": np.zeros((2, 2))})
     write_prisma(folder / "PRS_L2D_STD.he5")
+    emit(folder / "EMIT_L2A_RFL.nc")
+    raw_and_references(folder, ("scan", "WHITEREF_scan", "DARKREF_scan"), times=None)
     picture = (255 * np.clip(pair.hr_msi.cube, 0, 1)).astype(np.uint8)
     for name in ("photo.png", "blurry.png"):
         (folder / name).write_bytes(imagecodecs.png_encode(picture[:48, :40]))

@@ -61,7 +61,6 @@ def check(
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
-    words.require_curve(linearize)
     beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
     levels = lr_white_level, hr_white_level
     reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)

@@ -114,7 +114,6 @@ def fuse(
     from hsr_tf import io
     from hsr_tf.report.screen import facts, fusion_facts
 
-    words.require_curve(linearize)
     io.writer_for(output)
     written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
     require_apart(written, [lr_hsi, hr_msi])
@@ -163,8 +162,7 @@ def fuse(
             _draw_cameras(picture, observation, solution)
         if report is not None:
             _write_report(report, observation, solution, (psf, response))
-    notes, grids = judging.file_notes(solution), registered.aligned.lines
-    lines = [("values", pair.guesses), ("files", notes), ("grids", grids)]
+    lines = (("values", pair.guesses), *judging.read_lines(solution, registered.aligned))
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
     shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, final)
     terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))

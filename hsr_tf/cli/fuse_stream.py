@@ -145,9 +145,10 @@ def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Pa
     if srf not in (None, "estimate") or given.srf_outside != "error":
         import numpy as np
 
-        listed = None if given.reading is None else given.reading.wavelengths_nm
-        wavelengths = None if listed is None else np.asarray(listed)
-        with io.open_cube(paths[0], wavelengths_nm=wavelengths, max_gib=room_gib(limit)) as reader:
+        known = given.reading
+        listed = None if known is None or known.wavelengths_nm is None else np.asarray(known.wavelengths_nm)
+        layout = None if known is None else known.lr_layout
+        with io.open_cube(paths[0], layout=layout, wavelengths_nm=listed, max_gib=room_gib(limit)) as reader:
             bands = scene_of(reader.header, np.zeros((1, 1, reader.shape[2]), np.float32))
         srf = loaded_srf(given.srf, given.srf_outside, bands)
     return StreamRequest(

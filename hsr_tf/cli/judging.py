@@ -17,6 +17,7 @@ from hsr_tf.console.errors import tell
 
 if TYPE_CHECKING:
     from hsr_tf.findings import Finding, Verdict
+    from hsr_tf.fusion.alignment import Aligned
     from hsr_tf.fusion.quality import WaldTrial
     from hsr_tf.methods import Method
     from hsr_tf.scene import Observation, Scene, Solution
@@ -110,12 +111,13 @@ def show_verdict(verdict: Verdict, findings: Sequence[Finding]) -> None:
             terminal.warn(finding.line)
 
 
-def file_notes(solution: Solution) -> list[str]:
-    """What was taken for granted in the files, one line each."""
+def read_lines(solution: Solution, aligned: Aligned) -> tuple[tuple[str, Sequence[str]], ...]:
+    """What was taken for granted in the files, and how the grids were brought together."""
     from hsr_tf.findings import NOTE
     from hsr_tf.io.account import FILE
 
-    return [one.line for one in solution.findings if (one.topic, one.severity) == (FILE, NOTE)]
+    notes = [one.line for one in solution.findings if (one.topic, one.severity) == (FILE, NOTE)]
+    return ("files", notes), ("grids", aligned.lines)
 
 
 def verdict_code(verdict: Verdict, *, strict: bool) -> int:

@@ -36,10 +36,21 @@ Srf = Annotated[
         "images.",
     ),
 ]
+
+
+def _known_curve(linearize: str) -> str:
+    """The word for a tone curve; one that is not known is refused before anything is read."""
+    from hsr_tf.radiometry import parse_linearize
+
+    parse_linearize(linearize)
+    return linearize
+
+
 Linearize = Annotated[
     str,
     typer.Option(
         "--linearize",
+        callback=_known_curve,
         help="Tone curve of hr_msi to undo: none, srgb, gamma:2.2 (any number), or auto to find out. "
         "Offsets and gains of its channels are found and undone too, unless it is none.",
     ),
@@ -122,13 +133,6 @@ TransformFile = Annotated[
     Path | None,
     typer.Option("--transform", help="A transform that hsr register has saved (.json), to be used as it is."),
 ]
-
-
-def require_curve(linearize: str) -> None:
-    """Refuse a tone curve that is not known, before anything is read."""
-    from hsr_tf.radiometry import parse_linearize
-
-    parse_linearize(linearize)
 
 
 @dataclass(frozen=True)

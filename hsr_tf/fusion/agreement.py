@@ -14,6 +14,7 @@ darker than D Y all along them was blurred with zeros outside.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,7 +32,7 @@ DOUBTFUL, BAD = 1.5, 6.0
 OUTLIER, OUTLIER_SIZE, MOST_CHANGED = 4.0, 0.05, 0.4
 CHANGED, MUCH_CHANGED = 0.01, 0.25
 DARKER, MOSTLY, DARK = 0.05, 0.75, 0.05
-AGREEMENT, CHANGES, EDGES = "agreement", "changes", "edges"
+AGREEMENT, CHANGES, EDGES = "agreement", "change", "edges"
 EDGES_ADVICE = "its blur took zeros from outside: crop both images by a coarse pixel or two"
 ADVICE = "expect errors of that size: an image off its place, changed values, or a camera that does not fit"
 CHANGES_ADVICE = "do not rely on the estimate there: something moved, a cloud, or glare in one of them"
@@ -126,6 +127,12 @@ def agreement_findings(found: Agreement) -> tuple[Finding, ...]:
         said = f"the images show {percent(found.changed)} of the ground differently"
         findings.append(Finding(severity, CHANGES, said, CHANGES_ADVICE))
     return tuple(findings)
+
+
+def unsaid(findings: Iterable[Finding], said: Iterable[Finding]) -> tuple[Finding, ...]:
+    """These findings without a warning of changed ground where another look has found some already."""
+    repeated = CHANGES in {one.topic for one in said}
+    return tuple(one for one in findings if not repeated or one.topic != CHANGES or one.severity == ERROR)
 
 
 def _darker(seen: Array, blurred: Array, counted: Mask) -> float:

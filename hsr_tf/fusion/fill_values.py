@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsr_tf.findings import ERROR, Finding
 from hsr_tf.scene import Scene
-from hsr_tf.typing import Array, Cube
+from hsr_tf.typing import Cube
 
 FEWEST, APART, OF_SIZE, MOST_SAMPLES = 2, 2.0, 0.5, 100_000
 
@@ -55,12 +56,12 @@ def fill_findings(lr_hsi: Scene, hr_msi: Scene) -> list[Finding]:
                 f"{name}: {found.num_pixels} pixels hold {found.value:.10g}, far from all other values: "
                 "a fill value of pixels without data"
             )
-            advice = f"mark them: hsr convert {name}.h5 marked.h5 --nodata={found.value:.10g}"
+            advice = f"mark the stored value as no data: --nodata={found.value:.10g}"
             findings.append(Finding(ERROR, "nodata", said, advice))
     return findings
 
 
-def _is_apart(value: float, cube: Cube, there: Array) -> bool:
+def _is_apart(value: float, cube: Cube, there: NDArray[np.bool_]) -> bool:
     """Whether a value is far from the nearest other one, against the middle 98 % of these."""
     others = cube[~there]
     low, high = np.percentile(others[:: max(1, others.size // MOST_SAMPLES)].astype(np.float64), (1, 99))

@@ -19,7 +19,7 @@ from hsr_tf.scene import Scene, Solution
 from hsr_tf.wording import signed
 
 TOPIC = "registration"
-ENOUGH_PIXELS, CONCLUSIVE, DECISIVE = 200, 0.95, 0.6
+ENOUGH_PIXELS, DECISIVE = 200, 0.6
 GOOD_CORRELATION = 0.8
 LEFT_TO_PSF = 0.9
 RECORDED = "simulated_psf"
@@ -138,7 +138,8 @@ def registration_finding(found: Registration, *, used: bool) -> Finding:
             return Finding(severity, TOPIC, said, f"a fusion takes the shift up by registration; {more}")
         said = f"hr_msi is {found.transform.line} against lr_hsi ({figures})"
         return Finding(severity, TOPIC, said, f"a fusion registers them the same way; {more}")
-    if match.pixels < ENOUGH_PIXELS and match.needed >= DECISIVE:
+    rows, cols = found.transform.lr_size
+    if rows * cols < ENOUGH_PIXELS and match.needed >= DECISIVE:
         said = f"too few or too flat pixels to tell whether both images show the same ground ({figures})"
         return Finding(WARNING, TOPIC, said, "use a larger part of both images, or compare them by eye")
     said = (

@@ -1,9 +1,10 @@
 """The sizes that a MATLAB 5 file claims, compared with what it holds before SciPy takes memory for them.
 
-SciPy allocates as many bytes as an element's tag says and then finds that the file is shorter. So the tags
-are walked first: each element within the file, and the flags, dimensions, name and values of each array
-within its element; of a compressed element as far as its first 4096 bytes tell, with no more than 1032 bytes
-a compressed byte, the most that deflate reaches. MAT-File Format (MathWorks), chapter 1.
+SciPy allocates as many bytes as an element's tag says and then finds that the file is shorter, and it crashes
+on parts of types that there are not. So the tags are walked first: each element within the file, and the
+flags, dimensions, name and values of each array within its element; of a compressed element as far as its
+first 4096 bytes tell, with no more than 1032 bytes a compressed byte, the most that deflate reaches.
+MAT-File Format (MathWorks), chapter 1.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 HEADER_BYTES = 128
 MATRIX, COMPRESSED = 14, 15
 NUMERIC_OR_TEXT = (4, *range(6, 16))
+PART_TYPES = {1, 2, 3, 4, 5, 6, 7, 9, 12, 13, 16, 17, 18}
+FLAGS_TYPE, SIZES_TYPE = 6, 5
 PREFIX = 4096
 LARGEST_DEFLATION = 1032
 MOST_ELEMENTS = 100_000
@@ -64,6 +67,10 @@ def _require_matrix(prefix: bytes, order: str, length: int) -> None:
         held = packed or second
         if (packed > 4) or (not packed and place + 8 + held > length):
             raise ValueError(f"a part of {held} bytes in an array of {length}")
+        kind = first & 0xFFFF if packed else first
+        expected = {0: {FLAGS_TYPE}, 1: {SIZES_TYPE}}.get(part, PART_TYPES)
+        if kind not in expected:
+            raise ValueError(f"a part of type {kind} in an array")
         if part == 0:
             flags = struct.unpack_from(f"{order}I", prefix, 8)[0] if len(prefix) >= 12 else 0
         place += 8 if packed else 8 + -(-held // 8) * 8

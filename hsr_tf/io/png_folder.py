@@ -33,6 +33,7 @@ from hsr_tf.scene import Scene
 natsort = deferred("natsort")
 
 FORMAT = "folder of PNG bands"
+WIDEN = np.uint16(257)  # 8 bits as the same fraction of 16
 WAVELENGTH_FILE = "wavelength_nm.txt"
 CAVE_NAME = re.compile(r".*_ms_\d\d\.png", re.IGNORECASE)
 CAVE_WAVELENGTHS_NM = np.arange(400.0, 701.0, 10.0)
@@ -73,8 +74,7 @@ class PngFolder(PictureFormat):
 
         def read(bands: slice, rows: slice, cols: slice) -> NDArray[Any]:
             found = [gray_png(file)[rows, cols] for file in files[bands]]
-            widen = dtype.type(257)
-            return np.stack([one if one.dtype == dtype else one.astype(dtype) * widen for one in found])
+            return np.stack([one if one.dtype == dtype else one.astype(dtype) * WIDEN for one in found])
 
         cube_header = CubeHeader(
             shape=(*headers[0].size, len(files)),

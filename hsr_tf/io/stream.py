@@ -122,7 +122,9 @@ class CubeReader:
         require_real(source.path, source.dtype)
         self.source = source
         name = source.header.name or source.path.stem
-        self.header: CubeHeader = replace(source.header, name=name, nodata_mask=None)
+        # An account that was saved with a scene is that of another file.
+        kept = {key: value for key, value in source.header.metadata.items() if key != SCENE_KEY}
+        self.header: CubeHeader = replace(source.header, name=name, metadata=kept, nodata_mask=None)
         self.scaling = Scaling.of(source, request.white_level)
         self._max_gib = request.max_gib
         self.fills: tuple[float, ...] = ()

@@ -31,7 +31,7 @@ from hsr_tf.typing import Array
 NEAR_CORRELATION, NEAR_CHANCE = 0.6, -5.0
 FAR_CORRELATION, FAR_CHANCE = 0.9, -8.0
 CERTAIN_CORRELATION, CERTAIN_CHANCE = 0.9, -12.0
-COARSE_SIDE = 24
+COARSE_SIDE, COARSE_STEP = 24, 6.0
 SMALLEST_SIDE, SMALLEST_SEARCHED = 5, 8
 FEWEST_SHARED, SMALLEST_SHARE = 100, 0.5
 MOST_CANDIDATES, SMALLEST_RATIO, LARGEST_RATIO = 5, 0.4, 1.6
@@ -157,7 +157,7 @@ def _found(pair: Evidence, refinement: Refinement, start: Array, steps: int) -> 
         return None
     fits = [first, refinement.fit(first.matrix, SIMILARITY, width=first.width, steps=steps)]
     found = [_Found(pair, fit, _match(pair, refinement, fit)) for fit in fits if fit is not None]
-    return min(found, key=lambda one: one.match.log10_chance)
+    return min(found, key=lambda one: (one.match.log10_chance, one.fit.share))
 
 
 def _match(pair: Evidence, refinement: Refinement, fit: Fit) -> Match:
@@ -169,7 +169,7 @@ def _searched(lr_hsi: Scene, hr_msi: Scene, pair: Evidence, implied: Transform) 
     """The best place of all; first with the ratio that is implied, then with others."""
     ratio = float(np.sqrt(abs(np.linalg.det(pair.from_files(implied.matrix)[:2, :2]))))
     best = None
-    first, second = Search(pair), Search(pair, COARSE_SIDE)
+    first, second = Search(pair), Search(pair, COARSE_SIDE, COARSE_STEP)
     several = second.ratios(SMALLEST_RATIO * ratio, LARGEST_RATIO * ratio).tolist()
     for stage, ratios in ((first, [ratio]), (second, several)):
         for one in stage.candidates(ratios, stage.angles().tolist(), most=MOST_CANDIDATES):
@@ -217,7 +217,7 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
     pair, refinement = found.pair, Refinement(found.pair)
     start = pair.from_files(implied.matrix)
     chosen: Fit | None = None
-    unmoved = _judged(refinement, start)
+    unmoved = _judged(refinement, start, found.fit.width)
     model = None
     for name in MODELS:
         begin = found.fit.matrix if name != SHIFT else _shift_start(found.fit.matrix, start)
@@ -243,7 +243,14 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
     )
     kept = transform if moved else implied
     return Registration(
-        kept, found.match, True, moved, model == SHIFT and field is None, gap, implied, chosen.share
+        kept,
+        _match(pair, refinement, chosen),
+        True,
+        moved,
+        model == SHIFT and field is None,
+        gap,
+        implied,
+        chosen.share,
     )
 
 
@@ -254,9 +261,9 @@ def _shift_start(matrix: Array, start: Array) -> Array:
     return moved
 
 
-def _judged(refinement: Refinement, matrix: Array) -> Fit | None:
-    """The implied transform with the PSF's width that suits it best."""
-    fits = [refinement.judge(matrix, width) for width in (0.5, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0)]
+def _judged(refinement: Refinement, matrix: Array, width: float) -> Fit | None:
+    """A transform as it is, with the PSF's width near `width` that suits it best."""
+    fits = [refinement.judge(matrix, width * factor) for factor in (0.85, 1.0, 1.18)]
     return min((fit for fit in fits if fit is not None), key=lambda fit: fit.share, default=None)
 
 

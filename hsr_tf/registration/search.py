@@ -46,10 +46,11 @@ class Search:
     Args:
         pair: the reduced images.
         side: the coarse cube is averaged to at most so many pixels a side.
+        step: by so many coarse pixels a side is moved from one rotation or ratio to the next.
     """
 
-    def __init__(self, pair: Evidence, side: int = LARGEST_SIDE) -> None:
-        self._pair = pair
+    def __init__(self, pair: Evidence, side: int = LARGEST_SIDE, step: float = STEP) -> None:
+        self._pair, self._apart = pair, step
         self._step = max(1, -(-max(pair.size) // side))
         cube, self._inside = _averaged(pair.components, pair.valid, self._step)
         self._components = filtered_components(cube, self._inside)
@@ -60,13 +61,13 @@ class Search:
         self._transformed: dict[tuple[int, ...], tuple[Array, Array, Array]] = {}
 
     def angles(self) -> Array:
-        """Rotations in degrees, so close that no corner moves by more than two coarse pixels in between."""
-        number = int(np.ceil(2 * np.pi * self._side / STEP / 4) * 4)
+        """Rotations in degrees, so close that no side moves by more than a step in between."""
+        number = int(np.ceil(2 * np.pi * self._side / self._apart / 4) * 4)
         return np.arange(number) * 360 / number
 
     def ratios(self, low: float, high: float) -> Array:
         """Ratios from low to high, as close."""
-        number = max(1, int(np.ceil(np.log(high / low) * self._side / STEP)) + 1)
+        number = max(1, int(np.ceil(np.log(high / low) * self._side / self._apart)) + 1)
         return np.geomspace(low, high, number)
 
     def candidates(self, ratios: Sequence[float], angles: Sequence[float], *, most: int) -> list[Candidate]:

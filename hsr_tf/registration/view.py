@@ -5,6 +5,7 @@ splines.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import ndimage
@@ -33,12 +34,18 @@ class Look:
     slopes: Array | None
 
 
-@dataclass(frozen=True, eq=False)
 class _Blurred:
-    """Splines of the blurred channels, and their slopes."""
+    """Splines of blurred channels (H, W, c), and their slopes where they are wanted."""
 
-    splines: list[Array]
-    slopes: list[tuple[Array, Array, Array]]
+    def __init__(self, image: Array, sigma: float) -> None:
+        self._planes, self._sigma = np.moveaxis(image, -1, 0), sigma
+        self.splines: list[Array] = [ndimage.spline_filter(p, order=3, mode="mirror") for p in self._planes]
+
+    @cached_property
+    def slopes(self) -> list[tuple[Array, Array, Array]]:
+        """By row, column and the logarithm of sigma: of a Gaussian's blur sigma^2 times the Laplacian."""
+        variance = self._sigma**2
+        return [(*np.gradient(plane), variance * ndimage.laplace(plane)) for plane in self._planes]
 
 
 class View:
@@ -91,12 +98,7 @@ class View:
             if len(self._kept) >= KEPT_BLURS:
                 self._kept.clear()
             sigma = float(np.exp(key * BLUR_STEP))
-            image = blurred(self._pair.channels, sigma)
-            planes = np.moveaxis(image, -1, 0)
-            splines = [ndimage.spline_filter(plane, order=3, mode="mirror") for plane in planes]
-            # The derivative of a Gaussian's blur by the logarithm of sigma is sigma^2 times the Laplacian.
-            slopes = [(*np.gradient(plane), sigma**2 * ndimage.laplace(plane)) for plane in planes]
-            self._kept[key] = _Blurred(splines, slopes)
+            self._kept[key] = _Blurred(blurred(self._pair.channels, sigma), sigma)
         return self._kept[key]
 
 

@@ -79,11 +79,12 @@ def fused(hsr: Run, folder: Path, *flags: str) -> np.ndarray:
     pair = [flag for flag in flags if flag.split("=")[0] in ("--lr_hsi", "--hr_msi", "--lr_key", "--hr_key")]
     checked = hsr("check", *pair, "--quick")
     assert checked.code == 0, checked.out
-    answer = hsr("fuse", *flags, f"--output={folder / 'z.h5'}")
+    answer = hsr("fuse", *flags, "--method=spectral_ls", f"--output={folder / 'z.h5'}")
     assert answer.code == 0, answer.err
     return np.asarray(hsr_tf.load(folder / "z.h5").cube)
 
 
+@pytest.mark.slow
 def test_an_envi_cube_and_a_jpeg(hsr: Run, tmp_path: Path) -> None:
     centres = np.linspace(400.0, 700.0, 31)
     cube = sharp_cube(centres)
@@ -148,6 +149,7 @@ def test_a_prisma_file_with_its_own_panchromatic_image(hsr: Run, tmp_path: Path)
     assert psnr(fused(hsr, tmp_path, *flags), cube, border=6) > psnr(interpolated, cube, border=6) + 1
 
 
+@pytest.mark.slow
 def test_a_folder_of_bands_and_a_png(hsr: Run, tmp_path: Path) -> None:
     centres = np.linspace(400.0, 700.0, 31)
     cube = sharp_cube(centres)
@@ -161,6 +163,7 @@ def test_a_folder_of_bands_and_a_png(hsr: Run, tmp_path: Path) -> None:
     assert psnr(fused(hsr, tmp_path, *flags, PSF, "--srf=estimate"), cube) > 40
 
 
+@pytest.mark.slow
 def test_one_matlab_file_with_two_keys(hsr: Run, tmp_path: Path) -> None:
     centres = np.linspace(450.0, 2350.0, 50)
     cube, path = sharp_cube(centres), tmp_path / "paris.mat"

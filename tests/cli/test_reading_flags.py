@@ -15,7 +15,8 @@ import hsr_tf
 from tests.cli.command_for_tests import Answer
 
 Run = Callable[..., Answer]
-FLAT = ("--psf=gaussian", "--wavelengths=400:700:10")
+PAIR = ("--lr_hsi=x.h5", "--hr_msi=y.h5", "--method=spectral_ls", "--output=z2.h5")
+FLAT = ("--method=spectral_ls", "--psf=gaussian", "--wavelengths=400:700:10")
 
 
 @pytest.fixture
@@ -94,3 +95,25 @@ def test_convert_records_given_wavelengths_and_says_which_it_replaces(hsr: Run, 
     answer = hsr("convert", "a.h5", "b.h5", "--wavelengths=410:710:10")
     assert "its own wavelengths (400 to 700 nm) are replaced" in answer.err
     assert hsr_tf.load("b.h5").wavelengths_nm[[0, -1]].tolist() == [410, 710]
+
+
+def test_check_and_fuse_say_what_of_a_file_is_not_used(hsr: Run, counts: Path) -> None:
+    with h5py.File(counts / "x.h5", "r+") as file:
+        file["fwhm_nm"] = np.ones(5)
+    said = "lr_hsi: fwhm_nm: 5 values where 31 are needed"
+    answer = hsr("check", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--quick")
+    assert "fwhm_nm" in answer.out and "warning" in answer.out
+    for way in ((), ("--stream",)):
+        answer = hsr("fuse", *PAIR, *way)
+        assert answer.code == 0 and said in answer.out + answer.err
+
+
+def test_a_nodata_value_is_given_for_both_files(hsr: Run, counts: Path) -> None:
+    with h5py.File(counts / "x.h5", "r+") as file:
+        file["cube"][:, 2, 3] = -5
+    for way in ((), ("--stream",)):
+        answer = hsr("fuse", *PAIR, "--nodata=-5", *way)
+        assert answer.code == 0 and "lr_hsi: 1 pixels without data" in answer.out + answer.err
+    checked = hsr("check", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--nodata=-5", "--quick")
+    assert "--nodata=-5" in checked.out.splitlines()[-1]
+    assert "no data" in hsr("info", "x.h5", "--nodata=-5").out

@@ -64,7 +64,7 @@ def test_other_ground_is_counted_apart() -> None:
     found = measured_agreement(MODEL, lr_hsi, hr_msi)
     assert found is not None and found.excess < 1.5
     assert found.changed == pytest.approx(32 * 40 / SIDE**2, rel=0.5)
-    assert [(one.severity, one.topic) for one in agreement_findings(found)] == [(WARNING, "changes")]
+    assert [(one.severity, one.topic) for one in agreement_findings(found)] == [(WARNING, "change")]
 
 
 def test_pixels_that_do_not_count_change_nothing() -> None:

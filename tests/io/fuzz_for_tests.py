@@ -66,6 +66,46 @@ def prisma(path: Path) -> None:
             file.attrs[f"L2Scale{name}Min"], file.attrs[f"L2Scale{name}Max"] = 0.0, 1.0
 
 
+def enmap(path: Path) -> None:
+    """A GeoTIFF whose bands are described in an XML file beside it."""
+    with create_geotiff(path, io.CubeHeader.of(scene())) as writer:
+        writer.write(slice(None), slice(None), scene().cube)
+    bands = "".join(
+        f"<bandID number='{i}'><wavelengthCenterOfBand>{400 + i}</wavelengthCenterOfBand><FWHMOfBand>9"
+        f"</FWHMOfBand><GainOfBand>0.1</GainOfBand><OffsetOfBand>0</OffsetOfBand></bandID>"
+        for i in range(1, 6)
+    )
+    lists = "<expectedChannelsList>1,2,3,5</expectedChannelsList>"
+    text = (
+        f"<level_X><specific><bandCharacterisation>{bands}</bandCharacterisation>{lists}</specific></level_X>"
+    )
+    path.with_name("ENMAP-METADATA.XML").write_text(text, encoding="utf-8")
+
+
+def sentinel(path: Path) -> None:
+    """A folder of bands of two sizes, with their metadata."""
+    path.mkdir()
+    for name, size in (("B02", 20), ("B03", 20), ("B05", 10)):
+        bands = np.arange(size * size, dtype=np.uint16).reshape(size, size)
+        tifffile.imwrite(path / f"T33UUU_20220724T101559_{name}.tif", bands)
+    offsets = "".join(f"<BOA_ADD_OFFSET band_id='{i}'>-1000</BOA_ADD_OFFSET>" for i in range(13))
+    text = f"<a><BOA_QUANTIFICATION_VALUE>10000</BOA_QUANTIFICATION_VALUE>{offsets}</a>"
+    (path / "MTD_MSIL2A.xml").write_text(text, encoding="utf-8")
+
+
+def grouped(path: Path) -> None:
+    """A NetCDF file with groups and a lookup table, as those of EMIT."""
+    import xarray
+
+    data = xarray.Dataset({"reflectance": (("y", "x", "bands"), scene().cube)})
+    data.attrs["geotransform"] = np.array([10.0, 0.1, 0, 45.0, 0, -0.1])
+    data.to_netcdf(path, engine="h5netcdf")
+    bands = {"wavelengths": ("bands", np.linspace(400, 800, 5)), "good_wavelengths": ("bands", np.ones(5))}
+    table = {name: (("oy", "ox"), np.ones((9, 8), np.int32)) for name in ("glt_x", "glt_y")}
+    for group, variables in (("sensor_band_parameters", bands), ("location", table)):
+        xarray.Dataset(variables).to_netcdf(path, "a", group=group, engine="h5netcdf")
+
+
 def cog(path: Path) -> None:
     with create_geotiff(path, io.CubeHeader.of(scene()), cog=True) as writer:
         writer.write(slice(None), slice(None), scene().cube)
@@ -98,6 +138,9 @@ FORMATS: dict[str, tuple[Callable[[Path], None], str]] = {
     "cube.mat": (saved, "*.mat"),
     "picture.png": (saved, "*.png"),
     "bands": (saved, "bands/*"),
+    "ENMAP-SPECTRAL_IMAGE.TIF": (enmap, "*.XML"),
+    "sentinel": (sentinel, "sentinel/*"),
+    "groups.nc": (grouped, "*.nc"),
 }
 covered = {Path(name).suffix for name in FORMATS}
 for one in formats.formats():  # those that are added to the table later
@@ -179,7 +222,7 @@ def run_case(name: str, seed: int, workplace: Path) -> Iterator[str]:
     rng = np.random.default_rng([seed, sorted(FORMATS).index(name)])
     files = sorted(one for one in (case / "in").glob(FORMATS[name][1]) if one.is_file())
     file = files[int(rng.integers(len(files)))]
-    text = file.suffix in (".hdr", ".json", ".txt")
+    text = file.suffix.lower() in (".hdr", ".json", ".txt", ".xml")
     file.write_bytes(damaged(file.read_bytes(), rng, text=text))
     for what, action in attempts(case / "in" / name, case / "out"):
         problem = complaint(action)

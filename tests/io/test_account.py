@@ -201,8 +201,10 @@ def test_lists_that_may_belong_to_another_array_of_the_file_are_notes(tmp_path: 
 def test_a_scene_that_was_saved_does_not_carry_the_account_of_its_own_source_on(tmp_path: Path) -> None:
     scene = load(envi(tmp_path, "bbl = {1}"))
     assert scene_findings(scene.metadata)
-    again = load(save(scene, tmp_path / "again.h5"))
-    assert not scene_findings(again.metadata)
+    for name in ("again.h5", "again.tif"):
+        path = save(scene, tmp_path / name)
+        assert not scene_findings(load(path).metadata)
+        assert SCENE_KEY not in load(convert(path, tmp_path / "last.h5")).metadata
 
 
 def test_colour_profiles_and_other_files_of_a_folder_are_notes(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ def test_a_time_axis_of_one_is_dropped(name: str, tmp_path: Path) -> None:
     if name == "a.nc":
         data = xarray.Dataset({"cube": (("time", "band", "y", "x"), cube), "time": ("time", [0.5])})
         data.to_netcdf(path, engine="h5netcdf")
-        (finding,) = describe(write_nc := path).findings
-        assert "the axis time of length one is dropped" in finding.found and write_nc.exists()
+        (finding,) = describe(path).findings
+        assert "the axis time of length one is dropped" in finding.found
     else:
         write(path, cube)
     np.testing.assert_array_equal(load(path).cube, expected)

@@ -90,15 +90,16 @@ def check_pair(  # noqa: PLR0913 (as `hsr_tf.fuse`)
         ValueError, OSError: a response that is not known; what is wrong with the images is a finding.
     """
     unusable = [*_swapped(lr_hsi, hr_msi), *_empty(lr_hsi, hr_msi)]
+    read = scene_pair_findings(lr_hsi.metadata, hr_msi.metadata)
     if unusable:
-        return PairCheck(tuple(unusable))
+        return PairCheck((*unusable, *read))
     try:
         aligned, likely = _brought_together(lr_hsi, hr_msi, registration, psf=psf or ESTIMATE)
     except ValueError as error:
-        return PairCheck((error_finding("grids", error), *_other_way_round(lr_hsi, hr_msi)))
+        return PairCheck((error_finding("grids", error), *_other_way_round(lr_hsi, hr_msi), *read))
     aligned = replace(aligned, observation=replace(aligned.observation, linearize=linearize))
     observation = aligned.observation
-    findings = [*_grid_findings(aligned), *likely]
+    findings = [*_grid_findings(aligned), *likely, *read]
     findings += _image_findings(observation)
     if srf is not None and srf != ESTIMATE:
         findings += response_findings(srf, observation)
@@ -184,8 +185,7 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
 def _image_findings(observation: Observation) -> list[Finding]:
     """Values, wavelengths, dead and saturated samples, noise."""
     lr_hsi, hr_msi = observation.lr_hsi, observation.hr_msi
-    findings = [*scene_pair_findings(lr_hsi.metadata, hr_msi.metadata), *value_findings(lr_hsi, hr_msi)]
-    findings += scaling_findings(lr_hsi, hr_msi)
+    findings = [*value_findings(lr_hsi, hr_msi), *scaling_findings(lr_hsi, hr_msi)]
     findings += [*wavelength_findings(lr_hsi, hr_msi), *fill_findings(lr_hsi, hr_msi)]
     try:
         repaired = repair(observation)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import InputError
 from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
-from hsr_tf.fusion.agreement import AGREEMENT, agreement_findings, measured_agreement
+from hsr_tf.fusion.agreement import AGREEMENT, agreement_findings, measured_agreement, unsaid
 from hsr_tf.fusion.cameras import changed_findings
 from hsr_tf.fusion.check.radiometry import known_finding, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
@@ -98,8 +98,8 @@ def camera_facts(
         advice = "give both cameras (psf and srf), or a larger part of both images"
         finding = Finding(ERROR, "cameras", f"cannot be estimated: {problem}", advice)
         return CameraFacts(None, None, (finding,))
-    findings = (*estimate_findings(found, part), *_agreement_findings(found, repaired))
-    return CameraFacts(None, found, findings)
+    findings = tuple(estimate_findings(found, part))
+    return CameraFacts(None, found, (*findings, *unsaid(_agreement_findings(found, repaired), findings)))
 
 
 def _known_findings(repaired: Repaired, known: CameraChoice, curve: str | None) -> list[Finding]:
@@ -114,7 +114,7 @@ def _known_findings(repaired: Repaired, known: CameraChoice, curve: str | None) 
     suspected = found.suspicion
     names = f"PSF {known.psf_line}, response {known.srf_line}"
     if suspected is None:
-        disagreeing = _disagreements(model, images, repaired.trusted)
+        disagreeing = unsaid(_disagreements(model, images, repaired.trusted), more)
         said = "both are known and fit" if not disagreeing else "both are known"
         return [Finding(OK, "cameras", f"{said}: {names}"), *more, *disagreeing]
     flags = (("psf", ESTIMATE), ("srf", ESTIMATE))

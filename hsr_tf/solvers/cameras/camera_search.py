@@ -8,9 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy import stats
 from scipy.optimize import least_squares
 
 from hsr_tf.arrays import ops
+from hsr_tf.closed_forms.noise_level import image_noise
 from hsr_tf.physics.psf import Psf, default_support
 from hsr_tf.physics.psf_shift import centroid, on_support, shifted_psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -41,7 +43,7 @@ ROUNDING = 1e-6
 START_WEIGHT = 1e-6
 NUM_ALTERNATIONS, NUM_TRIMS, SETTLED = 4, 6, 0.01
 CLEAN = 0.01
-JUDGED = 0.8
+JUDGED, USUAL, NOISE_EXCESS = 0.8, (0.05, 0.95), 1.25
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class CameraSearch:
     best: CameraFit
 
     def __init__(self, lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> None:
+        self._recorded = lr_hsi, hr_msi
         self._rank = num_components(lr_hsi)
         if self._rank is not None:
             lr_hsi = on_components(lr_hsi, self._rank)
@@ -291,7 +294,9 @@ class CameraSearch:
     def usual_error(self, hr_msi: Cube | None = None) -> float:
         """Error of the best fit on pixels held out, the worst fifth not counted, over the deviation of D Y.
 
-        The same pixels are judged whatever takes part in the fit, so that searches can be compared.
+        The same pixels are judged whatever takes part in the fit, so that searches can be compared. The
+        deviation is that of D Y between its 5th and 95th percentile: a curve that leaves all contrast to a
+        few highlights, and these to the worst fifth, would seem to fit otherwise.
 
         Args:
             hr_msi: another Y, to which the response is fitted anew; None for that of the search.
@@ -308,7 +313,21 @@ class CameraSearch:
         response, _ = fit.fit((colours - means[1])[::every], self.best.weights)
         wanted = blurred[held_out]
         gap = (images[0][held_out] - means[0]) @ response - (wanted - means[1])
-        return float(np.sqrt(trimmed_mean(np.square(gap / (wanted.std(0) + 1e-30)).mean(1), JUDGED)))
+        deviation = np.clip(wanted, *np.quantile(wanted, USUAL, axis=0)).std(0) + 1e-30
+        return float(np.sqrt(trimmed_mean(np.square(gap / deviation).mean(1), JUDGED)))
+
+    def is_noise(self) -> bool:
+        """Whether noise explains what the best fit leaves of all but the worst fifth of the coarse pixels."""
+        response, kernel = self.best.response, self.best.kernel
+        lr_noise, hr_noise = (np.square(image_noise(image)) for image in self._recorded)
+        variance = np.square(response).T @ lr_noise + np.square(kernel).sum() * hr_noise
+        inside = self._inside()
+        gap = (self._images[0] @ response - self._blurred(self._images[1]))[inside]
+        if self._config.offset:
+            gap = gap - gap.mean(0)
+        sizes = np.square(gap / np.sqrt(variance + 1e-30)).sum(1)
+        by_chance = float(stats.chi2(gap.shape[1]).ppf(JUDGED))
+        return bool(np.quantile(sizes, JUDGED) < NOISE_EXCESS**2 * by_chance)
 
     def _widest(self) -> float:
         """The largest support: as the options say, and four coarse pixels inside the image at the least."""

@@ -5,8 +5,8 @@ curve f, with or without offsets o) the first shape of the camera search is fitt
 held out, relative to the deviation of D_k f(Y), decides; a fifth of them, the worst, does not count, as
 moved objects, clouds and clipped highlights are no evidence. The curve is searched with the kernel of a
 candidate (`curve_search`) and the kernel then fitted anew. Anything but plain values is taken only where the
-error falls clearly, the more so the fewer pixels there are: it is worse to change a linear image than to miss
-a tone curve. The criterion is our own.
+error falls clearly, the more so the fewer pixels there are, and never where noise explains the error: it is
+worse to change a linear image than to miss a tone curve. The criterion is our own.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def linear_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) 
     offset = candidates.fitted(given, offset=True)
     certain = max(0.0, 1.0 - 2.0 / plain.found.search.num_judged**0.5)
     best = offset if offset.error < OFFSET_GAIN * certain * plain.error else plain
-    if best.error < EXACT or config.curve is not None:
+    if best.error < EXACT or config.curve is not None or best.found.search.is_noise():
         return best.found
     # The kernel of either may suit a curve: that of the linear image is wrong where there is one.
     starts = [candidates.fitted(SRGB, offset=True), offset]
