@@ -16,8 +16,8 @@ from hsr_tf.physics.operator import adjoint_error
 from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, box_psf, gaussian_psf, motion_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 
-NUMPY_BORDER = {"mirrored": "symmetric", "circular": "wrap"}
-SCIPY_BORDER = {"mirrored": "reflect", "circular": "wrap"}
+NUMPY_BORDER = {"mirrored": "symmetric", "circular": "wrap", "zero": "constant"}
+SCIPY_BORDER = {"mirrored": "reflect", "circular": "wrap", "zero": "constant"}
 FLOAT32_BOUND = 1e-6
 
 
