@@ -104,7 +104,8 @@ def fuse(
     """Fuse a coarse cube and a sharp image of the same ground into the sharp cube.
 
     --psf and --srf default to the cameras recorded in the files,
-    otherwise gaussian and nikon_d700. Image defects (dead bands, pixels
+    otherwise gaussian (by auto estimated where the response is known)
+    and nikon_d700. Image defects (dead bands, pixels
     without data) are reported in warnings and repaired; a tone curve,
     offsets and gains of the sharp image are undone and reported. Ends
     with a verdict on the estimate: green, yellow (use it with care) or

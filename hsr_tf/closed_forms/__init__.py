@@ -6,8 +6,8 @@ METHODS = (
     Method(
         name="auto",
         kind="closed_form",
-        summary="the method that explains held-out pixels of this scene best: a closed form, a shipped "
-        "network that fits, or, with enough --max_seconds, a solver",
+        summary="the mean of those methods that predict held-out pixels of this scene best together: "
+        "closed forms, kernel_ls, shipped networks that fit, more solvers with enough --max_seconds",
         source="hsr_tf.fusion.auto",
         needs=("psf", "srf"),
         builder="hsr_tf.fusion.auto:Auto",

@@ -110,9 +110,10 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     Args:
         observation: X and Y, from `Observation.from_pair` or `simulate`; pixels without data are allowed.
         method: a name of the registry (`hsr_tf.methods.names()`), or a method of it with options
-            (`hsr_tf.options.with_options`).
+            (`hsr_tf.options.with_options`); "auto" finds out which suit the scene (`hsr_tf.fusion.auto`).
         psf: blur of the hyperspectral camera, as in `simulate`, or "estimate" to find it from the images; by
-            default what `lr_hsi` tells of its own simulation, else "gaussian".
+            default the one recorded in `lr_hsi`, else "gaussian"; "auto" estimates it then if the response is
+            known.
         srf: response of the colour camera, likewise, else "nikon_d700".
         linearize: the tone curve of Y to undo before the fusion: "none", "srgb", "gamma:2.2" (any number), or
             "auto" to find out whether there is one; by default what the observation says, which is "auto".

@@ -32,7 +32,7 @@ FIRST, KERNEL_LS = "spectral_ls", "kernel_ls"
 CLOSED_FORMS = (FIRST, "colour_kernel")
 LIGHT = ("num_features=96", "consistent=false")
 SECONDS_OF = {"spectralift": 300.0}
-KERNEL_SECONDS = 60.0
+KERNEL_SECONDS, MOST_FLOATS = 60.0, 2**26
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,9 @@ class Auto:
         """
         names, limit = self.config.candidates, controls.max_seconds or 0.0
         if not names:
-            small = max(size) * self.model.scale <= WINDOW_SIDE
+            sides = [length * self.model.scale for length in size]
+            num_floats = sides[0] * sides[1] * len(self.model.spectral.matrix)
+            small = max(sides) <= WINDOW_SIDE and num_floats <= MOST_FLOATS
             slow = tuple(n for n, least in SECONDS_OF.items() if whole and limit >= least)
             kernels = (KERNEL_LS,) if small or (whole and limit >= KERNEL_SECONDS) else ()
             names = CLOSED_FORMS + kernels + slow

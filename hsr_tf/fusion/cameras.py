@@ -2,7 +2,8 @@
 
 Each is the one that is given, else the one recorded in the files, else (for networks) the one that the
 weights were trained for, else a default; one that nobody knows is estimated from the two images where a user
-asks for it with the word "estimate".
+asks for it with the word "estimate". For methods that say so (`finds_psf`) a PSF that nobody knows is
+estimated anyway where the response is known.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.closed_forms.map_fit import noise_regions
@@ -122,8 +123,8 @@ class Evidence:
         errors = np.array([[float((a * b).sum()) / number for a in left] for b in left])
         if self._noise is None:
             return errors
-        changes = [self._change(one, controls) for one in candidates]
-        number = changes[0].shape[0] * changes[0].shape[1]
+        changes = [_clipped(self._change(one, controls)) for one in candidates]
+        number = len(changes[0])
         return errors + np.array([[float(np.vdot(a, b)) / number for a in changes] for b in changes])
 
     def _residuals(self, candidate: Candidate, controls: Controls) -> Array:
@@ -139,8 +140,9 @@ class Evidence:
         return np.concatenate(found)
 
     def _change(self, candidate: Candidate, controls: Controls) -> Cube:
-        """Z' - Z, (s h, s w, C), without the pixels of the first fold."""
-        return self._noisy_estimate(candidate, controls) - self._estimate(candidate, controls, 0)
+        """Z' - Z, (pixels, C), without the pixels of the first fold."""
+        change = self._noisy_estimate(candidate, controls) - self._estimate(candidate, controls, 0)
+        return change.reshape(-1, change.shape[-1])
 
     def _estimate(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
         key = candidate.name, fold
@@ -261,14 +263,14 @@ class Evidence:
         return noise_regions(self._size, self._model.scale, None if self._clean.all() else self._clean)
 
 
-def _clipped(residuals: Array) -> Array:
-    """Residuals of pixels (n, C) that are at most `LONGEST` times as long as the usual one.
+def _clipped(residuals: NDArray[Any]) -> NDArray[Any]:
+    """Errors of pixels (n, C) that are at most `LONGEST` times as long as the usual one.
 
     A pixel that no other resembles is mapped far off without its own spectrum, and not with it.
     """
     lengths = np.sqrt(np.square(residuals).sum(1))
-    longest = LONGEST * float(np.median(lengths))
-    return np.asarray(residuals * np.minimum(1.0, longest / np.maximum(lengths, TINY))[:, None])
+    shares = np.minimum(1.0, LONGEST * np.median(lengths) / np.maximum(lengths, TINY))
+    return np.asarray(residuals * shares.astype(residuals.dtype)[:, None])
 
 
 def stacked_weights(errors: Array) -> Array:

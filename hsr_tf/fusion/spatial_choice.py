@@ -16,7 +16,7 @@ from hsr_tf.scene import Observation
 if TYPE_CHECKING:
     from hsr_tf.solvers.cameras.psf_fit import PsfFit
 
-SMALLEST_SIDE, CLEARLY_LESS = 3, 0.7
+SMALLEST_SIDE, CLEARLY_LESS, TINY = 3, 0.7, 1e-30
 
 
 def found_psf(choice: CameraChoice, images: Observation, holes: Holes) -> PsfFit | None:
@@ -46,7 +46,8 @@ def with_psf(choice: CameraChoice, found: PsfFit) -> CameraChoice:
 def with_border(choice: CameraChoice, images: Observation, holes: Holes) -> CameraChoice:
     """The cameras with zeros outside the scene where these explain the coarse pixels along its edges.
 
-    Some programs that simulate pairs blur so. X R - D Y is compared along the edges with both borders.
+    Some programs that simulate pairs blur so. X R - D Y is compared along the edges with both borders, after
+    gains that fit the inner pixels, as a wrong response must not pass for a dark edge.
 
     Args:
         choice, images, holes: as for `found_psf`.
@@ -60,10 +61,10 @@ def with_border(choice: CameraChoice, images: Observation, holes: Holes) -> Came
     edge[1:-1, 1:-1] = False
     edge &= holes.clean(spatial, (height, width))
     seen = images.lr_hsi.cube @ model.spectral.matrix
-    gaps = [
-        np.square(seen - np.asarray(one.forward(images.hr_msi.cube[None]))[0]).sum(-1)[edge].sum()
-        for one in (spatial, zero)
-    ]
+    blurred = [np.asarray(one.forward(images.hr_msi.cube[None]))[0] for one in (spatial, zero)]
+    inner = seen[1:-1, 1:-1], blurred[0][1:-1, 1:-1]
+    gain = (inner[0] * inner[1]).sum((0, 1)) / np.maximum(np.square(inner[0]).sum((0, 1)), TINY)
+    gaps = [float(np.square(gain * seen - one)[edge].sum()) for one in blurred]
     if gaps[1] >= CLEARLY_LESS * gaps[0]:
         return choice
     return replace(choice, model=replace(model, spatial=zero))

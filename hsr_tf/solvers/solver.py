@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -177,20 +178,20 @@ class Iterations:
 
     def __iter__(self) -> Iterator[int]:
         slowest, start = 0.0, self.done
-        with tqdm.tqdm(
-            total=self.most,
-            initial=start,
-            desc=self.solver,
-            unit="it",
-            dynamic_ncols=True,
-            disable=not self.controls.progress,
-        ) as self._bar:
+        with self._drawn() as self._bar:
             while self.done < self.most and not self.converged:
                 if self.done > start and not self._in_time(slowest):
                     return
                 before = self.seconds
                 yield self.done
                 slowest = max(slowest, self.seconds - before)
+
+    def _drawn(self) -> AbstractContextManager[tqdm.tqdm[Any] | None]:
+        """The bar; None where no progress is shown."""
+        if not self.controls.progress:
+            return nullcontext()
+        most, done = self.most, self.done
+        return tqdm.tqdm(total=most, initial=done, desc=self.solver, unit="it", dynamic_ncols=True)
 
     def report(self, objective: float | None, estimate: Callable[[], Cube]) -> None:
         """Count one iteration, move the bar and call back."""

@@ -30,8 +30,11 @@ from hsr_tf.streaming.pair import Pair
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.tiling.region import best_tile
 
-MAP_CUBES, MAP_BYTES = 2.5, 700.0
+AUTO = "auto"
+MAP_CUBES, BLEND_CUBES, MAP_BYTES = 2.5, 4.0, 700.0
 SOLVER_BYTES = 3300.0
+# What `auto` takes for the kernels that it fits to a small scene as a whole.
+KERNEL_PIXELS, KERNEL_BYTES = 2**20, 600.0
 COARSE_CUBES = 8.0
 SMALLEST_TILE, LARGEST_TILE = 8, 2048
 
@@ -68,7 +71,8 @@ def demand(method: Method, weights: str | None, num_bands: int, scale: int) -> D
     cube = 4.0 * num_bands
     coarse = COARSE_CUBES * cube / scale**2
     if method.kind != "network":
-        return Demand(MAP_CUBES * cube + MAP_BYTES + coarse, 4)
+        cubes = BLEND_CUBES if method.name == AUTO else MAP_CUBES
+        return Demand(cubes * cube + MAP_BYTES + coarse, 4)
     assert weights is not None
     model = pretrained.load_model(Path(weights))
     cut = is_based(model) and network_reach(model.network) is not None
@@ -90,6 +94,9 @@ def planned(method: Method, size: tuple[int, int], scale: int, needs: Demand, li
         ValueError: a limit that leaves no room for a tile; the message tells one that would do.
     """
     held = resident_bytes() + SPARE_BYTES
+    num_pixels = size[0] * size[1] * scale**2
+    if method.name == AUTO and num_pixels <= KERNEL_PIXELS:
+        held += int(KERNEL_BYTES * num_pixels)
     most = _most(limit - held, needs, scale)
     smallest = held + needs.bytes_a_pixel * (scale * (SMALLEST_TILE + 2 * needs.margin)) ** 2
     if method.kind == "solver":
@@ -166,6 +173,7 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
     job = replace(job, tile=plan.tile, window=plan.window)
     sharp, coarse = job.size[0] * job.size[1] * job.scale**2, job.size[0] * job.size[1]
     cubes = 3.4 if job.window is not None else 2.0  # a solver's overlapped windows are kept too
+    cubes = 6.0 if method.name == AUTO else cubes  # all estimates and their mean
     require_space(draft.folder, int(4 * num_bands * (cubes * sharp + 4 * coarse)))
     draft.save_json(JOB, job.as_dict())
     return job

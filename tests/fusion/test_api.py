@@ -147,7 +147,7 @@ def test_a_psf_that_sits_off_the_cells_is_told(scene: Scene) -> None:
 
 
 def test_spectral_ls_explains_both_images_and_beats_bicubic(scene: Scene, observation: Observation) -> None:
-    solution, floor = hsr_tf.fuse(observation), hsr_tf.fuse(observation, "bicubic")
+    solution, floor = (hsr_tf.fuse(observation, name) for name in ("spectral_ls", "bicubic"))
     estimate = solution.estimate
     assert psnr(scene, estimate.cube) > psnr(scene, floor.estimate.cube) + 10
     assert solution.lr_hsi_residual < 1e-5 and solution.hr_msi_residual < 1e-5 < floor.lr_hsi_residual

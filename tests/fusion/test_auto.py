@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from hsr_tf import methods
 from hsr_tf.fusion.api import fuse
-from hsr_tf.fusion.auto import CLOSED_FORMS, KERNEL_LS, Auto
+from hsr_tf.fusion.auto import CLOSED_FORMS, KERNEL_LS, Auto, chosen_words
 from hsr_tf.options import with_options
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.report.screen import fusion_facts
@@ -70,3 +71,29 @@ def test_candidates_are_options_and_networks_are_none() -> None:
     assert fused(only).estimate.metadata["chosen"] == "colour_kernel"
     with pytest.raises(ValueError, match="option candidates: expected closed forms and solvers"):
         fused(with_options(methods.get("auto"), ["candidates=ms_ssfnet"]))
+
+
+def blurred_by_scipy(border: str) -> Observation:
+    """A pair that SciPy simulates: soft optics, cells of s x s pixels, a border, noise in both images."""
+    rng = np.random.default_rng(7)
+    soft = ndimage.gaussian_filter(CUBE, (3.0, 3.0, 0), mode=border)
+    lr_hsi = soft.reshape(CUBE.shape[0] // 4, 4, CUBE.shape[1] // 4, 4, -1).mean((1, 3))
+    images = lr_hsi, CUBE @ MODEL.spectral.matrix
+    noisy = [x + 0.005 * x.mean() * rng.standard_normal(x.shape) for x in images]
+    return Observation(*(Scene(x.astype(np.float32)) for x in noisy), 4)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("border", ["reflect", "constant"])
+def test_an_unknown_psf_and_border_are_found(border: str) -> None:
+    pair = blurred_by_scipy(border)
+    found = fuse(pair, "auto", srf=MODEL.spectral)
+    assert "estimated" in str(found.estimate.metadata["psf"])
+    default = fuse(pair, "spectral_ls", srf=MODEL.spectral)
+    assert psnr(CUBE, found.estimate.cube) > psnr(CUBE, default.estimate.cube) + 1
+
+
+def test_it_is_the_default_and_says_what_it_blends() -> None:
+    solution = fuse(OBSERVATION, psf=gaussian_psf(4, fwhm=4.0), srf=MODEL.spectral)
+    assert solution.estimate.metadata["method"] == "auto"
+    assert chosen_words({"kernel_ls": 0.7, "spectral_ls": 0.3}) == "70 % kernel_ls + 30 % spectral_ls"

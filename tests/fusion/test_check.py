@@ -59,7 +59,7 @@ def test_a_simulated_pair_is_fusable_and_needs_no_camera_flags(pair: Observation
     found = check_pair(pair.lr_hsi, pair.hr_msi)
     assert found.fusable
     assert {finding.severity for finding in found.findings} == {OK}
-    assert dict(found.flags) == {"method": "kernel_ls"}
+    assert dict(found.flags) == {}
     assert "Gaussian, sigma 1.869" in on(found, "cameras")[0].found
 
 
@@ -67,7 +67,7 @@ def test_unknown_cameras_are_estimated_and_the_flags_say_so(pair: Observation) -
     sharp = np.roll(pair.hr_msi.cube, 1, axis=1)  # the sharp image lies one column to the right
     found = check_pair(untold(pair.lr_hsi), untold(pair.hr_msi, cube=sharp))
     assert found.fusable
-    assert dict(found.flags) == {"method": "kernel_ls", "psf": "estimate", "srf": "estimate"}
+    assert dict(found.flags) == {"psf": "estimate", "srf": "estimate"}
     assert found.cameras is not None
     assert found.cameras.found is not None
     np.testing.assert_allclose(found.cameras.found.shift, (0, 1), atol=0.15)
@@ -370,13 +370,13 @@ def test_cameras_that_are_given_are_held_against_the_pair(pair: Observation) -> 
     images = untold(pair.lr_hsi), untold(pair.hr_msi)
     right = check_pair(*images, psf="gaussian:fwhm=4.4", srf="nikon_d700")
     assert [finding.severity for finding in on(right, "cameras")] == [OK]
-    assert dict(right.flags) == {"method": "kernel_ls", "psf": "gaussian:fwhm=4.4", "srf": "nikon_d700"}
+    assert dict(right.flags) == {"psf": "gaussian:fwhm=4.4", "srf": "nikon_d700"}
     wrong = check_pair(*images, psf="gaussian:fwhm=4.4", srf="sigma_sdmerill_npl")
     (finding,) = on(wrong, "cameras")
     assert finding.severity == WARNING
     assert any("400 to 680 nm only" in finding.found for finding in on(wrong, "response"))
     assert finding.advice == "estimate both cameras"
-    assert dict(wrong.flags) == {"method": "kernel_ls", "psf": "estimate", "srf": "estimate"}
+    assert dict(wrong.flags) == {"psf": "estimate", "srf": "estimate"}
     assert wrong.verdict.severity == WARNING
     assert wrong.verdict.line.startswith("the pair can be fused, with ")
     assert all(f.topic in wrong.verdict.line for f in wrong.findings if f.severity == WARNING)

@@ -70,7 +70,7 @@ def test_a_residual_that_noise_explains_is_none() -> None:
 
 def test_images_of_two_scenes_warn_once_with_the_findings_of_the_solution() -> None:
     with pytest.warns(UserWarning) as told:
-        solution = hsr_tf.fuse(mismatched())
+        solution = hsr_tf.fuse(mismatched(), "spectral_ls")
     assert [str(warning.message) for warning in told] == [finding.line for finding in solution.findings]
     late = [str(warning.message) for warning in told if warning.category is ResidualWarning]
     topics = {finding.line: finding.topic for finding in solution.findings}
@@ -82,7 +82,12 @@ def test_images_of_two_scenes_warn_once_with_the_findings_of_the_solution() -> N
 def test_the_command_ends_with_verdict_and_finding_and_exit_code_three_where_it_is_strict(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], more: tuple[str, ...]
 ) -> None:
-    words = ["fuse", f"--output={tmp_path}/z.h5", *(word.format(folder=tmp_path) for word in more)]
+    words = [
+        "fuse",
+        "--method=spectral_ls",
+        f"--output={tmp_path}/z.h5",
+        *(word.format(folder=tmp_path) for word in more),
+    ]
     for pair, is_bad in ((mismatched(), True), (observed(40.0), False)):
         hsr_tf.save(pair.lr_hsi, tmp_path / "x.h5")
         hsr_tf.save(pair.hr_msi, tmp_path / "y.h5")

@@ -16,8 +16,8 @@ from hsr_tf.physics.operator import adjoint_error
 from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, box_psf, gaussian_psf, motion_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 
-NUMPY_BORDER = {"mirrored": "symmetric", "circular": "wrap"}
-SCIPY_BORDER = {"mirrored": "reflect", "circular": "wrap"}
+NUMPY_BORDER = {"mirrored": "symmetric", "circular": "wrap", "zero": "constant"}
+SCIPY_BORDER = {"mirrored": "reflect", "circular": "wrap", "zero": "constant"}
 FLOAT32_BOUND = 1e-6
 
 
@@ -100,7 +100,7 @@ def test_odd_kernels_and_scales_agree_with_scipy(border: str, scale: int) -> Non
     np.testing.assert_allclose(found, blurred[scale // 2 :: scale, scale // 2 :: scale], atol=1e-12)
 
 
-@pytest.mark.parametrize("border", NUMPY_BORDER)
+@pytest.mark.parametrize("border", ["mirrored", "circular"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_constant_image_stays_constant(kind: str, border: str) -> None:
     operator = SpatialDegradation(some_psf(kind, 4, 3), 4, border=border)
@@ -132,7 +132,7 @@ def test_gram_taps_do_what_the_degradation_of_its_adjoint_does(
     operator = SpatialDegradation(psf, scale, border=border)
     taps = operator.gram_taps()
     if taps is None:
-        assert psf.factors is None or border == "mirrored"
+        assert psf.factors is None or border != "circular"
         return
     height, width = (n // scale + len(t) for n, t in zip(image_size(psf, scale, cells), taps, strict=True))
     y = np.random.default_rng(seed).random((1, height, width, 1))
@@ -189,7 +189,11 @@ def test_an_image_within_the_reach_of_the_psf_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("scale", "border", "said"),
-    [(0, "mirrored", "a positive integer"), (2.5, "mirrored", "a positive integer"), (2, "zero", "circular")],
+    [
+        (0, "mirrored", "a positive integer"),
+        (2.5, "mirrored", "a positive integer"),
+        (2, "reflect", "circular"),
+    ],
 )
 def test_bad_arguments_are_refused(scale: Any, border: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):

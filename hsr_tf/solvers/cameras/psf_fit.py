@@ -59,7 +59,7 @@ def fit_psf(
 
     Returns:
         None where Y has no contrast. Where fewer than 4 x 4 coarse pixels see the whole support, the width of
-        the optics alone is found, with what lies outside (`SpatialDegradation`) that explains all pixels best.
+        the optics alone is found, with the border (`SpatialDegradation`) that explains all pixels best.
     """
     if (hr_msi.std((0, 1)) <= 0).any():
         return None

@@ -1,0 +1,26 @@
+"""Weights of a blend: those of the smallest predicted error, and few."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hsr_tf.fusion.evidence import stacked_weights
+
+
+def test_independent_errors_are_weighted_by_their_inverse_squares() -> None:
+    np.testing.assert_allclose(stacked_weights(np.diag([1.0, 4.0])), [0.8, 0.2], atol=1e-3)
+
+
+def test_no_weight_is_negative_and_the_mean_is_no_worse_than_the_best() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        errors = rng.standard_normal((4, 30)) * rng.random((4, 1)) + rng.standard_normal(30)
+        products = errors @ errors.T / 30
+        weights = stacked_weights(products)
+        assert (weights >= 0).all() and np.isclose(weights.sum(), 1)
+        assert weights @ products @ weights <= 1.01 * np.diag(products).min()
+
+
+def test_a_candidate_that_adds_next_to_nothing_is_left_out() -> None:
+    weights = stacked_weights(np.diag([1.0, 100.0]))
+    assert weights.tolist() == [1.0, 0.0]
