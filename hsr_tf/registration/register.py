@@ -32,7 +32,7 @@ from hsr_tf.typing import Array
 COARSE_SIDE, COARSE_STEP = 24, 6.0
 SMALLEST_SIDE, SMALLEST_SEARCHED = 5, 8
 FEWEST_SHARED, SMALLEST_SHARE, SAFE_SHARE, SAFE_PIXELS = 100, 0.5, 0.75, 400
-LARGEST_STRETCH = 1.25
+LARGEST_STRETCH, KEPT_PIXELS = 1.25, 0.8
 MOST_CANDIDATES, SMALLEST_RATIO, LARGEST_RATIO, NEXT_RATIO = 5, 0.4, 1.6, 1.1
 PENALTY, ADVANTAGE, NEAR_PIXELS = 4.0, 1.2, 4.0
 SMALLEST_GAP, SMALLEST_COARSE_GAP, SNAP = 0.1, 0.02, 0.05
@@ -135,6 +135,8 @@ def register(
     refinement = Refinement(pair)
     start = pair.from_files(implied.matrix)
     near = _found(pair, refinement, start, NEAR_STEPS)
+    if near is not None and not (_is_near(near, implied) or _shares_enough(near)):
+        near = None
     best, limits = near, NEAR if near is not None and _is_near(near, implied) else FAR
     if search and not _is_certain(near):
         far = _searched(lr_hsi, hr_msi, pair, implied)
@@ -145,9 +147,10 @@ def register(
     if not _passes(best, limits):
         return Registration(implied, best.match, False, False, False, 0.0, implied, best.fit.share)
     settled = _settled(best, implied, displacement=displacement)
-    # A pixel that is much longer than the sizes imply is that of images which share a few straight lines.
+    # Images that share a few straight lines alone make pixels much longer than the sizes imply, or slip away.
     sides = np.linalg.svd(settled.transform.slope @ np.linalg.inv(implied.slope), compute_uv=False)
-    if sides[0] > LARGEST_STRETCH * sides[1]:
+    lost = settled.match.pixels < KEPT_PIXELS * best.match.pixels
+    if lost or sides[0] > LARGEST_STRETCH * sides[1]:
         return replace(nothing, match=best.match, unexplained=best.fit.share)
     return settled
 
@@ -269,6 +272,7 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
     field = local_displacement(refinement, pair, chosen) if displacement else None
     if field is not None:
         transform = replace(transform, matrix=pair.to_files(chosen.matrix), displacement=field)
+    is_shift = model == SHIFT or bool(np.allclose(transform.slope, implied.slope, rtol=0, atol=1e-9))
     gap = transform.largest_gap(implied)
     moved = gap >= max(SMALLEST_GAP, SMALLEST_COARSE_GAP * transform.ratio) and (
         field is not None
@@ -281,7 +285,7 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
         _match(pair, refinement, chosen),
         True,
         moved,
-        model == SHIFT and field is None,
+        is_shift and field is None,
         gap,
         implied,
         chosen.share,
