@@ -47,7 +47,7 @@ class Agreement:
         share: |X R - D Y| / |X R| over the ground that both show alike.
         noise: what their noise explains of it.
         changed: share of the coarse pixels that show other ground in the two images.
-        agreeing: (h, w), False for these pixels.
+        agreeing: (h, w), the pixels that were compared, without these.
         darker: by which part of D Y the cube is darker along the edges; 0 unless it is nearly everywhere.
     """
 
@@ -101,7 +101,7 @@ def measured_agreement(
         share=(float(squares[agreeing].mean(0).sum()) / energy) ** 0.5,
         noise=(float(variance.sum()) / energy) ** 0.5,
         changed=1.0 - float(agreeing.sum() / kept.sum()),
-        agreeing=agreeing | ~kept,
+        agreeing=agreeing,
         darker=_darker(seen.sum(-1), blurred.sum(-1, dtype=np.float64), counted),
     )
 
@@ -136,14 +136,14 @@ def unsaid(findings: Iterable[Finding], said: Iterable[Finding]) -> tuple[Findin
 
 
 def _darker(seen: Array, blurred: Array, counted: Mask) -> float:
-    """By which part of D Y the outermost coarse pixels are darker: the median, if three quarters are so."""
+    """By which part of D Y the outermost coarse pixels are darker than the others, if three quarters are."""
     edge = counted.copy()
     edge[1:-1, 1:-1] = False
-    if edge.sum() < FEWEST_PIXELS:
+    if min(edge.sum(), (counted & ~edge).sum()) < FEWEST_PIXELS:
         return 0.0
-    level = np.maximum(blurred[edge], 0) + DARK * float(blurred.mean()) + TINY
-    less = (blurred[edge] - seen[edge]) / level
-    return float(np.median(less)) if np.quantile(less, 1 - MOSTLY) > DARKER / 2 else 0.0
+    less = (blurred - seen) / (np.maximum(blurred, 0) + DARK * float(blurred.mean()) + TINY)
+    along = less[edge] - np.median(less[counted & ~edge])
+    return float(np.median(along)) if np.quantile(along, 1 - MOSTLY) > DARKER / 2 else 0.0
 
 
 def _agreeing(squares: Array, variance: Array, spread: Array) -> Mask:

@@ -20,7 +20,7 @@ from hsr_tf.closed_forms.agreement import ADVICE, agreement_of
 from hsr_tf.findings import WARNING, Finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.spatial_choice import found_psf, with_border, with_psf
-from hsr_tf.fusion.valid_region import whole_part
+from hsr_tf.fusion.valid_region import estimable_part
 from hsr_tf.physics.cameras import DEFAULT, ESTIMATED, UNKNOWN, CameraChoice, PsfLike, SrfLike, choose_cameras
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
@@ -277,11 +277,11 @@ def chosen_cameras(
     from hsr_tf.solvers.cameras.psf_srf import PsfSrfConfig, estimate_psf_srf
 
     start = time.perf_counter()
-    images = whole_part(sample.images, sample.holes.full_cells(sample.images.scale, sample.size))
+    images, counted = estimable_part(sample.images, sample.holes.full_cells(sample.images.scale, sample.size))
     quiet = replace(controls, callback=None, checkpoint=None)
     cubes = images.lr_hsi.cube, images.hr_msi.cube
     options = PsfSrfConfig(radiometry=asked.curve != LINEAR, curve=asked.curve)
-    found = estimate_psf_srf(*cubes, images.scale, options, quiet)
+    found = estimate_psf_srf(*cubes, images.scale, options, quiet, counted)
     choice = CameraChoice(
         ObservationModel(
             found.model.spatial if psf else choice.model.spatial,

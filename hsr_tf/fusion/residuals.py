@@ -73,8 +73,8 @@ def measured_residuals(
     """Compare a part of an estimate with the two images.
 
     Coarse pixels without data, those into which D mixes sharp pixels without, or pixels outside of the
-    region, do not count, nor does the ground of any of them; ground that the images show differently counts
-    for the figures, not for the findings.
+    region, do not count, nor does the ground of any of them; edges that see past the image, and ground that
+    the images show differently, count for the figures, not for the findings.
 
     Args:
         pair: the images.

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from hsr_tf.scene import Observation
 from hsr_tf.tiling.region import Region
@@ -51,6 +52,29 @@ def part_of(observation: Observation, part: Region) -> Observation:
         for image, region in ((observation.lr_hsi, part), (observation.hr_msi, part.scaled(scale)))
     )
     return Observation(lr_hsi, hr_msi, scale)
+
+
+def estimable_part(
+    observation: Observation, trusted: NDArray[np.bool_]
+) -> tuple[Observation, NDArray[np.bool_] | None]:
+    """What cameras are estimated from: images, and the coarse pixels that count, None for all.
+
+    Pixels count that are trusted with all their neighbours, which a blur mixes in. Where the largest
+    rectangle of trusted pixels has as many of these, it is the images.
+
+    Args:
+        observation: X (h, w, C) and Y.
+        trusted: (h, w), False where either image has no data.
+    """
+    if trusted.all():
+        return observation, None
+    counted = ndimage.binary_erosion(trusted, np.ones((3, 3)), border_value=1)
+    part = whole_part(observation, trusted)
+    if part is observation:
+        return observation, counted if counted.sum() >= FEWEST_PIXELS**2 else None
+    height, width = part.lr_hsi.shape[:2]
+    inside = max(0, height - 2) * max(0, width - 2)
+    return (observation, counted) if counted.sum() > inside else (part, None)
 
 
 def whole_part(observation: Observation, trusted: NDArray[np.bool_]) -> Observation:

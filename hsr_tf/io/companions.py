@@ -165,8 +165,8 @@ def _spectral(
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
     """Return wavelengths and widths in nanometres.
 
-    `bands` may hold indices, and only names that end in _nm state a unit: others of values below 100 are
-    taken for neither.
+    `bands` may hold indices; so may whole numbers below 100 under any name, which are taken for neither.
+    Other numbers below 100 are micrometres.
     """
     centres = []
     for name in (name for name in WAVELENGTH_NAMES if name in held):
@@ -174,7 +174,12 @@ def _spectral(
         is_list = values.dtype.kind in "uif" and values.size > 0
         if is_list and bool(np.all(values >= SHORTEST_NM)):
             centres.append(Listing(name, values, "nm"))
-        elif name not in AMBIGUOUS:
+        elif name in AMBIGUOUS:
+            continue
+        elif is_list and not name.endswith("_nm") and bool((values != np.rint(values)).any()):
+            centres.append(Listing(name, values, "um"))
+            account.take(f"{name} has no unit; values up to {np.max(values):g} are taken as micrometres")
+        else:
             account.leave(name, f"holds other than numbers from {SHORTEST_NM}, taken as no nanometres")
     return spectral_lists(centres, [Listing("fwhm_nm", held.get("fwhm_nm"), "nm")], num_bands, account)
 

@@ -46,8 +46,7 @@ class DlrProduct(Format):
     """EnMAP and DESIS products."""
 
     name = "EnMAP, DESIS"
-    suffixes = (".xml",)
-    reads = "`-SPECTRAL_IMAGE.TIF` with `-METADATA.XML` (EnMAP 1C, 2A) or `.hdr` (DESIS)"
+    reads = "`...-SPECTRAL_IMAGE.TIF` with `...-METADATA.XML` (EnMAP 1C, 2A) or `.hdr` (DESIS)"
 
     def recognises(self, path: Path) -> bool:
         return path.is_file() and find_product(path) is not None

@@ -33,6 +33,7 @@ _BUILT_IN = (
     "envi:Envi",
     "satellite_folder:SatelliteBands",
     "png_folder:PngFolder",
+    "file_stack:FileStack",
 )
 
 
@@ -69,7 +70,7 @@ def format_of(path: Path) -> Format:
     Raises:
         OSError: it is missing or empty, or of no known format.
     """
-    if not path.exists():
+    if not path.exists() and known_format(path) is None:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, siblings, n=3)
         remedy = f"did you mean {' or '.join(near)}?" if near else "check the name"

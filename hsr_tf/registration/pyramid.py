@@ -27,7 +27,7 @@ class Evidence:
     Attributes:
         components: (h, w, p) principal components of the coarse cube.
         valid: (h, w), where the coarse cube holds data.
-        channels: (H, W, c) standardised channels (or principal components) of the sharp image.
+        channels: (H, W, c) standardised channels of the sharp image, or means of groups of them.
         sharp_valid: (H, W), where it holds data.
         lr_step, hr_step: pixels of the files along one side of a pixel here.
         lr_size, hr_size: (rows, columns) of the files.
@@ -81,9 +81,7 @@ def evidence(lr_hsi: Scene, hr_msi: Scene, ratio: float) -> Evidence:
     return Evidence(
         components,
         valid,
-        _components(channels, sharp_valid, MOST_CHANNELS)
-        if channels.shape[2] > MOST_CHANNELS
-        else _standardised(channels, sharp_valid),
+        _grouped(_standardised(channels, sharp_valid), sharp_valid),
         sharp_valid,
         lr_step,
         hr_step,
@@ -113,6 +111,14 @@ def _standardised(cube: Array, valid: Mask) -> Array:
     mean, spread = pixels.mean(0), pixels.std(0)
     varied = spread > 1e-6 * max(float(np.abs(pixels).max(initial=0)), 1e-30)
     return np.asarray((cube[..., varied] - mean[varied]) / spread[varied])
+
+
+def _grouped(channels: Array, valid: Mask) -> Array:
+    """Means of neighbouring channels where there are more than enough."""
+    if channels.shape[2] <= MOST_CHANNELS:
+        return channels
+    groups = np.array_split(np.arange(channels.shape[2]), MOST_CHANNELS)
+    return _standardised(np.stack([channels[..., group].mean(-1) for group in groups], -1), valid)
 
 
 def _components(cube: Array, valid: Mask, most: int) -> Array:

@@ -3,10 +3,11 @@
 1. As the sizes or the grids of the files say, refined nearby (`refinement`). Most pairs end here.
 2. Where that matches no better than chance: a search over all rotations, mirror images, shifts and ratios
    (`search`), the best places refined.
-3. A transform is accepted where the match is beyond chance (`match`): by a correlation and by the probability
-   of it for unrelated images. The limits are stricter after the search, whose best of thousands of places
-   matches better by chance than any one. They were set on crops of real scenes so that at most one unrelated
-   pair in a hundred is accepted (`python -m benchmarks.unrelated_pairs`).
+3. A transform is accepted where the match is beyond chance (`match`): by a correlation, by the probability of
+   it for unrelated images, and by what no response explains (`refinement`). The limits are stricter after the
+   search, whose best of thousands of places matches better by chance than any one. They were set on crops of
+   real scenes so that at most one unrelated pair in a hundred is accepted
+   (`python -m benchmarks.unrelated_pairs`).
 4. The model of motion (shift, similarity, affine, perspective) is the simplest that explains as much as a
    richer one, by an information criterion.
 """
@@ -20,7 +21,7 @@ import numpy as np
 from hsr_tf.geo.coordinates import pixel_map
 from hsr_tf.registration.displacement import local_displacement
 from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match, filtered_components, match
-from hsr_tf.registration.motion import MODELS, SHIFT, SIMILARITY
+from hsr_tf.registration.motion import MODELS, SHIFT, SIMILARITY, distance
 from hsr_tf.registration.pyramid import Evidence, evidence
 from hsr_tf.registration.refinement import Fit, Refinement
 from hsr_tf.registration.search import Search
@@ -28,16 +29,34 @@ from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
 from hsr_tf.typing import Array
 
-NEAR_CORRELATION, NEAR_CHANCE = 0.6, -5.0
-FAR_CORRELATION, FAR_CHANCE = 0.9, -8.0
-CERTAIN_CORRELATION, CERTAIN_CHANCE = 0.9, -12.0
 COARSE_SIDE, COARSE_STEP = 24, 6.0
 SMALLEST_SIDE, SMALLEST_SEARCHED = 5, 8
-FEWEST_SHARED, SMALLEST_SHARE = 100, 0.5
-MOST_CANDIDATES, SMALLEST_RATIO, LARGEST_RATIO = 5, 0.4, 1.6
-PENALTY = 4.0
-SMALLEST_GAP, SNAP = 0.1, 0.05
+FEWEST_SHARED, SMALLEST_SHARE, SAFE_SHARE, SAFE_PIXELS = 100, 0.5, 0.75, 400
+LARGEST_STRETCH = 1.25
+MOST_CANDIDATES, SMALLEST_RATIO, LARGEST_RATIO, NEXT_RATIO = 5, 0.4, 1.6, 1.1
+PENALTY, ADVANTAGE, NEAR_PIXELS = 4.0, 1.2, 4.0
+SMALLEST_GAP, SMALLEST_COARSE_GAP, SNAP = 0.1, 0.02, 0.05
 NEAR_STEPS, FAR_STEPS = 15, 12
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a match has to reach.
+
+    Attributes:
+        correlation: R at least.
+        log10_chance: decimal logarithm of its probability for unrelated images at most.
+        unexplained: share of the variance at most.
+    """
+
+    correlation: float
+    log10_chance: float
+    unexplained: float
+
+
+NEAR = (Limits(0.6, -5.0, 0.1), Limits(0.85, -5.0, 1.0))
+FAR = (Limits(0.9, -8.0, 0.1), Limits(0.8, -25.0, 0.03))
+CERTAIN = (Limits(0.985, -15.0, 0.05),)
 PARAMETERS = dict(zip(MODELS, (2, 4, 6, 8), strict=True))
 
 
@@ -51,7 +70,7 @@ class Registration:
         match: how well the images match there.
         accepted: whether that is beyond chance.
         moved: whether the transform differs from what sizes or grids imply, by more than a tenth of a sharp
-            pixel and by more than noise.
+            pixel, a fiftieth of a coarse one, and by more than noise.
         is_shift: whether a shift alone explains it.
         gap: by how many sharp pixels it differs at most.
         implied: the transform that sizes or grids imply.
@@ -116,16 +135,21 @@ def register(
     refinement = Refinement(pair)
     start = pair.from_files(implied.matrix)
     near = _found(pair, refinement, start, NEAR_STEPS)
-    best, limits = near, (NEAR_CORRELATION, NEAR_CHANCE)
+    best, limits = near, NEAR if near is not None and _is_near(near, implied) else FAR
     if search and not _is_certain(near):
         far = _searched(lr_hsi, hr_msi, pair, implied)
         if far is not None and (near is None or not _passes(near, limits) or _beats(far, near)):
-            best, limits = far, (FAR_CORRELATION, FAR_CHANCE)
+            best, limits = far, FAR
     if best is None:
         return nothing
     if not _passes(best, limits):
         return Registration(implied, best.match, False, False, False, 0.0, implied, best.fit.share)
-    return _settled(best, implied, displacement=displacement)
+    settled = _settled(best, implied, displacement=displacement)
+    # A pixel that is much longer than the sizes imply is that of images which share a few straight lines.
+    sides = np.linalg.svd(settled.transform.slope @ np.linalg.inv(implied.slope), compute_uv=False)
+    if sides[0] > LARGEST_STRETCH * sides[1]:
+        return replace(nothing, match=best.match, unexplained=best.fit.share)
+    return settled
 
 
 def implied_transform(lr_hsi: Scene, hr_msi: Scene) -> Transform:
@@ -166,12 +190,13 @@ def _match(pair: Evidence, refinement: Refinement, fit: Fit) -> Match:
 
 
 def _searched(lr_hsi: Scene, hr_msi: Scene, pair: Evidence, implied: Transform) -> _Found | None:
-    """The best place of all; first with the ratio that is implied, then with others."""
+    """The best place of all, or the first that is certain; with ratios near the implied one first."""
     ratio = float(np.sqrt(abs(np.linalg.det(pair.from_files(implied.matrix)[:2, :2]))))
     best = None
     first, second = Search(pair), Search(pair, COARSE_SIDE, COARSE_STEP)
     several = second.ratios(SMALLEST_RATIO * ratio, LARGEST_RATIO * ratio).tolist()
-    for stage, ratios in ((first, [ratio]), (second, several)):
+    nearby = [ratio, ratio / NEXT_RATIO, ratio * NEXT_RATIO]
+    for stage, ratios in ((first, nearby), (second, several)):
         for one in stage.candidates(ratios, stage.angles().tolist(), most=MOST_CANDIDATES):
             matrix = pair.to_files(one.matrix)
             nearer = evidence(lr_hsi, hr_msi, float(np.sqrt(abs(np.linalg.det(matrix[:2, :2])))))
@@ -183,33 +208,42 @@ def _searched(lr_hsi: Scene, hr_msi: Scene, pair: Evidence, implied: Transform) 
                 best = found
             if _is_certain(best):
                 return best
-        if best is not None and _passes(best, (FAR_CORRELATION, FAR_CHANCE)):
-            return best
     return best
 
 
 def _shares_enough(found: _Found) -> bool:
-    """Whether a transform keeps a good part of the smaller image in sight."""
+    """Whether a transform keeps a good part of the smaller image in sight: of few pixels nearly all."""
     pair = found.pair
     ratio = abs(float(np.linalg.det(found.fit.matrix[:2, :2])))
     areas = int(pair.valid.sum()), float(pair.sharp_valid.sum()) / ratio
-    return found.match.pixels >= max(FEWEST_SHARED, SMALLEST_SHARE * min(areas))
+    most = min(areas)
+    fewest = min(SAFE_SHARE * most, max(SMALLEST_SHARE * most, SAFE_PIXELS))
+    return found.match.pixels >= max(FEWEST_SHARED, fewest)
 
 
-def _passes(found: _Found, limits: tuple[float, float]) -> bool:
-    return found.match.correlation >= limits[0] and found.match.log10_chance <= limits[1]
+def _passes(found: _Found, limits: tuple[Limits, ...]) -> bool:
+    """Whether a match is beyond one of these limits."""
+    return any(
+        found.match.correlation >= limit.correlation
+        and found.match.log10_chance <= limit.log10_chance
+        and found.fit.share <= limit.unexplained
+        for limit in limits
+    )
 
 
 def _is_certain(found: _Found | None) -> bool:
-    return found is not None and _passes(found, (CERTAIN_CORRELATION, CERTAIN_CHANCE))
+    return found is not None and _passes(found, CERTAIN)
 
 
 def _beats(far: _Found, near: _Found) -> bool:
     """Whether a place elsewhere is clearly better than one that is accepted already."""
-    if not _passes(far, (FAR_CORRELATION, FAR_CHANCE)):
-        return False
-    halved = 1 - far.match.correlation**2 < 0.5 * (1 - near.match.correlation**2)
-    return halved and far.match.log10_chance < 1.5 * near.match.log10_chance
+    return _passes(far, FAR) and far.match.log10_chance < ADVANTAGE * near.match.log10_chance
+
+
+def _is_near(found: _Found, implied: Transform) -> bool:
+    """Whether a fit has stayed within a few coarse pixels of where it began."""
+    start = found.pair.from_files(implied.matrix)
+    return distance(start, found.fit.matrix, found.pair.size) <= NEAR_PIXELS
 
 
 def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Registration:
@@ -236,7 +270,7 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
     if field is not None:
         transform = replace(transform, matrix=pair.to_files(chosen.matrix), displacement=field)
     gap = transform.largest_gap(implied)
-    moved = gap >= SMALLEST_GAP and (
+    moved = gap >= max(SMALLEST_GAP, SMALLEST_COARSE_GAP * transform.ratio) and (
         field is not None
         or unmoved is None
         or _explains_more(refinement, chosen, unmoved, PARAMETERS[model or SHIFT])

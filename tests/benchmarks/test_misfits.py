@@ -9,6 +9,7 @@ import pytest
 from scipy.signal import convolve2d
 from skimage.transform import AffineTransform, warp
 
+import hsr_tf
 from benchmarks import misfits
 from benchmarks._misfit_pairs import (
     CASES,
@@ -23,7 +24,9 @@ from benchmarks._misfit_pairs import (
     with_noise,
 )
 from benchmarks.misfits import Outcome, Row, cells, on_grid_of, psnr
+from hsr_tf.data.scenes import data_root
 from hsr_tf.scene import Scene
+from hsr_tf.solvers.cameras.psf_srf import PsfSrfConfig, estimate_psf_srf
 
 SIDE, MARGIN, SCALE = 64, 40, 8
 WAVES = ((0.010, 0.016), (0.021, -0.007), (-0.004, 0.013), (0.018, 0.018))  # cycles per sharp pixel
@@ -165,3 +168,20 @@ def test_a_pair_goes_through_check_and_fusion(made: Simulator) -> None:
     pair = Simulator(made.ground, 4).clean
     found = misfits.outcome(pair, "spectral_ls", max_seconds=60.0)
     assert found.psnr is not None and found.psnr > 40 and found.fuse == "green"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["fake_and_real_peppers", "cd"])
+@pytest.mark.parametrize("snr_db", [30.0, 25.0])
+def test_noise_on_dark_scenes_is_no_tone_curve(name: str, snr_db: float) -> None:
+    root = data_root()
+    if root is None:
+        pytest.skip("needs the data folder")
+    scene = hsr_tf.load(root / "hsi" / "cave_train" / f"{name}.h5")
+    cube = scene.cube[128:384, 128:384].astype(np.float64)
+    table = misfits.read_table(str(misfits.NIKON))
+    pair = Simulator(Ground(cube, 128, scene.wavelengths_nm, table, cube), 4, snr_db).clean
+    images = (image.astype(np.float32) for image in (pair.lr_hsi, pair.hr_msi))
+    found = estimate_psf_srf(*images, 4, PsfSrfConfig(radiometry=True))
+    assert found.radiometry.is_identity and found.explained.max() < 0.03
+    assert not found.disagreeing.any()

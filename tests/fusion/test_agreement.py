@@ -99,3 +99,10 @@ def test_zeros_outside_are_seen_along_the_edges(snr_db: float | None) -> None:
     assert found is not None and 0.08 < found.darker < 0.2
     first = agreement_findings(found)[0]
     assert (first.severity, first.topic) == (ERROR, "edges")
+
+
+def test_an_image_that_is_darker_everywhere_is_not_darker_along_its_edges() -> None:
+    lr_hsi, hr_msi = pair(None)
+    found = measured_agreement(MODEL, 0.6 * lr_hsi, hr_msi)
+    assert found is not None and found.darker == 0
+    assert [one.topic for one in agreement_findings(found)] == ["agreement"]

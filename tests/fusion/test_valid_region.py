@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 import hsr_tf
 from hsr_tf.fusion.check.cameras import fwhm_pixels
-from hsr_tf.fusion.valid_region import largest_rectangle
+from hsr_tf.fusion.valid_region import estimable_part, largest_rectangle
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_spec import parse_psf
+from hsr_tf.scene import Observation, Scene
 from tests.fusion.test_check import sharp_scene
 
 
@@ -58,3 +59,21 @@ def test_the_estimated_psf_does_not_see_the_holes() -> None:
     assert kernel is not None
     truth = parse_psf("gaussian:fwhm=4.4", 4)
     np.testing.assert_allclose(fwhm_pixels(Psf(kernel)), fwhm_pixels(truth), rtol=0.03)
+
+
+def test_cameras_are_estimated_from_all_pixels_that_see_data() -> None:
+    rng = np.random.default_rng(0)
+    pair = Observation(
+        Scene(rng.random((24, 30, 4), np.float32)), Scene(rng.random((48, 60, 3), np.float32)), 2
+    )
+    trusted = np.ones((24, 30), bool)
+    assert estimable_part(pair, trusted) == (pair, None)
+    trusted[np.arange(24), 3 + np.arange(24)] = False  # a slanting strip: no rectangle holds half of the rest
+    part, counted = estimable_part(pair, trusted)
+    assert part is pair
+    assert counted is not None
+    assert counted.sum() > 0.8 * trusted.size
+    assert not counted[10, 12:15].any()
+    trusted[:], trusted[:, 20:] = True, False
+    part, counted = estimable_part(pair, trusted)
+    assert counted is not None or part.lr_hsi.shape[:2] == (24, 20)

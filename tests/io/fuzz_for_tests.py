@@ -29,6 +29,7 @@ from hsr_tf.io import formats
 from hsr_tf.io.convert import ConvertOptions, convert
 from hsr_tf.io.format import WritableFormat
 from hsr_tf.io.geotiff import create_geotiff
+from hsr_tf.process import command
 from hsr_tf.scene import Scene
 
 LONGEST_SECONDS, HANGING_SECONDS = 20, 240
@@ -79,7 +80,7 @@ def enmap(path: Path) -> None:
     text = (
         f"<level_X><specific><bandCharacterisation>{bands}</bandCharacterisation>{lists}</specific></level_X>"
     )
-    path.with_name("ENMAP-METADATA.XML").write_text(text, encoding="utf-8")
+    path.with_name("zENMAP-METADATA.XML").write_text(text, encoding="utf-8")
 
 
 def sentinel(path: Path) -> None:
@@ -138,9 +139,10 @@ FORMATS: dict[str, tuple[Callable[[Path], None], str]] = {
     "cube.mat": (saved, "*.mat"),
     "picture.png": (saved, "*.png"),
     "bands": (saved, "bands/*"),
-    "ENMAP-SPECTRAL_IMAGE.TIF": (enmap, "*.XML"),
-    "sentinel": (sentinel, "sentinel/*"),
-    "groups.nc": (grouped, "*.nc"),
+    # Names that come last: the damage of a file depends on the order of the names.
+    "zENMAP-SPECTRAL_IMAGE.TIF": (enmap, "*.XML"),
+    "zsentinel": (sentinel, "zsentinel/*"),
+    "zgroups.nc": (grouped, "*.nc"),
 }
 covered = {Path(name).suffix for name in FORMATS}
 for one in formats.formats():  # those that are added to the table later
@@ -253,4 +255,5 @@ def main(workplace: Path, first: int, last: int, names: list[str]) -> None:
 
 if __name__ == "__main__":
     os.environ["PYTHONWARNINGS"] = "ignore::DeprecationWarning"
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] or list(FORMATS))
+    with command():  # which promises a silent stderr; in another program GDAL may print there
+        main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:] or list(FORMATS))

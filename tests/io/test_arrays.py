@@ -79,6 +79,18 @@ def test_wavelengths_decide_the_order_where_there_are_any(name: str, tmp_path: P
     assert scene.wavelengths_nm is not None and scene.wavelengths_nm.tolist() == listed.tolist()
 
 
+def test_wavelengths_in_micrometres_beside_an_array_are_recognised_and_indices_are_not(
+    tmp_path: Path,
+) -> None:
+    cube, centres = np.random.default_rng(0).random((6, 7, 4)), np.array([0.45, 0.55, 0.66, 0.85])
+    np.savez(tmp_path / "a.npz", cube=cube, wavelengths=centres)
+    np.testing.assert_allclose(load(tmp_path / "a.npz").wavelengths_nm, 1000 * centres)
+    assert any("micrometres" in one.found for one in describe(tmp_path / "a.npz").findings)
+    np.savez(tmp_path / "b.npz", cube=cube, wavelengths=np.arange(4))
+    assert load(tmp_path / "b.npz").wavelengths_nm is None
+    assert any("taken as no nanometres" in one.found for one in describe(tmp_path / "b.npz").findings)
+
+
 @pytest.mark.parametrize("name", ["a.h5", "a.mat", "a.npz", "a.nc"])
 def test_a_time_axis_of_one_is_dropped(name: str, tmp_path: Path) -> None:
     cube, path = np.random.default_rng(0).random((1, 4, 5, 6), np.float32), tmp_path / name

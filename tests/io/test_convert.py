@@ -203,6 +203,26 @@ def test_the_command_converts_and_info_tells_the_place(
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "c.img").exists()
 
 
+@pytest.mark.parametrize("stored", [np.uint8, np.float32])
+def test_linear_light_is_written_as_floating_point(tmp_path: Path, stored: type) -> None:
+    light = np.linspace(0, 1, 300, dtype=np.float64).reshape(10, 10, 3)
+    coded = light ** (1 / 2.4)
+    values = np.round(255 * coded).astype(stored) if stored is np.uint8 else coded.astype(stored)
+    with create_cube(tmp_path / "a.tif", CubeHeader(shape=(10, 10, 3), dtype=np.dtype(stored))) as writer:
+        writer.write(slice(0, 10), slice(0, 10), values)
+    convert(tmp_path / "a.tif", tmp_path / "b.h5", ConvertOptions(linearize="gamma:2.4"))
+    with open_cube(tmp_path / "b.h5") as reader:
+        assert reader.header.dtype == np.float32
+    np.testing.assert_allclose(load(tmp_path / "b.h5").cube, light, atol=6e-3)
+    for options, words in (
+        (ConvertOptions(linearize="auto"), "name the curve"),
+        (ConvertOptions(linearize="srgb", dtype="uint8"), "expected float32 or float64"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            convert(tmp_path / "a.tif", tmp_path / "c.h5", options)
+    assert not (tmp_path / "c.h5").exists()
+
+
 def test_a_picture_is_a_picture(tmp_path: Path) -> None:
     stored = np.random.default_rng(0).integers(0, 65535, (4, 5, 3)).astype(np.uint16)
     with create_cube(tmp_path / "a.img", CubeHeader(shape=stored.shape, dtype=stored.dtype)) as writer:

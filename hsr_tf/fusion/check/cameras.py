@@ -15,7 +15,7 @@ from hsr_tf.fusion.agreement import AGREEMENT, agreement_findings, measured_agre
 from hsr_tf.fusion.cameras import changed_findings
 from hsr_tf.fusion.check.radiometry import known_finding, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
-from hsr_tf.fusion.valid_region import part_of, whole_part
+from hsr_tf.fusion.valid_region import estimable_part, part_of
 from hsr_tf.physics.cameras import GIVEN, TOLD, CameraChoice, SrfLike, choose_cameras
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
@@ -85,20 +85,23 @@ def camera_facts(
     if known is not None:
         curve = parse_linearize(observation.linearize)
         return CameraFacts(known, None, tuple(_known_findings(repaired, known, curve)))
-    part = middle(whole_part(repaired.observation, repaired.trusted))
+    part, counted = estimable_part(repaired.observation, repaired.trusted)
+    region = Region.middle(part.lr_hsi.shape[:2], LARGEST_SIDE)
+    part, counted = part_of(part, region), None if counted is None else counted[region.slices]
     try:
         if not estimate:
             require_estimable(part.lr_hsi.cube, part.hr_msi.cube, part.scale)
             return CameraFacts(None, None, ())
         curve = parse_linearize(observation.linearize)
         options = PsfSrfConfig(radiometry=curve != LINEAR, curve=curve)
-        found = estimate_psf_srf(part.lr_hsi.cube, part.hr_msi.cube, part.scale, options)
+        cubes = part.lr_hsi.cube, part.hr_msi.cube
+        found = estimate_psf_srf(*cubes, part.scale, options, counted=counted)
     except ValueError as error:
         problem = error.problem if isinstance(error, InputError) else error
         advice = "give both cameras (psf and srf), or a larger part of both images"
         finding = Finding(ERROR, "cameras", f"cannot be estimated: {problem}", advice)
         return CameraFacts(None, None, (finding,))
-    findings = tuple(estimate_findings(found, part))
+    findings = tuple(estimate_findings(found, part, counted))
     return CameraFacts(None, found, (*findings, *unsaid(_agreement_findings(found, repaired), findings)))
 
 
@@ -122,26 +125,24 @@ def _known_findings(repaired: Repaired, known: CameraChoice, curve: str | None) 
     return [Finding(WARNING, "cameras", said, "estimate both cameras", flags), *more]
 
 
-def middle(observation: Observation) -> Observation:
-    """The part of at most 128 x 128 coarse pixels in the middle."""
-    return part_of(observation, Region.middle(observation.lr_hsi.shape[:2], LARGEST_SIDE))
-
-
-def estimate_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
-    """PSF, shift, response and radiometry, a finding each."""
+def estimate_findings(
+    found: CameraEstimate, observation: Observation, counted: Mask | None = None
+) -> list[Finding]:
+    """PSF, shift, response and radiometry, a finding each; `counted` is False for pixels without data."""
     return [
         _psf_finding(found.psf, observation.scale),
         _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
         radiometry_finding(found.radiometry, found.srf.sum(0)),
-        *changed_findings(_changed_share(found, observation)),
+        *changed_findings(_changed_share(found, observation, counted)),
     ]
 
 
-def _changed_share(found: CameraEstimate, observation: Observation) -> float:
+def _changed_share(found: CameraEstimate, observation: Observation, counted: Mask | None) -> float:
     """The share of the ground that the images show differently, whatever the cameras."""
     images = observation.linear(found.radiometry)
-    return agreement_of(found.model, images.lr_hsi.cube, images.hr_msi.cube).changed_share
+    cubes = images.lr_hsi.cube, images.hr_msi.cube
+    return agreement_of(found.model, *cubes, trusted=counted).changed_share
 
 
 def fwhm_pixels(psf: Psf) -> tuple[float, float]:

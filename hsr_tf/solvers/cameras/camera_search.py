@@ -117,6 +117,7 @@ class CameraSearch:
         hr_msi: Y, (s h, s w, c).
         scale: s.
         config: options.
+        counted: (h, w), False for coarse pixels to leave out; None for none.
 
     Attributes:
         best: the fit that explains most.
@@ -124,14 +125,24 @@ class CameraSearch:
     """
 
     best: CameraFit
+    _pixels: CoarsePixels
+    _response: ResponseFit
 
-    def __init__(self, lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> None:
+    def __init__(
+        self,
+        lr_hsi: Cube,
+        hr_msi: Cube,
+        scale: int,
+        config: PsfSrfConfig,
+        counted: Mask | None = None,
+    ) -> None:
         self._recorded = lr_hsi, hr_msi
         self._rank = num_components(lr_hsi)
         if self._rank is not None:
             lr_hsi = on_components(lr_hsi, self._rank)
         self._images, self._scale, self._config = (lr_hsi, hr_msi), scale, config
-        self.counted: Mask = np.ones(lr_hsi.shape[:2], bool)
+        self._given: Mask = np.ones(lr_hsi.shape[:2], bool) if counted is None else counted
+        self.counted: Mask = self._given
         self._width, *self._narrower = bell_widths(lr_hsi.shape[2])
         reach = largest_shift(scale, config)
         self._observe(first_support(scale, config))
@@ -179,7 +190,7 @@ class CameraSearch:
         self.best = replace(best, response=response)
         settled = False
         for _ in range(NUM_TRIMS):
-            kept = agreeing_pixels(self._gap_sizes(self.counted & inside), inside) | ~inside
+            kept = agreeing_pixels(self._gap_sizes(self.counted & inside), inside) | (self._given & ~inside)
             if settled and (kept == self.counted).all():
                 break
             settled = float((kept != self.counted).mean()) < SETTLED
@@ -192,7 +203,7 @@ class CameraSearch:
                 self.best = self._with_response(best.shape, best.parameters, best.kernel, best.weights)
         if float(np.median(self._gap_sizes(inside)[inside])) > (1 - CLEAR_GAIN) * usual:
             self.counted, self._pixels, self._response, self.best = before
-        elif not self.counted.all():
+        elif (self.counted != self._given).any():
             self._narrow_channels()
 
     def refine(self) -> bool:
@@ -231,9 +242,7 @@ class CameraSearch:
         """Take the coarse pixels for a support of `num_taps`, one more where the parity of s asks for it."""
         taps = num_taps + (num_taps - self._scale) % 2
         centred, counted = self._config.offset, self.counted
-        self._pixels: CoarsePixels = coarse_pixels(
-            *self._images, self._scale, taps, centred=centred, counted=counted
-        )
+        self._pixels = coarse_pixels(*self._images, self._scale, taps, centred=centred, counted=counted)
         self._response = ResponseFit(self._pixels.spectra, self._width, self._rank)
 
     def _narrow_channels(self) -> None:
@@ -259,11 +268,12 @@ class CameraSearch:
         return self.counted & self._inside()
 
     def _inside(self) -> Mask:
-        """(h, w), the pixels whose support lies inside the image."""
+        """(h, w), the pixels that may take part and whose support lies inside the image."""
         inside = np.zeros(self.counted.shape, bool)
         margin = margin_of(self._pixels.num_taps, self._scale)
-        inside[tuple(slice(margin, size - margin) for size in inside.shape)] = True
-        return inside
+        height, width = self._images[0].shape[:2]
+        inside[margin : height - margin, margin : width - margin] = True
+        return inside & self._given
 
     def _gap_sizes(self, usual: Mask) -> Array:
         """(h, w), what the best fit leaves of every pixel, relative to deviation and offset of some."""
@@ -284,6 +294,11 @@ class CameraSearch:
         fit, pixels = fit or self.best, self._pixels
         train = ResponseFit(pixels.spectra[~pixels.held_out], self._width)
         return held_out_error(pixels, train, fit.kernel, fit.weights)
+
+    @property
+    def left_out(self) -> Mask:
+        """(h, w), the pixels that `leave_out_changes` left out."""
+        return self._given & ~self.counted
 
     @property
     def num_judged(self) -> int:

@@ -82,6 +82,7 @@ def estimate_psf_srf(
     scale: int,
     config: PsfSrfConfig | None = None,
     controls: Controls | None = None,
+    counted: Mask | None = None,
 ) -> CameraEstimate:
     """PSF, response and shift of two cameras from what they saw of one scene.
 
@@ -92,6 +93,8 @@ def estimate_psf_srf(
         config: options.
         controls: time limit, progress and callback (whose estimate is `spectral_ls` with the cameras so far);
             nothing is drawn, so the seed is of no effect.
+        counted: (h, w), False for coarse pixels to leave out, as those that see pixels without data; None for
+            none.
 
     Raises:
         ValueError: sizes that do not fit each other, values that are not finite, an image of which fewer than
@@ -102,7 +105,8 @@ def estimate_psf_srf(
     check_sizes(lr_hsi, hr_msi, scale)
     shapes = search_shapes(scale)
     steps = Iterations("psf_srf", len(shapes) + config.max_refinements, controls)
-    found = (linear_search if config.radiometry else plain_search)(lr_hsi, hr_msi, scale, config)
+    looking = linear_search if config.radiometry else plain_search
+    found = looking(lr_hsi, hr_msi, scale, config, counted)
     search, linear = found.search, found.radiometry.linear(hr_msi)
     for step in steps:
         if step >= len(shapes):
@@ -124,7 +128,7 @@ def estimate_psf_srf(
         offset=offset,
         radiometry=replace(found.radiometry, offset=tuple(offset.tolist()) if found.has_offset else ()),
         explained=explained,
-        disagreeing=~search.counted,
+        disagreeing=search.left_out,
         shape=search.name,
         converged=steps.converged or config.max_refinements == 0,
         iterations=steps.done,

@@ -17,6 +17,7 @@ from hsr_tf.radiometry import LINEAR, SRGB, Radiometry, white_level
 from hsr_tf.solvers.cameras.camera_search import CameraSearch, PsfSrfConfig, search_shapes
 from hsr_tf.solvers.cameras.curve_search import best_curve
 from hsr_tf.solvers.solver import Cube
+from hsr_tf.typing import Mask
 
 EXACT = 0.01
 CURVE_GAIN, OFFSET_GAIN, GAMMA_GAIN = 0.8, 0.9, 0.97
@@ -56,16 +57,21 @@ class _Candidates:
         hr_msi: Y, (s h, s w, c).
         scale: s.
         config: options.
+        counted: (h, w), False for coarse pixels to leave out; None for none.
     """
 
-    def __init__(self, lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> None:
+    def __init__(
+        self, lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig, counted: Mask | None
+    ) -> None:
         self._lr_hsi, self._hr_msi, self._scale, self._config = lr_hsi, hr_msi, scale, config
+        self._counted = counted
 
     def fitted(self, curve: str, *, offset: bool) -> _Candidate:
         """The first shape of the camera search for a curve."""
         radiometry = self._radiometry(curve)
         config = replace(self._config, offset=offset)
-        search = CameraSearch(self._lr_hsi, radiometry.linear(self._hr_msi), self._scale, config)
+        linear = radiometry.linear(self._hr_msi)
+        search = CameraSearch(self._lr_hsi, linear, self._scale, config, self._counted)
         search.try_shape(search_shapes(self._scale)[0])
         search.leave_out_changes()
         return _Candidate(LinearSearch(search, radiometry, offset), search.usual_error())
@@ -83,12 +89,16 @@ class _Candidates:
         return Radiometry() if curve == LINEAR else Radiometry(curve, white_level(self._hr_msi))
 
 
-def plain_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> LinearSearch:
-    """The search on the values as they are, with the offsets that the options say."""
-    return _Candidates(lr_hsi, hr_msi, scale, config).fitted(LINEAR, offset=config.offset).found
+def plain_search(
+    lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig, counted: Mask | None = None
+) -> LinearSearch:
+    """The search on the values as they are, with the offsets that the options say; see `linear_search`."""
+    return _Candidates(lr_hsi, hr_msi, scale, config, counted).fitted(LINEAR, offset=config.offset).found
 
 
-def linear_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) -> LinearSearch:
+def linear_search(
+    lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig, counted: Mask | None = None
+) -> LinearSearch:
     """The search on the values, linearised where the held-out error asks for it.
 
     Args:
@@ -96,8 +106,9 @@ def linear_search(lr_hsi: Cube, hr_msi: Cube, scale: int, config: PsfSrfConfig) 
         hr_msi: Y, (s h, s w, c).
         scale: s.
         config: options; its `offset` is of no effect.
+        counted: (h, w), False for coarse pixels to leave out; None for none.
     """
-    candidates = _Candidates(lr_hsi, hr_msi, scale, config)
+    candidates = _Candidates(lr_hsi, hr_msi, scale, config, counted)
     given = config.curve or LINEAR
     plain = candidates.fitted(given, offset=False)
     if plain.error < EXACT:
