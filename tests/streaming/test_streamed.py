@@ -66,7 +66,7 @@ def test_the_output_tells_bands_grid_and_cameras(tmp_path: Path) -> None:
     told, whole = io.load(tmp_path / "z.h5"), fuse(pair).estimate
     assert told.georeference == whole.georeference
     np.testing.assert_array_equal(told.wavelengths_nm, whole.wavelengths_nm)
-    assert told.metadata["method"] == "spectral_ls"
+    assert told.metadata["method"] == "auto"
     assert told.metadata["psf"] == whole.metadata["psf"]
     assert told.metadata["trust"] == pytest.approx(whole.metadata["trust"], abs=1e-4)
 
@@ -197,7 +197,7 @@ def test_two_processes_do_not_share_a_draft(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"memory_limit": 10**8}, "memory_limit: expected .* or more for spectral_ls"),
+        ({"memory_limit": 10**8}, "memory_limit: expected .* or more for auto"),
         ({"method": "blind_deep_prior"}, "method: expected one that is given the cameras"),
         ({"method": "spectral_lss"}, "did you mean 'spectral_ls'"),
         ({"weights": Path("w")}, "weights: expected none"),
