@@ -138,8 +138,8 @@ def registration_finding(found: Registration, *, used: bool) -> Finding:
             return Finding(severity, TOPIC, said, f"a fusion takes the shift up by registration; {more}")
         said = f"hr_msi is {found.transform.line} against lr_hsi ({figures})"
         return Finding(severity, TOPIC, said, f"a fusion registers them the same way; {more}")
-    rows, cols = found.transform.lr_size
-    if rows * cols < ENOUGH_PIXELS and match.needed >= DECISIVE:
+    height, width = found.transform.lr_size
+    if height * width < ENOUGH_PIXELS and match.needed >= DECISIVE:
         said = f"too few or too flat pixels to tell whether both images show the same ground ({figures})"
         return Finding(WARNING, TOPIC, said, "use a larger part of both images, or compare them by eye")
     said = (
