@@ -88,6 +88,10 @@ def run(arguments: Sequence[str]) -> int:
     or a pair that `hsr check` found not fusable. 3: `hsr fuse --strict` and a verdict that is not green.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "OMP_NUM_THREADS" not in os.environ:
+        # Threads of OpenBLAS wait for each other in busy loops: on small matrices, and beside other
+        # programs, several take many times as long as one. Read when NumPy is loaded.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     return exit_code(
         lambda: app(list(arguments), prog_name="hsr", standalone_mode=False), usage_line=terminal.usage_line
     )
