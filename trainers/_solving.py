@@ -163,6 +163,7 @@ def describe(job: Job, solution: Solution) -> dict[str, Any]:
         "srf": metadata["srf"],
         "lr_hsi_residual": solution.lr_hsi_residual,
         "hr_msi_residual": solution.hr_msi_residual,
+        "verdict": metadata.get("verdict"),
         "seconds": round(solution.seconds, 3),
         "iterations": solution.iterations,
         "converged": solution.converged,

@@ -172,7 +172,7 @@ def test_residuals_are_what_the_cameras_see_of_the_estimate(observation: Observa
 def test_noisy_images_are_not_followed_to_the_letter(shared_data: Path) -> None:
     scene = hsr_tf.load(shared_data / "hsi" / "cave_test" / "balloons.h5")
     noisy = hsr_tf.simulate(scene, scale=8, snr_db=(35, 40))
-    solution = hsr_tf.fuse(noisy)
+    solution = hsr_tf.fuse(noisy, "spectral_ls")
     pair, cameras = (noisy.lr_hsi.cube[None], noisy.hr_msi.cube[None]), make_cameras(scene, 8)
     strict = np.asarray(DataConsistency(cameras)(SpectralLS(cameras)(*pair), *pair))[0]
     assert solution.estimate.metadata["trust"] < 0.1
@@ -185,8 +185,8 @@ def test_cameras_come_back_from_the_files_of_a_simulation(scene: Scene, tmp_path
     for psf, srf in (("gaussian:sigma=2x4,angle=30", "nikon_d700"), (kernel, matrix)):
         made = hsr_tf.simulate(scene, scale=8, psf=psf, srf=srf)
         loaded = Observation.from_pair(*(hsr_tf.load(path) for path in save_pair(made, tmp_path / "new")))
-        given = hsr_tf.fuse(made, psf=psf, srf=srf)
-        told = hsr_tf.fuse(loaded)
+        given = hsr_tf.fuse(made, "spectral_ls", psf=psf, srf=srf)
+        told = hsr_tf.fuse(loaded, "spectral_ls")
         np.testing.assert_array_equal(told.estimate.cube, given.estimate.cube)
         assert told.lr_hsi_residual < 1e-4 and "(recorded in the file)" in told.estimate.metadata["psf"]
         assert "(given)" in given.estimate.metadata["psf"]

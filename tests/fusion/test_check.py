@@ -517,7 +517,7 @@ def test_what_check_calls_fusable_is_fused_with_its_flags(kind: str, estimate: b
     if found.fusable:
         flags = dict(found.flags)
         observation = align_registered(lr_hsi, hr_msi, psf=flags["psf"]).aligned.observation
-        solution = hsr_tf.fuse(observation, psf=flags["psf"], srf=flags["srf"])
+        solution = hsr_tf.fuse(observation, "spectral_ls", psf=flags["psf"], srf=flags["srf"])
         assert np.isfinite(solution.estimate.cube).all()
 
 

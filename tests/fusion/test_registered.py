@@ -30,6 +30,7 @@ def psnr(pair: PlacedPair) -> float:
     return float(-10 * np.log10(np.square(solution.estimate.cube[inner] - pair.truth[inner]).mean()))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_the_estimate_of_a_registered_pair_is_as_good_on_the_sharp_pixels() -> None:
     straight = psnr(placed_pair(similarity(0.0, 4.0, (0.0, 0.0), sizes=(32, 128)), side=32, snr_db=40))
@@ -47,6 +48,7 @@ def test_whole_shifts_are_named_and_crop_without_interpolation() -> None:
     np.testing.assert_array_equal(found.aligned.observation.hr_msi.cube, pair.hr_msi.cube[4:, 1:125])
 
 
+@pytest.mark.slow
 def test_a_small_shift_is_left_to_an_estimated_psf() -> None:
     pair = placed_pair(similarity(0.0, 4.0, (0.8, -1.1), sizes=(24, 96)), side=24, sharp_side=96)
     left = align_registered(pair.lr_hsi, pair.hr_msi, psf="estimate").aligned

@@ -150,7 +150,7 @@ def test_a_wrong_psf_is_suspected_and_survived(
 
 
 def test_a_wrong_response_and_a_shift_are_suspected(scene: Scene, observation: Observation) -> None:
-    _, lines = told(observation, "spectral_ls", srf="nikon_5100_npl")
+    _, lines = told(observation, "spectral_ls", srf="sigma_sdmerill_npl")
     assert any("the response is probably not the colour camera's" in line for line in lines), lines
     rolled = np.roll(observation.hr_msi.cube, (1, 2), (0, 1))
     moved = replace(observation, hr_msi=replace(observation.hr_msi, cube=rolled))

@@ -122,6 +122,7 @@ def test_the_grids_of_the_files_are_the_start() -> None:
     assert pair.error(found.transform.matrix) < PRECISION
 
 
+@pytest.mark.slow
 def test_a_local_displacement_is_found_where_there_is_one() -> None:
     pair = placed_pair(similarity(0.0, 4.0, (0.0, 0.0), sizes=(32, 128)), side=32)
     assert register(pair.lr_hsi, pair.hr_msi, displacement=True).transform.displacement is None

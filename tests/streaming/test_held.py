@@ -52,18 +52,18 @@ def test_held_files_make_the_whole_and_are_opened_once(
         io.save(scene, tmp_path / f"{name}{suffix}")
     paths = [tmp_path / f"{name}{suffix}" for name in "xy"]
     opened: list[Path] = []
-    plain = io.open_cube
+    plain = io.open_reader
 
     @contextmanager
-    def counted(path: Path, **asked: Any) -> Iterator[CubeReader]:
+    def counted(path: Path, request: Any) -> Iterator[CubeReader]:
         opened.append(path)
-        with plain(path, **asked) as reader:
+        with plain(path, request) as reader:
             yield reader
 
-    monkeypatch.setattr(io, "open_cube", counted)
-    fuse_files(StreamRequest(paths[0], paths[1], tmp_path / "z.h5", 64 * 10**9))
+    monkeypatch.setattr(io, "open_reader", counted)
+    fuse_files(StreamRequest(paths[0], paths[1], tmp_path / "z.h5", 64 * 10**9, method="spectral_ls"))
     assert [path for path in opened if path in paths] == paths
-    assert np.abs(io.load(tmp_path / "z.h5").cube - fuse(images).estimate.cube).max() < 1e-5
+    assert np.abs(io.load(tmp_path / "z.h5").cube - fuse(images, "spectral_ls").estimate.cube).max() < 1e-5
 
 
 @pytest.mark.parametrize("suffix", WRITERS)

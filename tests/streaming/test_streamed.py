@@ -43,7 +43,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def request_for(folder: Path, **changes: object) -> StreamRequest:
-    asked = StreamRequest(folder / "x.h5", folder / "y.h5", folder / "z.h5", PLENTY)
+    asked = StreamRequest(folder / "x.h5", folder / "y.h5", folder / "z.h5", PLENTY, method="spectral_ls")
     return replace(asked, **changes)  # type: ignore[arg-type]
 
 
@@ -51,7 +51,7 @@ def largest_gap(folder: Path, expected: np.ndarray) -> float:
     return float(np.abs(io.load(folder / "z.h5").cube - expected).max())
 
 
-@pytest.mark.parametrize("method", ["bicubic", "spectral_ls", "ms_ssfnet"])
+@pytest.mark.parametrize("method", ["bicubic", "spectral_ls", "ms_ssfnet", "auto"])
 def test_tiles_make_the_whole(tmp_path: Path, method: str) -> None:
     pair = write_pair(tmp_path)
     done = fuse_files(request_for(tmp_path, method=method))
@@ -63,10 +63,10 @@ def test_tiles_make_the_whole(tmp_path: Path, method: str) -> None:
 def test_the_output_tells_bands_grid_and_cameras(tmp_path: Path) -> None:
     pair = write_pair(tmp_path)
     fuse_files(request_for(tmp_path))
-    told, whole = io.load(tmp_path / "z.h5"), fuse(pair).estimate
+    told, whole = io.load(tmp_path / "z.h5"), fuse(pair, "spectral_ls").estimate
     assert told.georeference == whole.georeference
     np.testing.assert_array_equal(told.wavelengths_nm, whole.wavelengths_nm)
-    assert told.metadata["method"] == "auto"
+    assert told.metadata["method"] == "spectral_ls"
     assert told.metadata["psf"] == whole.metadata["psf"]
     assert told.metadata["trust"] == pytest.approx(whole.metadata["trust"], abs=1e-4)
 
@@ -197,7 +197,7 @@ def test_two_processes_do_not_share_a_draft(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"memory_limit": 10**8}, "memory_limit: expected .* or more for auto"),
+        ({"memory_limit": 10**8}, "memory_limit: expected .* or more for spectral_ls"),
         ({"method": "blind_deep_prior"}, "method: expected one that is given the cameras"),
         ({"method": "spectral_lss"}, "did you mean 'spectral_ls'"),
         ({"weights": Path("w")}, "weights: expected none"),
