@@ -6,7 +6,7 @@ import sys
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,10 @@ from hsr_tf import checks
 from hsr_tf.cli import fuse_stream, judging, words
 from hsr_tf.console import terminal
 from hsr_tf.files import HTML, require_apart, require_output
+
+if TYPE_CHECKING:
+    from hsr_tf.methods import Method
+    from hsr_tf.scene import Observation
 
 EXAMPLES = (
     "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
@@ -143,7 +147,7 @@ def fuse(
         from hsr_tf.solvers.solver import Controls
 
         known = registry.get(method, registry.FUSION_KINDS)
-        terminal.load_quietly(lambda: (registry.get("adapt") if adapt else known).build)
+        terminal.load_quietly(lambda: _load(registry.get("adapt") if adapt else known, observation))
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
         response = words.given_srf(srf, srf_outside, observation.lr_hsi)
@@ -171,6 +175,18 @@ def fuse(
         judging.show_trial(trial)
     judging.show_verdict(final.verdict, final.findings)
     return judging.verdict_code(final.verdict, strict=strict)
+
+
+def _load(method: Method, observation: Observation) -> None:
+    """Import what a method needs, and for `auto` the networks that it may try."""
+    from hsr_tf.methods import get
+
+    if method.name == "auto":
+        from hsr_tf.networks.selection import shipped_for
+
+        for name in {card.config.method for card in shipped_for(observation)}:
+            _ = get(name).build
+    _ = method.build
 
 
 def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:

@@ -130,6 +130,16 @@ def trained_for(card: ModelCard, model: ObservationModel) -> bool:
     )
 
 
+def shipped_for(observation: Observation) -> list[ModelCard]:
+    """The shipped weights for the scale, bands and channels of an observation, whatever its cameras."""
+    sizes = observation.scale, observation.lr_hsi.num_bands, observation.hr_msi.num_bands
+    return [
+        card
+        for card in shipped_models(FUSION)
+        if isinstance(card.config, FusionConfig) and card.fits(FusionConfig(card.config.method, *sizes))
+    ]
+
+
 def cameras_with(card: ModelCard, choice: CameraChoice) -> CameraChoice:
     """The same choice, with the cameras that the weights were trained for where nothing better is known.
 

@@ -6,6 +6,8 @@ files.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from PIL import Image
 from scipy import ndimage
 
 import hsr_tf
+from hsr_tf.scene import Scene
 from tests.cli.command_for_tests import Answer
 
 SCALE, SIDE = 4, 96
@@ -183,3 +186,19 @@ def test_the_report_of_such_a_pair_is_one_page(hsr: Run, tmp_path: Path) -> None
     page = tmp_path / "report.html"
     answer = hsr("fuse", *flags, f"--output={tmp_path / 'z.h5'}", f"--report={page}")
     assert answer.code == 0 and page.stat().st_size > 100_000
+
+
+@pytest.mark.slow
+def test_auto_beside_shipped_weights_writes_nothing_to_stderr(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scene = Scene(rng.random((64, 64, 31), np.float32), np.linspace(400.0, 700.0, 31))
+    made = hsr_tf.simulate(scene, scale=8)
+    for image, name in ((made.lr_hsi, "x.h5"), (made.hr_msi, "y.h5")):
+        hsr_tf.save(image, tmp_path / name)
+    flags = [f"--lr_hsi={tmp_path}/x.h5", f"--hr_msi={tmp_path}/y.h5", f"--output={tmp_path}/z.h5"]
+    code = "import sys; from hsr_tf.cli import run; sys.exit(run(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "fuse", *flags], capture_output=True, text=True, check=True
+    )
+    assert "auto, x8" in done.stdout
+    assert "oneDNN" not in done.stderr and "absl" not in done.stderr

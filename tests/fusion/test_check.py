@@ -504,11 +504,14 @@ FUSABLE |= {
     "three rows fewer",
     "half the rows",
 }
+KINDS, QUICK = tuple(bad_pairs()), {"fine", "one channel", "hole in the cube"}
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("estimate", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("kind", list(bad_pairs()))
+@pytest.mark.parametrize(
+    "kind", [k if k in QUICK or k not in FUSABLE else pytest.param(k, marks=pytest.mark.slow) for k in KINDS]
+)
 def test_what_check_calls_fusable_is_fused_with_its_flags(kind: str, estimate: bool) -> None:
     lr_hsi, hr_msi = bad_pairs()[kind]
     found = check_pair(lr_hsi, hr_msi, estimate=estimate)
