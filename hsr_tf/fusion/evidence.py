@@ -48,7 +48,7 @@ optimize = deferred("scipy.optimize")
 
 SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
 NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
-NOISE_FREE, USABLE, SURE_NOISE, LONGEST = 1e-4, 0.5, 0.8, 6.0
+NOISE_FREE, LITTLE_NOISE, USABLE, SURE_NOISE, LONGEST = 1e-4, 2e-3, 0.5, 0.8, 6.0
 TINY = 1e-30
 
 
@@ -91,7 +91,16 @@ class Evidence:
         self._size = region.size
 
     def of(self, candidates: Sequence[Candidate]) -> Verdict:
-        """The weights of the candidates, of which the first is kept alone unless others add 2 %."""
+        """The weights of the candidates, of which the first is kept alone unless others add 2 %.
+
+        Where both images are next to free of noise, as those that trained the shipped weights, and fit the
+        cameras, weights that were trained for these cameras are used alone: a network is misjudged by pixels
+        held out, as it never saw holes.
+        """
+        trained = [one.name for one in candidates if one.weights is not None]
+        if trained and self._noise_levels[1] < LITTLE_NOISE and not self._doubtful:
+            words = {"candidates": "not compared", "evidence": "weights trained for these cameras, no noise"}
+            return Verdict({trained[0]: 1.0}, completed=False, words=words)
         first = candidates[0].name
         if len(candidates) == 1 or self._num_judged(NUM_FOLDS) < FEWEST_HELD_OUT:
             few = "not compared" + ("" if len(candidates) == 1 else ", too few coarse pixels")
@@ -234,6 +243,19 @@ class Evidence:
     @cached_property
     def _noise(self) -> tuple[Cube, Cube] | None:
         """Noise like that of X and of Y; None where there is next to none."""
+        deviations, share = self._noise_levels
+        if share < NOISE_FREE:
+            return None
+        rng = np.random.default_rng(self._controls.seed)
+        lr_hsi, hr_msi = (
+            (rng.standard_normal(cube.shape, np.float32) * deviation).astype(np.float32)
+            for cube, deviation in zip(self._cubes, deviations, strict=True)
+        )
+        return lr_hsi, hr_msi
+
+    @cached_property
+    def _noise_levels(self) -> tuple[tuple[Array, Array], float]:
+        """Standard deviations of the noise of X (C,) and Y (c,), and the larger of both relative levels."""
         found = self._scene_map.found().noise_energy
         assert found is not None
         windows = [self._cubes[1][r.scaled(self._model.scale).slices] for r in self._noise_regions()]
@@ -243,14 +265,7 @@ class Evidence:
             float(np.sqrt(np.square(d).sum() / max(e, TINY)))
             for d, e in zip(deviations, energies, strict=True)
         ]
-        if max(shares) < NOISE_FREE:
-            return None
-        rng = np.random.default_rng(self._controls.seed)
-        lr_hsi, hr_msi = (
-            (rng.standard_normal(cube.shape, np.float32) * deviation).astype(np.float32)
-            for cube, deviation in zip(self._cubes, deviations, strict=True)
-        )
-        return lr_hsi, hr_msi
+        return deviations, max(shares)
 
     def _most_channel_noise(self) -> Array:
         """(c,), the noise of Y that X R - D Y allows, where the images agree as usual."""
