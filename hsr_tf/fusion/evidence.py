@@ -99,8 +99,8 @@ class Evidence:
         """
         trained = [one.name for one in candidates if one.weights is not None]
         if trained and self._noise_levels[1] < LITTLE_NOISE and not self._doubtful:
-            words = {"candidates": "not compared", "evidence": "weights trained for these cameras, no noise"}
-            return Verdict({trained[0]: 1.0}, completed=False, words=words)
+            why = {"candidates": "not compared", "evidence": "weights trained for these cameras, no noise"}
+            return Verdict({trained[0]: 1.0}, completed=False, words=why)
         first = candidates[0].name
         if len(candidates) == 1 or self._num_judged(NUM_FOLDS) < FEWEST_HELD_OUT:
             few = "not compared" + ("" if len(candidates) == 1 else ", too few coarse pixels")
