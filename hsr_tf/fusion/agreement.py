@@ -5,8 +5,9 @@ variance is sum_b R_b^2 var(X_b) + |k|^2 var(Y). A gap beyond that has a cause t
 image off its place, values that were changed, a wrong camera. It needs no truth and does not depend on the
 method.
 
-Coarse pixels whose gap is far beyond that of most others, and beyond noise, show other ground in the two
-images: something moved, a cloud, glare. They are counted apart, as the rest may well be good.
+Ground that changed between the images (`hsr_tf.closed_forms.agreement`: something moved, a cloud, glare) is
+counted apart, as the rest may well be good. Single pixels whose gap is far beyond that of most others, and
+beyond noise, do not count either.
 
 The pixels along the edges see past the image, where D can only guess; they do not count. A cube that is
 darker than D Y all along them was blurred with zeros outside.
@@ -14,12 +15,12 @@ darker than D Y all along them was blurred with zeros outside.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from hsr_tf.arrays import ops
+from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.closed_forms.noise_level import image_noise
 from hsr_tf.findings import ERROR, WARNING, Finding
 from hsr_tf.physics.observation import ObservationModel
@@ -35,19 +36,19 @@ DARKER, MOSTLY, DARK = 0.05, 0.75, 0.05
 AGREEMENT, CHANGES, EDGES = "agreement", "change", "edges"
 EDGES_ADVICE = "its blur took zeros from outside: crop both images by a coarse pixel or two"
 ADVICE = "expect errors of that size: an image off its place, changed values, or a camera that does not fit"
-CHANGES_ADVICE = "do not rely on the estimate there: something moved, a cloud, or glare in one of them"
+CHANGES_ADVICE = "the estimate follows lr_hsi there; mark it as no data in one image to leave it out"
 TINY = 1e-30
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """How far two images agree.
+class ImageGap:
+    """How far two images differ where they show the same.
 
     Attributes:
         share: |X R - D Y| / |X R| over the ground that both show alike.
         noise: what their noise explains of it.
-        changed: share of the coarse pixels that show other ground in the two images.
-        agreeing: (h, w), the pixels that were compared, without these.
+        changed: share of the coarse pixels that changed between the images.
+        agreeing: (h, w), the pixels that were compared: without these, outliers and edges.
         darker: by which part of D Y the cube is darker along the edges; 0 unless it is nearly everywhere.
     """
 
@@ -63,9 +64,9 @@ class Agreement:
         return self.share / max(self.noise, TINY)
 
 
-def measured_agreement(
+def measured_gap(
     model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, *, counted: Mask | None = None
-) -> Agreement | None:
+) -> ImageGap | None:
     """Compare X R with D Y.
 
     Pixels at the edges into which D mixes what lies outside of the image do not count.
@@ -94,20 +95,24 @@ def measured_agreement(
     variance = variance + np.square(kernel).sum() * np.square(image_noise(hr_msi, fine))
     seen = lr_hsi.astype(np.float64) @ matrix
     squares = np.square(seen - blurred)
-    agreeing = kept.copy()
-    agreeing[kept] = _agreeing(squares[kept], variance, blurred[kept].var(0, dtype=np.float64))
+    changed = agreement_of(model, lr_hsi, hr_msi, trusted=counted).changed
+    alike = kept if changed is None else kept & ~changed
+    if not alike.any():
+        return None
+    agreeing = alike.copy()
+    agreeing[alike] = _agreeing(squares[alike], variance, blurred[alike].var(0, dtype=np.float64))
     energy = float(np.square(seen[agreeing]).mean(0).sum()) + TINY
-    return Agreement(
+    return ImageGap(
         share=(float(squares[agreeing].mean(0).sum()) / energy) ** 0.5,
         noise=(float(variance.sum()) / energy) ** 0.5,
-        changed=1.0 - float(agreeing.sum() / kept.sum()),
+        changed=0.0 if changed is None else float(changed.sum() / counted.sum()),
         agreeing=agreeing,
         darker=_darker(seen.sum(-1), blurred.sum(-1, dtype=np.float64), counted),
     )
 
 
-def agreement_findings(found: Agreement) -> tuple[Finding, ...]:
-    """What follows from an agreement.
+def gap_findings(found: ImageGap) -> tuple[Finding, ...]:
+    """What follows from the gap.
 
     A gap of over 0.5 % and 1.5 times the noise is a warning, one of over 1 % and six times the noise an
     error, and so is a cube that is over 5 % darker along its edges; changed ground is a warning from 1 % of
@@ -124,15 +129,10 @@ def agreement_findings(found: Agreement) -> tuple[Finding, ...]:
         findings.append(Finding(ERROR, EDGES, said, EDGES_ADVICE))
     if found.changed > CHANGED:
         severity = ERROR if found.changed > MUCH_CHANGED else WARNING
-        said = f"the images show {percent(found.changed)} of the ground differently"
+        share = percent(found.changed)
+        said = f"the two images differ on {share} of the ground (changed, moved, or under a cloud)"
         findings.append(Finding(severity, CHANGES, said, CHANGES_ADVICE))
     return tuple(findings)
-
-
-def unsaid(findings: Iterable[Finding], said: Iterable[Finding]) -> tuple[Finding, ...]:
-    """These findings without a warning of changed ground where another look has found some already."""
-    repeated = CHANGES in {one.topic for one in said}
-    return tuple(one for one in findings if not repeated or one.topic != CHANGES or one.severity == ERROR)
 
 
 def _darker(seen: Array, blurred: Array, counted: Mask) -> float:

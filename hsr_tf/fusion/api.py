@@ -12,7 +12,6 @@ import numpy as np
 
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
-from hsr_tf.fusion.agreement import unsaid
 from hsr_tf.fusion.cameras import (
     Asked,
     Cameras,
@@ -167,11 +166,10 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     for finding in cameras.findings:
         warnings.warn(finding.line, stacklevel=2)
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
-    late = unsaid(solution.findings, cameras.findings)
-    for finding in late:
+    for finding in solution.findings:
         warnings.warn(finding.line, ResidualWarning, stacklevel=2)
     read = scene_pair_findings(observation.lr_hsi.metadata, observation.hr_msi.metadata)
-    return solution.with_findings((*read, *defects, *cameras.findings, *late))
+    return solution.with_findings((*read, *defects, *cameras.findings, *solution.findings))
 
 
 def _solved(

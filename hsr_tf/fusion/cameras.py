@@ -31,7 +31,6 @@ from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import AUTO, LINEAR, Radiometry, parse_linearize
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.solver import Controls, Outcome
-from hsr_tf.wording import percent
 
 if TYPE_CHECKING:
     from hsr_tf.networks.cards import ModelCard
@@ -195,17 +194,7 @@ def compared(cameras: Cameras, sample: Sample, *, judged: bool) -> Cameras:
     findings = list(cameras.findings)
     if judged and found.suspicion is not None:
         findings.append(Finding(WARNING, "cameras", found.suspicion.found, ADVICE))
-    findings += changed_findings(found.changed_share)
     return replace(cameras, findings=tuple(findings), changed_ground=found.changed_share)
-
-
-def changed_findings(share: float) -> list[Finding]:
-    """A warning where the images show some of the ground differently."""
-    if not share:
-        return []
-    said = f"the two images differ on {percent(share)} of the ground (changed, moved, or under a cloud)"
-    advice = "the estimate follows lr_hsi there; mark it as no data in one image to leave it out"
-    return [Finding(WARNING, "change", said, advice)]
 
 
 def with_weights(

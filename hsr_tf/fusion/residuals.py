@@ -21,7 +21,7 @@ from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.noise_level import relative_noise
 from hsr_tf.closed_forms.spectral_ls import enlarged
 from hsr_tf.findings import ERROR, WARNING, Finding
-from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, EDGES, agreement_findings, measured_agreement
+from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, EDGES, gap_findings, measured_gap
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import TiledPair
@@ -54,7 +54,7 @@ class Residuals:
     Attributes:
         lr_hsi: |X - D Z| / |X|, None where no coarse pixel counts.
         hr_msi: |Y - Z R| / |Y|, None where R is not known, or no pixel counts.
-        findings: see `residual_findings` and `agreement_findings`.
+        findings: see `residual_findings` and `gap_findings`.
     """
 
     lr_hsi: float | None = None
@@ -102,11 +102,11 @@ def measured_residuals(
         fine = enlarged(where, model.scale)
         return _ratio(lr_hsi, coarse, where), None if colours is None else _ratio(hr_msi, colours, fine)
 
-    agreement = measured_agreement(model, lr_hsi, hr_msi, counted=counted) if srf_known else None
+    gap = measured_gap(model, lr_hsi, hr_msi, counted=counted) if srf_known else None
     findings: tuple[Finding, ...] = ()
     alike = counted
-    if agreement is not None and agreement.agreeing is not None:
-        findings, alike = agreement_findings(agreement), counted & agreement.agreeing
+    if gap is not None and gap.agreeing is not None:
+        findings, alike = gap_findings(gap), counted & gap.agreeing
     masks = [None if mask.all() else ~mask for mask in (alike, enlarged(alike, model.scale))]
     images = Observation(
         Scene(lr_hsi, nodata_mask=masks[0]), Scene(hr_msi, nodata_mask=masks[1]), model.scale

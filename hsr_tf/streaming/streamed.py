@@ -18,7 +18,6 @@ import numpy as np
 
 from hsr_tf import io
 from hsr_tf.findings import Finding
-from hsr_tf.fusion.agreement import unsaid
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
 from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
@@ -123,7 +122,6 @@ class _Run:
             cube = reader.read(*region.scaled(pair.grid.scale).slices)
         cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
         residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=recorded["srf_known"])
-        residuals = replace(residuals, findings=unsaid(residuals.findings, _findings(recorded)))
         for finding in residuals.findings:
             warnings.warn(finding.line, ResidualWarning, stacklevel=4)
         self.draft.remove()

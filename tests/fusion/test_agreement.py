@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from hsr_tf.findings import ERROR, WARNING
-from hsr_tf.fusion.agreement import Agreement, agreement_findings, measured_agreement
+from hsr_tf.fusion.agreement import ImageGap, gap_findings, measured_gap
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf_spec import parse_psf
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -43,17 +43,17 @@ def pair(snr_db: float | None, *, shift: float = 0.0, seed: int = 0) -> tuple[np
 @pytest.mark.parametrize("snr_db", [None, 40.0, 30.0, 20.0])
 @pytest.mark.parametrize("seed", range(3))
 def test_noise_explains_the_gap_of_images_that_fit(snr_db: float | None, seed: int) -> None:
-    found = measured_agreement(MODEL, *pair(snr_db, seed=seed))
-    assert found is not None and found.changed < 0.01 and agreement_findings(found) == ()
+    found = measured_gap(MODEL, *pair(snr_db, seed=seed))
+    assert found is not None and found.changed < 0.01 and gap_findings(found) == ()
     if snr_db is not None:
         assert 0.7 < found.excess < 1.2
 
 
 @pytest.mark.parametrize("snr_db", [None, 40.0, 30.0])
 def test_an_image_off_its_place_is_found(snr_db: float | None) -> None:
-    found = measured_agreement(MODEL, *pair(snr_db, shift=2.5))
+    found = measured_gap(MODEL, *pair(snr_db, shift=2.5))
     assert found is not None
-    findings = agreement_findings(found)
+    findings = gap_findings(found)
     assert (findings[0].topic, findings[0].severity) == ("agreement", WARNING if snr_db else ERROR)
 
 
@@ -61,10 +61,10 @@ def test_other_ground_is_counted_apart() -> None:
     lr_hsi, hr_msi = pair(35.0)
     other = pair(35.0, seed=9)[1]
     hr_msi[16:48, 60:100] = other[16:48, 60:100]
-    found = measured_agreement(MODEL, lr_hsi, hr_msi)
+    found = measured_gap(MODEL, lr_hsi, hr_msi)
     assert found is not None and found.excess < 1.5
     assert found.changed == pytest.approx(32 * 40 / SIDE**2, rel=0.5)
-    assert [(one.severity, one.topic) for one in agreement_findings(found)] == [(WARNING, "change")]
+    assert [(one.severity, one.topic) for one in gap_findings(found)] == [(WARNING, "change")]
 
 
 def test_pixels_that_do_not_count_change_nothing() -> None:
@@ -72,37 +72,37 @@ def test_pixels_that_do_not_count_change_nothing() -> None:
     counted = np.ones(lr_hsi.shape[:2], bool)
     counted[5:9, 5:9] = False
     lr_hsi[5:9, 5:9] = 7.0
-    found = measured_agreement(MODEL, lr_hsi, hr_msi, counted=counted)
-    assert found is not None and agreement_findings(found) == ()
-    assert measured_agreement(MODEL, lr_hsi, hr_msi, counted=counted & (np.arange(32) < 1)) is None
+    found = measured_gap(MODEL, lr_hsi, hr_msi, counted=counted)
+    assert found is not None and gap_findings(found) == ()
+    assert measured_gap(MODEL, lr_hsi, hr_msi, counted=counted & (np.arange(32) < 1)) is None
 
 
 def test_figures_are_in_plain_numbers() -> None:
-    lines = [one.found for one in agreement_findings(Agreement(0.0312, 0.002, 0.0512))]
+    lines = [one.found for one in gap_findings(ImageGap(0.0312, 0.002, 0.0512))]
     assert lines == [
         "where both images show the same they differ by 3.1 %, 15.6 times what noise explains",
-        "the images show 5.1 % of the ground differently",
+        "the two images differ on 5.1 % of the ground (changed, moved, or under a cloud)",
     ]
-    assert "over 1000 times" in agreement_findings(Agreement(0.5, 1e-9, 0.0))[0].found
-    assert [one.severity for one in agreement_findings(Agreement(0.03, 0.001, 0.3))] == [ERROR, ERROR]
-    assert [one.severity for one in agreement_findings(Agreement(0.008, 0.001, 0.0))] == [WARNING]
+    assert "over 1000 times" in gap_findings(ImageGap(0.5, 1e-9, 0.0))[0].found
+    assert [one.severity for one in gap_findings(ImageGap(0.03, 0.001, 0.3))] == [ERROR, ERROR]
+    assert [one.severity for one in gap_findings(ImageGap(0.008, 0.001, 0.0))] == [WARNING]
 
 
 @pytest.mark.parametrize("snr_db", [None, 30.0])
 def test_zeros_outside_are_seen_along_the_edges(snr_db: float | None) -> None:
     lr_hsi, hr_msi = pair(snr_db)
-    found = measured_agreement(MODEL, lr_hsi, hr_msi)
+    found = measured_gap(MODEL, lr_hsi, hr_msi)
     assert found is not None and found.darker == 0
     inside = ndimage.gaussian_filter(np.ones((SIDE, SIDE)), 4 / 2.3548, mode="constant")
     lr_hsi *= inside.reshape(32, SCALE, 32, SCALE).mean((1, 3))[..., None].astype(np.float32)
-    found = measured_agreement(MODEL, lr_hsi, hr_msi)
+    found = measured_gap(MODEL, lr_hsi, hr_msi)
     assert found is not None and 0.08 < found.darker < 0.2
-    first = agreement_findings(found)[0]
+    first = gap_findings(found)[0]
     assert (first.severity, first.topic) == (ERROR, "edges")
 
 
 def test_an_image_that_is_darker_everywhere_is_not_darker_along_its_edges() -> None:
     lr_hsi, hr_msi = pair(None)
-    found = measured_agreement(MODEL, 0.6 * lr_hsi, hr_msi)
+    found = measured_gap(MODEL, 0.6 * lr_hsi, hr_msi)
     assert found is not None and found.darker == 0
-    assert [one.topic for one in agreement_findings(found)] == ["agreement"]
+    assert [one.topic for one in gap_findings(found)] == ["agreement"]

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import InputError
 from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding, listed
-from hsr_tf.fusion.agreement import AGREEMENT, agreement_findings, measured_agreement, unsaid
-from hsr_tf.fusion.cameras import changed_findings
+from hsr_tf.fusion.agreement import AGREEMENT, gap_findings, measured_gap
 from hsr_tf.fusion.check.radiometry import known_finding, radiometry_finding
 from hsr_tf.fusion.repair import Repaired
 from hsr_tf.fusion.valid_region import estimable_part, part_of
@@ -101,8 +100,8 @@ def camera_facts(
         advice = "give both cameras (psf and srf), or a larger part of both images"
         finding = Finding(ERROR, "cameras", f"cannot be estimated: {problem}", advice)
         return CameraFacts(None, None, (finding,))
-    findings = tuple(estimate_findings(found, part, counted))
-    return CameraFacts(None, found, (*findings, *unsaid(_agreement_findings(found, repaired), findings)))
+    findings = (*estimate_findings(found, part), *_agreement_findings(found, repaired))
+    return CameraFacts(None, found, findings)
 
 
 def _known_findings(repaired: Repaired, known: CameraChoice, curve: str | None) -> list[Finding]:
@@ -113,36 +112,26 @@ def _known_findings(repaired: Repaired, known: CameraChoice, curve: str | None) 
     more = [] if radiometry.is_identity else [known_finding(radiometry)]
     images = images.linear(radiometry)
     found = agreement_of(model, images.lr_hsi.cube, images.hr_msi.cube, trusted=repaired.trusted)
-    more += changed_findings(found.changed_share)
+    disagreeing = _disagreements(model, images, repaired.trusted)
     suspected = found.suspicion
     names = f"PSF {known.psf_line}, response {known.srf_line}"
     if suspected is None:
-        disagreeing = unsaid(_disagreements(model, images, repaired.trusted), more)
         said = "both are known and fit" if not disagreeing else "both are known"
         return [Finding(OK, "cameras", f"{said}: {names}"), *more, *disagreeing]
     flags = (("psf", ESTIMATE), ("srf", ESTIMATE))
     said = f"{names}: {suspected.line}"
+    more += [finding for finding in disagreeing if finding.topic != AGREEMENT]
     return [Finding(WARNING, "cameras", said, "estimate both cameras", flags), *more]
 
 
-def estimate_findings(
-    found: CameraEstimate, observation: Observation, counted: Mask | None = None
-) -> list[Finding]:
-    """PSF, shift, response and radiometry, a finding each; `counted` is False for pixels without data."""
+def estimate_findings(found: CameraEstimate, observation: Observation) -> list[Finding]:
+    """PSF, shift, response and radiometry, a finding each."""
     return [
         _psf_finding(found.psf, observation.scale),
         _shift_finding(found, observation.scale),
         _response_finding(found.srf, observation),
         radiometry_finding(found.radiometry, found.srf.sum(0)),
-        *changed_findings(_changed_share(found, observation, counted)),
     ]
-
-
-def _changed_share(found: CameraEstimate, observation: Observation, counted: Mask | None) -> float:
-    """The share of the ground that the images show differently, whatever the cameras."""
-    images = observation.linear(found.radiometry)
-    cubes = images.lr_hsi.cube, images.hr_msi.cube
-    return agreement_of(found.model, *cubes, trusted=counted).changed_share
 
 
 def fwhm_pixels(psf: Psf) -> tuple[float, float]:
@@ -212,17 +201,16 @@ def _agreement_findings(found: CameraEstimate, repaired: Repaired) -> list[Findi
     if worst > POORLY:
         return [Finding(WARNING, "ground", said, GROUND_ADVICE)]
     findings = _disagreements(found.model, images, counted)
-    if findings:
-        return findings
-    return [Finding(OK, AGREEMENT, said)]
+    agreed = AGREEMENT not in {finding.topic for finding in findings}
+    return [*([Finding(OK, AGREEMENT, said)] if agreed else []), *findings]
 
 
 def _disagreements(
     model: ObservationModel, images: Observation, counted: Mask | None = None
 ) -> list[Finding]:
-    """What `agreement_findings` says, as warnings: the pair can be fused."""
-    agreement = measured_agreement(model, images.lr_hsi.cube, images.hr_msi.cube, counted=counted)
-    findings = () if agreement is None else agreement_findings(agreement)
+    """What `gap_findings` says, as warnings: the pair can be fused."""
+    gap = measured_gap(model, images.lr_hsi.cube, images.hr_msi.cube, counted=counted)
+    findings = () if gap is None else gap_findings(gap)
     return [replace(one, severity=WARNING) for one in findings]
 
 

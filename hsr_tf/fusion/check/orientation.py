@@ -1,15 +1,8 @@
 """Whether two images show the same ground the same way round: correlation against chance, in 8 orientations.
 
-The sharp image, reduced to the coarse pixels by means over cells, is regressed on three principal components
-of the coarse cube. Both are band-pass filtered first, which shortens their autocorrelation: any two smooth
-images correlate by chance. The multiple correlation R (R^2 averaged over the channels) needs no response and
-no units. The cross-correlation theorem gives it for every circular shift at once.
-
-R^2 at the other shifts shows what chance reaches. With p components its mean over all shifts is p / (N - 1),
-where N is the effective number of samples of Clifford, Richardson and Hemon, Biometrics 45(1), 1989
-(doi:10.2307/2532039), and R^2 of unrelated images follows a beta distribution of p / 2 and (N - 1 - p) / 2
-(Dutilleul, Biometrics 49(1), 1993, doi:10.2307/2532625, for p = 1). Departure: the best of the nearby shifts
-counts, so that a small displacement hides nothing; the thresholds were set on unrelated crops of real scenes.
+The sharp image, reduced to the coarse pixels by means over cells, is compared with components of the coarse
+cube as in `hsr_tf.registration.match`. Departure: the best of the nearby shifts counts, so that a small
+displacement hides nothing; the thresholds were set on unrelated crops of real scenes.
 """
 
 from __future__ import annotations
@@ -19,16 +12,25 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, stats
 
 from hsr_tf.findings import ERROR, OK, WARNING, Finding
+from hsr_tf.registration.match import (
+    FEWEST_PIXELS,
+    LOBE,
+    NUM_COMPONENTS,
+    UNLIKELY,
+    around,
+    band_passed,
+    explained_by_shift,
+    likelihood,
+    principal,
+    standardised,
+)
 from hsr_tf.scene import Scene
 from hsr_tf.typing import Array
 
-NUM_COMPONENTS, NUM_FILTERED, LARGEST_SIDE = 3, 12, 256
-PASS_BAND = (0.5, 2.0)
-NEARBY, LOBE, FEWEST_PIXELS = 1, 3, 30
-SAME_CHANCE, OTHER_CHANCE, UNLIKE_CHANCE = -4.0, -7.0, -2.0
+NUM_FILTERED, LARGEST_SIDE, NEARBY = 12, 256, 1
+SAME_CHANCE, OTHER_CHANCE, UNLIKE_CHANCE = UNLIKELY, -7.0, -2.0
 SAME_CORRELATION, OTHER_CORRELATION, CONCLUSIVE, DECISIVE = 0.4, 0.6, 0.95, 0.6
 DISPLACED_CORRELATION, RIVAL_CHANCE, RIVAL_SHARE = 0.7, 2.5, 0.65
 # What the sharp image needs: quarter turns counterclockwise, after an exchange of rows and columns or not.
@@ -74,20 +76,20 @@ def likenesses(lr_hsi: Scene, hr_msi: Scene) -> list[Likeness]:
     step = max(1, -(-max(lr_hsi.shape[:2]) // LARGEST_SIDE))
     # (h, w, p) orthonormal principal components of the filtered cube; p is 0 for a flat one.
     cube = _reduced(_filled(lr_hsi), step)
-    leading, energy = _principal(_standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
-    passed = _filtered(leading.reshape(*cube.shape[:2], len(energy)))
-    found, energy = _principal(passed.reshape(len(leading), len(energy)), NUM_COMPONENTS)
+    leading, energy = principal(standardised(cube.reshape(-1, cube.shape[2])), NUM_FILTERED)
+    passed = band_passed(leading.reshape(*cube.shape[:2], len(energy)))
+    found, energy = principal(passed.reshape(len(leading), len(energy)), NUM_COMPONENTS)
     components = np.asarray((found / np.sqrt(energy)).reshape(*cube.shape[:2], len(energy)))
     maps = {}
     for how, turns, exchanged in SYMMETRIES:
         cells = cell_means(turned(_filled(hr_msi), turns, exchanged=exchanged), lr_hsi.shape[:2])
         if cells is not None:
-            maps[how] = _explained_by_shift(components, _filtered(_reduced(cells, step)))
+            maps[how] = explained_by_shift(components, band_passed(_reduced(cells, step)))
     if not maps:
         return []
     peak = np.unravel_index(np.argmax(np.stack(list(maps.values()))), (len(maps), *components.shape[:2]))
     chance = np.ones((len(maps), *components.shape[:2]), bool)
-    chance[peak[0]] &= ~_around(components.shape[:2], (int(peak[1]), int(peak[2])), LOBE)
+    chance[peak[0]] &= ~around(components.shape[:2], (int(peak[1]), int(peak[2])), LOBE)
     mean = float(np.stack(list(maps.values()))[chance].mean()) if chance.any() else 1.0
     return [_likeness(how, found, (components.shape[2], mean), step) for how, found in maps.items()]
 
@@ -192,69 +194,18 @@ def _reduced(cube: NDArray[Any], step: int) -> Array:
     return np.asarray(cube, np.float64) if cells is None else cells
 
 
-def _filtered(cube: Array) -> Array:
-    """(h, w, c) band-pass filtered channels of zero mean."""
-    low, high = (ndimage.gaussian_filter(cube, (sigma, sigma, 0)) for sigma in PASS_BAND)
-    passed = low - high
-    return np.asarray(passed - passed.mean((0, 1)))
-
-
-def _standardised(pixels: Array) -> Array:
-    """The columns that vary, with mean 0 and deviation 1."""
-    spread = pixels.std(0)
-    varied = spread > 1e-6 * np.abs(pixels).max(initial=0)
-    return np.asarray((pixels[:, varied] - pixels[:, varied].mean(0)) / spread[varied])
-
-
-def _principal(pixels: Array, most: int) -> tuple[Array, Array]:
-    """Scores (n, p) of the leading components and their energies (p,)."""
-    if not pixels.shape[1]:
-        return np.zeros((len(pixels), 0)), np.zeros(0)
-    energy, vectors = np.linalg.eigh(pixels.T @ pixels)
-    kept = np.arange(len(energy)) >= len(energy) - most
-    kept &= energy > max(1e-9 * energy.max(), 1e-12 * len(pixels))
-    return pixels @ vectors[:, kept], energy[kept]
-
-
-def _explained_by_shift(components: Array, cells: Array) -> Array:
-    """(h, w) R^2, mean over the channels, of the cells shifted circularly against the components."""
-    energy = np.square(cells).sum((0, 1))
-    varied = energy > 1e-12 * max(float(energy.max(initial=0)), 1e-20)
-    if not components.shape[2] or not varied.any():
-        return np.zeros(components.shape[:2])
-    first = np.fft.rfft2(components, axes=(0, 1)).conj()
-    second = np.fft.rfft2(cells[..., varied] / np.sqrt(energy[varied]), axes=(0, 1))
-    total = np.zeros(components.shape[:2])
-    for channel in range(second.shape[2]):
-        products = first * second[..., channel, None]
-        total += np.square(np.fft.irfft2(products, components.shape[:2], axes=(0, 1))).sum(2)
-    return total / second.shape[2]
-
-
-def _around(size: tuple[int, int], center: tuple[int, int], radius: int) -> NDArray[np.bool_]:
-    """The circular shifts within `radius` of one of them."""
-    away = [
-        np.abs((np.arange(length) - place + length // 2) % length - length // 2)
-        for length, place in zip(size, center, strict=True)
-    ]
-    return np.maximum(away[0][:, None], away[1]) <= radius
-
-
 def _likeness(how: str, explained: Array, chance: tuple[int, float], step: int) -> Likeness:
     """The likeness of an orientation from R^2 at every shift, the number of components and R^2 by chance."""
     num_components, mean = chance
     size = explained.shape
-    near = float(explained[_around((size[0], size[1]), (0, 0), NEARBY)].max())
+    near = float(explained[around((size[0], size[1]), (0, 0), NEARBY)].max())
     row, col = (int(place) for place in np.unravel_index(np.argmax(explained), size))
     best = float(explained[row, col])
     if not num_components or not best or explained.size < FEWEST_PIXELS:
         return Likeness(how, near**0.5, 0.0, (0, 0), near**0.5, 0.0, 1.0)
-    samples = max(num_components / mean + 1, num_components + 1.5)
-    law = stats.beta(num_components / 2, (samples - 1 - num_components) / 2)
     shift = tuple(
         step * (place if place <= length // 2 else place - length)
         for place, length in zip((row, col), size, strict=True)
     )
-    logs = [float(law.logsf(min(value, 1 - 1e-9)) / np.log(10)) for value in (near, best)]
-    needed = float(np.sqrt(law.isf(10**SAME_CHANCE)))
-    return Likeness(how, np.sqrt(near).item(), logs[0], (shift[0], shift[1]), best**0.5, logs[1], needed)
+    (log_near, needed), (log_best, _) = (likelihood(value, num_components, mean) for value in (near, best))
+    return Likeness(how, np.sqrt(near).item(), log_near, (shift[0], shift[1]), best**0.5, log_best, needed)
