@@ -8,6 +8,7 @@ pixels where a comparison is fair.
     python -m benchmarks.misfits --scenes=flowers,thread_spools --cases="rotation 1 degree,zero border"
     python -m benchmarks.misfits --data_dir=CUBES --scenes=jasperRidge2_R198 --crop=64 --scale=4 \\
         --response=sentinel.csv --channels=S2A:Band2,S2A:Band3,S2A:Band4,S2A:Band8
+    python -m benchmarks.misfits --false_alarms --scenes=cd,clay --crop=128 --scale=4 --methods=spectral_ls
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from benchmarks._misfit_pairs import CASES, ORDER, Ground, Pair, Simulator
 from benchmarks._report import define_json, machine, print_machine, table, write
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import find_scenes
-from hsr_tf.findings import ERROR, RED, WARNING, Finding
+from hsr_tf.findings import ERROR, GREEN, RED, WARNING, Finding
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.check import PairCheck, check_pair
 from hsr_tf.fusion.registered import align_registered
@@ -48,6 +49,7 @@ NIKON = Path(hsr_tf.physics.__file__).parent / "responses" / "nikon_d700.csv"
 FEWEST_COUNTED, FOUND_AGAIN = 0.5, 0.5
 LIMITS_DB = {"rotation": 1.5, "ratio": 1.5}
 LIMIT_DB = 1.0
+CLEAN_DB = (None, 40.0, 35.0, 30.0, 25.0)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def define_flags() -> None:
     flags.DEFINE_integer("scale", 8, "Sharp pixels per coarse pixel.", 2)
     flags.DEFINE_string("response", str(NIKON), "CSV file of the response, wavelengths in the first column.")
     flags.DEFINE_list("channels", [], "Columns of the response (default: all).")
+    flags.DEFINE_bool("false_alarms", False, "Judge pairs without misfit, with noise of none to 25 dB.")
     flags.DEFINE_float("max_seconds", 60.0, "Time limit of solvers and of auto.", 0.1)
     define_json()
 
@@ -312,6 +315,9 @@ HEADS = (
 )
 
 
+CLEAN_HEADS = ("scene", "noise", "outside", "method", "check", "fuse", "found")
+
+
 def cells(row: Row) -> list[str]:
     """A line of the table."""
     scores = [row.without.psnr, row.misfit.psnr]
@@ -322,9 +328,35 @@ def cells(row: Row) -> list[str]:
     return [row.scene, row.case, row.method, *words, gap, row.misfit.found, *verdicts, kept]
 
 
+def clean_pairs(paths: Sequence[Path]) -> Iterator[list[str]]:
+    """A line for each pair without misfit: its noise, what lies outside of it, and both verdicts."""
+    for scene, ground in grounds(paths, FLAGS.crop):
+        for noise in CLEAN_DB:
+            simulator = Simulator(ground, FLAGS.scale, noise)
+            for outside, pair in (("mirrored", simulator.clean), ("ground", simulator.in_area)):
+                for method in FLAGS.methods:
+                    found = outcome(pair, method, max_seconds=FLAGS.max_seconds)
+                    about = [scene, "none" if noise is None else f"{noise:g} dB", outside, method]
+                    line = [*about, found.check, found.fuse, found.found]
+                    tqdm.write(" | ".join(line), sys.stderr)
+                    yield line
+
+
+def print_false_alarms(lines: Sequence[list[str]]) -> None:
+    """How many of the pairs are not green, and which."""
+    for name, column in (("check", 4), ("fuse", 5)):
+        num_alarms = sum(line[column] != GREEN for line in lines)
+        print(f"{name}: {num_alarms} of {len(lines)} pairs without misfit are not green")
+    alarming = [line for line in lines if {line[4], line[5]} != {GREEN}]
+    print(table(CLEAN_HEADS, alarming, words=range(len(CLEAN_HEADS))))
+
+
 def main() -> None:
     """Print the table."""
     paths = find_scenes(FLAGS.data_dir, default="hsi/cave_train", names=FLAGS.scenes)
+    if FLAGS.false_alarms:
+        print_false_alarms(list(clean_pairs(paths)))
+        return
     about = machine()
     rows = list(measure(paths))
     print_machine(about)

@@ -1,12 +1,11 @@
 """Trained models for other programs: SavedModels for servers, TFLite files for devices, and their checks."""
 
-import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from hsr_tf.console.errors import require_for_commands
+from hsr_tf.process import prepare
 
+prepare()
 _CONVERTERS = ("ai_edge_litert", "ai_edge_quantizer")
 require_for_commands(
     {"export.run_tflite": _CONVERTERS[:1], "export.tflite": _CONVERTERS, "export.verify": _CONVERTERS}

@@ -1,12 +1,11 @@
 """A server of exported models over gRPC, wire-compatible with TensorFlow Serving, and its client."""
 
-import os
 import sys
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 from hsr_tf.console.errors import require_for_commands
+from hsr_tf.process import prepare
 
+prepare()
 require_for_commands(
     {
         "serving.server": ("grpc", "grpc_health", "prometheus_client", "tensorflow_serving"),

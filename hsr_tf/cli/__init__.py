@@ -7,7 +7,6 @@ only after the files have been looked at.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -32,6 +31,7 @@ from hsr_tf.cli import (
 )
 from hsr_tf.console import terminal
 from hsr_tf.console.errors import exit_code
+from hsr_tf.process import prepare
 
 app = typer.Typer(
     name="hsr",
@@ -87,11 +87,7 @@ def run(arguments: Sequence[str]) -> int:
     0: done. 2: bad input, one line on stderr says which. 130: interrupted. 1: an error of the program itself,
     or a pair that `hsr check` found not fusable. 3: `hsr fuse --strict` and a verdict that is not green.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "OMP_NUM_THREADS" not in os.environ:
-        # Threads of OpenBLAS wait for each other in busy loops: on small matrices, and beside other
-        # programs, several take many times as long as one. Read when NumPy is loaded.
-        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    prepare()
     return exit_code(
         lambda: app(list(arguments), prog_name="hsr", standalone_mode=False), usage_line=terminal.usage_line
     )
