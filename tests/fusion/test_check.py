@@ -4,55 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
 import hsr_tf
-from hsr_tf.fusion.check import ERROR, NOTE, OK, WARNING, Finding, PairCheck, check_pair
+from hsr_tf.fusion.check import ERROR, NOTE, OK, WARNING, Finding, check_pair
 from hsr_tf.fusion.check.orientation import (
-    SYMMETRIES,
-    Likeness,
     likenesses,
     orientation_findings,
-    other_orientation,
-    turned,
 )
 from hsr_tf.fusion.check.values import snr_db
 from hsr_tf.fusion.check.verdict import verdict_on
 from hsr_tf.fusion.registered import align_registered
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Observation, Scene
-from tests.pairs_for_tests import KnownPair, known_pair, noisy, srgb
-from tests.solvers.scenes import mixture
-
-CAVE_NM = np.arange(400.0, 701.0, 10.0)
-SCALE = 4
-
-
-def sharp_scene(height: int = 96, width: int = 80, *, seed: int = 3) -> Scene:
-    """Smooth spectra mixed by random maps: no symmetry, ten materials."""
-    rng = np.random.default_rng(seed)
-    maps = ndimage.gaussian_filter(rng.random((height, width, 10)), (3, 3, 0))
-    maps = (maps - maps.min((0, 1))) / np.ptp(maps, axis=(0, 1))
-    spectra = ndimage.gaussian_filter(rng.random((10, 31)), (0, 4))
-    return Scene(0.1 + 0.2 * maps @ (spectra - spectra.min()), CAVE_NM, "made")
+from tests.fusion.check_for_tests import CAVE_NM, SCALE, on, sharp_scene, untold
 
 
 @pytest.fixture(scope="module")
 def pair() -> Observation:
     return hsr_tf.simulate(sharp_scene(), scale=SCALE, psf="gaussian:fwhm=4.4", snr_db=(45.0, 45.0))
-
-
-def untold(scene: Scene, **changes: Any) -> Scene:
-    """A scene that tells nothing of its simulation."""
-    return replace(scene, metadata={}, **changes)
-
-
-def on(found: PairCheck, topic: str) -> list[Finding]:
-    return [finding for finding in found.findings if finding.topic == topic]
 
 
 def test_a_simulated_pair_is_fusable_and_needs_no_camera_flags(pair: Observation) -> None:
@@ -77,93 +50,6 @@ def test_unknown_cameras_are_estimated_and_the_flags_say_so(pair: Observation) -
     (psf,) = on(found, "psf")
     assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([4.4, 4.4], rel=0.12)
     assert [finding.severity for finding in on(found, "agreement")] == [OK]
-
-
-@pytest.mark.parametrize("symmetry", SYMMETRIES[1:])
-def test_every_turn_and_mirror_is_named(symmetry: tuple[str, int, bool]) -> None:
-    scene = sharp_scene(80, 80)
-    square = hsr_tf.simulate(scene, scale=SCALE)
-    how, turns, exchanged = symmetry
-    # What undoes the damage is the symmetry that the finding has to name.
-    damaged = next(
-        cube
-        for _, k, t in SYMMETRIES
-        if np.array_equal(
-            turned(cube := turned(square.hr_msi.cube, k, exchanged=t), turns, exchanged=exchanged),
-            square.hr_msi.cube,
-        )
-    )
-    (finding,) = orientation_findings(likenesses(square.lr_hsi, Scene(damaged)))
-    assert finding.severity == ERROR
-    assert finding.advice == f"save hr_msi {how}"
-
-
-def smooth_image(seed: int, *, size: int = 64, channels: int = 31) -> Scene:
-    """Materials in smooth maps, smoother for some seeds: images that correlate with any others by chance."""
-    rng = np.random.default_rng(seed)
-    width = (3, 5, 8)[seed % 3]
-    maps = ndimage.gaussian_filter(rng.random((size, size, 6)), (width, width, 0))
-    maps = (maps - maps.min((0, 1))) / np.ptp(maps, axis=(0, 1))
-    return Scene((maps @ rng.random((6, channels))).astype(np.float32))
-
-
-def coarse_image(scene: Scene, scale: int = SCALE) -> Scene:
-    blurred = ndimage.gaussian_filter(scene.cube, (scale / 2.355, scale / 2.355, 0))
-    return Scene(blurred[scale // 2 :: scale, scale // 2 :: scale])
-
-
-@pytest.fixture(scope="module")
-def unrelated() -> list[list[Likeness]]:
-    images = [smooth_image(seed) for seed in range(40)]
-    colours = [replace(image, cube=image.cube[..., (24, 14, 5)]) for image in images]
-    return [
-        likenesses(coarse_image(images[i]), colours[(i + step) % 40])
-        for i in range(40)
-        for step in (1, 7, 19)
-    ]
-
-
-def test_unrelated_smooth_images_neither_match_nor_are_called_rotated(
-    unrelated: list[list[Likeness]],
-) -> None:
-    judged = [orientation_findings(found)[0] for found in unrelated]
-    assert sum(finding.severity == OK for finding in judged) <= 2  # of 120
-    assert sum(other_orientation(found) is not None for found in unrelated) <= 1
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("noise_db", [None, 25.0])
-def test_related_images_match(channels: int, noise_db: float | None) -> None:
-    rng = np.random.default_rng(4)
-    for seed in range(12):
-        scene = smooth_image(seed)
-        coarse, sharp = coarse_image(scene).cube, scene.cube[..., :channels].copy()
-        if noise_db is not None:
-            for cube in (coarse, sharp):
-                cube += rng.normal(0, np.sqrt(np.square(cube).mean()) * 10 ** (-noise_db / 20), cube.shape)
-        (finding,) = orientation_findings(likenesses(Scene(coarse), Scene(sharp)))
-        assert finding.severity == OK, finding.found
-
-
-@pytest.mark.parametrize("size", [8, 16])
-def test_images_too_small_or_flat_to_tell_are_a_warning(size: int) -> None:
-    flat = Scene(np.full((16, 16, 31), 0.3, np.float32)), Scene(np.full((64, 64, 3), 0.3, np.float32))
-    tiny = smooth_image(2, size=size), smooth_image(5, size=size, channels=3)
-    for coarse, sharp in (flat, (coarse_image(tiny[0]), tiny[1])):
-        (finding,) = orientation_findings(likenesses(coarse, sharp))
-        assert finding.severity == WARNING
-        assert "too few or too flat pixels" in finding.found
-        assert verdict_on([finding]).severity == WARNING
-
-
-def test_images_that_match_displaced_only_are_an_error_that_names_the_shift() -> None:
-    large = sharp_scene(176, 176)
-    coarse = coarse_image(Scene(large.cube[24:152, 24:152]))
-    sharp = Scene(large.cube[:128, 8:136, :3])
-    (finding,) = orientation_findings(likenesses(coarse, sharp))
-    assert finding.severity == ERROR
-    assert "+6 rows, +4 columns (coarse pixels)" in finding.found
-    assert "register" in finding.advice
 
 
 @pytest.mark.parametrize(
@@ -382,68 +268,6 @@ def test_cameras_that_are_given_are_held_against_the_pair(pair: Observation) -> 
     assert all(f.topic in wrong.verdict.line for f in wrong.findings if f.severity == WARNING)
     with pytest.raises(ValueError, match="psf"):
         check_pair(*images, psf="gausian", srf="nikon_d700")
-
-
-@pytest.fixture(scope="module")
-def shaded() -> KnownPair:
-    return known_pair()
-
-
-@pytest.mark.parametrize(
-    ("change", "severity", "said"),
-    [
-        (lambda light: light, OK, "linear in light"),
-        (lambda light: 0.55 * light + 0.08, NOTE, "offset 0.080"),
-        (lambda light: srgb(light, 256), NOTE, "tone curve sRGB"),
-    ],
-    ids=["linear", "offset", "sRGB"],
-)
-def test_tone_curves_and_offsets_are_found_with_the_cameras(
-    shaded: KnownPair, change: Callable[[Any], Any], severity: str, said: str
-) -> None:
-    found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(change(shaded.hr_msi)))
-    (finding,) = on(found, "radiometry")
-    assert (finding.severity, said in finding.found) == (severity, True), finding
-    assert ("undoes it" in finding.advice) == (severity != OK)
-    (psf,) = on(found, "psf")
-    assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([3.76, 3.76], rel=0.05)
-    assert [finding.severity for finding in on(found, "agreement")] == [OK]
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda light: 0.55 * light, "hr_msi has other units than lr_hsi: gain 0.55"),
-        (lambda light: 0.55 * light + 0.08, "hr_msi has an offset"),
-        (srgb, "the tone curve sRGB"),
-    ],
-    ids=["gain", "offset", "sRGB"],
-)
-def test_known_cameras_keep_their_names_beside_a_gain_or_a_curve(
-    change: Callable[[Any], Any], said: str
-) -> None:
-    scene = Scene(mixture(80, 96, 31, num_spectra=8, edge=0.6), CAVE_NM)
-    made = hsr_tf.simulate(scene, scale=SCALE, snr_db=(45.0, 45.0))
-    assert on(check_pair(made.lr_hsi, made.hr_msi), "radiometry") == []
-    changed = replace(made.hr_msi, cube=change(made.hr_msi.cube))
-    found = check_pair(made.lr_hsi, changed)
-    (finding,) = on(found, "radiometry")
-    assert finding.severity == NOTE
-    assert said in finding.found
-    assert "undoes it" in finding.advice
-    assert "srf" not in dict(found.flags)
-    assert [finding.severity for finding in on(found, "cameras")] == [OK]
-
-
-def test_changed_ground_is_a_warning_of_its_own(shaded: KnownPair) -> None:
-    changed = shaded.hr_msi.copy()
-    changed[8:40, 8:36] = changed[44:76, 60:88]
-    found = check_pair(Scene(noisy(shaded.lr_hsi, 50, 1)), Scene(changed))
-    (finding,) = on(found, "change")
-    assert finding.severity == WARNING
-    assert "of the ground" in finding.found
-    assert [finding.severity for finding in on(found, "agreement")] == [OK]
-    assert on(check_pair(Scene(shaded.lr_hsi), Scene(shaded.hr_msi)), "change") == []
 
 
 def bad_pairs() -> dict[str, tuple[Scene, Scene]]:
