@@ -105,7 +105,6 @@ class SpectralMap:
             map, which has no weights of pixels either.
         noise_energy: (C,), mean square of the noise of each band of X; likewise.
         penalty: l; infinite for a linear map; likewise.
-        channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
     """
 
     spectral_map: Cube
@@ -115,7 +114,6 @@ class SpectralMap:
     shares: Cube | None = None
     noise_energy: Array | None = None
     penalty: float | None = None
-    channel_variance: Array | None = None
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -125,8 +123,11 @@ class SpectralMap:
     @classmethod
     def of(cls, data: dict[str, Any]) -> SpectralMap:
         """The inverse of `plain`."""
-        types: dict[str, type] = {"spectral_map": np.float32, "shares": np.float32}
-        types |= {"noise_energy": np.float64, "channel_variance": np.float64}
+        types: dict[str, type] = {
+            "spectral_map": np.float32,
+            "shares": np.float32,
+            "noise_energy": np.float64,
+        }
         given = {name: data[name] for name in types if data[name] is not None}
         arrays: dict[str, Any] = {name: np.asarray(value, types[name]) for name, value in given.items()}
         return SpectralMap(**{**data, **arrays})
@@ -367,7 +368,6 @@ class _MapFitting:
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
             disagreement=float(np.sqrt(apart)),
             penalty=penalty,
-            channel_variance=self._variance,
         )
 
 

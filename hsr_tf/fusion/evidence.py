@@ -1,9 +1,11 @@
 """What candidates leave of held-out pixels in the middle of a scene, and the weights that follow.
 
 One coarse pixel in five is treated as having no data; every candidate fuses what is left. With d_i what the
-candidate i leaves of X at these pixels, X - D Z_i, and n_i = Z_i' - Z_i the change of its estimate of all
-sharp pixels when both images get as much noise again as they have (noise that is amplified in sharp pixels
-averages out in D Z), the weights minimise the predicted squared error of the mean of the estimates,
+candidate i leaves of X at these pixels, X - D Z_i, and n_i = (Z_i' - Z_i'') / 2 half of the difference of its
+estimates of all sharp pixels when both images get as much noise again as they have, once with either sign
+(noise that is amplified in sharp pixels averages out in D Z; the difference leaves out what more noise
+changes in the choices of a method), the weights minimise the predicted squared error of the mean of the
+estimates,
 
     min_w  w' (E + V) w,   w >= 0,  sum w = 1,   E_ij = mean d_i . d_j,   V_ij = mean n_i . n_j
 
@@ -149,9 +151,9 @@ class Evidence:
         return np.concatenate(found)
 
     def _change(self, candidate: Candidate, controls: Controls) -> Cube:
-        """Z' - Z, (pixels, C), without the pixels of the first fold."""
-        change = self._noisy_estimate(candidate, controls) - self._estimate(candidate, controls, 0)
-        return change.reshape(-1, change.shape[-1])
+        """(Z' - Z'') / 2, (pixels, C), without the pixels of the first fold."""
+        more, less = (run_alone(candidate, pair, controls, shared) for pair, shared in self._noisy_pairs)
+        return ((more - less) / 2).reshape(-1, more.shape[-1])
 
     def _estimate(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
         key = candidate.name, fold
@@ -159,10 +161,6 @@ class Evidence:
             pair, shared = self._pairs[fold]
             self._estimates[key] = run_alone(candidate, pair, controls, shared)
         return self._estimates[key] if fold == 0 else self._estimates.pop(key)
-
-    def _noisy_estimate(self, candidate: Candidate, controls: Controls) -> Cube:
-        pair, shared = self._noisy_pair
-        return run_alone(candidate, pair, controls, shared)
 
     @cached_property
     def _estimates(self) -> dict[tuple[str, int], Cube]:
@@ -175,11 +173,14 @@ class Evidence:
         return [(ArrayPair(self._cubes, self._model, self._without(f)), MemoryStore()) for f in folds]
 
     @cached_property
-    def _noisy_pair(self) -> tuple[ArrayPair, MemoryStore]:
-        """The sample with noise added, without the pixels of the first fold."""
+    def _noisy_pairs(self) -> list[tuple[ArrayPair, MemoryStore]]:
+        """The sample with noise added and subtracted, without the pixels of the first fold."""
         assert self._noise is not None
-        noisy = self._cubes[0] + self._noise[0], self._cubes[1] + self._noise[1]
-        return ArrayPair(noisy, self._model, self._without(0)), MemoryStore()
+        found = []
+        for sign in (np.float32(1), np.float32(-1)):
+            noisy = [cube + sign * noise for cube, noise in zip(self._cubes, self._noise, strict=True)]
+            found.append((ArrayPair((noisy[0], noisy[1]), self._model, self._without(0)), MemoryStore()))
+        return found
 
     def _predicted(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
         """What a method without PSF makes of X R and X, both coarse, without the pixels held out."""

@@ -7,9 +7,6 @@ mixed coarse pixels are no error (area-to-point kriging, Kyriakidis 2004, with c
 kernels are fitted, each with its own draw of features and its own weight, and their corrections averaged;
 the mean is better than the best of them. Then the result is made to agree with both images.
 
-The blurred features are free of the noise that the sharp ones have: what it adds to the products of the
-features enters the normal matrix (`hsr_tf.solvers.parts.ridge`) where Y has noise.
-
 Scenes of more than about 64 x 64 coarse pixels are solved in overlapping windows, which adapts the map to
 the place as well.
 """
@@ -29,18 +26,17 @@ from hsr_tf.solvers.parts.features import (
     FourierFeatures,
     Kernel,
     feature_images,
-    noise_products,
     pixel_inputs,
 )
-from hsr_tf.solvers.parts.ridge import NoisyUse, RidgeFit, fit_ridge, held_out_blocks
+from hsr_tf.solvers.parts.ridge import RidgeFit, fit_ridge, judged_folds
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.tiling.blending import Cover
 from hsr_tf.tiling.region import Region
-from hsr_tf.typing import Array, Mask
+from hsr_tf.typing import Mask
 
 WEIGHTS = tuple(10.0**power for power in range(-9, -1))
-NOISE_FREE, NOISE_PIXELS, NUM_THREADS = 1e-4, 256, 4
+NUM_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -134,13 +130,6 @@ class KernelRegression:
         self.subspace = SpectralSubspace.of(self._weights * start.residual)
         self._targets = self._weights * self.subspace.codes(start.residual)
         self._inputs = pixel_inputs(hr_msi, model.scale)
-        sharpness = float(np.square(model.spatial.psf.kernel).sum())
-        variance = start.channel_variance * max(0.0, 1.0 - sharpness)
-        energy = float(np.square(hr_msi, dtype=np.float64).mean((0, 1)).sum())
-        unit = float(hr_msi.std(axis=(0, 1)).mean()) or 1.0
-        self._variance: Array | None = None  # of the noise of the inputs
-        if variance.sum() > NOISE_FREE**2 * energy:
-            self._variance = np.append(variance / unit**2, [0.0, 0.0])
         height, width, _ = start.residual.shape
         # Windows of a scene: `window` coarse pixels a side, but of 512 to 1024 sharp ones.
         side = int(np.clip(config.window, -(-512 // model.scale), max(2, 1024 // model.scale)))
@@ -186,9 +175,8 @@ class KernelRegression:
         fit = fit_ridge(
             np.concatenate([weights * part for part in parts], -1).reshape(height * width, -1),
             targets.reshape(-1, rank),
-            held_out_blocks(height, width),
+            judged_folds(height, width),
             weights=WEIGHTS,
-            use=self._noisy_use(inputs, features),
         )
         coefficients = fit.coefficients.astype(np.float32)
         shares = self._cover.weights(window)[..., None]
@@ -207,11 +195,3 @@ class KernelRegression:
     ) -> NDArray[np.float32]:
         """D phi of some features, (h, w, m)."""
         return np.asarray(self._model.spatial.forward(feature_images(inputs, features, part)[None]))[0]
-
-    def _noisy_use(self, inputs: NDArray[np.float32], features: FourierFeatures) -> NoisyUse | None:
-        """What noise does to some of the sharp pixels; None where Y has next to none."""
-        if self._variance is None:
-            return None
-        pixels = inputs.reshape(-1, inputs.shape[-1])
-        chosen = pixels[np.unique(np.linspace(0, len(pixels) - 1, NOISE_PIXELS).astype(int))]
-        return NoisyUse(noise_products(chosen, features, self._variance), feature_images(chosen, features))

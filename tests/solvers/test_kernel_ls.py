@@ -12,7 +12,7 @@ from hsr_tf.physics.psf import anisotropic_gaussian_psf
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
 from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images
-from hsr_tf.solvers.parts.ridge import Ridge, fit_ridge, held_out_blocks
+from hsr_tf.solvers.parts.ridge import Ridge, fit_ridge, held_out_blocks, judged_folds
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.tiling.blending import Cover
@@ -47,14 +47,27 @@ def test_the_held_out_samples_ask_for_more_weight_when_the_targets_are_noisy() -
     clean = features @ rng.standard_normal((60, 2))
     held_out = np.arange(200) % 5 == 0
     weights = (1e-9, 1e-6, 1e-3, 1e-1, 1.0)
-    exact = fit_ridge(features, clean, held_out, weights=weights)
-    noisy = fit_ridge(features, clean + 20 * rng.standard_normal(clean.shape), held_out, weights=weights)
+    exact = fit_ridge(features, clean, [held_out], weights=weights)
+    noisy = fit_ridge(features, clean + 20 * rng.standard_normal(clean.shape), [held_out], weights=weights)
     assert exact.weight < 1e-3 < noisy.weight
     assert exact.held_out_error < 1e-6 < noisy.held_out_error
 
 
 def test_held_out_blocks_are_about_a_fifth() -> None:
     assert 0.1 < held_out_blocks(40, 31).mean() < 0.3
+
+
+def test_few_pixels_are_all_held_out_once_and_many_in_part() -> None:
+    few, many = judged_folds(12, 13), judged_folds(40, 31)
+    np.testing.assert_array_equal(np.sum(few, 0), np.ones(12 * 13))
+    assert [fold.sum() for fold in many] == [held_out_blocks(40, 31).sum()]
+
+
+def test_without_a_fold_the_largest_weight_is_taken() -> None:
+    features, nothing = np.random.default_rng(5).standard_normal((9, 4)), np.zeros(9, bool)
+    found = fit_ridge(features, features[:, :1], [nothing, ~nothing], weights=(1e-3, 0.5))
+    assert found.weight == 0.5
+    assert np.isnan(found.held_out_error)
 
 
 @pytest.mark.parametrize("size", [(20, 33), (8, 9), (64, 17)])

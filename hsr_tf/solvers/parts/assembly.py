@@ -26,7 +26,7 @@ from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.solvers.parts.completion import FLOATS_AT_ONCE, Completion, degraded, weighted_energy
 from hsr_tf.solvers.solver import Cube
 from hsr_tf.tiling.stages import run_stages
-from hsr_tf.typing import Array, Mask
+from hsr_tf.typing import Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +37,11 @@ class Start:
         spectral_map: (K, C), see `MapFit`.
         residual: X - D M(Y), (h, w, C).
         weights: (h, w), how far each coarse pixel is believed, see `MapFit`.
-        channel_variance: (c,), of the noise of Y, see `MapFit`.
     """
 
     spectral_map: Cube
     residual: Cube
     weights: Cube
-    channel_variance: Array
 
 
 class Assembly:
@@ -82,9 +80,8 @@ class Assembly:
     def start(self) -> Start:
         """The closed-form map and what it leaves."""
         fit = self.fit
-        assert fit.channel_variance is not None
         residual = self.lr_hsi - self.degraded(self.cube(fit.spectral_map))
-        return Start(fit.spectral_map, residual, fit.weights, fit.channel_variance)
+        return Start(fit.spectral_map, residual, fit.weights)
 
     def cube(
         self,

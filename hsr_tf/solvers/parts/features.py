@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.solvers.solver import Cube
-from hsr_tf.typing import Array
 
 FLOATS_AT_ONCE = 2**23
 
@@ -84,19 +83,3 @@ def feature_images(
     np.cos(angles, out=angles)
     angles *= np.float32(np.sqrt(2.0 / features.num_features))
     return angles
-
-
-def noise_products(
-    inputs: NDArray[np.float32], features: FourierFeatures, variance: Array
-) -> NDArray[np.float64]:
-    """What noise of the inputs adds to the products of the features, (M, M), to first order.
-
-    Args:
-        inputs: some pixels, (n, d).
-        features: M of them.
-        variance: (d,), of the noise of each input.
-    """
-    length = np.sqrt(2.0 / features.num_features)
-    slopes = length * np.sin(inputs @ features.frequencies + features.phases).astype(np.float64)
-    frequencies = features.frequencies * np.sqrt(variance)[:, None]
-    return np.asarray((slopes.T @ slopes) * (frequencies.T @ frequencies) / len(inputs))

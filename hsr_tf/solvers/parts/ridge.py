@@ -1,39 +1,23 @@
 """Ridge regression of many targets on many features, its weight chosen on samples held out.
 
-    W = argmin |A W - T|^2 + n w |W|^2 + n tr W' N W
+    W = argmin |A W - T|^2 + n w |W|^2
 
 in float64, through the eigenvectors of whichever of A^T A and A A^T is the smaller, so that one decomposition
-serves every weight w. N is what noise adds to the products of the features where W is applied (errors in
-variables, see `hsr_tf.closed_forms.map_fit`); with it A^T A + n N is decomposed, and w is the one with the
-smallest predicted error there, e + tr W' N W + v e / 10, with e the mean squared error of the samples held
-out and v the mean leverage of the pixels to which W is applied; a tenth, as the solvers average ten fits.
+serves every weight w.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.closed_forms.held_out import fold_map
+from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.typing import Array
 
-ROWS_AT_ONCE = 8192
-LEVERAGE = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class NoisyUse:
-    """Where coefficients are applied to pixels that are noisier than the samples.
-
-    Attributes:
-        products: N, (M, M), what noise adds to the products of the features.
-        features: of some of these pixels, (m, M).
-    """
-
-    products: Array
-    features: NDArray[np.floating]
+ROWS_AT_ONCE, FEW_PIXELS = 8192, 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +27,8 @@ class RidgeFit:
     Attributes:
         coefficients: W, (M, r).
         weight: w.
-        held_out_error: mean squared error on the samples held out and by noise, relative to their mean
-            square; nan where none were.
+        held_out_error: mean squared error on the samples held out, relative to their mean square; nan where
+            none were.
     """
 
     coefficients: Array
@@ -58,26 +42,18 @@ class Ridge:
     Args:
         features: A, (n, M).
         targets: T, (n, r).
-        use: the noisier pixels to which they are applied; None where there is no noise.
     """
 
-    def __init__(
-        self,
-        features: NDArray[np.floating],
-        targets: NDArray[np.floating],
-        use: NoisyUse | None = None,
-    ) -> None:
+    def __init__(self, features: NDArray[np.floating], targets: NDArray[np.floating]) -> None:
         self._features = features
         self._num_samples, num_features = features.shape
-        self._primal = num_features <= self._num_samples or use is not None
+        self._primal = num_features <= self._num_samples
         # X^T X in float64, a block of rows at a time.
         x = features if self._primal else features.T
         gram = np.zeros((x.shape[1], x.shape[1]))
         for start in range(0, len(x), ROWS_AT_ONCE):
             block = np.asarray(x[start : start + ROWS_AT_ONCE], dtype=np.float64)
             gram += block.T @ block
-        if use is not None:
-            gram += self._num_samples * use.products
         values, self._vectors = np.linalg.eigh(gram)
         self._values = np.maximum(values, 0.0)
         wanted: Array = np.asarray(targets, dtype=np.float64)
@@ -89,46 +65,44 @@ class Ridge:
         inner = self._vectors @ (self._rotated / (self._values + weight * self._num_samples)[:, None])
         return inner if self._primal else _product(self._features, inner)
 
-    def leverage(self, features: NDArray[np.floating], weight: float) -> float:
-        """Mean leverage of pixels (m, M), where the features are fewer than the samples or `use` is given."""
-        spread = np.square(features @ self._vectors).mean(0)
-        return float((spread / (self._values + weight * self._num_samples)).sum())
-
 
 def fit_ridge(
     features: NDArray[np.floating],
     targets: NDArray[np.floating],
-    held_out: NDArray[np.bool_],
+    folds: Sequence[NDArray[np.bool_]],
     *,
     weights: tuple[float, ...],
-    use: NoisyUse | None = None,
 ) -> RidgeFit:
-    """The solution on all samples, with the weight that predicts the held-out ones best from the rest.
+    """The solution on all samples, with the weight that predicts held-out ones best from the rest.
 
     Args:
         features: A, (n, M).
         targets: T, (n, r).
-        held_out: (n,) marks of the samples held out; with none, or all, the largest weight is taken.
+        folds: marks (n,) of the samples held out, one fold after the other; folds of none or all are left
+            out, and without any the largest weight is taken.
         weights: candidates w, ascending.
-        use: the noisier pixels to which they are applied; None where there is no noise.
     """
-    if held_out.all() or not held_out.any():
-        whole = Ridge(features, targets, use).coefficients(weights[-1])
-        return RidgeFit(whole, weights[-1], float("nan"))
-    part = Ridge(features[~held_out], targets[~held_out], use)
-    seen, truth = features[held_out], targets[held_out]
-    errors = []
-    for weight in weights:
-        found = part.coefficients(weight)
-        error = float(np.mean(np.square(truth - seen @ found.astype(seen.dtype))))
-        if use is not None:
-            amplified = float(np.sum(found * (use.products @ found))) / max(1, truth.shape[1])
-            error += amplified + LEVERAGE * part.leverage(use.features, weight) * error
-        errors.append(error)
-    best = int(np.argmin(errors))
-    whole = Ridge(features, targets, use).coefficients(weights[best])
-    relative = errors[best] / max(float(np.mean(truth**2)), 1e-30)
-    return RidgeFit(whole, weights[best], relative)
+    used = [fold for fold in folds if fold.any() and not fold.all()]
+    errors, energy = np.zeros(len(weights)), 0.0
+    for held_out in used:
+        part = Ridge(features[~held_out], targets[~held_out])
+        seen, truth = features[held_out], targets[held_out]
+        for index, weight in enumerate(weights):
+            left = truth - seen @ part.coefficients(weight).astype(seen.dtype)
+            errors[index] += float(np.square(left).sum(dtype=np.float64))
+        energy += float(np.square(truth).sum(dtype=np.float64))
+    best = int(np.argmin(errors)) if used else len(weights) - 1
+    whole = Ridge(features, targets).coefficients(weights[best])
+    return RidgeFit(whole, weights[best], errors[best] / max(energy, 1e-30) if used else float("nan"))
+
+
+def judged_folds(height: int, width: int) -> list[NDArray[np.bool_]]:
+    """The folds (height * width,) that decide on a weight: all of few pixels, else the first.
+
+    Among few pixels a single fold may by chance prefer a weight that fits noise.
+    """
+    folds = fold_map(height, width).ravel()
+    return [folds == fold for fold in range(NUM_FOLDS if height * width < FEW_PIXELS else 1)]
 
 
 def held_out_blocks(height: int, width: int) -> NDArray[np.bool_]:
