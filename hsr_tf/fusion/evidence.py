@@ -49,7 +49,7 @@ optimize = deferred("scipy.optimize")
 SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
 NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
 NOISE_FREE, LITTLE_NOISE, USABLE, SURE_NOISE, LONGEST = 1e-4, 2e-3, 0.5, 0.8, 6.0
-TINY = 1e-30
+MIXED, TINY = (0.003, 0.01, 0.03, 0.1, 0.3), 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +88,7 @@ class Evidence:
             np.ascontiguousarray(pair.hr_msi(region)),
         )
         self._holes = pair.missing(region) if pair.has_holes else Holes()
+        self._completed = pair.is_completed
         self._size = region.size
 
     def of(self, candidates: Sequence[Candidate]) -> Verdict:
@@ -172,14 +173,17 @@ class Evidence:
     def _pairs(self) -> list[tuple[ArrayPair, MemoryStore]]:
         """The sample without the pixels of each fold, and what closed forms survey of it."""
         folds = range(self._num_folds)
-        return [(ArrayPair(self._cubes, self._model, self._without(f)), MemoryStore()) for f in folds]
+        return [(self._pair_of(self._cubes, f), MemoryStore()) for f in folds]
+
+    def _pair_of(self, cubes: tuple[Cube, Cube], fold: int) -> ArrayPair:
+        return ArrayPair(cubes, self._model, self._without(fold), is_completed=self._completed)
 
     @cached_property
     def _noisy_pair(self) -> tuple[ArrayPair, MemoryStore]:
         """The sample with noise added, without the pixels of the first fold."""
         assert self._noise is not None
         noisy = self._cubes[0] + self._noise[0], self._cubes[1] + self._noise[1]
-        return ArrayPair(noisy, self._model, self._without(0)), MemoryStore()
+        return self._pair_of(noisy, 0), MemoryStore()
 
     def _predicted(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
         """What a method without PSF makes of X R and X, both coarse, without the pixels held out."""
@@ -212,7 +216,13 @@ class Evidence:
         inner = np.zeros(self._size, bool)
         rows, columns = (slice(min(reach, n // 4), n - min(reach, n // 4)) for n in self._size)
         inner[rows, columns] = True
-        return self._clean & inner & (self._weights > USABLE)
+        counted = self._clean & inner & (self._weights > USABLE)
+        for mixed in MIXED if self._completed else ():  # as little of completed pixels as leaves enough
+            if counted.sum() >= ENOUGH_HELD_OUT:
+                break
+            clean = self._holes.clean(self._model.spatial, self._size, mixed=mixed)
+            counted = clean & inner & (self._weights > USABLE)
+        return counted
 
     @cached_property
     def _clean(self) -> Mask:
@@ -225,7 +235,8 @@ class Evidence:
 
     @cached_property
     def _scene_map(self) -> SceneMap:
-        found = SceneMap(ArrayPair(self._cubes, self._model, self._holes))
+        pair = ArrayPair(self._cubes, self._model, self._holes, is_completed=self._completed)
+        found = SceneMap(pair)
         run_stages([found.survey()])
         return found
 
