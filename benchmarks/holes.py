@@ -1,9 +1,9 @@
 """What pixels without data cost elsewhere: `python -m benchmarks.holes`.
 
 A pair is simulated with NumPy and SciPy alone (`benchmarks._misfit_pairs`), then a share of the pixels of the
-coarse cube (X), of the sharp image (Y) or of both loses its data: round holes, slanting strips, or a frame. It is
-fused with its cameras given, with and without the missing pixels. PSNR is the mean over the bands of cubes
-clipped to [0, 1], over the pixels that both estimates have: "far" counts those that are further from a
+coarse cube (X), of the sharp image (Y) or of both loses its data: round holes, slanting strips, or a frame.
+It is fused with its cameras given, with and without the missing pixels. PSNR is the mean over the bands of
+cubes clipped to [0, 1], over the pixels that both estimates have: "far" counts those that are further from a
 hole than the width of the PSF, "all" every one. Trust and residuals are those that the fusion records; the
 residuals without holes are counted on the coarse pixels that count with holes.
 

@@ -152,7 +152,8 @@ class Evidence:
     def _change(self, candidate: Candidate, controls: Controls) -> Cube:
         """Z' - Z, (pixels, C), without the pixels of the first fold."""
         change = self._noisy_estimate(candidate, controls) - self._estimate(candidate, controls, 0)
-        return change.reshape(-1, change.shape[-1])
+        missing = self._holes.sharp
+        return change.reshape(-1, change.shape[-1]) if missing is None else change[~missing]
 
     def _estimate(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
         key = candidate.name, fold
@@ -282,7 +283,8 @@ class Evidence:
         """(c,), the noise of Y that X R - D Y allows, where the images agree as usual."""
         lr_hsi, hr_msi = self._cubes
         gap = lr_hsi @ self._model.spectral.matrix - degraded(self._model.spatial, hr_msi)
-        energy = np.einsum("hw,hwc->c", self._weights, np.square(gap)) / max(float(self._weights.sum()), TINY)
+        weights = self._weights * self._clean if self._clean.any() else self._weights
+        energy = np.einsum("hw,hwc->c", weights, np.square(gap)) / max(float(weights.sum()), TINY)
         return np.asarray(np.sqrt(energy / np.square(self._model.spatial.psf.kernel).sum()))
 
     def _noise_regions(self) -> list[Region]:

@@ -26,7 +26,7 @@ TINY = 1e-30
 
 
 def completed(spatial: SpatialDegradation, sharp: Cube, hole: Mask, colours: Cube, seen: Mask) -> Cube:
-    """Y (s h, s w, c) with other values in its missing pixels; by conjugate gradients on the normal equations.
+    """Y (s h, s w, c) with other values in its missing pixels, by conjugate gradients.
 
     Args:
         spatial: D.
@@ -41,9 +41,8 @@ def completed(spatial: SpatialDegradation, sharp: Cube, hole: Mask, colours: Cub
     damping = np.float32(DAMPING / spatial.scale**2)
 
     def seen_of(image: Cube) -> Cube:
-        return (
-            counted * np.asarray(ops.convert_to_numpy(spatial.forward(ops.convert_to_tensor(image[None]))))[0]
-        )
+        tensor = spatial.forward(ops.convert_to_tensor(image[None]))
+        return counted * np.asarray(ops.convert_to_numpy(tensor))[0]
 
     def back(residual: Cube) -> Cube:
         tensor = ops.convert_to_tensor((counted * residual)[None])
