@@ -207,7 +207,9 @@ def _fused(checked: PairCheck, images: tuple[Scene, Scene], method: str, control
     registered = align_registered(*images, psf=given.get("psf"))
     observation = registered.aligned.observation
     srf = given.get("srf")
-    response = srf if srf in (None, "estimate") else load_srf(srf, images[0].wavelengths_nm, outside="zero")
+    response, cube = srf, images[0]
+    if srf not in (None, "estimate"):
+        response = load_srf(srf, cube.wavelengths_nm, fwhm_nm=cube.fwhm_nm, outside="zero")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         solution = fuse(observation, method, psf=given.get("psf"), srf=response, controls=controls)

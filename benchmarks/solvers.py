@@ -39,6 +39,7 @@ from hsr_tf.io import load
 from hsr_tf.io.pair import PAIR_NAMES, save_pair
 from hsr_tf.metrics.table import get
 from hsr_tf.physics.cameras import DEFAULT_SRF
+from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls
@@ -136,13 +137,10 @@ def measure(names: Sequence[str], scenes: Sequence[Scene], scales: Sequence[int]
     rows = []
     with tqdm(total=len(names) * len(scenes) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
         for whole in scenes:
-            srf = load_srf(
-                FLAGS.srf,
-                whole.wavelengths_nm,
-                outside="zero",
-                num_bands=whole.num_bands,
-                channels=FLAGS.srf_channels,
-            )
+            table = find_table(FLAGS.srf)
+            table = table.only(tuple(FLAGS.srf_channels)) if FLAGS.srf_channels else table
+            bands = whole.wavelengths_nm, whole.fwhm_nm
+            srf = load_srf(table, bands[0], fwhm_nm=bands[1], outside="zero", num_bands=whole.num_bands)
             for scale in scales:
                 scene = crop_to_multiple(whole, scale)
                 observation = simulate(scene, scale=scale, srf=srf, snr_db=snr_db)

@@ -183,7 +183,13 @@ def loaded_srf(srf: str | None, outside: str, scene: Any) -> Any:
     from hsr_tf.physics.cameras import DEFAULT_SRF
     from hsr_tf.physics.spectral import load_srf
 
-    return load_srf(srf or DEFAULT_SRF, scene.wavelengths_nm, outside=outside, num_bands=scene.num_bands)
+    return load_srf(
+        srf or DEFAULT_SRF,
+        scene.wavelengths_nm,
+        fwhm_nm=scene.fwhm_nm,
+        outside=outside,
+        num_bands=scene.num_bands,
+    )
 
 
 def brought_together(

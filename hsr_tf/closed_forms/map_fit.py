@@ -35,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
+from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.tiling.region import Region, regions
 from hsr_tf.typing import Array, Cube
@@ -49,7 +51,7 @@ from hsr_tf.typing import Array, Cube
 BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
-USUAL, OUTLIER, SMALLEST_GAP, DAMPING = 0.75, 3.0, 1e-4, 3e-5
+USUAL, USUAL_COMPLETED, OUTLIER, SMALLEST_GAP, DAMPING = 0.75, 0.95, 3.0, 1e-4, 3e-5
 FLOATS_AT_ONCE, PLACES = 2**20, 4
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
@@ -62,11 +64,14 @@ class CoarsePair:
         size: (h, w).
         read: gives D F (n, w, K) and X (n, w, C) of some rows.
         counted: (h, w), False for pixels that take no part, see `hsr_tf.physics.nodata`; None for none.
+        compared: (h, w), False for pixels in which the images agree because Y was completed from X
+            (`hsr_tf.physics.completed_holes`), and which say nothing of their agreement; None for none.
     """
 
     size: tuple[int, int]
     read: Callable[[slice], tuple[Cube, Cube]]
     counted: NDArray[np.bool_] | None = None
+    compared: NDArray[np.bool_] | None = None
 
     def strips(self, halo: int = 0) -> Iterator[tuple[slice, slice, Cube, Cube]]:
         """Rows of the strip, rows that were read (with a halo), D F and X of the latter."""
@@ -243,7 +248,7 @@ class _MapFitting:
                 grams[fold] += (part * weights[inside][:, None]).T @ part
         self._grams = grams
         self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
-        self._gap = float(gap.sum() / self._total)
+        self._gap = float(gap.sum() / max(float(self._weights[self._compared].sum()), TINY))
         sharpness = float(np.square(model.spatial.psf.kernel).sum())
         self._variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
         self._noise = feature_noise(sharp.moments, self._variance) * max(0.0, 1.0 - sharpness)
@@ -267,6 +272,15 @@ class _MapFitting:
         penalty = min(PENALTIES, key=scores.__getitem__)
         return self._fit(maps[penalty][0], penalty)
 
+    @cached_property
+    def _compared(self) -> NDArray[np.bool_]:
+        """The pixels by which the agreement of the images is measured."""
+        counted, compared = self._pair.counted, self._pair.compared
+        inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
+        if compared is None or not is_enough(int(compared.sum()), compared.size):
+            return inside
+        return compared
+
     def _agreement(self) -> tuple[Cube, NDArray[np.bool_], Array]:
         """Weights, wrong edges, and the weighted squares of X R - D Y summed over the pixels, (c,)."""
         squares = np.empty((*self._pair.size, self._num_channels))
@@ -280,11 +294,16 @@ class _MapFitting:
         inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
         gap = np.sqrt((squares / level).mean(-1))
         reach = self._model.spatial.reach_cells
-        away = inside & _inner(inside.shape, reach)
-        usual = max(float(np.quantile(gap[away if away.any() else inside], USUAL)), SMALLEST_GAP)
+        usual = np.empty(inside.shape)
+        groups = ((self._compared, USUAL), (~self._compared, USUAL_COMPLETED))
+        for alike, level in groups:
+            away = alike & inside & _inner(inside.shape, reach)
+            some = away if away.any() else alike & inside
+            usual[alike] = max(float(np.quantile(gap[some], level)) if some.any() else 0.0, SMALLEST_GAP)
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
         wrong = inside & _wrong_edges(gap / usual, reach)
-        return weights.astype(np.float32), wrong, (squares * weights[..., None]).sum((0, 1))
+        gaps = squares * (weights * self._compared)[..., None]
+        return weights.astype(np.float32), wrong, gaps.sum((0, 1))
 
     def _fold_maps(self, penalty: float) -> Array:
         """The map of all pixels, and those without one fold, (1 + 5, K, C)."""

@@ -45,7 +45,7 @@ from hsr_tf.closed_forms.map_fit import (
 )
 from hsr_tf.closed_forms.noise_level import channel_noise
 from hsr_tf.closed_forms.quadratic_map import SpectralLS, least_squares, quadratic_features
-from hsr_tf.physics.nodata import is_enough
+from hsr_tf.physics.nodata import is_enough, smoothly_filled
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
@@ -56,9 +56,9 @@ from hsr_tf.typing import Cube, Mask, Tensor
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
 CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
-UNCLEAN_MOMENTS, SPECTRAL_MAP = "unclean_moments", "spectral_map"
+UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
-SURVEYED = frozenset({FEATURES, COARSE, CLEAN, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
+SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +84,8 @@ class SceneMap:
         pair: the images and the tiles.
         model: the two cameras that the map is fitted for; by default those of the pair.
     """
+
+    counted = CLEAN
 
     def __init__(self, pair: TiledPair, model: ObservationModel | None = None) -> None:
         self._pair, self._model = pair, pair.model if model is None else model
@@ -119,17 +121,24 @@ class SceneMap:
 
         Coarse pixels that do not count (`hsr_tf.physics.nodata`) hold a spectrum that neither image
         contradicts, B W + t (D Y - B W R) R^+: where the images agree (t = 1) X R = D Y there, elsewhere
-        these pixels disagree no more and no less than the others.
+        these pixels disagree no more and no less than the others. Those that count because Y was completed
+        hold X + t (D Y - X R) R^+ likewise, without what the completion left.
         """
         found, store, grid = self.found(), self._pair.store, self._pair.grid
         lr_hsi = store.read(COARSE, grid, region)
-        counted = store.read(CLEAN, grid, region)[..., 0] if found.masked else None
-        if counted is None or counted.all():
+        missing = self._missing(found, region)
+        if missing is None and not self._pair.is_completed:
             return lr_hsi
         blurred = store.read(FEATURES, grid, region)
-        agreeing = blurred @ found.spectral_map
-        agreeing += self._gap(found, blurred) @ (found.trust * self._inverse)
-        return np.where(counted[..., None], lr_hsi, agreeing)
+        inverse = found.trust * self._inverse
+        if self._pair.is_completed:
+            completed = 1 - store.read(COMPARED, grid, region)
+            colours = blurred[..., 1 : 1 + self._response.shape[1]]
+            lr_hsi = lr_hsi + completed * ((colours - lr_hsi @ self._response) @ inverse)
+        if missing is None:
+            return lr_hsi
+        agreeing = blurred @ found.spectral_map + self._gap(found, blurred) @ inverse
+        return np.where(missing[..., None], agreeing, lr_hsi)
 
     def part(self, region: Region) -> MapPart:
         """The estimate of a region, in coarse pixels."""
@@ -170,8 +179,9 @@ class SceneMap:
         store.save(COARSE, index, lr_hsi)
         clean = np.ones(region.size, bool)
         if self._pair.has_holes:
-            clean = self._pair.clean(region)
+            clean = self._pair.usable(region)
             store.save(CLEAN, index, clean[..., None])
+            store.save(COMPARED, index, self._pair.clean(region)[..., None])
         sharp = np.asarray(ops.convert_to_numpy(features))[0][inner.scaled(grid.scale).slices]
         return sharp, np.concatenate([blurred, lr_hsi], -1), clean
 
@@ -189,13 +199,15 @@ class SceneMap:
         grid, store = self._pair.grid, self._pair.store
         num_counted, masked = self._counted()
         counted = store.read(CLEAN, grid, grid.whole)[..., 0] if masked else None
+        compared = store.read(COMPARED, grid, grid.whole)[..., 0] if self._pair.is_completed else None
 
         def read(rows: slice) -> tuple[Cube, Cube]:
             region = Region.of(rows, grid.whole.columns)
             return store.read(FEATURES, grid, region), store.read(COARSE, grid, region)
 
         statistics = self._statistics(counted, num_counted)
-        found = fit_map(CoarsePair(grid.size, read, counted), statistics, self._model, masked=masked)
+        coarse = CoarsePair(grid.size, read, counted, compared)
+        found = fit_map(coarse, statistics, self._model, masked=masked)
         for index in range(len(grid)):
             inner = grid.region(index).slices
             store.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
@@ -220,7 +232,7 @@ class SceneMap:
         grid, store = self._pair.grid, self._pair.store
         num_pixels = num_clean = grid.whole.num_pixels
         if self._pair.has_holes:
-            num_clean = sum(int(store.load(CLEAN, index).sum()) for index in range(len(grid)))
+            num_clean = sum(int(store.load(self.counted, index).sum()) for index in range(len(grid)))
         masked = num_clean < num_pixels and is_enough(num_clean, num_pixels)
         return num_clean if masked else num_pixels, masked
 
@@ -234,7 +246,17 @@ class SceneMap:
         plain = (1 - found.trust * weights) * usable * left
         if found.shares is not None:
             plain = plain * signal_share(weights, found.shares)
+        missing = self._missing(found, far)
+        if missing is not None and not missing.all():
+            plain, unexplained = (smoothly_filled(part, missing) for part in (plain, unexplained))
         return lr_hsi, plain.astype(np.float32), unexplained.astype(np.float32)
+
+    def _missing(self, found: SpectralMap, region: Region) -> Mask | None:
+        """(h, w), True for coarse pixels of a region that do not count; None where all do."""
+        if not found.masked:
+            return None
+        missing: Mask = self._pair.store.read(CLEAN, self._pair.grid, region)[..., 0] == 0
+        return missing if missing.any() else None
 
     def _gap(self, found: SpectralMap, blurred: Cube) -> Cube:
         """D Y - B W R, what the map leaves of the blurred colours."""
@@ -262,7 +284,12 @@ class SceneMap:
 
 
 class PlainSceneMap(SceneMap):
-    """The plain map of `SpectralLS`, the base of networks: every pixel that counts has the weight 1."""
+    """The plain map of `SpectralLS`, the base of networks: every pixel that counts has the weight 1.
+
+    Pixels into which the PSF mixes completed ones take no part.
+    """
+
+    counted = COMPARED
 
     def survey(self) -> Stage:
         """See `SceneMap.survey`."""
@@ -277,6 +304,7 @@ class PlainSceneMap(SceneMap):
         """The triangular factors of [D F, X] of a tile, of the pixels that count and of the others."""
         _, columns, clean = self._features(index)
         if self._pair.has_holes:
+            clean = self._pair.clean(self._pair.grid.region(index))
             self._pair.store.save(UNCLEAN_FACTOR, index, _triangle(columns[~clean]))
         self._pair.store.save(FACTOR, index, _triangle(columns[clean]))
 

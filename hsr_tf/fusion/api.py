@@ -185,6 +185,8 @@ def _solved(
     choice = cameras.choice
     images = repaired.observation.linear(choice.radiometry)
     pair = ArrayPair((images.lr_hsi.cube, images.hr_msi.cube), choice.model, repaired.holes)
+    if choice.srf_origin != UNKNOWN:
+        pair = pair.completed()
     start = time.perf_counter()
     staged = staged_method(
         pair, method, weights=None if card is None else card.folder, controls=cameras.remaining(controls)

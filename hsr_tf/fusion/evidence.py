@@ -51,7 +51,7 @@ optimize = deferred("scipy.optimize")
 SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
 NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
 NOISE_FREE, LITTLE_NOISE, USABLE, SURE_NOISE, LONGEST = 1e-4, 2e-3, 0.5, 0.8, 6.0
-TINY = 1e-30
+MIXED, TINY = (0.003, 0.01, 0.03, 0.1, 0.3), 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +90,7 @@ class Evidence:
             np.ascontiguousarray(pair.hr_msi(region)),
         )
         self._holes = pair.missing(region) if pair.has_holes else Holes()
+        self._completed = pair.is_completed
         self._size = region.size
 
     def of(self, candidates: Sequence[Candidate]) -> Verdict:
@@ -153,7 +154,8 @@ class Evidence:
     def _change(self, candidate: Candidate, controls: Controls) -> Cube:
         """(Z' - Z'') / 2, (pixels, C), without the pixels of the first fold."""
         more, less = (run_alone(candidate, pair, controls, shared) for pair, shared in self._noisy_pairs)
-        return ((more - less) / 2).reshape(-1, more.shape[-1])
+        change, missing = (more - less) / 2, self._holes.sharp
+        return change.reshape(-1, change.shape[-1]) if missing is None else change[~missing]
 
     def _estimate(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
         key = candidate.name, fold
@@ -170,7 +172,10 @@ class Evidence:
     def _pairs(self) -> list[tuple[ArrayPair, MemoryStore]]:
         """The sample without the pixels of each fold, and what closed forms survey of it."""
         folds = range(self._num_folds)
-        return [(ArrayPair(self._cubes, self._model, self._without(f)), MemoryStore()) for f in folds]
+        return [(self._pair_of(self._cubes, f), MemoryStore()) for f in folds]
+
+    def _pair_of(self, cubes: tuple[Cube, Cube], fold: int) -> ArrayPair:
+        return ArrayPair(cubes, self._model, self._without(fold), is_completed=self._completed)
 
     @cached_property
     def _noisy_pairs(self) -> list[tuple[ArrayPair, MemoryStore]]:
@@ -179,7 +184,7 @@ class Evidence:
         found = []
         for sign in (np.float32(1), np.float32(-1)):
             noisy = [cube + sign * noise for cube, noise in zip(self._cubes, self._noise, strict=True)]
-            found.append((ArrayPair((noisy[0], noisy[1]), self._model, self._without(0)), MemoryStore()))
+            found.append((self._pair_of((noisy[0], noisy[1]), 0), MemoryStore()))
         return found
 
     def _predicted(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
@@ -213,7 +218,13 @@ class Evidence:
         inner = np.zeros(self._size, bool)
         rows, columns = (slice(min(reach, n // 4), n - min(reach, n // 4)) for n in self._size)
         inner[rows, columns] = True
-        return self._clean & inner & (self._weights > USABLE)
+        counted = self._clean & inner & (self._weights > USABLE)
+        for mixed in MIXED if self._completed else ():  # as little of completed pixels as leaves enough
+            if counted.sum() >= ENOUGH_HELD_OUT:
+                break
+            clean = self._holes.clean(self._model.spatial, self._size, mixed=mixed)
+            counted = clean & inner & (self._weights > USABLE)
+        return counted
 
     @cached_property
     def _clean(self) -> Mask:
@@ -226,7 +237,8 @@ class Evidence:
 
     @cached_property
     def _scene_map(self) -> SceneMap:
-        found = SceneMap(ArrayPair(self._cubes, self._model, self._holes))
+        pair = ArrayPair(self._cubes, self._model, self._holes, is_completed=self._completed)
+        found = SceneMap(pair)
         run_stages([found.survey()])
         return found
 
@@ -272,7 +284,8 @@ class Evidence:
         """(c,), the noise of Y that X R - D Y allows, where the images agree as usual."""
         lr_hsi, hr_msi = self._cubes
         gap = lr_hsi @ self._model.spectral.matrix - degraded(self._model.spatial, hr_msi)
-        energy = np.einsum("hw,hwc->c", self._weights, np.square(gap)) / max(float(self._weights.sum()), TINY)
+        weights = self._weights * self._clean if self._clean.any() else self._weights
+        energy = np.einsum("hw,hwc->c", weights, np.square(gap)) / max(float(weights.sum()), TINY)
         return np.asarray(np.sqrt(energy / np.square(self._model.spatial.psf.kernel).sum()))
 
     def _noise_regions(self) -> list[Region]:

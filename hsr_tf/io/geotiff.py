@@ -161,6 +161,7 @@ def _require_readable(path: Path) -> tuple[int, bool]:
         require_blocks(path, file.pages, FORMAT)
         size, dtype = (int(page.imagelength), int(page.imagewidth)), page.dtype
         block = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, size[1])
+        block = (int(block[0]), int(block[1]))  # a damaged tag may hold several numbers
         depth = int(page.samplesperpixel) if int(page.planarconfig) == 1 else 1
         orientation, num_blocks = orientation_of(page), len(page.dataoffsets)
         photometric, extras = int(page.photometric), [int(kind) for kind in page.extrasamples]
@@ -170,7 +171,7 @@ def _require_readable(path: Path) -> tuple[int, bool]:
         raise file_error(path, f"holds values of type {dtype}, not real numbers", "convert them first")
     if min(*size, *block, num_blocks) < 1:
         raise file_error(path, f"its image is empty {size}", "give a file that holds data")
-    rows, cols = (min(int(length), limit) for length, limit in zip(block, size, strict=True))
+    rows, cols = (min(length, limit) for length, limit in zip(block, size, strict=True))
     if rows * cols * depth * np.dtype(dtype).itemsize > LARGEST_BLOCK_BYTES:
         raise file_error(path, f"its blocks of {rows}x{cols} are beyond 1 GiB", "write it in tiles")
     if photometric == PALETTE:

@@ -118,6 +118,10 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
         several = f"holds {len(series)} pictures of different kinds ({sizes})"
         problem = several if series else "holds no picture"
         raise file_error(path, problem, "save one picture, or one page per band, in a file")
+    shapes = {tuple(page.shape) for page in series[0].pages if page is not None}
+    if len(shapes) > 1:
+        sizes = ", ".join("x".join(map(str, one)) for one in sorted(shapes)[:6])
+        raise file_error(path, f"its pages have different sizes ({sizes})", "save bands of one size")
     array = _Pages(path, series[0], num_pages)
     page = array.keyframe
     require_real(path, array.dtype)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
+GAPS_NEAR, SPACING_OF_ONE_NM = 7, 20 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,3 +53,17 @@ def band_cells(wavelengths_nm: NDArray[np.floating]) -> BandCells:
     lower = centres - np.concatenate([halves[:1], halves])[: len(centres)]
     upper = centres + np.concatenate([halves, halves[-1:]])[: len(centres)]
     return BandCells(lower[place], upper[place], counts[place])
+
+
+def spacing_nearby(wavelengths_nm: NDArray[np.floating]) -> Numbers:
+    """(C,) the median gap between the bands around each one, in nanometres; bands come in any order.
+
+    A gap in the range of the cube is no spacing. Bands at one wavelength count as one.
+    """
+    centres, place = np.unique(np.asarray(wavelengths_nm, np.float64), return_inverse=True)
+    gaps = np.diff(centres)
+    if not len(gaps):
+        return np.full(len(place), SPACING_OF_ONE_NM)
+    count = min(GAPS_NEAR, len(gaps))
+    starts = np.clip(np.arange(len(centres)) - (count + 1) // 2, 0, len(gaps) - count)
+    return np.asarray(np.median(sliding_window_view(gaps, count)[starts], axis=1)[place])

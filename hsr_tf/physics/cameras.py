@@ -224,7 +224,7 @@ def _told_srf(observation: Observation) -> SpectralResponse | str | None:
 
 def _response(srf: SrfLike, scene: Scene) -> SpectralResponse:
     if not isinstance(srf, SpectralResponse):
-        return load_srf(srf, scene.wavelengths_nm, num_bands=scene.num_bands)
+        return load_srf(srf, scene.wavelengths_nm, fwhm_nm=scene.fwhm_nm, num_bands=scene.num_bands)
     checks.require(
         srf.matrix.shape[0] == scene.num_bands,
         "srf",

@@ -19,7 +19,7 @@ from hsr_tf.typing import Cube, Mask
 
 ndimage = deferred("scipy.ndimage")
 
-MIXED, FEWEST, FEWEST_SHARE = 1e-5, 32, 0.02
+MIXED, FEWEST, FEWEST_SHARE, SMOOTHINGS = 1e-5, 32, 0.02, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,17 +39,18 @@ class Holes:
         """Whether there are any."""
         return any(mask is not None and bool(mask.any()) for mask in (self.coarse, self.sharp))
 
-    def clean(self, spatial: SpatialDegradation, size: tuple[int, int]) -> Mask:
+    def clean(self, spatial: SpatialDegradation, size: tuple[int, int], *, mixed: float = MIXED) -> Mask:
         """(h, w), True for coarse pixels with data into which D mixes no sharp pixel without.
 
         Args:
-            spatial: D. At most 1e-5 of its weight may lie on pixels without data.
+            spatial: D.
             size: (h, w).
+            mixed: the share of its weight that may lie on pixels without data.
         """
         clean = np.ones(size, bool) if self.coarse is None else ~self.coarse
         if self.sharp is not None and self.sharp.any():
             hole = ops.convert_to_tensor(self.sharp[None, ..., None].astype(np.float32))
-            clean &= np.abs(ops.convert_to_numpy(spatial.forward(hole))[0, ..., 0]) <= MIXED
+            clean &= np.abs(ops.convert_to_numpy(spatial.forward(hole))[0, ..., 0]) <= mixed
         return clean
 
     def full_cells(self, scale: int, size: tuple[int, int]) -> Mask:
@@ -84,6 +85,19 @@ def filled(cube: Cube, hole: Mask | None) -> Cube:
         return cube
     nearest = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
     return np.ascontiguousarray(cube[tuple(nearest)])
+
+
+def smoothly_filled(cube: Cube, hole: Mask) -> Cube:
+    """The cube (H, W, C) with a smooth continuation of its neighbours where `hole` (H, W) is True.
+
+    The nearest values, and then a few times the mean of the four neighbours.
+    """
+    found = filled(cube, hole)
+    for _ in range(SMOOTHINGS):
+        padded = np.pad(found, ((1, 1), (1, 1), (0, 0)), "edge")
+        mean = (padded[2:, 1:-1] + padded[:-2, 1:-1] + padded[1:-1, 2:] + padded[1:-1, :-2]) / 4
+        found = np.where(hole[..., None], mean, found)
+    return found
 
 
 def is_enough(num_counted: int, num_pixels: int) -> bool:

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.physics.band_cells import band_cells
+from hsr_tf.physics.band_cells import band_cells, spacing_nearby
 
-GAPS_NEAR = 7
 LARGEST_IN_MICROMETRES = 30.0
 NANOMETRES, MICROMETRES = 1.0, 1000.0
 
@@ -74,21 +73,11 @@ class ResponseTable:
         The cube covers what lies within three quarters of the spacing of the bands nearby of one of its
         centres, gaps of its bands left out.
         """
-        centres = np.sort(np.asarray(wavelengths_nm, float))
+        centres = np.asarray(wavelengths_nm, float)
         distance = np.abs(self.wavelengths_nm[:, None] - centres)
-        reached = (distance <= 0.75 * _spacing_nearby(centres)).any(1)
+        reached = (distance <= 0.75 * spacing_nearby(centres)).any(1)
         weights = np.gradient(self.wavelengths_nm)[:, None] * np.maximum(self.values, 0.0)
         return np.asarray(weights[reached].sum(0) / np.maximum(weights.sum(0), 1e-30))
-
-
-def _spacing_nearby(centres: np.ndarray) -> np.ndarray:
-    """(C,) the median of the gaps next to each of these sorted band centres, in nanometres."""
-    gaps = np.diff(centres)
-    if not len(gaps):
-        return np.full(1, 5.0 / 0.75)
-    count = min(GAPS_NEAR, len(gaps))
-    starts = np.clip(np.arange(len(centres)) - (count + 1) // 2, 0, len(gaps) - count)
-    return np.array([np.median(gaps[start : start + count]) for start in starts])
 
 
 def read_response_csv(path: str | os.PathLike[str]) -> ResponseTable:

@@ -7,8 +7,11 @@ holds both images in memory and is one tile; `hsr_tf.streaming` reads them from 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
+
+from hsr_tf.physics.completed_holes import completed
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.tiling.region import Region, TileGrid
@@ -39,6 +42,11 @@ class TiledPair(ABC):
     def has_holes(self) -> bool:
         """Whether some pixels hold no data."""
 
+    @property
+    @abstractmethod
+    def is_completed(self) -> bool:
+        """Whether the missing pixels of Y hold what X says of them (`hsr_tf.physics.completed_holes`)."""
+
     @abstractmethod
     def lr_hsi(self, region: Region) -> Cube:
         """X of a region, (h, w, C), filled where there is no data."""
@@ -57,6 +65,13 @@ class TiledPair(ABC):
         clean = self.missing(around).clean(self.model.spatial, around.size)
         return clean[region.inside(around).slices]
 
+    def usable(self, region: Region) -> Mask:
+        """(h, w), True for coarse pixels whose spectra are used: those with data where Y is completed."""
+        if not self.is_completed:
+            return self.clean(region)
+        coarse = self.missing(region).coarse
+        return np.ones(region.size, bool) if coarse is None else ~coarse
+
 
 @dataclass(frozen=True, eq=False)
 class ArrayPair(TiledPair):
@@ -69,6 +84,7 @@ class ArrayPair(TiledPair):
         counted: (h, w), False for the coarse pixels that are to be left out; by default what `holes` says.
         tile: side of the tiles in coarse pixels; None for one tile.
         store: where the parts of the method are kept.
+        is_completed: see `TiledPair.is_completed`.
     """
 
     cubes: tuple[Cube, Cube]
@@ -77,6 +93,18 @@ class ArrayPair(TiledPair):
     counted: Mask | None = None
     tile: int | None = None
     store: TileStore = field(default_factory=MemoryStore)
+    is_completed: bool = False
+
+    def completed(self) -> ArrayPair:
+        """The pair with the missing pixels of Y completed from X; R has to be that of the camera of Y."""
+        sharp = self.holes.sharp
+        if sharp is None or not sharp.any():
+            return self
+        lr_hsi, hr_msi = self.cubes
+        colours = lr_hsi @ self.model.spectral.matrix.astype(np.float32)
+        seen = np.ones(lr_hsi.shape[:2], bool) if self.holes.coarse is None else ~self.holes.coarse
+        filled = completed(self.model.spatial, hr_msi, sharp, colours, seen)
+        return replace(self, cubes=(lr_hsi, filled), is_completed=True)
 
     @property
     def grid(self) -> TileGrid:  # type: ignore[override]
@@ -114,6 +142,10 @@ class ArrayPair(TiledPair):
         """See `TiledPair.clean`."""
         return super().clean(region) if self.counted is None else self.counted[region.slices]
 
+    def usable(self, region: Region) -> Mask:
+        """See `TiledPair.usable`."""
+        return super().usable(region) if self.counted is None else self.counted[region.slices]
+
 
 class StoredPair(TiledPair):
     """The images of another pair, whose parts are kept elsewhere.
@@ -137,6 +169,11 @@ class StoredPair(TiledPair):
         """See `TiledPair.has_holes`."""
         return self._pair.has_holes
 
+    @property
+    def is_completed(self) -> bool:
+        """See `TiledPair.is_completed`."""
+        return self._pair.is_completed
+
     def lr_hsi(self, region: Region) -> Cube:
         """See `TiledPair.lr_hsi`."""
         return self._pair.lr_hsi(region)
@@ -152,3 +189,7 @@ class StoredPair(TiledPair):
     def clean(self, region: Region) -> Mask:
         """See `TiledPair.clean`."""
         return self._pair.clean(region)
+
+    def usable(self, region: Region) -> Mask:
+        """See `TiledPair.usable`."""
+        return self._pair.usable(region)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from hsr_tf import methods, options
 from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.networks.fusion_model import cameras_from_dict
+from hsr_tf.physics.cameras import UNKNOWN
+from hsr_tf.physics.completed_holes import REACH, completed
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
@@ -170,6 +172,13 @@ class FilesPair(TiledPair):
         """The middle of the scene, from which cameras are estimated and residuals taken."""
         return Region.middle(self.grid.size, max(FEWEST_SAMPLED, SAMPLED_PIXELS // self.grid.scale))
 
+    @property
+    def is_completed(self) -> bool:
+        """See `TiledPair.is_completed`."""
+        spectral = self.found.cameras.spectral
+        is_known = len(spectral.matrix) == self.num_bands and spectral.name != UNKNOWN
+        return self.found.holes[1] and is_known
+
     def lr_hsi(self, region: Region) -> Cube:
         """See `TiledPair.lr_hsi`."""
         cube = self.images[0].filled(*region.slices)
@@ -181,6 +190,19 @@ class FilesPair(TiledPair):
 
     def hr_msi(self, region: Region) -> Cube:
         """See `TiledPair.hr_msi`."""
+        hole = self.missing(region).sharp if self.is_completed else None
+        if hole is None or not hole.any():
+            return self._sharp(region)
+        spatial = self.model.spatial
+        around = region.grown(REACH * max(1, spatial.reach_cells), self.grid.whole)
+        holes, colours = self.missing(around), self.lr_hsi(around) @ self.model.spectral.matrix
+        seen = np.ones(around.size, bool) if holes.coarse is None else ~holes.coarse
+        assert holes.sharp is not None
+        filled = completed(spatial, self._sharp(around), holes.sharp, colours.astype(np.float32), seen)
+        return filled[region.inside(around).scaled(self.grid.scale).slices]
+
+    def _sharp(self, region: Region) -> Cube:
+        """Y of a region with the nearest values where there is no data, linear in light."""
         cube = self.images[1].filled(*region.scaled(self.grid.scale).slices)
         if len(self.found.channels) < cube.shape[-1]:
             cube = np.ascontiguousarray(cube[..., list(self.found.channels)])

@@ -243,6 +243,14 @@ def test_a_named_response_is_held_against_the_bands(
     assert said in finding.found
 
 
+def test_bands_too_coarse_for_a_channel_are_a_warning(pair: Observation) -> None:
+    coarse = replace(pair.lr_hsi, wavelengths_nm=np.arange(400.0, 1601.0, 40.0))
+    found = check_pair(coarse, pair.hr_msi, srf="sentinel2a:B08,B05,B03", estimate=False)
+    assert [finding.severity for finding in on(found, "response")] == [WARNING, OK]
+    assert "too far apart for channels of sentinel2a" in on(found, "response")[0].found
+    assert "B05 10 %" in on(found, "response")[0].found
+
+
 def test_grids_that_differ_are_told_as_notes(pair: Observation) -> None:
     coarse = Georeference((4.0, 0, 0.3, 0, -4.0, 0), None)
     sharp = Georeference((1.0, 0, 0, 0, -1.0, 0), None)

@@ -10,7 +10,6 @@ import pytest
 
 from hsr_tf.physics.band_cells import band_cells
 from hsr_tf.physics.response_library import find_table
-from hsr_tf.physics.sensors import TITLES, sensor_bands
 from hsr_tf.physics.spectral import load_srf
 
 Spectrum = Callable[[np.ndarray], np.ndarray]
@@ -87,49 +86,3 @@ def test_the_coverage_of_bands_of_two_spacings_is_whole() -> None:
     assert find_table("worldview2:nir1").coverage(TWO_SPACINGS)[0] == pytest.approx(1, abs=1e-9)
     without = TWO_SPACINGS[(TWO_SPACINGS < 790) | (TWO_SPACINGS > 860)]
     assert 0.3 < find_table("worldview2:nir1").coverage(without)[0] < 0.7
-
-
-def _every(first: float, last: float, step: float) -> np.ndarray:
-    return np.arange(first, last + step / 2, step)
-
-
-# (centres, FWHM) of bands as the instruments have them; both detectors where they overlap.
-INSTRUMENTS = {
-    "EnMAP": (np.concatenate([_every(418.4, 993.0, 6.4), _every(902.2, 2445.5, 11.9)]), 9.0),
-    "PRISMA": (np.concatenate([_every(406.9, 977.3, 9.2), _every(943.3, 2497.1, 9.1)]), 12.0),
-    "DESIS": (_every(401.3, 998.8, 2.553), 3.5),
-    "EMIT": (_every(381.0, 2493.0, 7.41), 8.5),
-    "Hyperion": (np.concatenate([_every(426.8, 925.4, 10.17), _every(912.5, 2395.5, 10.09)]), 10.9),
-    "two cameras": (TWO_SPACINGS, np.where(TWO_SPACINGS < 706, 3.0, 12.0)),
-}
-RESOLVED: dict[str, Spectrum] = {  # no edge narrower than the bands
-    "soil": lambda nm: 0.08 + 1.4e-4 * (nm - 400) - 0.05 * np.exp(-(((nm - 900) / 80) ** 2)),
-    "falling": lambda nm: 0.5 - 1.9e-4 * (nm - 400),
-}
-
-
-@pytest.mark.parametrize("instrument", INSTRUMENTS)
-def test_every_sensor_on_bands_with_a_shape_of_their_own_is_an_integral_to_one_percent(
-    instrument: str,
-) -> None:
-    centres, widths = INSTRUMENTS[instrument]
-    fine = np.arange(300.0, 2600.0, 0.5)
-    shapes = np.exp(-4 * np.log(2) * ((fine[:, None] - centres) / widths) ** 2)
-    shapes /= shapes.sum(0)
-    num_compared = 0
-    for sensor in TITLES:
-        table = find_table(sensor)
-        covered = table.coverage(centres) >= 0.98
-        names = [name for name, inside in zip(table.channels, covered, strict=True) if inside]
-        if not names:
-            continue
-        srf = load_srf(f"{sensor}:{','.join(names)}", centres, outside="zero")
-        bands = {band.channel: band for band in sensor_bands(sensor)}
-        for spectrum in RESOLVED.values():
-            seen = (spectrum(fine) @ shapes) @ srf.matrix
-            for name, value in zip(names, seen, strict=True):
-                response = bands[name].response(fine)
-                expected = (response @ spectrum(fine)) / response.sum()
-                assert value == pytest.approx(expected, rel=0.01), (sensor, name)
-                num_compared += 1
-    assert num_compared > 100

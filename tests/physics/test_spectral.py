@@ -246,8 +246,8 @@ def test_the_shipped_response_needs_no_colour_science(monkeypatch: pytest.Monkey
 
 def test_channels_are_taken_by_name_and_in_the_order_asked_for() -> None:
     whole = load_srf("nikon_d700", CAVE_NM)
-    some = load_srf("nikon_d700", CAVE_NM, channels=[whole.channels[2], whole.channels[0]])
+    some = load_srf(find_table("nikon_d700").only((whole.channels[2], whole.channels[0])), CAVE_NM)
     assert some.channels == (whole.channels[2], whole.channels[0])
     np.testing.assert_array_equal(some.matrix, whole.matrix[:, [2, 0]])
     with pytest.raises(ValueError, match="channels"):
-        load_srf("nikon_d700", CAVE_NM, channels=["B08"])
+        load_srf(find_table("nikon_d700").only(("B08",)), CAVE_NM)

@@ -20,7 +20,7 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, Psf
 from hsr_tf.physics.psf_shift import centroid
 from hsr_tf.physics.response_library import find_table
-from hsr_tf.physics.spectral import load_srf
+from hsr_tf.physics.spectral import ResponseTable, channel_spread, load_srf
 from hsr_tf.radiometry import AS_RECORDED, LINEAR, parse_linearize
 from hsr_tf.scene import Observation
 from hsr_tf.solvers.cameras.known_response import known_radiometry
@@ -38,7 +38,7 @@ LARGEST_SIDE = 128
 ESTIMATE = "estimate"
 SMALL_SHIFT, WELL, POORLY = 0.5, 0.05, 0.15
 WIDTHS = (0.3, 2.5)
-UNIT_GAIN = 0.1
+UNIT_GAIN, COVERED, COARSE = 0.1, 0.9, 0.03
 GROUND_ADVICE = "check that both show the same ground at about the same time, and register them"
 
 
@@ -73,10 +73,10 @@ def camera_facts(
     """
     # Both cameras where each is given or recorded in the files, as those of simulated images are.
     words = {name: None if word == ESTIMATE else word for name, word in given.items()}
-    wavelengths, named = observation.lr_hsi.wavelengths_nm, words["srf"]
+    cube, named = observation.lr_hsi, words["srf"]
     response: SrfLike | None = named
-    if named is not None and wavelengths is not None:
-        response = load_srf(named, wavelengths, outside="zero")
+    if named is not None and cube.wavelengths_nm is not None:
+        response = load_srf(named, cube.wavelengths_nm, fwhm_nm=cube.fwhm_nm, outside="zero")
     choice = choose_cameras(observation, psf=words["psf"], srf=response, srf_needed=False)
     origins = choice.psf_origin, choice.srf_origin
     wanted = ESTIMATE in given.values()
@@ -232,11 +232,12 @@ def response_findings(srf: str, observation: Observation) -> list[Finding]:
         )
         advice = 'let it be blind to the bands outside (srf_outside="zero"), or leave these out'
         findings.append(Finding(NOTE, "response", said, advice, (("srf_outside", "zero"),)))
+    findings += _coarse_bands(table, observation)
     shares = table.coverage(wavelengths)
     poor = [
         f"{name} {100 * share:.0f} %"
         for name, share in zip(table.channels, shares, strict=True)
-        if share < 0.9
+        if share < COVERED
     ]
     if not poor:
         return [*findings, Finding(OK, "response", f"the cube covers the channels of {table.name}")]
@@ -244,6 +245,25 @@ def response_findings(srf: str, observation: Observation) -> list[Finding]:
     said = f"the cube covers only part of channels of {table.name}: {listed(poor)}"
     advice = "leave these channels out, or estimate the response"
     return [*findings, Finding(severity, "response", said, advice, (("srf", ESTIMATE),))]
+
+
+def _coarse_bands(table: ResponseTable, observation: Observation) -> list[Finding]:
+    """Channels that no weights of the bands can give, because these are too wide or too far apart."""
+    cube = observation.lr_hsi
+    assert cube.wavelengths_nm is not None
+    covered = table.coverage(cube.wavelengths_nm) >= COVERED
+    spread = np.where(covered, channel_spread(table, cube.wavelengths_nm, cube.fwhm_nm), 0)
+    coarse = [
+        f"{name} {percent(one)}" for name, one in zip(table.channels, spread, strict=True) if one > COARSE
+    ]
+    if not coarse:
+        return []
+    said = (
+        f"the bands of the cube are too wide or too far apart for channels of {table.name} "
+        f"(error relative to the contrast of the spectra: {listed(coarse)})"
+    )
+    advice = "estimate the response, or leave these channels out"
+    return [Finding(WARNING, "response", said, advice)]
 
 
 def bands_beyond(srf: str, observation: Observation) -> bool:

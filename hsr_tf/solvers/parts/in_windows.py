@@ -105,7 +105,7 @@ class SolverTiles(StagedMethod):
             return
         lr_hsi = self._map.lr_hsi(region) if self.survey() else self._pair.lr_hsi(region)
         lr_hsi, controls = np.ascontiguousarray(lr_hsi), self._controls_of(number, spent)
-        counted = self._pair.clean(region) if self._pair.has_holes else None
+        counted = self._pair.usable(region) if self._pair.has_holes else None
         if counted is None or counted.all() or not is_enough(int(counted.sum()), counted.size):
             found = self._solver.solve(lr_hsi, sharp, controls)
         else:
