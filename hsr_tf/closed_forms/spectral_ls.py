@@ -247,7 +247,8 @@ class SceneMap:
             plain = plain * signal_share(weights, found.shares)
         missing = self._missing(found, far)
         if missing is not None and not missing.all():
-            plain, unexplained = (smoothly_filled(part, missing) for part in (plain, unexplained))
+            known = np.where(missing[..., None], np.float32(found.smoothness), np.float32(1))
+            plain, unexplained = (known * smoothly_filled(part, missing) for part in (plain, unexplained))
         return lr_hsi, plain.astype(np.float32), unexplained.astype(np.float32)
 
     def _missing(self, found: SpectralMap, region: Region) -> Mask | None:
