@@ -16,7 +16,16 @@ import spectral.io.envi
 import xarray
 from PIL import Image
 
-from benchmarks.format_samples import FIELDS, FIRST, FLAGS, SAMPLE, X, Y
+from benchmarks.format_samples import (
+    FIELDS,
+    FIRST,
+    FLAGS,
+    SAMPLE,
+    X,
+    Y,
+    ground_points,
+    polynomials,
+)
 
 Check = Callable[[Path], bool]
 
@@ -117,6 +126,13 @@ def _in_geotiff(path: Path, field: str) -> bool:
                 "mask": lambda: bool(np.array_equal(file.read_masks(1) == 0, SAMPLE.hole)),
                 "grid": lambda: _same(tuple(file.transform)[:6], SAMPLE.transform),
                 "crs": lambda: file.crs is not None and file.crs.to_epsg() == 32633,
+                "gcp": lambda: (
+                    [(p.row, p.col, p.x, p.y) for p in file.gcps[0]]
+                    == [(p.row, p.col, p.x, p.y) for p in ground_points()]
+                ),
+                "rpc": lambda: (
+                    file.rpcs is not None and polynomials().to_gdal().items() <= file.rpcs.to_gdal().items()
+                ),
             },
             field,
         )

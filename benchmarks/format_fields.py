@@ -19,9 +19,26 @@ import numpy as np
 from absl import flags
 
 from benchmarks.format_checks import own_readers
-from benchmarks.format_samples import FIELDS, FOREIGN, SAMPLE, SUFFIXES, UPRIGHT, Sample
+from benchmarks.format_samples import (
+    FIELDS,
+    FOREIGN,
+    SAMPLE,
+    SUFFIXES,
+    UPRIGHT,
+    Sample,
+    ground_points,
+    polynomials,
+)
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.geo.crs import same_crs
+from hsr_tf.geo.sensor_model import (
+    GROUND,
+    PIXELS,
+    TERMS,
+    GroundPoint,
+    RationalPolynomials,
+    SensorModel,
+)
 from hsr_tf.io import CubeHeader, ReadRequest, create_cube, open_reader, save
 from hsr_tf.io.format import PartsFormat
 from hsr_tf.io.formats import format_for
@@ -99,6 +116,11 @@ def _found(reader: CubeReader, field: str) -> bool:
         return bool(np.allclose(scene.cube[..., 0], UPRIGHT, atol=0.05))
     if field == "names":
         return header.band_names == sample.band_names
+    model = header.sensor_model
+    if field == "gcp":
+        return model is not None and len(model.points) == len(ground_points())
+    if field == "rpc":
+        return model is not None and model.polynomials is not None
     if field == "crs":
         return header.georeference is not None and same_crs(header.georeference.crs, sample.crs)
     return False
@@ -143,8 +165,19 @@ def _header(sample: Sample, field: str) -> CubeHeader:
         "mask": {"nodata_mask": sample.hole, "nodata": float(sample.nodata)},
         "grid": {"georeference": Georeference(sample.transform)},
         "crs": {"georeference": Georeference(sample.transform, sample.crs)},
+        "gcp": {"sensor_model": _model()},
+        "rpc": {"sensor_model": _model()},
     }
     return replace(header, **facts.get(field, {}))
+
+
+def _model() -> SensorModel:
+    """Return the points and coefficients of the sample."""
+    found = polynomials()
+    terms = {name: getattr(found, name) for name in (*TERMS, *PIXELS, *GROUND)}
+    points = tuple(GroundPoint(p.row, p.col, p.x, p.y) for p in ground_points())
+    lists = {name: tuple(np.atleast_1d(value).tolist()) for name, value in terms.items()}
+    return SensorModel(points, None, RationalPolynomials(lists))
 
 
 def page_with(text: str, found: str) -> str:

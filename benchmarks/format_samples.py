@@ -84,7 +84,8 @@ UPRIGHT = np.linspace(0, 1, 30).reshape(6, 5)  # a ramp, which is stored rotated
 FIRST = np.ascontiguousarray(np.moveaxis(SAMPLE.cube, -1, 0))
 
 
-def _polynomials() -> RPC:
+def polynomials() -> RPC:
+    """Return coefficients of a view from above."""
     constant, line = [1.0] + [0.0] * 19, [0.0, 0.0, -1.0] + [0.0] * 17
     sample = [0.0, 1.0] + [0.0] * 18
     return RPC(100.0, 500.0, 46.0, 0.1, constant, line, 2.5, 2.5, 2.0, 0.1, constant, sample, 3.0, 3.0)
@@ -180,7 +181,8 @@ def _band_folder(folder: Path, *, listed: bool = False) -> Path:
     return folder / "bands"
 
 
-def _points() -> list[GroundControlPoint]:
+def ground_points() -> list[GroundControlPoint]:
+    """Return a point at each corner."""
     return [GroundControlPoint(row, col, 10.0 + col, 50.0 - row) for row in (0, 5) for col in (0, 6)]
 
 
@@ -284,8 +286,8 @@ FOREIGN: dict[str, dict[str, Writer]] = {
         "orientation": partial(_turned, suffix=".tif"),
         "grid": partial(_geotiff, transform=_AFFINE),
         "crs": partial(_geotiff, transform=_AFFINE, crs=SAMPLE.crs),
-        "gcp": partial(_geotiff, gcps=_points(), crs="EPSG:4326"),
-        "rpc": partial(_geotiff, rpcs=_polynomials()),
+        "gcp": partial(_geotiff, gcps=ground_points(), crs="EPSG:4326"),
+        "rpc": partial(_geotiff, rpcs=polynomials()),
     },
     "NetCDF": _cf(".nc"),
     "Zarr": _cf(".zarr"),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.checks import require
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.sensor_model import SensorModel
 
 NOT_INHERITED = ("source", "white_level", "channels", "simulated_")
 
@@ -72,6 +73,7 @@ class CubeInfo:
         good_bands: (C,) bool, False for bands on the bad-band list of the file; None without a list.
         georeference: where the pixels lie on the ground, or None if unknown.
         nodata: the stored value of pixels without data, or None.
+        sensor_model: ground control points and rational polynomials, or None.
     """
 
     wavelengths_nm: NDArray[np.float64] | None = field(default=None, metadata={"per_band": _nanometres})
@@ -83,6 +85,7 @@ class CubeInfo:
     good_bands: NDArray[np.bool_] | None = field(default=None, metadata={"per_band": _flags})
     georeference: Georeference | None = None
     nodata: float | None = None
+    sensor_model: SensorModel | None = None
 
     @property
     def info(self) -> CubeInfo:
@@ -108,13 +111,18 @@ class CubeInfo:
     def cropped(self, rows: slice, cols: slice) -> CubeInfo:
         """Return what is known of the part in these rows and columns, whose starts are not negative."""
         grid = self.georeference
-        moved = None if grid is None else grid.window(rows.start or 0, cols.start or 0)
-        return replace(self.info, georeference=moved)
+        corner = rows.start or 0, cols.start or 0
+        moved = None if grid is None else grid.window(*corner)
+        model = None if self.sensor_model is None else self.sensor_model.window(*corner)
+        return replace(self.info, georeference=moved, sensor_model=model)
 
     def at_scale(self, scale: float) -> CubeInfo:
         """Return what is known of the same ground in pixels `scale` times as long on each side."""
         grid = self.georeference
-        return replace(self.info, georeference=None if grid is None else grid.coarser(scale))
+        model = None if self.sensor_model is None else self.sensor_model.coarser(scale)
+        return replace(
+            self.info, georeference=None if grid is None else grid.coarser(scale), sensor_model=model
+        )
 
     def inherited(self, metadata: Mapping[str, Any] | None = None) -> CubeInfo:
         """Return what a cube that is computed from this one inherits.
@@ -143,6 +151,7 @@ class CubeInfo:
             fine,
             georeference=fine.georeference if sharp.georeference is None else sharp.georeference,
             nodata=self.nodata if sharp.nodata is None else sharp.nodata,
+            sensor_model=fine.sensor_model if sharp.sensor_model is None else sharp.sensor_model,
         )
 
     def _per_band(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from hsr_tf.cube_info import CubeInfo
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.sensor_model import GroundPoint, SensorModel
 from hsr_tf.io import CubeHeader
 from hsr_tf.scene import Scene
 
@@ -27,6 +28,7 @@ def scene() -> Scene:
         good_bands=np.array([True, False, True, True]),
         georeference=GRID,
         nodata=-1.0,
+        sensor_model=SensorModel((GroundPoint(1.0, 2.0, 520.0, 890.0),)),
     )
 
 

@@ -110,6 +110,8 @@ class SpectralMap:
             map, which has no weights of pixels either.
         noise_energy: (C,), mean square of the noise of each band of X; likewise.
         penalty: l; infinite for a linear map; likewise.
+        smoothness: how much of what the map leaves of a coarse pixel its neighbours say, 0 for white noise
+            to 1.
     """
 
     spectral_map: Cube
@@ -119,6 +121,7 @@ class SpectralMap:
     shares: Cube | None = None
     noise_energy: Array | None = None
     penalty: float | None = None
+    smoothness: float = 0.0
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -270,7 +273,9 @@ class _MapFitting:
         errors = self._held_out_errors({penalty: found[1:] for penalty, found in maps.items()})
         scores = {p: self._score(p, maps[p][0], *errors[p]) for p in PENALTIES}
         penalty = min(PENALTIES, key=scores.__getitem__)
-        return self._fit(maps[penalty][0], penalty)
+        error, rough = errors[penalty]
+        smoothness = float(np.clip(1.0 - rough / max(error, TINY), 0.0, 1.0))
+        return replace(self._fit(maps[penalty][0], penalty), smoothness=smoothness)
 
     @cached_property
     def _compared(self) -> NDArray[np.bool_]:

@@ -57,6 +57,7 @@ FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
 CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
+COMPLETED_FACTOR = "completed_factor"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
 SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
@@ -84,8 +85,6 @@ class SceneMap:
         pair: the images and the tiles.
         model: the two cameras that the map is fitted for; by default those of the pair.
     """
-
-    counted = CLEAN
 
     def __init__(self, pair: TiledPair, model: ObservationModel | None = None) -> None:
         self._pair, self._model = pair, pair.model if model is None else model
@@ -232,7 +231,7 @@ class SceneMap:
         grid, store = self._pair.grid, self._pair.store
         num_pixels = num_clean = grid.whole.num_pixels
         if self._pair.has_holes:
-            num_clean = sum(int(store.load(self.counted, index).sum()) for index in range(len(grid)))
+            num_clean = sum(int(store.load(CLEAN, index).sum()) for index in range(len(grid)))
         masked = num_clean < num_pixels and is_enough(num_clean, num_pixels)
         return num_clean if masked else num_pixels, masked
 
@@ -248,7 +247,8 @@ class SceneMap:
             plain = plain * signal_share(weights, found.shares)
         missing = self._missing(found, far)
         if missing is not None and not missing.all():
-            plain, unexplained = (smoothly_filled(part, missing) for part in (plain, unexplained))
+            known = np.where(missing[..., None], np.float32(found.smoothness), np.float32(1))
+            plain, unexplained = (known * smoothly_filled(part, missing) for part in (plain, unexplained))
         return lr_hsi, plain.astype(np.float32), unexplained.astype(np.float32)
 
     def _missing(self, found: SpectralMap, region: Region) -> Mask | None:
@@ -286,10 +286,8 @@ class SceneMap:
 class PlainSceneMap(SceneMap):
     """The plain map of `SpectralLS`, the base of networks: every pixel that counts has the weight 1.
 
-    Pixels into which the PSF mixes completed ones take no part.
+    Pixels into which the PSF mixes completed ones take part only where they are more than half of all.
     """
-
-    counted = COMPARED
 
     def survey(self) -> Stage:
         """See `SceneMap.survey`."""
@@ -302,17 +300,26 @@ class PlainSceneMap(SceneMap):
 
     def _factors(self, index: int) -> None:
         """The triangular factors of [D F, X] of a tile, of the pixels that count and of the others."""
-        _, columns, clean = self._features(index)
+        _, columns, usable = self._features(index)
+        store, clean = self._pair.store, usable
         if self._pair.has_holes:
             clean = self._pair.clean(self._pair.grid.region(index))
-            self._pair.store.save(UNCLEAN_FACTOR, index, _triangle(columns[~clean]))
-        self._pair.store.save(FACTOR, index, _triangle(columns[clean]))
+            store.save(UNCLEAN_FACTOR, index, _triangle(columns[~usable]))
+            store.save(COMPLETED_FACTOR, index, _triangle(columns[usable & ~clean]))
+        store.save(FACTOR, index, _triangle(columns[clean]))
 
     def _fit(self) -> None:
         """Join the factors; map, trust and disagreement follow from the inner products that they hold."""
         store, num_tiles, spectral = self._pair.store, len(self._pair.grid), self._model.spectral
         num_counted, masked = self._counted()
-        fields = [FACTOR] if masked or not self._pair.has_holes else [FACTOR, UNCLEAN_FACTOR]
+        fields = [FACTOR]
+        if self._pair.has_holes:
+            num_clean = sum(int(store.load(COMPARED, index).sum()) for index in range(num_tiles))
+            if num_clean < num_counted / 2:
+                fields.append(COMPLETED_FACTOR)
+            else:
+                num_counted = num_clean
+            fields += [] if masked else [UNCLEAN_FACTOR]
         factor = _triangle(
             np.concatenate([store.load(f, index) for f in fields for index in range(num_tiles)])
         )

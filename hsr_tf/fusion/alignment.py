@@ -264,7 +264,8 @@ def fitted(scene: Scene, fitting: Fitting) -> Scene:
             received="none",
             remedy="check the coordinate systems and nodata values of both files",
         )
-    return replace(scene, cube=cube, nodata_mask=mask, georeference=fitting.grid)
+    model = scene.sensor_model if fitting.grid == scene.georeference else None
+    return replace(scene, cube=cube, nodata_mask=mask, georeference=fitting.grid, sensor_model=model)
 
 
 def is_placed(image: Placed) -> bool:

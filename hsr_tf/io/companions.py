@@ -2,7 +2,7 @@
 
 `wavelength_nm`, `fwhm_nm`, `good_bands`, `gain`, `offset` (C,), `band_names` (text), `transform` (six numbers
 in the order of rasterio), `crs_wkt`, `nodata`, `white_level`, `nodata_mask` (row, col), `name`, and
-`metadata` as JSON text.
+`metadata` and `sensor_model` as JSON text.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.sensor_model import SensorModel
 from hsr_tf.io.account import Account
 from hsr_tf.io.arrays import (
     WHITE_LEVEL_NAMES,
@@ -31,7 +32,7 @@ from hsr_tf.io.nanometres import Listing, number_or_nan, spectral_lists
 WAVELENGTH_NAMES = ("wavelength_nm", "wavelengths_nm", "wavelengths", "wavelength", "bands")
 NAMES = (
     *WAVELENGTH_NAMES, *WHITE_LEVEL_NAMES, "fwhm_nm", "good_bands", "gain", "offset", "band_names",
-    "transform", "crs_wkt", "nodata", "nodata_mask", "name", "metadata",
+    "transform", "crs_wkt", "sensor_model", "nodata", "nodata_mask", "name", "metadata",
 )  # fmt: skip
 SHORTEST_NM, AMBIGUOUS = 100, ("bands",)
 
@@ -49,6 +50,7 @@ def companion_arrays(header: CubeHeader) -> dict[str, Any]:
         "transform": None if grid is None else np.array(grid.transform),
         "crs_wkt": None if grid is None else grid.crs,
         "nodata": header.nodata,
+        "sensor_model": None if header.sensor_model is None else json.dumps(header.sensor_model.plain()),
         "white_level": None if header.scale else header.white_level,
         "nodata_mask": _bytes(header.nodata_mask),
         **header.scale,
@@ -127,7 +129,7 @@ def companion_header(
     if mask is not None and np.shape(mask) != shape[:2]:
         account.leave("nodata_mask", f"its shape {np.shape(mask)} is not that of the image {shape[:2]}")
         mask = None
-    simple = ("name", "metadata", "nodata", "crs_wkt", *WHITE_LEVEL_NAMES, "nodata_mask")
+    simple = ("name", "metadata", "nodata", "crs_wkt", "sensor_model", *WHITE_LEVEL_NAMES, "nodata_mask")
     account.use(*(name for name in simple if name in held and (name != "nodata_mask" or mask is not None)))
     return CubeHeader(
         shape=shape,
@@ -140,6 +142,7 @@ def companion_header(
         band_names=None if found_names is None else tuple(name.rstrip(" ") for name in found_names),
         good_bands=account.flags("good_bands", held.get("good_bands"), num_bands),
         georeference=grid,
+        sensor_model=_sensor_model(held.get("sensor_model")),
         nodata=number_or_nan(held.get("nodata")),
         white_level=find_white_level(path, held, given=given),
         gain=gain,
@@ -182,6 +185,12 @@ def _spectral(
         else:
             account.leave(name, f"holds other than numbers from {SHORTEST_NM}, taken as no nanometres")
     return spectral_lists(centres, [Listing("fwhm_nm", held.get("fwhm_nm"), "nm")], num_bands, account)
+
+
+def _sensor_model(value: Any) -> SensorModel | None:
+    with suppress(ValueError, RecursionError):
+        return SensorModel.of(json.loads(_text(value)))
+    return None
 
 
 def _text(value: Any) -> str:

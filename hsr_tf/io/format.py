@@ -32,6 +32,7 @@ FIELD_WORDS = {
     "good_bands": "the bad-band list",
     "nodata": "the nodata value",
     "georeference": "the map grid",
+    "sensor_model": "ground control points and rational polynomials (GCP, RPC)",
     "metadata": "other metadata",
 }
 

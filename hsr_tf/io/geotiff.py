@@ -34,6 +34,7 @@ from hsr_tf.imports import deferred
 from hsr_tf.io.account import Account
 from hsr_tf.io.companion_files import leave_beside
 from hsr_tf.io.gdal_calls import gdal_options, one_line_errors
+from hsr_tf.io.geotiff_model import model_profile, sensor_model, written_model
 from hsr_tf.io.geotiff_tags import RECORD, band_facts, free_tags, write_tags
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import numbers
@@ -207,7 +208,9 @@ def _source(path: Path, dataset: Any, multiplied: bool, request: ReadRequest) ->
     elif MaskFlags.per_dataset in kinds and MaskFlags.alpha not in kinds:
         mask_reader, opacity = read_mask, {OPACITY: FROM_MASK}
     account = Account()
-    grid = _grid(dataset, record, account)
+    with gdal_options():
+        model = sensor_model(dataset, account)
+    grid = _grid(dataset, record, account, alone=model is None)
     if alpha is None and request.alpha == "mask":
         account.leave("alpha", "the file has no alpha channel", "leave --alpha out")
     leave_beside(path, account)
@@ -217,6 +220,7 @@ def _source(path: Path, dataset: Any, multiplied: bool, request: ReadRequest) ->
         metadata={**free_tags(dataset), **opacity},
         nodata=None if dataset.nodata is None else float(dataset.nodata),
         georeference=grid,
+        sensor_model=model,
         **band_facts(dataset, bands, account),
         **_scaling(dataset, bands, record, dtype),
     )
@@ -238,25 +242,17 @@ def _source(path: Path, dataset: Any, multiplied: bool, request: ReadRequest) ->
     )
 
 
-def _grid(dataset: Any, record: OwnRecord, account: Account) -> Georeference | None:
+def _grid(dataset: Any, record: OwnRecord, account: Account, *, alone: bool) -> Georeference | None:
     """Return the grid. A file without a transformation has none: rasterio's identity stands for its lack.
 
-    Ground control points and rational polynomials give no grid: they are taken down as left.
+    Ground control points and rational polynomials give no grid.
     """
-    with gdal_options():
-        points, polynomials = dataset.gcps[0], dataset.rpcs
-    advice = "project the image onto a grid first, e.g. with gdalwarp"
-    if points:
-        account.leave("GCP", f"{len(points)} ground control points, from which no grid is derived", advice)
-    if polynomials is not None:
-        account.leave("RPC", "rational polynomial coefficients, from which no grid is derived", advice)
     crs = None if dataset.crs is None else dataset.crs.to_wkt()
     if dataset.transform.is_identity:
         own = record.info.georeference
         if own is not None and own.transform == UNPLACED:
             return Georeference(UNPLACED, crs)
         if crs is not None:
-            alone = not points and polynomials is None
             why = "the file has no transformation, so no grid is known"
             account.leave("coordinate system", why, matters=alone)
         return None
@@ -332,6 +328,7 @@ def _profile(header: CubeHeader) -> dict[str, Any]:
         "photometric": "minisblack",
         "nodata": header.storable_nodata,
     }
+    options |= model_profile(written_model(header))
     if header.georeference is not None:
         from rasterio.transform import Affine
 

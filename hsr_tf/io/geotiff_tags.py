@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hsr_tf.io.account import Account
+from hsr_tf.io.geotiff_model import written_model
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.nanometres import Listing, spectral_lists, unit_in_name
 from hsr_tf.io.own_record import record_to_text
@@ -72,7 +74,8 @@ def free_tags(dataset: Any) -> dict[str, str]:
 
 def write_tags(dataset: Any, header: CubeHeader) -> None:
     """Write the metadata of a new file and of its bands."""
-    dataset.update_tags(**{RECORD: record_to_text(header)})
+    own = header if written_model(header) != header.sensor_model else replace(header, sensor_model=None)
+    dataset.update_tags(**{RECORD: record_to_text(own)})
     for index in range(header.shape[2]):
         own: dict[str, str] = {}
         imagery: dict[str, str] = {}

@@ -3,9 +3,10 @@
 Read: data set `cube` (or the key given, or the only 3-D array), order of axes in its attribute `layout`
 (band,row,col if absent), white level in an attribute `white_level`, `reflectance_scale` or `scale` (of 255 or
 more) of the data set or the file, `wavelength_nm` (C,), optional `nodata_mask` (row, col), `fwhm_nm`,
-`band_names`, `good_bands` (C,), and the attributes `nodata`, `gain` and `offset` (value = gain * stored +
-offset), `transform` (six numbers in the order of rasterio) and `crs_wkt` of the cube. Other attributes become
-the metadata. Files of other makers: `hsr_tf.io.foreign_hdf5` and `hsr_tf.io.prisma`. Data in other files
+`band_names`, `good_bands` (C,), `sensor_model` (JSON), and the attributes `nodata`, `gain` and `offset`
+(value = gain * stored + offset), `transform` (six numbers in the order of rasterio) and `crs_wkt` of the
+cube. Other attributes become the metadata. Files of other makers: `hsr_tf.io.foreign_hdf5` and
+`hsr_tf.io.prisma`. Data in other files
 (external and virtual data sets, links) are not read. Written: `cube`, band,row,col, compressed; chunks are
 one band of a scene, or all bands of 64 x 64 pixels. The white level that a scene was read with is kept as
 `source_white_level`, as it does not belong to the values of the scene.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 from hsr_tf.checks import file_error, require
 from hsr_tf.files import replacing_file
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.sensor_model import SensorModel
 from hsr_tf.io.account import Account
 from hsr_tf.io.arrays import (
     Squeezed,
@@ -208,8 +210,21 @@ def _own_facts(
         "band_names": None if names is None else tuple(str(plain_value(name)) for name in names),
         "good_bands": about["good_bands"],
         "georeference": None if grid is None else Georeference(tuple(grid), stored["crs_wkt"]),
+        "sensor_model": _sensor_model(file, account),
         "nodata_mask": about["nodata_mask"],
     }
+
+
+def _sensor_model(file: h5py.File, account: Account) -> SensorModel | None:
+    item = file.get("sensor_model")
+    if not isinstance(item, h5py.Dataset) or item.shape != () or h5py.check_string_dtype(item.dtype) is None:
+        return None
+    with suppress(ValueError, RecursionError):
+        found = SensorModel.of(json.loads(item.asstr()[()]))
+        if found is not None:
+            account.use("sensor_model")
+        return found
+    return None
 
 
 def _layout(
@@ -288,6 +303,9 @@ def _write_header(file: h5py.File, dataset: h5py.Dataset, header: CubeHeader) ->
     if header.nodata_mask is not None:
         mask = np.asarray(header.nodata_mask).astype(np.uint8)
         file.create_dataset("nodata_mask", data=mask, compression="gzip")
+    if header.sensor_model is not None:
+        text = json.dumps(header.sensor_model.plain())
+        file.create_dataset("sensor_model", data=text, dtype=h5py.string_dtype())
     grid = header.georeference
     attributes = {
         "layout": DEFAULT_LAYOUT,

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.findings import WARNING, Finding
+from hsr_tf.io.account import LEFT
 from hsr_tf.io.picture import upright
 from hsr_tf.io.source import BandSource
 
@@ -44,10 +46,20 @@ def upright_source(source: BandSource, orientation: int) -> BandSource:
     if chunks is not None and transposed:
         chunks = (chunks[0], chunks[2], chunks[1])
     line = f"{orientation} in the file; rows and columns were put upright"
+    findings = source.header.findings
+    if source.header.sensor_model is not None:
+        said = "GCP, RPC: of rows and columns as they are stored, not kept in the upright image"
+        findings = (*findings, Finding(WARNING, LEFT, said))
     metadata = {**source.header.metadata, REPORT: line}
     return replace(
         source,
-        header=replace(source.header, shape=(*size, num_bands), metadata=metadata),
+        header=replace(
+            source.header,
+            shape=(*size, num_bands),
+            metadata=metadata,
+            findings=findings,
+            sensor_model=None,
+        ),
         read=read,
         read_mask=None if read_mask is None else mask,
         chunks=chunks,

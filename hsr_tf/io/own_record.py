@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 
 from hsr_tf.cube_info import CubeInfo
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.sensor_model import SensorModel
 from hsr_tf.io.arrays import metadata_to_text
 from hsr_tf.io.header import CubeHeader
 
-LONGEST_RECORD = 1_000_000
+LONGEST_RECORD = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class OwnRecord:
     """The content of a record.
 
     Args:
-        info: name, metadata, exact names of the bands and exact grid.
+        info: name, metadata, exact names of the bands, exact grid, and the sensor model.
         white_level: stored value that stands for 1.0, or None.
     """
 
@@ -77,7 +78,15 @@ class OwnRecord:
             metadata={**header.metadata, **self.info.metadata},
             band_names=found,
             georeference=grid,
+            sensor_model=_whole_model(header.sensor_model, self.info.sensor_model),
         )
+
+
+def _whole_model(found: SensorModel | None, kept: SensorModel | None) -> SensorModel | None:
+    """The sensor model of the fields of a format, with the points for which it has no field."""
+    if found is None or kept is None:
+        return found or kept
+    return kept if not found.points and found.polynomials == kept.polynomials else found
 
 
 def record_to_text(header: CubeHeader) -> str:
@@ -90,6 +99,7 @@ def record_to_text(header: CubeHeader) -> str:
         "white_level": header.white_level,
         "transform": None if grid is None else grid.transform,
         "crs": None if grid is None else grid.crs,
+        "sensor_model": None if header.sensor_model is None else header.sensor_model.plain(),
     }
     return json.dumps({name: value for name, value in kept.items() if value not in (None, "", {})})
 
@@ -110,6 +120,7 @@ def record_from_text(text: str | None) -> OwnRecord:
             metadata=metadata if isinstance(metadata, dict) else {},
             band_names=tuple(map(str, names)) if isinstance(names, list) else None,
             georeference=grid,
+            sensor_model=SensorModel.of(kept.get("sensor_model")),
         )
         return OwnRecord(info, float(level) if usable else None)
     except (ValueError, AttributeError, TypeError, RecursionError, OverflowError):

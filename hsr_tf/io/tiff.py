@@ -113,12 +113,12 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
         num_pages = sum(not page.is_mask for page in file.pages)
         series = [one for one in file.series if is_image(one.keyframe)]
         require_blocks(path, [page for one in series for page in one.pages], FORMAT)
+        shapes = {tuple(page.shape) for one in series[:1] for page in one.pages if page is not None}
     if len(series) != 1:
         sizes = ", ".join("x".join(str(length) for length in one.shape) for one in series[:6])
         several = f"holds {len(series)} pictures of different kinds ({sizes})"
         problem = several if series else "holds no picture"
         raise file_error(path, problem, "save one picture, or one page per band, in a file")
-    shapes = {tuple(page.shape) for page in series[0].pages if page is not None}
     if len(shapes) > 1:
         sizes = ", ".join("x".join(map(str, one)) for one in sorted(shapes)[:6])
         raise file_error(path, f"its pages have different sizes ({sizes})", "save bands of one size")

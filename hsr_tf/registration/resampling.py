@@ -116,7 +116,8 @@ class Nesting:
             return self.transform.to_sharp(mesh / self.scale + first)
 
         self._resample(cube, where, found, hole, hr_msi.nodata_mask)
-        return replace(hr_msi, cube=found, nodata_mask=hole if hole.any() else None, georeference=None)
+        hole_mask = hole if hole.any() else None
+        return replace(hr_msi, cube=found, nodata_mask=hole_mask, georeference=None, sensor_model=None)
 
     def estimate(self, estimate: Scene, nested: Scene, hr_msi: Scene) -> Scene:
         """An estimate on the sharp image's own pixels.
@@ -157,6 +158,7 @@ class Nesting:
             cube=cube,
             nodata_mask=hole if hole.any() else None,
             georeference=target.georeference,
+            sensor_model=target.sensor_model,
         )
 
     def _box(self) -> tuple[slice, slice]:

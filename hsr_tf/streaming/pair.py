@@ -65,7 +65,9 @@ class FittedParts:
     def __init__(self, image: Image, fitting: Fitting) -> None:
         self._image, self._fitting = image, fitting
         self.shape = (*fitting.size, image.header.shape[2])
-        self.header = replace(image.header, shape=self.shape, georeference=fitting.grid)
+        header = image.header
+        model = header.sensor_model if fitting.grid == header.georeference else None
+        self.header = replace(header, shape=self.shape, georeference=fitting.grid, sensor_model=model)
 
     def read(self, rows: slice, cols: slice) -> Cube:
         """The values of a part, (h, w, C); 0 where there is no data."""
