@@ -10,9 +10,11 @@ holes count little.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from hsr_tf.registration.match import Match, filtered_components, match
 from hsr_tf.registration.motion import Motion, distance
 from hsr_tf.registration.pyramid import Evidence
 from hsr_tf.registration.view import Look, View
@@ -62,12 +64,13 @@ class Refinement:
         pair: the reduced images.
 
     Attributes:
+        pair: the same.
         offsets: (n, 2), a displacement of each coarse pixel with data beside the matrix, in pixels of the
             evidence.
     """
 
     def __init__(self, pair: Evidence) -> None:
-        self._pair, self._view = pair, View(pair)
+        self.pair, self._view = pair, View(pair)
         kept = pair.valid
         self._spectra = np.column_stack([np.ones(int(kept.sum())), pair.components[kept]])
         self.offsets = np.zeros_like(self._view.places)
@@ -86,7 +89,7 @@ class Refinement:
             width: FWHM of the PSF in coarse pixels, to start from.
             steps: at most.
         """
-        motion, damping = Motion(model, self._pair.size), 1e-3
+        motion, damping = Motion(model, self.pair.size), 1e-3
         for _ in range(steps):
             look = self._view.look(matrix, width, self.offsets)
             if look is None:
@@ -105,7 +108,7 @@ class Refinement:
                 damping *= 8
             else:
                 break
-            moved, change = distance(matrix, trial, self._pair.size), abs(wider / width - 1)
+            moved, change = distance(matrix, trial, self.pair.size), abs(wider / width - 1)
             matrix, width, damping = trial, wider, max(damping / 5, 1e-9)
             if moved < SMALLEST_STEP and change < SMALLEST_CHANGE:
                 break
@@ -117,14 +120,14 @@ class Refinement:
         if look is None:
             return None
         weights = self._weights(look)
-        image = np.zeros(self._pair.size)
-        image[self._pair.valid] = weights
+        image = np.zeros(self.pair.size)
+        image[self.pair.valid] = weights
         return Fit(matrix, width, image, look.values.shape[1], self._share(look, look.inside, weights))
 
     def share(self, fit: Fit, weights: Array) -> float:
         """The share that a fit leaves with other weights (h, w) of the coarse pixels."""
         look = self._view.look(fit.matrix, fit.width, self.offsets, slopes=False)
-        used = weights[self._pair.valid]
+        used = weights[self.pair.valid]
         inside = used > 0
         if look is None or inside.sum() <= self._spectra.shape[1]:
             return fit.share
@@ -132,12 +135,20 @@ class Refinement:
 
     def seen(self, fit: Fit) -> tuple[Array, Mask]:
         """(h, w, c), the sharp image seen at the coarse pixels through a fit, and where it is (h, w)."""
-        image = np.zeros((*self._pair.size, fit.num_channels))
-        where = np.zeros(self._pair.size, bool)
+        image = np.zeros((*self.pair.size, fit.num_channels))
+        where = np.zeros(self.pair.size, bool)
         look = self._view.look(fit.matrix, fit.width, self.offsets, slopes=False)
         if look is not None:
-            image[self._pair.valid], where[self._pair.valid] = look.values, look.inside
+            image[self.pair.valid], where[self.pair.valid] = look.values, look.inside
         return image, where
+
+    def match(self, fit: Fit) -> Match:
+        """How well the images match there."""
+        return match(self._filtered, *self.seen(fit))
+
+    @cached_property
+    def _filtered(self) -> Array:
+        return filtered_components(self.pair.components, self.pair.valid)
 
     def flow(self, fit: Fit) -> Flow | None:
         """The residual of a fit and its slopes; None where the images hardly overlap."""

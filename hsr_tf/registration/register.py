@@ -20,9 +20,9 @@ import numpy as np
 
 from hsr_tf.geo.coordinates import pixel_map
 from hsr_tf.registration.displacement import local_displacement
-from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match, filtered_components, match
+from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match
 from hsr_tf.registration.motion import MODELS, SHIFT, SIMILARITY, distance
-from hsr_tf.registration.pyramid import Evidence, evidence
+from hsr_tf.registration.pyramid import Evidence, evidence, sharp_step
 from hsr_tf.registration.refinement import Fit, Refinement
 from hsr_tf.registration.search import Search
 from hsr_tf.registration.transform import Transform
@@ -139,7 +139,7 @@ def register(
         near = None
     best, limits = near, NEAR if near is not None and _is_near(near, implied) else FAR
     if search and not _is_certain(near):
-        far = _searched(lr_hsi, hr_msi, pair, implied)
+        far = _searched(lr_hsi, hr_msi, refinement, implied)
         if far is not None and (near is None or not _passes(near, limits) or _beats(far, near)):
             best, limits = far, FAR
     if best is None:
@@ -183,28 +183,29 @@ def _found(pair: Evidence, refinement: Refinement, start: Array, steps: int) -> 
     if first is None:
         return None
     fits = [first, refinement.fit(first.matrix, SIMILARITY, width=first.width, steps=steps)]
-    found = [_Found(pair, fit, _match(pair, refinement, fit)) for fit in fits if fit is not None]
+    found = [_Found(pair, fit, refinement.match(fit)) for fit in fits if fit is not None]
     return min(found, key=lambda one: (one.match.log10_chance, one.fit.share))
 
 
-def _match(pair: Evidence, refinement: Refinement, fit: Fit) -> Match:
-    image, inside = refinement.seen(fit)
-    return match(filtered_components(pair.components, pair.valid), image, inside)
-
-
-def _searched(lr_hsi: Scene, hr_msi: Scene, pair: Evidence, implied: Transform) -> _Found | None:
+def _searched(lr_hsi: Scene, hr_msi: Scene, refinement: Refinement, implied: Transform) -> _Found | None:
     """The best place of all, or the first that is certain; with ratios near the implied one first."""
+    pair = refinement.pair
     ratio = float(np.sqrt(abs(np.linalg.det(pair.from_files(implied.matrix)[:2, :2]))))
     best = None
+    reduced = {pair.hr_step: (pair, refinement)}
     first, second = Search(pair), Search(pair, COARSE_SIDE, COARSE_STEP)
     several = second.ratios(SMALLEST_RATIO * ratio, LARGEST_RATIO * ratio).tolist()
     nearby = [ratio, ratio / NEXT_RATIO, ratio * NEXT_RATIO]
     for stage, ratios in ((first, nearby), (second, several)):
         for one in stage.candidates(ratios, stage.angles().tolist(), most=MOST_CANDIDATES):
             matrix = pair.to_files(one.matrix)
-            nearer = evidence(lr_hsi, hr_msi, float(np.sqrt(abs(np.linalg.det(matrix[:2, :2])))))
-            refinement = Refinement(nearer)
-            found = _found(nearer, refinement, nearer.from_files(matrix), FAR_STEPS)
+            there = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+            step = sharp_step(there, pair.lr_step)
+            if step not in reduced:
+                nearer = evidence(lr_hsi, hr_msi, there)
+                reduced[step] = nearer, Refinement(nearer)
+            nearer, again = reduced[step]
+            found = _found(nearer, again, nearer.from_files(matrix), FAR_STEPS)
             if found is None or not _shares_enough(found):
                 continue
             if best is None or found.match.log10_chance < best.match.log10_chance:
@@ -282,7 +283,7 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
     kept = transform if moved else implied
     return Registration(
         kept,
-        _match(pair, refinement, chosen),
+        refinement.match(chosen),
         True,
         moved,
         is_shift and field is None,
