@@ -159,9 +159,14 @@ def align(lr_hsi: Scene, hr_msi: Scene, *, transform: Transform | None = None) -
 def _by_transform(lr_hsi: Scene, hr_msi: Scene, transform: Transform) -> Aligned:
     nesting = Nesting(transform)
     observation = Observation(lr_hsi.cropped(*nesting.coarse), nesting.sharp(hr_msi), nesting.scale)
+    return Aligned(observation, (registered_step(nesting),), nesting=nesting, hr_msi=hr_msi)
+
+
+def registered_step(nesting: Nesting) -> Step:
+    """What a transform does to the sharp image."""
     way = "rearranged" if nesting.keeps_pixels else "resampled (splines)"
-    line = f"registered: hr_msi {transform.line}; {way} under {nesting.scale} x {nesting.scale} cells"
-    return Aligned(observation, (Step(REGISTERED, line),), nesting=nesting, hr_msi=hr_msi)
+    cells = f"{nesting.scale} x {nesting.scale} cells"
+    return Step(REGISTERED, f"registered: hr_msi {nesting.transform.line}; {way} under {cells}")
 
 
 def require_fused_from(aligned: Aligned, estimate: Scene, *, name: str = "estimate") -> None:

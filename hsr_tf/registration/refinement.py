@@ -20,7 +20,7 @@ from hsr_tf.registration.pyramid import Evidence
 from hsr_tf.registration.view import Look, View
 from hsr_tf.typing import Array, Mask
 
-MAX_STEPS, MAX_TRIALS, SMALLEST_STEP, SMALLEST_CHANGE = 25, 6, 1e-4, 1e-3
+MAX_STEPS, MAX_TRIALS, SMALLEST_STEP, ROUGH_STEP, SMALLEST_CHANGE = 25, 6, 1e-4, 1e-2, 1e-3
 NARROWEST, WIDEST, LARGEST_CHANGE = 0.3, 2.5, 0.3
 CAUCHY, LEAST_KEPT = 2.5, 0.9
 
@@ -80,7 +80,9 @@ class Refinement:
         """(n, 2), the middles of the coarse pixels that hold data."""
         return self._view.places
 
-    def fit(self, matrix: Array, model: str, *, width: float = 1.0, steps: int = MAX_STEPS) -> Fit | None:
+    def fit(
+        self, matrix: Array, model: str, *, width: float = 1.0, steps: int = MAX_STEPS, rough: bool = False
+    ) -> Fit | None:
         """The transform near `matrix` that explains most; None where the images hardly overlap.
 
         Args:
@@ -88,20 +90,23 @@ class Refinement:
             model: which parameters are free, one of `hsr_tf.registration.motion.MODELS`.
             width: FWHM of the PSF in coarse pixels, to start from.
             steps: at most.
+            rough: whether a hundredth of a coarse pixel is enough; the width stays as it is then.
         """
         motion, damping = Motion(model, self.pair.size), 1e-3
+        smallest = ROUGH_STEP if rough else SMALLEST_STEP
         for _ in range(steps):
             look = self._view.look(matrix, width, self.offsets)
             if look is None:
                 return None
             weights = self._weights(look)
             residual, slopes = self._projected(matrix, look, weights, motion)
+            slopes = slopes[:, :-1] if rough else slopes
             normal, gradient = slopes.T @ slopes, slopes.T @ residual
             for _ in range(MAX_TRIALS):
                 damped = normal + damping * np.diag(np.diag(normal) + 1e-12)
                 step = np.asarray(-np.linalg.lstsq(damped, gradient, rcond=None)[0], np.float64)
-                trial = motion.moved(matrix, step[:-1])
-                change = float(np.clip(step[-1], -LARGEST_CHANGE, LARGEST_CHANGE))
+                change = 0.0 if rough else float(np.clip(step[-1], -LARGEST_CHANGE, LARGEST_CHANGE))
+                trial = motion.moved(matrix, step if rough else step[:-1])
                 wider = float(np.clip(width * np.exp(change), NARROWEST, WIDEST))
                 if self._is_better(trial, wider, look, weights):
                     break
@@ -110,7 +115,7 @@ class Refinement:
                 break
             moved, change = distance(matrix, trial, self.pair.size), abs(wider / width - 1)
             matrix, width, damping = trial, wider, max(damping / 5, 1e-9)
-            if moved < SMALLEST_STEP and change < SMALLEST_CHANGE:
+            if moved < smallest and change < SMALLEST_CHANGE:
                 break
         return self.judge(matrix, width)
 

@@ -18,7 +18,7 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.geo.nesting import Places
 from hsr_tf.imports import deferred
-from hsr_tf.registration.sampling import ORDER, ROWS_AT_ONCE, Source, sampled
+from hsr_tf.registration.sampling import ORDER, ROWS_AT_ONCE, Source, is_inside, middles, sampled
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
 from hsr_tf.tiling.region import Region
@@ -195,6 +195,17 @@ class Nesting:
         if np.prod(high - low) >= CROPPED_BELOW * height * width:
             return slice(0, height), slice(0, width)
         return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+
+    @cached_property
+    def covers_box(self) -> bool:
+        """Whether the coarse pixels show all of `box`; of a local displacement that is not known."""
+        if self.transform.displacement is not None:
+            return False
+        box = Region.of(*self.box)
+        parts = [Region(row, box.column, 1, box.width) for row in (box.row, box.row + box.height - 1)] + [
+            Region(box.row, col, box.height, 1) for col in (box.column, box.column + box.width - 1)
+        ]
+        return all(bool(is_inside(self.to_cells(middles(part)), self.size).all()) for part in parts)
 
     @property
     def _first(self) -> Array:

@@ -70,8 +70,8 @@ def sampled(
     cube, hole = np.zeros((*region.size, source.num_bands), np.float32), np.ones(region.size, bool)
     starts = range(0, region.height, ROWS_AT_ONCE)
     blocks = [slice(start, min(start + ROWS_AT_ONCE, region.height)) for start in starts]
-    places = [where(_middles(region, block)) for block in blocks]
-    inside = [_is_inside(part, source.size) for part in places]
+    places = [where(middles(region, block)) for block in blocks]
+    inside = [is_inside(part, source.size) for part in places]
     seen = _seen(np.concatenate([part[kept] for part, kept in zip(places, inside, strict=True)]), source.size)
     if seen is None:
         return cube, hole
@@ -95,14 +95,15 @@ def sampled(
     return cube, hole
 
 
-def _middles(region: Region, rows: slice) -> Places:
-    """(n, 2) middles of the pixels of some rows of a region."""
-    down = region.row + np.arange(rows.start, rows.stop) + 0.5
+def middles(region: Region, rows: slice = slice(None)) -> Places:
+    """(n, 2) middles of the pixels of a region, or of some of its rows."""
+    down = region.row + np.arange(region.height)[rows] + 0.5
     across = region.column + np.arange(region.width) + 0.5
     return np.stack(np.meshgrid(down, across, indexing="ij"), -1).reshape(-1, 2)
 
 
-def _is_inside(places: Places, size: tuple[int, int]) -> Mask:
+def is_inside(places: Places, size: tuple[int, int]) -> Mask:
+    """Which places (n, 2) lie in an image, or at most a pixel outside."""
     beyond = OUTSIDE + NEARLY
     return np.asarray(((places >= -beyond) & (places <= np.array(size) + beyond)).all(1))
 
