@@ -42,7 +42,6 @@ NOT_STREAMED = (
     "hr_key",
     "uncertainty",
     "wald",
-    "transform",
 )
 
 
@@ -131,10 +130,12 @@ def fuse(
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         first = (max_seconds, checkpoint, picture, report, lr_key, hr_key)
-        given = (*first, uncertainty, wald or None, transform)
+        given = (*first, uncertainty, wald or None)
         others = tuple(name for name, value in zip(NOT_STREAMED, given, strict=True) if value is not None)
         cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
-        flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, others, reading)
+        flags = fuse_stream.FuseFlags(
+            method, options, weights, adapt, *cameras, seed, others, reading, transform
+        )
         verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
         return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):

@@ -64,6 +64,7 @@ class FuseFlags:
     seed: int
     others: tuple[str, ...]
     reading: Any = None
+    transform: Path | None = None
 
 
 def is_streamed(
@@ -136,6 +137,7 @@ def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Pat
 def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Path]) -> Any:
     from hsr_tf import io
     from hsr_tf.cli.words import loaded_srf
+    from hsr_tf.registration.transform import load_transform
     from hsr_tf.streaming.pair import room_gib
     from hsr_tf.streaming.request import StreamRequest
     from hsr_tf.streaming.survey import scene_of
@@ -164,6 +166,7 @@ def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Pa
         seed=given.seed,
         restart=streaming.restart,
         reading=given.reading,
+        transform=None if given.transform is None else load_transform(given.transform),
     )
 
 

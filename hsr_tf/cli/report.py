@@ -17,12 +17,14 @@ from hsr_tf.files import HTML, require_output
 
 if TYPE_CHECKING:
     from hsr_tf.findings import Finding
+    from hsr_tf.fusion.registered import Registered
     from hsr_tf.scene import Observation, Scene
 
 Words = tuple[str | None, str | None]
 EXAMPLES = (
     "hsr report --run=runs/mine --output=report.html",
     "hsr report --lr_hsi=x.h5 --hr_msi=y.tif --estimate=z.h5 --output=report.html",
+    "hsr report --lr_hsi=x.h5 --hr_msi=y.tif --estimate=z.h5 --transform=t.json --output=r.html",
     "hsr report --lr_hsi=x.h5 --hr_msi=y.h5 --estimate=z.h5 --reference=truth.h5 --output=r.html",
 )
 
@@ -49,12 +51,15 @@ def report(
     hr_layout: words.HrLayout = None,
     nodata: words.Nodata = None,
     alpha: words.Alpha = None,
+    register: words.Register = "auto",
+    transform: words.TransformFile = None,
 ) -> None:
     """Write one HTML file that shows a result; it opens without a network.
 
     Compare versions beside a divider, move through the bands, click for
     spectra; error and angle maps (or, without the truth, what the two
     images leave unexplained), cameras, curves, scores, configuration.
+    The images are registered and paired as by hsr fuse.
     """
     images = {"lr_hsi": lr_hsi, "hr_msi": hr_msi, "estimate": estimate}
     named = [name for name, path in {**images, "reference": reference}.items() if path]
@@ -73,8 +78,9 @@ def report(
             beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
             levels = lr_white_level, hr_white_level
             reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
-            pair = words.PairFiles(lr_hsi, hr_msi, reading)
-            data = _from_files(pair, estimate, reference, (psf, srf))
+            pair = words.PairFiles(lr_hsi, hr_msi, reading).read()
+            registered = words.brought_together(pair, register, transform, psf=psf)
+            data = _from_files(registered, estimate, reference, (psf, srf))
         else:
             terminal.load_keras()
             from hsr_tf.report.run_folder import run_report
@@ -87,20 +93,22 @@ def report(
     typer.echo(f"wrote {output}  {output.stat().st_size / 1e6:.1f} MB")
 
 
-def _from_files(pair: words.PairFiles, estimates: list[Path], reference: Path | None, given: Words) -> Any:
+def _from_files(registered: Registered, estimates: list[Path], reference: Path | None, given: Words) -> Any:
     """What a report shows of files; an estimate is called by the method that made it, or by its file."""
     from hsr_tf import io
     from hsr_tf.findings import estimate_verdict
     from hsr_tf.fusion.alignment import require_fused_from
 
-    aligned = pair.aligned()
+    aligned = registered.aligned
     observation = aligned.observation
     cubes = {path: io.load(path) for path in estimates}
     truth = None if reference is None else io.load(reference)
     for path, cube in cubes.items():
-        require_fused_from(observation, cube, name=f"estimate {path}")
+        require_fused_from(aligned, cube, name=f"estimate {path}")
     if truth is not None:
-        require_fused_from(observation, truth, name="reference")
+        require_fused_from(aligned, truth, name="reference")
+        truth = aligned.on_cells(truth)
+    cubes = {path: aligned.on_cells(cube) for path, cube in cubes.items()}
     terminal.load_keras()
     from hsr_tf.report.scene_report import scene_report, shown_cameras
 
@@ -118,10 +126,10 @@ def _from_files(pair: words.PairFiles, estimates: list[Path], reference: Path | 
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}
     data = replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.lines)
-    findings = _unexplained(observation, named, given)
-    return replace(
-        data, findings=findings or (), verdict=None if findings is None else estimate_verdict(findings)
-    )
+    left = _unexplained(observation, named, given)
+    findings = (*registered.warnings, *(left or ()))
+    judged = left is not None or bool(findings)
+    return replace(data, findings=findings, verdict=estimate_verdict(findings) if judged else None)
 
 
 def _unexplained(

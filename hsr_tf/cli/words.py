@@ -11,7 +11,6 @@ import typer
 from hsr_tf import checks
 
 if TYPE_CHECKING:
-    from hsr_tf.fusion.alignment import Aligned
     from hsr_tf.fusion.registered import Registered
     from hsr_tf.io.pair_reading import LoadedPair, PairReading
 
@@ -223,10 +222,3 @@ class PairFiles:
         from hsr_tf.io.pair_reading import load_pair
 
         return load_pair(self.lr_hsi, self.hr_msi, self.reading)
-
-    def aligned(self) -> Aligned:
-        """Both images on common ground, see `hsr_tf.fusion.alignment.align`."""
-        from hsr_tf.fusion.alignment import align
-
-        pair = self.read()
-        return align(pair.lr_hsi, pair.hr_msi)

@@ -127,6 +127,10 @@ class Aligned:
             return estimate
         return self.nesting.estimate(estimate, self.observation.hr_msi, self.hr_msi)
 
+    def on_cells(self, cube: Scene) -> Scene:
+        """A cube of `on_sharp_pixels` on the pixels of the observation, see `Nesting.sharp`."""
+        return cube if self.nesting is None else self.nesting.sharp(cube)
+
 
 def align(lr_hsi: Scene, hr_msi: Scene, *, transform: Transform | None = None) -> Aligned:
     """The observation of two images: by a transform, else by their grids where both have one, else by their
@@ -155,33 +159,41 @@ def align(lr_hsi: Scene, hr_msi: Scene, *, transform: Transform | None = None) -
 def _by_transform(lr_hsi: Scene, hr_msi: Scene, transform: Transform) -> Aligned:
     nesting = Nesting(transform)
     observation = Observation(lr_hsi.cropped(*nesting.coarse), nesting.sharp(hr_msi), nesting.scale)
+    return Aligned(observation, (registered_step(nesting),), nesting=nesting, hr_msi=hr_msi)
+
+
+def registered_step(nesting: Nesting) -> Step:
+    """What a transform does to the sharp image."""
     way = "rearranged" if nesting.keeps_pixels else "resampled (splines)"
-    line = f"registered: hr_msi {transform.line}; {way} under {nesting.scale} x {nesting.scale} cells"
-    return Aligned(observation, (Step(REGISTERED, line),), nesting=nesting, hr_msi=hr_msi)
+    cells = f"{nesting.scale} x {nesting.scale} cells"
+    return Step(REGISTERED, f"registered: hr_msi {nesting.transform.line}; {way} under {cells}")
 
 
-def require_fused_from(observation: Observation, estimate: Scene, *, name: str = "estimate") -> None:
-    """Refuse a cube that does not lie on the sharp pixels of an aligned observation, with the bands of X.
+def require_fused_from(aligned: Aligned, estimate: Scene, *, name: str = "estimate") -> None:
+    """Refuse a cube that does not lie on the pixels of a fusion of this pair, with the bands of X.
 
     Args:
-        observation: as `align` gives it.
+        aligned: the pair.
         estimate: the cube; its grid is compared only if it tells one that says where it lies.
         name: of the argument, for the message.
 
     Raises:
         ValueError: another size, or a grid whose corners lie half a sharp pixel or more elsewhere.
     """
-    height, width, num_bands = *observation.hr_msi.shape[:2], observation.lr_hsi.num_bands
-    words = f"{height}x{width}x{num_bands} (the pixels of hr_msi on the common ground, the bands of lr_hsi)"
+    observation = aligned.observation
+    hr_msi, grid, place = observation.hr_msi, observation.sharp_grid(), "on the common ground"
+    if aligned.nesting is not None and aligned.hr_msi is not None:
+        hr_msi, place = aligned.hr_msi.cropped(*aligned.nesting.box), "that lr_hsi covers"
+        grid = hr_msi.georeference
+    height, width, num_bands = *hr_msi.shape[:2], observation.lr_hsi.num_bands
     checks.require(
         estimate.shape == (height, width, num_bands),
         name,
-        expected=words,
+        expected=f"{height}x{width}x{num_bands} (the pixels of hr_msi {place}, the bands of lr_hsi)",
         received="x".join(map(str, estimate.shape)),
         remedy="give the cube that hsr fuse makes of these two images",
     )
-    grid = observation.sharp_grid()
-    if grid is None or not (is_placed(estimate) and is_placed(observation.hr_msi)):
+    if grid is None or not (is_placed(estimate) and is_placed(hr_msi)):
         return
     corners = np.array([(row, col) for row in (0.0, height) for col in (0.0, width)])
     apart = np.abs(pixel_map(_grid(estimate), grid).to_sharp(corners) - corners).max()

@@ -74,7 +74,7 @@ def evidence(lr_hsi: Scene, hr_msi: Scene, ratio: float) -> Evidence:
     """
     lr_step = max(1, -(-max(lr_hsi.shape[:2]) // LARGEST_COARSE))
     cube, valid = _reduced(lr_hsi, lr_step)
-    hr_step = max(1, int(ratio * lr_step / FINEST))
+    hr_step = sharp_step(ratio, lr_step)
     channels, sharp_valid = _reduced(hr_msi, hr_step)
     most = max(2, min(MOST_COMPONENTS, int(valid.sum()) // PIXELS_PER_COMPONENT))
     components = _components(cube, valid, most)
@@ -88,6 +88,11 @@ def evidence(lr_hsi: Scene, hr_msi: Scene, ratio: float) -> Evidence:
         lr_hsi.shape[:2],
         hr_msi.shape[:2],
     )
+
+
+def sharp_step(ratio: float, lr_step: int) -> int:
+    """Over how many pixels along one side the sharp image is averaged, see `evidence`."""
+    return max(1, int(ratio * lr_step / FINEST))
 
 
 def _reduced(scene: Scene, step: int) -> tuple[Array, Mask]:

@@ -10,15 +10,17 @@ holes count little.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from hsr_tf.registration.match import Match, filtered_components, match
 from hsr_tf.registration.motion import Motion, distance
 from hsr_tf.registration.pyramid import Evidence
 from hsr_tf.registration.view import Look, View
 from hsr_tf.typing import Array, Mask
 
-MAX_STEPS, MAX_TRIALS, SMALLEST_STEP, SMALLEST_CHANGE = 25, 6, 1e-4, 1e-3
+MAX_STEPS, MAX_TRIALS, SMALLEST_STEP, ROUGH_STEP, SMALLEST_CHANGE = 25, 6, 1e-4, 1e-2, 1e-3
 NARROWEST, WIDEST, LARGEST_CHANGE = 0.3, 2.5, 0.3
 CAUCHY, LEAST_KEPT = 2.5, 0.9
 
@@ -62,12 +64,13 @@ class Refinement:
         pair: the reduced images.
 
     Attributes:
+        pair: the same.
         offsets: (n, 2), a displacement of each coarse pixel with data beside the matrix, in pixels of the
             evidence.
     """
 
     def __init__(self, pair: Evidence) -> None:
-        self._pair, self._view = pair, View(pair)
+        self.pair, self._view = pair, View(pair)
         kept = pair.valid
         self._spectra = np.column_stack([np.ones(int(kept.sum())), pair.components[kept]])
         self.offsets = np.zeros_like(self._view.places)
@@ -77,7 +80,9 @@ class Refinement:
         """(n, 2), the middles of the coarse pixels that hold data."""
         return self._view.places
 
-    def fit(self, matrix: Array, model: str, *, width: float = 1.0, steps: int = MAX_STEPS) -> Fit | None:
+    def fit(
+        self, matrix: Array, model: str, *, width: float = 1.0, steps: int = MAX_STEPS, rough: bool = False
+    ) -> Fit | None:
         """The transform near `matrix` that explains most; None where the images hardly overlap.
 
         Args:
@@ -85,29 +90,32 @@ class Refinement:
             model: which parameters are free, one of `hsr_tf.registration.motion.MODELS`.
             width: FWHM of the PSF in coarse pixels, to start from.
             steps: at most.
+            rough: whether a hundredth of a coarse pixel is enough; the width stays as it is then.
         """
-        motion, damping = Motion(model, self._pair.size), 1e-3
+        motion, damping = Motion(model, self.pair.size), 1e-3
+        smallest = ROUGH_STEP if rough else SMALLEST_STEP
         for _ in range(steps):
             look = self._view.look(matrix, width, self.offsets)
             if look is None:
                 return None
             weights = self._weights(look)
             residual, slopes = self._projected(matrix, look, weights, motion)
+            slopes = slopes[:, :-1] if rough else slopes
             normal, gradient = slopes.T @ slopes, slopes.T @ residual
             for _ in range(MAX_TRIALS):
                 damped = normal + damping * np.diag(np.diag(normal) + 1e-12)
                 step = np.asarray(-np.linalg.lstsq(damped, gradient, rcond=None)[0], np.float64)
-                trial = motion.moved(matrix, step[:-1])
-                change = float(np.clip(step[-1], -LARGEST_CHANGE, LARGEST_CHANGE))
+                change = 0.0 if rough else float(np.clip(step[-1], -LARGEST_CHANGE, LARGEST_CHANGE))
+                trial = motion.moved(matrix, step if rough else step[:-1])
                 wider = float(np.clip(width * np.exp(change), NARROWEST, WIDEST))
                 if self._is_better(trial, wider, look, weights):
                     break
                 damping *= 8
             else:
                 break
-            moved, change = distance(matrix, trial, self._pair.size), abs(wider / width - 1)
+            moved, change = distance(matrix, trial, self.pair.size), abs(wider / width - 1)
             matrix, width, damping = trial, wider, max(damping / 5, 1e-9)
-            if moved < SMALLEST_STEP and change < SMALLEST_CHANGE:
+            if moved < smallest and change < SMALLEST_CHANGE:
                 break
         return self.judge(matrix, width)
 
@@ -117,14 +125,14 @@ class Refinement:
         if look is None:
             return None
         weights = self._weights(look)
-        image = np.zeros(self._pair.size)
-        image[self._pair.valid] = weights
+        image = np.zeros(self.pair.size)
+        image[self.pair.valid] = weights
         return Fit(matrix, width, image, look.values.shape[1], self._share(look, look.inside, weights))
 
     def share(self, fit: Fit, weights: Array) -> float:
         """The share that a fit leaves with other weights (h, w) of the coarse pixels."""
         look = self._view.look(fit.matrix, fit.width, self.offsets, slopes=False)
-        used = weights[self._pair.valid]
+        used = weights[self.pair.valid]
         inside = used > 0
         if look is None or inside.sum() <= self._spectra.shape[1]:
             return fit.share
@@ -132,12 +140,20 @@ class Refinement:
 
     def seen(self, fit: Fit) -> tuple[Array, Mask]:
         """(h, w, c), the sharp image seen at the coarse pixels through a fit, and where it is (h, w)."""
-        image = np.zeros((*self._pair.size, fit.num_channels))
-        where = np.zeros(self._pair.size, bool)
+        image = np.zeros((*self.pair.size, fit.num_channels))
+        where = np.zeros(self.pair.size, bool)
         look = self._view.look(fit.matrix, fit.width, self.offsets, slopes=False)
         if look is not None:
-            image[self._pair.valid], where[self._pair.valid] = look.values, look.inside
+            image[self.pair.valid], where[self.pair.valid] = look.values, look.inside
         return image, where
+
+    def match(self, fit: Fit) -> Match:
+        """How well the images match there."""
+        return match(self._filtered, *self.seen(fit))
+
+    @cached_property
+    def _filtered(self) -> Array:
+        return filtered_components(self.pair.components, self.pair.valid)
 
     def flow(self, fit: Fit) -> Flow | None:
         """The residual of a fit and its slopes; None where the images hardly overlap."""

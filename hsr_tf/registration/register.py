@@ -3,11 +3,8 @@
 1. As the sizes or the grids of the files say, refined nearby (`refinement`). Most pairs end here.
 2. Where that matches no better than chance: a search over all rotations, mirror images, shifts and ratios
    (`search`), the best places refined.
-3. A transform is accepted where the match is beyond chance (`match`): by a correlation, by the probability of
-   it for unrelated images, and by what no response explains (`refinement`). The limits are stricter after the
-   search, whose best of thousands of places matches better by chance than any one. They were set on crops of
-   real scenes so that at most one unrelated pair in a hundred is accepted
-   (`python -m benchmarks.unrelated_pairs`).
+3. A transform is accepted where the match is beyond chance (`acceptance`); after a search it has to stand out
+   from all other places as well.
 4. The model of motion (shift, similarity, affine, perspective) is the simplest that explains as much as a
    richer one, by an information criterion.
 """
@@ -19,10 +16,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hsr_tf.geo.coordinates import pixel_map
+from hsr_tf.registration.acceptance import (
+    FAR,
+    FAR_CERTAIN,
+    FEWEST_SHARED,
+    NEAR,
+    NEAR_CERTAIN,
+    Place,
+    best_place,
+    stands_out,
+)
 from hsr_tf.registration.displacement import local_displacement
-from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match, filtered_components, match
-from hsr_tf.registration.motion import MODELS, SHIFT, SIMILARITY, distance
-from hsr_tf.registration.pyramid import Evidence, evidence
+from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match
+from hsr_tf.registration.motion import MODELS, SHIFT, SIMILARITY
+from hsr_tf.registration.pyramid import Evidence, evidence, sharp_step
 from hsr_tf.registration.refinement import Fit, Refinement
 from hsr_tf.registration.search import Search
 from hsr_tf.registration.transform import Transform
@@ -31,32 +38,13 @@ from hsr_tf.typing import Array
 
 COARSE_SIDE, COARSE_STEP = 24, 6.0
 SMALLEST_SIDE, SMALLEST_SEARCHED = 5, 8
-FEWEST_SHARED, SMALLEST_SHARE, SAFE_SHARE, SAFE_PIXELS = 100, 0.5, 0.75, 400
 LARGEST_STRETCH, KEPT_PIXELS = 1.25, 0.8
 MOST_CANDIDATES, SMALLEST_RATIO, LARGEST_RATIO, NEXT_RATIO = 5, 0.4, 1.6, 1.1
-PENALTY, ADVANTAGE, NEAR_PIXELS = 4.0, 1.2, 4.0
+PENALTY = 4.0
 SMALLEST_GAP, SMALLEST_COARSE_GAP, SNAP = 0.1, 0.02, 0.05
-NEAR_STEPS, FAR_STEPS = 15, 12
+NEAR_STEPS, FAR_STEPS, LAST_STEPS, HOPELESS = 15, 12, 3, 0.5
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a match has to reach.
-
-    Attributes:
-        correlation: R at least.
-        log10_chance: decimal logarithm of its probability for unrelated images at most.
-        unexplained: share of the variance at most.
-    """
-
-    correlation: float
-    log10_chance: float
-    unexplained: float
-
-
-NEAR = (Limits(0.6, -5.0, 0.1), Limits(0.85, -5.0, 1.0))
-FAR = (Limits(0.9, -8.0, 0.1), Limits(0.8, -25.0, 0.03))
-CERTAIN = (Limits(0.985, -15.0, 0.05),)
 PARAMETERS = dict(zip(MODELS, (2, 4, 6, 8), strict=True))
 
 
@@ -96,19 +84,6 @@ class Registration:
         return f"hr_msi {self.transform.line} ({figures})" if self.moved else f"as they are ({figures})"
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """A fit with the evidence that it is of."""
-
-    pair: Evidence
-    fit: Fit
-    match: Match
-
-    @property
-    def matrix(self) -> Array:
-        return self.pair.to_files(self.fit.matrix)
-
-
 def register(
     lr_hsi: Scene, hr_msi: Scene, *, search: bool = True, displacement: bool = False
 ) -> Registration:
@@ -133,18 +108,19 @@ def register(
         return nothing
     search &= min(pair.size) >= SMALLEST_SEARCHED and bool(pair.valid.sum() >= FEWEST_SHARED)
     refinement = Refinement(pair)
-    start = pair.from_files(implied.matrix)
-    near = _found(pair, refinement, start, NEAR_STEPS)
-    if near is not None and not (_is_near(near, implied) or _shares_enough(near)):
-        near = None
-    best, limits = near, NEAR if near is not None and _is_near(near, implied) else FAR
-    if search and not _is_certain(near):
-        far = _searched(lr_hsi, hr_msi, pair, implied)
-        if far is not None and (near is None or not _passes(near, limits) or _beats(far, near)):
-            best, limits = far, FAR
+    near = _refined(pair, refinement, pair.from_files(implied.matrix), NEAR_STEPS)
+    best, accepted = near, near is not None and near.is_near(implied.matrix) and near.passes(NEAR)
+    if not (accepted and (not search or (near is not None and near.passes(NEAR_CERTAIN)))):
+        places = _searched(lr_hsi, hr_msi, refinement, implied) if search else []
+        if near is not None and (near.is_near(implied.matrix) or near.shares_enough()):
+            places.append(near)
+        far = best_place(places)
+        clear = far is not None and far.passes(FAR) and (far.passes(FAR_CERTAIN) or stands_out(far, places))
+        if clear or not accepted:
+            best, accepted = far, clear
     if best is None:
         return nothing
-    if not _passes(best, limits):
+    if not accepted:
         return Registration(implied, best.match, False, False, False, 0.0, implied, best.fit.share)
     settled = _settled(best, implied, displacement=displacement)
     # Images that share a few straight lines alone make pixels much longer than the sizes imply, or slip away.
@@ -177,79 +153,54 @@ def implied_transform(lr_hsi: Scene, hr_msi: Scene) -> Transform:
     return Transform(matrix, *sizes)
 
 
-def _found(pair: Evidence, refinement: Refinement, start: Array, steps: int) -> _Found | None:
+def _refined(pair: Evidence, refinement: Refinement, start: Array, steps: int) -> Place | None:
     """A similarity near a start, and how well it matches; from a shift where that is far from converging."""
     first = refinement.fit(start, SHIFT, steps=steps)
     if first is None:
         return None
     fits = [first, refinement.fit(first.matrix, SIMILARITY, width=first.width, steps=steps)]
-    found = [_Found(pair, fit, _match(pair, refinement, fit)) for fit in fits if fit is not None]
-    return min(found, key=lambda one: (one.match.log10_chance, one.fit.share))
+    return best_place(Place(pair, fit, refinement.match(fit)) for fit in fits if fit is not None)
 
 
-def _match(pair: Evidence, refinement: Refinement, fit: Fit) -> Match:
-    image, inside = refinement.seen(fit)
-    return match(filtered_components(pair.components, pair.valid), image, inside)
+def _roughly_refined(refinement: Refinement, start: Array) -> Place | None:
+    """A similarity near a place of the search, or a shift that explains hardly anything."""
+    first = refinement.fit(start, SHIFT, steps=FAR_STEPS, rough=True)
+    if first is None:
+        return None
+    fits = [first]
+    if first.share < HOPELESS:
+        closer = refinement.fit(first.matrix, SIMILARITY, steps=FAR_STEPS, rough=True)
+        last = closer and refinement.fit(closer.matrix, SIMILARITY, steps=LAST_STEPS)
+        fits += [fit for fit in (closer, last) if fit is not None]
+    return best_place(Place(refinement.pair, fit, refinement.match(fit)) for fit in fits)
 
 
-def _searched(lr_hsi: Scene, hr_msi: Scene, pair: Evidence, implied: Transform) -> _Found | None:
-    """The best place of all, or the first that is certain; with ratios near the implied one first."""
+def _searched(lr_hsi: Scene, hr_msi: Scene, refinement: Refinement, implied: Transform) -> list[Place]:
+    """The best places of all, refined, up to the first that is certain; with ratios near the implied one
+    first."""
+    pair, places = refinement.pair, list[Place]()
     ratio = float(np.sqrt(abs(np.linalg.det(pair.from_files(implied.matrix)[:2, :2]))))
-    best = None
+    reduced = {pair.hr_step: refinement}
     first, second = Search(pair), Search(pair, COARSE_SIDE, COARSE_STEP)
     several = second.ratios(SMALLEST_RATIO * ratio, LARGEST_RATIO * ratio).tolist()
     nearby = [ratio, ratio / NEXT_RATIO, ratio * NEXT_RATIO]
     for stage, ratios in ((first, nearby), (second, several)):
         for one in stage.candidates(ratios, stage.angles().tolist(), most=MOST_CANDIDATES):
             matrix = pair.to_files(one.matrix)
-            nearer = evidence(lr_hsi, hr_msi, float(np.sqrt(abs(np.linalg.det(matrix[:2, :2])))))
-            refinement = Refinement(nearer)
-            found = _found(nearer, refinement, nearer.from_files(matrix), FAR_STEPS)
-            if found is None or not _shares_enough(found):
-                continue
-            if best is None or found.match.log10_chance < best.match.log10_chance:
-                best = found
-            if _is_certain(best):
-                return best
-    return best
+            there = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
+            step = sharp_step(there, pair.lr_step)
+            if step not in reduced:
+                reduced[step] = Refinement(evidence(lr_hsi, hr_msi, there))
+            nearer = reduced[step].pair
+            found = _roughly_refined(reduced[step], nearer.from_files(matrix))
+            if found is not None and found.shares_enough():
+                places.append(found)
+                if found.passes(FAR_CERTAIN):
+                    return places
+    return places
 
 
-def _shares_enough(found: _Found) -> bool:
-    """Whether a transform keeps a good part of the smaller image in sight: of few pixels nearly all."""
-    pair = found.pair
-    ratio = abs(float(np.linalg.det(found.fit.matrix[:2, :2])))
-    areas = int(pair.valid.sum()), float(pair.sharp_valid.sum()) / ratio
-    most = min(areas)
-    fewest = min(SAFE_SHARE * most, max(SMALLEST_SHARE * most, SAFE_PIXELS))
-    return found.match.pixels >= max(FEWEST_SHARED, fewest)
-
-
-def _passes(found: _Found, limits: tuple[Limits, ...]) -> bool:
-    """Whether a match is beyond one of these limits."""
-    return any(
-        found.match.correlation >= limit.correlation
-        and found.match.log10_chance <= limit.log10_chance
-        and found.fit.share <= limit.unexplained
-        for limit in limits
-    )
-
-
-def _is_certain(found: _Found | None) -> bool:
-    return found is not None and _passes(found, CERTAIN)
-
-
-def _beats(far: _Found, near: _Found) -> bool:
-    """Whether a place elsewhere is clearly better than one that is accepted already."""
-    return _passes(far, FAR) and far.match.log10_chance < ADVANTAGE * near.match.log10_chance
-
-
-def _is_near(found: _Found, implied: Transform) -> bool:
-    """Whether a fit has stayed within a few coarse pixels of where it began."""
-    start = found.pair.from_files(implied.matrix)
-    return distance(start, found.fit.matrix, found.pair.size) <= NEAR_PIXELS
-
-
-def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Registration:
+def _settled(found: Place, implied: Transform, *, displacement: bool) -> Registration:
     """The simplest model of motion that explains as much as a richer one, or the implied transform."""
     pair, refinement = found.pair, Refinement(found.pair)
     start = pair.from_files(implied.matrix)
@@ -282,7 +233,7 @@ def _settled(found: _Found, implied: Transform, *, displacement: bool) -> Regist
     kept = transform if moved else implied
     return Registration(
         kept,
-        _match(pair, refinement, chosen),
+        refinement.match(chosen),
         True,
         moved,
         is_shift and field is None,

@@ -10,25 +10,25 @@ estimate's detail on the sharp image's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.geo.nesting import Places
 from hsr_tf.imports import deferred
-from hsr_tf.physics.nodata import filled
+from hsr_tf.registration.sampling import ORDER, ROWS_AT_ONCE, Source, is_inside, middles, sampled
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
+from hsr_tf.tiling.region import Region
 from hsr_tf.typing import Array, Cube, Mask
 
 ndimage = deferred("scipy.ndimage")
 
-ORDER, ROWS_AT_ONCE = 3, 256
 NEARLY_WHOLE, SMALLEST_RATIO = 0.01, 1.5
-OUTSIDE, LEAST_INSIDE, CROPPED_BELOW = 1.0, 0.5, 0.5
-DETAIL_SIGMA, DETAIL_RIDGE, MOST_SAMPLES = 1.0, 1e-3, 2**18
+LEAST_INSIDE, CROPPED_BELOW = 0.5, 0.5
+DETAIL_SIGMA, DETAIL_MARGIN, DETAIL_RIDGE, MOST_SAMPLES = 1.0, 16, 1e-3, 2**18
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,8 @@ class Nesting:
         rows = (np.arange(height)[:, None] + parts).ravel()
         cols = (np.arange(width)[:, None] + parts).ravel()
         mesh = np.stack(np.meshgrid(rows, cols, indexing="ij"), -1).reshape(-1, 2)
-        inside = _inside(self.transform.to_sharp(mesh), self.transform.hr_size, 0.0)
+        ends = self.transform.to_sharp(mesh)
+        inside = ((ends >= 0) & (ends <= np.array(self.transform.hr_size))).all(1)
         return np.asarray(inside.reshape(height, 4, width, 4).mean((1, 3)) >= LEAST_INSIDE)
 
     @cached_property
@@ -100,24 +101,36 @@ class Nesting:
         straight = self.transform.pixel_map.straight and np.abs(slope - np.round(slope)).max() < 1e-9
         return bool(straight and np.abs(ends - np.round(ends)).max() < 1e-6)
 
-    def sharp(self, hr_msi: Scene) -> Scene:
+    def to_sharp(self, places: Places) -> Places:
+        """Places (n, 2) of the resampled sharp image on the sharp image's own pixels."""
+        return self.transform.to_sharp(places / self.scale + self._first)
+
+    def to_cells(self, places: Places) -> Places:
+        """The inverse of `to_sharp`."""
+        return np.asarray((self.transform.to_coarse(places) - self._first) * self.scale)
+
+    @property
+    def order(self) -> int:
+        """Of the splines; 0 where pixels are only rearranged."""
+        return 0 if self.keeps_pixels else ORDER
+
+    def sharp(self, scene: Scene) -> Scene:
         """The sharp image on s x s cells of the kept coarse pixels; masked where it has no data.
 
         Its grid on the ground, if it had one, is that of other pixels and is left out.
+
+        Args:
+            scene: the sharp image, or another scene on its pixels or on those of `box`.
         """
-        cube = filled(hr_msi.cube, hr_msi.nodata_mask)
-        rows, cols = self.size
-        found = np.empty((rows, cols, cube.shape[2]), np.float32)
-        hole = np.zeros((rows, cols), bool)
-        first = np.array([part.start for part in self.coarse])
+        whole = scene.shape[:2] == self.transform.hr_size
+        corner = np.zeros(2) if whole else np.array([part.start for part in self.box])
 
-        def where(start: int, stop: int) -> Array:
-            mesh = _middles(start, stop, cols)
-            return self.transform.to_sharp(mesh / self.scale + first)
+        def where(places: Places) -> Places:
+            return self.to_sharp(places) - corner
 
-        self._resample(cube, where, found, hole, hr_msi.nodata_mask)
+        cube, hole = sampled(Source.of(scene), Region.whole(self.size), where, order=self.order)
         hole_mask = hole if hole.any() else None
-        return replace(hr_msi, cube=found, nodata_mask=hole_mask, georeference=None, sensor_model=None)
+        return replace(scene, cube=cube, nodata_mask=hole_mask, georeference=None, sensor_model=None)
 
     def estimate(self, estimate: Scene, nested: Scene, hr_msi: Scene) -> Scene:
         """An estimate on the sharp image's own pixels.
@@ -128,31 +141,15 @@ class Nesting:
             hr_msi: the sharp image.
 
         Returns:
-            (H, W, C) with the grid of `hr_msi`; without data where the coarse image shows nothing. Where
-            that is more than half of the sharp image it is cropped.
+            (H, W, C) on the pixels of `box`, with the grid of `hr_msi`; without data where the coarse image
+            shows nothing.
         """
-        box = self._box()
-        rows, cols = (part.stop - part.start for part in box)
-        first = np.array([part.start for part in self.coarse])
-        corner = np.array([part.start for part in box])
-
-        def where(start: int, stop: int) -> Array:
-            return (self.transform.to_coarse(_middles(start, stop, cols) + corner) - first) * self.scale
-
-        cube = np.empty((rows, cols, estimate.num_bands), np.float32)
-        hole = np.zeros((rows, cols), bool)
-        self._resample(filled(estimate.cube, estimate.nodata_mask), where, cube, hole, estimate.nodata_mask)
-        target = hr_msi.cropped(*box)
+        target = hr_msi.cropped(*self.box)
+        sources = Source.of(estimate), Source.of(nested)
+        mixing = None
         if not self.keeps_pixels:
-            again = np.empty(target.shape, np.float32)
-            self._resample(filled(nested.cube, nested.nodata_mask), where, again, np.zeros_like(hole), None)
-            mixing = _detail_mixing(nested, estimate)
-            for start in range(0, rows, ROWS_AT_ONCE):
-                part = slice(start, start + ROWS_AT_ONCE)
-                cube[part] += (filled(target.cube, target.nodata_mask)[part] - again[part]) @ mixing
-        if target.nodata_mask is not None:
-            hole |= target.nodata_mask
-        cube[hole] = 0
+            mixing = Detail.of(*sources, Region.whole(self.size), self.scale).mixing
+        cube, hole = self.returned(*sources, Source.of(hr_msi), Region.of(*self.box), mixing)
         return replace(
             estimate,
             cube=cube,
@@ -161,8 +158,32 @@ class Nesting:
             sensor_model=target.sensor_model,
         )
 
-    def _box(self) -> tuple[slice, slice]:
-        """Rows and columns of the sharp image of the estimate: all, or the covered part of under half."""
+    def returned(
+        self, estimate: Source, nested: Source, hr_msi: Source, region: Region, mixing: Array | None
+    ) -> tuple[Cube, Mask]:
+        """A region of the sharp image's own pixels of an estimate, and where it holds no data.
+
+        Args:
+            estimate, nested: on the pixels of `sharp`.
+            hr_msi: the sharp image.
+            region: of its pixels.
+            mixing: (c, C), see `Detail`; None where pixels are only rearranged.
+        """
+        cube, hole = sampled(estimate, region, self.to_cells, order=self.order)
+        values, missing = hr_msi.read(region)
+        if mixing is not None:
+            again, _ = sampled(nested, region, self.to_cells, order=self.order)
+            for start in range(0, region.height, ROWS_AT_ONCE):
+                part = slice(start, start + ROWS_AT_ONCE)
+                cube[part] += (values[part] - again[part]) @ mixing.astype(np.float32)
+        if missing is not None:
+            hole |= missing
+        cube[hole] = 0
+        return cube, hole
+
+    @cached_property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the sharp image of an estimate: all, or the covered part of under half."""
         height, width = self.transform.hr_size
         rows, cols = (np.array([part.start, part.stop], float) for part in self.coarse)
         along = np.linspace(0, 1, 17)
@@ -177,56 +198,56 @@ class Nesting:
             return slice(0, height), slice(0, width)
         return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
 
-    def _resample(
-        self, cube: Cube, where: Callable[[int, int], Array], found: Cube, hole: Mask, missing: Mask | None
-    ) -> None:
-        """Fill `found` and `hole` with samples of a cube at places that `where(first row, last)` gives."""
-        order = 0 if self.keeps_pixels else ORDER
-        rows, cols, _ = found.shape
-        blocks = [(start, min(start + ROWS_AT_ONCE, rows)) for start in range(0, rows, ROWS_AT_ONCE)]
-        places = [where(*block) for block in blocks]
-        for block, place in zip(blocks, places, strict=True):
-            part = slice(*block)
-            outside = ~_inside(place, cube.shape[:2], OUTSIDE)
-            if missing is not None:
-                near = np.clip(np.floor(place).astype(int), 0, np.array(cube.shape[:2]) - 1)
-                outside |= missing[near[:, 0], near[:, 1]]
-            hole[part] = outside.reshape(-1, cols)
-        for band in range(cube.shape[2]):
-            plane = cube[..., band].astype(np.float64)
-            if order:
-                plane = ndimage.spline_filter(plane, order=order, mode="mirror")
-            for block, place in zip(blocks, places, strict=True):
-                values = ndimage.map_coordinates(
-                    plane, place.T - 0.5, order=order, mode="mirror", prefilter=False
-                )
-                found[slice(*block), :, band] = values.reshape(-1, cols)
+    @cached_property
+    def covers_box(self) -> bool:
+        """Whether the coarse pixels show all of `box`; of a local displacement that is not known."""
+        if self.transform.displacement is not None:
+            return False
+        box = Region.of(*self.box)
+        parts = [Region(row, box.column, 1, box.width) for row in (box.row, box.row + box.height - 1)] + [
+            Region(box.row, col, box.height, 1) for col in (box.column, box.column + box.width - 1)
+        ]
+        return all(bool(is_inside(self.to_cells(middles(part)), self.size).all()) for part in parts)
+
+    @property
+    def _first(self) -> Array:
+        return np.array([part.start for part in self.coarse], float)
 
 
-def _middles(start: int, stop: int, cols: int) -> Array:
-    """(n, 2) middles of the pixels of rows from start to stop."""
-    mesh = np.meshgrid(np.arange(start, stop) + 0.5, np.arange(cols) + 0.5, indexing="ij")
-    return np.stack(mesh, -1).reshape(-1, 2)
+@dataclass(frozen=True, eq=False)
+class Detail:
+    """Sums for the regression of an estimate's detail on the sharp image's, over some pixels with data.
 
+    Attributes:
+        normal: (c, c).
+        cross: (c, C).
+    """
 
-def _inside(places: Array, size: tuple[int, ...], beyond: float) -> Mask:
-    return np.asarray(((places >= -beyond) & (places <= np.array(size[:2]) + beyond)).all(1))
+    normal: Array
+    cross: Array
 
+    @classmethod
+    def of(cls, estimate: Source, nested: Source, region: Region, scale: int) -> Detail:
+        """The sums over a region of the pixels of `Nesting.sharp`; of a large image evenly fewer pixels."""
+        around = region.grown(DETAIL_MARGIN, Region.whole(nested.size))
+        inner, known, sides = region.inside(around).slices, np.ones(region.size, bool), []
+        for source in (nested, estimate):
+            cube, mask = source.read(around)
+            sides.append((cube - ndimage.gaussian_filter(cube, (DETAIL_SIGMA, DETAIL_SIGMA, 0)))[inner])
+            if mask is not None:
+                known &= ~mask[inner]
+        step = max(1, int(np.ceil(np.sqrt(np.prod(nested.size) / MOST_SAMPLES))))
+        while np.gcd(step, scale) > 1:  # every place in a cell is to be seen
+            step += 1
+        taken = np.s_[-region.row % step :: step, -region.column % step :: step]
+        source_side, target = (side[taken][known[taken]].astype(np.float64) for side in sides)
+        return cls(source_side.T @ source_side, source_side.T @ target)
 
-def _detail_mixing(nested: Scene, estimate: Scene) -> Array:
-    """(c, C), the regression of the estimate's detail on the sharp image's."""
-    sides = [_detail(scene.cube) for scene in (nested, estimate)]
-    known = np.ones(nested.shape[:2], bool)
-    for scene in (nested, estimate):
-        if scene.nodata_mask is not None:
-            known &= ~scene.nodata_mask
-    index = np.flatnonzero(known)
-    index = index[:: max(1, len(index) // MOST_SAMPLES)]
-    source, target = (side.reshape(-1, side.shape[2])[index].astype(np.float64) for side in sides)
-    normal = source.T @ source
-    ridge = DETAIL_RIDGE * np.trace(normal) / len(normal) * np.eye(len(normal))
-    return np.asarray(np.linalg.solve(normal + ridge, source.T @ target), np.float32)
+    def __add__(self, other: Detail) -> Detail:
+        return Detail(self.normal + other.normal, self.cross + other.cross)
 
-
-def _detail(cube: Cube) -> Cube:
-    return np.asarray(cube - ndimage.gaussian_filter(cube, (DETAIL_SIGMA, DETAIL_SIGMA, 0)))
+    @property
+    def mixing(self) -> Array:
+        """(c, C)."""
+        ridge = DETAIL_RIDGE * np.trace(self.normal) / len(self.normal) * np.eye(len(self.normal))
+        return np.asarray(np.linalg.lstsq(self.normal + ridge, self.cross, rcond=None)[0])

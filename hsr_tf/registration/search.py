@@ -23,7 +23,9 @@ from hsr_tf.registration.match import NUM_COMPONENTS, band_passed, filtered_comp
 from hsr_tf.registration.pyramid import Evidence, blurred
 from hsr_tf.typing import Array, Mask
 
-LARGEST_SIDE, STEP, FEWEST_SHARED, SMALLEST_SHARE = 32, 4.0, 64, 0.5
+LARGEST_SIDE, STEP, FEWEST_SHARED = 32, 4.0, 64
+SMALLEST_SHARE, SAFE_SHARE, SAFE_PIXELS, SPARE = 0.5, 0.75, 400, 0.9
+SMALLEST_ENERGY = 1e-2
 KEPT_PLACES, LOBE = 2, 3
 
 
@@ -128,10 +130,12 @@ class Search:
             gains[max(0, row - LOBE) : row + LOBE + 1, max(0, col - LOBE) : col + LOBE + 1] = 0
 
     def _cube_transformed(self, size: tuple[int, ...]) -> tuple[Array, Array, Array]:
-        """Transforms of the components, of where they are known, and of their squares, all reversed."""
+        """Transforms of the components, of where they are known, and of their products, all reversed."""
         flipped = self._components[::-1, ::-1]
         inside = _transformed(self._inside[::-1, ::-1], size)
-        return _transformed(flipped, size), inside, _transformed(np.square(flipped), size)
+        first, second = np.triu_indices(flipped.shape[2])
+        products = flipped[..., first] * flipped[..., second]
+        return _transformed(flipped, size), inside, _transformed(products, size)
 
     def _gains(self, cells: Array, inside: Mask) -> Array:
         """-n log(1 - R^2) for all places of the coarse cube on a grid, with at least a part in common."""
@@ -140,7 +144,7 @@ class Search:
         size = tuple(fft.next_fast_len(longest + n - 1, real=True) for n in (height, width))
         if size not in self._transformed:
             self._transformed = {size: self._cube_transformed(size)}
-        first, first_mask, first_energy = self._transformed[size]
+        first, first_mask, first_products = self._transformed[size]
         second, second_mask = _transformed(cells, size), _transformed(inside, size)
         second_energy = _transformed(np.square(cells).sum(-1), size)
 
@@ -149,17 +153,33 @@ class Search:
             return np.asarray(whole[: inside.shape[0] + height - 1, : inside.shape[1] + width - 1])
 
         shared = np.rint(back(first_mask * second_mask))
-        energy = back(first_mask * second_energy)
-        known = back(second_mask[..., None] * first_energy)
-        total = np.zeros(shared.shape)
-        for c in range(cells.shape[2]):
-            products = back(first * second[..., c, None])
-            total += (np.square(products) / np.maximum(known, 1e-2)).sum(-1)
-        explained = np.clip(
-            total / np.maximum(energy, max(1e-3 * float(energy.max(initial=0)), 1e-20)), 0, 1 - 1e-6
-        )
-        fewest = max(FEWEST_SHARED, SMALLEST_SHARE * min(int(self._inside.sum()), int(inside.sum())))
-        return np.asarray(np.where(shared >= fewest, -shared * np.log1p(-explained), 0.0))
+        areas = int(self._inside.sum()), int(inside.sum())
+        kept = shared >= max(FEWEST_SHARED, SPARE * fewest_shared(min(areas), self._step))
+        gains = np.zeros(shared.shape)
+        if not kept.any():
+            return gains
+        energy = back(first_mask * second_energy)[kept]
+        number = first.shape[2]
+        moments = np.stack([back(first * second[..., c, None])[kept] for c in range(cells.shape[2])], 2)
+        # Components are orthogonal over the whole cube, not over what is shared of it.
+        normal = np.empty((len(energy), number, number))
+        rows, cols = np.triu_indices(number)
+        normal[:, rows, cols] = normal[:, cols, rows] = back(second_mask[..., None] * first_products)[kept]
+        normal += SMALLEST_ENERGY * np.eye(number)
+        fitted = np.linalg.solve(normal, moments)
+        explained = (fitted * moments).sum((1, 2)) / np.maximum(energy, max(1e-3 * energy.max(), 1e-20))
+        gains[kept] = -shared[kept] * np.log1p(-np.clip(explained, 0, 1 - 1e-6))
+        return gains
+
+
+def fewest_shared(most: int, step: int = 1) -> float:
+    """How many coarse pixels both images have to show of the smaller of two areas: of few nearly all.
+
+    Args:
+        most: coarse pixels of the smaller area.
+        step: over how many the images are averaged along one side.
+    """
+    return min(SAFE_SHARE * most, max(SMALLEST_SHARE * most, SAFE_PIXELS / step**2))
 
 
 def _transformed(image: NDArray[Any], size: tuple[int, ...]) -> Array:

@@ -196,6 +196,18 @@ class Transform:
             data["displacement"] = self.displacement.tolist()
         return data
 
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Transform:
+        """The inverse of `as_dict`.
+
+        Raises:
+            ValueError, TypeError, LookupError: data of something else.
+        """
+        sizes = [(int(data[name][0]), int(data[name][1])) for name in ("lr_size", "hr_size")]
+        if min(map(min, sizes)) < 1:
+            raise ValueError("sizes have to be positive")
+        return cls(np.array(data["matrix"], float), sizes[0], sizes[1], data.get("displacement"))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the transform as JSON.
 
@@ -236,11 +248,7 @@ def load_transform(path: str | os.PathLike[str]) -> Transform:
     if not isinstance(data, Mapping) or data.get("format") != FORMAT or not data.keys() >= FIELDS:
         raise checks.file_error(path, "holds no transform", remedy)
     try:
-        sizes = [(int(data[name][0]), int(data[name][1])) for name in ("lr_size", "hr_size")]
-        if min(map(min, sizes)) < 1:
-            raise ValueError("sizes have to be positive")
-        field = data.get("displacement")
-        return Transform(np.array(data["matrix"], float), sizes[0], sizes[1], field)
+        return Transform.of(data)
     except (ValueError, TypeError, LookupError) as error:
         raise checks.file_error(path, f"holds no usable transform ({error})", remedy) from error
 

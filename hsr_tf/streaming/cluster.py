@@ -71,18 +71,18 @@ class DaskWorkers:
     def write(self, output: Path, header: CubeHeader, pair: Any, method: Any) -> Iterator[int]:
         """The store, each chunk written by a worker; it takes its name with the last one."""
         from hsr_tf import io
+        from hsr_tf.streaming.output import OutputTiles
         from hsr_tf.tiling.stages import Stage
 
-        del method
-        draft, grid = pair.store, pair.grid
-        side = grid.tile * grid.scale
+        draft, tiles = pair.store, OutputTiles(pair, method)
+        side = tiles.side
         store, target = draft.folder / STORE, Path(os.path.realpath(output))
-        if not draft.has(WRITTEN, 0) and not any(draft.has(WRITTEN, i) for i in range(len(grid))):
+        if not any(draft.has(WRITTEN, i) for i in range(len(tiles))):
             shutil.rmtree(store, ignore_errors=True)
             io.new_zarr_store(store, header, tile=(side, side))
         draft.save_json("nodata", {"nodata": header.nodata})
-        stage = Stage(WRITTEN, len(grid), lambda index: None)
-        missing = [i for i in range(len(grid)) if not draft.has(WRITTEN, i)]
+        stage = Stage(WRITTEN, len(tiles), lambda index: None)
+        missing = [i for i in range(len(tiles)) if not draft.has(WRITTEN, i)]
         yield from self.run(draft, stage, missing)
         if target.exists():
             os.rename(target, draft.folder / "replaced.zarr")
@@ -170,6 +170,7 @@ class _Opened:
 def _opened(draft: Any, state: str) -> _Opened:
     """The job of a draft, opened once a process; the next state of it takes the place of the last."""
     from hsr_tf.streaming.job import FOUND, JOB, Found, Job, opened_files
+    from hsr_tf.streaming.output import OutputTiles
     from hsr_tf.streaming.steps import job_method, survey_stage
 
     marker = draft.folder / f"{FOUND if state == FOUND else JOB}.json"
@@ -183,7 +184,10 @@ def _opened(draft: Any, state: str) -> _Opened:
     found = Found.of(draft.load_json(FOUND)) if state == FOUND else None
     pair = stack.enter_context(opened_files(job, draft, found))
     method = None if found is None else job_method(job, pair)
-    stages = [survey_stage(pair)] if method is None else method.stages()
+    if method is None:
+        stages = [survey_stage(pair)]
+    else:
+        stages = [*method.stages(), *OutputTiles(pair, method).stages()]
     opened = _Opened(pair, method, {stage.name: stage for stage in stages})
     _open[name] = (opened, stack)
     return opened
@@ -192,13 +196,11 @@ def _opened(draft: Any, state: str) -> _Opened:
 def _write(draft: Any, opened: _Opened, index: int) -> None:
     """One finished tile into its chunk of the store."""
     from hsr_tf import io
-    from hsr_tf.streaming.steps import finished_tile
+    from hsr_tf.streaming.output import OutputTiles
 
-    nodata = draft.load_json("nodata")["nodata"]
-    values = finished_tile(opened.pair, opened.method, index, nodata)
-    grid = opened.pair.grid
-    rows, columns = grid.region(index).scaled(grid.scale).slices
-    io.open_zarr_tiles(draft.folder / STORE).write(rows, columns, values)
+    nodata, tiles = draft.load_json("nodata")["nodata"], OutputTiles(opened.pair, opened.method)
+    values = tiles.values(index, nodata)
+    io.open_zarr_tiles(draft.folder / STORE).write(*tiles.region(index).slices, values)
     draft.save(WRITTEN, index, np.zeros(0, np.uint8))
 
 

@@ -23,6 +23,8 @@ from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
+from hsr_tf.registration.resampling import Nesting
+from hsr_tf.registration.transform import Transform
 from hsr_tf.streaming.draft import Draft
 from hsr_tf.streaming.files import Cube, Image
 from hsr_tf.streaming.pair import Pair, opened_pair
@@ -49,6 +51,7 @@ class Job:
         window: coarse pixels of a solver's window, None for other methods.
         memory_limit: bytes that each process stays below.
         reading: white levels and wavelengths that the caller gives.
+        transform: from the pixels of X to those of Y as plain data, None to pair them by grids or sizes.
     """
 
     lr_hsi: str
@@ -64,6 +67,7 @@ class Job:
     window: int | None
     memory_limit: int
     reading: PairReading | None = None
+    transform: dict[str, Any] | None = None
 
     @property
     def grid(self) -> TileGrid:
@@ -145,12 +149,16 @@ class FilesPair(TiledPair):
         store: the draft that keeps them.
         images: X and Y on common ground.
         found: what the first pass found.
+        nesting: how Y is brought under the pixels of X by a transform, or None.
+        hr_file: Y on its own pixels, None without a transform.
     """
 
     grid: TileGrid
     store: Draft
     images: tuple[Image, Image]
     found: Found
+    nesting: Nesting | None = None
+    hr_file: Image | None = None
 
     @property
     def model(self) -> ObservationModel:  # type: ignore[override]
@@ -229,11 +237,13 @@ def files_pair(job: Job, draft: Draft, pair: Pair, found: Found | None) -> Files
         replace(image, holes=holes)
         for image, holes in zip((pair.lr_hsi, pair.hr_msi), found.holes, strict=True)
     )
-    return FilesPair(job.grid, draft, (lr_hsi, hr_msi), found)
+    return FilesPair(job.grid, draft, (lr_hsi, hr_msi), found, pair.nesting, pair.hr_file)
 
 
 @contextmanager
 def opened_files(job: Job, draft: Draft, found: Found | None) -> Iterator[FilesPair]:
     """The same, of the job's own files, in a process that has not opened them."""
-    with opened_pair(Path(job.lr_hsi), Path(job.hr_msi), job.memory_limit, job.reading) as pair:
+    transform = None if job.transform is None else Transform.of(job.transform)
+    paths = Path(job.lr_hsi), Path(job.hr_msi)
+    with opened_pair(*paths, job.memory_limit, job.reading, transform) as pair:
         yield files_pair(job, draft, pair, found)

@@ -13,9 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hsr_tf.fusion.alignment import Fitting, pair_by_grids, paired_by_size
+from hsr_tf.fusion.alignment import UNPLACED, Fitting, pair_by_grids, paired_by_size, registered_step
+from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.pair_reading import PairReading, open_pair
+from hsr_tf.registration.resampling import Nesting
+from hsr_tf.registration.sampling import Source, sampled
+from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import scale_between
 from hsr_tf.streaming.files import Cube, Image, Mask
 from hsr_tf.streaming.memory import SPARE_BYTES, resident_bytes
@@ -34,6 +38,8 @@ class Pair:
         stored: what the files of X and Y tell, before anything is done to them.
         lines: how they were brought together, one line each.
         guesses: what was guessed of their values, and what was left of their files, one line each.
+        nesting: how Y is brought under the pixels of X by a transform, or None.
+        hr_file: Y on its own pixels, None without a transform.
     """
 
     lr_hsi: Image
@@ -42,6 +48,8 @@ class Pair:
     stored: tuple[CubeHeader, CubeHeader]
     lines: tuple[str, ...]
     guesses: tuple[str, ...] = ()
+    nesting: Nesting | None = None
+    hr_file: Image | None = None
 
     @property
     def headers(self) -> tuple[CubeHeader, CubeHeader]:
@@ -106,9 +114,49 @@ class FittedParts:
         return np.flip(cube, fitting.axes), None if mask is None else np.flip(mask, fitting.axes)
 
 
+class NestedParts:
+    """The sharp image on the cells of coarse pixels, as its parts are read.
+
+    Args:
+        image: as its file has it.
+        nesting: says where the cells lie.
+    """
+
+    def __init__(self, image: Image, nesting: Nesting) -> None:
+        self._image, self._nesting = Image(image.name, image.reader, holes=True), nesting
+        self.shape = (*nesting.size, image.header.shape[2])
+        self.header = replace(image.header, shape=self.shape, georeference=None)
+
+    def read(self, rows: slice, cols: slice) -> Cube:
+        """See `FittedParts.read`."""
+        return self.read_with_mask(rows, cols)[0]
+
+    def read_with_mask(self, rows: slice, cols: slice) -> tuple[Cube, Mask | None]:
+        """See `FittedParts.read_with_mask`."""
+        nesting = self._nesting
+        return sampled(
+            image_source(self._image), Region.of(rows, cols), nesting.to_sharp, order=nesting.order
+        )
+
+
+def image_source(image: Image) -> Source:
+    """Where samples of an image come from."""
+    height, width, num_bands = image.reader.shape
+
+    def read(region: Region) -> tuple[Cube, Mask | None]:
+        cube, mask = image.with_mask(*region.slices)
+        return (cube, None) if mask is None else (image.filled(*region.slices), mask)
+
+    return Source((height, width), num_bands, read)
+
+
 @contextmanager
 def opened_pair(
-    lr_hsi: Path, hr_msi: Path, memory_limit: int, reading: PairReading | None = None
+    lr_hsi: Path,
+    hr_msi: Path,
+    memory_limit: int,
+    reading: PairReading | None = None,
+    transform: Transform | None = None,
 ) -> Iterator[Pair]:
     """Two files open for reading parts of them, on common ground.
 
@@ -116,6 +164,7 @@ def opened_pair(
         lr_hsi, hr_msi: files of X and Y.
         memory_limit: bytes that the process stays below; files that can only be read at once are held in it.
         reading: white levels and wavelengths that the caller gives.
+        transform: from the pixels of X to those of Y; None to pair them by their grids or sizes.
 
     Raises:
         OSError: files that are missing, damaged or too large to be held.
@@ -124,16 +173,18 @@ def opened_pair(
     with open_pair(lr_hsi, hr_msi, reading, max_gib=lambda: room_gib(memory_limit)) as opened:
         images = Image("lr_hsi", opened.lr_hsi), Image("hr_msi", opened.hr_msi)
         said = tuple(finding.line for finding in opened.findings)
-        yield replace(paired(*images), guesses=(*opened.guesses, *said))
+        yield replace(paired(*images, transform), guesses=(*opened.guesses, *said))
 
 
-def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
-    """Two images by their grids where both have one, else by their sizes.
+def paired(lr_hsi: Image, hr_msi: Image, transform: Transform | None = None) -> Pair:
+    """Two images by a transform, else by their grids where both have one, else by their sizes.
 
     Raises:
         ValueError: as `hsr_tf.fusion.alignment.align`; sizes that do not divide.
     """
     stored = lr_hsi.header, hr_msi.header
+    if transform is not None:
+        return _nested(lr_hsi, hr_msi, transform.fits(stored[0].shape[:2], stored[1].shape[:2]))
     pairing = pair_by_grids(*stored)
     if pairing is None:
         scale = scale_between(stored[0].shape, stored[1].shape)
@@ -141,6 +192,22 @@ def paired(lr_hsi: Image, hr_msi: Image) -> Pair:
         return Pair(lr_hsi, hr_msi, scale, stored, tuple(step.line for step in steps))
     images = _fitted(lr_hsi, pairing.lr_hsi), _fitted(hr_msi, pairing.hr_msi)
     return Pair(*images, pairing.scale, stored, tuple(step.line for step in pairing.steps))
+
+
+def _nested(lr_hsi: Image, hr_msi: Image, transform: Transform) -> Pair:
+    nesting, stored = Nesting(transform), (lr_hsi.header, hr_msi.header)
+    rows, cols = nesting.coarse
+    grid = stored[0].cropped(rows, cols).georeference or Georeference(UNPLACED)
+    kept = Fitting((), rows, cols, grid, Region.of(rows, cols).size)
+    return Pair(
+        _fitted(lr_hsi, kept),
+        Image(hr_msi.name, NestedParts(hr_msi, nesting)),
+        nesting.scale,
+        stored,
+        (registered_step(nesting).line,),
+        nesting=nesting,
+        hr_file=Image(hr_msi.name, hr_msi.reader, holes=True),
+    )
 
 
 def room_gib(memory_limit: int) -> float:

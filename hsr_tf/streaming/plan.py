@@ -167,6 +167,7 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
         window=None,
         memory_limit=request.memory_limit,
         reading=request.reading,
+        transform=None if request.transform is None else request.transform.as_dict(),
     )
     method = job.chosen()
     plan = planned(method, size, scale, demand(method, job.weights, num_bands, scale), request.memory_limit)
@@ -174,6 +175,7 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
     sharp, coarse = job.size[0] * job.size[1] * job.scale**2, job.size[0] * job.size[1]
     cubes = 3.4 if job.window is not None else 2.0  # a solver's overlapped windows are kept too
     cubes = 6.0 if method.name == AUTO else cubes  # all estimates and their mean
+    cubes += 0.0 if request.transform is None else 1.0  # the finished tiles, from which the output is sampled
     require_space(draft.folder, int(4 * num_bands * (cubes * sharp + 4 * coarse)))
     draft.save_json(JOB, job.as_dict())
     return job

@@ -20,6 +20,7 @@ from hsr_tf.networks.cards import ModelCard
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import AUTO
+from hsr_tf.registration.transform import Transform
 from hsr_tf.streaming.files import stamp
 from hsr_tf.streaming.pair import Pair
 
@@ -40,6 +41,7 @@ class StreamRequest:
         seed: of what a solver draws.
         restart: throw away the unfinished tiles of another request.
         reading: white levels and wavelengths that the caller gives; the arrays are those of the files.
+        transform: from the pixels of X to those of Y; None to pair them by their grids or sizes.
     """
 
     lr_hsi: Path
@@ -56,6 +58,7 @@ class StreamRequest:
     seed: int = 0
     restart: bool = False
     reading: PairReading | None = None
+    transform: Transform | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> d
         "linearize": request.linearize,
         "seed": request.seed,
         "reading": None if request.reading is None else metadata_to_text(asdict(request.reading)),
+        "transform": None if request.transform is None else request.transform.as_dict(),
         "memory_limit": request.memory_limit,
     }
 

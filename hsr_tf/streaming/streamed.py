@@ -33,11 +33,13 @@ from hsr_tf.solvers.solver import Controls
 from hsr_tf.streaming.draft import Draft, draft_folder, opened
 from hsr_tf.streaming.job import FOUND, FilesPair, Found, Job, files_pair, nothing_found
 from hsr_tf.streaming.memory import peak_bytes
+from hsr_tf.streaming.output import OutputTiles, kept_estimate
 from hsr_tf.streaming.pair import Pair, opened_pair, room_gib
 from hsr_tf.streaming.plan import planned_job, require_output, trained_model
 from hsr_tf.streaming.request import Progress, Streamed, StreamRequest, Tell, fingerprint
-from hsr_tf.streaming.steps import extents, finished_tile, job_method, survey_stage
+from hsr_tf.streaming.steps import extents, job_method, survey_stage
 from hsr_tf.streaming.survey import holes_in, probe, surveyed
+from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage, StagedMethod
 
 
@@ -53,10 +55,10 @@ class Here:
 
     def write(self, output: Path, header: CubeHeader, pair: FilesPair, method: StagedMethod) -> Iterator[int]:
         """The output from the finished tiles; it appears with the last one."""
+        tiles = OutputTiles(pair, method)
         with io.create_cube(output, header) as writer:
-            for index in range(len(pair.grid)):
-                sharp = pair.grid.region(index).scaled(pair.grid.scale)
-                writer.write(*sharp.slices, finished_tile(pair, method, index, header.nodata))
+            for index in range(len(tiles)):
+                writer.write(*tiles.region(index).slices, tiles.values(index, header.nodata))
                 yield index
 
 
@@ -81,7 +83,9 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
     with ExitStack() as stack:
         require_output(request.output)
         pair = stack.enter_context(
-            opened_pair(request.lr_hsi, request.hr_msi, request.memory_limit, request.reading)
+            opened_pair(
+                request.lr_hsi, request.hr_msi, request.memory_limit, request.reading, request.transform
+            )
         )
         card = trained_model(request, pair)
         folder, asked = draft_folder(request.output), fingerprint(request, card, pair)
@@ -110,16 +114,20 @@ class _Run:
         found = self._found(card)
         pair = self._files(found)
         method = job_method(self.job, pair)
-        for stage in method.stages():
+        tiles = OutputTiles(pair, method)
+        for stage in (*method.stages(), *tiles.stages()):
             self._through(stage)
         header = self._header(found, method, card)
         written = self.workers.write(self.request.output, header, pair, method)
         for done, _ in enumerate(written, start=1):
-            self.tell(Progress("writing", done, len(pair.grid), self.megapixels))
+            self.tell(Progress("writing", done, len(tiles), self.megapixels))
         # What the estimate leaves of the middle of both images; warn where that is more than noise.
         recorded, region = self._recorded(), pair.sample
-        with io.open_cube(self.request.output, max_gib=room_gib(self.request.memory_limit)) as reader:
-            cube = reader.read(*region.scaled(pair.grid.scale).slices)
+        if pair.nesting is not None:
+            cube, _ = kept_estimate(pair).read(region.scaled(pair.grid.scale))
+        else:
+            with io.open_cube(self.request.output, max_gib=room_gib(self.request.memory_limit)) as reader:
+                cube = reader.read(*region.scaled(pair.grid.scale).slices)
         cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
         residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=recorded["srf_known"])
         for finding in residuals.findings:
@@ -210,7 +218,12 @@ class _Run:
         facts = self._recorded()["facts"] | weights_facts(card, given=self.request.weights is not None)
         rows, cols = (self.job.scale * n for n in self.job.size)
         info = lr_hsi.sharpened_by(hr_msi, self.job.scale, {**facts, **method.details()})
-        if info.nodata is None and any(found.holes):
+        holes, nesting = any(found.holes), self.pair.nesting
+        if nesting is not None and self.pair.hr_file is not None:
+            part = self.pair.hr_file.header.cropped(*nesting.box)
+            info, holes = replace(info, georeference=part.georeference), holes or not nesting.covers_box
+            rows, cols = Region.of(*nesting.box).size
+        if info.nodata is None and holes:
             info = replace(info, nodata=0.0)
         return CubeHeader(shape=(rows, cols, lr_hsi.shape[2]), **info.facts())
 

@@ -19,8 +19,9 @@ from typing import Protocol
 import numpy as np
 
 from hsr_tf import checks, io, methods
-from hsr_tf.fusion.alignment import align
 from hsr_tf.fusion.api import fuse
+from hsr_tf.fusion.cameras import ESTIMATE
+from hsr_tf.fusion.registered import align_registered
 from hsr_tf.io.pictures import read_picture, write_picture
 from hsr_tf.networks.selection import describe_fit
 from hsr_tf.pictures.api import TileControls, upscale
@@ -103,6 +104,7 @@ class PairTask:
         method: of the registry.
         estimate_cameras: find blur and response from the images first.
         limits: of memory and time.
+        register: look for shift, rotation, ratio and mirror images, as `hsr fuse` does.
     """
 
     lr_hsi: Files
@@ -110,6 +112,7 @@ class PairTask:
     method: str
     estimate_cameras: bool
     limits: Limits
+    register: bool = True
 
     def run(self, folder: Path, progress: Progress, stop: Callable[[], None]) -> Mapping[str, Path]:
         """See `Task`."""
@@ -118,7 +121,10 @@ class PairTask:
             io.load(stored(files, folder, name), max_gib=self.limits.max_gib)
             for name, files in (("lr_hsi", self.lr_hsi), ("hr_msi", self.hr_msi))
         )
-        aligned = align(coarse, sharp)
+        progress.stage, word = "bringing the two images together", ESTIMATE if self.estimate_cameras else None
+        registered = align_registered(coarse, sharp, psf=word, search=self.register)
+        stop()
+        aligned = registered.aligned
         observation = aligned.observation
         gib = 4 * observation.hr_msi.cube[..., 0].size * observation.lr_hsi.num_bands / 2**30
         checks.require(
@@ -135,25 +141,28 @@ class PairTask:
             progress.share = step.iteration / max(1, step.most)
 
         controls = Controls(max_seconds=self.limits.max_seconds, callback=callback)
-        word = "estimate" if self.estimate_cameras else None
         solution = fuse(observation, self.method, psf=word, srf=word, controls=controls)
+        solution = solution.with_findings((*registered.warnings, *solution.findings))
         stop()
         progress.share, progress.stage = None, "writing the report"
         flags = [f"--psf={word}", f"--srf={word}"] if word else []
+        flags += [] if self.register else ["--register=off"]
         command = ("hsr", "fuse", "--lr_hsi=...", "--hr_msi=...", f"--method={self.method}", *flags)
         data = solution_report(observation, solution, command=(*command, "--output=sharp.h5"))
         residuals = (
             ("LR-HSI residual", solution.lr_hsi_residual),
             ("HR-MSI residual", solution.hr_msi_residual),
         )
+        estimate = aligned.on_sharp_pixels(solution.estimate)
         progress.facts = (
             *(("grids", line) for line in aligned.lines),
-            ("size", size_words(solution.estimate.shape)),
+            *(("warning", finding.line) for finding in registered.warnings),
+            ("size", size_words(estimate.shape)),
             *((("radiometry", line),) if (line := solution.estimate.metadata.get("radiometry")) else ()),
             *((name, "not known" if share is None else percent(share)) for name, share in residuals),
             ("seconds", f"{solution.seconds:.1f}"),
         )
-        estimate, report = solution.estimate, write_report(data, folder / REPORT)
+        report = write_report(data, folder / REPORT)
         names = ["sharp.h5"] if estimate.georeference is None else ["sharp.h5", "sharp.tif"]
         return {REPORT: report, **{name: io.save(estimate, folder / name) for name in names}}
 

@@ -88,6 +88,7 @@ class Visit:
         self._pair_method = pn.widgets.Select(name="Method", options=labels, width=WIDTH)
         self._pair_method.value = "spectral_ls"
         self._estimate = pn.widgets.Checkbox(name="Estimate blur and response from the images", value=True)
+        self._register = pn.widgets.Checkbox(name="Look for shift, rotation and scale first", value=True)
         self._photograph_method = pn.widgets.Select(name="Method", options=photograph_methods(), width=WIDTH)
         self._photograph_method.value = "vdsr"
         self._scale = pn.widgets.FloatInput(
@@ -118,6 +119,7 @@ class Visit:
             self._droppers["hr_msi"],
             self._pair_method,
             self._estimate,
+            self._register,
             self._buttons["pair"],
         )
         photograph = pn.Column(
@@ -189,6 +191,7 @@ class Visit:
             method=self._pair_method.value,
             estimate_cameras=self._estimate.value,
             limits=self._limits,
+            register=self._register.value,
         )
 
     def _photograph_task(self) -> Task:

@@ -15,7 +15,9 @@ import scipy.io
 import hsr_tf
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.scene import Scene
+from hsr_tf.registration.transform import Transform
 from tests.cli.command_for_tests import Answer
+from tests.registered_for_tests import placed_pair, similarity
 
 CRS = "EPSG:32632"
 SCALE, SHARP = 4, 2.0
@@ -78,6 +80,29 @@ def test_quality_and_report_pair_by_grids_as_fuse(
     assert found == pytest.approx(expected, rel=0.06)
     assert figures["hqnr"] > 0.9
     assert hsr("report", *given, "--estimate=z.tif", "--output=r.html").code == 0
+
+
+def test_quality_and_report_register_as_fuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hsr: Callable[..., Answer]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pair = placed_pair(similarity(3.0, 4.0, (1.0, -2.0), sizes=(16, 64)), side=16, sharp_side=64, snr_db=35)
+    hsr_tf.save(pair.lr_hsi, "x.h5")
+    hsr_tf.save(pair.hr_msi, "y.h5")
+    Transform(pair.matrix, (16, 16), (64, 64)).save("t.json")
+    given = ("--lr_hsi=x.h5", "--hr_msi=y.h5", "--psf=gaussian:fwhm=4", "--linearize=none")
+    fused = hsr("fuse", *given, "--transform=t.json", "--method=spectral_ls", "--output=z.h5")
+    expected = residuals_of_fuse(fused)
+    answer = hsr("quality", *given, "--estimate=z.h5", "--json=q.json")
+    assert "grids: registered: hr_msi rotated by 3.0" in answer.out
+    found = json.loads((tmp_path / "q.json").read_text())
+    residuals = [found["figures"][name] for name in ("lr_hsi_residual", "hr_msi_residual")]
+    # The estimate was resampled there and back.
+    assert residuals == pytest.approx(expected, rel=0.3, abs=2e-3)
+    assert pair.error(np.array(found["transform"]["matrix"])) < 0.3
+    page = hsr("report", *given[:3], "--transform=t.json", "--estimate=z.h5", "--output=r.html")
+    assert page.code == 0, page.err
+    assert "registered: hr_msi rotated by 3.00" in (tmp_path / "r.html").read_text()
 
 
 def test_a_report_of_files_has_a_banner_where_the_estimate_does_not_explain_them(

@@ -17,12 +17,14 @@ from hsr_tf.fusion.alignment import Aligned, align
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.geo import reprojection
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
 from hsr_tf.streaming import plan
 from hsr_tf.streaming.files import Image
 from hsr_tf.streaming.pair import paired
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.streaming.streamed import fuse_files
+from tests.registered_for_tests import placed_pair, similarity
 from tests.streaming.pairs import smooth_scene
 from tests.streaming.runs import AsWorkers, DyingAfter
 
@@ -211,3 +213,55 @@ def test_what_cannot_be_aligned_is_refused_before_the_work(
         fuse_files(request_for(tmp_path))
     assert "\n" not in str(told.value)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.h5", "y.h5"]
+
+
+def askew(folder: Path, *, degrees: float, ratio: float) -> Transform:
+    """x.h5 and y.h5 of a pair whose sharp image lies askew, with a grid and pixels without data."""
+    matrix = similarity(degrees, ratio, (2.0, -5.0), sizes=(24, 104))
+    pair = placed_pair(matrix, side=24, sharp_side=104)
+    hole = np.zeros((104, 104), bool)
+    hole[40:47, 60:66] = True
+    io.save(pair.lr_hsi, folder / "x.h5")
+    damaged = np.where(hole[..., None], 7e6, pair.hr_msi.cube)
+    grid = Georeference((1.0, 0, EAST, 0, -1.0, NORTH), ZONE_32.to_wkt())
+    io.save(Scene(damaged, nodata_mask=hole, georeference=grid), folder / "y.h5")
+    return Transform(matrix, (24, 24), (104, 104))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("degrees", "ratio", "method"),
+    [
+        (7.0, 4.3, "bicubic"),
+        pytest.param(90.0, 4.0, "bicubic", marks=pytest.mark.slow),
+        pytest.param(-25.0, 4.0, "spectral_ls", marks=pytest.mark.slow),
+        pytest.param(2.0, 3.0, "bicubic", marks=pytest.mark.slow),
+    ],
+)
+def test_tiles_of_a_pair_that_lies_askew_make_the_whole(
+    tmp_path: Path, degrees: float, ratio: float, method: str
+) -> None:
+    transform = askew(tmp_path, degrees=degrees, ratio=ratio)
+    aligned = align(io.load(tmp_path / "x.h5"), io.load(tmp_path / "y.h5"), transform=transform)
+    whole = aligned.on_sharp_pixels(fuse(aligned.observation, method, psf="gaussian").estimate)
+    asked = request_for(tmp_path, method=method, transform=transform, psf="gaussian")
+    done = fuse_files(asked)
+    assert done.num_tiles > 4
+    assert done.grids == aligned.lines
+    found = io.load(tmp_path / "z.h5")
+    assert found.georeference == whole.georeference
+    assert found.nodata_mask is not None and whole.nodata_mask is not None
+    np.testing.assert_array_equal(found.nodata_mask, whole.nodata_mask)
+    assert np.abs(found.cube - whole.cube)[~found.nodata_mask].max() < 2e-5
+    again = replace(asked, output=tmp_path / "w.h5")
+    with pytest.raises(OSError, match="gone"):
+        fuse_files(again, workers=DyingAfter(3, OSError("gone")))
+    fuse_files(again, workers=AsWorkers())
+    assert (tmp_path / "w.h5").read_bytes() == (tmp_path / "z.h5").read_bytes()
+
+
+def test_a_transform_of_other_images_is_refused_before_the_work(tmp_path: Path) -> None:
+    transform = askew(tmp_path, degrees=0.0, ratio=4.0)
+    with pytest.raises(ValueError, match="one between images of 24x24 and 104x104 pixels"):
+        fuse_files(request_for(tmp_path, transform=replace(transform, lr_size=(20, 24))))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.h5", "y.h5"]

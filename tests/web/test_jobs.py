@@ -27,6 +27,7 @@ from hsr_tf.web.jobs import (
     photograph_methods,
     stored,
 )
+from tests.registered_for_tests import placed_pair, similarity
 
 LIMITS = Limits()
 
@@ -64,6 +65,21 @@ def test_a_pair_is_fused_as_the_library_does(
     assert all(path.parent == job.folder for path in progress.files.values())
     job.close()
     assert not job.folder.exists()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_pair_that_lies_askew_is_registered(tmp_path: Path) -> None:
+    pair = placed_pair(similarity(0.0, 4.0, (4.0, -3.0), sizes=(16, 64)), side=16, sharp_side=64)
+    files = {}
+    for name in ("lr_hsi", "hr_msi"):
+        path = io.save(getattr(pair, name), tmp_path / f"{name}.h5")
+        files[name] = {path.name: path.read_bytes()}
+    job, progress = run(pair_task(files, "bicubic"))
+    assert progress.error is None and progress.files is not None
+    assert any("registered: hr_msi shifted by (+4.00, -3.00)" in text for _, text in progress.facts)
+    assert ("size", "64x64x12") in progress.facts
+    assert io.load(progress.files["sharp.h5"]).shape == (64, 64, 12)
+    job.close()
 
 
 def test_a_photograph_is_enlarged(tmp_path: Path) -> None:
