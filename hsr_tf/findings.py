@@ -37,6 +37,18 @@ class Finding:
         return f"{self.found}; {self.advice}" if self.advice else self.found
 
 
+class FindingWarning(UserWarning):
+    """A finding as a warning of Python; its text is the finding's line.
+
+    Args:
+        finding: of severity "warning" or "error".
+    """
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.line)
+        self.severity = finding.severity
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What follows from findings.

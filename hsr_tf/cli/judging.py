@@ -98,7 +98,7 @@ def residual_warnings_later() -> Iterator[None]:
 
 def show_verdict(verdict: Verdict, findings: Sequence[Finding]) -> None:
     """The verdict below the table, then what was not warned of before: registration, residuals, files."""
-    from hsr_tf.findings import WARNING
+    from hsr_tf.findings import ERROR, WARNING
     from hsr_tf.fusion.registered import TOPIC
     from hsr_tf.fusion.residuals import is_about_residuals
     from hsr_tf.io.account import FILE
@@ -108,7 +108,7 @@ def show_verdict(verdict: Verdict, findings: Sequence[Finding]) -> None:
     for finding in findings:
         about_a_file = finding.topic == FILE and finding.severity == WARNING
         if about_a_file or finding.topic == TOPIC or is_about_residuals(finding):
-            terminal.warn(finding.line)
+            terminal.warn(finding.line, error=finding.severity == ERROR)
 
 
 def read_lines(solution: Solution, aligned: Aligned) -> tuple[tuple[str, Sequence[str]], ...]:

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hsr_tf import process
+from hsr_tf.findings import ERROR
 from hsr_tf.imports import MissingPackage, missing_package, require_package
 from hsr_tf.wording import as_flags, error_line
 
 BAD_INPUT, BUG, INTERRUPTED = 2, 1, 130
+BOLD_RED, PLAIN = "\x1b[1;31m", "\x1b[0m"
 
 
 def exit_code(
@@ -91,6 +93,18 @@ def require_for_commands(packages: Mapping[str, Sequence[str]]) -> None:
                 sys.exit(report(error))
 
 
+def tell_finding(line: str, *, error: bool = False) -> None:
+    """Write a finding to stderr as a warning or as an error; errors are red on a terminal, as a red verdict.
+
+    Args:
+        line: the finding and what to do.
+        error: whether the result is not to be relied on.
+    """
+    said = f"{'error' if error else 'warning'}: {as_flags(line)}"
+    in_color = error and sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    tell(f"{BOLD_RED}{said}{PLAIN}" if in_color else said)
+
+
 def tell(line: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(f"{line}\n")
@@ -102,5 +116,10 @@ def warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: tell(f"warning: {as_flags(str(message))}")
+        warnings.showwarning = lambda message, *_, **__: tell_finding(str(message), error=_is_error(message))
         yield
+
+
+def _is_error(warning: Warning | str) -> bool:
+    """Whether a warning is a finding that makes the verdict red."""
+    return getattr(warning, "severity", None) == ERROR

@@ -14,8 +14,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 from typer.exceptions import TyperException
 
-from hsr_tf.console.errors import tell
-from hsr_tf.wording import as_flags
+from hsr_tf.console.errors import tell_finding
 
 PLAIN_WIDTH = 160
 
@@ -26,10 +25,10 @@ def show(renderable: RenderableType) -> None:
     console.print(renderable, soft_wrap=isinstance(renderable, Text))
 
 
-def warn(line: str) -> None:
-    """One line about a doubtful result on stderr, after what was shown."""
+def warn(line: str, *, error: bool = False) -> None:
+    """One line about a doubtful result on stderr, after what was shown; `error` for a result that is none."""
     sys.stdout.flush()
-    tell(f"warning: {as_flags(line)}")
+    tell_finding(line, error=error)
 
 
 def usage_line(error: Exception) -> str | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
+from hsr_tf.findings import FindingWarning
 from hsr_tf.fusion.cameras import (
     Asked,
     Cameras,
@@ -131,7 +132,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
         mask says so.
 
     Warns:
-        UserWarning: fill values (`hsr_tf.fusion.fill_values`); dead bands, saturated samples or pixels
+        FindingWarning: fill values (`hsr_tf.fusion.fill_values`); dead bands, saturated samples or pixels
             without data (`hsr_tf.fusion.repair`); images that do not fit the cameras
             (`hsr_tf.closed_forms.agreement`); weights that were trained for other cameras or wavelengths.
         ResidualWarning: an estimate that leaves more of an image than noise explains
@@ -159,16 +160,16 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     fills = fill_findings(observation.lr_hsi, observation.hr_msi)
     defects = (*fills, *(defect.finding for defect in repaired.findings))
     for finding in defects:
-        warnings.warn(finding.line, stacklevel=2)
+        warnings.warn(FindingWarning(finding), stacklevel=2)
     sample, asked = Sample(images, repaired.holes), Asked(psf, srf, observation.linearize)
     cameras = fusion_cameras(sample, observation, repaired, asked, method=known, controls=controls)
     if card is not None:
         cameras = with_weights(cameras, observation, card, sample=sample, asked=asked)
     for finding in cameras.findings:
-        warnings.warn(finding.line, stacklevel=2)
+        warnings.warn(FindingWarning(finding), stacklevel=2)
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
     for finding in solution.findings:
-        warnings.warn(finding.line, ResidualWarning, stacklevel=2)
+        warnings.warn(ResidualWarning(finding), stacklevel=2)
     read = scene_pair_findings(observation.lr_hsi.metadata, observation.hr_msi.metadata)
     return solution.with_findings((*read, *defects, *cameras.findings, *solution.findings))
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.noise_level import relative_noise
 from hsr_tf.closed_forms.spectral_ls import enlarged
-from hsr_tf.findings import ERROR, WARNING, Finding
+from hsr_tf.findings import ERROR, WARNING, Finding, FindingWarning
 from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, EDGES, gap_findings, measured_gap
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
@@ -43,7 +43,7 @@ def is_about_residuals(finding: Finding) -> bool:
     return finding.topic in TOPICS
 
 
-class ResidualWarning(UserWarning):
+class ResidualWarning(FindingWarning):
     """An estimate does not explain the images that it was made from."""
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import io
-from hsr_tf.findings import Finding
+from hsr_tf.findings import Finding, FindingWarning
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
 from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
@@ -131,7 +131,7 @@ class _Run:
         cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
         residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=recorded["srf_known"])
         for finding in residuals.findings:
-            warnings.warn(finding.line, ResidualWarning, stacklevel=4)
+            warnings.warn(ResidualWarning(finding), stacklevel=4)
         self.draft.remove()
         lr_hsi, hr_msi = self.pair.headers
         return Streamed(
@@ -177,7 +177,7 @@ class _Run:
             self.draft.save_json(FOUND, self._settled(card))
         data = self._recorded()
         for finding in _findings(data):
-            warnings.warn(finding.line, stacklevel=4)
+            warnings.warn(FindingWarning(finding), stacklevel=4)
         return Found.of(data)
 
     def _settled(self, card: ModelCard | None) -> dict[str, Any]:

@@ -246,7 +246,7 @@ def test_fuse_by_a_network_names_its_weights_and_warns(folder: Path, hsr: Callab
         "a number of taps that is even would sit on them"
     )
     # The weights are random: the estimate explains neither image.
-    said = [f"warning: the estimate does not explain {name}: residual" for name in ("lr_hsi", "hr_msi")]
+    said = [f"error: the estimate does not explain {name}: residual" for name in ("lr_hsi", "hr_msi")]
     assert [line.startswith(start) for line, start in zip(residuals[-2:], said, strict=True)] == [True, True]
     assert "differ by" in residuals[0]
     assert hsr_tf.load(folder / "e.npz").shape == (48, 64, 31)

@@ -9,7 +9,8 @@ import warnings
 import pytest
 
 from hsr_tf.checks import InputError, file_error
-from hsr_tf.console.errors import exit_code
+from hsr_tf.console.errors import exit_code, tell_finding
+from hsr_tf.findings import ERROR, WARNING, Finding, FindingWarning
 
 
 def raising(error: BaseException) -> int:
@@ -73,3 +74,25 @@ def test_the_runner_imports_no_framework() -> None:
     code = f"import sys, hsr_tf.console.errors; print(*{heavy} & {{*sys.modules}})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(("severity", "prefix"), [(WARNING, "warning"), (ERROR, "error")])
+def test_a_finding_is_called_by_its_severity(
+    severity: str, prefix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finding = Finding(severity, "agreement", "the images differ", 'try srf="estimate"')
+    assert exit_code(lambda: warnings.warn(FindingWarning(finding), stacklevel=1)) == 0
+    assert capsys.readouterr().err == f"{prefix}: the images differ; try --srf=estimate\n"
+
+
+def test_errors_are_red_on_a_terminal_that_shows_colors(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    tell_finding("bad", error=True)
+    tell_finding("doubtful")
+    monkeypatch.setenv("NO_COLOR", "1")
+    tell_finding("bad", error=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["\x1b[1;31merror: bad\x1b[0m", "warning: doubtful", "error: bad"]
