@@ -33,22 +33,25 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 
 from hsr_tf import checks
+from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.closed_forms.colour_features import SMALLEST, ColourFeatures, ColourMetric, kernel_values
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE, noise_regions
 from hsr_tf.closed_forms.noise_level import band_noise, channel_noise
-from hsr_tf.closed_forms.spectral_ls import ESTIMATE
+from hsr_tf.closed_forms.spectral_ls import ESTIMATE, enlarged
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
+from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
-from hsr_tf.typing import Array, Cube, Tensor
+from hsr_tf.typing import Array, Cube, Mask, Tensor
 
-MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE = 4096, 512, 8192
+MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE = 4096, 512, 8192, 2**14
 LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 LEVELS, PREFERENCE = (np.inf, 0.3), 0.97
-RIDGES = tuple(10.0**power for power in range(-8, 0))
+RIDGES = tuple(10.0**power for power in range(-7, 0))  # smaller ones: rounding of kernels in float32 counts
 SAMPLE, COLOUR_KERNEL = "sample", "colour_kernel"
 
 
@@ -244,17 +247,38 @@ class ColourKernelTiles(StagedMethod):
         sample = sample[np.lexsort((sample[:, 1], sample[:, 0]))].astype(np.float64)
         rows, columns = (sample[:, :2].T // self._step).astype(int)
         folds = fold_map(*(-(-n // self._step) for n in grid.size))[rows, columns]
-        windows = [pair.hr_msi(region) for region in noise_regions(grid.size, grid.scale)]
-        sharp = np.concatenate([window.reshape(-1, window.shape[-1]) for window in windows])
+        regions = noise_regions(grid.size, grid.scale)
+        windows, masks = [pair.hr_msi(region) for region in regions], self._agreeing(regions)
+        sharp = np.concatenate([window[mask] for window, mask in zip(windows, masks, strict=True)])
         found = fit_colours(
             sample[:, 2:],
             folds,
             pair.model.spectral.matrix,
             sharp[:: max(1, len(sharp) // SHARP_PIXELS)].astype(np.float64),
-            channel_noise(windows),
+            channel_noise(windows, masks),
             self._config,
         )
         pair.store.save_json(COLOUR_KERNEL, found.plain())
+
+    def _agreeing(self, regions: list[Region]) -> list[Mask]:
+        """The sharp pixels of regions, (s h, s w) each, on ground that did not change between the images.
+
+        Noise and leverage are those of ground that X shows too.
+        """
+        pair, whole = self._pair, self._pair.grid.whole
+        parts = [whole] if whole.num_pixels <= MOST_PIXELS_AT_ONCE else regions
+        found = []
+        for part in parts:
+            clean = pair.clean(part) if pair.has_holes else None
+            images = pair.lr_hsi(part), pair.hr_msi(part)
+            found.append(agreement_of(pair.model, *images, trusted=clean).changed)
+        if all(mask is None for mask in found):
+            return [np.ones(region.scaled(pair.grid.scale).size, bool) for region in regions]
+        kept = np.ones(whole.size, bool)
+        for part, mask in zip(parts, found, strict=True):
+            if mask is not None:
+                kept[part.slices] &= ~ndimage.binary_dilation(mask, np.ones((3, 3)))
+        return [enlarged(kept[region.slices], pair.grid.scale) for region in regions]
 
     def _tile(self, index: int) -> None:
         sharp = self._pair.hr_msi(self._pair.grid.region(index))

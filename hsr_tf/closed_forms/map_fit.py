@@ -51,9 +51,24 @@ from hsr_tf.typing import Array, Cube
 BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
-USUAL, USUAL_COMPLETED, OUTLIER, SMALLEST_GAP, DAMPING = 0.75, 0.95, 3.0, 1e-4, 3e-5
+USUAL, USUAL_COMPLETED, OUTLIER, DAMPING = 0.75, 0.95, 3.0, 3e-5
+SMALLEST_GAP, SMALLEST_EDGE = 1e-4, 0.02
 FLOATS_AT_ONCE, PLACES = 2**20, 4
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
+
+
+@dataclass(frozen=True)
+class FitRule:
+    """How a map is fitted.
+
+    Attributes:
+        penalties: candidates for l.
+        outlier: times the usual gap from which on a coarse pixel loses weight, but for wrong edges, which
+            lose it from 3 on.
+    """
+
+    penalties: tuple[float, ...] = PENALTIES
+    outlier: float = OUTLIER
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +162,8 @@ class MapFit(SpectralMap):
 
     Attributes:
         weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
-        usable: v, (h, w) float32, below 1 along an edge of X that does not show what Y shows: X was made with
-            another border, or ends there. It is the usual |L|^2 over that of the pixel, L what the map leaves
+        usable: v, (h, w) float32, below 1 along an edge of X that does not show what Y shows, by 2 % and
+            more: X was made with another border, or ends there. It is the usual |L|^2 over that of the pixel, L what the map leaves
             of X. Elsewhere 1: what disagrees may be a fault of either image, and the estimate keeps to X. 0
             for pixels that do not count.
     """
@@ -216,7 +231,12 @@ def noise_regions(
 
 
 def fit_map(
-    pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel, *, masked: bool = False
+    pair: CoarsePair,
+    sharp: SharpStatistics,
+    model: ObservationModel,
+    *,
+    masked: bool = False,
+    rule: FitRule = FitRule(),
 ) -> MapFit:
     """Fit the map of one scene.
 
@@ -225,15 +245,18 @@ def fit_map(
         sharp: moments and noise of the features at full resolution.
         model: the two cameras.
         masked: see `SpectralMap`.
+        rule: candidates and limits.
     """
-    return replace(_MapFitting(pair, sharp, model).best(), masked=masked)
+    return replace(_MapFitting(pair, sharp, model, rule).best(), masked=masked)
 
 
 class _MapFitting:
     """The sums of one scene and the maps that follow from them."""
 
-    def __init__(self, pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel) -> None:
-        self._pair, self._model = pair, model
+    def __init__(
+        self, pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel, rule: FitRule
+    ) -> None:
+        self._pair, self._model, self._rule = pair, model, rule
         self._response = model.spectral.matrix
         self._num_channels = self._response.shape[1]
         self._moments = sharp.moments
@@ -269,10 +292,13 @@ class _MapFitting:
 
     def best(self) -> MapFit:
         """The map with the smallest predicted error."""
-        maps = {penalty: self._fold_maps(penalty) for penalty in PENALTIES}
+        penalties = self._rule.penalties
+        if len(penalties) == 1:
+            return self._fit(self._map(self._gram, penalties[0]), penalties[0])
+        maps = {penalty: self._fold_maps(penalty) for penalty in penalties}
         errors = self._held_out_errors({penalty: found[1:] for penalty, found in maps.items()})
-        scores = {p: self._score(p, maps[p][0], *errors[p]) for p in PENALTIES}
-        penalty = min(PENALTIES, key=scores.__getitem__)
+        scores = {p: self._score(p, maps[p][0], *errors[p]) for p in penalties}
+        penalty = min(penalties, key=scores.__getitem__)
         error, rough = errors[penalty]
         smoothness = float(np.clip(1.0 - rough / max(error, TINY), 0.0, 1.0))
         return replace(self._fit(maps[penalty][0], penalty), smoothness=smoothness)
@@ -305,8 +331,9 @@ class _MapFitting:
             away = alike & inside & _inner(inside.shape, reach)
             some = away if away.any() else alike & inside
             usual[alike] = max(float(np.quantile(gap[some], level)) if some.any() else 0.0, SMALLEST_GAP)
-        weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
-        wrong = inside & _wrong_edges(gap / usual, reach)
+        wrong = inside & _wrong_edges(gap / np.maximum(usual, SMALLEST_EDGE / OUTLIER), reach)
+        largest = np.where(wrong, OUTLIER, self._rule.outlier) * usual
+        weights = np.square(np.minimum(1.0, largest / np.maximum(gap, TINY))) * inside
         gaps = squares * (weights * self._compared)[..., None]
         return weights.astype(np.float32), wrong, gaps.sum((0, 1))
 

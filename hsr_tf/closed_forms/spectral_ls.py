@@ -16,16 +16,14 @@ at few coarse pixels around it: those of the bicubic enlargement and of the PSF,
 D D* reaches. Where conjugate gradients take that inverse (a PSF that is not separable or not symmetric) parts
 take it of a window wider by `FAR` coarse pixels, with which they agree to about 1e-3.
 
-Networks start from the plain map of `SpectralLS`, which `PlainSceneMap` fits over parts: triangular factors
-of [D F, X] of the tiles join into the scene's (Demmel, Grigori, Hoemmen, Langou, SIAM J. Sci. Comput. 34(1),
-2012, doi:10.1137/080731992).
+Networks start from a map of all products of channels (`PlainSceneMap`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +32,7 @@ from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.map_fit import (
     CoarsePair,
+    FitRule,
     MapFit,
     SharpStatistics,
     SpectralMap,
@@ -41,10 +40,9 @@ from hsr_tf.closed_forms.map_fit import (
     noise_regions,
     sharp_moments,
     signal_share,
-    trust_in,
 )
 from hsr_tf.closed_forms.noise_level import channel_noise
-from hsr_tf.closed_forms.quadratic_map import SpectralLS, least_squares, quadratic_features
+from hsr_tf.closed_forms.quadratic_map import SpectralLS, quadratic_features
 from hsr_tf.physics.nodata import is_enough, smoothly_filled
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -54,10 +52,9 @@ from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
 from hsr_tf.typing import Cube, Mask, Tensor
 
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
-FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
-CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
+FEATURES, COARSE, ESTIMATE = "features", "coarse", "estimate"
+CLEAN, MOMENTS, WEIGHTS = "clean", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
-COMPLETED_FACTOR = "completed_factor"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
 SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
@@ -86,22 +83,24 @@ class SceneMap:
         model: the two cameras that the map is fitted for; by default those of the pair.
     """
 
+    rule: ClassVar[FitRule] = FitRule()
+
     def __init__(self, pair: TiledPair, model: ObservationModel | None = None) -> None:
-        self._pair, self._model = pair, pair.model if model is None else model
-        self._inverse = self._model.spectral.pseudo_inverse().astype(np.float32)
-        self._response = self._model.spectral.matrix.astype(np.float32)
-        self.consistency = DataConsistency(self._model)
+        self.pair, self.model = pair, pair.model if model is None else model
+        self._inverse = self.model.spectral.pseudo_inverse().astype(np.float32)
+        self._response = self.model.spectral.matrix.astype(np.float32)
+        self.consistency = DataConsistency(self.model)
         reach = self.consistency.reach()
         self.reach = FAR if reach is None else reach
-        self.blur = self._model.spatial.reach_cells
+        self.blur = self.model.spatial.reach_cells
 
     def survey(self) -> Stage:
         """The pass in which the map is fitted."""
-        return Stage(MOMENTS, len(self._pair.grid), self._moments, self._fit)
+        return Stage(MOMENTS, len(self.pair.grid), self._moments, self._fit)
 
     def found(self) -> SpectralMap:
         """What the survey found for the whole scene."""
-        data = self._pair.store.load_json(SPECTRAL_MAP)
+        data = self.pair.store.load_json(SPECTRAL_MAP)
         assert data is not None
         return SpectralMap.of(data)
 
@@ -112,25 +111,27 @@ class SceneMap:
 
     def weights(self, region: Region) -> tuple[Cube, Cube]:
         """Weights and usable pixels of a region, (h, w, 1) each, see `MapFit`."""
-        both = self._pair.store.read(WEIGHTS, self._pair.grid, region)
+        both = self.pair.store.read(WEIGHTS, self.pair.grid, region)
         return both[..., :1], both[..., 1:]
 
-    def lr_hsi(self, region: Region) -> Cube:
+    def lr_hsi(self, region: Region, changed: Mask | None = None) -> Cube:
         """X of a region, (h, w, C).
 
-        Coarse pixels that do not count (`hsr_tf.physics.nodata`) hold a spectrum that neither image
-        contradicts, B W + t (D Y - B W R) R^+: where the images agree (t = 1) X R = D Y there, elsewhere
-        these pixels disagree no more and no less than the others. Those that count because Y was completed
-        hold X + t (D Y - X R) R^+ likewise, without what the completion left.
+        Coarse pixels that do not count (`hsr_tf.physics.nodata`, or `changed` (h, w) where it is given) hold
+        a spectrum that neither image contradicts, B W + t (D Y - B W R) R^+: where the images agree (t = 1)
+        X R = D Y there, elsewhere these pixels disagree no more and no less than the others. Those that count
+        because Y was completed hold X + t (D Y - X R) R^+ likewise, without what the completion left.
         """
-        found, store, grid = self.found(), self._pair.store, self._pair.grid
+        found, store, grid = self.found(), self.pair.store, self.pair.grid
         lr_hsi = store.read(COARSE, grid, region)
         missing = self._missing(found, region)
-        if missing is None and not self._pair.is_completed:
+        if changed is not None and changed.any():
+            missing = changed if missing is None else missing | changed
+        if missing is None and not self.pair.is_completed:
             return lr_hsi
         blurred = store.read(FEATURES, grid, region)
         inverse = found.trust * self._inverse
-        if self._pair.is_completed:
+        if self.pair.is_completed:
             completed = 1 - store.read(COMPARED, grid, region)
             colours = blurred[..., 1 : 1 + self._response.shape[1]]
             lr_hsi = lr_hsi + completed * ((colours - lr_hsi @ self._response) @ inverse)
@@ -141,11 +142,11 @@ class SceneMap:
 
     def part(self, region: Region) -> MapPart:
         """The estimate of a region, in coarse pixels."""
-        found, grid = self.found(), self._pair.grid
+        found, grid = self.found(), self.pair.grid
         around = region.grown(max(BICUBIC, self.blur), grid.whole)
         far = around.grown(self.reach, grid.whole)
         lr_hsi, left, unexplained = self._left(found, far)
-        sharp = self._pair.hr_msi(around)
+        sharp = self.pair.hr_msi(around)
         solved = self.solved(unexplained, far, around) if found.trust > 0 else None
         inner = region.inside(around).scaled(grid.scale).slices
         estimate = np.empty((*region.scaled(grid.scale).size, left.shape[-1]), np.float32)
@@ -165,56 +166,60 @@ class SceneMap:
         rows, columns = around.inside(far).slices
         return solution[:, rows, columns]
 
-    def _features(self, index: int) -> tuple[Cube, Cube, Mask]:
-        """Keep D F and X of a tile; gives F, the columns [D F, X] and where they count."""
-        grid, store = self._pair.grid, self._pair.store
+    def _features(self, index: int) -> Cube:
+        """Keep D F and X of a tile, and where they count; gives F."""
+        grid, store = self.pair.grid, self.pair.store
         region = grid.region(index)
         around = region.grown(self.blur, grid.whole)
         inner = region.inside(around)
-        features = quadratic_features(ops.convert_to_tensor(self._pair.hr_msi(around)[None]))
-        blurred = np.asarray(ops.convert_to_numpy(self._model.spatial.forward(features)))[0][inner.slices]
-        lr_hsi = self._pair.lr_hsi(region)
+        features = quadratic_features(ops.convert_to_tensor(self.pair.hr_msi(around)[None]))
+        blurred = np.asarray(ops.convert_to_numpy(self.model.spatial.forward(features)))[0][inner.slices]
+        lr_hsi = self.pair.lr_hsi(region)
         store.save(FEATURES, index, blurred)
         store.save(COARSE, index, lr_hsi)
-        clean = np.ones(region.size, bool)
-        if self._pair.has_holes:
-            clean = self._pair.usable(region)
-            store.save(CLEAN, index, clean[..., None])
-            store.save(COMPARED, index, self._pair.clean(region)[..., None])
-        sharp = np.asarray(ops.convert_to_numpy(features))[0][inner.scaled(grid.scale).slices]
-        return sharp, np.concatenate([blurred, lr_hsi], -1), clean
+        if self.pair.has_holes:
+            store.save(CLEAN, index, self.pair.usable(region)[..., None])
+            store.save(COMPARED, index, self.pair.clean(region)[..., None])
+        return np.asarray(ops.convert_to_numpy(features))[0][inner.scaled(grid.scale).slices]
 
     def _moments(self, index: int) -> None:
         """Products of the sharp features of a tile, of the pixels that count and of the others."""
-        sharp, _, clean = self._features(index)
-        kept = None if clean.all() else enlarged(clean, self._pair.grid.scale)
-        if self._pair.has_holes:
+        sharp = self._features(index)
+        clean = np.ones(self.pair.grid.region(index).size, bool)
+        if self.pair.has_holes:
+            clean = self.pair.store.load(CLEAN, index)[..., 0]
+        kept = None if clean.all() else enlarged(clean, self.pair.grid.scale)
+        if self.pair.has_holes:
             others = np.zeros(sharp.shape[:2], bool) if kept is None else ~kept
-            self._pair.store.save(UNCLEAN_MOMENTS, index, sharp_moments(sharp, others))
-        self._pair.store.save(MOMENTS, index, sharp_moments(sharp, kept))
+            self.pair.store.save(UNCLEAN_MOMENTS, index, sharp_moments(sharp, others))
+        self.pair.store.save(MOMENTS, index, sharp_moments(sharp, kept))
 
     def _fit(self) -> None:
         """Fit the map, and keep what all parts share."""
-        grid, store = self._pair.grid, self._pair.store
+        grid, store = self.pair.grid, self.pair.store
         num_counted, masked = self._counted()
         counted = store.read(CLEAN, grid, grid.whole)[..., 0] if masked else None
-        compared = store.read(COMPARED, grid, grid.whole)[..., 0] if self._pair.is_completed else None
+        compared = store.read(COMPARED, grid, grid.whole)[..., 0] if self.pair.is_completed else None
 
         def read(rows: slice) -> tuple[Cube, Cube]:
             region = Region.of(rows, grid.whole.columns)
             return store.read(FEATURES, grid, region), store.read(COARSE, grid, region)
 
         statistics = self._statistics(counted, num_counted)
-        coarse = CoarsePair(grid.size, read, counted, compared)
-        found = fit_map(coarse, statistics, self._model, masked=masked)
+        coarse = CoarsePair(grid.size, read, self._fitted(counted), compared)
+        found = fit_map(coarse, statistics, self.model, masked=masked, rule=self.rule)
         for index in range(len(grid)):
             inner = grid.region(index).slices
             store.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
         store.save_json(SPECTRAL_MAP, found.plain())
 
+    def _fitted(self, counted: Mask | None) -> Mask | None:
+        """The pixels that take part in the fit, (h, w), of those that count."""
+        return counted
+
     def _statistics(self, counted: Mask | None, num_counted: int) -> SharpStatistics:
         """Moments and noise of the sharp pixels in the coarse pixels that count, None for all."""
-        pair, grid = self._pair, self._pair.grid
+        pair, grid = self.pair, self.pair.grid
         regions = noise_regions(grid.size, grid.scale, counted)
         windows = [pair.hr_msi(region) for region in regions]
         masks = None if counted is None else [enlarged(counted[r.slices], grid.scale) for r in regions]
@@ -228,9 +233,9 @@ class SceneMap:
 
     def _counted(self) -> tuple[int, bool]:
         """The number of coarse pixels that the fit rests on, and whether they are only some of them."""
-        grid, store = self._pair.grid, self._pair.store
+        grid, store = self.pair.grid, self.pair.store
         num_pixels = num_clean = grid.whole.num_pixels
-        if self._pair.has_holes:
+        if self.pair.has_holes:
             num_clean = sum(int(store.load(CLEAN, index).sum()) for index in range(len(grid)))
         masked = num_clean < num_pixels and is_enough(num_clean, num_pixels)
         return num_clean if masked else num_pixels, masked
@@ -238,7 +243,7 @@ class SceneMap:
     def _left(self, found: SpectralMap, far: Region) -> tuple[Cube, Cube, Cube]:
         """X, what is enlarged of L, and E, of a region."""
         lr_hsi = self.lr_hsi(far)
-        blurred = self._pair.store.read(FEATURES, self._pair.grid, far)
+        blurred = self.pair.store.read(FEATURES, self.pair.grid, far)
         left = lr_hsi - blurred @ found.spectral_map
         weights, usable = self.weights(far)
         unexplained = weights * (left - self._gap(found, blurred) @ self._inverse)
@@ -255,7 +260,7 @@ class SceneMap:
         """(h, w), True for coarse pixels of a region that do not count; None where all do."""
         if not found.masked:
             return None
-        missing: Mask = self._pair.store.read(CLEAN, self._pair.grid, region)[..., 0] == 0
+        missing: Mask = self.pair.store.read(CLEAN, self.pair.grid, region)[..., 0] == 0
         return missing if missing.any() else None
 
     def _gap(self, found: SpectralMap, blurred: Cube) -> Cube:
@@ -268,7 +273,7 @@ class SceneMap:
     ) -> Iterator[tuple[slice, Cube]]:
         """The estimate of a region, some bands at a time, from Y and what is enlarged of L there."""
         sharp, plain = images
-        trust, scale = found.trust, self._model.scale
+        trust, scale = found.trust, self.model.scale
         features = quadratic_features(ops.convert_to_tensor(sharp))
         gap = sharp - ops.matmul(features, ops.convert_to_tensor(found.spectral_map @ self._response))
         gap = gap * enlarged(self.weights(around)[0][..., 0], scale)[..., None]
@@ -279,65 +284,37 @@ class SceneMap:
                 part = part + bicubic_enlarge(ops.convert_to_tensor(plain[None, ..., bands]), scale)[0]
             if solved is not None:
                 part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
-                part = part + trust * self._model.spatial.adjoint(solved[..., bands])[0]
+                part = part + trust * self.model.spatial.adjoint(solved[..., bands])[0]
             yield bands, np.asarray(ops.convert_to_numpy(part))
 
 
 class PlainSceneMap(SceneMap):
-    """The plain map of `SpectralLS`, the base of networks: every pixel that counts has the weight 1.
+    """The base of networks: a map of all products of channels, as `SpectralLS` fits it in training.
 
-    Pixels into which the PSF mixes completed ones take part only where they are more than half of all.
+    Where the images agree to rounding it is the map of `SpectralLS`; noise of Y and weights of pixels enter
+    as in `SceneMap`, the weights from a larger gap on: where the cameras nearly fit, trained networks are
+    right to follow both images (0.6 dB on a training scene). Pixels into which the PSF mixes completed ones
+    take part in the fit only where they are more than half of all, and have the weight 1.
     """
 
-    def survey(self) -> Stage:
-        """See `SceneMap.survey`."""
-        return Stage(FACTOR, len(self._pair.grid), self._factors, self._fit)
+    rule = FitRule(penalties=(0.0,), outlier=6.0)
 
     def weights(self, region: Region) -> tuple[Cube, Cube]:
         """See `SceneMap.weights`."""
-        ones = np.ones((*region.size, 1), np.float32)
-        return ones, ones
+        weights, usable = super().weights(region)
+        if not self.pair.has_holes:
+            return weights, usable
+        clean = self.pair.store.read(COMPARED, self.pair.grid, region)
+        one = np.float32(1.0)
+        return np.where(clean, weights, one), np.where(clean, usable, one)
 
-    def _factors(self, index: int) -> None:
-        """The triangular factors of [D F, X] of a tile, of the pixels that count and of the others."""
-        _, columns, usable = self._features(index)
-        store, clean = self._pair.store, usable
-        if self._pair.has_holes:
-            clean = self._pair.clean(self._pair.grid.region(index))
-            store.save(UNCLEAN_FACTOR, index, _triangle(columns[~usable]))
-            store.save(COMPLETED_FACTOR, index, _triangle(columns[usable & ~clean]))
-        store.save(FACTOR, index, _triangle(columns[clean]))
-
-    def _fit(self) -> None:
-        """Join the factors; map, trust and disagreement follow from the inner products that they hold."""
-        store, num_tiles, spectral = self._pair.store, len(self._pair.grid), self._model.spectral
-        num_counted, masked = self._counted()
-        fields = [FACTOR]
-        if self._pair.has_holes:
-            num_clean = sum(int(store.load(COMPARED, index).sum()) for index in range(num_tiles))
-            if num_clean < num_counted / 2:
-                fields.append(COMPLETED_FACTOR)
-            else:
-                num_counted = num_clean
-            fields += [] if masked else [UNCLEAN_FACTOR]
-        factor = _triangle(
-            np.concatenate([store.load(f, index) for f in fields for index in range(num_tiles)])
-        )
-        num_bands, num_channels = spectral.matrix.shape
-        features, lr_hsi = factor[:, :-num_bands], factor[:, -num_bands:]
-        level = np.sqrt(len(factor) / num_counted)  # least_squares takes means over the rows
-        columns = (ops.convert_to_tensor(level * part[None]) for part in (features, lr_hsi))
-        spectral_map = np.asarray(ops.convert_to_numpy(least_squares(*columns)))[0]
-        seen = lr_hsi @ spectral.matrix
-        apart = _energy(seen - features[:, 1 : 1 + num_channels]) / (_energy(seen) + 1e-30)
-        allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
-        found = SpectralMap(
-            spectral_map=spectral_map.astype(np.float32),
-            trust=trust_in(apart, allowed),
-            disagreement=float(np.sqrt(apart)),
-            masked=masked,
-        )
-        store.save_json(SPECTRAL_MAP, found.plain())
+    def _fitted(self, counted: Mask | None) -> Mask | None:
+        """The pixels that take part in the fit."""
+        if not self.pair.has_holes:
+            return counted
+        clean = np.asarray(self.pair.store.read(COMPARED, self.pair.grid, self.pair.grid.whole)[..., 0] != 0)
+        num_counted = clean.size if counted is None else int(counted.sum())
+        return counted if clean.sum() < num_counted / 2 else clean
 
 
 class SpectralLSTiles(StagedMethod):
@@ -433,12 +410,3 @@ def _surveyed(model: ObservationModel, lr_cube: Cube, hr_cube: Cube, counted: Ma
 def enlarged(weights: NDArray[Any], scale: int) -> NDArray[Any]:
     """Weights or a mask of coarse pixels (h, w) for the sharp pixels in them, (s h, s w)."""
     return weights.repeat(scale, 0).repeat(scale, 1)
-
-
-def _triangle(columns: NDArray[Any]) -> NDArray[np.float64]:
-    """R of the columns' QR factorisation."""
-    return np.asarray(np.linalg.qr(columns.astype(np.float64), mode="r"))
-
-
-def _energy(values: NDArray[np.float64]) -> float:
-    return float(np.square(values).sum())

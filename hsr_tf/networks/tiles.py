@@ -1,5 +1,8 @@
 """Fusion networks over the parts of a scene.
 
+Where the two images disagree the network is not followed: its residual counts with the weight of the coarse
+pixels (`hsr_tf.closed_forms.map_fit`), as the last projection does, and the base keeps to X there.
+
 Over the base "spectral_ls" the parts are cut where the whole computation has its seams: the map is fitted to
 the scene (`PlainSceneMap`), a tile of base and network looks no further than the network's own layers, and
 the last projection, which looks far, is added when all tiles are there, from the coarse image of what they
@@ -19,13 +22,14 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, PlainSceneMap
+from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, PlainSceneMap, enlarged
 from hsr_tf.closed_forms.windowed import Windowed
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.layers import FusionNetwork
 from hsr_tf.networks.reach import network_reach
 from hsr_tf.physics.tiled_pair import TiledPair
+from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage, StagedMethod
 from hsr_tf.typing import Cube
 
@@ -72,9 +76,9 @@ class BasedNetwork(StagedMethod):
             return free
         around = region.grown(self._map.blur, grid.whole)
         far = around.grown(self._map.reach, grid.whole)
-        solved = self._map.solved(store.read(RESIDUAL, grid, far), far, around)
+        solved = self._map.solved(self._map.weights(far)[0] * store.read(RESIDUAL, grid, far), far, around)
         trust, inner = self._map.found().trust, region.inside(around).scaled(grid.scale).slices
-        gap = trust * (self._pair.hr_msi(region) - free @ self._response)
+        gap = trust * self._fine_weights(region) * (self._pair.hr_msi(region) - free @ self._response)
         for start in range(0, free.shape[-1], BANDS_AT_ONCE):
             bands = slice(start, start + BANDS_AT_ONCE)
             spread = ops.convert_to_numpy(self._cameras.spatial.adjoint(solved[..., bands]))[0]
@@ -95,13 +99,15 @@ class BasedNetwork(StagedMethod):
         inner = seen.inside(window).scaled(grid.scale).slices
         base, hr_msi = part.estimate[inner], part.hr_msi[inner]
         if seen == window:
-            free = np.asarray(self._network.predict_on_batch(given)["estimate"], np.float32)[0] + base
+            free = np.asarray(self._network.predict_on_batch(given)["estimate"], np.float32)[0]
         else:
-            free = _inner(self._network).estimate(given, seen.margins(window)) + base
+            free = np.asarray(_inner(self._network).estimate(given, seen.margins(window)))
+        weights = self._fine_weights(seen)
+        free = free * weights + base
         del given, base, part
         if self._consistent:
             # D of the nearest cube with Z R = Y, (h, w, C), some bands at a time.
-            gap = hr_msi - free @ self._response
+            gap = weights * (hr_msi - free @ self._response)
             parts = []
             for start in range(0, free.shape[-1], BANDS_AT_ONCE):
                 bands = slice(start, start + BANDS_AT_ONCE)
@@ -110,6 +116,10 @@ class BasedNetwork(StagedMethod):
             left = np.concatenate(parts, -1)[region.inside(seen).slices]
             pair.store.save(RESIDUAL, index, self._map.lr_hsi(region) - left)
         pair.store.save(FREE, index, free[region.inside(seen).scaled(grid.scale).slices])
+
+    def _fine_weights(self, region: Region) -> Cube:
+        """The weights of the coarse pixels of a region for the sharp pixels in them, (s h, s w, 1)."""
+        return enlarged(self._map.weights(region)[0][..., 0], self._pair.grid.scale)[..., None]
 
 
 @lru_cache(maxsize=4)

@@ -77,6 +77,7 @@ class BlindDeepPrior(Solver):
     """
 
     name = "blind_deep_prior"
+    explains_both = False
 
     def __init__(self, model: ObservationModel, config: BlindPriorConfig = BlindPriorConfig()) -> None:
         self.scale, self.config = model.scale, config

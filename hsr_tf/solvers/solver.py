@@ -118,11 +118,14 @@ class Solver(ABC):
         in_windows: whether a scene larger than memory may be solved in overlapping windows whose estimates
             are blended and then made to agree with both images, as `InWindows` does. A solver with a
             `largest_side` may; any other is refused there unless it sets this.
+        explains_both: whether it explains both images through the cameras that it is given; it is then given
+            a pair without what they show differently (`hsr_tf.closed_forms.agreeing_pair`).
         from_scratch: whether it starts from random weights, so that only its last estimate is worth judging.
     """
 
     largest_side: ClassVar[int | None] = None
     in_windows: ClassVar[bool] = False
+    explains_both: ClassVar[bool] = True
     from_scratch: ClassVar[bool] = False
 
     @abstractmethod

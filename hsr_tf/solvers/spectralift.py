@@ -64,6 +64,7 @@ class SpectraLift(Solver):
     """
 
     name = "spectralift"
+    explains_both = False
     from_scratch = True
 
     def __init__(self, model: ObservationModel, config: SpectraLiftConfig = SpectraLiftConfig()) -> None:

@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hsr_tf.closed_forms.agreeing_pair import agreeing_pair
 from hsr_tf.closed_forms.spectral_ls import SceneMap
 from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.tiled_pair import TiledPair
@@ -25,6 +26,7 @@ from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver, Step
 from hsr_tf.tiling.blending import Cover
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage, StagedMethod
+from hsr_tf.typing import Mask
 
 OVERLAP_SHARE = 8
 SAVED_TIME = 0.85
@@ -61,8 +63,9 @@ class SolverTiles(StagedMethod):
         return len(self._windows)
 
     def survey(self) -> Sequence[Stage]:
-        """The map of the scene, where windows have to be joined or pixels without data filled."""
-        return (self._map.survey(),) if self.num_windows > 1 or self._pair.has_holes else ()
+        """The map of the scene: it joins windows, and fills pixels that hold no data or do not agree."""
+        needed = self.num_windows > 1 or self._pair.has_holes or self._solver.explains_both
+        return (self._map.survey(),) if needed else ()
 
     def estimate(self) -> Sequence[Stage]:
         """The windows, and their comparison with the images."""
@@ -103,15 +106,22 @@ class SolverTiles(StagedMethod):
         if number and limit is not None and spent > SAVED_TIME * limit:
             self._pair.store.save(WINDOW, number, mapped(self._map.found().spectral_map, sharp))
             return
-        lr_hsi = self._map.lr_hsi(region) if self.survey() else self._pair.lr_hsi(region)
-        lr_hsi, controls = np.ascontiguousarray(lr_hsi), self._controls_of(number, spent)
-        counted = self._pair.usable(region) if self._pair.has_holes else None
-        if counted is None or counted.all() or not is_enough(int(counted.sum()), counted.size):
-            found = self._solver.solve(lr_hsi, sharp, controls)
+        controls, estimate = self._controls_of(number, spent), None
+        if self._solver.explains_both:
+            images = agreeing_pair(self._map, region)
+            found = self._solved(images.lr_hsi, sharp, images.counted, controls)
+            estimate = images.joined(found.estimate)
         else:
-            found = self._solver.solve_counted(lr_hsi, sharp, counted, controls)
+            lr_hsi = self._map.lr_hsi(region) if self.survey() else self._pair.lr_hsi(region)
+            counted = self._pair.usable(region) if self._pair.has_holes else np.ones(region.size, bool)
+            found = self._solved(np.ascontiguousarray(lr_hsi), sharp, counted, controls)
         self._outcomes[number] = replace(found, estimate=np.empty((0, 0, 0), np.float32))
-        self._pair.store.save(WINDOW, number, found.estimate)
+        self._pair.store.save(WINDOW, number, found.estimate if estimate is None else estimate)
+
+    def _solved(self, lr_hsi: Cube, hr_msi: Cube, counted: Mask, controls: Controls) -> Outcome:
+        if counted.all() or not is_enough(int(counted.sum()), counted.size):
+            return self._solver.solve(lr_hsi, hr_msi, controls)
+        return self._solver.solve_counted(lr_hsi, hr_msi, counted, controls)
 
     def _controls_of(self, number: int, spent: float) -> Controls:
         """Those of one window: its share of the time, and a callback that sees the whole scene."""
