@@ -163,9 +163,9 @@ class MapFit(SpectralMap):
     Attributes:
         weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
         usable: v, (h, w) float32, below 1 along an edge of X that does not show what Y shows, by 2 % and
-            more: X was made with another border, or ends there. It is the usual |L|^2 over that of the pixel, L what the map leaves
-            of X. Elsewhere 1: what disagrees may be a fault of either image, and the estimate keeps to X. 0
-            for pixels that do not count.
+            more: X was made with another border, or ends there. It is the usual |L|^2 over that of the pixel,
+            L what the map leaves of X. Elsewhere 1: what disagrees may be a fault of either image, and the
+            estimate keeps to X. 0 for pixels that do not count.
     """
 
     weights: Cube

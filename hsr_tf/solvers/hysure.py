@@ -21,7 +21,7 @@ Z = M(Y) + A E^T, fitted to X - D M(Y) and Y - M(Y) R; the published form takes 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from hsr_tf.solvers.pair import require_positive
 from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.colour_map import GROUNDS, ColourMap
 from hsr_tf.solvers.parts.gradients import Gradients, Image, lengths, shrink
+from hsr_tf.solvers.parts.noise_units import solved_in_noise_units
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver, check_pair
 
@@ -59,6 +60,9 @@ class HysureConfig:
             and 40 dB, 5.4 and 8.5 dB on Jasper Ridge at x4 and Samson at x5 with four channels.
         consistent: make the result agree with both images, as far as they agree with each other
             (`Assembly.complete`).
+        noise_units: weigh bands and channels by their noise (`hsr_tf.solvers.parts.noise_units`). Off as
+            published; it gains 0.6 to 0.8 dB on two training scenes at x4 with noise of 25 to 40 dB in
+            different bands, and loses at most 0.03 dB without noise.
     """
 
     rank: int = 10
@@ -70,6 +74,7 @@ class HysureConfig:
     tolerance: float = 1e-4
     ground: str = "spectral_ls"
     consistent: bool = True
+    noise_units: bool = True
 
     def __post_init__(self) -> None:
         require_positive(self, "rank", "msi_weight", "tv_weight", "penalty", "num_iterations")
@@ -87,6 +92,7 @@ class HysureConfig:
             tolerance=0.0,
             ground="nothing",
             consistent=False,
+            noise_units=False,
         )
 
 
@@ -135,6 +141,10 @@ class Hysure(Solver):
             ValueError: for images that do not fit each other or the cameras.
         """
         check_pair(lr_hsi, hr_msi, self.model)
+        if self.config.noise_units:
+            plain = replace(self.config, noise_units=False)
+            images = (lr_hsi, hr_msi)
+            return solved_in_noise_units(lambda model: Hysure(model, plain), self.model, images, controls)
         iterations = Iterations("hysure", self.config.num_iterations, controls)
         scene = _Ground(self.model, lr_hsi, hr_msi, self.config.ground)
         basis = SpectralSubspace.of(scene.lr_hsi, energy=1.0, most=self.config.rank).vectors.T

@@ -21,7 +21,7 @@ that of X - D M(Y). A scene without likeness then leans on the map, one with a p
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -39,6 +39,7 @@ from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.colour_map import GROUNDS, ColourMap
 from hsr_tf.solvers.parts.dictionary import Matrix, learn_dictionary
 from hsr_tf.solvers.parts.neighbours import neighbour_means
+from hsr_tf.solvers.parts.noise_units import solved_in_noise_units
 from hsr_tf.solvers.solver import LARGEST_SIDE, Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.typing import Tensor
 
@@ -71,6 +72,9 @@ class NnsrConfig:
             x4 and Samson at x5 with four channels.
         consistent: make the result agree with both images, as far as they agree with each other
             (`Assembly.complete`).
+        noise_units: weigh bands and channels by their noise (`hsr_tf.solvers.parts.noise_units`). Off as
+            published; it gains 0.1 to 0.2 dB on two training scenes at x4 with noise of 25 to 40 dB in
+            different bands.
     """
 
     num_atoms: int = 80
@@ -87,6 +91,7 @@ class NnsrConfig:
     start: str = "spectral_ls"
     ground: str = "spectral_ls"
     consistent: bool = True
+    noise_units: bool = True
 
     def __post_init__(self) -> None:
         require_positive(self, "num_atoms", "penalty", "num_iterations", "num_neighbours", "bandwidth")
@@ -99,7 +104,7 @@ class NnsrConfig:
     @classmethod
     def published(cls) -> NnsrConfig:
         """The authors' choices for a Gaussian blur."""
-        return cls(num_iterations=26, start="bicubic", ground="nothing", consistent=False)
+        return cls(num_iterations=26, start="bicubic", ground="nothing", consistent=False, noise_units=False)
 
 
 @dataclass
@@ -132,6 +137,10 @@ class Nnsr(Solver):
             ValueError: for images that do not fit each other or the cameras.
         """
         check_pair(lr_hsi, hr_msi, self.model)
+        if self.config.noise_units:
+            plain = replace(self.config, noise_units=False)
+            images = (lr_hsi, hr_msi)
+            return solved_in_noise_units(lambda model: Nnsr(model, plain), self.model, images, controls)
         config, shape = self.config, (*hr_msi.shape[:2], lr_hsi.shape[2])
         iterations = Iterations("nnsr", config.num_iterations, controls)
         atoms = self._dictionary(lr_hsi, controls.seed)
