@@ -127,6 +127,7 @@ class SpectralMap:
         penalty: l; infinite for a linear map; likewise.
         smoothness: how much of what the map leaves of a coarse pixel its neighbours say, 0 for white noise
             to 1.
+        channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
     """
 
     spectral_map: Cube
@@ -137,6 +138,7 @@ class SpectralMap:
     noise_energy: Array | None = None
     penalty: float | None = None
     smoothness: float = 0.0
+    channel_variance: Array | None = None
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -150,6 +152,7 @@ class SpectralMap:
             "spectral_map": np.float32,
             "shares": np.float32,
             "noise_energy": np.float64,
+            "channel_variance": np.float64,
         }
         given = {name: data[name] for name in types if data[name] is not None}
         arrays: dict[str, Any] = {name: np.asarray(value, types[name]) for name, value in given.items()}
@@ -419,6 +422,7 @@ class _MapFitting:
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
             disagreement=float(np.sqrt(apart)),
             penalty=penalty,
+            channel_variance=self._variance,
         )
 
 
