@@ -132,7 +132,7 @@ class SceneMap:
         blurred = store.read(FEATURES, grid, region)
         inverse = found.trust * self._inverse
         if self.pair.is_completed:
-            completed = 1 - store.read(COMPARED, grid, region)
+            completed = 1 - store.read(COMPARED, grid, region).astype(np.float32)
             colours = blurred[..., 1 : 1 + self._response.shape[1]]
             lr_hsi = lr_hsi + completed * ((colours - lr_hsi @ self._response) @ inverse)
         if missing is None:
