@@ -39,8 +39,8 @@ from hsr_tf import checks
 from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.closed_forms.colour_features import SMALLEST, ColourFeatures, ColourMetric, kernel_values
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
-from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE, noise_regions
-from hsr_tf.closed_forms.noise_level import band_noise, channel_noise
+from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE
+from hsr_tf.closed_forms.noise_level import band_noise, channel_noise, noise_regions
 from hsr_tf.closed_forms.spectral_ls import ESTIMATE, enlarged
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair

@@ -45,7 +45,6 @@ from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
 from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.tiling.region import Region, regions
 from hsr_tf.typing import Array, Cube
 
 BREAK_EVEN = 0.025
@@ -53,7 +52,7 @@ PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
 USUAL, USUAL_COMPLETED, OUTLIER, DAMPING = 0.75, 0.95, 3.0, 3e-5
 SMALLEST_GAP, SMALLEST_EDGE = 1e-4, 0.02
-FLOATS_AT_ONCE, PLACES = 2**20, 4
+FLOATS_AT_ONCE = 2**20
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
 
@@ -208,29 +207,6 @@ def sharp_moments(features: Cube, counted: NDArray[np.bool_] | None = None) -> A
         block = (pixels[rows] if kept is None else pixels[rows][kept[rows]]).astype(np.float64)
         total += block.T @ block
     return total
-
-
-def noise_regions(
-    size: tuple[int, int], scale: int, counted: NDArray[np.bool_] | None = None
-) -> list[Region]:
-    """Up to 16 regions of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated.
-
-    Args:
-        size: (h, w).
-        scale: s.
-        counted: (h, w), False for coarse pixels that take no part; the regions with most of the others are
-            taken then. None for none.
-    """
-    side, per_axis = -(-64 // scale), PLACES if counted is None else 2 * PLACES
-    spans = []
-    for length in size:
-        number = min(per_axis, -(-length // side))
-        starts = np.unique(np.linspace(0, max(0, length - side), number).astype(int))
-        spans.append([slice(int(a), int(min(length, a + side))) for a in starts])
-    found = regions(*spans)
-    if counted is not None:
-        found = sorted(found, key=lambda region: -float(counted[region.slices].mean()))[: PLACES**2]
-    return found
 
 
 def fit_map(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.imports import deferred
+from hsr_tf.tiling.region import Region, regions
 from hsr_tf.typing import Array, Cube
 
 ndimage = deferred("scipy.ndimage")
@@ -26,7 +27,7 @@ PIXELS_PER_BAND = 4
 RIDGE, TINY = 1e-10, 1e-30
 FEWEST_BANDS_TO_REGRESS = 4
 LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
-NORMAL_MEDIAN = 0.6745
+NORMAL_MEDIAN, PLACES = 0.6745, 4
 
 
 def band_noise(cube: Cube) -> Array:
@@ -105,6 +106,29 @@ def relative_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> 
     pixels = cube.reshape(-1, cube.shape[-1]) if nodata_mask is None else cube[~nodata_mask]
     energy = float(np.square(pixels.astype(np.float64)).mean(0).sum())
     return float(np.sqrt(np.square(image_noise(cube, nodata_mask)).sum() / max(energy, 1e-30)))
+
+
+def noise_regions(
+    size: tuple[int, int], scale: int, counted: NDArray[np.bool_] | None = None
+) -> list[Region]:
+    """Up to 16 regions of the coarse grid, of 64 sharp pixels a side, on which noise of Y is estimated.
+
+    Args:
+        size: (h, w).
+        scale: s.
+        counted: (h, w), False for coarse pixels that take no part; the regions with most of the others are
+            taken then. None for none.
+    """
+    side, per_axis = -(-64 // scale), PLACES if counted is None else 2 * PLACES
+    spans = []
+    for length in size:
+        number = min(per_axis, -(-length // side))
+        starts = np.unique(np.linspace(0, max(0, length - side), number).astype(int))
+        spans.append([slice(int(a), int(min(length, a + side))) for a in starts])
+    found = regions(*spans)
+    if counted is not None:
+        found = sorted(found, key=lambda region: -float(counted[region.slices].mean()))[: PLACES**2]
+    return found
 
 
 def feature_noise(moments: Array, variance: Array) -> Array:

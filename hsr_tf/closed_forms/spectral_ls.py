@@ -37,11 +37,10 @@ from hsr_tf.closed_forms.map_fit import (
     SharpStatistics,
     SpectralMap,
     fit_map,
-    noise_regions,
     sharp_moments,
     signal_share,
 )
-from hsr_tf.closed_forms.noise_level import channel_noise
+from hsr_tf.closed_forms.noise_level import channel_noise, noise_regions
 from hsr_tf.closed_forms.quadratic_map import SpectralLS, quadratic_features
 from hsr_tf.physics.nodata import is_enough, smoothly_filled
 from hsr_tf.physics.observation import ObservationModel

@@ -29,8 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.agreement import suspicion
-from hsr_tf.closed_forms.map_fit import noise_regions
-from hsr_tf.closed_forms.noise_level import channel_noise
+from hsr_tf.closed_forms.noise_level import channel_noise, noise_regions
 from hsr_tf.closed_forms.spectral_ls import SceneMap
 from hsr_tf.fusion.blend import Candidate, run_alone
 from hsr_tf.imports import deferred

@@ -86,7 +86,7 @@ class Visit:
         }
         labels = {label: name for name, label in pair_methods().items()}
         self._pair_method = pn.widgets.Select(name="Method", options=labels, width=WIDTH)
-        self._pair_method.value = "spectral_ls"
+        self._pair_method.value = "auto"
         self._estimate = pn.widgets.Checkbox(name="Estimate blur and response from the images", value=True)
         self._register = pn.widgets.Checkbox(name="Look for shift, rotation and scale first", value=True)
         self._photograph_method = pn.widgets.Select(name="Method", options=photograph_methods(), width=WIDTH)

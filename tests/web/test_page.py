@@ -93,6 +93,7 @@ def test_a_pair_is_dropped_fused_looked_at_and_downloaded(
     report = page.frame_locator("iframe")
     report.get_by_text("True colour").wait_for()
     assert "mixture" in report.locator("h1").inner_text()
+    assert "auto" in report.locator("body").inner_text()  # the method that is chosen unless a visitor does
     picture(page, "pair", tmp_path)
     with page.expect_download() as waited:
         page.get_by_role("link", name="sharp.h5").click()
