@@ -20,7 +20,10 @@ from scipy import ndimage
 
 from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.closed_forms.spectral_ls import SceneMap, enlarged
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.tiling.region import Region
+from hsr_tf.tiling.stages import run_stages
 from hsr_tf.typing import Cube, Mask
 
 DISAGREEING, SHARE_KEPT = 0.5, 0.999
@@ -80,3 +83,16 @@ def agreeing_pair(scene_map: SceneMap, region: Region) -> AgreeingPair:
     lr_hsi = np.ascontiguousarray(scene_map.lr_hsi(region, changed))
     kept = np.where(changed, weights, np.float32(1.0))
     return AgreeingPair(lr_hsi, hr_msi, counted, kept, scene_map, region)
+
+
+def agreeing_scene(model: ObservationModel, lr_hsi: Cube, hr_msi: Cube) -> AgreeingPair:
+    """The same of a scene in memory, for a method that has found the cameras itself.
+
+    Args:
+        model: the two cameras.
+        lr_hsi: X, (h, w, C) float32.
+        hr_msi: Y, (s h, s w, c) float32.
+    """
+    scene_map = SceneMap(ArrayPair((lr_hsi, hr_msi), model))
+    run_stages([scene_map.survey()])
+    return agreeing_pair(scene_map, Region.whole(lr_hsi.shape[:2]))

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import checks
+from hsr_tf.closed_forms.agreeing_pair import agreeing_scene
 from hsr_tf.physics.learned import LearnedCameras, degrade, interior
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf, default_support
@@ -32,6 +33,7 @@ from hsr_tf.radiometry import AS_RECORDED, Radiometry
 from hsr_tf.solvers.cameras.psf_srf import PsfSrfConfig, check_sizes, estimate_psf_srf, relative_gaps
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig, PriorScene, tile_of
 from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.completion import degraded
 from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitTask, GradientFit
 from hsr_tf.solvers.parts.ridge import held_out_blocks
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
@@ -94,14 +96,15 @@ class BlindDeepPrior(Solver):
         spent = time.perf_counter() - began
         left = _less(controls, spent)
         hr_msi = start.radiometry.linear(hr_msi)
-        scene = BlindScene(start, self.config, (lr_hsi, hr_msi), left)
+        images = agreeing_scene(start.model, lr_hsi, hr_msi)
+        scene = BlindScene(start, self.config, (images.lr_hsi, hr_msi), left)
         plan = FitPlan(
             num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
         )
         task = scene.task(self.name)
         task = replace(task, seconds_before=spent + task.seconds_before)
         fit = GradientFit(task, plan, scene.left(left)).run()
-        model, estimate = scene.model(), scene.finished()
+        model, estimate = scene.model(), images.joined(scene.finished())
         # The centred PSF: the one that the search drew where learning did not move it, else interpolated.
         change = float(np.abs(model.spatial.psf.kernel - start.model.spatial.psf.kernel).sum())
         return Outcome(
@@ -116,7 +119,7 @@ class BlindDeepPrior(Solver):
                 "camera_start": start.name,
                 "best_step": fit.best_step,
                 "cameras_apart": [float(gap) for gap in relative_gaps(model, lr_hsi, hr_msi)],
-                **scene.unexplained(estimate, model),
+                **_unexplained(estimate, model, (lr_hsi, hr_msi)),
             },
         )
 
@@ -207,16 +210,6 @@ class BlindScene(PriorScene):
             self._current().complete(cube)
         return cube
 
-    def unexplained(self, estimate: Cube, model: ObservationModel) -> dict[str, float]:
-        """|X - D Z| / |X| and |Y - Z R| / |Y| under the cameras."""
-        lr_hsi, hr_msi = self._images
-        coarse = Assembly(model, lr_hsi, hr_msi).degraded(estimate)
-        seen = estimate @ model.spectral.matrix.astype(np.float32)
-        return {
-            "lr_hsi_unexplained": float(np.linalg.norm(lr_hsi - coarse) / np.linalg.norm(lr_hsi)),
-            "hr_msi_unexplained": float(np.linalg.norm(hr_msi - seen) / np.linalg.norm(hr_msi)),
-        }
-
     def _current(self) -> Assembly:
         return Assembly(self.model(), *self._images)
 
@@ -250,6 +243,17 @@ class BlindScene(PriorScene):
         coarse = tf.reduce_sum(tf.square(left), -1) + self._match * tf.reduce_sum(tf.square(apart), -1)
         fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
         return (tf.reduce_sum(coarse * seen) + fine) / float(sharp.shape[0] * sharp.shape[1])
+
+
+def _unexplained(estimate: Cube, model: ObservationModel, images: tuple[Cube, Cube]) -> dict[str, float]:
+    """|X - D Z| / |X| and |Y - Z R| / |Y| under the cameras, for X (h, w, C) and Y (H, W, c)."""
+    lr_hsi, hr_msi = images
+    coarse = degraded(model.spatial, estimate)
+    seen = estimate @ model.spectral.matrix.astype(np.float32)
+    return {
+        "lr_hsi_unexplained": float(np.linalg.norm(lr_hsi - coarse) / np.linalg.norm(lr_hsi)),
+        "hr_msi_unexplained": float(np.linalg.norm(hr_msi - seen) / np.linalg.norm(hr_msi)),
+    }
 
 
 def _less(controls: Controls, seconds: float) -> Controls:
