@@ -13,6 +13,8 @@ from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.tiling.stages import run_stages
 from hsr_tf.typing import Cube
+from tests.closed_forms.test_agreeing_pair import changed_pair
+from tests.closed_forms.test_map_fit import simulated
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
 CUBE, MODEL = mixture(48, 64, 9), cameras(9)
@@ -40,6 +42,16 @@ def test_pixels_without_data_take_no_part() -> None:
     spoilt[missing] = 7.0
     holes = Holes(missing)
     np.testing.assert_array_equal(estimate(spoilt, holes=holes), estimate(LR_HSI, holes=holes))
+
+
+def test_changed_ground_does_not_change_the_map() -> None:
+    """The map is fitted to X alone; ground that X does not show has no part in its complexity either."""
+    found = []
+    for scene in (simulated(3), changed_pair()):
+        staged = ColourKernel(scene.model).tiles(ArrayPair((scene.lr_hsi, scene.hr_msi), scene.model))
+        run_stages(staged.stages())
+        found.append(scene.psnr(staged.finish(0), (slice(60, None), slice(None))))
+    assert found[1] > found[0] - 0.3
 
 
 def test_the_noise_of_the_features_is_that_of_draws() -> None:

@@ -12,6 +12,7 @@ from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.in_windows import SolverTiles
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
 from hsr_tf.tiling.stages import run_stages
+from tests.closed_forms.test_agreeing_pair import changed_pair
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
 BANDS = 6
@@ -105,3 +106,29 @@ def test_when_time_is_up_the_other_windows_get_the_closed_form(scene: tuple) -> 
     closed = whole.cube(whole.start().spectral_map)
     whole.complete(closed)
     assert psnr(cube, found.estimate) > psnr(cube, closed) - 1.0
+
+
+class Constant(Solver):
+    """Sevens everywhere; keeps X as it was given."""
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
+        """See `Solver.solve`."""
+        self.given = lr_hsi
+        return Outcome(np.full((*hr_msi.shape[:2], lr_hsi.shape[-1]), 7.0, np.float32), 1, converged=True)
+
+
+class Free(Constant):
+    """One that does not explain both images."""
+
+    explains_both = False
+
+
+@pytest.mark.parametrize("solver", [Constant(), Free()])
+def test_a_solver_that_explains_both_images_is_not_given_changed_ground(solver: Constant) -> None:
+    scene = changed_pair()
+    tiles = SolverTiles(ArrayPair((scene.lr_hsi, scene.hr_msi), scene.model), solver, None)
+    run_stages(tiles.stages())
+    changed = np.abs(solver.given - scene.lr_hsi).max(-1) > 0.01
+    assert changed[7:11, 11:15].all() == solver.explains_both and not changed[16:].any()
+    found = tiles.finish(0)
+    assert (found[64:] == 7).all() and (found[30:40, 46:58].max() < 2) == solver.explains_both
