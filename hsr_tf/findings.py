@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from hsr_tf.checks import InputError
 
@@ -38,15 +39,26 @@ class Finding:
 
 
 class FindingWarning(UserWarning):
-    """A finding as a warning of Python; its text is the finding's line.
+    """A finding as a warning of Python.
+
+    Made of plain arguments, so that it can go from one process to another.
 
     Args:
-        finding: of severity "warning" or "error".
+        line: its text.
+        severity: "warning" or "error".
     """
 
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.line)
-        self.severity = finding.severity
+    def __init__(self, line: str, severity: str = WARNING) -> None:
+        super().__init__(line, severity)
+        self.severity = severity
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @classmethod
+    def of(cls, finding: Finding) -> Self:
+        """The warning that says a finding."""
+        return cls(finding.line, finding.severity)
 
 
 @dataclass(frozen=True)

@@ -160,16 +160,16 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     fills = fill_findings(observation.lr_hsi, observation.hr_msi)
     defects = (*fills, *(defect.finding for defect in repaired.findings))
     for finding in defects:
-        warnings.warn(FindingWarning(finding), stacklevel=2)
+        warnings.warn(FindingWarning.of(finding), stacklevel=2)
     sample, asked = Sample(images, repaired.holes), Asked(psf, srf, observation.linearize)
     cameras = fusion_cameras(sample, observation, repaired, asked, method=known, controls=controls)
     if card is not None:
         cameras = with_weights(cameras, observation, card, sample=sample, asked=asked)
     for finding in cameras.findings:
-        warnings.warn(FindingWarning(finding), stacklevel=2)
+        warnings.warn(FindingWarning.of(finding), stacklevel=2)
     solution = _solved(repaired, known, cameras, controls, card, given=weights is not None)
     for finding in solution.findings:
-        warnings.warn(ResidualWarning(finding), stacklevel=2)
+        warnings.warn(ResidualWarning.of(finding), stacklevel=2)
     read = scene_pair_findings(observation.lr_hsi.metadata, observation.hr_msi.metadata)
     return solution.with_findings((*read, *defects, *cameras.findings, *solution.findings))
 

@@ -131,7 +131,7 @@ class _Run:
         cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
         residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=recorded["srf_known"])
         for finding in residuals.findings:
-            warnings.warn(ResidualWarning(finding), stacklevel=4)
+            warnings.warn(ResidualWarning.of(finding), stacklevel=4)
         self.draft.remove()
         lr_hsi, hr_msi = self.pair.headers
         return Streamed(
@@ -177,7 +177,7 @@ class _Run:
             self.draft.save_json(FOUND, self._settled(card))
         data = self._recorded()
         for finding in _findings(data):
-            warnings.warn(FindingWarning(finding), stacklevel=4)
+            warnings.warn(FindingWarning.of(finding), stacklevel=4)
         return Found.of(data)
 
     def _settled(self, card: ModelCard | None) -> dict[str, Any]:

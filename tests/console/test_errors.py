@@ -81,7 +81,7 @@ def test_a_finding_is_called_by_its_severity(
     severity: str, prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finding = Finding(severity, "agreement", "the images differ", 'try srf="estimate"')
-    assert exit_code(lambda: warnings.warn(FindingWarning(finding), stacklevel=1)) == 0
+    assert exit_code(lambda: warnings.warn(FindingWarning.of(finding), stacklevel=1)) == 0
     assert capsys.readouterr().err == f"{prefix}: the images differ; try --srf=estimate\n"
 
 
