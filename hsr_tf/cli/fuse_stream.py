@@ -65,6 +65,7 @@ class FuseFlags:
     others: tuple[str, ...]
     reading: Any = None
     transform: Path | None = None
+    register: bool = False
 
 
 def is_streamed(
@@ -130,7 +131,7 @@ def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Pat
     from hsr_tf.report.screen import facts
 
     terminal.show(facts(_facts(done, paths[2])))
-    show_verdict(done.verdict, done.residuals.findings)
+    show_verdict(done.verdict, done.findings)
     return done.verdict
 
 
@@ -167,6 +168,7 @@ def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Pa
         restart=streaming.restart,
         reading=given.reading,
         transform=None if given.transform is None else load_transform(given.transform),
+        register=given.register,
     )
 
 

@@ -6,8 +6,9 @@ spectrum. It is fitted where the coarse cube X shows both, D F and X:
     W = argmin  sum_i w_i |x_i - (D F)_i W|^2 / sum_i w_i  +  tr W' (N + l S) W
 
 - w, weights of the coarse pixels. X R and D Y show the same thing; where they differ by more than three times
-  the upper quartile of the differences away from the border (a wrong border, a cloud, a moved object,
-  saturation) w falls with the square of it.
+  the upper quartile of the differences away from the border, or six times their median (a wrong border, a
+  cloud, a moved object, saturation), w falls with the fourth power of it: with the second one, changed ground
+  still bends the map.
 - N, covariance of the noise that the sharp features have and the blurred ones have not (`feature_noise`).
   Without it the map of nearly collinear channels amplifies their noise. This is errors-in-variables
   regression with a known error covariance (Fuller, Measurement Error Models, 1987, section 2.3), with the
@@ -51,7 +52,7 @@ BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
 USUAL, USUAL_COMPLETED, OUTLIER, DAMPING = 0.75, 0.95, 3.0, 3e-5
-SMALLEST_GAP, SMALLEST_EDGE = 1e-4, 0.02
+SMALLEST_GAP, SMALLEST_EDGE, SPREAD = 1e-4, 0.02, 2.0
 FLOATS_AT_ONCE = 2**20
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
@@ -304,15 +305,18 @@ class _MapFitting:
         inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
         gap = np.sqrt((squares / level).mean(-1))
         reach = self._model.spatial.reach_cells
-        usual = np.empty(inside.shape)
+        usual, largest = np.empty(inside.shape), np.empty(inside.shape)
         groups = ((self._compared, USUAL), (~self._compared, USUAL_COMPLETED))
         for alike, level in groups:
             away = alike & inside & _inner(inside.shape, reach)
             some = away if away.any() else alike & inside
-            usual[alike] = max(float(np.quantile(gap[some], level)) if some.any() else 0.0, SMALLEST_GAP)
+            middle, upper = np.quantile(gap[some], (0.5, level)) if some.any() else (0.0, 0.0)
+            usual[alike] = max(float(upper), SMALLEST_GAP)
+            # Where more than a quarter of the pixels disagree, the upper quartile is one of theirs.
+            largest[alike] = max(float(min(upper, SPREAD * middle)), SMALLEST_GAP)
         wrong = inside & _wrong_edges(gap / np.maximum(usual, SMALLEST_EDGE / OUTLIER), reach)
-        largest = np.where(wrong, OUTLIER, self._rule.outlier) * usual
-        weights = np.square(np.minimum(1.0, largest / np.maximum(gap, TINY))) * inside
+        largest *= np.where(wrong, OUTLIER, self._rule.outlier)
+        weights = np.minimum(1.0, largest / np.maximum(gap, TINY)) ** 4 * inside
         gaps = squares * (weights * self._compared)[..., None]
         return weights.astype(np.float32), wrong, gaps.sum((0, 1))
 

@@ -16,7 +16,7 @@ All limits were chosen on other pairs than those of the rates that docs/registra
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +53,7 @@ FAR = (Limits(0.9, -8.0, 0.1), Limits(0.8, -25.0, 0.03), Limits(0.7, -12.0, 0.00
 NEAR_CERTAIN, FAR_CERTAIN = (Limits(0.985, -15.0, 0.05),), (Limits(0.985, -15.0, 0.004),)
 # A search that finds a single place has gone past thousands that reach this.
 USUAL_LOG10 = -8.0
-ADVANTAGE, CLEARER = 1.5, 0.2
+ADVANTAGE, CLEARER = 1.7, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,10 +94,18 @@ def best_place(places: Iterable[Place]) -> Place | None:
     return min(places, key=lambda place: (place.match.log10_chance, place.fit.share), default=None)
 
 
-def stands_out(place: Place, places: Iterable[Place]) -> bool:
-    """Whether a place is clearly better than each of the others that lie elsewhere."""
+def outstanding(places: Sequence[Place]) -> Place | None:
+    """The place of a search that is accepted: beyond the limits, and clearly better than all elsewhere.
+
+    Of two, one by each of the two figures, it is the one that leaves less unexplained.
+    """
+    found = [place for place in places if place.passes(FAR) and _stands_out(place, places)]
+    return min(found, key=lambda place: place.fit.share, default=None)
+
+
+def _stands_out(place: Place, places: Sequence[Place]) -> bool:
     others = [other for other in places if not place.is_near(other.matrix)]
     log10 = min([USUAL_LOG10, *(other.match.log10_chance for other in others)])
-    if place.match.log10_chance <= ADVANTAGE * log10:
+    if place.passes(FAR_CERTAIN) or place.match.log10_chance <= ADVANTAGE * log10:
         return True
     return bool(others) and place.fit.share <= CLEARER * min(other.fit.share for other in others)

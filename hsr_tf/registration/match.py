@@ -65,19 +65,23 @@ def match(components: Array, image: Array, inside: Mask) -> Match:
     chance = ~around((explained.shape[0], explained.shape[1]), (0, 0), LOBE)
     mean = float(explained[chance].mean()) if chance.any() else 1.0
     # Shifts around leave the pixels that are not inside out of account: the mean is of so many pixels.
-    log10, needed = likelihood(here, kept.shape[2], mean * inside.size / max(int(inside.sum()), 1))
-    return Match(float(np.sqrt(here)), log10, needed, int(inside.sum()))
+    number = int(inside.sum())
+    log10, needed = likelihood(here, kept.shape[2], mean * inside.size / number, number)
+    return Match(float(np.sqrt(here)), log10, needed, number)
 
 
-def likelihood(explained: float, num_components: int, mean: float) -> tuple[float, float]:
+def likelihood(
+    explained: float, num_components: int, mean: float, number: float = np.inf
+) -> tuple[float, float]:
     """(log10 of the probability of R^2 by chance, the R that one in ten thousand reaches).
 
     Args:
         explained: R^2.
         num_components: p.
         mean: R^2 of unrelated images on average.
+        number: of pixels; the effective number of samples is no larger.
     """
-    samples = max(num_components / max(mean, 1e-12) + 1, num_components + 1.5)
+    samples = max(min(num_components / max(mean, 1e-12) + 1, number), num_components + 1.5)
     law = stats.beta(num_components / 2, (samples - 1 - num_components) / 2)
     log10 = float(law.logsf(min(explained, 1 - 1e-9)) / np.log(10))
     return log10, float(np.sqrt(law.isf(10**UNLIKELY)))

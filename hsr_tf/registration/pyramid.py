@@ -73,9 +73,9 @@ def evidence(lr_hsi: Scene, hr_msi: Scene, ratio: float) -> Evidence:
         ratio: about how many sharp pixels there are per coarse pixel along one side.
     """
     lr_step = max(1, -(-max(lr_hsi.shape[:2]) // LARGEST_COARSE))
-    cube, valid = _reduced(lr_hsi, lr_step)
+    cube, valid = reduced(lr_hsi, lr_step)
     hr_step = sharp_step(ratio, lr_step)
-    channels, sharp_valid = _reduced(hr_msi, hr_step)
+    channels, sharp_valid = reduced(hr_msi, hr_step)
     most = max(2, min(MOST_COMPONENTS, int(valid.sum()) // PIXELS_PER_COMPONENT))
     components = _components(cube, valid, most)
     return Evidence(
@@ -95,7 +95,7 @@ def sharp_step(ratio: float, lr_step: int) -> int:
     return max(1, int(ratio * lr_step / FINEST))
 
 
-def _reduced(scene: Scene, step: int) -> tuple[Array, Mask]:
+def reduced(scene: Scene, step: int) -> tuple[Array, Mask]:
     """Means over step x step pixels, without what fills no cell, and which of them hold data."""
     hole = scene.nodata_mask
     cube = scene.cube if scene.good_bands is None else scene.cube[..., scene.good_bands]

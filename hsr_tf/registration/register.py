@@ -17,14 +17,13 @@ import numpy as np
 
 from hsr_tf.geo.coordinates import pixel_map
 from hsr_tf.registration.acceptance import (
-    FAR,
     FAR_CERTAIN,
     FEWEST_SHARED,
     NEAR,
     NEAR_CERTAIN,
     Place,
     best_place,
-    stands_out,
+    outstanding,
 )
 from hsr_tf.registration.displacement import local_displacement
 from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match
@@ -114,10 +113,9 @@ def register(
         places = _searched(lr_hsi, hr_msi, refinement, implied) if search else []
         if near is not None and (near.is_near(implied.matrix) or near.shares_enough()):
             places.append(near)
-        far = best_place(places)
-        clear = far is not None and far.passes(FAR) and (far.passes(FAR_CERTAIN) or stands_out(far, places))
-        if clear or not accepted:
-            best, accepted = far, clear
+        far = outstanding(places)
+        if far is not None or not accepted:
+            best, accepted = far or best_place(places), far is not None
     if best is None:
         return nothing
     if not accepted:

@@ -42,6 +42,7 @@ class StreamRequest:
         restart: throw away the unfinished tiles of another request.
         reading: white levels and wavelengths that the caller gives; the arrays are those of the files.
         transform: from the pixels of X to those of Y; None to pair them by their grids or sizes.
+        register: look for a transform where none is given and not both images have a grid.
     """
 
     lr_hsi: Path
@@ -59,6 +60,7 @@ class StreamRequest:
     restart: bool = False
     reading: PairReading | None = None
     transform: Transform | None = None
+    register: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import io
-from hsr_tf.findings import Finding, FindingWarning
+from hsr_tf.findings import ERROR, Finding, FindingWarning
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
 from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
@@ -34,6 +34,7 @@ from hsr_tf.streaming.draft import Draft, draft_folder, opened
 from hsr_tf.streaming.job import FOUND, FilesPair, Found, Job, files_pair, nothing_found
 from hsr_tf.streaming.memory import peak_bytes
 from hsr_tf.streaming.output import OutputTiles, kept_estimate
+from hsr_tf.streaming.overview import Overview, overview
 from hsr_tf.streaming.pair import Pair, opened_pair, room_gib
 from hsr_tf.streaming.plan import planned_job, require_output, trained_model
 from hsr_tf.streaming.request import Progress, Streamed, StreamRequest, Tell, fingerprint
@@ -80,8 +81,12 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
         OSError: files that are missing or damaged, too little space on the disk; finished tiles are kept.
     """
     began, workers = time.perf_counter(), workers or Here()
+    found = Overview()
+    require_output(request.output)
+    if request.register and request.transform is None:
+        found = overview(request)
+        request = replace(request, transform=found.transform)
     with ExitStack() as stack:
-        require_output(request.output)
         pair = stack.enter_context(
             opened_pair(
                 request.lr_hsi, request.hr_msi, request.memory_limit, request.reading, request.transform
@@ -92,10 +97,13 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
         draft = stack.enter_context(opened(folder, asked, restart=request.restart))
         try:
             job = planned_job(request, card, draft, pair)
-            return _Run(request, job, draft, pair, tell, workers).fuse(card, began)
+            done = _Run(request, job, draft, pair, tell, workers).fuse(card, began)
         except ValueError:  # what is wrong must be mended, and is another request then
             draft.remove()
             raise
+    if found.finding is None or found.finding.severity != ERROR:
+        return done
+    return replace(done, findings=(found.finding, *done.findings))
 
 
 class _Run:

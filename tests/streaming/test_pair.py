@@ -253,7 +253,7 @@ def test_tiles_of_a_pair_that_lies_askew_make_the_whole(
     assert found.nodata_mask is not None and whole.nodata_mask is not None
     np.testing.assert_array_equal(found.nodata_mask, whole.nodata_mask)
     assert np.abs(found.cube - whole.cube)[~found.nodata_mask].max() < 2e-5
-    again = replace(asked, output=tmp_path / "w.h5")
+    again = replace(asked, output=tmp_path / "w.h5")  # ended on the way, and continued by workers
     with pytest.raises(OSError, match="gone"):
         fuse_files(again, workers=DyingAfter(3, OSError("gone")))
     fuse_files(again, workers=AsWorkers())
