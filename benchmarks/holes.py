@@ -280,6 +280,29 @@ def cells(row: Row) -> list[str]:
     return [*row.about, *shares, *gains, trust, *left, "yes" if row.within else "no"]
 
 
+SUMMARY_HEADS = ("method", "missing", "in", "far, dB", "all, dB", "trust", "residuals", "within limits")
+
+
+def summary(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """A line for each method, share and image: the worst of its scenes, scales and shapes of holes."""
+    groups: dict[tuple[str, float, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.about[2], row.case.share, row.case.image), []).append(row)
+    for (method, share, image), found in groups.items():
+        gains = [np.nanmin([getattr(row, name) for row in found]) for name in ("far", "everywhere")]
+        gaps = [_largest_gap([row.trust for row in found])]
+        gaps.append(_largest_gap([pair for row in found for pair in (row.lr_hsi, row.hr_msi)]))
+        kept = f"{sum(row.within for row in found)} of {len(found)}"
+        words = ["" if np.isnan(gap) else f"{100 * gap:.2g} %" for gap in gaps]
+        yield [method, f"{100 * share:g} %", image, *(f"{one:+.2f}" for one in gains), *words, kept]
+
+
+def _largest_gap(pairs: Sequence[tuple[float, float]]) -> float:
+    """The largest difference of shares; NaN where none is known."""
+    gaps = np.abs(np.diff(np.array(pairs), axis=1))
+    return float(np.nanmax(gaps)) if np.isfinite(gaps).any() else float("nan")
+
+
 def define_flags() -> None:
     """What is measured."""
     flags.DEFINE_list("scenes", ["flowers", "thread_spools"], "Names of scenes.")
@@ -302,6 +325,7 @@ def main() -> None:
     rows = list(measure(paths))
     print_machine(about)
     print(table(HEADS, map(cells, rows), words=(0, 1, 2, 4, 5, 11)))
+    print(table(SUMMARY_HEADS, summary(rows), words=(0, 2, 7)))
     print(f"{sum(not row.within for row in rows)} of {len(rows)} outside of the limits")
     write({"machine": about, "rows": [dict(zip(HEADS, cells(row), strict=True)) for row in rows]})
 
