@@ -36,7 +36,7 @@ from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
-from hsr_tf.typing import Array, Mask
+from hsr_tf.typing import Array, Cube, Mask
 
 FLAGS = flags.FLAGS
 LIMIT_DB, LIMIT, SMALL, SUPPORT = 0.1, 0.01, 1e-3, 6
@@ -147,7 +147,7 @@ class Known:
             observation = Observation(*images, self.scale, linearize="none")
             return fuse(observation, method, psf=self.psf, srf=self.srf, controls=controls)
 
-    def residuals(self, estimate: Array, counted: Mask) -> tuple[float, float]:
+    def residuals(self, estimate: Cube, counted: Mask) -> tuple[float, float]:
         """|X - D Z| / |X| and |Y - Z R| / |Y| over the coarse pixels that count; NaN where none does."""
         if not counted.any():
             return float("nan"), float("nan")
@@ -161,7 +161,7 @@ class Known:
         return lr_hsi, hr_msi
 
 
-def _without(image: Array, hole: Mask | None) -> Array:
+def _without(image: Array, hole: Mask | None) -> Cube:
     return (image if hole is None else np.where(hole[..., None], 0, image)).astype(np.float32)
 
 
@@ -199,7 +199,7 @@ def alike(found: float, expected: float) -> bool:
     return abs(found - expected) <= max(LIMIT * abs(expected), SMALL)
 
 
-def psnr(truth: Array, estimate: Array, counted: Mask) -> float:
+def psnr(truth: Array, estimate: Cube, counted: Mask) -> float:
     """Mean over the bands in dB; NaN where nothing counts."""
     if not counted.any():
         return float("nan")

@@ -301,10 +301,10 @@ class _MapFitting:
         reach = self._model.spatial.reach_cells
         usual = np.empty(inside.shape)
         groups = ((self._compared, USUAL), (~self._compared, USUAL_COMPLETED))
-        for alike, level in groups:
+        for alike, share in groups:
             away = alike & inside & _inner(inside.shape, reach)
             some = away if away.any() else alike & inside
-            usual[alike] = max(float(np.quantile(gap[some], level)) if some.any() else 0.0, SMALLEST_GAP)
+            usual[alike] = max(float(np.quantile(gap[some], share)) if some.any() else 0.0, SMALLEST_GAP)
         weights = np.square(np.minimum(1.0, OUTLIER * usual / np.maximum(gap, TINY))) * inside
         wrong = inside & _wrong_edges(gap / usual, reach)
         gaps = squares * (weights * self._compared)[..., None]

@@ -247,8 +247,9 @@ class SceneMap:
             plain = plain * signal_share(weights, found.shares)
         missing = self._missing(found, far)
         if missing is not None and not missing.all():
-            known = np.where(missing[..., None], np.float32(found.smoothness), np.float32(1))
-            plain, unexplained = (known * smoothly_filled(part, missing) for part in (plain, unexplained))
+            known = np.where(missing[..., None], found.smoothness, 1.0)
+            plain = known * smoothly_filled(plain.astype(np.float32), missing)
+            unexplained = known * smoothly_filled(unexplained.astype(np.float32), missing)
         return lr_hsi, plain.astype(np.float32), unexplained.astype(np.float32)
 
     def _missing(self, found: SpectralMap, region: Region) -> Mask | None:
