@@ -57,7 +57,7 @@ FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
 CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
-COMPLETED_FACTOR = "completed_factor"
+COMPLETED_FACTOR, SHARES = "completed_factor", "shares"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
 SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
@@ -287,7 +287,7 @@ class SceneMap:
 class PlainSceneMap(SceneMap):
     """The plain map of `SpectralLS`, the base of networks: every pixel that counts has the weight 1.
 
-    Pixels into which the PSF mixes completed ones take part only where they are more than half of all.
+    Rows of pixels into which the PSF mixes completed ones count by what it mixes of the others.
     """
 
     def survey(self) -> Stage:
@@ -300,37 +300,36 @@ class PlainSceneMap(SceneMap):
         return ones, ones
 
     def _factors(self, index: int) -> None:
-        """The triangular factors of [D F, X] of a tile, of the pixels that count and of the others."""
+        """The triangular factors of [D F, X] of a tile: of clean, completed and missing pixels."""
         _, columns, usable = self._features(index)
-        store, clean = self._pair.store, usable
+        store, region, clean = self._pair.store, self._pair.grid.region(index), usable
         if self._pair.has_holes:
-            clean = self._pair.clean(self._pair.grid.region(index))
             store.save(UNCLEAN_FACTOR, index, _triangle(columns[~usable]))
-            store.save(COMPLETED_FACTOR, index, _triangle(columns[usable & ~clean]))
+        if self._pair.is_completed:
+            clean = self._pair.clean(region)
+            shares = np.clip(1 - self._pair.mixed(region), 0, 1)[usable & ~clean]
+            store.save(COMPLETED_FACTOR, index, _triangle(shares[:, None] * columns[usable & ~clean]))
+            store.save(SHARES, index, np.square(shares).sum(keepdims=True))
         store.save(FACTOR, index, _triangle(columns[clean]))
 
     def _fit(self) -> None:
         """Join the factors; map, trust and disagreement follow from the inner products that they hold."""
-        store, num_tiles, spectral = self._pair.store, len(self._pair.grid), self._model.spectral
-        num_counted, masked = self._counted()
-        fields = [FACTOR]
-        if self._pair.has_holes:
-            num_clean = sum(int(store.load(COMPARED, index).sum()) for index in range(num_tiles))
-            if num_clean < num_counted / 2:
-                fields.append(COMPLETED_FACTOR)
-            else:
-                num_counted = num_clean
-            fields += [] if masked else [UNCLEAN_FACTOR]
-        factor = _triangle(
-            np.concatenate([store.load(f, index) for f in fields for index in range(num_tiles)])
-        )
-        num_bands, num_channels = spectral.matrix.shape
-        features, lr_hsi = factor[:, :-num_bands], factor[:, -num_bands:]
-        level = np.sqrt(len(factor) / num_counted)  # least_squares takes means over the rows
+        (num_counted, masked), is_completed = self._counted(), self._pair.is_completed
+        fields = [FACTOR] if masked or not self._pair.has_holes else [FACTOR, UNCLEAN_FACTOR]
+        total, compared = float(num_counted), fields
+        if is_completed:
+            num_clean = self._sum(COMPARED)
+            total = num_clean + self._sum(SHARES) + (0 if masked else num_counted - self._sum(CLEAN))
+            fields = [*fields, COMPLETED_FACTOR]
+            compared = [FACTOR] if is_enough(int(num_clean), self._pair.grid.whole.num_pixels) else fields
+        features, lr_hsi = self._joined(fields)
+        level = np.sqrt(len(features) / max(total, 1.0))  # least_squares takes means over the rows
         columns = (ops.convert_to_tensor(level * part[None]) for part in (features, lr_hsi))
         spectral_map = np.asarray(ops.convert_to_numpy(least_squares(*columns)))[0]
-        seen = lr_hsi @ spectral.matrix
-        apart = _energy(seen - features[:, 1 : 1 + num_channels]) / (_energy(seen) + 1e-30)
+        features, lr_hsi = self._joined(compared)
+        response = self._model.spectral.matrix
+        seen = lr_hsi @ response
+        apart = _energy(seen - features[:, 1 : 1 + response.shape[1]]) / (_energy(seen) + 1e-30)
         allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
         found = SpectralMap(
             spectral_map=spectral_map.astype(np.float32),
@@ -338,7 +337,18 @@ class PlainSceneMap(SceneMap):
             disagreement=float(np.sqrt(apart)),
             masked=masked,
         )
-        store.save_json(SPECTRAL_MAP, found.plain())
+        self._pair.store.save_json(SPECTRAL_MAP, found.plain())
+
+    def _sum(self, field: str) -> float:
+        store = self._pair.store
+        return sum(float(store.load(field, index).sum()) for index in range(len(self._pair.grid)))
+
+    def _joined(self, fields: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The factors of all tiles as those of D F and of X."""
+        store, num_tiles = self._pair.store, len(self._pair.grid)
+        parts = [store.load(field, index) for field in fields for index in range(num_tiles)]
+        factor, num_bands = _triangle(np.concatenate(parts)), len(self._model.spectral.matrix)
+        return factor[:, :-num_bands], factor[:, -num_bands:]
 
 
 class SpectralLSTiles(StagedMethod):

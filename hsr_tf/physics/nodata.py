@@ -48,10 +48,14 @@ class Holes:
             mixed: the share of its weight that may lie on pixels without data.
         """
         clean = np.ones(size, bool) if self.coarse is None else ~self.coarse
-        if self.sharp is not None and self.sharp.any():
-            hole = ops.convert_to_tensor(self.sharp[None, ..., None].astype(np.float32))
-            clean &= np.abs(ops.convert_to_numpy(spatial.forward(hole))[0, ..., 0]) <= mixed
-        return clean
+        return clean & (np.abs(self.mixed(spatial, size)) <= mixed)
+
+    def mixed(self, spatial: SpatialDegradation, size: tuple[int, int]) -> Cube:
+        """(h, w), the share of the weight of D that lies on sharp pixels without data."""
+        if self.sharp is None or not self.sharp.any():
+            return np.zeros(size, np.float32)
+        hole = ops.convert_to_tensor(self.sharp[None, ..., None].astype(np.float32))
+        return np.asarray(ops.convert_to_numpy(spatial.forward(hole))[0, ..., 0])
 
     def full_cells(self, scale: int, size: tuple[int, int]) -> Mask:
         """(h, w), True for coarse pixels with data whose s x s sharp pixels all hold data."""
