@@ -16,9 +16,7 @@ at few coarse pixels around it: those of the bicubic enlargement and of the PSF,
 D D* reaches. Where conjugate gradients take that inverse (a PSF that is not separable or not symmetric) parts
 take it of a window wider by `FAR` coarse pixels, with which they agree to about 1e-3.
 
-Networks start from the plain map of `SpectralLS`, which `PlainSceneMap` fits over parts: triangular factors
-of [D F, X] of the tiles join into the scene's (Demmel, Grigori, Hoemmen, Langou, SIAM J. Sci. Comput. 34(1),
-2012, doi:10.1137/080731992).
+Networks start from the plain map of `hsr_tf.closed_forms.plain_scene_map`.
 """
 
 from __future__ import annotations
@@ -41,10 +39,9 @@ from hsr_tf.closed_forms.map_fit import (
     noise_regions,
     sharp_moments,
     signal_share,
-    trust_in,
 )
 from hsr_tf.closed_forms.noise_level import channel_noise
-from hsr_tf.closed_forms.quadratic_map import SpectralLS, least_squares, quadratic_features
+from hsr_tf.closed_forms.quadratic_map import SpectralLS, quadratic_features
 from hsr_tf.physics.nodata import is_enough, smoothly_filled
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -54,10 +51,9 @@ from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
 from hsr_tf.typing import Cube, Mask, Tensor
 
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
-FEATURES, COARSE, FACTOR, ESTIMATE = "features", "coarse", "factor", "estimate"
-CLEAN, UNCLEAN_FACTOR, MOMENTS, WEIGHTS = "clean", "unclean_factor", "moments", "weights"
+FEATURES, COARSE, ESTIMATE = "features", "coarse", "estimate"
+CLEAN, MOMENTS, WEIGHTS = "clean", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
-COMPLETED_FACTOR, SHARES = "completed_factor", "shares"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
 SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
@@ -165,7 +161,7 @@ class SceneMap:
         rows, columns = around.inside(far).slices
         return solution[:, rows, columns]
 
-    def _features(self, index: int) -> tuple[Cube, Cube, Mask]:
+    def features_of(self, index: int) -> tuple[Cube, Cube, Mask]:
         """Keep D F and X of a tile; gives F, the columns [D F, X] and where they count."""
         grid, store = self._pair.grid, self._pair.store
         region = grid.region(index)
@@ -186,7 +182,7 @@ class SceneMap:
 
     def _moments(self, index: int) -> None:
         """Products of the sharp features of a tile, of the pixels that count and of the others."""
-        sharp, _, clean = self._features(index)
+        sharp, _, clean = self.features_of(index)
         kept = None if clean.all() else enlarged(clean, self._pair.grid.scale)
         if self._pair.has_holes:
             others = np.zeros(sharp.shape[:2], bool) if kept is None else ~kept
@@ -196,7 +192,7 @@ class SceneMap:
     def _fit(self) -> None:
         """Fit the map, and keep what all parts share."""
         grid, store = self._pair.grid, self._pair.store
-        num_counted, masked = self._counted()
+        num_counted, masked = self.counted()
         counted = store.read(CLEAN, grid, grid.whole)[..., 0] if masked else None
         compared = store.read(COMPARED, grid, grid.whole)[..., 0] if self._pair.is_completed else None
 
@@ -226,7 +222,7 @@ class SceneMap:
             np.asarray(moments) / (num_counted * grid.scale**2), channel_noise(windows, masks)
         )
 
-    def _counted(self) -> tuple[int, bool]:
+    def counted(self) -> tuple[int, bool]:
         """The number of coarse pixels that the fit rests on, and whether they are only some of them."""
         grid, store = self._pair.grid, self._pair.store
         num_pixels = num_clean = grid.whole.num_pixels
@@ -282,73 +278,6 @@ class SceneMap:
                 part = part + trust * ops.matmul(gap, ops.convert_to_tensor(self._inverse[:, bands]))
                 part = part + trust * self._model.spatial.adjoint(solved[..., bands])[0]
             yield bands, np.asarray(ops.convert_to_numpy(part))
-
-
-class PlainSceneMap(SceneMap):
-    """The plain map of `SpectralLS`, the base of networks: every pixel that counts has the weight 1.
-
-    Rows of pixels into which the PSF mixes completed ones count by what it mixes of the others.
-    """
-
-    def survey(self) -> Stage:
-        """See `SceneMap.survey`."""
-        return Stage(FACTOR, len(self._pair.grid), self._factors, self._fit)
-
-    def weights(self, region: Region) -> tuple[Cube, Cube]:
-        """See `SceneMap.weights`."""
-        ones = np.ones((*region.size, 1), np.float32)
-        return ones, ones
-
-    def _factors(self, index: int) -> None:
-        """The triangular factors of [D F, X] of a tile: of clean, completed and missing pixels."""
-        _, columns, usable = self._features(index)
-        store, region, clean = self._pair.store, self._pair.grid.region(index), usable
-        if self._pair.has_holes:
-            store.save(UNCLEAN_FACTOR, index, _triangle(columns[~usable]))
-        if self._pair.is_completed:
-            clean = self._pair.clean(region)
-            shares = np.clip(1 - self._pair.mixed(region), 0, 1)[usable & ~clean]
-            store.save(COMPLETED_FACTOR, index, _triangle(shares[:, None] * columns[usable & ~clean]))
-            store.save(SHARES, index, np.square(shares).sum(keepdims=True))
-        store.save(FACTOR, index, _triangle(columns[clean]))
-
-    def _fit(self) -> None:
-        """Join the factors; map, trust and disagreement follow from the inner products that they hold."""
-        (num_counted, masked), is_completed = self._counted(), self._pair.is_completed
-        fields = [FACTOR] if masked or not self._pair.has_holes else [FACTOR, UNCLEAN_FACTOR]
-        total, compared = float(num_counted), fields
-        if is_completed:
-            num_clean = self._sum(COMPARED)
-            total = num_clean + self._sum(SHARES) + (0 if masked else num_counted - self._sum(CLEAN))
-            fields = [*fields, COMPLETED_FACTOR]
-            compared = [FACTOR] if is_enough(int(num_clean), self._pair.grid.whole.num_pixels) else fields
-        features, lr_hsi = self._joined(fields)
-        level = np.sqrt(len(features) / max(total, 1.0))  # least_squares takes means over the rows
-        columns = (ops.convert_to_tensor(level * part[None]) for part in (features, lr_hsi))
-        spectral_map = np.asarray(ops.convert_to_numpy(least_squares(*columns)))[0]
-        features, lr_hsi = self._joined(compared)
-        response = self._model.spectral.matrix
-        seen = lr_hsi @ response
-        apart = _energy(seen - features[:, 1 : 1 + response.shape[1]]) / (_energy(seen) + 1e-30)
-        allowed = _energy(lr_hsi - features @ spectral_map) / (_energy(lr_hsi) + 1e-30)
-        found = SpectralMap(
-            spectral_map=spectral_map.astype(np.float32),
-            trust=trust_in(apart, allowed),
-            disagreement=float(np.sqrt(apart)),
-            masked=masked,
-        )
-        self._pair.store.save_json(SPECTRAL_MAP, found.plain())
-
-    def _sum(self, field: str) -> float:
-        store = self._pair.store
-        return sum(float(store.load(field, index).sum()) for index in range(len(self._pair.grid)))
-
-    def _joined(self, fields: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """The factors of all tiles as those of D F and of X."""
-        store, num_tiles = self._pair.store, len(self._pair.grid)
-        parts = [store.load(field, index) for field in fields for index in range(num_tiles)]
-        factor, num_bands = _triangle(np.concatenate(parts)), len(self._model.spectral.matrix)
-        return factor[:, :-num_bands], factor[:, -num_bands:]
 
 
 class SpectralLSTiles(StagedMethod):
@@ -444,12 +373,3 @@ def _surveyed(model: ObservationModel, lr_cube: Cube, hr_cube: Cube, counted: Ma
 def enlarged(weights: NDArray[Any], scale: int) -> NDArray[Any]:
     """Weights or a mask of coarse pixels (h, w) for the sharp pixels in them, (s h, s w)."""
     return weights.repeat(scale, 0).repeat(scale, 1)
-
-
-def _triangle(columns: NDArray[Any]) -> NDArray[np.float64]:
-    """R of the columns' QR factorisation."""
-    return np.asarray(np.linalg.qr(columns.astype(np.float64), mode="r"))
-
-
-def _energy(values: NDArray[np.float64]) -> float:
-    return float(np.square(values).sum())

@@ -1,8 +1,9 @@
 """Which coarse pixels count where parts of the two images hold no data.
 
 A coarse pixel counts if X has data there and the PSF mixes no sharp pixel without data into it. The others
-take no part in fits, in the trust in the two images (`DataConsistency.trust`), in their disagreement and in
-residuals; `hsr_tf.closed_forms.filling` says what stands in for them.
+take no part in the trust in the two images (`DataConsistency.trust`), in their disagreement and in residuals.
+Where the response is known, the missing sharp pixels are completed (`hsr_tf.physics.completed_holes`), and
+all coarse pixels with data take part in fits and in the estimate (`TiledPair.usable`).
 """
 
 from __future__ import annotations

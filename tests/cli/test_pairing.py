@@ -14,8 +14,8 @@ import scipy.io
 
 import hsr_tf
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.scene import Scene
 from hsr_tf.registration.transform import Transform
+from hsr_tf.scene import Scene
 from tests.cli.command_for_tests import Answer
 from tests.registered_for_tests import placed_pair, similarity
 
