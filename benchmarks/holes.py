@@ -36,7 +36,7 @@ from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
-from hsr_tf.typing import Array, Mask
+from hsr_tf.typing import Array, Cube, Mask
 
 FLAGS = flags.FLAGS
 LIMIT_DB, LIMIT, SMALL, SUPPORT = 0.1, 0.01, 1e-3, 6
@@ -67,7 +67,9 @@ def strips(side: int, share: float, rng: np.random.Generator) -> Mask:
     """(side, side), slanting strips at every quarter of the side that cover a share."""
     rows, cols = np.mgrid[:side, :side]
     place = (cols + rows / 6 + rng.uniform(0, side)) % (side / 4)
-    return np.asarray(place < np.quantile(place, share))
+    mask = np.zeros(side * side, bool)
+    mask[np.argsort(place, axis=None, kind="stable")[: round(share * side * side)]] = True
+    return mask.reshape(side, side)
 
 
 def frame(side: int, share: float, rng: np.random.Generator) -> Mask:
@@ -147,7 +149,7 @@ class Known:
             observation = Observation(*images, self.scale, linearize="none")
             return fuse(observation, method, psf=self.psf, srf=self.srf, controls=controls)
 
-    def residuals(self, estimate: Array, counted: Mask) -> tuple[float, float]:
+    def residuals(self, estimate: Cube, counted: Mask) -> tuple[float, float]:
         """|X - D Z| / |X| and |Y - Z R| / |Y| over the coarse pixels that count; NaN where none does."""
         if not counted.any():
             return float("nan"), float("nan")
@@ -161,7 +163,7 @@ class Known:
         return lr_hsi, hr_msi
 
 
-def _without(image: Array, hole: Mask | None) -> Array:
+def _without(image: Array, hole: Mask | None) -> Cube:
     return (image if hole is None else np.where(hole[..., None], 0, image)).astype(np.float32)
 
 
@@ -199,7 +201,7 @@ def alike(found: float, expected: float) -> bool:
     return abs(found - expected) <= max(LIMIT * abs(expected), SMALL)
 
 
-def psnr(truth: Array, estimate: Array, counted: Mask) -> float:
+def psnr(truth: Array, estimate: Cube, counted: Mask) -> float:
     """Mean over the bands in dB; NaN where nothing counts."""
     if not counted.any():
         return float("nan")
@@ -280,6 +282,29 @@ def cells(row: Row) -> list[str]:
     return [*row.about, *shares, *gains, trust, *left, "yes" if row.within else "no"]
 
 
+SUMMARY_HEADS = ("method", "missing", "in", "far, dB", "all, dB", "trust", "residuals", "within limits")
+
+
+def summary(rows: Sequence[Row]) -> Iterator[list[str]]:
+    """A line for each method, share and image: the worst of its scenes, scales and shapes of holes."""
+    groups: dict[tuple[str, float, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.about[2], row.case.share, row.case.image), []).append(row)
+    for (method, share, image), found in groups.items():
+        gains = [np.nanmin([getattr(row, name) for row in found]) for name in ("far", "everywhere")]
+        gaps = [_largest_gap([row.trust for row in found])]
+        gaps.append(_largest_gap([pair for row in found for pair in (row.lr_hsi, row.hr_msi)]))
+        kept = f"{sum(row.within for row in found)} of {len(found)}"
+        words = ["" if np.isnan(gap) else f"{100 * gap:.2g} %" for gap in gaps]
+        yield [method, f"{100 * share:g} %", image, *(f"{one:+.2f}" for one in gains), *words, kept]
+
+
+def _largest_gap(pairs: Sequence[tuple[float, float]]) -> float:
+    """The largest difference of shares; NaN where none is known."""
+    gaps = np.abs(np.diff(np.array(pairs), axis=1))
+    return float(np.nanmax(gaps)) if np.isfinite(gaps).any() else float("nan")
+
+
 def define_flags() -> None:
     """What is measured."""
     flags.DEFINE_list("scenes", ["flowers", "thread_spools"], "Names of scenes.")
@@ -302,6 +327,7 @@ def main() -> None:
     rows = list(measure(paths))
     print_machine(about)
     print(table(HEADS, map(cells, rows), words=(0, 1, 2, 4, 5, 11)))
+    print(table(SUMMARY_HEADS, summary(rows), words=(0, 2, 7)))
     print(f"{sum(not row.within for row in rows)} of {len(rows)} outside of the limits")
     write({"machine": about, "rows": [dict(zip(HEADS, cells(row), strict=True)) for row in rows]})
 

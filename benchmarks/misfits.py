@@ -38,7 +38,7 @@ from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.check import PairCheck, check_pair
 from hsr_tf.fusion.registered import align_registered
 from hsr_tf.io import load
-from hsr_tf.physics.spectral import load_srf
+from hsr_tf.physics.spectral import SpectralResponse, load_srf
 from hsr_tf.scene import Scene, Solution
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.typing import Array, Cube, Mask
@@ -207,8 +207,9 @@ def _fused(checked: PairCheck, images: tuple[Scene, Scene], method: str, control
     registered = align_registered(*images, psf=given.get("psf"))
     observation = registered.aligned.observation
     srf = given.get("srf")
-    response, cube = srf, images[0]
-    if srf not in (None, "estimate"):
+    cube = images[0]
+    response: str | SpectralResponse | None = srf
+    if srf is not None and srf != "estimate":
         response = load_srf(srf, cube.wavelengths_nm, fwhm_nm=cube.fwhm_nm, outside="zero")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

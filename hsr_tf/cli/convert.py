@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from hsr_tf.cli.words import Alpha, Wavelengths
+from hsr_tf.cli.words import AllowRemote, Alpha, Wavelengths
 from hsr_tf.console import terminal
 from hsr_tf.findings import WARNING, Finding
 from hsr_tf.wording import as_flags
@@ -23,6 +23,7 @@ EXAMPLES = (
     "hsr convert photo.jpg light.tif --linearize=srgb",
     "hsr convert scan.raw scan.h5 --reflectance",
     "hsr convert EMIT_L2A_RFL.nc emit.tif --ortho",
+    "hsr convert /vsizip/scenes.zip/scene.tif scene.h5 --allow_remote",
     "hsr convert cube.mat cube.h5 --wavelengths=400:700:10 --white_level=4095",
 )
 SECONDS_WITHOUT_BAR = 2.0
@@ -67,6 +68,7 @@ def convert(
     dark_reference: Annotated[
         Path | None, typer.Option("--dark_reference", help="Image with the shutter closed, likewise.")
     ] = None,
+    allow_remote: AllowRemote = False,
 ) -> None:
     """Write a cube in another format.
 
@@ -93,6 +95,7 @@ def convert(
         alpha=alpha,
         ortho=ortho,
         references=References(*panels) if reflectance or any(panels) else None,
+        allow_remote=allow_remote,
     )
     found: list[Finding] = []
     with byte_bar() as progress:

@@ -15,6 +15,7 @@ EXAMPLES = (
     "hsr info a_folder_of_png_bands",
     "hsr info both.mat --key=HS",
     "hsr info cube.npz --layout=row,col,band",
+    "hsr info https://example.org/scene.tif --allow_remote",
 )
 
 
@@ -24,6 +25,7 @@ def info(
     layout: Annotated[str | None, typer.Option(help="Order of its axes, e.g. row,col,band.")] = None,
     nodata: words.Nodata = None,
     alpha: words.Alpha = None,
+    allow_remote: words.AllowRemote = False,
 ) -> None:
     """Show what a file holds: size, wavelengths, scaling, values, metadata.
 
@@ -31,8 +33,14 @@ def info(
     leaves, "reading" what it takes for granted.
     """
     from hsr_tf import io
+    from hsr_tf.io.source import ReadRequest
+    from hsr_tf.io.summary import summarise
     from hsr_tf.report.screen import facts, file_facts
 
     with terminal.working("reading"):
-        summary = io.describe(file, key=key, layout=layout, nodata=nodata, alpha=alpha)
+        request = ReadRequest(
+            key, layout, in_parts=True, nodata=nodata, alpha=alpha, allow_remote=allow_remote
+        )
+        with io.open_reader(file, request) as reader:
+            summary = summarise(reader)
     terminal.show(facts(file_facts(summary)))

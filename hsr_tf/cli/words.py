@@ -105,6 +105,13 @@ Alpha = Annotated[
         "and wavelength decide.",
     ),
 ]
+AllowRemote = Annotated[
+    bool,
+    typer.Option(
+        "--allow_remote",
+        help="Open a GeoTIFF on a server (https://..., s3://...) or in an archive (/vsizip/a.zip/b.tif).",
+    ),
+]
 SrfOutside = Annotated[
     str,
     typer.Option(

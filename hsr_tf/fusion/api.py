@@ -91,8 +91,14 @@ def simulate(
     lr_told, hr_told = simulation_metadata(cameras, psf=psf, snr_db=snr_db, seed=seed)
     lr_hsi = Scene(lr_cube, **scene.inherited(lr_told).at_scale(cameras.scale).facts())
     kept = scene.inherited(hr_told)
-    placed = {"georeference": kept.georeference, "sensor_model": kept.sensor_model}
-    hr_msi = Scene(hr_cube, None, kept.name, kept.metadata, **placed)
+    hr_msi = Scene(
+        hr_cube,
+        None,
+        kept.name,
+        kept.metadata,
+        georeference=kept.georeference,
+        sensor_model=kept.sensor_model,
+    )
     return Observation(lr_hsi, hr_msi, cameras.scale)
 
 

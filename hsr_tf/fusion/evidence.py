@@ -153,8 +153,8 @@ class Evidence:
     def _change(self, candidate: Candidate, controls: Controls) -> Cube:
         """(Z' - Z'') / 2, (pixels, C), without the pixels of the first fold."""
         more, less = (run_alone(candidate, pair, controls, shared) for pair, shared in self._noisy_pairs)
-        change, missing = (more - less) / 2, self._holes.sharp
-        return change.reshape(-1, change.shape[-1]) if missing is None else change[~missing]
+        change, missing = np.asarray((more - less) / 2, np.float32), self._holes.sharp
+        return np.asarray(change.reshape(-1, change.shape[-1]) if missing is None else change[~missing])
 
     def _estimate(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
         key = candidate.name, fold

@@ -22,6 +22,8 @@ from hsr_tf.checks import require_choice
 from hsr_tf.io.formats import format_for, format_of, parts_format_for
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.references import found_references, in_reflectance
+from hsr_tf.io.remote import open_remote
+from hsr_tf.io.remote_names import remote_name
 from hsr_tf.io.source import (
     ALPHA_CHOICES,
     ReadRequest,
@@ -167,12 +169,16 @@ def open_reader(path: str | os.PathLike[str], request: ReadRequest) -> Iterator[
     """Open a file with all that the caller knows better than it; errors as in `load`."""
     if request.alpha is not None:
         require_choice("alpha", request.alpha, ALPHA_CHOICES)
-    path = Path(path)
-    found = format_of(path)
-    if ".nc" not in found.suffixes:
-        refuse_ortho(path, request)
+    name, path = remote_name(path), Path(path)
     with ExitStack() as stack:
-        source = stack.enter_context(found.open(path, request))
+        if name is not None:
+            refuse_ortho(path, request)
+            source = stack.enter_context(open_remote(name, request))
+        else:
+            found = format_of(path)
+            if ".nc" not in found.suffixes:
+                refuse_ortho(path, request)
+            source = stack.enter_context(found.open(path, request))
         if request.references is not None:
             panels = found_references(path, request.references)
             white, dark = (stack.enter_context(format_of(one).open(one, ReadRequest())) for one in panels)

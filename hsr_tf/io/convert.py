@@ -35,6 +35,7 @@ from hsr_tf.io.formats import format_for, formats
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTATION
+from hsr_tf.io.remote_names import remote_name
 from hsr_tf.io.source import EVERYTHING, ReadRequest, References, require_size
 from hsr_tf.io.stream import CubeReader
 from hsr_tf.radiometry import LINEAR, NONE, Radiometry, parse_linearize
@@ -62,6 +63,7 @@ class ConvertOptions:
         alpha: "mask" or "band", what a channel marked as alpha is.
         ortho: whether to put a swath on the grid of the lookup table in its file.
         references: images of a white and a dark panel, by which raw counts become reflectance.
+        allow_remote: whether a source on a server or in an archive is opened.
         max_gib: the largest cube, as it is stored, that is held in memory where a format needs that.
     """
 
@@ -78,6 +80,7 @@ class ConvertOptions:
     alpha: str | None = None
     ortho: bool = False
     references: References | None = None
+    allow_remote: bool = False
 
     @property
     def curve(self) -> str:
@@ -129,10 +132,11 @@ def convert(
         ValueError: an option that means nothing for the target, values that the type cannot hold.
     """
     options = options or ConvertOptions()
-    source, target = Path(source), Path(target)
+    target = Path(target)
     made = format_for(target)
     _require_options(target, made, options)
-    require_apart([target], [source])
+    if remote_name(source) is None:
+        require_apart([target], [Path(source)])
     reading = ReadRequest(
         options.key,
         options.layout,
@@ -143,6 +147,7 @@ def convert(
         alpha=options.alpha,
         ortho=options.ortho,
         references=options.references,
+        allow_remote=options.allow_remote,
     )
     with io.open_reader(source, reading) as reader:
         for finding in (*reader.header.findings, *lost_findings(reader.header, made)):

@@ -1,8 +1,10 @@
 """Products of EnMAP and DESIS (DLR): a GeoTIFF `...-SPECTRAL_IMAGE.TIF` and what lies beside it of the bands.
 
-EnMAP, levels 1C and 2A: `...-METADATA.XML` has for each band (`specific/bandCharacterisation/bandID`) the
+EnMAP, levels 1B, 1C and 2A: `...-METADATA.XML` has for each band (`specific/bandCharacterisation/bandID`) the
 centre, FWHM, gain and offset (value = gain stored + offset), `specific/backgroundValue`, and the channels
 that the processor expects to hold data (`expectedChannelsList` of VNIR and SWIR): others are bad bands.
+Level 1B has two images, `...-SPECTRAL_IMAGE_VNIR.TIF` and `..._SWIR.TIF`, as the two detectors saw the
+ground, which do not fit pixel by pixel: each is an image of its own, of the first and of the last bands.
 DESIS: `...-SPECTRAL_IMAGE.hdr`, an ENVI header, has wavelengths, FWHM, gains and offsets.
 Layouts: EnMAP product specification EN-PCV-ICD-2009-2, and the published readers of both (EnMAP-Box).
 A product is named by its image or by its metadata.
@@ -31,25 +33,27 @@ from hsr_tf.io.source import BandSource, ReadRequest, decoding
 IMAGE, METADATA = "-SPECTRAL_IMAGE", "-METADATA"
 IMAGE_SUFFIXES, METADATA_SUFFIXES = (".TIF", ".tif", ".TIFF", ".tiff"), (".XML", ".xml")
 LONGEST_XML = 64 * 2**20
-DESIS = "DESIS"
+DESIS, VNIR, SWIR = "DESIS", "_VNIR", "_SWIR"
+DETECTORS = ("", VNIR, SWIR)
 
 
 @dataclass(frozen=True)
 class Product:
-    """The image of a product, and the file that describes its bands."""
+    """The image of a product, the file that describes its bands, and the detector if it is of one alone."""
 
     image: Path
     metadata: Path
+    detector: str = ""
 
 
 class DlrProduct(Format):
     """EnMAP and DESIS products."""
 
     name = "EnMAP, DESIS"
-    reads = "`...-SPECTRAL_IMAGE.TIF` with `...-METADATA.XML` (EnMAP 1C, 2A) or `.hdr` (DESIS)"
+    reads = "`...-SPECTRAL_IMAGE.TIF` with `...-METADATA.XML` (EnMAP 1B, 1C, 2A) or `.hdr` (DESIS)"
 
     def recognises(self, path: Path) -> bool:
-        return path.is_file() and find_product(path) is not None
+        return path.is_file() and (find_product(path) is not None or bool(_of_detectors(path)))
 
     def files(self, path: Path) -> tuple[Path, ...]:
         found = find_product(path)
@@ -58,7 +62,10 @@ class DlrProduct(Format):
     @contextmanager
     def open(self, path: Path, request: ReadRequest) -> Iterator[BandSource]:
         product = find_product(path)
-        assert product is not None
+        if product is None:
+            several = _of_detectors(path)
+            names = " or ".join(one.name for one in several)
+            raise file_error(path, f"describes {len(several)} images, of one detector each", f"name {names}")
         with open_geotiff(product.image, request) as source:
             about = source.header
             account = Account.of(about, without=product.metadata.name)
@@ -71,18 +78,26 @@ class DlrProduct(Format):
 
 def find_product(path: Path) -> Product | None:
     """Return the files of a product from one of their names; None if one is missing."""
-    for word in (IMAGE, METADATA):
-        if path.stem.upper().endswith(word):
-            stem = path.stem[: -len(word)]
-            break
-    else:
+    words = (*(f"{IMAGE}{detector}" for detector in DETECTORS), METADATA)
+    word = next((one for one in words if path.stem.upper().endswith(one)), None)
+    if word is None:
         return None
-    images = (path.with_name(f"{stem}{IMAGE}{suffix}") for suffix in IMAGE_SUFFIXES)
+    stem, detector = path.stem[: -len(word)], word.removeprefix(IMAGE) if word != METADATA else ""
+    images = (path.with_name(f"{stem}{IMAGE}{detector}{suffix}") for suffix in IMAGE_SUFFIXES)
     image = next((one for one in images if one.is_file()), None)
     headers = () if not stem.upper().startswith(DESIS) else (f"{stem}{IMAGE}.hdr",)
     names = (*headers, *(f"{stem}{METADATA}{suffix}" for suffix in METADATA_SUFFIXES))
     metadata = next((path.with_name(name) for name in names if path.with_name(name).is_file()), None)
-    return None if image is None or metadata is None else Product(image, metadata)
+    return None if image is None or metadata is None else Product(image, metadata, detector)
+
+
+def _of_detectors(path: Path) -> list[Path]:
+    """Return the images of single detectors that a file of metadata describes."""
+    if not path.stem.upper().endswith(METADATA):
+        return []
+    stem = path.stem[: -len(METADATA)]
+    names = (f"{stem}{IMAGE}{one}{suffix}" for one in (VNIR, SWIR) for suffix in IMAGE_SUFFIXES)
+    return [one for name in names if (one := path.with_name(name)).is_file()]
 
 
 def _of_header(product: Product, about: CubeHeader, account: Account) -> dict[str, Any]:
@@ -107,6 +122,11 @@ def _of_xml(product: Product, about: CubeHeader, account: Account) -> dict[str, 
     """Return what the metadata of an EnMAP product say."""
     root, num_bands = parsed_xml(product.metadata), about.shape[2]
     bands = [one for one in root.iter("bandID") if one.find("wavelengthCenterOfBand") is not None]
+    first = 0
+    if product.detector and len(bands) > num_bands:
+        first = 0 if product.detector == VNIR else len(bands) - num_bands
+        account.take(f"{product.detector[1:]}: bands {first + 1} to {first + num_bands} of {len(bands)}")
+    num_all, bands = len(bands), bands[first : first + num_bands] if product.detector else bands
 
     def column(name: str) -> list[str] | None:
         found = [text for one in bands if (text := one.findtext(name)) is not None]
@@ -122,7 +142,8 @@ def _of_xml(product: Product, about: CubeHeader, account: Account) -> dict[str, 
     if about.nodata is None:
         facts["nodata"] = number_or_nan(root.findtext(".//specific/backgroundValue"))
         account.use("backgroundValue")
-    facts["good_bands"] = _expected(root, num_bands, account)
+    good = _expected(root, num_all if product.detector else num_bands, account)
+    facts["good_bands"] = None if good is None else good[first : first + num_bands]
     return {name: value for name, value in facts.items() if value is not None}
 
 

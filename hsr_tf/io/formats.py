@@ -17,6 +17,7 @@ from typing import Any
 
 from hsr_tf.checks import FileError, file_error
 from hsr_tf.io.format import Format, PartsFormat, WritableFormat
+from hsr_tf.io.remote_names import refusal, remote_name
 
 ENTRY_POINTS = "hsr_tf.formats"
 _BUILT_IN = (
@@ -68,8 +69,11 @@ def format_of(path: Path) -> Format:
     """Return the format of a file or folder that is to be read.
 
     Raises:
-        OSError: it is missing or empty, or of no known format.
+        OSError: it is missing or empty, of no known format, or on a server or in an archive.
     """
+    name = remote_name(path)
+    if name is not None:
+        raise refusal(name)
     if not path.exists() and known_format(path) is None:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, siblings, n=3)

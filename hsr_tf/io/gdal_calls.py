@@ -30,6 +30,9 @@ READ_OPTIONS = {
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     "VRT_VIRTUAL_OVERVIEWS": "NO",
+    "GDAL_HTTP_CONNECTTIMEOUT": 10,
+    "GDAL_HTTP_TIMEOUT": 30,
+    "GDAL_HTTP_MAX_RETRY": 2,
 }
 STDERR = threading.RLock()
 logging.getLogger("rasterio").addHandler(logging.NullHandler())

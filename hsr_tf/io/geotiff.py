@@ -91,7 +91,7 @@ def open_geotiff(path: Path, request: ReadRequest) -> Iterator[BandSource]:
         dataset = rasterio.open(path.resolve(), driver="GTiff", sharing=False)
     try:
         with decoding(path, FORMAT), gdal_options():
-            source = _source(path, dataset, multiplied, request)
+            source = dataset_source(path, dataset, request, multiplied=multiplied)
             if source.header.georeference is None:
                 source = upright_source(source, orientation)
             elif orientation != 1:
@@ -180,7 +180,8 @@ def _require_readable(path: Path) -> tuple[int, bool]:
     return orientation, MULTIPLIED_ALPHA in extras
 
 
-def _source(path: Path, dataset: Any, multiplied: bool, request: ReadRequest) -> BandSource:
+def dataset_source(path: Path, dataset: Any, request: ReadRequest, *, multiplied: bool) -> BandSource:
+    """Return the source of an open data set; `multiplied` says whether alpha is multiplied in."""
     from rasterio.enums import MaskFlags
 
     alpha, kinds = _opacity_band(dataset, request.alpha), dataset.mask_flag_enums[0]

@@ -27,9 +27,13 @@ def sensor_model(dataset: Any, account: Account) -> SensorModel | None:
     points = tuple(_point(one) for one in listed)
     polynomials = None if found is None else _polynomials(found, account)
     if points:
-        account.leave("GCP", f"{len(points)} ground control points are kept, no grid is derived", ADVICE)
+        account.leave(
+            "GCP", f"{len(points)} ground control points are kept, no grid is derived", ADVICE, matters=False
+        )
     if polynomials is not None:
-        account.leave("RPC", "rational polynomial coefficients are kept, no grid is derived", ADVICE)
+        account.leave(
+            "RPC", "rational polynomial coefficients are kept, no grid is derived", ADVICE, matters=False
+        )
     if not points and polynomials is None:
         return None
     crs = (system.to_wkt() or None) if points and system is not None else None

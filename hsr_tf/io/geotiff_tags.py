@@ -74,8 +74,9 @@ def free_tags(dataset: Any) -> dict[str, str]:
 
 def write_tags(dataset: Any, header: CubeHeader) -> None:
     """Write the metadata of a new file and of its bands."""
-    own = header if written_model(header) != header.sensor_model else replace(header, sensor_model=None)
-    dataset.update_tags(**{RECORD: record_to_text(own)})
+    has_field = written_model(header) == header.sensor_model
+    kept = replace(header, sensor_model=None) if has_field else header
+    dataset.update_tags(**{RECORD: record_to_text(kept)})
     for index in range(header.shape[2]):
         own: dict[str, str] = {}
         imagery: dict[str, str] = {}

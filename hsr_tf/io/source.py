@@ -54,6 +54,7 @@ class ReadRequest:
         alpha: "band" to read an alpha channel as a band, "mask" as the mask of pixels without data.
         ortho: whether to put a swath on the grid of the lookup table in its file.
         references: images of a white and a dark panel, by which raw counts become reflectance; None for none.
+        allow_remote: whether files on servers and in archives are opened (`hsr_tf.io.remote`).
     """
 
     key: str | None = None
@@ -66,6 +67,7 @@ class ReadRequest:
     alpha: str | None = None
     ortho: bool = False
     references: References | None = None
+    allow_remote: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -147,7 +147,8 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
         read, read_mask = split_opacity(read, place, num_bands=num_bands, multiplied=multiplied)
         opacity = {OPACITY: FROM_ALPHA}
     else:
-        masks = [page for page in file.pages if page.is_mask and not page.is_reduced]
+        with decoding(path, FORMAT), damage_raised():
+            masks = [page for page in file.pages if page.is_mask and not page.is_reduced]
         masks = [page for page in masks if (page.imagelength, page.imagewidth) == (height, width)]
         if masks:
             with decoding(path, FORMAT), damage_raised():

@@ -42,24 +42,24 @@ def completed(spatial: SpatialDegradation, sharp: Cube, hole: Mask, colours: Cub
 
     def seen_of(image: Cube) -> Cube:
         tensor = spatial.forward(ops.convert_to_tensor(image[None]))
-        return counted * np.asarray(ops.convert_to_numpy(tensor))[0]
+        return np.asarray(counted * np.asarray(ops.convert_to_numpy(tensor))[0], np.float32)
 
     def back(residual: Cube) -> Cube:
         tensor = ops.convert_to_tensor((counted * residual)[None])
         return np.where(missing, np.asarray(ops.convert_to_numpy(spatial.adjoint(tensor)))[0], np.float32(0))
 
-    residual = counted * colours - seen_of(sharp)
+    residual: Cube = np.asarray(counted * colours - seen_of(sharp), np.float32)
     change = np.zeros_like(sharp)
     gradient = back(residual)
     direction, energy = gradient, _energies(gradient)
     for _ in range(NUM_STEPS):
         through = seen_of(direction)
         length = energy / (_energies(through) + damping * _energies(direction) + TINY)
-        change = change + length * direction
-        residual = residual - length * through
+        change += length * direction
+        residual -= length * through
         gradient = back(residual) - damping * change
         before, energy = energy, _energies(gradient)
-        direction = gradient + energy / (before + TINY) * direction
+        direction = np.asarray(gradient + energy / (before + TINY) * direction, np.float32)
     return np.ascontiguousarray(sharp + change, np.float32)
 
 

@@ -1,8 +1,9 @@
 """Which coarse pixels count where parts of the two images hold no data.
 
 A coarse pixel counts if X has data there and the PSF mixes no sharp pixel without data into it. The others
-take no part in fits, in the trust in the two images (`DataConsistency.trust`), in their disagreement and in
-residuals; `hsr_tf.closed_forms.filling` says what stands in for them.
+take no part in the trust in the two images (`DataConsistency.trust`), in their disagreement and in residuals.
+Where the response is known, the missing sharp pixels are completed (`hsr_tf.physics.completed_holes`), and
+all coarse pixels with data take part in fits and in the estimate (`TiledPair.usable`).
 """
 
 from __future__ import annotations
@@ -48,10 +49,14 @@ class Holes:
             mixed: the share of its weight that may lie on pixels without data.
         """
         clean = np.ones(size, bool) if self.coarse is None else ~self.coarse
-        if self.sharp is not None and self.sharp.any():
-            hole = ops.convert_to_tensor(self.sharp[None, ..., None].astype(np.float32))
-            clean &= np.abs(ops.convert_to_numpy(spatial.forward(hole))[0, ..., 0]) <= mixed
-        return clean
+        return clean & (np.abs(self.mixed(spatial, size)) <= mixed)
+
+    def mixed(self, spatial: SpatialDegradation, size: tuple[int, int]) -> Cube:
+        """(h, w), the share of the weight of D that lies on sharp pixels without data."""
+        if self.sharp is None or not self.sharp.any():
+            return np.zeros(size, np.float32)
+        hole = ops.convert_to_tensor(self.sharp[None, ..., None].astype(np.float32))
+        return np.asarray(ops.convert_to_numpy(spatial.forward(hole))[0, ..., 0])
 
     def full_cells(self, scale: int, size: tuple[int, int]) -> Mask:
         """(h, w), True for coarse pixels with data whose s x s sharp pixels all hold data."""

@@ -65,6 +65,12 @@ class TiledPair(ABC):
         clean = self.missing(around).clean(self.model.spatial, around.size)
         return clean[region.inside(around).slices]
 
+    def mixed(self, region: Region) -> Cube:
+        """(h, w), the share of the weight of the PSF that lies on sharp pixels without data."""
+        around = region.grown(self.model.spatial.reach_cells, self.grid.whole)
+        mixed = self.missing(around).mixed(self.model.spatial, around.size)
+        return mixed[region.inside(around).slices]
+
     def usable(self, region: Region) -> Mask:
         """(h, w), True for coarse pixels whose spectra are used: those with data where Y is completed."""
         if not self.is_completed:

@@ -9,9 +9,11 @@ import h5py
 import imagecodecs
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 import hsr_tf
+from benchmarks.format_samples import polynomials
 from tests.cli.command_for_tests import Answer
 
 Run = Callable[..., Answer]
@@ -117,3 +119,34 @@ def test_a_nodata_value_is_given_for_both_files(hsr: Run, counts: Path) -> None:
     checked = hsr("check", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--nodata=-5", "--quick")
     assert "--nodata=-5" in checked.out.splitlines()[-1]
     assert "no data" in hsr("info", "x.h5", "--nodata=-5").out
+
+
+def test_bands_in_any_order_give_one_estimate(hsr: Run, counts: Path) -> None:
+    order = np.random.default_rng(0).permutation(31)
+    for name, bands in (("sorted", np.arange(31)), ("shuffled", order)):
+        with h5py.File(counts / f"{name}.h5", "w") as file:
+            file["cube"] = np.moveaxis(hsr_tf.load("x.h5").cube[..., bands], -1, 0)
+            file["wavelength_nm"] = (400 + 10.0 * np.arange(31))[bands]
+        pair = (f"--lr_hsi={name}.h5", "--hr_msi=y.h5", "--psf=gaussian", "--method=spectral_ls")
+        assert hsr("fuse", *pair, "--srf=nikon_d700", f"--output={name}_z.h5").code == 0
+    found, expected = hsr_tf.load("shuffled_z.h5"), hsr_tf.load("sorted_z.h5")
+    assert expected.wavelengths_nm is not None and found.wavelengths_nm is not None
+    np.testing.assert_array_equal(found.wavelengths_nm, expected.wavelengths_nm[order])
+    np.testing.assert_allclose(found.cube, expected.cube[..., order], atol=1e-4)
+
+
+def test_images_with_polynomials_and_no_grid_are_paired_by_their_sizes(hsr: Run, counts: Path) -> None:
+    for name in ("x", "y"):
+        cube = np.rint(np.moveaxis(hsr_tf.load(f"{name}.h5").cube, -1, 0) * 10_000).astype(np.uint16)
+        size = {"count": len(cube), "height": cube.shape[1], "width": cube.shape[2], "dtype": "uint16"}
+        with rasterio.open(f"{name}.tif", "w", driver="GTiff", rpcs=polynomials(), **size) as file:
+            file.write(cube)
+    pair = ("--lr_hsi=x.tif", "--hr_msi=y.tif", "--wavelengths=400:700:10")
+    answer = hsr("check", *pair, "--quick")
+    assert answer.code == 0 and "edge to edge" in answer.out
+    assert "RPC: rational polynomial coefficients are kept" in hsr("info", "y.tif").out
+    answer = hsr("fuse", *pair, "--psf=gaussian", "--method=spectral_ls", "--output=z2.tif")
+    assert answer.code == 0, answer.err
+    with rasterio.open("z2.tif") as made, rasterio.open("y.tif") as sharp:
+        assert made.shape == sharp.shape
+        assert made.rpcs.to_gdal() == sharp.rpcs.to_gdal()

@@ -101,3 +101,25 @@ def test_metadata_that_are_no_xml_or_define_entities_are_refused(tmp_path: Path)
 def test_an_image_without_its_metadata_is_a_plain_geotiff(tmp_path: Path) -> None:
     path = image(tmp_path / f"{ENMAP}-SPECTRAL_IMAGE.TIF")
     assert describe(path).format == "GeoTIFF" and load(path).wavelengths_nm is None
+
+
+def test_the_images_of_both_detectors_of_level_1b_have_their_own_bands(tmp_path: Path) -> None:
+    enmap(tmp_path)
+    stem = ENMAP.replace("L2A", "L1B")
+    (tmp_path / f"{ENMAP}-METADATA.XML").rename(tmp_path / f"{stem}-METADATA.XML")
+    (tmp_path / f"{ENMAP}-SPECTRAL_IMAGE.TIF").unlink()
+    parts = {"VNIR": slice(0, 2), "SWIR": slice(2, 4)}
+    for name, part in parts.items():
+        profile = {"driver": "GTiff", "count": 2, "height": 5, "width": 6, "dtype": "int16"}
+        with rasterio.open(tmp_path / f"{stem}-SPECTRAL_IMAGE_{name}.TIF", "w", **profile) as file:
+            file.write(COUNTS[part])
+    for name, part in parts.items():
+        scene = load(tmp_path / f"{stem}-SPECTRAL_IMAGE_{name}.TIF")
+        np.testing.assert_allclose(scene.cube, COUNTS[part].transpose(1, 2, 0) * 1e-4, rtol=1e-6)
+        assert scene.wavelengths_nm is not None and scene.fwhm_nm is not None
+        np.testing.assert_array_equal(scene.wavelengths_nm, CENTRES[part])
+        np.testing.assert_array_equal(scene.fwhm_nm, WIDTHS[part])
+        assert scene.good_bands is not None
+        assert scene.good_bands.tolist() == [index + 1 in EXPECTED for index in range(4)][part]
+    with pytest.raises(OSError, match=r"describes 2 images.*name .*VNIR.TIF or .*SWIR.TIF"):
+        load(tmp_path / f"{stem}-METADATA.XML")

@@ -46,6 +46,7 @@ def test_damaged_files_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # NetCDF takes four minutes, longer on a busy machine
 @pytest.mark.parametrize("name", FORMATS)
 def test_many_more_damaged_files(name: str, tmp_path: Path) -> None:
     assert run_cases(tmp_path, 1000, 1400, name) == 400

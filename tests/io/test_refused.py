@@ -255,6 +255,28 @@ def test_tiff_files_that_are_no_cube_are_refused(tmp_path: Path) -> None:
         writer.write(np.zeros((3, 4), np.uint8))
         writer.write(np.zeros((5, 4), np.uint8))
     assert "2 pictures of different kinds (3x4, 5x4)" in refusal(lambda: load(path))
+
+
+def test_a_page_that_claims_another_width_than_the_first_is_refused_before_it_takes_memory(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((3, 20, 24), np.uint16), photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[2].tags["ImageWidth"].overwrite(2_000_000_000, dtype="I")
+    tracemalloc.start()
+    assert "its pages have different sizes (20x24, 20x2000000000)" in refusal(lambda: load(path))
+    assert tracemalloc.get_traced_memory()[1] < 10**8
+    tracemalloc.stop()
+
+
+def test_a_geotiff_with_several_numbers_for_one_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    scale = [(33550, "d", 3, (1.0, 1.0, 0.0), True)]
+    tifffile.imwrite(path, np.ones((20, 24), np.uint16), photometric="minisblack", extratags=scale)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        file.pages[0].tags["RowsPerStrip"].overwrite((20, 7), dtype="H")
+    assert "cannot be read as GeoTIFF" in refusal(lambda: load(path))
     tifffile.imwrite(path, np.zeros((2, 3, 4, 5), np.uint8), photometric="minisblack")
     assert "4 dimensions" in refusal(lambda: load(path))
 

@@ -1,0 +1,66 @@
+"""Missing sharp pixels are given what explains the coarse cube; those with data stay as they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from hsr_tf.physics.completed_holes import completed
+from hsr_tf.physics.nodata import filled
+from hsr_tf.physics.psf_spec import parse_psf
+from hsr_tf.physics.spatial import SpatialDegradation
+
+SPATIAL = SpatialDegradation(parse_psf("gaussian:fwhm=4,support=16", 4), 4)
+SHARP = ndimage.gaussian_filter(np.random.default_rng(0).random((64, 56, 2)), (1, 1, 0)).astype(np.float32)
+HOLE = np.zeros((64, 56), bool)
+HOLE[20:31, 15:33] = HOLE[:, 50] = True
+COARSE = np.asarray(SPATIAL.forward(SHARP[None]))[0]
+SEEN = np.ones(COARSE.shape[:2], bool)
+
+
+def gap(sharp: np.ndarray) -> float:
+    """How far D Y is from what was seen."""
+    return float(np.abs(np.asarray(SPATIAL.forward(sharp[None]))[0] - COARSE).max())
+
+
+def test_the_coarse_image_is_explained_and_no_other_pixel_changes() -> None:
+    nearest = filled(SHARP, HOLE)
+    found = completed(SPATIAL, nearest, HOLE, COARSE, SEEN)
+    np.testing.assert_array_equal(found[~HOLE], SHARP[~HOLE])
+    assert gap(found) < 0.03 * gap(nearest)
+    error, before = (np.abs(one - SHARP)[HOLE].mean() for one in (found, nearest))
+    assert error < 0.7 * before
+
+
+def test_it_is_the_minimum_of_its_objective() -> None:
+    start = filled(SHARP, HOLE).astype(np.float64)
+    found = completed(SPATIAL, start.astype(np.float32), HOLE, COARSE, SEEN)
+    base = np.asarray(SPATIAL.forward(start[None]))[0]
+    columns = []
+    for row, col in np.argwhere(HOLE):
+        unit = np.zeros((1, 64, 56, 1))
+        unit[0, row, col] = 1
+        columns.append(np.asarray(SPATIAL.forward(unit)).ravel())
+    matrix = np.stack(columns, 1)
+    normal = matrix.T @ matrix + 3e-3 / 16 * np.eye(len(columns))
+    right = matrix.T @ (COARSE - base).reshape(-1, 2)
+    changes = (found[HOLE] - start[HOLE], np.linalg.solve(normal, right), np.zeros_like(start[HOLE]))
+    value, least, before = (float((one * (normal @ one - 2 * right)).sum()) for one in changes)
+    assert least <= value <= least + 1e-3 * (before - least)
+
+
+def test_coarse_pixels_without_data_say_nothing() -> None:
+    seen, wrong = SEEN.copy(), COARSE.copy()
+    seen[5:7, 4:6] = False
+    wrong[5:7, 4:6] = 99
+    nearest = filled(SHARP, HOLE)
+    found, expected = (completed(SPATIAL, nearest, HOLE, one, seen) for one in (wrong, COARSE))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("hole", [np.zeros_like(HOLE), np.ones_like(HOLE)])
+def test_no_hole_and_nothing_but_a_hole_do_no_harm(hole: np.ndarray) -> None:
+    found = completed(SPATIAL, SHARP, hole, COARSE, SEEN)
+    assert np.isfinite(found).all()
+    assert gap(found) < 1e-5
