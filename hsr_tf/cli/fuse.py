@@ -134,9 +134,8 @@ def fuse(
         given = (*first, uncertainty, wald or None)
         others = tuple(name for name, value in zip(NOT_STREAMED, given, strict=True) if value is not None)
         cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
-        flags = fuse_stream.FuseFlags(
-            method, options, weights, adapt, *cameras, seed, others, reading, transform, register == "auto"
-        )
+        how = others, reading, transform, register == words.REGISTER[0]
+        flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, *how)
         verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
         return judging.verdict_code(verdict, strict=strict)
     with terminal.working("reading the two images"):

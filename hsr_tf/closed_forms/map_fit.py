@@ -307,10 +307,10 @@ class _MapFitting:
         reach = self._model.spatial.reach_cells
         usual, largest = np.empty(inside.shape), np.empty(inside.shape)
         groups = ((self._compared, USUAL), (~self._compared, USUAL_COMPLETED))
-        for alike, level in groups:
+        for alike, share in groups:
             away = alike & inside & _inner(inside.shape, reach)
             some = away if away.any() else alike & inside
-            middle, upper = np.quantile(gap[some], (0.5, level)) if some.any() else (0.0, 0.0)
+            middle, upper = np.quantile(gap[some], (0.5, share)) if some.any() else (0.0, 0.0)
             usual[alike] = max(float(upper), SMALLEST_GAP)
             # Where more than a quarter of the pixels disagree, the upper quartile is one of theirs.
             largest[alike] = max(float(min(upper, SPREAD * middle)), SMALLEST_GAP)

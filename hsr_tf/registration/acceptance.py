@@ -47,7 +47,7 @@ class Limits:
     unexplained: float
 
 
-NEAR = (Limits(0.6, -5.0, 0.1), Limits(0.85, -5.0, 1.0))
+NEAR = (Limits(0.6, -5.0, 0.1), Limits(0.85, -5.0, 1.0), Limits(0.4, -12.0, 0.003))
 FAR = (Limits(0.9, -8.0, 0.1), Limits(0.8, -25.0, 0.03), Limits(0.7, -12.0, 0.003))
 # Nothing else is looked for once a match reaches this.
 NEAR_CERTAIN, FAR_CERTAIN = (Limits(0.985, -15.0, 0.05),), (Limits(0.985, -15.0, 0.004),)

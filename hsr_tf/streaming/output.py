@@ -77,7 +77,7 @@ class OutputTiles:
         pair = self._pair
         if pair.nesting is None or pair.nesting.keeps_pixels:
             return None
-        sums = sum(pair.store.load(DETAIL, index) for index in range(len(pair.grid)))
+        sums = np.sum([pair.store.load(DETAIL, index) for index in range(len(pair.grid))], axis=0)
         number = len(sums)
         return Detail(sums[:, :number], sums[:, number:]).mixing
 

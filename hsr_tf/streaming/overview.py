@@ -89,15 +89,15 @@ def _unplaced(header: CubeHeader) -> Scene:
 def _means(image: Image, step: int) -> Scene:
     """Means over blocks of step x step pixels; those with a pixel without data hold none."""
     height, width = (n // step for n in image.header.shape[:2])
-    facts = {"good_bands": image.header.good_bands}
+    good = image.header.good_bands
     if step == 1:
         cube, mask = image.with_mask(slice(0, height), slice(0, width))
-        return Scene(cube, nodata_mask=mask, **facts)
+        return Scene(cube, nodata_mask=mask, good_bands=good)
     means, hole = [], []
     for part in even_parts(height, max(1, MOST_ROWS // step)):
         rows = Region.of(part, slice(0, width)).scaled(step)
         cube, mask = image.with_mask(*rows.slices)
-        values, valid = reduced(Scene(cube, nodata_mask=mask, **facts), step)
+        values, valid = reduced(Scene(cube, nodata_mask=mask, good_bands=good), step)
         means.append(values.astype(np.float32))
         hole.append(~valid)
     missing = np.concatenate(hole)

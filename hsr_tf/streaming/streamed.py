@@ -84,7 +84,9 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
     found = Overview()
     require_output(request.output)
     if request.register and request.transform is None:
+        tell(Progress("registering", 0, 1, 0.0))
         found = overview(request)
+        tell(Progress("registering", 1, 1, 0.0))
         request = replace(request, transform=found.transform)
     with ExitStack() as stack:
         pair = stack.enter_context(
