@@ -127,14 +127,13 @@ def fuse(
             require_output(name, path, suffixes=suffixes)
     beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths, beside)
-    checks.require_choice("register", register, words.REGISTER)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
     if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
         first = (max_seconds, checkpoint, picture, report, lr_key, hr_key)
         given = (*first, uncertainty, wald or None)
         others = tuple(name for name, value in zip(NOT_STREAMED, given, strict=True) if value is not None)
         cameras, options = (psf, srf, srf_outside, linearize), tuple(option or ())
-        how = others, reading, transform, register == words.REGISTER[0]
+        how = others, reading, transform, register
         flags = fuse_stream.FuseFlags(method, options, weights, adapt, *cameras, seed, *how)
         verdict = fuse_stream.fuse_streamed(streaming, flags, (lr_hsi, hr_msi, output))
         return judging.verdict_code(verdict, strict=strict)

@@ -65,7 +65,7 @@ class FuseFlags:
     others: tuple[str, ...]
     reading: Any = None
     transform: Path | None = None
-    register: bool = False
+    register: str = "off"
 
 
 def is_streamed(
@@ -137,12 +137,13 @@ def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Pat
 
 def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Path]) -> Any:
     from hsr_tf import io
-    from hsr_tf.cli.words import loaded_srf
+    from hsr_tf.cli.words import REGISTER, loaded_srf
     from hsr_tf.registration.transform import load_transform
     from hsr_tf.streaming.pair import room_gib
     from hsr_tf.streaming.request import StreamRequest
     from hsr_tf.streaming.survey import scene_of
 
+    checks.require_choice("register", given.register, REGISTER)
     limit = _limit(streaming)
     srf: Any = given.srf
     if srf not in (None, "estimate") or given.srf_outside != "error":
@@ -168,7 +169,7 @@ def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Pa
         restart=streaming.restart,
         reading=given.reading,
         transform=None if given.transform is None else load_transform(given.transform),
-        register=given.register,
+        register=given.register == REGISTER[0],
     )
 
 
