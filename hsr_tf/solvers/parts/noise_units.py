@@ -20,7 +20,7 @@ import numpy as np
 from hsr_tf.closed_forms.spectral_ls import fit_scene
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
+from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver, Step
 
 FLOOR, ALIKE = 1e-2, 1.02
 
@@ -74,8 +74,11 @@ class NoiseUnits:
         observe = controls.callback
         if observe is None:
             return controls
-        restored = lambda step: replace(step, estimate=lambda: self.restored(step.estimate()))  # noqa: E731
-        return replace(controls, callback=lambda step: observe(restored(step)))
+
+        def callback(step: Step) -> None:
+            observe(replace(step, estimate=lambda: self.restored(step.estimate())))
+
+        return replace(controls, callback=callback)
 
 
 def solved_in_noise_units(
