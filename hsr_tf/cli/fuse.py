@@ -119,12 +119,9 @@ def fuse(
     from hsr_tf.report.screen import facts, fusion_facts
 
     io.writer_for(output)
-    written = [path for path in (output, checkpoint, picture, report, uncertainty) if path]
-    require_apart(written, [lr_hsi, hr_msi])
+    require_apart([p for p in (output, checkpoint, picture, report, uncertainty) if p], [lr_hsi, hr_msi])
     judging.require_map(uncertainty, output)
-    for name, path, suffixes in (("picture", picture, (".png",)), ("report", report, HTML)):
-        if path is not None:
-            require_output(name, path, suffixes=suffixes)
+    _require_outputs(picture, report)
     beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
@@ -175,6 +172,12 @@ def fuse(
         judging.show_trial(trial)
     judging.show_verdict(final.verdict, final.findings)
     return judging.verdict_code(final.verdict, strict=strict)
+
+
+def _require_outputs(picture: Path | None, report: Path | None) -> None:
+    for name, path, suffixes in (("picture", picture, (".png",)), ("report", report, HTML)):
+        if path is not None:
+            require_output(name, path, suffixes=suffixes)
 
 
 def _load(method: Method, observation: Observation) -> None:

@@ -249,11 +249,12 @@ class SceneMap:
         plain = (1 - found.trust * weights) * usable * left
         if found.shares is not None:
             plain = plain * signal_share(weights, found.shares)
+        parts: list[Cube] = [part.astype(np.float32) for part in (plain, unexplained)]
         missing = self._missing(found, far)
         if missing is not None and not missing.all():
             known = np.where(missing[..., None], np.float32(found.smoothness), np.float32(1))
-            plain, unexplained = (known * smoothly_filled(part, missing) for part in (plain, unexplained))
-        return lr_hsi, plain.astype(np.float32), unexplained.astype(np.float32)
+            parts = [known * smoothly_filled(part, missing) for part in parts]
+        return lr_hsi, parts[0], parts[1]
 
     def _missing(self, found: SpectralMap, region: Region) -> Mask | None:
         """(h, w), True for coarse pixels of a region that do not count; None where all do."""
