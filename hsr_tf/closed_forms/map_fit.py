@@ -241,20 +241,21 @@ class _MapFitting:
         self._num_channels = self._response.shape[1]
         self._moments = sharp.moments
         self._weights, self._wrong_edges, gap = self._agreement()
+        self._in_fit = np.square(self._weights)
         self._folds = fold_map(*pair.size)
         # Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C).
         size = len(self._moments) + len(self._response)
         grams = np.zeros((NUM_FOLDS, size, size))
         for rows, _, features, lr_hsi in self._pair.strips():
             columns = np.concatenate([features, lr_hsi], -1).astype(np.float64)
-            folds, weights = self._folds[rows], self._weights[rows]
+            folds, weights = self._folds[rows], self._in_fit[rows]
             for fold in range(NUM_FOLDS):
                 inside = folds == fold
                 part = columns[inside]
                 grams[fold] += (part * weights[inside][:, None]).T @ part
         self._grams = grams
-        self._gram, self._total = self._grams.sum(0), max(float(self._weights.sum()), TINY)
-        self._gap = float(gap.sum() / max(float(self._weights[self._compared].sum()), TINY))
+        self._gram, self._total = self._grams.sum(0), max(float(self._in_fit.sum()), TINY)
+        self._gap = float(gap.sum() / max(float(self._in_fit[self._compared].sum()), TINY))
         sharpness = float(np.square(model.spatial.psf.kernel).sum())
         self._variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
         self._noise = feature_noise(sharp.moments, self._variance) * max(0.0, 1.0 - sharpness)
@@ -316,8 +317,8 @@ class _MapFitting:
             largest[alike] = max(float(min(upper, SPREAD * middle)), SMALLEST_GAP)
         wrong = inside & _wrong_edges(gap / np.maximum(usual, SMALLEST_EDGE / OUTLIER), reach)
         largest *= np.where(wrong, OUTLIER, self._rule.outlier)
-        weights = np.minimum(1.0, largest / np.maximum(gap, TINY)) ** 4 * inside
-        gaps = squares * (weights * self._compared)[..., None]
+        weights = np.square(np.minimum(1.0, largest / np.maximum(gap, TINY))) * inside
+        gaps = squares * (np.square(weights) * self._compared)[..., None]
         return weights.astype(np.float32), wrong, gaps.sum((0, 1))
 
     def _fold_maps(self, penalty: float) -> Array:
@@ -351,7 +352,7 @@ class _MapFitting:
         """Mean squared error of the held-out pixels, summed over the bands, and its rough part."""
         sums = {penalty: np.zeros(2) for penalty in maps}
         for rows, around, features, lr_hsi in self._pair.strips(halo=1):
-            folds, weights = self._folds[around], self._weights[around]
+            folds, weights = self._folds[around], self._in_fit[around]
             inner = slice(rows.start - around.start, rows.stop - around.start)
             for penalty, found in maps.items():
                 residual = lr_hsi.astype(np.float64)

@@ -42,6 +42,7 @@ MOST_CANDIDATES, SMALLEST_RATIO, LARGEST_RATIO, NEXT_RATIO = 5, 0.4, 1.6, 1.1
 PENALTY = 4.0
 SMALLEST_GAP, SMALLEST_COARSE_GAP, SNAP = 0.1, 0.02, 0.05
 NEAR_STEPS, FAR_STEPS, LAST_STEPS, HOPELESS = 15, 12, 3, 0.5
+EDGE, SMALLEST_WITH_EDGE = 2, 12
 
 
 PARAMETERS = dict(zip(MODELS, (2, 4, 6, 8), strict=True))
@@ -259,8 +260,12 @@ def _explains_more(refinement: Refinement, richer: Fit, simpler: Fit, num_parame
     that both see.
 
     Stricter than the Bayesian information criterion by a factor of four: residuals are not independent.
+    Pixels along the edge of a coarse cube that is not small do not count: a border that another program
+    invented looks like a stretch.
     """
     both = np.minimum(richer.weights, simpler.weights)
+    if min(both.shape) >= SMALLEST_WITH_EDGE:
+        both = np.pad(both[EDGE:-EDGE, EDGE:-EDGE], EDGE)
     number = max(int((both > 0).sum()), 8)
     shares = [max(refinement.share(fit, both), 1e-12) for fit in (simpler, richer)]
     gain = number * min(richer.num_channels, 3) * np.log(shares[0] / shares[1])

@@ -327,7 +327,7 @@ def test_an_error_of_the_program_is_one_line_and_debug_shows_more(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("two\nlines")
 
-    monkeypatch.setattr("hsr_tf.io.describe", broken)
+    monkeypatch.setattr("hsr_tf.io.open_reader", broken)
     answer = hsr("info", folder / "x.h5")
     assert answer.code == 1 and answer.err.count("\n") == 1 and "RuntimeError: two lines" in answer.err
     monkeypatch.setenv("HSR_DEBUG", "1")

@@ -239,7 +239,8 @@ def test_given_weights_are_used_and_named(observation: Observation, tmp_path: Pa
     model = tiny_model(tmp_path / "tiny")
     solution = hsr_tf.fuse(observation, "ms_ssfnet", weights=tmp_path / "tiny")
     pair = {"lr_hsi": observation.lr_hsi.cube[None], "hr_msi": observation.hr_msi.cube[None]}
-    np.testing.assert_allclose(solution.estimate.cube, np.asarray(model(pair))[0], atol=1e-5)
+    # The base of a scene is damped as normal equations are, that of the model column by column.
+    np.testing.assert_allclose(solution.estimate.cube, np.asarray(model(pair))[0], atol=1e-4)
     told = solution.estimate.metadata
     assert (told["weights"], told["weights_origin"]) == ("tiny", "given")
     np.testing.assert_array_equal(solution.estimate.wavelengths_nm, WAVELENGTHS_NM)

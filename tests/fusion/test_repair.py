@@ -13,6 +13,7 @@ from scipy import ndimage
 import hsr_tf
 from hsr_tf import methods
 from hsr_tf.closed_forms.agreement import suspicion
+from hsr_tf.findings import FindingWarning
 from hsr_tf.fusion.repair import SATURATED, repair
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.scene import Observation, Scene, Solution
@@ -56,7 +57,7 @@ def told(observation: Observation, method: str, **cameras: str) -> tuple[Solutio
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         solution = hsr_tf.fuse(observation, method, **cameras)
-    return solution, [str(one.message) for one in caught if one.category is UserWarning]
+    return solution, [str(one.message) for one in caught if one.category is FindingWarning]
 
 
 def without_bands(observation: Observation, values: dict[int, float]) -> Observation:

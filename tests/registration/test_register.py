@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
+import hsr_tf
+from benchmarks._misfit_pairs import Ground, Simulator
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.registration.register import register, snapped
 from hsr_tf.registration.transform import Transform
@@ -157,3 +160,13 @@ def test_only_what_is_next_to_whole_pixels_is_snapped() -> None:
     assert snapped(Transform(near, *sizes)).rotation_degrees == 90
     far = Transform(similarity(90.3, 4.0, (0.0, 0.0), sizes=(16, 64)), *sizes)
     assert snapped(far) is far
+
+
+def test_zeros_outside_are_no_stretch(shared_data: Path) -> None:
+    scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / "thread_spools.h5")
+    cube, bands = scene.cube.astype(np.float64), np.asarray(scene.wavelengths_nm, float)
+    table = bands, np.exp(-np.square((bands[:, None] - [450, 550, 620]) / 40))
+    pair = Simulator(Ground(cube, 128, bands, table, cube[:128, :128]), 4).zero_border().misfit
+    found = register(Scene(pair.lr_hsi.astype(np.float32)), Scene(pair.hr_msi.astype(np.float32)))
+    assert found.accepted
+    assert not found.moved
