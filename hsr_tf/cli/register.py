@@ -61,7 +61,7 @@ def register(
 
         found = find(images.lr_hsi, images.hr_msi, displacement=displacement)
     if not found.accepted:
-        terminal.warn(f"{found.line}; check that both files show the same ground")
+        terminal.warn(f"{found.line}; check that both files show the same ground", error=True)
         return NOT_REGISTERED
     found.transform.save(output)
     figures = f"correlation {found.match.correlation:.2f}; chance reaches {found.match.needed:.2f}"
