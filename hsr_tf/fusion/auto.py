@@ -30,7 +30,7 @@ from hsr_tf.typing import Cube
 AUTO = "auto"
 FIRST, KERNEL_LS = "spectral_ls", "kernel_ls"
 CLOSED_FORMS = (FIRST, "colour_kernel")
-LIGHT = ("num_features=256", "consistent=false")
+LIGHT = ("num_features=256", "draws=1", "consistent=false")
 SECONDS_OF = {"spectralift": 300.0}
 KERNEL_SECONDS, MOST_FLOATS = 60.0, 2**26
 
