@@ -144,8 +144,9 @@ def fuse(
         from hsr_tf.solvers.solver import Controls
 
         known = registry.get(method, registry.FUSION_KINDS)
-        terminal.load_quietly(lambda: _load(registry.get("adapt") if adapt else known, observation))
+        terminal.load_quietly(lambda: registry.get("adapt" if adapt else known.name).build)
         chosen = adapted(known, weights, option or ()) if adapt else with_options(known, option or ())
+        terminal.load_quietly(lambda: _load_networks(chosen, observation))
         _require_estimated_cameras(picture, chosen.needs, chosen.kind, (psf, srf))
         response = words.given_srf(srf, srf_outside, observation.lr_hsi)
     iterates = chosen.kind == "solver"
@@ -180,16 +181,18 @@ def _require_outputs(picture: Path | None, report: Path | None) -> None:
             require_output(name, path, suffixes=suffixes)
 
 
-def _load(method: Method, observation: Observation) -> None:
-    """Import what a method needs, and for `auto` the networks that it may try."""
+def _load_networks(chosen: Method, observation: Observation) -> None:
+    """Import the networks that `auto` may try: TensorFlow's start-up lines are kept from the screen then."""
     from hsr_tf.methods import get
+    from hsr_tf.options import default_config
 
-    if method.name == "auto":
-        from hsr_tf.networks.selection import shipped_for
+    config = default_config(chosen)
+    if chosen.name != "auto" or config is None or not config.networks:
+        return
+    from hsr_tf.networks.selection import shipped_for
 
-        for name in {card.config.method for card in shipped_for(observation)}:
-            _ = get(name).build
-    _ = method.build
+    for name in {card.config.method for card in shipped_for(observation)}:
+        _ = get(name).build
 
 
 def _write_report(path: Path, observation: Any, solution: Any, given: tuple[Any, Any]) -> None:

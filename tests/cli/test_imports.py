@@ -100,6 +100,17 @@ def test_a_command_imports_what_it_uses(folder: Path, arguments: list[str], allo
     assert third_party(COMMAND, *arguments, cwd=folder) <= allowed
 
 
+def test_auto_without_networks_imports_none_though_weights_fit(tmp_path: Path) -> None:
+    truth = hsr_tf.Scene(
+        np.random.default_rng(3).random((128, 128, 31), np.float32), np.linspace(400, 700, 31)
+    )
+    pair = hsr_tf.simulate(truth, scale=8)
+    hsr_tf.save(pair.lr_hsi, tmp_path / "x.h5")
+    hsr_tf.save(pair.hr_msi, tmp_path / "y.h5")
+    arguments = ["fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--option=networks=false", "--output=z.h5"]
+    assert third_party(COMMAND, *arguments, cwd=tmp_path) <= SCIENCE
+
+
 def test_a_broken_package_spoils_nothing_that_does_without_it(folder: Path) -> None:
     arguments = ["fuse", "--lr_hsi=x.h5", "--hr_msi=y.h5", "--output=without.h5"]
     assert third_party(BROKEN + COMMAND, *arguments, cwd=folder) <= SCIENCE
