@@ -313,8 +313,10 @@ class _MapFitting:
             some = away if away.any() else alike & inside
             middle, upper = np.quantile(gap[some], (0.5, share)) if some.any() else (0.0, 0.0)
             usual[alike] = max(float(upper), SMALLEST_GAP)
-            # Where more than a quarter of the pixels disagree, the upper quartile is one of theirs.
-            largest[alike] = max(float(min(upper, SPREAD * middle)), SMALLEST_GAP)
+            # Where more than a quarter of the pixels disagree, the upper quartile is one of theirs. Completed
+            # pixels differ as much as they are completed, so that their median says nothing.
+            usable_gap = min(upper, SPREAD * middle) if share == USUAL else upper
+            largest[alike] = max(float(usable_gap), SMALLEST_GAP)
         wrong = inside & _wrong_edges(gap / np.maximum(usual, SMALLEST_EDGE / OUTLIER), reach)
         largest *= np.where(wrong, OUTLIER, self._rule.outlier)
         weights = np.square(np.minimum(1.0, largest / np.maximum(gap, TINY))) * inside
