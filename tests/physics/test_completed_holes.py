@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
+import hsr_tf
+from benchmarks.holes import discs, psnr
 from hsr_tf.physics.completed_holes import completed
 from hsr_tf.physics.nodata import filled
 from hsr_tf.physics.psf_spec import parse_psf
 from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.scene import Scene
 
 SPATIAL = SpatialDegradation(parse_psf("gaussian:fwhm=4,support=16", 4), 4)
 SHARP = ndimage.gaussian_filter(np.random.default_rng(0).random((64, 56, 2)), (1, 1, 0)).astype(np.float32)
@@ -64,3 +70,13 @@ def test_no_hole_and_nothing_but_a_hole_do_no_harm(hole: np.ndarray) -> None:
     found = completed(SPATIAL, SHARP, hole, COARSE, SEEN)
     assert np.isfinite(found).all()
     assert gap(found) < 1e-5
+
+
+def test_a_few_missing_sharp_pixels_cost_next_to_nothing(shared_data: Path) -> None:
+    scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / "thread_spools.h5")
+    truth = Scene(scene.cube[192:320, 192:320], scene.wavelengths_nm)
+    pair = hsr_tf.simulate(truth, scale=8)
+    hole = discs(128, 0.01, np.random.default_rng(0))
+    holed = replace(pair, hr_msi=replace(pair.hr_msi, nodata_mask=hole))
+    scores = [psnr(truth.cube, hsr_tf.fuse(one, "spectral_ls").estimate.cube, ~hole) for one in (pair, holed)]
+    assert scores[1] > scores[0] - 0.2
