@@ -37,6 +37,7 @@ from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.typing import Array, Cube, Mask
+from hsr_tf.wording import percent
 
 FLAGS = flags.FLAGS
 LIMIT_DB, LIMIT, SMALL, SUPPORT = 0.1, 0.01, 1e-3, 6
@@ -295,7 +296,7 @@ def summary(rows: Sequence[Row]) -> Iterator[list[str]]:
         gaps = [_largest_gap([row.trust for row in found])]
         gaps.append(_largest_gap([pair for row in found for pair in (row.lr_hsi, row.hr_msi)]))
         kept = f"{sum(row.within for row in found)} of {len(found)}"
-        words = ["" if np.isnan(gap) else f"{100 * gap:.2g} %" for gap in gaps]
+        words = ["" if np.isnan(gap) else percent(gap) for gap in gaps]
         yield [method, f"{100 * share:g} %", image, *(f"{one:+.2f}" for one in gains), *words, kept]
 
 

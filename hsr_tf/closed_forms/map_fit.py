@@ -81,12 +81,14 @@ class CoarsePair:
         counted: (h, w), False for pixels that take no part, see `hsr_tf.physics.nodata`; None for none.
         compared: (h, w), False for pixels in which the images agree because Y was completed from X
             (`hsr_tf.physics.completed_holes`), and which say nothing of their agreement; None for none.
+        shares: (h, w), by which pixels count beside the weights of their agreement; None for 1.
     """
 
     size: tuple[int, int]
     read: Callable[[slice], tuple[Cube, Cube]]
     counted: NDArray[np.bool_] | None = None
     compared: NDArray[np.bool_] | None = None
+    shares: Cube | None = None
 
     def strips(self, halo: int = 0) -> Iterator[tuple[slice, slice, Cube, Cube]]:
         """Rows of the strip, rows that were read (with a halo), D F and X of the latter."""
@@ -241,7 +243,7 @@ class _MapFitting:
         self._num_channels = self._response.shape[1]
         self._moments = sharp.moments
         self._weights, self._wrong_edges, gap = self._agreement()
-        self._in_fit = np.square(self._weights)
+        self._in_fit = np.square(self._weights if pair.shares is None else self._weights * pair.shares)
         self._folds = fold_map(*pair.size)
         # Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C).
         size = len(self._moments) + len(self._response)

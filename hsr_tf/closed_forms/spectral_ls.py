@@ -54,6 +54,7 @@ FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, ESTIMATE = "features", "coarse", "estimate"
 CLEAN, MOMENTS, WEIGHTS = "clean", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
+SHARES = "shares"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
 SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
@@ -205,16 +206,16 @@ class SceneMap:
             return store.read(FEATURES, grid, region), store.read(COARSE, grid, region)
 
         statistics = self._statistics(counted, num_counted)
-        coarse = CoarsePair(grid.size, read, self._fitted(counted), compared)
+        coarse = CoarsePair(grid.size, read, counted, compared, self._shares())
         found = fit_map(coarse, statistics, self.model, masked=masked, rule=self.rule)
         for index in range(len(grid)):
             inner = grid.region(index).slices
             store.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
         store.save_json(SPECTRAL_MAP, found.plain())
 
-    def _fitted(self, counted: Mask | None) -> Mask | None:
-        """The pixels that take part in the fit, (h, w), of those that count."""
-        return counted
+    def _shares(self) -> Cube | None:
+        """How much pixels count in the fit, (h, w); None for all alike."""
+        return None
 
     def _statistics(self, counted: Mask | None, num_counted: int) -> SharpStatistics:
         """Moments and noise of the sharp pixels in the coarse pixels that count, None for all."""
@@ -294,7 +295,7 @@ class PlainSceneMap(SceneMap):
     Where the images agree to rounding it is the map of `SpectralLS`; noise of Y and weights of pixels enter
     as in `SceneMap`, the weights from a larger gap on: where the cameras nearly fit, trained networks are
     right to follow both images (0.6 dB on a training scene). Pixels into which the PSF mixes completed ones
-    take part in the fit only where they are more than half of all, and have the weight 1.
+    count in the fit by the square of what it mixes of the others, and have the weight 1 in the estimate.
     """
 
     rule = FitRule(penalties=(0.0,), outlier=6.0)
@@ -308,13 +309,17 @@ class PlainSceneMap(SceneMap):
         one = np.float32(1.0)
         return np.where(clean, weights, one), np.where(clean, usable, one)
 
-    def _fitted(self, counted: Mask | None) -> Mask | None:
-        """The pixels that take part in the fit."""
-        if not self.pair.has_holes:
-            return counted
-        clean = np.asarray(self.pair.store.read(COMPARED, self.pair.grid, self.pair.grid.whole)[..., 0] != 0)
-        num_counted = clean.size if counted is None else int(counted.sum())
-        return counted if clean.sum() < num_counted / 2 else clean
+    def _features(self, index: int) -> Cube:
+        """See `SceneMap._features`; keeps how much of each pixel was not completed as well."""
+        if self.pair.is_completed:
+            mixed = self.pair.mixed(self.pair.grid.region(index))
+            self.pair.store.save(SHARES, index, np.clip(1 - mixed, 0, 1).astype(np.float32)[..., None])
+        return super()._features(index)
+
+    def _shares(self) -> Cube | None:
+        """See `SceneMap._shares`."""
+        grid = self.pair.grid
+        return self.pair.store.read(SHARES, grid, grid.whole)[..., 0] if self.pair.is_completed else None
 
 
 class SpectralLSTiles(StagedMethod):

@@ -72,11 +72,14 @@ def test_no_hole_and_nothing_but_a_hole_do_no_harm(hole: np.ndarray) -> None:
     assert gap(found) < 1e-5
 
 
-def test_a_few_missing_sharp_pixels_cost_next_to_nothing(shared_data: Path) -> None:
+@pytest.mark.parametrize(("method", "share", "cost"), [("spectral_ls", 0.01, 0.2), ("ms_ssfnet", 0.05, 0.3)])
+def test_a_few_missing_sharp_pixels_cost_next_to_nothing(
+    shared_data: Path, method: str, share: float, cost: float
+) -> None:
     scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / "thread_spools.h5")
     truth = Scene(scene.cube[192:320, 192:320], scene.wavelengths_nm)
     pair = hsr_tf.simulate(truth, scale=8)
-    hole = discs(128, 0.01, np.random.default_rng(0))
+    hole = discs(128, share, np.random.default_rng(0))
     holed = replace(pair, hr_msi=replace(pair.hr_msi, nodata_mask=hole))
-    scores = [psnr(truth.cube, hsr_tf.fuse(one, "spectral_ls").estimate.cube, ~hole) for one in (pair, holed)]
-    assert scores[1] > scores[0] - 0.2
+    scores = [psnr(truth.cube, hsr_tf.fuse(one, method).estimate.cube, ~hole) for one in (pair, holed)]
+    assert scores[1] > scores[0] - cost
