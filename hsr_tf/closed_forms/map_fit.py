@@ -193,25 +193,6 @@ def signal_share(weights: Cube, shares: Cube) -> Cube:
     return np.asarray(1.0 - weights * (1.0 - shares), np.float32)
 
 
-def sharp_moments(features: Cube, counted: NDArray[np.bool_] | None = None) -> Array:
-    """Sum over the pixels of the products of features (..., K), in float64: (K, K).
-
-    Args:
-        features: F.
-        counted: (...), False for pixels that take no part; None for none.
-    """
-    num_features = features.shape[-1]
-    pixels = features.reshape(-1, num_features)
-    kept = None if counted is None else counted.ravel()
-    step = max(1, FLOATS_AT_ONCE // num_features)
-    total = np.zeros((num_features, num_features))
-    for start in range(0, len(pixels), step):
-        rows = slice(start, start + step)
-        block = (pixels[rows] if kept is None else pixels[rows][kept[rows]]).astype(np.float64)
-        total += block.T @ block
-    return total
-
-
 def fit_map(
     pair: CoarsePair,
     sharp: SharpStatistics,

@@ -31,13 +31,13 @@ from numpy.typing import NDArray
 from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.map_fit import (
+    FLOATS_AT_ONCE,
     CoarsePair,
     FitRule,
     MapFit,
     SharpStatistics,
     SpectralMap,
     fit_map,
-    sharp_moments,
     signal_share,
 )
 from hsr_tf.closed_forms.noise_level import channel_noise, noise_regions
@@ -48,7 +48,7 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage, StagedMethod, run_stages
-from hsr_tf.typing import Cube, Mask, Tensor
+from hsr_tf.typing import Array, Cube, Mask, Tensor
 
 FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, ESTIMATE = "features", "coarse", "estimate"
@@ -191,8 +191,8 @@ class SceneMap:
         kept = None if clean.all() else enlarged(clean, self.pair.grid.scale)
         if self.pair.has_holes:
             others = np.zeros(sharp.shape[:2], bool) if kept is None else ~kept
-            self.pair.store.save(UNCLEAN_MOMENTS, index, sharp_moments(sharp, others))
-        self.pair.store.save(MOMENTS, index, sharp_moments(sharp, kept))
+            self.pair.store.save(UNCLEAN_MOMENTS, index, _sharp_moments(sharp, others))
+        self.pair.store.save(MOMENTS, index, _sharp_moments(sharp, kept))
 
     def _fit(self) -> None:
         """Fit the map, and keep what all parts share."""
@@ -415,3 +415,22 @@ def _surveyed(model: ObservationModel, lr_cube: Cube, hr_cube: Cube, counted: Ma
 def enlarged(weights: NDArray[Any], scale: int) -> NDArray[Any]:
     """Weights or a mask of coarse pixels (h, w) for the sharp pixels in them, (s h, s w)."""
     return weights.repeat(scale, 0).repeat(scale, 1)
+
+
+def _sharp_moments(features: Cube, counted: Mask | None = None) -> Array:
+    """Sum over the pixels of the products of features (..., K), in float64: (K, K).
+
+    Args:
+        features: F.
+        counted: (...), False for pixels that take no part; None for none.
+    """
+    num_features = features.shape[-1]
+    pixels = features.reshape(-1, num_features)
+    kept = None if counted is None else counted.ravel()
+    step = max(1, FLOATS_AT_ONCE // num_features)
+    total = np.zeros((num_features, num_features))
+    for start in range(0, len(pixels), step):
+        rows = slice(start, start + step)
+        block = (pixels[rows] if kept is None else pixels[rows][kept[rows]]).astype(np.float64)
+        total += block.T @ block
+    return total
