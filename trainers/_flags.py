@@ -90,7 +90,9 @@ def define_white_level_flag() -> None:
 def define_camera_flags(psf: str | None, srf: str | None, default: str = "") -> None:
     """Define the cameras and their defaults; `default` describes a default that is None."""
     flags.DEFINE_string(
-        "psf", psf, f"Point-spread function, e.g. gaussian, gaussian:sigma=2.5, box, or a file{default}."
+        "psf",
+        psf,
+        f"Point-spread function, e.g. gaussian, gaussian:sigma=2.5, box, bicubic, or a file{default}.",
     )
     flags.DEFINE_string("srf", srf, f"Spectral response: a name, or a CSV file{default}.")
 

@@ -141,7 +141,7 @@ def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
 def write_cameras(solution: Solution, observation: Observation, folder: Path) -> None:
     """kernel.csv, the shift within it, and response.csv, as hsr fuse takes them by --psf and --srf."""
     if solution.psf is not None:
-        kernel = shifted_psf(Psf(solution.psf), solution.shift_pixels or (0.0, 0.0)).kernel
+        kernel = shifted_psf(Psf(solution.psf, signed=True), solution.shift_pixels or (0.0, 0.0)).kernel
         with replacing_file(folder / "kernel.csv") as draft:
             np.savetxt(draft, kernel, delimiter=",", fmt="%.9g")
     wavelengths = observation.lr_hsi.wavelengths_nm

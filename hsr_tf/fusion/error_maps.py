@@ -315,7 +315,7 @@ def _cameras_of(
 ) -> tuple[PsfLike | None, SrfLike | None]:
     """The cameras of a solution where it estimated them, so that they are estimated once."""
     if solution.psf is not None:
-        psf = shifted_psf(Psf(solution.psf, "estimated"), solution.shift_pixels or (0.0, 0.0))
+        psf = shifted_psf(Psf(solution.psf, "estimated", signed=True), solution.shift_pixels or (0.0, 0.0))
     return psf, srf if solution.srf is None else SpectralResponse(solution.srf, name="estimated")
 
 

@@ -210,6 +210,7 @@ def cameras_to_dict(cameras: ObservationModel | None) -> dict[str, Any] | None:
     return {
         "psf": spatial.psf.kernel.tolist(),
         "psf_name": spatial.psf.name,
+        **({"psf_signed": True} if spatial.psf.signed else {}),
         "scale": spatial.scale,
         "border": spatial.border,
         "srf": spectral.matrix.tolist(),
@@ -222,9 +223,8 @@ def cameras_from_dict(data: Mapping[str, Any] | None) -> ObservationModel | None
     """The inverse of `cameras_to_dict`."""
     if data is None:
         return None
-    spatial = SpatialDegradation(
-        Psf(np.array(data["psf"]), data["psf_name"]), data["scale"], border=data["border"]
-    )
+    psf = Psf(np.array(data["psf"]), data["psf_name"], bool(data.get("psf_signed", False)))
+    spatial = SpatialDegradation(psf, data["scale"], border=data["border"])
     srf = SpectralResponse(np.array(data["srf"]), channels=tuple(data["channels"]), name=data["srf_name"])
     return ObservationModel(spatial, srf)
 

@@ -27,9 +27,10 @@ from hsr_tf.networks.cards import FusionConfig as FusionConfig
 from hsr_tf.networks.cards import cameras_from_dict as cameras_from_dict
 from hsr_tf.networks.cards import cameras_to_dict as cameras_to_dict
 from hsr_tf.networks.layers import NetworkSpec
+from hsr_tf.networks.losses import level_reduction
 from hsr_tf.networks.reach import Parts, fusion_reach
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.physics.resize import bicubic_enlarge, bicubic_reduce
+from hsr_tf.physics.resize import bicubic_enlarge, bicubic_levels
 from hsr_tf.typing import Tensor
 
 
@@ -107,7 +108,9 @@ class FusionModel(keras.Model):
         outputs = self.network({"lr_hsi": start.guide, "hr_msi": start.sharp})
         estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
         if start.base is not None:
-            estimates = {name: y + _reduced(start.base, name) for name, y in estimates.items()}
+            reductions = {name: level_reduction(name) for name in estimates}
+            bases = bicubic_levels(start.base, {*reductions.values()})
+            estimates = {name: y + bases[reductions[name]] for name, y in estimates.items()}
         if self.config.consistent:
             estimates["estimate"] = self._fitted(estimates["estimate"], lr_hsi, hr_msi, start.trust)
         return estimates
@@ -193,8 +196,3 @@ def _network_spec(config: FusionConfig) -> NetworkSpec:
         seed=config.seed,
         dtype=config.dtype,
     )
-
-
-def _reduced(base: Tensor, name: str) -> Tensor:
-    reduction = int(name.partition("_")[2] or 1)
-    return base if reduction == 1 else bicubic_reduce(base, reduction)

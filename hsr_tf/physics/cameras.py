@@ -161,7 +161,13 @@ def simulation_metadata(
     """What the scenes `lr_hsi` and `hr_msi` of a simulation are to tell about their cameras."""
     common = {"simulated_scale": cameras.scale, "simulated_seed": seed}
     kernel, response = cameras.spatial.psf, cameras.spectral
-    in_words = isinstance(psf, str) and psf.partition(":")[0] in ("gaussian", "box", "motion", "identity")
+    in_words = isinstance(psf, str) and psf.partition(":")[0] in (
+        "gaussian",
+        "box",
+        "bicubic",
+        "motion",
+        "identity",
+    )
     lr_hsi: dict[str, Any] = {**common, "simulated_psf": psf if in_words else kernel.name}
     if not in_words and kernel.kernel.size <= MAX_KERNEL_SIZE:
         lr_hsi["simulated_psf_kernel"] = kernel.kernel
@@ -200,7 +206,8 @@ def _told_psf(observation: Observation) -> Psf | None:
         return None
     name = str(recorded["simulated_psf"])
     if "simulated_psf_kernel" in recorded:
-        return Psf(np.asarray(recorded["simulated_psf_kernel"]), name)
+        kernel = np.asarray(recorded["simulated_psf_kernel"])
+        return Psf(kernel, name, signed=name.startswith("bicubic"))
     return parse_psf(name, observation.scale)
 
 

@@ -1,4 +1,4 @@
-"""Point-spread functions: small non-negative kernels that sum to one.
+"""Point-spread functions: small kernels that sum to one, non-negative but for `bicubic_psf`.
 
 Phase convention. A kernel of n samples has its centre at (n - 1) / 2, whatever n is. The spatial degradation
 puts that centre on the centre of a cell of s x s pixels, which lies between two pixels for an even s and on
@@ -19,6 +19,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from hsr_tf import checks
+from hsr_tf.arrays.cubic import keys_cubic
 
 FWHM_PER_SIGMA = 2.35482
 
@@ -28,12 +29,14 @@ class Psf:
     """A point-spread function.
 
     Attributes:
-        kernel: (n, p) float64, non-negative, sums to 1; rows are image rows.
+        kernel: (n, p) float64, sums to 1; rows are image rows.
         name: what it is, for reports.
+        signed: whether weights may be negative, as those of bicubic reduction are; no lens has such.
     """
 
     kernel: np.ndarray
     name: str = "psf"
+    signed: bool = False
 
     def __post_init__(self) -> None:
         kernel = np.asarray(self.kernel, dtype=np.float64)
@@ -47,9 +50,9 @@ class Psf:
         )
         checks.require_finite("psf", kernel)
         checks.require(
-            kernel.min() >= 0 and kernel.sum() > 0,
+            (self.signed or kernel.min() >= 0) and kernel.sum() > 0,
             "psf",
-            expected="non-negative weights with a positive sum",
+            expected=f"{'' if self.signed else 'non-negative '}weights with a positive sum",
             received=f"minimum {kernel.min():.3g}, sum {kernel.sum():.3g}",
             remedy="clip the negative weights if they are noise",
         )
@@ -125,6 +128,19 @@ def box_psf(size: int) -> Psf:
     """Mean over `size` x `size` pixels (with size = s, ideal detector elements that touch)."""
     checks.require_positive_integers(size=size, remedy="use the scale")
     return Psf(np.ones((size, size)), f"box, {size} taps")
+
+
+def bicubic_psf(scale: int) -> Psf:
+    """Antialiased bicubic reduction by `scale`, with its negative weights.
+
+    The cubic of R. Keys (IEEE TASSP 29(6), 1981; a = -0.5), widened by the scale: what MATLAB's imresize and
+    Pillow's `BICUBIC` do, with a mirrored border as MATLAB has it. Papers on fusion that reduce by imresize
+    mean it. 4 s taps, one more for an odd s.
+    """
+    checks.require_positive_integers(scale=scale, remedy="give sharp pixels per coarse pixel")
+    size = 4 * scale + scale % 2
+    taps = keys_cubic(_grid(size)[1][0] / scale)
+    return Psf(np.outer(taps, taps), f"bicubic, {size} taps", signed=True)
 
 
 def identity_psf(scale: int = 1) -> Psf:

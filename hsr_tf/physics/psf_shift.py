@@ -24,7 +24,8 @@ def shifted_psf(psf: Psf, shift: tuple[float, float]) -> Psf:
     margin = int(np.ceil(np.abs(shift).max()))
     padded = np.pad(psf.kernel, margin)
     moved = ndimage.shift(padded, [-part for part in shift], order=1, mode="constant")
-    return Psf(np.maximum(moved, 0.0), f"{psf.name}, shifted by {shift[0]:.2f}, {shift[1]:.2f} px")
+    name = f"{psf.name}, shifted by {shift[0]:.2f}, {shift[1]:.2f} px"
+    return Psf(moved if psf.signed else np.maximum(moved, 0.0), name, psf.signed)
 
 
 def centroid(psf: Psf) -> tuple[float, float]:

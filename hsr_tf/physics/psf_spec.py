@@ -20,6 +20,7 @@ FORMS = (
     "gaussian:sigma=2x4,angle=30",
     "box",
     "box:size=5",
+    "bicubic",
     "motion:length=9,angle=30",
     "identity",
     "a file (.npy, .npz, .csv, .txt, .mat)",
@@ -28,6 +29,7 @@ _OPTIONS = {
     "gaussian": ("fwhm", "sigma", "angle", "support"),
     "box": ("size",),
     "motion": ("length", "angle", "support"),
+    "bicubic": (),
     "identity": (),
 }
 
@@ -37,7 +39,7 @@ def parse_psf(spec: str | os.PathLike[str], scale: int) -> Psf:
 
     Args:
         spec: one of `FORMS`. `gaussian` alone is the standard one, full width at half maximum s; `box`
-            alone is the mean over a cell of s x s pixels; `support` sets the taps a side of a Gaussian or
+            alone is the mean over a cell of s x s pixels; `bicubic` is MATLAB's imresize; `support` sets the taps a side of a Gaussian or
             a motion.
         scale: s.
 
@@ -63,6 +65,8 @@ def parse_psf(spec: str | os.PathLike[str], scale: int) -> Psf:
         return _gaussian(text, options, scale)
     if shape == "box":
         return shapes.box_psf(_count(text, options, "size") or scale)
+    if shape == "bicubic":
+        return shapes.bicubic_psf(scale)
     if shape == "identity":
         return shapes.identity_psf(scale)
     if "length" not in options:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +132,23 @@ def bicubic_reduce(x: Tensor, factor: int) -> Tensor:
     for axis in (1, 2):
         x = decimate_axis(x, axis, phases, before, "mirrored")
     return x
+
+
+def bicubic_levels(x: Tensor, factors: Collection[int]) -> dict[int, Tensor]:
+    """Reduce (B, H, W, C) again and again: each size is made from the next finer one, not from `x` at once.
+
+    Args:
+        x: the finest size; H and W must be multiples of the largest factor, and at least twice as large.
+        factors: reductions of `x`, each a multiple of the one before it; 1 is `x` itself.
+
+    Returns:
+        The reduced images by their factor.
+    """
+    found, done = {}, 1
+    for factor in sorted(factors):
+        x, done = bicubic_reduce(x, factor // done), factor
+        found[factor] = x
+    return found
 
 
 def _transposed(table: AxisTable, size: int) -> AxisTable:

@@ -125,7 +125,7 @@ def _cameras_of(folder: Path, observation: Observation, truth: Truth) -> Cameras
     psf = np.loadtxt(kernel, delimiter=",", ndmin=2) if kernel.is_file() else None
     srf = np.loadtxt(response, delimiter=",", skiprows=1, ndmin=2)[:, 1:] if response.is_file() else None
     found = Solution(observation.lr_hsi, None, None, 0.0, psf=psf, srf=srf)
-    known = Psf(truth.psf) if truth.psf is not None and psf is None else None
+    known = Psf(truth.psf, signed=True) if truth.psf is not None and psf is None else None
     return shown_cameras(observation, found, psf=known)
 
 

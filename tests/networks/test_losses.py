@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from hsr_tf.networks import losses
 from hsr_tf.networks.losses import l1, log_mse, mse, multi_level
@@ -55,7 +56,8 @@ def test_levels_are_added_each_against_the_truth_of_its_size() -> None:
         "estimate_2": rng.random((1, 8, 12, 3)).astype(np.float32),
         "estimate": rng.random((1, 16, 24, 3)).astype(np.float32),
     }
-    reduced = {r: np.asarray(BicubicResize((16, 24), 1 / r)(reference)) for r in (2, 4)}
+    half = np.asarray(BicubicResize((16, 24), 1 / 2)(reference))
+    reduced = {2: half, 4: np.asarray(BicubicResize((8, 12), 1 / 2)(half))}
     expected = (
         ((estimates["estimate"] - reference) ** 2).mean()
         + ((estimates["estimate_2"] - reduced[2]) ** 2).mean()
@@ -70,3 +72,28 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
         ValueError, match=r"loss: expected one of half_sse, l1, log_mse, mse, got 'log_mae'; did you mean"
     ):
         losses.get("log_mae")
+
+
+def test_sums_of_squares_count_a_level_by_its_pixels_and_means_do_not() -> None:
+    truth = np.zeros((2, 8, 8, 3), np.float32)
+    errors = {"estimate": 0.1, "estimate_4": 0.2}
+    levels = {"estimate": truth + 0.1, "estimate_4": truth[:, :2, :2] + 0.2}
+    squares = {name: error**2 for name, error in errors.items()}
+    summed = 0.5 * 3 * (64 * squares["estimate"] + 4 * squares["estimate_4"])
+    assert float(multi_level(truth, levels, losses.half_sse)) == pytest.approx(summed, rel=1e-5)
+    assert float(multi_level(truth, levels, mse)) == pytest.approx(sum(squares.values()), rel=1e-5)
+
+
+def test_each_level_is_compared_with_the_truth_reduced_from_the_next_finer_one() -> None:
+    truth = np.random.default_rng(0).random((1, 32, 16, 2)).astype(np.float32)
+
+    def half(image: np.ndarray) -> np.ndarray:
+        bands = [Image.fromarray(np.pad(image[0, ..., i], 4, mode="symmetric")) for i in range(2)]
+        size = (bands[0].width // 2, bands[0].height // 2)
+        reduced = [np.asarray(band.resize(size, Image.Resampling.BICUBIC)) for band in bands]
+        return np.stack(reduced, -1)[None, 2:-2, 2:-2]
+
+    levels = {"estimate": truth, "estimate_4": half(half(truth)), "estimate_2": half(truth)}
+    assert float(multi_level(truth, levels, mse)) < 1e-11
+    at_once = np.asarray(BicubicResize((32, 16), 0.25).forward(truth))
+    assert float(multi_level(truth, {**levels, "estimate_4": at_once}, mse)) > 1e-6

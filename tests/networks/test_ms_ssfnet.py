@@ -124,6 +124,7 @@ def test_slopes_are_shared_over_space() -> None:
     slopes = [w for w in network(8).weights if w.path.endswith("alpha")]
     assert slopes
     assert all(tuple(w.shape) == (1, 1, 4) for w in slopes)
+    np.testing.assert_array_equal(np.unique([np.asarray(w) for w in slopes]), [0.25])
 
 
 def test_leaky_slopes_are_where_learnt_ones_start_or_say_so() -> None:

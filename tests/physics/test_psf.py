@@ -15,6 +15,7 @@ from hsr_tf.physics.psf import (
     FWHM_PER_SIGMA,
     Psf,
     anisotropic_gaussian_psf,
+    bicubic_psf,
     box_psf,
     gaussian_psf,
     identity_psf,
@@ -243,6 +244,14 @@ def test_impossible_shapes_are_refused_in_one_line(make) -> None:
     with pytest.raises(ValueError, match=r"expected .*, got .*; ") as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_bicubic_weights_are_negative_beside_the_cell_and_other_kernels_may_not_be() -> None:
+    psf = bicubic_psf(4)
+    assert psf.kernel.shape == (16, 16) and psf.kernel.min() < -0.001 and psf.factors is not None
+    assert psf.kernel.sum() == pytest.approx(1, abs=1e-12)
+    with pytest.raises(ValueError, match="expected non-negative weights"):
+        Psf(psf.kernel)
 
 
 def test_only_outer_products_count_as_separable() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hsr_tf.physics.psf import FWHM_PER_SIGMA, box_psf, gaussian_psf, identity_psf, motion_psf
+from hsr_tf.physics.psf import FWHM_PER_SIGMA, bicubic_psf, box_psf, gaussian_psf, identity_psf, motion_psf
 from hsr_tf.physics.psf_spec import FORMS, parse_psf
 
 
@@ -27,6 +27,7 @@ def test_gaussian_alone_is_the_standard_psf() -> None:
         ("box", box_psf(8)),
         ("box:size=5", box_psf(5)),
         ("motion:length=9,angle=30", motion_psf(8, length=9, angle_degrees=30)),
+        ("bicubic", bicubic_psf(8)),
         ("identity", identity_psf(8)),
     ],
 )

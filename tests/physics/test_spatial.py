@@ -9,11 +9,19 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from scipy.ndimage import convolve, correlate1d
 from scipy.signal import convolve2d
 
 from hsr_tf.physics.operator import adjoint_error
-from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, box_psf, gaussian_psf, motion_psf
+from hsr_tf.physics.psf import (
+    Psf,
+    anisotropic_gaussian_psf,
+    bicubic_psf,
+    box_psf,
+    gaussian_psf,
+    motion_psf,
+)
 from hsr_tf.physics.spatial import SpatialDegradation
 
 NUMPY_BORDER = {"mirrored": "symmetric", "circular": "wrap", "zero": "constant"}
@@ -28,6 +36,7 @@ def some_psf(kind: str, scale: int, seed: int) -> Psf:
     shapes = {
         "gaussian": lambda: gaussian_psf(scale),
         "box": lambda: box_psf(scale),
+        "bicubic": lambda: bicubic_psf(scale),
         "anisotropic": lambda: anisotropic_gaussian_psf(scale, sigmas=(1.5, 0.7), angle_degrees=30.0),
         "motion": lambda: motion_psf(scale, length=4.0, angle_degrees=20.0),
         "asymmetric": lambda: Psf(rng.random((rows, columns)) ** 3),
@@ -36,7 +45,7 @@ def some_psf(kind: str, scale: int, seed: int) -> Psf:
     return shapes[kind]()
 
 
-KINDS = ("gaussian", "box", "anisotropic", "motion", "asymmetric", "separable_asymmetric")
+KINDS = ("gaussian", "box", "bicubic", "anisotropic", "motion", "asymmetric", "separable_asymmetric")
 CASES = {
     "kind": st.sampled_from(KINDS),
     "scale": st.integers(1, 9),
@@ -198,3 +207,15 @@ def test_an_image_within_the_reach_of_the_psf_is_refused() -> None:
 def test_bad_arguments_are_refused(scale: Any, border: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         SpatialDegradation(box_psf(2), scale, border=border)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, (12, 16)), (3, (18, 12)), (8, (48, 64)), (16, (64, 80))])
+def test_bicubic_degradation_is_that_of_pillow_up_to_the_border(scale: int, size: tuple[int, int]) -> None:
+    """Pillow cuts its kernel at the border; on the image continued as a mirror it never gets there."""
+    image = np.random.default_rng(scale).random(size).astype(np.float32)
+    padded = np.pad(image, 2 * scale, mode="symmetric")
+    reduced = Image.fromarray(padded).resize(
+        (size[1] // scale + 4, size[0] // scale + 4), Image.Resampling.BICUBIC
+    )
+    found = SpatialDegradation(bicubic_psf(scale), scale).forward(image[None, ..., None])
+    np.testing.assert_allclose(np.asarray(found)[0, ..., 0], np.asarray(reduced)[2:-2, 2:-2], atol=2e-6)

@@ -83,7 +83,9 @@ def _residuals(data: ReportData) -> Iterator[QualityMap]:
     hole = data.nodata_mask
     for name, estimate in data.estimates.items():
         if cameras is not None and cameras.psf is not None and data.lr_hsi is not None and data.scale:
-            kernel = shifted_psf(Psf(np.asarray(cameras.psf)), cameras.shift_pixels or (0.0, 0.0))
+            kernel = shifted_psf(
+                Psf(np.asarray(cameras.psf), signed=True), cameras.shift_pixels or (0.0, 0.0)
+            )
             spatial = SpatialDegradation(kernel, data.scale)
             seen = spatial.forward(ops.convert_to_tensor(estimate[None]))
             gap = np.abs(data.lr_hsi.cube - np.asarray(ops.convert_to_numpy(seen))[0]).mean(-1)

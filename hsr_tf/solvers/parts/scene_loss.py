@@ -205,7 +205,8 @@ def reduced_degradation(spatial: SpatialDegradation, factor: int) -> SpatialDegr
         end = max(-first, first + taps - scale)
         widths.append((first + end, scale + end - first - taps))
     centred = np.pad(joined, widths)[::-1, ::-1]
-    return SpatialDegradation(Psf(centred, f"{spatial.psf.name} / {factor}"), scale, border=spatial.border)
+    psf = Psf(centred, f"{spatial.psf.name} / {factor}", spatial.psf.signed)
+    return SpatialDegradation(psf, scale, border=spatial.border)
 
 
 def _joined(image: Image, factor: int) -> Image:
