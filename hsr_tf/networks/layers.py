@@ -131,8 +131,9 @@ class LayerMaker:
         """Convolution 3x3, activation, convolution 3x3, activation.
 
         "prelu" learns one slope a channel, shared over space, from 0.25 as in the paper of PReLU and in Caffe
-        (Keras starts at 0). "leaky_relu" keeps the slope there: oneDNN runs it inside the convolution, which saved four tenths of the gradients' time in
-        bfloat16 on two CPU cores (64 features, x8: 121 against 199 ms a batch).
+        (Keras starts at 0). "leaky_relu" keeps the slope there: oneDNN runs it inside the convolution, which
+        saved four tenths of the gradients' time in bfloat16 on two CPU cores (64 features, x8: 121 against
+        199 ms a batch).
         """
         checks.require_choice("activation", activation, ACTIVATIONS)
         for i in (1, 2):
