@@ -20,7 +20,7 @@ from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
-from hsr_tf.physics.psf_spec import parse_psf
+from hsr_tf.physics.psf_spec import SHAPES, parse_psf
 from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.sensors import TITLES, sensor_bands
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -161,13 +161,7 @@ def simulation_metadata(
     """What the scenes `lr_hsi` and `hr_msi` of a simulation are to tell about their cameras."""
     common = {"simulated_scale": cameras.scale, "simulated_seed": seed}
     kernel, response = cameras.spatial.psf, cameras.spectral
-    in_words = isinstance(psf, str) and psf.partition(":")[0] in (
-        "gaussian",
-        "box",
-        "bicubic",
-        "motion",
-        "identity",
-    )
+    in_words = isinstance(psf, str) and psf.partition(":")[0] in SHAPES
     lr_hsi: dict[str, Any] = {**common, "simulated_psf": psf if in_words else kernel.name}
     if not in_words and kernel.kernel.size <= MAX_KERNEL_SIZE:
         lr_hsi["simulated_psf_kernel"] = kernel.kernel

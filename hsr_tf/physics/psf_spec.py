@@ -33,14 +33,16 @@ _OPTIONS = {
     "identity": (),
 }
 
+SHAPES = tuple(_OPTIONS)
+
 
 def parse_psf(spec: str | os.PathLike[str], scale: int) -> Psf:
     """The PSF that a specification describes, for images that are reduced by `scale`.
 
     Args:
         spec: one of `FORMS`. `gaussian` alone is the standard one, full width at half maximum s; `box`
-            alone is the mean over a cell of s x s pixels; `bicubic` is MATLAB's imresize; `support` sets the taps a side of a Gaussian or
-            a motion.
+            alone is the mean over a cell of s x s pixels; `bicubic` is MATLAB's imresize; `support` sets the
+            taps a side of a Gaussian or a motion.
         scale: s.
 
     Raises:
