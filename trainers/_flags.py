@@ -75,6 +75,11 @@ def define_network_flags(method: str, known: str, patch_size: int) -> None:
     flags.DEFINE_integer("patch_size", patch_size, "Side of a patch in sharp pixels.", 1)
     flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", 1)
     flags.DEFINE_bool("augment", True, "Rotate patches by multiples of 90 degrees and flip them.")
+    flags.DEFINE_bool(
+        "patch_margin",
+        True,
+        "Cut patches with the margin of their blur, so that they are observed as within the whole image.",
+    )
 
 
 def define_white_level_flag() -> None:
@@ -107,9 +112,16 @@ def network_arguments(texts: Iterable[str] = ()) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(network_options(method, [*texts, *FLAGS.option]).items()))
 
 
-def patch_plan() -> PatchPlan:
-    """Return how patches are cut, from the flags."""
-    return PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
+def patch_plan(*, margin: int = 0) -> PatchPlan:
+    """Return how patches are cut, from the flags.
+
+    Args:
+        margin: sharp pixels that a patch is degraded with on each side, unless --nopatch_margin is given.
+    """
+    margin = margin if FLAGS.patch_margin else 0
+    return PatchPlan(
+        FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed, margin
+    )
 
 
 def numbers(

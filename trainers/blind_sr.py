@@ -13,7 +13,8 @@ runs, each of which goes on from the one before:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+import math
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import partial
 from typing import Any
 
@@ -25,7 +26,7 @@ from absl import flags
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.kernels import FORMS, KernelDistribution, parse_kernels
-from hsr_tf.data.patches import PatchPlan
+from hsr_tf.data.patches import PatchPlan, without_margin
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.networks import losses
 from hsr_tf.networks.blind_losses import BlindLoss, BlindTruth, BlindWeights
@@ -101,7 +102,7 @@ class BlindTask:
     Attributes:
         network: which one, and which part of it.
         pictures: luminance.
-        patches: of a multiple of the scale.
+        patches: of a multiple of the scale; their margin, if any, is `margin_of` it.
         kernels: what the patches are blurred by.
         weights: of the loss's terms.
         noise: largest deviation, in 8-bit steps; each patch draws its own between 0 and it.
@@ -154,22 +155,31 @@ class BlindTrainer(PictureTrainer):
         self.held = [self._hold(picture, s) for s in task.sigmas for picture in task.pictures.validation]
 
     def picture_loss(self, hr_image: Tensor) -> Tensor:
-        """Eq. 3, as far as the part that is trained has its outputs."""
+        """Eq. 3, as far as the part that is trained has its outputs.
+
+        Patches with a margin show the network what lies beside them; its pseudo-LR pictures do not know that.
+        They are compared where no pixel beside the patch has a part in them.
+        """
         truth = self.observe(hr_image)
         known = {"lr_image": truth.lr_image, "kernel": truth.kernel, "hr_image": truth.hr_image}
         views = {name: known[name] for name in self._in_training.input}
         outputs = self._in_training(views, training=True)
-        return self._loss({name: tf.cast(x, tf.float32) for name, x in outputs.items()}, truth)
+        seen = {name: tf.cast(x, tf.float32) for name, x in outputs.items()}
+        cells = min(self.task.patches.margin // self.task.scale, (truth.lr_image.shape[1] - 1) // 2)
+        pseudo = {name: without_margin(x, cells) for name, x in seen.items() if name.startswith("pseudo_lr")}
+        return self._loss(seen | pseudo, replace(truth, lr_image=without_margin(truth.lr_image, cells)))
 
     def observe(self, hr_image: Tensor) -> BlindTruth:
-        """Sharp patches degraded by kernels and noise that the run's random state draws."""
+        """Sharp patches degraded by kernels and noise that the run's random state draws, without margin."""
         seeds = tf.random.split(tf.cast(self.seeds.next(), tf.int64), 3)
         kernels = self.task.kernels.draw(hr_image.shape[0], seeds[0])
+        margin = self.task.patches.margin
         lr_image = BlindDegradation(kernels, self.task.scale)(hr_image)
+        lr_image = without_margin(lr_image, margin // self.task.scale)
         if self.task.noise > 0:
             level = tf.random.stateless_uniform((hr_image.shape[0], 1, 1, 1), seeds[1], 0.0, self.task.noise)
             lr_image += level / 255.0 * tf.random.stateless_normal(lr_image.shape, seeds[2])
-        return BlindTruth(hr_image, lr_image, kernels)
+        return BlindTruth(without_margin(hr_image, margin), lr_image, kernels)
 
     def infer(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """Run the network as it will be used; the image part alone is given the true kernel."""
@@ -190,6 +200,11 @@ class BlindTrainer(PictureTrainer):
         bicubic = np.asarray(bicubic_enlarge(lr_image, scale))[0]
         views = {"lr_image": lr_image, "kernel": kernel}
         return Held(picture.name, f"sigma{sigma:g}", scale, views, bicubic, truth)
+
+
+def margin_of(scale: int, kernel_size: int) -> int:
+    """Sharp pixels around a patch that its blur and its bicubic reduction see, in whole cells."""
+    return scale * math.ceil((kernel_size // 2 + 1.5 * scale) / scale)
 
 
 TRUE_PART = {"whole": "", "image": "kernel", "estimator": "image"}
@@ -221,7 +236,8 @@ def task_from_flags() -> BlindTask:
         expected="positive widths in pixels",
         example="0.2,1.3,2.6",
     )
-    kernels, patches = parse_kernels(FLAGS.kernels), _flags.patch_plan()
+    kernels = parse_kernels(FLAGS.kernels)
+    patches = _flags.patch_plan(margin=margin_of(FLAGS.scale, kernels.size))
     pictures = load_pictures(network.spec.num_channels, smallest=FLAGS.patch_size)
     return BlindTask(network, pictures, patches, kernels, weights, FLAGS.noise, tuple(sigmas), FLAGS.loss)
 

@@ -20,7 +20,7 @@ from absl import flags
 
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.data.patches import PatchPlan, PatchSource
+from hsr_tf.data.patches import PatchPlan, PatchSource, without_margin
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
 from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.metrics.full_reference import ScoredPair, psnr_bands
@@ -130,6 +130,14 @@ class FusionTrainer(Trainer):
     def __init__(self, task: FusionTask, plan: RunPlan) -> None:
         self.task = task
         self.clean = ObservationModel(task.cameras.spatial, task.cameras.spectral)
+        least = self.clean.scale * self.clean.spatial.reach_cells
+        checks.require(
+            task.patches.margin in (0, least),
+            "margin",
+            expected=f"0, or the {least} sharp pixels that the blur of a patch reaches, in whole cells",
+            received=str(task.patches.margin),
+            remedy="use scale * reach_cells of the spatial degradation",
+        )
         source = PatchSource([scene.cube for scene in task.training], task.patches)
         super().__init__(plan, lambda: FusionModel(task.config, self.clean), source)
         self._loss = losses.get(task.loss)
@@ -149,11 +157,12 @@ class FusionTrainer(Trainer):
         self._infer = tf.function(self._answer, autograph=False)
 
     def observe(self, hr_hsi: Tensor, scene: Tensor) -> tuple[Tensor, Tensor]:
-        """Both observations of a batch of patches, some of them noisy as the task says.
+        """Both observations of a batch of patches without their margin, some of them noisy as the task says.
 
         The noise of a patch has the deviation of its whole scene, so that dark parts are as noisy as in use.
         """
-        lr_hsi, hr_msi = self.clean.simulate(hr_hsi)
+        lr_hsi, hr_msi = self.clean.spatial(hr_hsi), self.clean.spectral(self._within(hr_hsi))
+        lr_hsi = without_margin(lr_hsi, self.task.patches.margin // self.clean.scale)
         if self._deviations:
             draws = keras.random.uniform((2, tf.shape(hr_hsi)[0], 1, 1, 1), seed=self.seeds)
             strength = tf.cast(draws[0] < self.task.noise.probability, hr_hsi.dtype)
@@ -161,6 +170,10 @@ class FusionTrainer(Trainer):
             lr_hsi = lr_hsi + strength * self._noise("hsi", lr_hsi, scene)
             hr_msi = hr_msi + strength * self._noise("msi", hr_msi, scene)
         return lr_hsi, hr_msi
+
+    def _within(self, patches: Tensor) -> Tensor:
+        """Patches without their margin."""
+        return without_margin(patches, self.task.patches.margin)
 
     def _noise(self, camera: str, image: Tensor, scene: Tensor) -> Tensor | float:
         if camera not in self._deviations:
@@ -217,7 +230,7 @@ class FusionTrainer(Trainer):
         inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
         if self._maps is not None:
             inputs["spectral_map"] = tf.gather(self._maps, index)
-        return losses.multi_level(patches, self.model.levels(inputs), self._loss)
+        return losses.multi_level(self._within(patches), self.model.levels(inputs), self._loss)
 
     def _answer(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         return self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi})
@@ -264,7 +277,7 @@ def task_from_flags() -> FusionTask:
     noise = NoisePlan(FLAGS.noise_probability, FLAGS.noise_span_db)
     validation = [crop_to_multiple(scene, FLAGS.scale) for scene in validation]
     metrics = tuple(map(get, FLAGS.validation_metrics or VALIDATED))
-    patches = _flags.patch_plan()
+    patches = _flags.patch_plan(margin=cameras.scale * cameras.spatial.reach_cells)
     return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise, metrics)
 
 

@@ -23,7 +23,7 @@ from absl import flags
 
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
-from hsr_tf.data.patches import PatchPlan
+from hsr_tf.data.patches import PatchPlan, without_margin
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.networks import losses
 from hsr_tf.physics.reduction import enlarge_picture, reduce_picture
@@ -89,7 +89,8 @@ class SingleImageTask:
         """Side of the patches as they are cut from the pictures.
 
         Around what is compared lies a margin of two small pixels or more, so that it is degraded as within
-        the whole picture, to a thousandth of the data range; and the sides divide by the whole factors.
+        the whole picture, to a thousandth of the data range; and the sides divide by the whole factors. For a
+        network of one factor the margin is that of `PatchPlan`, which is exact.
         """
         if self.network.spec.scale is not None:
             return self.patches.patch_size
@@ -129,7 +130,9 @@ class SingleImageTrainer(PictureTrainer):
         Of n scales the first sees patches 0, n, 2 n, ..., the next one 1, n + 1, ...
         """
         if self.task.network.spec.scale is not None:
-            return reduce_picture(hr_image, self.task.scales[0]), hr_image
+            margin, scale = self.task.patches.margin, self.task.network.spec.scale
+            small = without_margin(reduce_picture(hr_image, scale), margin // scale)
+            return small, without_margin(hr_image, margin)
         size, number = self.task.patches.patch_size, len(self.task.scales)
         first = (self.task.cut - size) // 2
         inside = slice(first, first + size)
@@ -169,7 +172,8 @@ def task_from_flags() -> SingleImageTask:
         remedy="write e.g. --scales=4, and train one model a factor",
     )
     network = network_plan(int(scales[0]) if own else None)
-    empty = SingleImageTask(network, Pictures([], [], []), scales, _flags.patch_plan(), FLAGS.loss)
+    patches = _flags.patch_plan(margin=2 * int(scales[0]) if own else 0)
+    empty = SingleImageTask(network, Pictures([], [], []), scales, patches, FLAGS.loss)
     return replace(empty, pictures=load_pictures(network.spec.num_channels, smallest=empty.cut))
 
 

@@ -1,12 +1,13 @@
 """Training patches of sharp cubes: a tf.data pipeline whose n-th batch depends on the seed and n alone.
 
 Nothing is shuffled in a buffer: the order of an epoch is a stateless permutation of the patch positions, so a
-run that is resumed at step n sees exactly the batches that it would have seen. Scenes are held once in memory
-as one table of spectra; a batch is one gather, and flips and quarter turns only change the gather's indices.
+run that is resumed at step n sees exactly the batches that it would have seen. Flips and quarter turns only
+change which pixels are taken (`hsr_tf.data.pixels`), from memory or from files.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import checks
+from hsr_tf.data.pixels import pixels_of
+from hsr_tf.typing import Tensor
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,9 @@ class PatchPlan:
         stride: distance of neighbouring patch positions in sharp pixels; 1 for any position.
         augment: turn by quarters and flip at random, eight ways.
         seed: seed of order and augmentation.
+        margin: sharp pixels on every side that a patch is cut with beyond its size; past the border of the
+            image they are mirrored, as in `hsr_tf.physics`. What is simulated of a patch with the margin of
+            its blur is, within, what is simulated of the whole image.
     """
 
     patch_size: int
@@ -33,6 +39,12 @@ class PatchPlan:
     stride: int = 1
     augment: bool = True
     seed: int = 0
+    margin: int = 0
+
+    @property
+    def cut_size(self) -> int:
+        """Side of a patch with its margins."""
+        return self.patch_size + 2 * self.margin
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,8 @@ class PatchSource:
     """Patches of several scenes.
 
     Args:
-        cubes: sharp cubes (H, W, C), float32 or 8-bit, of the same number of bands; sizes may differ.
+        cubes: sharp cubes (H, W, C), float32 or 8-bit, of the same number of bands; sizes may differ. Those
+            that are memory maps of `.npy` files are read by windows.
         plan: which patches are drawn.
 
     Raises:
@@ -83,26 +96,29 @@ class PatchSource:
         )
         smallest = min(min(cube.shape[:2]) for cube in cubes)
         checks.require(
-            plan.patch_size <= smallest,
+            max(plan.patch_size, plan.margin) <= smallest,
             "patch_size",
             expected=f"at most {smallest}, the smallest side of a scene",
-            received=str(plan.patch_size),
+            received=str(plan.patch_size) + (f" with a margin of {plan.margin}" if plan.margin else ""),
             remedy="use smaller patches",
         )
         self.plan = plan
-        self._table = tf.concat([tf.reshape(tf.constant(cube), (-1, cube.shape[-1])) for cube in cubes], 0)
-        sizes = np.array([cube.shape[:2] for cube in cubes])
+        self._pixels = pixels_of(cubes)
+        sizes = self._pixels.sizes
         positions = (sizes - plan.patch_size) // plan.stride + 1
-        self._widths = tf.constant(sizes[:, 1], tf.int64)
+        self._sizes = tf.constant(sizes)
         self._columns = tf.constant(positions[:, 1], tf.int64)
         self._ends = tf.constant(np.cumsum(positions.prod(1)), tf.int64)
-        self._starts = tf.constant(np.cumsum(sizes.prod(1)) - sizes.prod(1), tf.int64)
         self.num_patches = int(positions.prod(1).sum())
 
     @property
     def steps_per_epoch(self) -> int:
         """Whole batches in one showing of every position; the rest of it begins the next epoch."""
         return max(1, self.num_patches // self.plan.batch_size)
+
+    def steps_of(self, epochs: float) -> int:
+        """Steps in which every position is shown `epochs` times, rounded up."""
+        return max(1, math.ceil(epochs * self.num_patches / self.plan.batch_size))
 
     def dataset(self, start_step: int, num_steps: int, share: Share = Share()) -> tf.data.Dataset:
         """Batches `start_step` to `num_steps` - 1 of the endless sequence, whole or a share of each.
@@ -113,9 +129,9 @@ class PatchSource:
             share: the parts of each batch; B is a multiple of their total.
 
         Returns:
-            A dataset of (patches (B / total, p, p, C) of the cubes' type, scene indices (B / total,) int64),
-            whole batches prefetched to the accelerator where there is one (shares are fed by the distribution
-            strategy).
+            A dataset of (patches (B / total, p, p, C) of the cubes' type, with p = `PatchPlan.cut_size`,
+            scene indices (B / total,) int64), whole batches prefetched to the accelerator where there is one
+            (shares are fed by the distribution strategy).
         """
         elements = tf.data.Dataset.range(start_step * share.count, num_steps * share.count)
 
@@ -143,24 +159,35 @@ class PatchSource:
         local = position - tf.where(scene > 0, tf.gather(self._ends, tf.maximum(scene - 1, 0)), 0)
         rows, columns = local // tf.gather(self._columns, scene), local % tf.gather(self._columns, scene)
         down, right = self._offsets(step, first, size)
-        width = tf.gather(self._widths, scene)[:, None, None]
-        row = rows[:, None, None] * plan.stride + down
-        column = columns[:, None, None] * plan.stride + right
-        pixel = tf.gather(self._starts, scene)[:, None, None] + row * width + column
-        return tf.gather(self._table, pixel), scene
+        ends = tf.gather(self._sizes, scene)[:, None, None, :]
+        row = _mirrored(rows[:, None, None] * plan.stride + down, ends[..., 0])
+        column = _mirrored(columns[:, None, None] * plan.stride + right, ends[..., 1])
+        return self._pixels.take(scene, row, column), scene
 
     def _offsets(self, step: tf.Tensor, first: tf.Tensor, count: int) -> tuple[tf.Tensor, tf.Tensor]:
-        """Row and column offsets (count, p, p) within a patch, turned and flipped, of a part of the batch."""
-        size, batch = self.plan.patch_size, self.plan.batch_size
+        """Row and column offsets (count, p, p) from the corners of some patches, turned and flipped."""
+        size, batch, margin = self.plan.cut_size, self.plan.batch_size, self.plan.margin
         down, right = tf.meshgrid(
             tf.range(size, dtype=tf.int64), tf.range(size, dtype=tf.int64), indexing="ij"
         )
         down, right = tf.tile(down[None], (count, 1, 1)), tf.tile(right[None], (count, 1, 1))
         if not self.plan.augment:
-            return down, right
+            return down - margin, right - margin
         seed = tf.stack([tf.constant(self.plan.seed, tf.int64), step])
         coins = tf.random.stateless_uniform((3, batch, 1, 1), seed, maxval=2, dtype=tf.int32) == 1
         coins = tf.slice(coins, tf.stack([0, first, 0, 0]), (3, count, 1, 1))
         down, right = tf.where(coins[0], right, down), tf.where(coins[0], down, right)
         down = tf.where(coins[1], size - 1 - down, down)
-        return down, tf.where(coins[2], size - 1 - right, right)
+        return down - margin, tf.where(coins[2], size - 1 - right, right) - margin
+
+
+def without_margin(patches: Tensor, margin: int) -> Tensor:
+    """Patches (B, p, p, C) without `margin` samples on each side."""
+    inside = slice(margin, -margin or None)
+    return patches[:, inside, inside]
+
+
+def _mirrored(index: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Indices of a mirrored border (edge sample repeated), within [0, size)."""
+    index = tf.where(index < 0, -1 - index, index)
+    return tf.where(index >= size, 2 * size - 1 - index, index)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.data.patches import PatchPlan, PatchSource
+from hsr_tf.data.patches import PatchPlan, PatchSource, without_margin
 
 SIZES = ((9, 13), (12, 7), (8, 8))
 
@@ -87,6 +88,33 @@ def test_without_augmentation_patches_are_plain_crops() -> None:
     assert {located(patch, cubes)[3] for patch in first_patches(source, 60)} == {0}
 
 
+def test_a_margin_goes_on_mirrored_past_the_border_and_is_turned_with_its_patch() -> None:
+    cubes, plan = scenes(), PatchPlan(5, 6, seed=3, margin=4)
+    padded = [np.pad(cube, ((4, 4), (4, 4), (0, 0)), mode="symmetric") for cube in cubes]
+    found = first_patches(PatchSource(cubes, plan), 60)
+    plain = first_patches(PatchSource(cubes, PatchPlan(5, 6, seed=3)), 60)
+    np.testing.assert_array_equal(without_margin(found, 4), plain)
+    for patch, inner in zip(found, plain, strict=True):
+        scene, row, column, turn = located(inner, cubes)
+        crop = padded[scene][row : row + 13, column : column + 13]
+        np.testing.assert_array_equal(patch, orientations(crop)[turn])
+
+
+def test_patches_from_files_are_those_from_memory(tmp_path: Path) -> None:
+    cubes, plan = scenes(), PatchPlan(5, 4, seed=3, margin=3)
+    for index, cube in enumerate(cubes):
+        np.save(tmp_path / f"{index}.npy", cube)
+    maps = [np.load(tmp_path / f"{index}.npy", mmap_mode="r") for index in range(len(cubes))]
+    for stored in (maps, [maps[0], cubes[1], maps[2]]):
+        for found, expected in zip(
+            batches(PatchSource(stored, plan), 0, 9), batches(PatchSource(cubes, plan), 0, 9), strict=True
+        ):
+            np.testing.assert_array_equal(found[0], expected[0])
+            np.testing.assert_array_equal(found[1], expected[1])
+    patches, _ = PatchSource(maps, plan).dataset(0, 1).element_spec
+    assert tuple(patches.shape) == (4, 11, 11, 3)
+
+
 def test_the_scene_index_is_that_of_the_patch() -> None:
     source = PatchSource(scenes(), PatchPlan(5, 7, seed=2))
     for patches, index in batches(source, 0, 12):
@@ -139,6 +167,7 @@ def test_an_epoch_has_as_many_steps_as_whole_batches() -> None:
     assert PatchSource(scenes(), PatchPlan(7, 4)).num_patches == 3 * 7 + 6 * 1 + 2 * 2
     assert PatchSource(scenes()[:1], PatchPlan(8, 4)).steps_per_epoch == 3
     assert PatchSource(scenes()[:1], PatchPlan(8, 5)).steps_per_epoch == 2
+    assert PatchSource(scenes()[:1], PatchPlan(8, 5)).steps_of(3) == 8
 
 
 @pytest.mark.parametrize(
@@ -147,6 +176,7 @@ def test_an_epoch_has_as_many_steps_as_whole_batches() -> None:
         ([], PatchPlan(4, 2), "cubes: expected at least one scene"),
         ([np.zeros((8, 8, 3)), np.zeros((8, 8, 4))], PatchPlan(4, 2), "the same number of bands"),
         ([np.zeros((8, 5, 3))], PatchPlan(6, 2), "patch_size: expected at most 5"),
+        ([np.zeros((8, 5, 3))], PatchPlan(4, 2, margin=6), "got 4 with a margin of 6"),
         ([np.zeros((8, 8, 3))], PatchPlan(0, 2), "patch_size: expected"),
         ([np.zeros((8, 8, 3))], PatchPlan(4, 0), "batch_size: expected"),
         ([np.zeros((8, 8, 3))], PatchPlan(4, 2, stride=0), "stride: expected"),

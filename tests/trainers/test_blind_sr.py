@@ -25,7 +25,7 @@ from tests.app_for_tests import call_app
 from tests.trainers.test_fusion import tiny_plan, train_and_copy
 from tests.trainers.test_single_image import scribble
 from trainers._pictures import Pictures
-from trainers.blind_sr import BlindTask, BlindTrainer, PartPlan
+from trainers.blind_sr import BlindTask, BlindTrainer, PartPlan, margin_of
 
 Start = Callable[..., "subprocess.Popen[str]"]
 OPTIONS = {
@@ -55,6 +55,24 @@ def test_patches_are_degraded_each_by_a_kernel_of_its_own(tmp_path: Path) -> Non
     kernels = np.concatenate([first.kernel, second.kernel])
     assert len({kernel.tobytes() for kernel in kernels}) == 10
     assert kernels.shape == (10, 21, 21)
+
+
+def test_patches_with_a_margin_are_degraded_as_within_their_picture(tmp_path: Path) -> None:
+    plain = task("srmdnf")
+    margin = margin_of(2, plain.kernels.size)
+    patches = PatchPlan(16, 4, stride=2, augment=False, margin=margin)
+    trainer = BlindTrainer(replace(plain, patches=patches), tiny_plan(tmp_path))
+    cut, index = trainer.source.batch(tf.constant(0, tf.int64))
+    truth = trainer.observe(tf.cast(cut, tf.float32) / 255.0)
+    for number, picture in enumerate(index):
+        values = plain.pictures.values[picture] / np.float32(255)
+        places = [(row, column) for row in range(0, 29, 2) for column in range(0, 37, 2)]
+        sharp = np.asarray(truth.hr_image[number])
+        (place,) = [p for p in places if np.allclose(values[p[0] : p[0] + 16, p[1] : p[1] + 16], sharp)]
+        whole = BlindDegradation(truth.kernel[number : number + 1], 2)(values[None])[0]
+        row, column = (n // 2 for n in place)
+        expected = whole[row : row + 8, column : column + 8]
+        np.testing.assert_allclose(truth.lr_image[number], expected, atol=1e-6)
 
 
 def test_noise_is_drawn_up_to_its_deviation(tmp_path: Path) -> None:

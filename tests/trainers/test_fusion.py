@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hsr_tf.data.patches import PatchPlan
+from hsr_tf.data.patches import PatchPlan, without_margin
 from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import load_model, read_card
 from hsr_tf.physics.cameras import make_cameras
@@ -166,6 +166,30 @@ def test_noise_in_training_reaches_the_share_of_patches_that_was_asked_for(tmp_p
     noisy, _ = trainer.observe(patches, tf.zeros(400, tf.int64))
     share = np.mean(np.any(np.asarray(noisy) != np.asarray(clean), axis=(1, 2, 3)))
     assert share == pytest.approx(0.25, abs=0.07)
+
+
+@pytest.mark.parametrize("psf", ["gaussian", "bicubic"])
+def test_patches_are_observed_as_within_their_whole_scene(psf: str, tmp_path: Path) -> None:
+    plain = tiny_task(base="none")
+    cameras = make_cameras(plain.training[0], 4, psf=psf)
+    margin = 4 * cameras.spatial.reach_cells
+    cut = PatchPlan(8, 12, stride=4, augment=False, margin=margin)
+    trainer = FusionTrainer(dataclasses.replace(plain, cameras=cameras, patches=cut), tiny_plan(tmp_path))
+    patches, index = trainer.source.batch(tf.constant(0, tf.int64))
+    observed = trainer.observe(patches, index)
+    whole = [cameras.simulate(scene.cube[None]) for scene in plain.training]
+    borders = 0
+    for sharp, coarse, rgb, scene in zip(without_margin(patches, margin), *observed, index, strict=True):
+        cube = plain.training[scene].cube
+        places = [(row, column) for row in range(0, 17, 4) for column in range(0, 25, 4)]
+        (found,) = [p for p in places if np.array_equal(cube[p[0] : p[0] + 8, p[1] : p[1] + 8], sharp)]
+        borders += 0 in found
+        row, column = (place // 4 for place in found)
+        expected = whole[scene][0][0, row : row + 2, column : column + 2]
+        np.testing.assert_allclose(coarse, expected, atol=1e-6)
+        inside = whole[scene][1][0, found[0] : found[0] + 8, found[1] : found[1] + 8]
+        np.testing.assert_allclose(rgb, inside, atol=1e-6)
+    assert 0 < borders < 12
 
 
 def test_learning_rate_rises_then_falls_to_a_thousandth():
