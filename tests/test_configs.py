@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hsr_tf import methods
+from hsr_tf.data.storage import TrainingScenes
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.options import with_options
 from hsr_tf.physics.cameras import make_cameras
@@ -51,8 +52,7 @@ def test_the_head_of_a_configuration_names_command_hardware_time_seed_and_scores
 @pytest.mark.parametrize("path", configs_of("fusion"), ids=lambda path: path.stem)
 def test_a_configuration_of_fusion_builds_its_model(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = [Scene(np.zeros((256, 256, 31), np.float32), WAVELENGTHS_NM, name) for name in ("a", "flowers")]
-    monkeypatch.setattr(fusion, "find_scenes", lambda *_, **__: None)
-    monkeypatch.setattr(fusion, "load_scenes", lambda _: scenes)
+    monkeypatch.setattr(fusion._scene_sets, "read_scenes", lambda: TrainingScenes(scenes, None))
     with own_flags(_flags.define_run_flags, fusion.define_flags) as given:
         given(["trainer", f"--flagfile={path}", "--run_dir=unused"])
         task = fusion.task_from_flags()

@@ -19,6 +19,7 @@ from hsr_tf.networks import losses
 from hsr_tf.networks.cards import INITIALIZERS
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.options import network_options
+from hsr_tf.wording import percent
 from trainers._hosts import these_hosts, wait_for_chief
 from trainers._optimizers import OPTIMIZERS, SCHEDULES
 from trainers._run import RunPlan
@@ -26,7 +27,8 @@ from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
 FLAG_FILE = "flags.txt"
-PATHS = ("run_dir", "output_dir", "data_dir", "data_dirs", "start_from", "report")
+NUM_STEPS = 20_000
+PATHS = ("cache_dir", "run_dir", "output_dir", "data_dir", "data_dirs", "start_from", "report")
 
 
 def define_run_flags() -> None:
@@ -35,7 +37,10 @@ def define_run_flags() -> None:
         "run_dir", None, "Folder for checkpoints, logs and the resolved flags.", required=True
     )
     flags.DEFINE_string("output_dir", None, "Folder for the trained model (default: RUN_DIR/model).")
-    flags.DEFINE_integer("num_steps", 20_000, "Training steps.", 1)
+    flags.DEFINE_integer("num_steps", None, f"Training steps (default: {NUM_STEPS}).", 1)
+    flags.DEFINE_float(
+        "epochs", None, "Times that each patch position is shown, instead of --num_steps.", 0.0
+    )
     flags.DEFINE_integer("batch_size", 16, "Patches per step.", 1)
     flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer; older recipes use sgd.")
     flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate.", 0.0)
@@ -80,6 +85,19 @@ def define_network_flags(method: str, known: str, patch_size: int) -> None:
         True,
         "Cut patches with the margin of their blur, so that they are observed as within the whole image.",
     )
+
+
+def define_memory_flags(what: str) -> None:
+    """Define how much memory training images take, and where they lie beyond it."""
+    flags.DEFINE_string(
+        "memory_limit", "2GB", f"Keep {what} that take more in a cache of files, read patch by patch."
+    )
+    flags.DEFINE_string("cache_dir", None, "Folder of that cache, for several runs (default: RUN_DIR/cache).")
+
+
+def cache_folder() -> Path:
+    """Return the folder for training images that do not fit into memory."""
+    return Path(FLAGS.cache_dir or Path(FLAGS.run_dir) / "cache")
 
 
 def define_white_level_flag() -> None:
@@ -157,10 +175,21 @@ def numbers(
 
 
 def run_plan() -> RunPlan:
-    """Return the flags of `define_run_flags` as plain arguments."""
+    """Return the flags of `define_run_flags` as plain arguments.
+
+    Raises:
+        ValueError: both a number of steps and one of epochs.
+    """
+    checks.require(
+        FLAGS.num_steps is None or FLAGS.epochs is None,
+        "num_steps, epochs",
+        expected="one of the two",
+        received=f"{FLAGS.num_steps} steps and {FLAGS.epochs} epochs",
+        remedy="leave one out",
+    )
     names = RunPlan.__dataclass_fields__
-    values = {name: getattr(FLAGS, name) for name in names if name != "run_dir"}
-    return RunPlan(run_dir=Path(FLAGS.run_dir), **values)
+    values = {name: getattr(FLAGS, name) for name in names if name not in ("run_dir", "num_steps")}
+    return RunPlan(run_dir=Path(FLAGS.run_dir), num_steps=FLAGS.num_steps or NUM_STEPS, **values)
 
 
 def save_resolved_flags(run_dir: Path) -> dict[str, Any]:
@@ -195,7 +224,9 @@ def train_and_save(make: Callable[[RunPlan], Trainer]) -> None:
         "flags": {name: value for name, value in values.items() if name not in PATHS},
         **trainer.describe(),
         "validation": scores,
+        "num_steps": trainer.plan.num_steps,
         "first_step": first,
+        "input_share": round(trainer.run.input_share, 4),
         "seconds": round(time.monotonic() - begin, 1),
         "cores": os.cpu_count(),
     }
@@ -204,6 +235,7 @@ def train_and_save(make: Callable[[RunPlan], Trainer]) -> None:
         folder = save_model(trainer.model.for_inference(), output, record)
         words = "  ".join(f"{name} {score:.2f}" for name, score in scores.items())
         print(f"trained model: {folder}  {words}")
+        print(f"steps waited for their patches for {percent(trainer.run.input_share)} of the time")
     wait_for_chief()
     warn_below_bicubic(trainer.gains(scores))
 

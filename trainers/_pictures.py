@@ -14,15 +14,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import flags
+from tqdm import tqdm
 
 from hsr_tf import checks, methods
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
 from hsr_tf.data.scenes import data_root
+from hsr_tf.data.storage import ArrayStore, stamp_of
 from hsr_tf.metrics.full_reference import luma_scores
 from hsr_tf.networks.image_network import ImageNetwork, ImageSpec
 from hsr_tf.networks.pretrained import load_image_network
 from hsr_tf.report.render import preview
+from hsr_tf.streaming.memory import parse_memory
 from hsr_tf.typing import Tensor
 from trainers import _flags
 from trainers._hosts import join_hosts, told_by_chief
@@ -41,6 +44,7 @@ def define_picture_flags(*, method: str, known: str, patch_size: int) -> None:
     )
     flags.DEFINE_integer("num_validation", 10, "Number of pictures of the last folder held back.", 1)
     flags.DEFINE_list("rescales", ["1"], "Sizes in which each training picture is used, e.g. 1,0.8,0.6.")
+    _flags.define_memory_flags("pictures")
     flags.DEFINE_bool("zero_head", False, "Initialize the last layer with zeros.")
     flags.DEFINE_string(
         "start_from",
@@ -55,7 +59,7 @@ class Pictures:
 
     Attributes:
         training: names of the pictures trained on.
-        values: their values in all sizes, (H, W, C) uint8.
+        values: their values in all sizes, (H, W, C) uint8, in memory or as memory maps of files.
         validation: whole pictures held back.
     """
 
@@ -211,7 +215,7 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
             received=f"{folder}, which does not exist, and no $HSR_DATA",
             remedy="give --data_dirs=my_photos, or set HSR_DATA",
         )
-    folders = [find_pictures(folder) for folder in FLAGS.data_dirs]
+    folders = [find_pictures(folder, part="training") for folder in FLAGS.data_dirs]
     last, held_back = hold_back(folders[-1], FLAGS.num_validation)
     factors = _flags.numbers(
         "rescales",
@@ -221,13 +225,15 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
         example="1,0.8,0.6",
     )
     paths = [path for folder in folders[:-1] for path in folder] + last
-    names, values, too_small = [], [], []
-    for path in paths:
+    names, too_small = [], []
+    store = ArrayStore(_flags.cache_folder(), parse_memory(FLAGS.memory_limit))
+    for path in tqdm(paths, unit="picture", desc="reading", leave=False, delay=2):
         picture = in_channels(load_picture(path), num_channels)
         sizes = with_rescaled(picture, factors, smallest=smallest)
         names += [path.stem] if sizes else []
         too_small += [] if sizes else [f"{path} ({picture.shape[1]} x {picture.shape[0]} pixels)"]
-        values += sizes
+        for number, values in enumerate(sizes):
+            store.add(values, f"{stamp_of(path)}_{num_channels}_{number}")
     checks.require(
         len(too_small) < len(paths),
         "data_dirs, patch_size",
@@ -243,7 +249,7 @@ def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
             "takes them",
             stacklevel=2,
         )
-    return Pictures(names, values, [load_picture(path) for path in held_back])
+    return Pictures(names, store.arrays, [load_picture(path) for path in held_back])
 
 
 def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:

@@ -37,7 +37,10 @@ class Validation:
 
 @dataclass(frozen=True)
 class RunPlan:
-    """How a run goes; the fields are the flags of the same names."""
+    """How a run goes; the fields are the flags of the same names.
+
+    A trainer turns `epochs`, where they are given, into `num_steps`.
+    """
 
     run_dir: Path
     num_steps: int
@@ -60,6 +63,7 @@ class RunPlan:
     decay_factor: float = 0.1
     clip_theta: float = 0.0
     muon_excludes: Sequence[str] = ()
+    epochs: float | None = None
 
 
 def has_checkpoint(run_dir: Path) -> bool:
@@ -102,9 +106,16 @@ class Run:
         folder = plan.run_dir if self._aside is None else Path(self._aside.name)
         self._manager = tf.train.CheckpointManager(checkpoint, folder / CHECKPOINTS, max_to_keep=2)
         self._checkpoint = checkpoint
+        self._times: tuple[float, float] | None = None  # seconds of waiting for batches, and in all
         logs = str(plan.run_dir / "tensorboard")
         chief = self._hosts.is_chief
         self.writer = tf.summary.create_file_writer(logs) if chief else tf.summary.create_noop_writer()
+
+    @property
+    def input_share(self) -> float:
+        """Fraction of the time of all steps but the first in which they waited for their patches."""
+        waited, total = self._times or (0.0, 0.0)
+        return waited / total if total else 0.0
 
     def restore(self) -> int:
         """Go back to the last checkpoint, if there is one; the step to go on from."""
@@ -188,9 +199,16 @@ class Run:
                 variable.assign(value)
 
     def _loss_of(self, train_step: Callable[..., Any], batches: Iterator[Any], step: int) -> float:
-        """Take a step."""
+        """Take a step; the first, which compiles, is not timed."""
+        begin = time.monotonic()
         try:
-            return float(train_step(*next(batches)))
+            batch = next(batches)
+            ready = time.monotonic()
+            loss = float(train_step(*batch))
+            if self._times is not None:
+                self._times = (self._times[0] + ready - begin, self._times[1] + time.monotonic() - begin)
+            self._times = self._times or (0.0, 0.0)
+            return loss
         except tf.errors.OpError as error:
             if not self._hosts.are_several:
                 raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -34,6 +35,8 @@ class Trainer(ABC):
     model: Any
 
     def __init__(self, plan: RunPlan, build: Callable[[], keras.Model], source: PatchSource) -> None:
+        if plan.epochs is not None:
+            plan = replace(plan, num_steps=source.steps_of(plan.epochs))
         self.plan, self.source = plan, source
         self.strategy = device_strategy()
         self._num_shares = shares_of(self.strategy, plan.batch_size)

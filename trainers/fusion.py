@@ -7,7 +7,7 @@ Sharp cubes are cut into patches; both observations are simulated on the device 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,8 +21,8 @@ from absl import flags
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan, PatchSource, without_margin
-from hsr_tf.data.scenes import crop_to_multiple, find_scenes, load_scenes
-from hsr_tf.data.white_level import in_unit_range
+from hsr_tf.data.scenes import crop_to_multiple, top_left
+from hsr_tf.data.storage import cubes_of, names_of
 from hsr_tf.metrics.full_reference import ScoredPair, psnr_bands
 from hsr_tf.metrics.table import Metric, compute, get
 from hsr_tf.networks import losses
@@ -34,7 +34,7 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
 from hsr_tf.typing import Tensor
-from trainers import _flags
+from trainers import _flags, _scene_sets
 from trainers._hosts import join_hosts
 from trainers._run import RunPlan, Validation
 from trainers._trainer import Trainer
@@ -48,11 +48,7 @@ def define_flags() -> None:
     """Define data, cameras, network and loss."""
     _flags.define_network_flags("ms_ssfnet", ", ".join(methods.names("network")), patch_size=64)
     _flags.define_camera_flags("gaussian", "nikon_d700")
-    _flags.define_white_level_flag()
-    flags.DEFINE_string(
-        "data_dir", None, "Folder of sharp training cubes (default: $HSR_DATA/hsi/cave_train)."
-    )
-    flags.DEFINE_list("validation_scenes", [], "Names of training scenes held back (default: the last one).")
+    _scene_sets.define_training_flags()
     flags.DEFINE_list(
         "validation_metrics", None, f"Metrics of the validation by name (default: {','.join(VALIDATED)})."
     )
@@ -99,14 +95,16 @@ class FusionTask:
     """What is trained on what.
 
     Attributes:
-        training: sharp scenes.
-        validation: scenes held back, whole, of sizes that divide by the scale.
+        training: sharp scenes, in memory or in a cache.
+        validation: scenes held back.
         cameras: what simulates the observations, without noise in validation.
         config: the model.
         patches: size, stride, augmentation.
         loss: name in `losses.LOSSES`.
         noise: which patches get the cameras' noise.
         metrics: of the validation.
+        validation_crop: side of the top left square that is validated; None for the largest part whose sides
+            divide by the scale.
     """
 
     training: Sequence[Scene]
@@ -117,6 +115,7 @@ class FusionTask:
     loss: str = "mse"
     noise: NoisePlan = NoisePlan()
     metrics: tuple[Metric, ...] = tuple(map(get, VALIDATED))
+    validation_crop: int | None = None
 
 
 class FusionTrainer(Trainer):
@@ -138,7 +137,7 @@ class FusionTrainer(Trainer):
             received=str(task.patches.margin),
             remedy="use scale * reach_cells of the spatial degradation",
         )
-        source = PatchSource([scene.cube for scene in task.training], task.patches)
+        source = PatchSource(cubes_of(task.training), task.patches)
         super().__init__(plan, lambda: FusionModel(task.config, self.clean), source)
         self._loss = losses.get(task.loss)
         # Spectral map (N, K, C) and noise deviations (N, 1, 1, *) of every whole training scene.
@@ -146,13 +145,13 @@ class FusionTrainer(Trainer):
         noises = {name: noise for name, noise in cameras.items() if isinstance(noise, GaussianNoise)}
         maps: list[Any] = []
         found: dict[str, list[Any]] = {camera: [] for camera in noises}
-        for scene in task.training:
+        for scene in task.training if noises or task.config.base == "spectral_ls" else ():
             whole = crop_to_multiple(scene, self.clean.scale).cube[None]
             images = dict(zip(("hsi", "msi"), self.clean.simulate(tf.constant(whole)), strict=True))
             maps.append(self.model.fit(images["hsi"], images["msi"]))
             for camera, noise in noises.items():
                 found[camera].append(noise.deviation(images[camera]))
-        self._maps = None if maps[0] is None else tf.concat(maps, 0)
+        self._maps = tf.concat(maps, 0) if task.config.base == "spectral_ls" else None
         self._deviations = {camera: tf.concat(each, 0) for camera, each in found.items()}
         self._infer = tf.function(self._answer, autograph=False)
 
@@ -185,7 +184,7 @@ class FusionTrainer(Trainer):
         """Mean scores over the validation scenes, noise-free, whole; a picture of each with its error."""
         found: dict[str, list[float]] = {metric.name: [] for metric in self.task.metrics}
         pictures = {}
-        for scene in self.task.validation:
+        for scene in self._validation():
             estimate = self._estimate(scene)
             pair = ScoredPair(
                 reference=scene.cube,
@@ -200,11 +199,16 @@ class FusionTrainer(Trainer):
             pictures[scene.name] = preview(scene.cube, estimate, scene.wavelengths_nm)
         return Validation({name: float(np.mean(values)) for name, values in found.items()}, pictures)
 
+    def _validation(self) -> Iterator[Scene]:
+        """The validation scenes one after another, cropped as the task says."""
+        for scene in self.task.validation:
+            yield crop_to_multiple(top_left(scene, self.task.validation_crop), self.clean.scale)
+
     @cached_property
     def bicubic_psnr(self) -> float:
         """Mean PSNR of bicubic interpolation over the validation scenes, which every model has to exceed."""
         found = []
-        for scene in self.task.validation:
+        for scene in self._validation():
             lr_hsi, _ = self.clean.simulate(tf.constant(scene.cube[None]))
             bicubic = np.clip(np.asarray(bicubic_enlarge(lr_hsi, self.clean.scale))[0], 0.0, 1.0)
             found.append(psnr_bands(scene.cube, bicubic))
@@ -214,8 +218,8 @@ class FusionTrainer(Trainer):
         """Return names and wavelengths of the scenes, and the PSNR of bicubic interpolation."""
         wavelengths = self.task.training[0].wavelengths_nm
         return {
-            "training_scenes": [scene.name for scene in self.task.training],
-            "validation_scenes": [scene.name for scene in self.task.validation],
+            "training_scenes": names_of(self.task.training),
+            "validation_scenes": names_of(self.task.validation),
             "wavelengths_nm": None if wavelengths is None else wavelengths.tolist(),
             "bicubic_psnr_bands": self.bicubic_psnr,
         }
@@ -251,21 +255,13 @@ def main() -> None:
 def task_from_flags() -> FusionTask:
     """The task that the flags describe; scenes are read here."""
     _take_published_form()
-    read = load_scenes(find_scenes(FLAGS.data_dir, default="hsi/cave_train"))
-    found = in_unit_range(read, FLAGS.white_level)
-    if found.white_level != FLAGS.white_level:  # one that is recognised becomes the flag's value
-        print(
-            f"values up to {found.white_level:g}, whole numbers of 12 bits, are divided by "
-            f"{found.white_level:g}; give --white_level for another white level"
-        )
-        FLAGS.white_level = found.white_level
-    training, validation = _split(found.scenes, FLAGS.validation_scenes)
-    snr_db = (FLAGS.hsi_snr_db, FLAGS.msi_snr_db)
-    cameras = make_cameras(training[0], FLAGS.scale, psf=FLAGS.psf, srf=FLAGS.srf, snr_db=snr_db)
+    training, validation = _scene_sets.split_scenes(_scene_sets.read_scenes().scenes)
+    snr_db, first = (FLAGS.hsi_snr_db, FLAGS.msi_snr_db), training[0]
+    cameras = make_cameras(first, FLAGS.scale, psf=FLAGS.psf, srf=FLAGS.srf, snr_db=snr_db)
     config = FusionConfig(
         method=FLAGS.method,
         scale=FLAGS.scale,
-        num_bands=training[0].num_bands,
+        num_bands=first.num_bands,
         num_channels=cameras.spectral.matrix.shape[1],
         base=FLAGS.base,
         consistent=FLAGS.consistent,
@@ -275,10 +271,10 @@ def task_from_flags() -> FusionTask:
         dtype=FLAGS.dtype,
     )
     noise = NoisePlan(FLAGS.noise_probability, FLAGS.noise_span_db)
-    validation = [crop_to_multiple(scene, FLAGS.scale) for scene in validation]
     metrics = tuple(map(get, FLAGS.validation_metrics or VALIDATED))
     patches = _flags.patch_plan(margin=cameras.scale * cameras.spatial.reach_cells)
-    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise, metrics)
+    crop = FLAGS.validation_crop
+    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise, metrics, crop)
 
 
 def network_options() -> tuple[tuple[str, Any], ...]:
@@ -304,22 +300,6 @@ def _take_published_form() -> None:
         )
         setattr(FLAGS, name, published)
     print("dhsis: base sylvester, then the network, then the closed form again (--consistent)")
-
-
-def _split(scenes: Sequence[Scene], held_back: Sequence[str]) -> tuple[list[Scene], list[Scene]]:
-    names = [scene.name for scene in scenes]
-    held_back = held_back or names[-1:]
-    for name in held_back:
-        checks.require_choice("validation_scenes", name, names)
-    training = [scene for scene in scenes if scene.name not in held_back]
-    checks.require(
-        bool(training),
-        "validation_scenes",
-        expected="at least one scene left to train on",
-        received="none",
-        remedy="hold fewer back",
-    )
-    return training, [scene for scene in scenes if scene.name in held_back]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ they are degraded, on the device.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,19 @@ from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.arrays.color import luma_8bit
 from hsr_tf.data.scenes import data_root
-from hsr_tf.io.pictures import picture_files, read_picture
+from hsr_tf.imports import deferred
+from hsr_tf.io.pictures import SUFFIXES, picture_files, read_picture
+from hsr_tf.io.source import decoding
 from hsr_tf.physics.resize import BicubicResize
+
+Image, natsort = deferred("PIL.Image"), deferred("natsort")
+_BOTH = ("image_SRF_4", "image_SRF_3", "image_SRF_2", "HR", "original", "GTmod12")
+SET_FOLDERS = {
+    "training": ("DIV2K_train_HR", "Flickr2K_HR", "BSDS300/images/train", "images/train", *_BOTH),
+    "test": ("DIV2K_valid_HR", "BSDS300/images/test", "images/test", *_BOTH),
+}
+BITMAP = ".bmp"  # of Set5 and Set14 as their authors gave them
+SRF_NAME = re.compile(r"_SRF_\d_")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,28 +52,48 @@ class NamedPicture:
         return self.values if self.values.shape[-1] == 1 else luma_8bit(self.values)[..., None]
 
 
-def find_pictures(folder: str | os.PathLike[str]) -> list[Path]:
+def find_pictures(folder: str | os.PathLike[str], *, part: str = "test") -> list[Path]:
     """The picture files of a folder, in natural order.
+
+    A public set is found within the folder that it is distributed as: DIV2K and Flickr2K in
+    `DIV2K_train_HR`, `DIV2K_valid_HR` and `Flickr2K_HR`; Set5, Set14, BSD100 and Urban100 in `image_SRF_4`
+    (of SelfExSR), where only the files `*_HR` count, or in `HR`, `original`, `GTmod12`; BSDS300 in
+    `images/train` and `images/test`.
 
     Args:
         folder: a path, or a folder of the data root such as "sisr/Set5" where no such path exists.
+        part: "training" or "test", for sets that have both.
 
     Raises:
         OSError: when the folder is missing or holds no picture.
     """
+    checks.require_choice("part", part, SET_FOLDERS)
     root = data_root()
     if not Path(folder).is_dir() and root is not None and (root / folder).is_dir():
-        return picture_files(root / folder)
-    return picture_files(folder)
+        folder = root / folder
+    places = [Path(folder), *(Path(folder, name) for name in SET_FOLDERS[part])]
+    found = next(filter(None, map(_pictures_of, places)), None) or picture_files(folder)
+    high = [path for path in found if SRF_NAME.search(path.stem)]
+    return [path for path in high if path.stem.endswith("_HR")] if high else found
+
+
+def _pictures_of(folder: Path) -> list[Path]:
+    """The pictures of a folder, bitmaps too, in natural order; none where there is no such folder."""
+    files = [path for path in folder.glob("[!.]*") if path.suffix.lower() in (*SUFFIXES, BITMAP)]
+    return natsort.natsorted(files, key=lambda path: path.name)
 
 
 def load_picture(path: Path) -> NamedPicture:
-    """Read a picture: gray or RGB, an alpha channel left out, 16 bits rounded to 8.
+    """Read a picture: gray or RGB, an alpha channel left out, 16 bits rounded to 8; bitmaps (.bmp) too.
 
     Raises:
         OSError: for a file that is no picture, or a damaged one.
     """
-    stored = read_picture(path).values
+    if path.suffix.lower() == BITMAP:
+        with decoding(path, "bitmap"), Image.open(path) as opened:
+            stored = np.atleast_3d(np.asarray(opened.convert("L" if opened.mode in ("1", "L") else "RGB")))
+    else:
+        stored = read_picture(path).values
     values = stored if stored.dtype == np.uint8 else np.rint(stored / 257.0).astype(np.uint8)
     return NamedPicture(path.stem, np.ascontiguousarray(values[..., : 3 if values.shape[-1] >= 3 else 1]))
 

@@ -44,6 +44,7 @@ KNOWN_KEYS = (
     "hsi", "HSI", "msi",  # CAVE as the fusion papers repack it
     "ref",  # Harvard
     "rad",  # ICVL, with its wavelengths in `bands`
+    "tensor",  # NUS
     "pavia", "paviaU",
     "chikusei",
     "indian_pines_corrected", "indian_pines",

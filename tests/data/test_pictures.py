@@ -7,6 +7,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.ndimage import map_coordinates
 
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
@@ -36,6 +37,33 @@ def test_a_folder_of_the_data_root_is_found_by_its_name(tmp_path: Path, monkeypa
     (tmp_path / "empty").mkdir()
     with pytest.raises(OSError, match="holds no PNG"):
         find_pictures(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(
+    ("part", "files", "expected"),
+    [
+        ("training", ("DIV2K_train_HR/0001.png", "DIV2K_valid_HR/0801.png"), ["0001"]),
+        ("test", ("DIV2K_train_HR/0001.png", "DIV2K_valid_HR/0801.png"), ["0801"]),
+        ("training", ("Flickr2K_HR/000001.png", "Flickr2K_LR_bicubic/X2/000001x2.png"), ["000001"]),
+        ("test", ("image_SRF_2/img_1_SRF_2_HR.png", "image_SRF_4/img_1_SRF_4_HR.png"), ["img_1_SRF_4_HR"]),
+        ("test", ("img_2_SRF_4_HR.png", "img_2_SRF_4_LR.png"), ["img_2_SRF_4_HR"]),
+        ("test", ("HR/a.png", "LR_bicubic/X2/ax2.png"), ["a"]),
+        ("test", ("baby_GT.bmp", "bird_GT.bmp"), ["baby_GT", "bird_GT"]),
+        ("test", ("images/train/1.jpg", "images/test/2.jpg"), ["2"]),
+        ("training", ("images/train/1.jpg", "images/test/2.jpg"), ["1"]),
+    ],
+)
+def test_public_sets_are_found_in_the_folders_that_they_come_in(
+    part: str, files: tuple[str, ...], expected: list[str], tmp_path: Path
+) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise(4, 6, 3)).save(tmp_path / name)
+    found = find_pictures(tmp_path, part=part)
+    assert [path.stem for path in found] == expected
+    assert load_picture(found[0]).values.shape == (4, 6, 3)
+    if found[0].suffix == ".bmp":
+        np.testing.assert_array_equal(load_picture(found[0]).values, noise(4, 6, 3))
 
 
 def test_colour_gray_alpha_and_16_bits_are_read_as_8_bits_of_one_or_three_channels(tmp_path: Path) -> None:

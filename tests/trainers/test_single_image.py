@@ -204,7 +204,9 @@ def test_pictures_smaller_than_a_patch_are_named_in_one_line(
     for name, side in (("a", 64), ("b", 32), ("c", 64), ("d", 32), ("e", 64)):
         (tmp_path / f"{name}.png").write_bytes(imagecodecs.png_encode(np.zeros((side, side), np.uint8)))
     flags = SimpleNamespace(data_dirs=[str(tmp_path)], num_validation=1, rescales=["1"], patch_size=41)
-    monkeypatch.setattr("trainers._pictures.FLAGS", flags)
+    flags.memory_limit, flags.cache_dir = "5kB", str(tmp_path / "cache")
+    for module in ("_pictures", "_flags"):
+        monkeypatch.setattr(f"trainers.{module}.FLAGS", flags)
     with pytest.warns(UserWarning) as caught:
         assert [*load_pictures(1, smallest=60).training] == ["a", "e"]
     (said,) = (str(one.message) for one in caught)
