@@ -68,7 +68,12 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "consistent",
         False,
-        "Project the estimate onto both observations, in training and after; always with dhsis.",
+        "Fit the estimate to both observations, in training and after; always with dhsis.",
+    )
+    flags.DEFINE_bool(
+        "train_through_fit",
+        None,
+        "Train on the fitted estimate, with --consistent (default: true, but false for dhsis as published).",
     )
     flags.DEFINE_list("features", None, "Same as --option=features=...; with commas, one width per size.")
     flags.DEFINE_integer("num_levels", None, "Same as --option=num_levels=...")
@@ -103,6 +108,7 @@ class FusionTask:
         loss: name in `losses.LOSSES`.
         noise: which patches get the cameras' noise.
         metrics: of the validation.
+        through_fit: whether the loss is that of the estimate after its fit to both observations.
         validation_crop: side of the top left square that is validated; None for the largest part whose sides
             divide by the scale.
     """
@@ -116,6 +122,7 @@ class FusionTask:
     noise: NoisePlan = NoisePlan()
     metrics: tuple[Metric, ...] = tuple(map(get, VALIDATED))
     validation_crop: int | None = None
+    through_fit: bool = True
 
 
 class FusionTrainer(Trainer):
@@ -154,6 +161,7 @@ class FusionTrainer(Trainer):
         self._maps = tf.concat(maps, 0) if task.config.base == "spectral_ls" else None
         self._deviations = {camera: tf.concat(each, 0) for camera, each in found.items()}
         self._infer = tf.function(self._answer, autograph=False)
+        self._shows_steps = task.config.base == "sylvester" and task.config.consistent
 
     def observe(self, hr_hsi: Tensor, scene: Tensor) -> tuple[Tensor, Tensor]:
         """Both observations of a batch of patches without their margin, some of them noisy as the task says.
@@ -181,11 +189,17 @@ class FusionTrainer(Trainer):
         return deviation * keras.random.normal(tf.shape(image), seed=self.seeds)
 
     def validate(self) -> Validation:
-        """Mean scores over the validation scenes, noise-free, whole; a picture of each with its error."""
+        """Mean scores over the validation scenes, noise-free, whole; a picture of each with its error.
+
+        Of a model in three steps (base, network, fit) also the PSNR after the first and the second.
+        """
         found: dict[str, list[float]] = {metric.name: [] for metric in self.task.metrics}
         pictures = {}
         for scene in self._validation():
-            estimate = self._estimate(scene)
+            steps = self._estimates(scene)
+            estimate = steps.pop("estimate")
+            for name, cube in steps.items():
+                found.setdefault(f"psnr_bands_{name}", []).append(float(psnr_bands(scene.cube, cube)))
             pair = ScoredPair(
                 reference=scene.cube,
                 estimate=estimate,
@@ -234,14 +248,18 @@ class FusionTrainer(Trainer):
         inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
         if self._maps is not None:
             inputs["spectral_map"] = tf.gather(self._maps, index)
-        return losses.multi_level(self._within(patches), self.model.levels(inputs), self._loss)
+        levels = self.model.levels(inputs, fitted=self.task.through_fit)
+        return losses.multi_level(self._within(patches), levels, self._loss)
 
-    def _answer(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
-        return self.model({"lr_hsi": lr_hsi, "hr_msi": hr_msi})
+    def _answer(self, lr_hsi: Tensor, hr_msi: Tensor) -> dict[str, Tensor]:
+        inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
+        return self.model.steps(inputs) if self._shows_steps else {"estimate": self.model(inputs)}
 
-    def _estimate(self, scene: Scene) -> np.ndarray:
+    def _estimates(self, scene: Scene) -> dict[str, np.ndarray]:
+        """The estimate, and what the steps before it found, clipped."""
         lr_hsi, hr_msi = self.clean.simulate(tf.constant(scene.cube[None]))
-        return np.clip(self._infer(lr_hsi, hr_msi).numpy()[0], 0.0, 1.0)
+        found = self._infer(lr_hsi, hr_msi)
+        return {name: np.clip(cube.numpy()[0], 0.0, 1.0) for name, cube in found.items()}
 
 
 def main() -> None:
@@ -273,8 +291,18 @@ def task_from_flags() -> FusionTask:
     noise = NoisePlan(FLAGS.noise_probability, FLAGS.noise_span_db)
     metrics = tuple(map(get, FLAGS.validation_metrics or VALIDATED))
     patches = _flags.patch_plan(margin=cameras.scale * cameras.spatial.reach_cells)
-    crop = FLAGS.validation_crop
-    return FusionTask(training, validation, cameras, config, patches, FLAGS.loss, noise, metrics, crop)
+    return FusionTask(
+        training=training,
+        validation=validation,
+        cameras=cameras,
+        config=config,
+        patches=patches,
+        loss=FLAGS.loss,
+        noise=noise,
+        metrics=metrics,
+        validation_crop=FLAGS.validation_crop,
+        through_fit=bool(FLAGS.train_through_fit),
+    )
 
 
 def network_options() -> tuple[tuple[str, Any], ...]:
@@ -287,6 +315,8 @@ def network_options() -> tuple[tuple[str, Any], ...]:
 
 def _take_published_form() -> None:
     """DHSIS is its CNN between two closed-form fits: set the flags so, and refuse another form of it."""
+    if FLAGS.train_through_fit is None:
+        FLAGS.train_through_fit = FLAGS.method != "dhsis"
     if FLAGS.method != "dhsis":
         return
     for name, published in (("base", "sylvester"), ("consistent", True)):
@@ -299,7 +329,8 @@ def _take_published_form() -> None:
             remedy=f"leave --{name} out, or choose another method",
         )
         setattr(FLAGS, name, published)
-    print("dhsis: base sylvester, then the network, then the closed form again (--consistent)")
+    trained = "through it" if FLAGS.train_through_fit else "before it"
+    print(f"dhsis: base sylvester, then the network, then the closed form again (trained {trained})")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,14 @@
 """DHSIS: a plain residual CNN between two closed-form fits to the observations.
 
 R. Dian, S. Li, A. Guo, L. Fang, "Deep hyperspectral image sharpening", IEEE TNNLS 29(11), 2018: (1) Z0 from
-X and Y around the enlarged X, a Sylvester equation; (2) a plain CNN of 16 layers predicts what Z0 lacks; (3)
-the same equation around the CNN's cube. Here steps 1 and 3 are `FusionModel`'s, with the base "sylvester" and
-`consistent`, and the network is step 2.
+X and Y around the enlarged X, a Sylvester equation; (2) a plain CNN of 16 layers is given Z0 and predicts
+what it lacks; (3) the same equation around the CNN's cube. Steps 1 and 3 are `FusionModel`'s, with the base
+"sylvester" and `consistent`; the network is step 2. `python -m trainers.fusion --method=dhsis` trains it as
+published: on the loss of step 2 alone, step 3 follows in validation and use.
 
-Departures: step 3 is part of the model, so that the CNN is trained through it (train without `consistent`
-for the published order); the CNN sees Y beside Z0 (there: Z0 alone), as every network over a base does here;
-64 features, a width of our own; the last layer starts at zero, at the base. Without a base the network sees
-the enlarged X joined with Y.
+Departures: 64 features, a width of our own; the last layer starts at zero, at Z0. Options beside the
+published form: `sees_msi` shows Y to the CNN beside Z0, and --train_through_fit trains it through step 3.
+Without a base, which is not DHSIS, the network sees the enlarged X joined with Y.
 """
 
 from __future__ import annotations
@@ -16,7 +16,14 @@ from __future__ import annotations
 import keras
 
 from hsr_tf import checks
-from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs, joined_inputs
+from hsr_tf.networks.layers import (
+    FusionNetwork,
+    LastChannels,
+    LayerMaker,
+    NetworkSpec,
+    image_inputs,
+    joined_inputs,
+)
 
 
 @keras.saving.register_keras_serializable("hsr_tf")
@@ -24,10 +31,11 @@ class DHSIS(FusionNetwork):
     """The CNN of DHSIS for any integer scale.
 
     Args:
-        spec: sizes, initialisation and precision; with `zero_head`, as `FusionModel` sets it over a base, the
-            network looks at `hr_msi` alone, which then is Y joined with the base.
+        spec: sizes, initialisation and precision; with `zero_head`, as `FusionModel` sets it over a base,
+            `hr_msi` is Y joined with the base, the last `num_bands` channels.
         features: width of the hidden layers.
         num_layers: convolutions 3x3, all but the last followed by ReLU.
+        sees_msi: whether the network looks at Y beside the base.
 
     Input: lr_hsi (B, h, w, lr_channels), hr_msi (B, s h, s w, hr_channels).
     Output: {"estimate": (B, s h, s w, C)}.
@@ -36,11 +44,19 @@ class DHSIS(FusionNetwork):
         ValueError: for fewer than two layers.
     """
 
-    def __init__(self, spec: NetworkSpec, *, features: int = 64, num_layers: int = 16) -> None:
+    def __init__(
+        self, spec: NetworkSpec, *, features: int = 64, num_layers: int = 16, sees_msi: bool = False
+    ) -> None:
         checks.require_at_least("num_layers", num_layers, 2, remedy="16 is the published depth")
         make, inputs = LayerMaker(spec), image_inputs(spec)
-        x = inputs["hr_msi"] if spec.zero_head else joined_inputs(make, inputs, spec.scale)
+        if not spec.zero_head:
+            x = joined_inputs(make, inputs, spec.scale)
+        elif sees_msi:
+            x = inputs["hr_msi"]
+        else:
+            x = LastChannels(spec.num_bands, dtype=make.dtype, name="base")(inputs["hr_msi"])
         for i in range(num_layers - 1):
             x = make.conv(features, 3, f"conv{i + 1}", activation="relu")(x)
         outputs = {"estimate": make.head(x, spec.num_bands, "head")}
-        super().__init__(spec, inputs, outputs, {"features": features, "num_layers": num_layers})
+        options = {"features": features, "num_layers": num_layers, "sees_msi": sees_msi}
+        super().__init__(spec, inputs, outputs, options)

@@ -101,8 +101,11 @@ class FusionModel(keras.Model):
         del training
         return self.levels(inputs)["estimate"]
 
-    def levels(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Every level's estimate: "estimate" and, for networks that have them, "estimate_<reduction>"."""
+    def levels(self, inputs: dict[str, Tensor], *, fitted: bool = True) -> dict[str, Tensor]:
+        """Every level's estimate: "estimate" and, for networks that have them, "estimate_<reduction>".
+
+        Without `fitted` the estimate is what the network adds to its base, before `consistent` fits it.
+        """
         lr_hsi, hr_msi = inputs["lr_hsi"], inputs["hr_msi"]
         start = self.start(lr_hsi, hr_msi, inputs.get("spectral_map"), inputs.get("trust"))
         outputs = self.network({"lr_hsi": start.guide, "hr_msi": start.sharp})
@@ -111,9 +114,15 @@ class FusionModel(keras.Model):
             reductions = {name: level_reduction(name) for name in estimates}
             bases = bicubic_levels(start.base, {*reductions.values()})
             estimates = {name: y + bases[reductions[name]] for name, y in estimates.items()}
-        if self.config.consistent:
+        if self.config.consistent and fitted:
             estimates["estimate"] = self._fitted(estimates["estimate"], lr_hsi, hr_msi, start.trust)
         return estimates
+
+    def steps(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What each step of a model finds: "base", "network" (added to the base), "estimate" (fitted)."""
+        base = self.start(inputs["lr_hsi"], inputs["hr_msi"]).base
+        free = self.levels(inputs, fitted=False)["estimate"]
+        return {"base": base, "network": free, "estimate": self(inputs)}
 
     def start(
         self,

@@ -221,6 +221,25 @@ class BicubicEnlarge(layers.Layer):
         return {**super().get_config(), "scale": self.scale}
 
 
+@keras.saving.register_keras_serializable("hsr_tf")
+class LastChannels(layers.Layer):
+    """The last channels of an image, (B, h, w, C) -> (B, h, w, `number`)."""
+
+    def __init__(self, number: int, **keras_arguments: Any) -> None:
+        super().__init__(**keras_arguments)
+        self.number = number
+
+    def call(self, x: Tensor) -> Tensor:
+        """Take them."""
+        return x[..., -self.number :]
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape[:-1], self.number)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "number": self.number}
+
+
 def image_inputs(spec: NetworkSpec) -> dict[str, Tensor]:
     """The two inputs of every fusion network, of any size."""
     return {

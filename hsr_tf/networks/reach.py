@@ -15,10 +15,18 @@ from keras import layers
 
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.sylvester import SylvesterBase
-from hsr_tf.networks.layers import BicubicEnlarge, FusionNetwork
+from hsr_tf.networks.layers import BicubicEnlarge, FusionNetwork, LastChannels
 from hsr_tf.physics.spatial import SpatialDegradation
 
-POINTWISE = (layers.Activation, layers.Concatenate, layers.Add, layers.LeakyReLU, layers.PReLU, layers.ReLU)
+POINTWISE = (
+    layers.Activation,
+    layers.Add,
+    layers.Concatenate,
+    layers.LeakyReLU,
+    layers.PReLU,
+    layers.ReLU,
+    LastChannels,
+)
 
 
 @dataclass(frozen=True)
