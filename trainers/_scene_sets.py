@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from tqdm import tqdm
@@ -119,7 +120,7 @@ def split_scenes(scenes: Sequence[Scene]) -> tuple[Sequence[Scene], Sequence[Sce
     return named(scenes, training), named(scenes, held_back)
 
 
-def _read_with_progress(path: Path, *, read: Callable[[Path], Scene], bar: tqdm) -> Scene:
+def _read_with_progress(path: Path, *, read: Callable[[Path], Scene], bar: tqdm[Any]) -> Scene:
     scene = read(path)
     bar.update()
     return scene

@@ -100,9 +100,8 @@ def split_set(name: str, folder: str | os.PathLike[str]) -> SetSplit:
         share = known.num_training / (known.num_training + known.num_test)
         kept = max(1, round(share * len(used)))
         training, test = used[:kept], used[kept:]
-    return SetSplit(
-        *(natsort.natsorted(part, key=lambda path: path.name) for part in (training, test)), number
-    )
+    first, second = (natsort.natsorted(part, key=lambda path: path.name) for part in (training, test))
+    return SetSplit(first, second, number)
 
 
 def _rank(path: Path) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hsr_tf.metrics.full_reference import psnr_cube as psnr_cube
     from hsr_tf.metrics.full_reference import psnr_per_band as psnr_per_band
     from hsr_tf.metrics.full_reference import rmse_255 as rmse_255
+    from hsr_tf.metrics.full_reference import rmse_255_bands as rmse_255_bands
     from hsr_tf.metrics.full_reference import sam_degrees as sam_degrees
     from hsr_tf.metrics.full_reference import sam_map as sam_map
     from hsr_tf.metrics.full_reference import scorecard as scorecard
@@ -44,6 +45,7 @@ _LAZY = (
     "psnr_cube",
     "psnr_per_band",
     "rmse_255",
+    "rmse_255_bands",
     "sam_degrees",
     "sam_map",
     "scorecard",

@@ -63,6 +63,12 @@ def rmse_255(reference: Tensor, estimate: Tensor, *, data_range: float = 1.0) ->
     return ops.sqrt(ops.mean(_mse_per_band(reference, estimate), axis=-1)) * (255.0 / data_range)
 
 
+def rmse_255_bands(reference: Tensor, estimate: Tensor, *, data_range: float = 1.0) -> Tensor:
+    """Mean of each band's RMSE, `data_range` as 255: that of Han et al. (ICCV Workshops 2019, 4.1)."""
+    _require_positive("data_range", data_range)
+    return ops.mean(ops.sqrt(_mse_per_band(reference, estimate)), axis=-1) * (255.0 / data_range)
+
+
 def ssim(reference: Tensor, estimate: Tensor, *, data_range: float = 1.0) -> Tensor:
     """Structural similarity: mean over the windows of a band, then over the bands; in [-1, 1].
 

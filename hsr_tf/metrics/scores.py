@@ -19,7 +19,8 @@ class Scorecard:
     Attributes:
         psnr_bands: mean over the bands of each band's PSNR, dB; infinite as soon as one band is exact.
         psnr_cube: PSNR of the whole cube's mean squared error, dB; infinite for identical cubes.
-        rmse_255: root mean squared error on the scale on which `data_range` is 255.
+        rmse_255: root mean squared error of the whole cube on the scale on which `data_range` is 255; the
+            mean of the bands' own, `rmse_255_bands`, is in `added`.
         ssim: structural similarity, mean over windows and bands, at most 1.
         sam_degrees: mean spectral angle, degrees, over the pixels without a zero spectrum; NaN without any.
         ergas: relative global error; 0 is perfect.

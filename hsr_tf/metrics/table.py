@@ -114,6 +114,10 @@ def _rmse_255(pair: Any) -> float:
     return math.sqrt(np.mean(pair.mse_per_band)) * (255.0 / pair.data_range)
 
 
+def _rmse_255_bands(pair: Any) -> float:
+    return float(np.mean(np.sqrt(pair.mse_per_band))) * (255.0 / pair.data_range)
+
+
 def _ergas(pair: Any) -> float:
     return 100.0 / pair.scale * math.sqrt(np.mean(pair.mse_per_band / np.square(pair.band_means)))
 
@@ -127,7 +131,7 @@ _BUILT_IN = (
         "psnr_bands", "PSNR, mean over the bands", "higher", _psnr_bands, heading="PSNR (bands)", unit="dB"
     ),
     _CUBE("psnr_cube", "PSNR, whole cube", "higher", _psnr_cube, heading="PSNR (cube)", unit="dB"),
-    _CUBE("rmse_255", "RMSE, on the scale 0 to 255", "lower", _rmse_255, heading="RMSE x 255"),
+    _CUBE("rmse_255", "RMSE of the cube, 0 to 255", "lower", _rmse_255, heading="RMSE x 255 (cube)"),
     _CUBE("ssim", "SSIM, mean over the bands", "higher", attrgetter("ssim"), heading="SSIM", digits=4),
     _CUBE(
         "sam_degrees",
@@ -138,6 +142,13 @@ _BUILT_IN = (
         unit="degrees",
     ),
     _CUBE("ergas", "ERGAS", "lower", _ergas),
+    _CUBE(
+        "rmse_255_bands",
+        "RMSE, mean over the bands, 0 to 255",
+        "lower",
+        _rmse_255_bands,
+        heading="RMSE x 255 (bands)",
+    ),
     _IMAGES(
         "lr_hsi_residual",
         "|X - D Z| / |X|",

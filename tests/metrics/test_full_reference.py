@@ -401,3 +401,12 @@ def test_luma_scores_refuse_colour_and_what_the_border_leaves_too_little_of(shap
     image = np.zeros(shape)
     with pytest.raises(ValueError, match=said):
         metrics.luma_scores(image, image, border=border)
+
+
+def test_the_rmse_of_every_image_is_that_worked_by_hand_and_at_most_that_of_the_cube() -> None:
+    reference = np.full((12, 11, 2), 0.5)
+    estimate = reference + np.array([0.03, 0.05])
+    assert float(metrics.rmse_255_bands(reference, estimate)) == pytest.approx(255 * 0.04)
+    assert float(metrics.rmse_255(reference, estimate)) == pytest.approx(255 * math.sqrt((9 + 25) / 2) / 100)
+    by_name = scorecard(reference, estimate, scale=4).by_name()
+    assert by_name["rmse_255_bands"] == pytest.approx(255 * 0.04) and by_name["rmse_255"] > 255 * 0.04

@@ -52,7 +52,9 @@ def test_it_has_sixteen_plain_layers() -> None:
     assert len(convolutions) == 16
     assert [layer.filters for layer in convolutions] == [64] * 15 + [31]
     assert [layer.activation.__name__ for layer in convolutions] == ["relu"] * 15 + ["linear"]
-    assert convolutions[0].kernel.shape[2] == 34
+    assert convolutions[0].kernel.shape[2] == 31
+    with_msi = DHSIS(NetworkSpec(8, 31, 31, 34, zero_head=True), sees_msi=True)
+    assert with_msi.get_layer("conv1").kernel.shape[2] == 34
     with pytest.raises(ValueError, match="num_layers: expected at least 2"):
         DHSIS(NetworkSpec(8, 31, 31), num_layers=1)
 
@@ -65,6 +67,20 @@ def test_untrained_it_is_the_closed_form_taken_twice() -> None:
     np.testing.assert_allclose(dhsis(own, consistent=False)(seen), start, atol=1e-6)
     twice = base.refine(start, seen["lr_hsi"], seen["hr_msi"])
     np.testing.assert_allclose(dhsis(own)(seen), twice, atol=1e-6)
+
+
+def test_its_steps_are_the_first_fit_the_network_on_it_alone_and_the_last_fit() -> None:
+    own = cameras()
+    _, seen = views(own)
+    model = stir(dhsis(own))
+    steps, base = model.steps(seen), SylvesterBase(own)
+    np.testing.assert_allclose(steps["base"], base(seen["lr_hsi"], seen["hr_msi"]), atol=1e-6)
+    for other in (seen["hr_msi"], 1.0 - seen["hr_msi"]):  # what it is given of Y has no part in its answer
+        sharp = tf.concat([other, steps["base"]], -1)
+        residual = model.network({"lr_hsi": 0.0 * seen["lr_hsi"], "hr_msi": sharp})["estimate"]
+        np.testing.assert_allclose(steps["network"], steps["base"] + residual, atol=1e-5)
+    last = base.refine(steps["network"], seen["lr_hsi"], seen["hr_msi"])
+    np.testing.assert_allclose(steps["estimate"], last, atol=1e-5)
 
 
 @pytest.mark.parametrize("psf", [None, anisotropic_gaussian_psf(2, sigmas=(1.3, 0.6), angle_degrees=30)])
