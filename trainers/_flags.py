@@ -75,6 +75,7 @@ def define_network_flags(method: str, known: str, patch_size: int) -> None:
     flags.DEFINE_integer("patch_size", patch_size, "Side of a patch in sharp pixels.", 1)
     flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", 1)
     flags.DEFINE_bool("augment", True, "Rotate patches by multiples of 90 degrees and flip them.")
+    flags.DEFINE_bool("rotations", True, "With --augment, rotate too; --norotations flips the patches only.")
 
 
 def define_white_level_flag() -> None:
@@ -107,7 +108,14 @@ def network_arguments(texts: Iterable[str] = ()) -> tuple[tuple[str, Any], ...]:
 
 def patch_plan() -> PatchPlan:
     """Return how patches are cut, from the flags."""
-    return PatchPlan(FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed)
+    return PatchPlan(
+        patch_size=FLAGS.patch_size,
+        batch_size=FLAGS.batch_size,
+        stride=FLAGS.patch_stride,
+        augment=FLAGS.augment,
+        seed=FLAGS.seed,
+        rotations=FLAGS.rotations,
+    )
 
 
 def numbers(

@@ -45,13 +45,14 @@ from trainers._pictures import (
     compiled,
     define_picture_flags,
     load_pictures,
+    luminance,
     network_plan,
     truth_of,
 )
 from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
-PARTS = ("whole", "image", "estimator")
+PARTS = ("whole", "image", "estimator", "predictor", "corrector")
 NUM_CODE_SAMPLES = 500
 
 
@@ -84,13 +85,13 @@ class PartPlan(NetworkPlan):
         network = super().build()
         if self.part != "whole":
             checks.require(
-                isinstance(network, BlindNetwork) and hasattr(network, f"with_true_{TRUE_PART[self.part]}"),
+                isinstance(network, BlindNetwork) and self.part in network.part_names(),
                 "part",
                 expected=f"whole, as {self.method} has no {self.part} to train alone",
                 received=self.part,
-                remedy="train kbpn in parts, or the image of ikc",
+                remedy="train kbpn or ikc in parts",
             )
-            network.freeze_estimator(frozen=self.part == "image")
+            network.train_only(self.part)
         return network
 
 
@@ -145,12 +146,11 @@ class BlindTrainer(PictureTrainer):
     def __init__(self, task: BlindTask, plan: RunPlan) -> None:
         self.task = task
         super().__init__(task.network, task.pictures, patches=task.patches, plan=plan)
-        true_part = TRUE_PART[task.network.part]
-        self._in_training = getattr(self.model, f"with_true_{true_part}")() if true_part else self.model
+        part = task.network.part
+        self._in_training = self.model if part == "whole" else self.model.in_training(part)
         code = fit_kernel_code(task.kernels.sample(NUM_CODE_SAMPLES, task.patches.seed))
         self._loss = BlindLoss(code, task.weights, losses.get(task.loss))
-        is_image_part = task.network.part == "image"
-        self._infer_image_part = compiled(self._lean.with_true_kernel()) if is_image_part else None
+        self._infer_image_part = compiled(self._lean.in_training(part)) if part == "image" else None
         self.held = [self._hold(picture, s) for s in task.sigmas for picture in task.pictures.validation]
 
     def picture_loss(self, hr_image: Tensor) -> Tensor:
@@ -184,15 +184,19 @@ class BlindTrainer(PictureTrainer):
         }
 
     def _hold(self, picture: NamedPicture, sigma: float) -> Held:
-        truth, scale = truth_of(picture, self.task.scale), self.task.scale
+        scale, num_channels = self.task.scale, self.task.network.spec.num_channels
         kernel = gaussian_kernels(tf.constant([sigma]), self.task.kernels.size)
-        lr_image = BlindDegradation(kernel, scale)(truth[None])
-        bicubic = np.asarray(bicubic_enlarge(lr_image, scale))[0]
-        views = {"lr_image": lr_image, "kernel": kernel}
-        return Held(picture.name, f"sigma{sigma:g}", scale, views, bicubic, truth)
-
-
-TRUE_PART = {"whole": "", "image": "kernel", "estimator": "image"}
+        lr_image = BlindDegradation(kernel, scale)(truth_of(picture, scale, num_channels)[None])
+        enlarged = np.asarray(bicubic_enlarge(lr_image, scale))[0]
+        return Held(
+            name=picture.name,
+            label=f"sigma{sigma:g}",
+            scale=scale,
+            views={"lr_image": lr_image, "kernel": kernel},
+            bicubic=luminance(enlarged, is_gray=picture.is_gray),
+            truth=truth_of(picture, scale),
+            is_gray=picture.is_gray,
+        )
 
 
 def main() -> None:

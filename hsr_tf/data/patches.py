@@ -24,8 +24,9 @@ class PatchPlan:
         patch_size: side of a patch in sharp pixels.
         batch_size: patches a batch.
         stride: distance of neighbouring patch positions in sharp pixels; 1 for any position.
-        augment: turn by quarters and flip at random, eight ways.
+        augment: rotate by quarter turns and flip at random, eight ways.
         seed: seed of order and augmentation.
+        rotations: False for flips up-down and left-right alone, four ways.
     """
 
     patch_size: int
@@ -33,6 +34,7 @@ class PatchPlan:
     stride: int = 1
     augment: bool = True
     seed: int = 0
+    rotations: bool = True
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class PatchSource:
         seed = tf.stack([tf.constant(self.plan.seed, tf.int64), step])
         coins = tf.random.stateless_uniform((3, batch, 1, 1), seed, maxval=2, dtype=tf.int32) == 1
         coins = tf.slice(coins, tf.stack([0, first, 0, 0]), (3, count, 1, 1))
-        down, right = tf.where(coins[0], right, down), tf.where(coins[0], down, right)
+        if self.plan.rotations:
+            down, right = tf.where(coins[0], right, down), tf.where(coins[0], down, right)
         down = tf.where(coins[1], size - 1 - down, down)
         return down, tf.where(coins[2], size - 1 - right, right)
