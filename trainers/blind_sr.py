@@ -9,6 +9,18 @@ runs, each of which goes on from the one before:
     --part=image --run_dir=runs/1
     --part=estimator --start_from=runs/1/model --run_dir=runs/2
     --part=whole --start_from=runs/2/model --run_dir=runs/3
+
+IKC ends after the second, whose loss is the squared error of its codes after the predictor and after every
+correction (--weight_code_steps); --part=predictor and --part=corrector train them one after the other.
+Options of a network are given as --option=NAME=VALUE. The published networks:
+
+    --method=kbpn --channels=3 --option=num_modules=10 --option=features=64 --option=residual=false
+    --option=published_layers=true --option=extensions=                 table 1 of KBPN's paper
+    --option=extensions=full_kernel_sft                                 in its place, table 2
+    --method=ikc --channels=3 --option=published_layers=true            IKC as its authors wrote it
+    --method=srresnet_sft --channels=3 --option=published_layers=true   SFT-MD alone
+
+KBPN's paper flips patches without rotating them, --norotations.
 """
 
 from __future__ import annotations

@@ -3,7 +3,13 @@
 Patches of sharp pictures are reduced by antialiased bicubic interpolation on the device, in the compiled
 step, and enlarged again for the networks that want that (VDSR, SRCNN), of which one model learns all the
 scales: a batch is shared among them. Networks with a scale of their own (DBPN) get the small picture.
-Luminance alone is trained on, or RGB with --channels=3. The published recipe of VDSR is within the flags (theta is not in the paper):
+Luminance alone is trained on, or RGB with --channels=3. Options of a network are given as
+--option=NAME=VALUE; D-DBPN as its authors published it is
+
+    --method=dbpn --scales=4 --channels=3 --option=num_stages=7 --option=features=64 --option=dense=true
+    --option=one_slope=true --option=residual=false
+
+The published recipe of VDSR is within the flags (theta is not in the paper):
 
     --optimizer=sgd --learning_rate=0.1 --momentum=0.9 --weight_decay=1e-4 --clip_theta=0.01 --clip_norm=0
     --schedule=steps --decay_every=(a quarter of the steps) --loss=half_sse --batch_size=64 --patch_size=41

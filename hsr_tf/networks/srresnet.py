@@ -107,7 +107,7 @@ class SRResNetSFT(_KernelSRResNet):
         require_enlarging(spec, "srresnet_sft")
         checks.require_positive_integers(num_blocks=num_blocks, features=features)
         sft_md = SFTMD(num_blocks, features, residual, published_layers)
-        options = {
+        options: dict[str, object] = {
             "num_blocks": num_blocks,
             "features": features,
             "residual": residual,

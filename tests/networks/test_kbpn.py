@@ -106,7 +106,7 @@ def test_a_part_can_be_left_out_of_training() -> None:
         own = KBPN(ImageSpec(scale=2), num_modules=1, features=4)
         expected = [weight.path for weight in own.weights_of(part)]
         own.train_only(part)
-        assert 0 < len(expected) and [weight.path for weight in own.trainable_weights] == expected
+        assert len(expected) > 0 and [weight.path for weight in own.trainable_weights] == expected
     with pytest.raises(ValueError, match="part: expected one of estimator, image, got 'corrector'"):
         own.train_only("corrector")
 

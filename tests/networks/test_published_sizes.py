@@ -206,10 +206,10 @@ def test_every_network_is_counted() -> None:
 
 
 # Coarse pixels beyond its own that the s x s pixels of one cell see on each side. DBPN x4: first convolution
-# 1; a sharp pixel sees 1 coarse pixel further on its own side, a reduction and an enlargement together add 1, so
-# that a stage adds 3: 1 + 3 (T - 1) before the last up-projection, which adds 2. At x2 every sharp pixel sees
-# both sides: 3 for either projection, and the last 3x3 convolution 1. A sharp pixel of a bicubic enlargement
-# sees 2; the eight sharp pixels of SRCNN's 9-5-5 are 2 coarse ones at x4.
+# 1; a sharp pixel sees 1 coarse pixel further on its own side, a reduction and an enlargement together add 1,
+# so that a stage adds 3: 1 + 3 (T - 1) before the last up-projection, which adds 2. At x2 every sharp pixel
+# sees both sides: 3 for either projection, and the last 3x3 convolution 1. A sharp pixel of a bicubic
+# enlargement sees 2; the eight sharp pixels of SRCNN's 9-5-5 are 2 coarse ones at x4.
 FIELDS: list[tuple[str, int | None, dict[str, Any], int]] = [
     ("vdsr", None, {"features": 8}, 20),
     ("srcnn", None, {}, 4 + 0 + 2),
