@@ -28,9 +28,10 @@ as its authors wrote it (`published_layers`). Its pictures have three channels.
 
 Departures. The last module makes no coarse features, which nobody would use, and its provisional picture is
 the estimate, both being one convolution over all sharp features. The average is taken before the last 1x1
-convolution of the estimator, which is linear: the same numbers for less. `kernel_sft` costs a tenth of the
-transform that `full_kernel_sft` has and lost no PSNR in short training (docs/single_pictures.md). Transforms
-and corrections start small, or ten modules would overflow before the first step. Widths and activations that
+convolution of the estimator, which is linear: the same numbers for less. `kernel_sft` has 250 thousand
+weights per module where `full_kernel_sft` has 656 thousand (64 features) and was 0.01 to 0.13 dB below it
+after short training of the compact size (docs/single_pictures.md). Transforms and corrections start small, or
+ten modules would overflow before the first step. Widths and activations that
 the text leaves open: `features` everywhere, inside the transforms too, PReLU with a slope per channel after
 the 1x1 convolutions, leaky ReLU inside the transforms. `residual` adds the bicubic enlargement to every
 picture (not in the paper), which short training needs. The default is a compact size (2.3 million weights).
