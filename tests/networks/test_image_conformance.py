@@ -19,7 +19,7 @@ from hsr_tf.networks.pretrained import load_image_network, save_model
 NETWORKS = methods.names("image_network")
 SMALL: dict[str, dict[str, Any]] = {
     "dbpn": {"num_stages": 3, "features": 4, "dense": True, "one_slope": True},
-    "ikc": {"num_corrections": 1, "num_blocks": 1, "features": 4, "published_layers": True},
+    "ikc": {"num_corrections": 1, "num_blocks": 1, "features": 4},
     "kbpn": {
         "num_modules": 3,
         "features": 4,
@@ -35,7 +35,7 @@ SMALL: dict[str, dict[str, Any]] = {
 # Other forms of the same networks, METHOD:FORM.
 FORMS: dict[str, dict[str, Any]] = {
     "dbpn:plain": {"num_stages": 2, "features": 4},
-    "ikc:older": {"num_corrections": 1, "num_blocks": 1, "features": 4},
+    "ikc:published": {"num_corrections": 1, "num_blocks": 1, "features": 4, "published_layers": True},
     "kbpn:older": {"num_modules": 3, "features": 4, "extensions": ("kernel_sft", "diff_kernel")},
     "kbpn:product": {"num_modules": 3, "features": 4, "extensions": ("diff_product",), "residual": False},
     "srresnet_sft:older": {"num_blocks": 1, "features": 4},
