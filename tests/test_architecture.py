@@ -293,7 +293,7 @@ CROSSCUTTING = {
         "round_trip",
         "widths",
     },
-    "networks": {"conformance", "conversion", "image_conformance"},
+    "networks": {"conformance", "conversion", "image_conformance", "published_sizes"},
     "report": {"report_in_browser"},
     "serving": {"deploy", "end_to_end", "server_export"},
     "streaming": {"held"},

@@ -80,6 +80,7 @@ def define_network_flags(method: str, known: str, patch_size: int) -> None:
     flags.DEFINE_integer("patch_size", patch_size, "Side of a patch in sharp pixels.", 1)
     flags.DEFINE_integer("patch_stride", 1, "Distance of patch positions in sharp pixels.", 1)
     flags.DEFINE_bool("augment", True, "Rotate patches by multiples of 90 degrees and flip them.")
+    flags.DEFINE_bool("rotations", True, "With --augment, rotate too; --norotations flips the patches only.")
     flags.DEFINE_bool(
         "patch_margin",
         True,
@@ -136,9 +137,14 @@ def patch_plan(*, margin: int = 0) -> PatchPlan:
     Args:
         margin: sharp pixels that a patch is degraded with on each side, unless --nopatch_margin is given.
     """
-    margin = margin if FLAGS.patch_margin else 0
     return PatchPlan(
-        FLAGS.patch_size, FLAGS.batch_size, FLAGS.patch_stride, FLAGS.augment, FLAGS.seed, margin
+        patch_size=FLAGS.patch_size,
+        batch_size=FLAGS.batch_size,
+        stride=FLAGS.patch_stride,
+        augment=FLAGS.augment,
+        seed=FLAGS.seed,
+        margin=margin if FLAGS.patch_margin else 0,
+        rotations=FLAGS.rotations,
     )
 
 

@@ -11,14 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from hsr_tf import methods
-from hsr_tf.arrays.color import rgb_to_y
 from hsr_tf.data.picture_cases import Case
 from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.image_selection import select_image_network
 from hsr_tf.networks.pretrained import SINGLE_IMAGE, load_image_network
 from hsr_tf.physics.reduction import enlarge_picture
-from trainers._pictures import compiled, in_channels
+from trainers._pictures import compiled, in_channels, luminance
 
 BICUBIC = "bicubic"
 
@@ -52,8 +51,8 @@ class Enlarger:
 
     def run(self, picture: NamedPicture, case: Case) -> Estimate:
         """Enlarge the degraded picture to the size of the sharp one; compiling is not timed."""
-        colour = self.network is not None and self.network.spec.num_channels == 3
-        sharp = case.cut(in_channels(picture, 3 if colour else 1)) / np.float32(255.0)
+        num_channels = 1 if self.network is None else self.network.spec.num_channels
+        sharp = case.cut(in_channels(picture, num_channels)) / np.float32(255.0)
         small = case.degrade(sharp)
         if not self._warm:
             self._enlarge(small[:, :24, :24], case, (int(24 * case.scale),) * 2)
@@ -61,7 +60,7 @@ class Enlarger:
         begin = time.perf_counter()
         values, kernel = self._enlarge(small, case, (sharp.shape[0], sharp.shape[1]))
         seconds = time.perf_counter() - begin
-        return Estimate(np.asarray(rgb_to_y(values)) if colour else values, kernel, seconds)
+        return Estimate(luminance(values, is_gray=picture.is_gray), kernel, seconds)
 
     def _enlarge(
         self, small: tf.Tensor, case: Case, size: tuple[int, int]

@@ -17,6 +17,7 @@ from absl import flags
 from tqdm import tqdm
 
 from hsr_tf import checks, methods
+from hsr_tf.arrays.color import rgb_to_y
 from hsr_tf.data.patches import PatchPlan, PatchSource
 from hsr_tf.data.pictures import NamedPicture, find_pictures, hold_back, load_picture, with_rescaled
 from hsr_tf.data.scenes import data_root
@@ -43,6 +44,7 @@ def define_picture_flags(*, method: str, known: str, patch_size: int) -> None:
         "data_dirs", ["sisr/T91", "sisr/BSD200"], "Folders of training pictures, or folders of $HSR_DATA."
     )
     flags.DEFINE_integer("num_validation", 10, "Number of pictures of the last folder held back.", 1)
+    flags.DEFINE_integer("channels", 1, "1 for networks of the luminance Y, 3 for RGB, e.g. --channels=3.")
     flags.DEFINE_list("rescales", ["1"], "Sizes in which each training picture is used, e.g. 1,0.8,0.6.")
     _flags.define_memory_flags("pictures")
     flags.DEFINE_bool("zero_head", False, "Initialize the last layer with zeros.")
@@ -100,9 +102,10 @@ class Held:
         name: of the picture.
         label: how it was degraded, e.g. "x4" or "sigma1.3".
         scale: s.
-        views: inputs by name, (1, h, w, 1), and the blur "kernel" where there is one.
+        views: inputs by name, (1, h, w, C), and the blur "kernel" where there is one.
         bicubic: bicubic interpolation to the size of the truth.
         truth: luminance (H, W, 1) in [0, 1].
+        is_gray: whether the picture has no colours, so that its values are its luminance.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Held:
     views: dict[str, Tensor]
     bicubic: np.ndarray
     truth: np.ndarray
+    is_gray: bool = False
 
 
 class PictureTrainer(Trainer):
@@ -151,7 +155,8 @@ class PictureTrainer(Trainer):
         pictures: dict[str, np.ndarray] = {}
         for held in self.held:
             outputs = self.infer(held.views)
-            estimate, border = np.asarray(outputs["estimate"])[0], math.ceil(held.scale)
+            estimate = luminance(np.asarray(outputs["estimate"])[0], is_gray=held.is_gray)
+            border = math.ceil(held.scale)
             psnr, floor = (
                 luma_scores(held.truth, image, border=border).psnr for image in (estimate, held.bicubic)
             )
@@ -188,10 +193,22 @@ class PictureTrainer(Trainer):
         """Return the loss of sharp patches (B, p, p, C) float32 in [0, 1], degraded here, on the device."""
 
 
-def truth_of(picture: NamedPicture, multiple: int) -> np.ndarray:
-    """Return the luminance (H, W, 1) of a picture in [0, 1], its sides cut to a multiple."""
-    height, width = (n - n % multiple for n in picture.luma.shape[:2])
-    return picture.luma[:height, :width].astype(np.float32) / np.float32(255.0)
+def truth_of(picture: NamedPicture, multiple: int, num_channels: int = 1) -> np.ndarray:
+    """Return Y (H, W, 1) or RGB (H, W, 3) of a picture in [0, 1], its sides cut to a multiple."""
+    values = in_channels(picture, num_channels)
+    height, width = (n - n % multiple for n in values.shape[:2])
+    return values[:height, :width].astype(np.float32) / np.float32(255.0)
+
+
+def luminance(values: np.ndarray, *, is_gray: bool) -> np.ndarray:
+    """Return the luminance (H, W, 1) of an estimate (H, W, C) in [0, 1].
+
+    Y of RGB, but the mean of the channels for a gray picture, whose luminance is its values; one channel as
+    it is.
+    """
+    if values.shape[-1] == 1:
+        return values
+    return np.mean(values, axis=-1, keepdims=True) if is_gray else np.asarray(rgb_to_y(values))
 
 
 def load_pictures(num_channels: int, *, smallest: int) -> Pictures:
@@ -256,14 +273,22 @@ def in_channels(picture: NamedPicture, num_channels: int) -> np.ndarray:
     """Y, (H, W, 1), or RGB, (H, W, 3), of a picture, uint8."""
     if num_channels == 1:
         return picture.luma
-    return np.repeat(picture.values, 3, -1) if picture.values.shape[-1] == 1 else picture.values
+    return np.repeat(picture.values, 3, -1) if picture.is_gray else picture.values
 
 
 def network_plan(scale: int | None) -> NetworkPlan:
     """The network that the flags describe."""
     methods.get(FLAGS.method, ("image_network",))
+    checks.require(
+        FLAGS.channels in (1, 3),
+        "channels",
+        expected="1 for luminance or 3 for RGB",
+        received=str(FLAGS.channels),
+        remedy="write --channels=1 or --channels=3",
+    )
     spec = ImageSpec(
         scale=scale,
+        num_channels=FLAGS.channels,
         seed=FLAGS.seed,
         dtype=FLAGS.dtype,
         init=FLAGS.init,

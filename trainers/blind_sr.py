@@ -9,6 +9,18 @@ runs, each of which goes on from the one before:
     --part=image --run_dir=runs/1
     --part=estimator --start_from=runs/1/model --run_dir=runs/2
     --part=whole --start_from=runs/2/model --run_dir=runs/3
+
+IKC ends after the second, whose loss is the squared error of its codes after the predictor and after every
+correction (--weight_code_steps); --part=predictor and --part=corrector train them one after the other.
+Options of a network are given as --option=NAME=VALUE. The published networks:
+
+    --method=kbpn --channels=3 --option=num_modules=10 --option=features=64 --option=residual=false
+    --option=published_layers=true --option=extensions=                 table 1 of KBPN's paper
+    --option=extensions=full_kernel_sft                                 in its place, table 2
+    --method=ikc --channels=3 --option=published_layers=true            IKC as its authors wrote it
+    --method=srresnet_sft --channels=3 --option=published_layers=true   SFT-MD alone
+
+KBPN's paper flips patches without rotating them, --norotations.
 """
 
 from __future__ import annotations
@@ -46,13 +58,14 @@ from trainers._pictures import (
     compiled,
     define_picture_flags,
     load_pictures,
+    luminance,
     network_plan,
     truth_of,
 )
 from trainers._run import RunPlan
 
 FLAGS = flags.FLAGS
-PARTS = ("whole", "image", "estimator")
+PARTS = ("whole", "image", "estimator", "predictor", "corrector")
 NUM_CODE_SAMPLES = 500
 
 
@@ -85,13 +98,13 @@ class PartPlan(NetworkPlan):
         network = super().build()
         if self.part != "whole":
             checks.require(
-                isinstance(network, BlindNetwork) and hasattr(network, f"with_true_{TRUE_PART[self.part]}"),
+                isinstance(network, BlindNetwork) and self.part in network.part_names(),
                 "part",
                 expected=f"whole, as {self.method} has no {self.part} to train alone",
                 received=self.part,
-                remedy="train kbpn in parts, or the image of ikc",
+                remedy="train kbpn or ikc in parts",
             )
-            network.freeze_estimator(frozen=self.part == "image")
+            network.train_only(self.part)
         return network
 
 
@@ -146,12 +159,11 @@ class BlindTrainer(PictureTrainer):
     def __init__(self, task: BlindTask, plan: RunPlan) -> None:
         self.task = task
         super().__init__(task.network, task.pictures, patches=task.patches, plan=plan)
-        true_part = TRUE_PART[task.network.part]
-        self._in_training = getattr(self.model, f"with_true_{true_part}")() if true_part else self.model
+        part = task.network.part
+        self._in_training = self.model if part == "whole" else self.model.in_training(part)
         code = fit_kernel_code(task.kernels.sample(NUM_CODE_SAMPLES, task.patches.seed))
         self._loss = BlindLoss(code, task.weights, losses.get(task.loss))
-        is_image_part = task.network.part == "image"
-        self._infer_image_part = compiled(self._lean.with_true_kernel()) if is_image_part else None
+        self._infer_image_part = compiled(self._lean.in_training(part)) if part == "image" else None
         self.held = [self._hold(picture, s) for s in task.sigmas for picture in task.pictures.validation]
 
     def picture_loss(self, hr_image: Tensor) -> Tensor:
@@ -194,20 +206,24 @@ class BlindTrainer(PictureTrainer):
         }
 
     def _hold(self, picture: NamedPicture, sigma: float) -> Held:
-        truth, scale = truth_of(picture, self.task.scale), self.task.scale
+        scale, num_channels = self.task.scale, self.task.network.spec.num_channels
         kernel = gaussian_kernels(tf.constant([sigma]), self.task.kernels.size)
-        lr_image = BlindDegradation(kernel, scale)(truth[None])
-        bicubic = np.asarray(bicubic_enlarge(lr_image, scale))[0]
-        views = {"lr_image": lr_image, "kernel": kernel}
-        return Held(picture.name, f"sigma{sigma:g}", scale, views, bicubic, truth)
+        lr_image = BlindDegradation(kernel, scale)(truth_of(picture, scale, num_channels)[None])
+        enlarged = np.asarray(bicubic_enlarge(lr_image, scale))[0]
+        return Held(
+            name=picture.name,
+            label=f"sigma{sigma:g}",
+            scale=scale,
+            views={"lr_image": lr_image, "kernel": kernel},
+            bicubic=luminance(enlarged, is_gray=picture.is_gray),
+            truth=truth_of(picture, scale),
+            is_gray=picture.is_gray,
+        )
 
 
 def margin_of(scale: int, kernel_size: int) -> int:
     """Sharp pixels around a patch that its blur and its bicubic reduction see, in whole cells."""
     return scale * math.ceil((kernel_size // 2 + 1.5 * scale) / scale)
-
-
-TRUE_PART = {"whole": "", "image": "kernel", "estimator": "image"}
 
 
 def main() -> None:

@@ -3,7 +3,13 @@
 Patches of sharp pictures are reduced by antialiased bicubic interpolation on the device, in the compiled
 step, and enlarged again for the networks that want that (VDSR, SRCNN), of which one model learns all the
 scales: a batch is shared among them. Networks with a scale of their own (DBPN) get the small picture.
-Luminance alone is trained on. The published recipe of VDSR is within the flags (theta is not in the paper):
+Luminance alone is trained on, or RGB with --channels=3. Options of a network are given as
+--option=NAME=VALUE; D-DBPN as its authors published it is
+
+    --method=dbpn --scales=4 --channels=3 --option=num_stages=7 --option=features=64 --option=dense=true
+    --option=one_slope=true --option=residual=false
+
+The published recipe of VDSR is within the flags (theta is not in the paper):
 
     --optimizer=sgd --learning_rate=0.1 --momentum=0.9 --weight_decay=1e-4 --clip_theta=0.01 --clip_norm=0
     --schedule=steps --decay_every=(a quarter of the steps) --loss=half_sse --batch_size=64 --patch_size=41
@@ -37,6 +43,7 @@ from trainers._pictures import (
     PictureTrainer,
     define_picture_flags,
     load_pictures,
+    luminance,
     network_plan,
     scales_of,
     truth_of,
@@ -146,12 +153,19 @@ class SingleImageTrainer(PictureTrainer):
         return both[0][:, inside, inside], both[1][:, inside, inside]
 
     def _hold(self, picture: NamedPicture, scale: float) -> Held:
-        truth = truth_of(picture, int(scale) if float(scale).is_integer() else 1)
-        small = reduce_picture(tf.constant(truth[None]), scale)
+        spec, multiple = self.task.network.spec, int(scale) if float(scale).is_integer() else 1
+        truth = truth_of(picture, multiple)
+        small = reduce_picture(tf.constant(truth_of(picture, multiple, spec.num_channels)[None]), scale)
         large = enlarge_picture(small, scale, (truth.shape[0], truth.shape[1]))
-        own = self.task.network.spec.scale is not None
-        views = {"lr_image": small if own else large}
-        return Held(picture.name, f"x{scale:g}", scale, views, np.asarray(large)[0], truth)
+        return Held(
+            name=picture.name,
+            label=f"x{scale:g}",
+            scale=scale,
+            views={"lr_image": large if spec.scale is None else small},
+            bicubic=luminance(np.asarray(large)[0], is_gray=picture.is_gray),
+            truth=truth,
+            is_gray=picture.is_gray,
+        )
 
 
 def main() -> None:

@@ -27,11 +27,12 @@ class PatchPlan:
         patch_size: side of a patch in sharp pixels.
         batch_size: patches a batch.
         stride: distance of neighbouring patch positions in sharp pixels; 1 for any position.
-        augment: turn by quarters and flip at random, eight ways.
+        augment: rotate by quarter turns and flip at random, eight ways.
         seed: seed of order and augmentation.
         margin: sharp pixels on every side that a patch is cut with beyond its size; past the border of the
             image they are mirrored, as in `hsr_tf.physics`. What is simulated of a patch with the margin of
             its blur is, within, what is simulated of the whole image.
+        rotations: False for flips up-down and left-right alone, four ways.
     """
 
     patch_size: int
@@ -40,6 +41,7 @@ class PatchPlan:
     augment: bool = True
     seed: int = 0
     margin: int = 0
+    rotations: bool = True
 
     @property
     def cut_size(self) -> int:
@@ -176,7 +178,8 @@ class PatchSource:
         seed = tf.stack([tf.constant(self.plan.seed, tf.int64), step])
         coins = tf.random.stateless_uniform((3, batch, 1, 1), seed, maxval=2, dtype=tf.int32) == 1
         coins = tf.slice(coins, tf.stack([0, first, 0, 0]), (3, count, 1, 1))
-        down, right = tf.where(coins[0], right, down), tf.where(coins[0], down, right)
+        if self.plan.rotations:
+            down, right = tf.where(coins[0], right, down), tf.where(coins[0], down, right)
         down = tf.where(coins[1], size - 1 - down, down)
         return down - margin, tf.where(coins[2], size - 1 - right, right) - margin
 

@@ -47,9 +47,14 @@ class NamedPicture:
     values: np.ndarray
 
     @property
+    def is_gray(self) -> bool:
+        """Whether the picture has one channel."""
+        return self.values.shape[-1] == 1
+
+    @property
     def luma(self) -> np.ndarray:
         """Y, (H, W, 1) uint8."""
-        return self.values if self.values.shape[-1] == 1 else luma_8bit(self.values)[..., None]
+        return self.values if self.is_gray else luma_8bit(self.values)[..., None]
 
 
 def find_pictures(folder: str | os.PathLike[str], *, part: str = "test") -> list[Path]:

@@ -4,6 +4,9 @@ T. Yoshida, K. Akita, N. Ukita, IPSJ SIG Technical Report 2020-CG-180 No. 12, 20
 of the last picture and of its pseudo-LR picture, the same two at the middle module, the L1 distance of the
 kernels' principal components, and the L1 norm of the estimated kernel. Weights are 1 in the text. The last
 term is the constant 1 for a kernel that comes out of a softmax: it is kept for fidelity and moves nothing.
+
+IKC's predictor and corrector are trained by the squared errors of their codes alone, `code_steps` (J. Gu et
+al., CVPR 2019).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ class BlindWeights:
         kernel_code: mean absolute error of the principal components of "kernel".
         kernel_norm: L1 norm of "kernel".
         kernel_code_middle: as kernel_code, of "kernel_middle"; not in eq. 3.
+        code_steps: MSE of IKC's code after the predictor and after each correction, "code_errors", their sum.
     """
 
     image: float = 1.0
@@ -40,6 +44,7 @@ class BlindWeights:
     kernel_code: float = 1.0
     kernel_norm: float = 1.0
     kernel_code_middle: float = 0.0
+    code_steps: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -110,6 +115,8 @@ class BlindLoss:
             return self.image_loss(truth.hr_image, output)
         if name.startswith("pseudo_lr"):
             return mse(truth.lr_image, output)
+        if name == "code_steps":
+            return ops.sum(ops.mean(ops.square(output), axis=(0, 2)))
         if name.startswith("kernel_code"):
             return l1(self.code.encode(truth.kernel), self.code.encode(output))
         return ops.mean(ops.sum(ops.abs(output), axis=(1, 2)))
@@ -123,4 +130,5 @@ _OUTPUTS = {
     "kernel_code": "kernel",
     "kernel_norm": "kernel",
     "kernel_code_middle": "kernel_middle",
+    "code_steps": "code_errors",
 }

@@ -5,9 +5,15 @@ features by a 3x3 and a 1x1 convolution; then up-projection and down-projection 
 corrects its result by what a projection there and back leaves (filters s + 4, stride s, padding 2: 8 and 4
 for x4); the sharp features of all stages together give the picture through one 3x3 convolution.
 
-Departures. The plain units are built, without the dense connections of the paper's D-DBPN: they are those
-that KBPN is made of. PReLU has a slope a channel. `residual` adds the bicubic enlargement, which short
-training needs (not in the paper). Published: 64 features and up to 10 stages; the default is a compact size.
+D-DBPN has dense connections (`dense`): from the second down-projection on, a unit is given the features of
+all earlier units of the other kind, brought to its own number by a 1x1 convolution with PReLU. `PUBLISHED` is
+D-DBPN as its authors published it (github.com/alterzero/DBPN-Pytorch, dbpn.py): 7 stages of 64 features, one
+slope per PReLU, pictures of three channels, 10,426,358 weights at x4. `PUBLISHED_LARGE` is their DBPN-LL of
+10 stages (dbpn_v1.py). Without `dense` these are the plain units that KBPN is made of, the paper's DBPN of 2,
+4 or 6 stages.
+
+Departures. Corrections start small, at a tenth of He's deviation. `residual` adds the bicubic enlargement,
+which short training needs (not in the paper). The default is a compact size with a slope per channel.
 """
 
 from __future__ import annotations
@@ -18,19 +24,23 @@ from hsr_tf import checks
 from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.image_layers import SharedLayers
 from hsr_tf.networks.image_network import ImageNetwork, picture_inputs, require_scale
+from hsr_tf.typing import Tensor
 
-PUBLISHED = {"num_stages": 10, "features": 64, "residual": False}
+PUBLISHED = {"num_stages": 7, "features": 64, "residual": False, "dense": True, "one_slope": True}
+PUBLISHED_LARGE = {**PUBLISHED, "num_stages": 10}
 
 
 @keras.saving.register_keras_serializable("hsr_tf")
 class DBPN(ImageNetwork):
-    """DBPN for one scale.
+    """DBPN for one scale; the default is a compact size, `PUBLISHED` the authors' D-DBPN.
 
     Args:
         spec: sizes, initialisation and precision; the scale is 2 or more.
         num_stages: up-projection units.
         features: channels of both sizes; the first convolution has four times as many.
         residual: add the bicubic enlargement.
+        dense: give every unit the features of all earlier units of the other kind.
+        one_slope: one slope per PReLU, as the authors' code has it; False for one per channel.
 
     Input: lr_image (B, h, w, C), h and w at least 2.
     Output: {"estimate": (B, s h, s w, C)}, float32.
@@ -40,28 +50,62 @@ class DBPN(ImageNetwork):
     """
 
     def __init__(
-        self, spec: ImageSpec, *, num_stages: int = 4, features: int = 32, residual: bool = True
+        self,
+        spec: ImageSpec,
+        *,
+        num_stages: int = 4,
+        features: int = 32,
+        residual: bool = True,
+        dense: bool = False,
+        one_slope: bool = False,
     ) -> None:
         require_enlarging(spec, "dbpn")
         checks.require_positive_integers(num_stages=num_stages, features=features)
-        make, inputs = SharedLayers(spec), picture_inputs(spec)
+        make, inputs = SharedLayers(spec, one_slope=one_slope), picture_inputs(spec)
         x = first_features(make, inputs["lr_image"], features)
-        sharp = []
+        sharp: list[Tensor] = []
+        coarse: list[Tensor] = []
         for t in range(1, num_stages + 1):
+            if dense and len(coarse) > 1:
+                x = _bottleneck(make, coarse, features, f"up{t}")
             sharp.append(make.up_projection(x, f"up{t}"))
             if t < num_stages:
-                x = make.down_projection(sharp[-1], f"down{t}")
+                x = _bottleneck(make, sharp, features, f"down{t}") if dense and t > 1 else sharp[-1]
+                coarse.append(make.down_projection(x, f"down{t}"))
+                x = coarse[-1]
         estimate = make.reconstruct(make.join(sharp), inputs["lr_image"], "head", residual=residual)
+        options = {
+            "num_stages": num_stages,
+            "features": features,
+            "residual": residual,
+            "dense": dense,
+            "one_slope": one_slope,
+        }
         super().__init__(
             spec,
             inputs,
             outputs={"estimate": estimate},
-            options={"num_stages": num_stages, "features": features, "residual": residual},
-            reach=6 * num_stages,
+            options=options,
+            reach=_reach(spec.scale or 1, num_stages),
         )
 
 
-def first_features(make: SharedLayers, lr_image: keras.KerasTensor, features: int) -> keras.KerasTensor:
+def _bottleneck(make: SharedLayers, parts: list[Tensor], features: int, name: str) -> Tensor:
+    """All parts joined and brought to `features` channels by a 1x1 convolution with PReLU."""
+    return make.prelu(make.conv(make.join(parts), features, 1, f"{name}_join"), f"{name}_join_prelu")
+
+
+def _reach(scale: int, num_stages: int) -> int:
+    """Coarse pixels on each side that an estimated pixel looks at.
+
+    From x4 on a sharp sample sees the coarse pixels on one side of it only, and every stage adds 3 pixels; at
+    x2 and x3 filters of s + 4 taps see both sides, and it adds 6. The last convolution looks one sharp pixel
+    further; a bicubic enlargement looks at 2.
+    """
+    return 3 * num_stages if scale >= 4 else 6 * num_stages - (scale - 1)
+
+
+def first_features(make: SharedLayers, lr_image: Tensor, features: int) -> Tensor:
     """The features of the given size that DBPN and KBPN start from: conv 3x3, conv 1x1."""
     wide = make.prelu(make.conv(lr_image, 4 * features, 3, "first1"), "first_prelu1")
     return make.prelu(make.conv(wide, features, 1, "first2"), "first_prelu2")

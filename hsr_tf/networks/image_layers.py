@@ -8,7 +8,7 @@ share them and a second graph (a network that is given the true kernel, say) tra
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -32,9 +32,10 @@ class SharedLayers:
 
     Args:
         spec: initialisation, seed and precision.
+        one_slope: one slope per PReLU, as PyTorch's default; False for one per channel.
     """
 
-    def __init__(self, spec: ImageSpec) -> None:
+    def __init__(self, spec: ImageSpec, *, one_slope: bool = False) -> None:
         checks.require(
             spec.init != "identity",
             "init",
@@ -44,6 +45,7 @@ class SharedLayers:
         )
         self._make = LayerMaker(spec)
         self._known: dict[str, layers.Layer] = {}
+        self._slope_axes = (1, 2, 3) if one_slope else (1, 2)
         self.spec, self.dtype = spec, spec.dtype
 
     def once(self, name: str, make: Callable[[], layers.Layer]) -> layers.Layer:
@@ -108,11 +110,11 @@ class SharedLayers:
         )(x)
 
     def prelu(self, x: Tensor, name: str) -> Tensor:
-        """PReLU with a slope a channel, started at 0.25."""
-        quarter = keras.initializers.Constant(0.25)
+        """PReLU with a slope per channel, or one for all with `one_slope`, started at 0.25."""
+        quarter, axes = keras.initializers.Constant(0.25), self._slope_axes
         return self.once(
             name,
-            lambda: layers.PReLU(alpha_initializer=quarter, shared_axes=(1, 2), dtype=self.dtype, name=name),
+            lambda: layers.PReLU(alpha_initializer=quarter, shared_axes=axes, dtype=self.dtype, name=name),
         )(x)
 
     def leaky(self, x: Tensor) -> Tensor:
@@ -176,35 +178,57 @@ class SharedLayers:
         second = self.conv(error, features, scale + 4, f"{name}_down2", strides=scale, gain=SMALL)
         return first + self.prelu(second, f"{name}_prelu3")
 
-    def shuffle_up(self, x: Tensor, name: str) -> Tensor:
-        """Convolution and pixel shuffle, by 2 as often as the scale divides by 2, then by the rest; ReLU."""
+    def shuffle_up(self, x: Tensor, name: str, *, leaky: bool = False) -> Tensor:
+        """Convolution and pixel shuffle, by 2 as often as the scale divides by 2, then by the rest; ReLU.
+
+        `leaky` takes leaky ReLU of slope 0.2 instead.
+        """
         features = x.shape[-1]
         for i, factor in enumerate(shuffle_factors(self.spec.scale or 1)):
             x = self.conv(x, features * factor**2, 3, f"{name}_{i + 1}")
-            x = layers.ReLU(dtype=self.dtype)(PixelShuffle(factor, dtype=self.dtype)(x))
+            x = PixelShuffle(factor, dtype=self.dtype)(x)
+            x = self.leaky(x) if leaky else layers.ReLU(dtype=self.dtype)(x)
         return x
 
 
 class BlindNetwork(ImageNetwork):
     """A network that finds the kernel itself; its estimator's layers are called `kernel_...`.
 
-    Those whose picture can be trained alone have a method `with_true_kernel`: the picture's part on
-    {"lr_image", "kernel"}, on the same weights.
+    Attributes:
+        estimator_parts: parts of the kernel estimator that can be trained alone, "estimator" for all of it,
+            each with the first letters of its layers' names.
     """
 
-    def estimator_weights(self) -> list[keras.Variable]:
-        """Trainable weights of the kernel estimator."""
-        return [w for w in self.trainable_weights if w.path.startswith(ESTIMATOR_PREFIX)]
+    estimator_parts: ClassVar[dict[str, tuple[str, ...]]] = {"estimator": (ESTIMATOR_PREFIX,)}
 
-    def image_weights(self) -> list[keras.Variable]:
-        """All other trainable weights."""
-        return [w for w in self.trainable_weights if not w.path.startswith(ESTIMATOR_PREFIX)]
+    @classmethod
+    def part_names(cls) -> tuple[str, ...]:
+        """Names of the parts that can be trained alone; "image" is all that estimates no kernel."""
+        return ("image", *cls.estimator_parts)
 
-    def freeze_estimator(self, *, frozen: bool) -> None:
-        """Leave the estimator's layers out of `trainable_weights`, or, with False, all the others."""
+    def in_training(self, part: str) -> keras.Model:
+        """The network in the form in which a part of it is trained, on the same weights.
+
+        "image" is given the true kernel, {"lr_image", "kernel"}; what the others are given, each network
+        says.
+        """
+        raise NotImplementedError
+
+    def weights_of(self, part: str) -> list[keras.Variable]:
+        """Trainable weights of a part."""
+        return [weight for weight in self.trainable_weights if self._is_of(part, weight.path)]
+
+    def train_only(self, part: str) -> None:
+        """Leave the layers of all other parts out of `trainable_weights`."""
         for layer in (layer for layer in self.layers if layer.weights):
-            if layer.name.startswith(ESTIMATOR_PREFIX) == frozen:
+            if not self._is_of(part, layer.name):
                 layer.trainable = False
+
+    def _is_of(self, part: str, name: str) -> bool:
+        checks.require_choice("part", part, self.part_names())
+        if part == "image":
+            return not name.startswith(ESTIMATOR_PREFIX)
+        return name.startswith(self.estimator_parts[part])
 
 
 def shuffle_factors(scale: int) -> list[int]:

@@ -56,5 +56,5 @@ class SRCNNCAB(ImageNetwork):
             inputs,
             outputs={"estimate": estimate},
             options={"residual": residual},
-            reach=3 + -(-sum(size // 2 for size in SIZES) // (spec.scale or 1)),
+            reach=2 + -(-sum(size // 2 for size in SIZES) // (spec.scale or 1)),
         )

@@ -5,49 +5,44 @@ J. Gu, H. Lu, W. Zuo, C. Dong, "Blind super-resolution with iterative kernel cor
 with. The body is SRResNet (C. Ledig et al., CVPR 2017) without batch normalisation: residual blocks of two
 3x3 convolutions, a long skip, convolutions with pixel shuffle, a 9x9 reconstruction.
 
+`PUBLISHED` is SFT-MD as its authors wrote it (github.com/yuanjunchai/IKC, sftmd_arch.py): with
+`published_layers` leaky ReLU of slope 0.2 after the first two convolutions and after each pixel shuffle, and
+the picture clipped to [0, 1]. Without it, ReLU there and no clipping: the form of older saved models.
+
 Departures. The code (10 numbers) holds principal components of isotropic Gaussians, fitted here and stored
-with the weights. `residual` adds the bicubic enlargement (not in the paper).
+with the weights, with the mean kernel taken off. Second convolutions of a block start at a tenth of He's
+deviation. The authors shuffle once by the scale except at x4; here x8 is three shuffles by 2. `residual` adds
+the bicubic enlargement (not in the paper).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import keras
-from keras import layers
+from keras import layers, ops
 
 from hsr_tf import checks
 from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.dbpn import require_enlarging
-from hsr_tf.networks.image_layers import SMALL, KernelEncode, SharedLayers, Stretch, shuffle_factors
+from hsr_tf.networks.image_layers import SMALL, KernelEncode, SharedLayers, Stretch
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, picture_inputs
 from hsr_tf.typing import Tensor
 
 CODE_LENGTH = 10
+PUBLISHED = {"num_blocks": 16, "features": 64, "residual": False, "published_layers": True}
+Body = Callable[[SharedLayers, Tensor, Tensor], Tensor]
 
 
 class _KernelSRResNet(ImageNetwork):
-    """What both have in common; `transforms` tells them apart."""
+    """What both have in common: `picture` makes the estimate of layers, lr_image and code."""
 
-    method: str
-    transforms: bool
-
-    def __init__(
-        self, spec: ImageSpec, *, num_blocks: int = 16, features: int = 64, residual: bool = False
-    ) -> None:
-        require_enlarging(spec, self.method)
-        checks.require_positive_integers(num_blocks=num_blocks, features=features)
-        make, inputs = SharedLayers(spec), picture_inputs(spec, kernel_size=KERNEL_SIZE)
+    def __init__(self, spec: ImageSpec, picture: Body, *, options: dict[str, object], reach: int) -> None:
+        inputs = picture_inputs(spec, kernel_size=KERNEL_SIZE)
         code = KernelEncode(CODE_LENGTH, name="code")(inputs["kernel"])
-        body = transformed_body if self.transforms else concatenated_body
-        x = body(make, inputs["lr_image"], code, num_blocks=num_blocks, features=features)
-        estimate = make.reconstruct(x, inputs["lr_image"], "head", residual=residual, size=9)
-        steps = len(shuffle_factors(spec.scale or 1))
-        super().__init__(
-            spec,
-            inputs,
-            outputs={"estimate": estimate},
-            options={"num_blocks": num_blocks, "features": features, "residual": residual},
-            reach=(6 if self.transforms else 2) * num_blocks + 8 + steps,
-        )
+        estimate = picture(SharedLayers(spec), inputs["lr_image"], code)
+        super().__init__(spec, inputs, outputs={"estimate": estimate}, options=options, reach=reach)
 
 
 @keras.saving.register_keras_serializable("hsr_tf")
@@ -67,14 +62,59 @@ class SRResNetConcat(_KernelSRResNet):
         ValueError: for a scale below 2 or less than one block.
     """
 
-    method, transforms = "srresnet_concat", False
+    def __init__(
+        self, spec: ImageSpec, *, num_blocks: int = 16, features: int = 64, residual: bool = False
+    ) -> None:
+        require_enlarging(spec, "srresnet_concat")
+        checks.require_positive_integers(num_blocks=num_blocks, features=features)
+
+        def picture(make: SharedLayers, lr_image: Tensor, code: Tensor) -> Tensor:
+            x = concatenated_body(make, lr_image, code, num_blocks=num_blocks, features=features)
+            return make.reconstruct(x, lr_image, "head", residual=residual, size=9)
+
+        options: dict[str, object] = {"num_blocks": num_blocks, "features": features, "residual": residual}
+        # First 4, blocks 2 each, last 1, shuffle 1, and 2 for the 4 sharp pixels of the head.
+        super().__init__(spec, picture, options=options, reach=2 * num_blocks + 8)
 
 
 @keras.saving.register_keras_serializable("hsr_tf")
 class SRResNetSFT(_KernelSRResNet):
-    """SFT-MD: SRResNet with spatial feature transforms; arguments and sizes as `SRResNetConcat`."""
+    """SFT-MD: SRResNet with spatial feature transforms, for one scale; `PUBLISHED` is the authors' form.
 
-    method, transforms = "srresnet_sft", True
+    Args:
+        spec: sizes, initialisation and precision; the scale is 2 or more.
+        num_blocks: residual blocks.
+        features: channels; transforms have half as many inside.
+        residual: add the bicubic enlargement.
+        published_layers: leaky ReLU and clipping as the authors' code has them.
+
+    Input: lr_image (B, h, w, C), kernel (B, 21, 21).
+    Output: {"estimate": (B, s h, s w, C)}, float32.
+
+    Raises:
+        ValueError: for a scale below 2 or less than one block.
+    """
+
+    def __init__(
+        self,
+        spec: ImageSpec,
+        *,
+        num_blocks: int = 16,
+        features: int = 64,
+        residual: bool = False,
+        published_layers: bool = False,
+    ) -> None:
+        require_enlarging(spec, "srresnet_sft")
+        checks.require_positive_integers(num_blocks=num_blocks, features=features)
+        sft_md = SFTMD(num_blocks, features, residual, published_layers)
+        options: dict[str, object] = {
+            "num_blocks": num_blocks,
+            "features": features,
+            "residual": residual,
+            "published_layers": published_layers,
+        }
+        # First 3, blocks 6 each, last transform 2, last 1, shuffle 1, and 2 for the head.
+        super().__init__(spec, sft_md.picture, options=options, reach=6 * num_blocks + 9)
 
 
 def concatenated_body(
@@ -91,20 +131,38 @@ def concatenated_body(
     return make.shuffle_up(make.conv(x, features, 3, "last") + first, "shuffle")
 
 
-def transformed_body(
-    make: SharedLayers, lr_image: Tensor, code: Tensor, *, num_blocks: int, features: int
-) -> Tensor:
-    """SFT-MD's sharp features: transforms before both convolutions of a block and before the last one."""
-    relu, hidden = layers.ReLU(dtype=make.dtype), max(1, features // 2)
-    stretched = Stretch(dtype="float32")([code, lr_image])
-    x = lr_image
-    for i in (1, 2, 3):
-        x = make.conv(relu(x) if i > 1 else x, features, 3, f"first{i}")
-    first = x
-    for i in range(1, num_blocks + 1):
-        inner = relu(make.sft(x, stretched, f"block{i}_sft1", hidden=hidden))
-        inner = make.conv(inner, features, 3, f"block{i}_conv1")
-        inner = relu(make.sft(inner, stretched, f"block{i}_sft2", hidden=hidden))
-        x = x + make.conv(inner, features, 3, f"block{i}_conv2", gain=SMALL)
-    x = make.sft(x + first, stretched, "last_sft", hidden=hidden)
-    return make.shuffle_up(make.conv(x, features, 3, "last"), "shuffle")
+@dataclass(frozen=True)
+class SFTMD:
+    """The graph of SFT-MD, for `SRResNetSFT` and for IKC, which runs it several times.
+
+    Attributes:
+        num_blocks, features, residual, published_layers: see `SRResNetSFT`.
+    """
+
+    num_blocks: int
+    features: int
+    residual: bool
+    published_layers: bool
+
+    def picture(self, make: SharedLayers, lr_image: Tensor, code: Tensor) -> Tensor:
+        """The estimate (B, s h, s w, C) of lr_image and the kernel's code (B, n)."""
+        x = self._body(make, lr_image, Stretch(dtype="float32")([code, lr_image]))
+        estimate = make.reconstruct(x, lr_image, "head", residual=self.residual, size=9)
+        return ops.clip(estimate, 0.0, 1.0) if self.published_layers else estimate
+
+    def _body(self, make: SharedLayers, lr_image: Tensor, code: Tensor) -> Tensor:
+        """Sharp features: transforms before both convolutions of a block and before the last one."""
+        relu, features, hidden = layers.ReLU(dtype=make.dtype), self.features, max(1, self.features // 2)
+        x = lr_image
+        for i in (1, 2, 3):
+            if i > 1:
+                x = make.leaky(x) if self.published_layers else relu(x)
+            x = make.conv(x, features, 3, f"first{i}")
+        first = x
+        for i in range(1, self.num_blocks + 1):
+            inner = relu(make.sft(x, code, f"block{i}_sft1", hidden=hidden))
+            inner = make.conv(inner, features, 3, f"block{i}_conv1")
+            inner = relu(make.sft(inner, code, f"block{i}_sft2", hidden=hidden))
+            x = x + make.conv(inner, features, 3, f"block{i}_conv2", gain=SMALL)
+        x = make.sft(x + first, code, "last_sft", hidden=hidden)
+        return make.shuffle_up(make.conv(x, features, 3, "last"), "shuffle", leaky=self.published_layers)

@@ -82,6 +82,14 @@ def test_all_eight_orientations_come_about_equally_often() -> None:
     assert min(counts.values()) > 60
 
 
+def test_flips_alone_are_four_ways() -> None:
+    cubes = scenes()
+    source = PatchSource(cubes, PatchPlan(5, 8, seed=1, rotations=False))
+    counts = Counter(located(patch, cubes)[3] for patch in first_patches(source, 96))
+    # In `orientations`: as it is, rotated by a half turn (both flips), and each flip alone.
+    assert set(counts) == {0, 2, 4, 6}
+
+
 def test_without_augmentation_patches_are_plain_crops() -> None:
     cubes = scenes()
     source = PatchSource(cubes, PatchPlan(4, 6, augment=False))

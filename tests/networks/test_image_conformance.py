@@ -18,24 +18,45 @@ from hsr_tf.networks.pretrained import load_image_network, save_model
 
 NETWORKS = methods.names("image_network")
 SMALL: dict[str, dict[str, Any]] = {
-    "dbpn": {"num_stages": 2, "features": 4},
+    "dbpn": {"num_stages": 3, "features": 4, "dense": True, "one_slope": True},
     "ikc": {"num_corrections": 1, "num_blocks": 1, "features": 4},
-    "kbpn": {"num_modules": 3, "features": 4, "extensions": ("kernel_sft", "diff_kernel", "cell_kernels")},
+    "kbpn": {
+        "num_modules": 3,
+        "features": 4,
+        "extensions": ("full_kernel_sft", "diff_sft", "cell_kernels"),
+        "published_layers": True,
+    },
     "srcnn": {"features": (8, 4)},
     "srmdnf": {"depth": 3, "features": 8},
     "srresnet_concat": {"num_blocks": 2, "features": 4},
-    "srresnet_sft": {"num_blocks": 1, "features": 4},
+    "srresnet_sft": {"num_blocks": 1, "features": 4, "published_layers": True},
     "vdsr": {"depth": 3, "features": 8},
 }
+# Other forms of the same networks, METHOD:FORM.
+FORMS: dict[str, dict[str, Any]] = {
+    "dbpn:plain": {"num_stages": 2, "features": 4},
+    "ikc:published": {"num_corrections": 1, "num_blocks": 1, "features": 4, "published_layers": True},
+    "kbpn:older": {"num_modules": 3, "features": 4, "extensions": ("kernel_sft", "diff_kernel")},
+    "kbpn:product": {"num_modules": 3, "features": 4, "extensions": ("diff_product",), "residual": False},
+    "srresnet_sft:older": {"num_blocks": 1, "features": 4},
+}
 KEEPING_SIZE = {"srcnn", "vdsr"}
-every_network = pytest.mark.parametrize("method", NETWORKS)
+every_network = pytest.mark.parametrize(
+    "method", [*NETWORKS, *(pytest.param(form, marks=pytest.mark.slow) for form in FORMS)]
+)
 
 
-def small(method: str, **spec: Any) -> ImageNetwork:
+def options_of(form: str) -> dict[str, Any]:
+    """Small options of a method, or of one of its other forms."""
+    return {**SMALL, **FORMS}.get(form, {})
+
+
+def small(form: str, **spec: Any) -> ImageNetwork:
     """A small network of scale 2, or without one."""
+    method = form.partition(":")[0]
     scale = None if method in KEEPING_SIZE else 2
     return build_network(
-        ImageConfig.from_json({"method": method, "scale": scale, **spec, "options": SMALL.get(method, {})})
+        ImageConfig.from_json({"method": method, "scale": scale, **spec, "options": options_of(form)})
     )
 
 
@@ -88,8 +109,9 @@ def test_estimate_and_kernel_have_their_sizes_for_any_picture(method: str) -> No
 @every_network
 def test_the_registry_knows_what_it_is_told(method: str) -> None:
     network = built(method)
-    assert ("kernel" in methods.get(method).needs) == ("kernel" in network.input)
-    assert "weights" in methods.get(method).needs
+    needs = methods.get(method.partition(":")[0]).needs
+    assert ("kernel" in needs) == ("kernel" in network.input)
+    assert "weights" in needs
     assert ("kernel" in network.output) == isinstance(network, BlindNetwork)
 
 
@@ -170,8 +192,6 @@ def test_colour_pictures_are_taken_too(method: str) -> None:
 
 @every_network
 def test_a_scale_that_does_not_fit_is_refused(method: str) -> None:
-    wrong = 2 if method in KEEPING_SIZE else None
+    wrong, name = 2 if method in KEEPING_SIZE else None, method.partition(":")[0]
     with pytest.raises(ValueError, match="scale: expected"):
-        build_network(
-            ImageConfig.from_json({"method": method, "scale": wrong, "options": SMALL.get(method, {})})
-        )
+        build_network(ImageConfig.from_json({"method": name, "scale": wrong, "options": options_of(method)}))

@@ -8,7 +8,6 @@ import pytest
 import tensorflow as tf
 from scipy.signal import convolve2d
 
-from hsr_tf.networks.ikc import IKC
 from hsr_tf.networks.image_layers import (
     KernelDecode,
     KernelEncode,
@@ -101,23 +100,3 @@ def test_what_is_told_changes_the_picture_of_networks_that_are_told_kernels() ->
     for network in (SRCNNCAB(ImageSpec(scale=2)), SRResNetSFT(ImageSpec(scale=2), num_blocks=1, features=4)):
         sharp, soft = (network({"lr_image": x, "kernel": kernels[i : i + 1]})["estimate"] for i in (0, 1))
         assert np.abs(sharp - soft).max() > 1e-4
-
-
-def test_ikc_told_the_kernel_is_sft_md_with_its_weights() -> None:
-    own = IKC(ImageSpec(scale=2), num_corrections=1, num_blocks=1, features=4)
-    alone = SRResNetSFT(ImageSpec(scale=2), num_blocks=1, features=4)
-    shared = {weight.path: weight for weight in own.image_weights()}
-    assert shared.keys() == {weight.path for weight in alone.trainable_weights}
-    for weight in alone.trainable_weights:
-        weight.assign(shared[weight.path])
-    views = {"lr_image": features(2, 4, 5, 1), "kernel": gaussian_kernels(tf.constant([0.5, 2.0]))}
-    np.testing.assert_allclose(own.with_true_kernel()(views)["estimate"], alone(views)["estimate"], atol=1e-6)
-
-
-def test_ikc_corrects_as_often_as_it_is_asked_to_with_the_same_weights() -> None:
-    once, twice = (IKC(ImageSpec(scale=2), num_corrections=n, num_blocks=1, features=4) for n in (1, 2))
-    assert [weight.path for weight in once.weights] == [weight.path for weight in twice.weights]
-    twice.set_weights(once.get_weights())
-    found = [network({"lr_image": features(1, 5, 4, 1)}) for network in (once, twice)]
-    np.testing.assert_allclose(found[0]["kernel_middle"], found[1]["kernel_middle"], atol=1e-6)
-    assert np.abs(found[0]["estimate"] - found[1]["estimate"]).max() > 1e-6

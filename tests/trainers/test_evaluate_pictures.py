@@ -48,6 +48,17 @@ def test_blur_is_a_mirrored_convolution_before_the_reduction() -> None:
     assert (case.label, plain.label, Case(2.5).label) == ("x4, sigma 1.3", "x4", "x2.5")
 
 
+@pytest.mark.parametrize("picture", [scribble(1), NamedPicture("colour", scribble(2).values.repeat(3, -1))])
+def test_a_network_of_rgb_is_scored_on_the_luminance_of_the_picture(picture: NamedPicture) -> None:
+    """A gray picture's luminance is its values, not Y of three equal channels."""
+    network, case = VDSR(ImageSpec(None, num_channels=3, zero_head=True), depth=2, features=4), Case(2)
+    rows = [
+        score(one.label, "set", picture, case=case, made=one.run(picture, case))
+        for one in (Enlarger("bicubic"), Enlarger("vdsr", network))
+    ]
+    assert rows[1].psnr == pytest.approx(rows[0].psnr, abs=0.02)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 2.5])
 def test_bicubic_is_scored_by_8_bit_psnr_inside_the_border(scale: float) -> None:
     picture, case = scribble(2), Case(scale)
