@@ -17,6 +17,7 @@ from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.image_selection import select_image_network
 from hsr_tf.networks.pretrained import SINGLE_IMAGE, load_image_network
+from hsr_tf.networks.structure import kernel_stages
 from hsr_tf.physics.reduction import enlarge_picture
 from trainers._pictures import compiled, in_channels
 
@@ -62,6 +63,18 @@ class Enlarger:
         values, kernel = self._enlarge(small, case, (sharp.shape[0], sharp.shape[1]))
         seconds = time.perf_counter() - begin
         return Estimate(np.asarray(rgb_to_y(values)) if colour else values, kernel, seconds)
+
+    def kernel_stages(self, picture: NamedPicture, case: Case) -> list[np.ndarray]:
+        """The kernels (k, k) that a blind network finds from stage to stage; none for other methods."""
+        model = None if self.network is None else kernel_stages(self.network)
+        if model is None or self.network is None:
+            return []
+        sharp = case.cut(in_channels(picture, self.network.spec.num_channels)) / np.float32(255.0)
+        given = {"lr_image": case.degrade(sharp)}
+        if "kernel" in self._inputs:
+            given["kernel"] = tf.constant(case.kernel[None])
+        answers = model(given)
+        return [np.asarray(answers[f"stage_{i}"])[0] for i in range(len(answers))]
 
     def _enlarge(
         self, small: tf.Tensor, case: Case, size: tuple[int, int]

@@ -26,6 +26,7 @@ from hsr_tf.data.picture_cases import Case
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.data.scenes import data_root
 from hsr_tf.metrics.table import metrics_for
+from hsr_tf.report.kernel_sheet import KernelRow, kernel_sheet
 from hsr_tf.report.picture_sheet import PictureSheetData, draw_picture_sheet
 from hsr_tf.tiling.region import Region
 from trainers import _flags
@@ -50,6 +51,11 @@ def define_flags() -> None:
     )
     flags.DEFINE_list(
         "jpeg_qualities", [], "JPEG qualities of the small picture (default: none), e.g. 90,70."
+    )
+    flags.DEFINE_bool(
+        "kernels",
+        False,
+        "Draw the kernels that blind networks find, stage by stage: kernels_METHOD.png.",
     )
     flags.DEFINE_list(
         "rectangle", [], "Part that the sheets enlarge: row,column,height,width (default: the worst part)."
@@ -131,6 +137,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     rectangle = rectangle_of(FLAGS.rectangle)
     rows = evaluate(enlargers, sets, cases, sheets=folder if FLAGS.sheets else None, rectangle=rectangle)
+    if FLAGS.kernels:
+        draw_kernels(folder, enlargers, sets, cases)
     write_tables(folder, rows, _flags.resolved_flags())
     print(markdown_table(rows))
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
@@ -173,6 +181,25 @@ def qualities_of(texts: Sequence[str]) -> list[int | None]:
         example="90,70,40",
     )
     return [int(quality) for quality in found] or [None]
+
+
+def draw_kernels(
+    folder: Path, enlargers: Sequence[Enlarger], sets: Mapping[str, Sequence[Path]], cases: Sequence[Case]
+) -> list[Path]:
+    """Draw, for each blind network, the true kernel and those found, a row a picture and case."""
+    drawn = []
+    pictures = [load_picture(path) for paths in sets.values() for path in paths]
+    for one in enlargers:
+        rows = []
+        for picture in pictures:
+            for case in filter(one.fits, cases):
+                found = one.kernel_stages(picture, case)
+                if found:
+                    rows.append(KernelRow(picture.name, case.label, case.kernel, tuple(found)))
+        if rows:
+            path = folder / f"kernels_{one.label}.png"
+            drawn.append(kernel_sheet(path, rows, title=f"{one.label}: kernels true and found"))
+    return drawn
 
 
 def rectangle_of(texts: Sequence[str]) -> Region | None:

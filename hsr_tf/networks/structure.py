@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from hsr_tf.networks.image_layers import PseudoLR, Stretch
+from hsr_tf.networks.image_layers import KernelDecode, PseudoLR, Stretch
 from hsr_tf.networks.taps import Taps, layer_taps
 from hsr_tf.typing import Tensor
 
@@ -161,6 +161,11 @@ class _Call:
     tensors: tuple[Tensor, ...]
     inputs: tuple[int, ...]
     output: Tensor
+
+    @property
+    def is_sum(self) -> bool:
+        """Whether it adds tensors."""
+        return type(self.operation).__name__ == "Add"
 
 
 class _Walk:
@@ -376,3 +381,29 @@ def size_words(size: Size, structure: Structure) -> str:
     (top, below), sides = rates[0].as_integer_ratio(), ("h", "w")
     factor, divisor = "" if top == 1 else str(top), "" if below == 1 else f"/{below}"
     return " x ".join([*(f"{factor}{side}{divisor}" for side in sides), str(size[2])])
+
+
+def kernel_stages(network: keras.Model) -> keras.Model | None:
+    """The kernels that a blind network finds on its way to the last one, as a model on its inputs.
+
+    Args:
+        network: one with the output "kernel" (B, k, k). Where it corrects a code of the kernel, as IKC does,
+            each code is decoded.
+
+    Returns:
+        A model that answers "stage_0", "stage_1", ..., each (B, k, k); None for a network that finds none.
+    """
+    if "kernel" not in network.output:
+        return None
+    walk, last = _Walk(), network.output["kernel"]
+    walk.number(last)
+    found = [call.output for call in walk.nodes if not isinstance(call.operation, layers.InputLayer)]
+    decoders = [call.operation for call in walk.nodes if isinstance(call.operation, KernelDecode)]
+    if decoders:
+        shape = (None, decoders[-1].length)
+        codes = [call for call in walk.nodes if tuple(call.output.shape) == shape]
+        used = {id(tensor) for call in walk.nodes if not call.is_sum for tensor in call.tensors}
+        kernels = [decoders[-1](call.output) for call in codes if id(call.output) in used]
+    else:
+        kernels = [tensor for tensor in found if tuple(tensor.shape) == tuple(last.shape)]
+    return keras.Model(network.input, {f"stage_{i}": kernel for i, kernel in enumerate(kernels)})

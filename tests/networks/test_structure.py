@@ -12,7 +12,7 @@ from keras import layers, ops
 from hsr_tf import methods
 from hsr_tf.networks.cards import ImageSpec
 from hsr_tf.networks.layers import NetworkSpec
-from hsr_tf.networks.structure import WHOLE, read_structure, size_words
+from hsr_tf.networks.structure import WHOLE, kernel_stages, read_structure, size_words
 
 FUSION = {"ms_ssfnet": {"features": 2}, "ssf_cnn": {}, "ssf_resnet": {"features": 2}}
 PICTURES: dict[str, dict[str, Any]] = {
@@ -131,3 +131,31 @@ def test_halves_and_multiples_are_named() -> None:
     predictor = methods.get("kbpn").build(ImageSpec(4), num_modules=1, features=2)
     structure = read_structure(predictor, (64, 128))
     assert "h/2 x w/2 x 2" in {size_words(node.size, structure) for node in structure.nodes}
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "num_stages"),
+    [
+        ("kbpn", {"num_modules": 2, "features": 2}, 3),
+        ("ikc", {"num_corrections": 2, "num_blocks": 1, "features": 2}, 3),
+    ],
+)
+def test_the_stages_of_a_blind_network_end_with_its_kernel(
+    name: str, options: dict[str, Any], num_stages: int
+) -> None:
+    network = methods.get(name).build(ImageSpec(4), **options)
+    given = {"lr_image": np.random.default_rng(3).random((1, 8, 9, 1), np.float32)}
+    model = kernel_stages(network)
+    assert model is not None
+    stages = model(given)
+    assert sorted(stages) == [f"stage_{i}" for i in range(num_stages)]
+    last = ops.convert_to_numpy(network(given)["kernel"])
+    np.testing.assert_allclose(stages[f"stage_{num_stages - 1}"], last, atol=1e-6)
+    first = ops.convert_to_numpy(network(given)["kernel_middle"])
+    np.testing.assert_allclose(stages["stage_1" if name == "kbpn" else "stage_0"], first, atol=1e-6)
+    for kernel in stages.values():
+        np.testing.assert_allclose(ops.sum(kernel), 1, atol=1e-4)
+
+
+def test_networks_that_find_no_kernel_have_no_stages() -> None:
+    assert kernel_stages(small("srcnn")) is None
