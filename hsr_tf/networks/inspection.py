@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,11 +151,9 @@ def _card(name: str) -> ModelCard | None:
 
 def _exported(folder: Path) -> ModelCard:
     info = ModelInfo.read(folder)
-    config: Mapping[str, Any] = info.config
-    kinds = {FUSION: FusionConfig, SINGLE_IMAGE: ImageConfig}
-    return ModelCard(
-        folder, kinds[info.kind].from_json(config), cameras_from_dict(info.cameras), info.record, info.kind
-    )
+    kind = FusionConfig if info.kind == FUSION else ImageConfig
+    config = kind.from_json(info.config)
+    return ModelCard(folder, config, cameras_from_dict(info.cameras), info.record, info.kind)
 
 
 def _config(name: str, sizes: Sizes, options: Sequence[str]) -> FusionConfig | ImageConfig:

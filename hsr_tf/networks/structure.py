@@ -21,7 +21,6 @@ from keras import layers
 
 from hsr_tf.networks.image_layers import KernelDecode, PseudoLR, Stretch
 from hsr_tf.networks.taps import Taps, layer_taps
-from hsr_tf.typing import Tensor
 
 WHOLE = "whole"
 # Operations on tensors, as Keras records them where a graph is written with operators.
@@ -158,9 +157,9 @@ class _Call:
 
     operation: Any
     arguments: Any
-    tensors: tuple[Tensor, ...]
+    tensors: tuple[keras.KerasTensor, ...]
     inputs: tuple[int, ...]
-    output: Tensor
+    output: keras.KerasTensor
 
     @property
     def is_sum(self) -> bool:
@@ -175,13 +174,13 @@ class _Walk:
         self.nodes: list[_Call] = []
         self._numbers: dict[int, int] = {}
 
-    def number(self, tensor: Tensor) -> int:
+    def number(self, tensor: keras.KerasTensor) -> int:
         """The number of the call that made a tensor."""
         waiting = [tensor]
         while waiting:
             current = waiting[-1]
             # Keras names no public way from a tensor to the call that made it.
-            made = current._keras_history
+            made: Any = current._keras_history
             call = made.operation._inbound_nodes[made.node_index]
             missing = [one for one in call.input_tensors if id(one) not in self._numbers]
             if missing:
@@ -238,7 +237,7 @@ class _Reader:
     def __init__(self, size: tuple[int, int], scale: int) -> None:
         self._size, self._scale = size, scale
         self._calls: list[_Call] = []
-        self._tensors: dict[int, Tensor] = {}
+        self._tensors: dict[int, keras.KerasTensor] = {}
         self.looks: list[dict[str, _Seen | str | None]] = []
         self._known: set[int] = set()
         self._again: list[bool] = []
@@ -280,7 +279,7 @@ class _Reader:
             multiply_adds_once=0 if spread else count,
         )
 
-    def _input_shape(self, tensor: Tensor) -> tuple[int, ...]:
+    def _input_shape(self, tensor: keras.KerasTensor) -> tuple[int, ...]:
         shape = tuple(tensor.shape)
         factor = self._scale if tensor.name == "hr_msi" else 1
         given = iter(factor * n for n in self._size)

@@ -190,7 +190,7 @@ def _draw_scene(
     _name(truth, scene.title, "truth")
     labels = ("spectral angle, degrees", "|error| × 255")
     for row, (colours, top, label) in enumerate(zip((ANGLE, ERROR), tops, labels, strict=True), 1):
-        _draw_legend(figure, (rows[row], height), _scale(colours, top), label)
+        _draw_legend(figure, (rows[row], height), (colours, top), label)
     for one in scene.methods:
         column = 1 + names.index(one.name)
         picture = _panel(figure, column, (rows[0], height))
@@ -199,7 +199,8 @@ def _draw_scene(
         for row, (colours, values) in enumerate(((ANGLE, one.angle), (ERROR, one.error)), 1):
             axes = _panel(figure, column, (rows[row], height))
             scale = _scale(colours, tops[row - 1])
-            axes.imshow(values, cmap=scale.cmap, norm=scale.norm, aspect="auto")
+            drawn = axes.imshow(values, cmap=scale.cmap, aspect="auto")
+            drawn.set_norm(scale.norm)
             _name(axes, "", one.notes[row])
 
 
@@ -223,12 +224,11 @@ def _name(axes: Axes, name: str, note: str) -> None:
         fit_text(text, WIDTH)
 
 
-def _draw_legend(figure: Figure, place: tuple[float, float], scale: ScalarMappable, label: str) -> None:
+def _draw_legend(figure: Figure, place: tuple[float, float], scale: tuple[str, float], label: str) -> None:
     """A colour bar at the right edge of the first column, with its unit."""
     axes = axes_at(figure, LEFT + WIDTH - 0.16, place[0], 0.14, place[1])
-    bar: Any = figure.colorbar(scale, cax=axes, extend="max", ticklocation="left")
-    assert scale.norm.vmax is not None
-    bar.set_ticks(root_ticks(float(scale.norm.vmax)))
+    bar: Any = figure.colorbar(_scale(*scale), cax=axes, extend="max", ticklocation="left")
+    bar.set_ticks(root_ticks(scale[1]))
     bar.ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     bar.ax.tick_params(labelsize=NOTE_POINTS, length=2.5)
     bar.set_label(label, fontsize=NOTE_POINTS)
