@@ -16,10 +16,11 @@ from hsr_tf.data.pictures import NamedPicture
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.image_selection import select_image_network
 from hsr_tf.networks.pretrained import SINGLE_IMAGE, load_image_network
+from hsr_tf.networks.structure import kernel_stages
 from hsr_tf.physics.reduction import enlarge_picture
 from trainers._pictures import compiled, in_channels, luminance
 
-BICUBIC = "bicubic"
+BICUBIC, NEAREST = "bicubic", "nearest"
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +33,11 @@ class Estimate:
 
 
 class Enlarger:
-    """Bicubic enlargement, or a network of single images.
+    """Bicubic enlargement, that of nearest neighbours, or a network of single images.
 
     Args:
-        label: how tables name it.
-        network: None for bicubic enlargement.
+        label: how tables name it; "nearest" without a network takes the nearest neighbours.
+        network: None for an enlargement without training.
     """
 
     def __init__(self, label: str, network: ImageNetwork | None = None) -> None:
@@ -62,11 +63,23 @@ class Enlarger:
         seconds = time.perf_counter() - begin
         return Estimate(luminance(values, is_gray=picture.is_gray), kernel, seconds)
 
+    def kernel_stages(self, picture: NamedPicture, case: Case) -> list[np.ndarray]:
+        """The kernels (k, k) that a blind network finds from stage to stage; none for other methods."""
+        model = None if self.network is None else kernel_stages(self.network)
+        if model is None or self.network is None:
+            return []
+        sharp = case.cut(in_channels(picture, self.network.spec.num_channels)) / np.float32(255.0)
+        given = {"lr_image": case.degrade(sharp)}
+        if "kernel" in self._inputs:
+            given["kernel"] = tf.constant(case.kernel[None])
+        answers = model(given)
+        return [np.asarray(answers[f"stage_{i}"])[0] for i in range(len(answers))]
+
     def _enlarge(
         self, small: tf.Tensor, case: Case, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray | None]:
         if self.network is None or self._infer is None:
-            return np.asarray(enlarge_picture(small, case.scale, size))[0], None
+            return enlarge_plainly(self.label, np.asarray(small), case.scale, size), None
         whole = self.network.spec.scale is None
         inputs = {"lr_image": enlarge_picture(small, case.scale, size) if whole else small}
         if "kernel" in self._inputs:
@@ -88,14 +101,25 @@ def find_enlargers(texts: Sequence[str], scales: Sequence[float]) -> list[Enlarg
     found: list[Enlarger] = []
     for text in dict.fromkeys(texts):
         name, _, folder = text.partition("@")
-        if text == BICUBIC:
-            found.append(Enlarger(BICUBIC))
+        if text in (BICUBIC, NEAREST):
+            found.append(Enlarger(text))
             continue
         methods.get(name, (SINGLE_IMAGE,))
         cards = [select_image_network(name, folder or None, scale) for scale in scales]
         for place in dict.fromkeys(card.folder for card in cards):
             found.append(Enlarger(f"{name}@{place.name}" if folder else name, load_image_network(place)))
     return found
+
+
+def enlarge_plainly(label: str, small: np.ndarray, scale: float, size: tuple[int, int]) -> np.ndarray:
+    """Enlarge (1, h, w, C) to (H, W, C) by nearest neighbours for the method "nearest", else bicubically."""
+    if label != NEAREST:
+        return np.asarray(enlarge_picture(tf.constant(small), scale, size))[0]
+    rows, columns = (
+        np.minimum(((np.arange(n) + 0.5) / scale).astype(int), there - 1)
+        for n, there in zip(size, small.shape[1:3], strict=True)
+    )
+    return small[0][rows[:, None], columns]
 
 
 def _one_kernel(kernels: np.ndarray) -> np.ndarray:

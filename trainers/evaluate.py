@@ -7,7 +7,8 @@ response, no noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clip
 else is. Every method gets what `hsr fuse` would give it; with --cameras=estimated the cameras
 are estimated from the two images, by the method or before it. Written to --output_dir: scores.csv (a row a
 scene), scores.json, scores.md (mean and standard deviation over the scenes), times.png (quality against
-time), and a picture sheet a scene and scale.
+time), a picture sheet a scene and scale and, with --maps, maps_xSCALE.png, which holds all scenes
+and methods side by side.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from hsr_tf.metrics.table import get, metrics_for
 from hsr_tf.networks.cards import find_shipped, read_card
 from hsr_tf.physics.cameras import choose_cameras
 from hsr_tf.report.html import write_report
+from hsr_tf.report.method_maps import SceneMaps, method_maps, scene_maps
 from hsr_tf.report.scene_report import scene_report, shown_cameras
 from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.report.timeline import Mark, time_sheet
@@ -69,6 +71,10 @@ def define_flags() -> None:
     flags.DEFINE_integer("seed", 0, "Random seed of the solvers.")
     flags.DEFINE_integer("crop", None, "Use the top left square of this many pixels a side.", 11)
     flags.DEFINE_bool("sheets", True, "Draw a picture sheet per scene and scale.")
+    flags.DEFINE_bool(
+        "maps", False, "Draw estimates, angle and error maps of all methods and scenes, one picture a scale."
+    )
+    flags.DEFINE_integer("maps_band", None, "Draw the error of this band, from 1; default: the mean.", 1)
     flags.DEFINE_string("output_dir", "runs/evaluation", "Folder for tables and pictures.")
     flags.DEFINE_string(
         "report",
@@ -246,6 +252,7 @@ def evaluate(
     snr_db = (HSI_SNR_DB, MSI_SNR_DB) if FLAGS.noisy else (None, None)
     controls, blind = Controls(FLAGS.seed, FLAGS.max_seconds), FLAGS.cameras == "estimated"
     rows: list[Row] = []
+    maps: dict[int, list[SceneMaps]] = {}
     with tqdm(total=len(entries) * len(paths) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
         for path in paths:
             (scene,) = in_unit_range([load(path)], FLAGS.white_level, flag="scenes").scenes
@@ -266,11 +273,17 @@ def evaluate(
                     title, shown = f"{scene.name}, x{scale}", dict(list(estimates.items())[-5:])
                     sheet = SheetData.of(observation, scene, shown, title=title)
                     picture_sheet(folder / f"{scene.name}_x{scale}.png", sheet)
+                if FLAGS.maps and estimates:
+                    cards = {row.method: row.scores for row in rows[-len(estimates) :]}
+                    band = None if FLAGS.maps_band is None else FLAGS.maps_band - 1
+                    maps.setdefault(scale, []).append(scene_maps(scene, estimates, cards, band=band))
                 if FLAGS.report and estimates:
                     page = Path(FLAGS.report)
                     if len(paths) * len(scales) > 1:
                         page = page.with_name(f"{page.stem}_{scene.name}_x{scale}{page.suffix}")
                     _write_page(page, scene, observation, estimates)
+    for scale, scenes in maps.items():
+        method_maps(folder / f"maps_x{scale}.png", scenes, title=f"Methods at x{scale}")
     checks.require(
         bool(rows),
         "methods",

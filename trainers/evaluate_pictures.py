@@ -8,7 +8,7 @@ that need the kernel get the true one; kernels that a network estimates are scor
 difference.
 
 Written to --output_dir: scores.csv (a row a picture), scores.json, scores.md (means over each set) and a
-sheet a picture and case, with the crop where the estimates are worst.
+sheet a picture and case, with the rectangle where the estimates are worst, or --rectangle, enlarged.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from hsr_tf.data.picture_cases import Case
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.data.scenes import data_root
 from hsr_tf.metrics.table import metrics_for
-from hsr_tf.physics.reduction import enlarge_picture
+from hsr_tf.report.kernel_sheet import KernelRow, kernel_sheet
 from hsr_tf.report.picture_sheet import PictureSheetData, draw_picture_sheet
+from hsr_tf.tiling.region import Region
 from trainers import _flags
-from trainers._picture_cases import Enlarger, Estimate, find_enlargers
+from trainers._picture_cases import Enlarger, Estimate, enlarge_plainly, find_enlargers
 from trainers._picture_scores import PictureRow, markdown_table, score, write_tables
 from trainers._pictures import scales_of
 
@@ -50,6 +51,14 @@ def define_flags() -> None:
     )
     flags.DEFINE_list(
         "jpeg_qualities", [], "JPEG qualities of the small picture (default: none), e.g. 90,70."
+    )
+    flags.DEFINE_bool(
+        "kernels",
+        False,
+        "Draw the kernels that blind networks find, stage by stage: kernels_METHOD.png.",
+    )
+    flags.DEFINE_list(
+        "rectangle", [], "Part that the sheets enlarge: row,column,height,width (default: the worst part)."
     )
 
 
@@ -85,6 +94,7 @@ def evaluate(
     cases: Sequence[Case],
     *,
     sheets: Path | None = None,
+    rectangle: Region | None = None,
 ) -> list[PictureRow]:
     """Score every method on every picture in every case that it fits, and draw the sheets into a folder."""
     rows: list[PictureRow] = []
@@ -99,7 +109,8 @@ def evaluate(
                     rows += new
                     if sheets is not None and made:
                         words = case.label.replace(", ", "_").replace(" ", "")
-                        _draw(sheets / f"{name}_{picture.name}_{words}.png", picture, case, made, new)
+                        path = sheets / f"{name}_{picture.name}_{words}.png"
+                        draw_picture_sheet(path, _sheet(picture, case, made, new, rectangle=rectangle))
                     bar.update()
     checks.require(
         bool(rows),
@@ -124,7 +135,10 @@ def main() -> None:
     enlargers, sets = find_enlargers(FLAGS.methods or METHODS, scales), find_sets(FLAGS.sets)
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = evaluate(enlargers, sets, cases, sheets=folder if FLAGS.sheets else None)
+    rectangle = rectangle_of(FLAGS.rectangle)
+    rows = evaluate(enlargers, sets, cases, sheets=folder if FLAGS.sheets else None, rectangle=rectangle)
+    if FLAGS.kernels:
+        draw_kernels(folder, enlargers, sets, cases)
     write_tables(folder, rows, _flags.resolved_flags())
     print(markdown_table(rows))
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
@@ -169,9 +183,56 @@ def qualities_of(texts: Sequence[str]) -> list[int | None]:
     return [int(quality) for quality in found] or [None]
 
 
-def _draw(
-    path: Path, picture: NamedPicture, case: Case, made: Mapping[str, Estimate], rows: Sequence[PictureRow]
-) -> None:
+def draw_kernels(
+    folder: Path, enlargers: Sequence[Enlarger], sets: Mapping[str, Sequence[Path]], cases: Sequence[Case]
+) -> list[Path]:
+    """Draw, for each blind network, the true kernel and those found, a row a picture and case."""
+    drawn = []
+    pictures = [load_picture(path) for paths in sets.values() for path in paths]
+    for one in enlargers:
+        rows = []
+        for picture in pictures:
+            for case in filter(one.fits, cases):
+                found = one.kernel_stages(picture, case)
+                if found:
+                    rows.append(KernelRow(picture.name, case.label, case.kernel, tuple(found)))
+        if rows:
+            path = folder / f"kernels_{one.label}.png"
+            drawn.append(kernel_sheet(path, rows, title=f"{one.label}: kernels true and found"))
+    return drawn
+
+
+def rectangle_of(texts: Sequence[str]) -> Region | None:
+    """The rectangle as the flag names it, None where it does not.
+
+    Raises:
+        ValueError: for anything but four whole numbers, the last two above 0.
+    """
+    found = _flags.numbers(
+        "rectangle",
+        texts,
+        lambda number: number >= 0 and number.is_integer(),
+        expected="whole numbers row,column,height,width",
+        example="96,120,64,64",
+    )
+    checks.require(
+        not found or (len(found) == 4 and min(found[2:]) > 0),
+        "rectangle",
+        expected="row,column,height,width",
+        received=",".join(texts),
+        remedy="write e.g. --rectangle=96,120,64,64",
+    )
+    return Region(*map(int, found)) if found else None
+
+
+def _sheet(
+    picture: NamedPicture,
+    case: Case,
+    made: Mapping[str, Estimate],
+    rows: Sequence[PictureRow],
+    *,
+    rectangle: Region | None,
+) -> PictureSheetData:
     """The sheet of one picture, in colours where the truth has some: those of the small picture."""
     truth = case.cut(picture.values) / np.float32(255.0)
     notes = {
@@ -181,23 +242,21 @@ def _draw(
         for row in rows
     }
     kernels = {label: each.kernel for label, each in made.items() if each.kernel is not None}
-    draw_picture_sheet(
-        path,
-        PictureSheetData(
-            title=f"{picture.name}, {case.label}",
-            truth=truth,
-            estimates={label: _coloured(truth, case, each.luma) for label, each in made.items()},
-            notes=notes,
-            kernels={"truth": case.kernel, **kernels} if kernels else {},
-            crop_size=min(64, *truth.shape[:2]),
-        ),
+    return PictureSheetData(
+        title=f"{picture.name}, {case.label}",
+        truth=truth,
+        estimates={label: _coloured(label, truth, case, each.luma) for label, each in made.items()},
+        notes=notes,
+        kernels={"truth": case.kernel, **kernels} if kernels else {},
+        crop_size=min(64, *truth.shape[:2]),
+        rectangle=rectangle,
     )
 
 
-def _coloured(truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:
-    """Y with the chroma of the bicubically enlarged small picture; Y itself of a gray picture."""
+def _coloured(label: str, truth: np.ndarray, case: Case, luma: np.ndarray) -> np.ndarray:
+    """Y with the chroma of the enlarged small picture; Y itself of a gray picture."""
     if truth.shape[-1] == 1:
         return luma
-    small = case.degrade(np.asarray(rgb_to_ycbcr(truth)))
-    chroma = np.asarray(enlarge_picture(small, case.scale, (truth.shape[0], truth.shape[1])))[0, ..., 1:]
+    small = np.asarray(case.degrade(np.asarray(rgb_to_ycbcr(truth))))
+    chroma = enlarge_plainly(label, small, case.scale, (truth.shape[0], truth.shape[1]))[..., 1:]
     return np.asarray(ycbcr_to_rgb(np.concatenate([luma, chroma], -1)))

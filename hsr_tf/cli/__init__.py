@@ -22,6 +22,7 @@ from hsr_tf.cli import (
     fuse,
     info,
     list_methods,
+    network,
     quality,
     register,
     report,
@@ -70,6 +71,7 @@ for _command in (
     demo.demo,
     sensors.sensors,
     list_methods.methods,
+    network.network,
 ):
     # The empty lines keep rich from joining the examples.
     _examples = "\n\n".join(f"[cyan]{line}[/cyan]" for line in sys.modules[_command.__module__].EXAMPLES)

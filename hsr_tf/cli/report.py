@@ -94,7 +94,7 @@ def report(
 
 
 def _from_files(registered: Registered, estimates: list[Path], reference: Path | None, given: Words) -> Any:
-    """What a report shows of files; an estimate is called by the method that made it, or by its file."""
+    """What a report shows of files."""
     from hsr_tf import io
     from hsr_tf.findings import estimate_verdict
     from hsr_tf.fusion.alignment import require_fused_from
@@ -112,16 +112,7 @@ def _from_files(registered: Registered, estimates: list[Path], reference: Path |
     terminal.load_keras()
     from hsr_tf.report.scene_report import scene_report, shown_cameras
 
-    methods = [str(cube.metadata.get("method", "")) or path.stem for path, cube in cubes.items()]
-    names = methods if len(set(methods)) == len(methods) else [path.stem for path in cubes]
-    named = dict(zip(names, cubes.values(), strict=True))
-    checks.require(
-        len(named) == len(cubes),
-        "estimate",
-        expected="files of different names",
-        received=", ".join(names),
-        remedy="rename them",
-    )
+    named = words.by_name(cubes)
     cameras = shown_cameras(observation, psf=given[0], srf=given[1])
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,7 @@ from hsr_tf import checks
 if TYPE_CHECKING:
     from hsr_tf.fusion.registered import Registered
     from hsr_tf.io.pair_reading import LoadedPair, PairReading
+    from hsr_tf.scene import Scene
 
 REGISTER = ("auto", "off")
 LrHsi = Annotated[Path, typer.Option("--lr_hsi", help="The coarse hyperspectral cube.")]
@@ -176,6 +178,24 @@ def pair_reading(
         )
     listed = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
     return PairReading(*keys, *levels, listed, *beside.layouts, beside.nodata, beside.alpha)
+
+
+def by_name(estimates: Mapping[Path, Scene]) -> dict[str, Scene]:
+    """Estimates by the methods that made them, or, where these are not known or not unique, by their files.
+
+    Raises:
+        ValueError: two files of the same name.
+    """
+    made = [str(cube.metadata.get("method", "")) or path.stem for path, cube in estimates.items()]
+    names = made if len(set(made)) == len(made) else [path.stem for path in estimates]
+    checks.require(
+        len(set(names)) == len(names),
+        "estimate",
+        expected="files of different names",
+        received=", ".join(names),
+        remedy="rename them",
+    )
+    return dict(zip(names, estimates.values(), strict=True))
 
 
 def given_srf(srf: str | None, outside: str, scene: Any) -> Any:

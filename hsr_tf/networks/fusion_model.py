@@ -67,7 +67,7 @@ class FusionModel(keras.Model):
         self._consistency = DataConsistency(known) if known else None
         self._least_squares = SpectralLS(known) if known and config.base == "spectral_ls" else None
         self._sylvester = SylvesterBase(known) if known and config.base == "sylvester" else None
-        self.network = methods.get(config.method).build(_network_spec(config), **dict(config.options))
+        self.network = methods.get(config.method).build(network_spec(config), **dict(config.options))
         self.built = True
 
     def fit(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor | None:
@@ -193,7 +193,8 @@ class Start:
     trust: Tensor | None
 
 
-def _network_spec(config: FusionConfig) -> NetworkSpec:
+def network_spec(config: FusionConfig) -> NetworkSpec:
+    """What the network of a configuration is built from: with a base it is given more channels."""
     with_base = config.base != "none"
     return NetworkSpec(
         scale=config.scale,

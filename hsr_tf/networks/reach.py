@@ -15,18 +15,9 @@ from keras import layers
 
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.sylvester import SylvesterBase
-from hsr_tf.networks.layers import BicubicEnlarge, FusionNetwork, LastChannels
+from hsr_tf.networks.layers import BicubicEnlarge, FusionNetwork
+from hsr_tf.networks.taps import Taps, layer_taps
 from hsr_tf.physics.spatial import SpatialDegradation
-
-POINTWISE = (
-    layers.Activation,
-    layers.Add,
-    layers.Concatenate,
-    layers.LeakyReLU,
-    layers.PReLU,
-    layers.ReLU,
-    LastChannels,
-)
 
 
 @dataclass(frozen=True)
@@ -46,16 +37,12 @@ class View:
         """Looking so many sharp pixels further."""
         return View(self.spacing, self.before + before, self.after + after)
 
-    def enlarged(self, factor: int, taps: list[tuple[int, int]]) -> View:
-        """The tensor enlarged, phase i of its new samples made of the old ones `taps[i]`, first to last."""
-        fine = self.spacing // factor
-        before = max(fine * i - self.spacing * first for i, (first, _) in enumerate(taps))
-        after = max(self.spacing * (last + 1) - fine * (i + 1) for i, (_, last) in enumerate(taps))
+    def through(self, taps: Taps) -> View:
+        """What samples look at that are made of these by `taps`."""
+        fine = self.spacing * taps.given // len(taps.ranges)
+        before = max(fine * i - self.spacing * first for i, (first, _) in enumerate(taps.ranges))
+        after = max(self.spacing * (last + 1) - fine * (i + 1) for i, (_, last) in enumerate(taps.ranges))
         return View(fine, self.before + max(before, 0), self.after + max(after, 0))
-
-    def reduced(self, factor: int) -> View:
-        """Cells joined, as pooling does."""
-        return View(self.spacing * factor, self.before, self.after)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +108,16 @@ def _start(parts: Parts, scale: int, margin: int) -> tuple[View, View | None]:
     coarse = View(scale)
     if parts.base == "none":
         return coarse, None
-    enlarged = coarse.enlarged(scale, _bicubic_taps(scale))
+    bicubic = layer_taps(BicubicEnlarge(scale))
+    assert bicubic is not None
+    enlarged = coarse.through(bicubic)
     if parts.base == "bicubic":
         return coarse, enlarged
     spatial = _spatial(parts)
     if parts.base == "sylvester":
         return coarse, _fitted(enlarged, spatial, margin)
     left = coarse.widened(*spatial.reach_pixels)
-    plain = left.enlarged(scale, _bicubic_taps(scale))
+    plain = left.through(bicubic)
     return left, _joined([plain, _fitted(View(1), spatial, margin)])
 
 
@@ -160,16 +149,11 @@ def _views(network: FusionNetwork, starts: Mapping[str, View]) -> View | None:
 
 
 def through(layer: layers.Layer, view: View) -> View | None:
-    """The view of a layer's output, of that of its input; None for a layer that is not known."""
-    if isinstance(layer, POINTWISE):
-        return view
-    if _is_plain_conv(layer):
-        width = _width(layer)
-        return view.widened(view.spacing * (width // 2), view.spacing * (width - width // 2))
-    if isinstance(layer, layers.MaxPooling2D):
-        return view.reduced(layer.pool_size[0])
-    taps = _enlarging_taps(layer)
-    return None if taps is None else view.enlarged(len(taps), taps)
+    """The view of a layer's output, of that of its input; None for a layer that is not known, or reduces by
+    other than pooling.
+    """
+    taps = _tiled_taps(layer)
+    return None if taps is None else view.through(taps)
 
 
 def beyond(layer: layers.Layer) -> tuple[float, int]:
@@ -179,41 +163,19 @@ def beyond(layer: layers.Layer) -> tuple[float, int]:
         New samples a sample of its input, along one side, and the samples that a new one looks at beyond its
         own.
     """
-    if _is_plain_conv(layer):
-        return 1, _width(layer) - _width(layer) // 2
-    if isinstance(layer, layers.MaxPooling2D):
-        return 1 / layer.pool_size[0], 0
-    taps = _enlarging_taps(layer) or [(0, 0)]
-    return len(taps), max(max(-first, last) for first, last in taps)
+    taps = _tiled_taps(layer) or Taps()
+    further = max(max(-first, last - taps.given + 1) for first, last in taps.ranges)
+    return len(taps.ranges) / taps.given, further
 
 
-def _is_plain_conv(layer: layers.Layer) -> bool:
-    known = isinstance(layer, layers.Conv2D) and not isinstance(layer, layers.Conv2DTranspose)
-    return known and layer.padding == "same" and set(layer.strides) == {1}
-
-
-def _width(layer: layers.Layer) -> int:
-    """Samples that a convolution spans beside the one in its middle."""
-    return (max(layer.kernel_size) - 1) * max(layer.dilation_rate)
-
-
-def _enlarging_taps(layer: layers.Layer) -> list[tuple[int, int]] | None:
-    """First and last input of every phase of a layer that enlarges, None for others."""
-    if isinstance(layer, layers.Conv2DTranspose) and layer.padding == "same":
-        # Output i of a transposed convolution is made of the inputs o with 0 <= i + before - factor o < size.
-        factor = layer.strides[0]
-        size = max(layer.kernel_size)
-        before = max(size - factor, 0) // 2
-        return [(-((size - 1 - before - i) // factor), (i + before) // factor) for i in range(factor)]
-    return _bicubic_taps(layer.scale) if isinstance(layer, BicubicEnlarge) else None
+def _tiled_taps(layer: layers.Layer) -> Taps | None:
+    """The taps of a layer that tiles may be cut for: a strided convolution begins elsewhere on every size."""
+    taps = layer_taps(layer)
+    pools = isinstance(layer, layers.MaxPooling2D | layers.AveragePooling2D)
+    return taps if taps is None or taps.given == 1 or pools else None
 
 
 def _joined(views: list[View]) -> View:
     """Samples of the same spacing that look at all that these look at."""
     assert len({view.spacing for view in views}) == 1
     return View(views[0].spacing, max(v.before for v in views), max(v.after for v in views))
-
-
-def _bicubic_taps(factor: int) -> list[tuple[int, int]]:
-    first = [int((2 * i + 1 - factor) // (2 * factor)) - 1 for i in range(factor)]
-    return [(tap, tap + 3) for tap in first]

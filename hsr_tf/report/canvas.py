@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -74,3 +75,25 @@ def caption(axes: Axes, name: str, note: str, *, above: float) -> tuple[Text, Te
     quiet = axes.annotate(note, (0, 1), xytext=(0, above), color=QUIET, **common)
     common["fontsize"] = NAME_POINTS
     return quiet, axes.annotate(name, (0, 1), xytext=(0, above + 11.5), fontweight="bold", **common)
+
+
+def root_ticks(top: float) -> list[float]:
+    """Round numbers from 0 to `top` that lie about evenly on a square-root scale."""
+    step = 10.0 ** np.floor(np.log10(top))
+    ladder = np.concatenate([[0.0], np.outer(step * np.array([0.01, 0.1, 1.0]), [1, 2, 5]).ravel()])
+    kept = [0.0]
+    for tick in ladder:
+        if tick <= top and np.sqrt(tick / top) - np.sqrt(kept[-1] / top) >= 0.13:
+            kept.append(float(tick))
+    return kept
+
+
+def fit_text(text: Text, width: float) -> None:
+    """Put the text on one line and cut it, with an ellipsis, until it is at most `width` inches wide."""
+    words = " ".join(text.get_text().split())
+    text.set_text(words)
+    figure = text.get_figure(root=True)
+    room = width * figure.dpi if figure is not None else float("inf")
+    while len(words) > 1 and (excess := text.get_window_extent().width / room) > 1:
+        words = words[: min(len(words) - 1, int(len(words) / excess) + 2)]
+        text.set_text(words.rstrip() + "…")

@@ -94,18 +94,22 @@ def solution_report(
     )
 
 
-def estimate_report(estimate: tuple[str, Scene], reference: Scene, *, scale: int) -> ReportData:
-    """The report of an estimate (name, scene) held against the truth, without the two images."""
-    name, scene = estimate
-    counted = pixels_with_data(reference, scene)
-    wavelengths = reference.wavelengths_nm if scene.wavelengths_nm is None else scene.wavelengths_nm
+def estimate_report(estimates: Mapping[str, Scene], reference: Scene, *, scale: int) -> ReportData:
+    """The report of estimates, by name, held against the truth, without the two images."""
+    first = next(iter(estimates.values()))
+    known = pixels_with_data(reference, *estimates.values())
+    wavelengths = reference.wavelengths_nm if first.wavelengths_nm is None else first.wavelengths_nm
+    scores = {
+        name: scorecard(reference, one, scale=scale, counted=pixels_with_data(reference, one)).as_dict()
+        for name, one in estimates.items()
+    }
     return ReportData(
-        title=f"{reference.name or 'scene'}, {name}",
-        estimates={name: scene.cube},
+        title=f"{reference.name or 'scene'}, {', '.join(estimates)}",
+        estimates={name: one.cube for name, one in estimates.items()},
         reference=reference.cube,
         wavelengths_nm=wavelengths,
-        estimate_mask=None if counted is None else ~counted,
-        scores={name: scorecard(reference, scene, scale=scale, counted=counted).as_dict()},
+        estimate_mask=None if known is None else ~known,
+        scores=scores,
     )
 
 

@@ -46,6 +46,20 @@ def scorecard_table(card: Scorecard) -> Table:
     return table
 
 
+def scorecards_table(cards: Mapping[str, Scorecard]) -> Table:
+    """Return the scores of several estimates, a column each, the best ones marked."""
+    names = [Column(name, justify="right") for name in cards]
+    table = plain_table("score", *names, Column("better", style="dim"))
+    scores = [card.by_name() for card in cards.values()]
+    for metric in metrics_for():
+        values = [one.get(metric.name) for one in scores]
+        known = [value for value in values if value is not None]
+        best = metric.best(known) if known else None
+        cells = [Text(metric.text(value), "bold" if value == best else "") for value in values]
+        table.add_row(metric.label, *cells, metric.better)
+    return table
+
+
 def facts(rows: Iterable[tuple[str, str]]) -> Text:
     """Names on the left, values on the right, a line each; rows without a value are left out."""
     kept = [(name, value) for name, value in rows if value]

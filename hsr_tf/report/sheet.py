@@ -20,7 +20,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.text import Text
 from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 from hsr_tf.files import require_suffix
@@ -34,7 +33,9 @@ from hsr_tf.report.canvas import (
     axes_at,
     blank,
     caption,
+    fit_text,
     quiet_axes,
+    root_ticks,
     save_png,
 )
 from hsr_tf.report.content import Result, SheetData
@@ -147,7 +148,9 @@ def _draw_headline(sheet: _Sheet) -> None:
     note = f"×{data.scale}  ·  {height} × {width} pixels  ·  {num_bands} bands{span}  ·  {colours}"
     left, top = grid.LEFT / grid.width, grid.height
     style: dict[str, Any] = {"fontsize": 13, "fontweight": "bold", "parse_math": False}
-    _fit(sheet.figure.text(left, (top - 0.3) / top, data.title, **style), grid.width - grid.LEFT - grid.RIGHT)
+    fit_text(
+        sheet.figure.text(left, (top - 0.3) / top, data.title, **style), grid.width - grid.LEFT - grid.RIGHT
+    )
     sheet.figure.text(left, (top - 0.52) / top, note, fontsize=9, color=QUIET, parse_math=False)
 
 
@@ -208,21 +211,10 @@ def _draw_maps(sheet: _Sheet) -> None:
         grid = sheet.grid
         place = axes_at(sheet.figure, grid.left(3 + len(maps)), grid.bottom(row), 0.12, grid.panel_height)
         bar = sheet.figure.colorbar(drawn, cax=place, extend="max")
-        bar.set_ticks(_root_ticks(top))
+        bar.set_ticks(root_ticks(top))
         bar.ax.yaxis.set_major_formatter(FormatStrFormatter("%g"))
         bar.ax.tick_params(labelsize=NOTE_POINTS, length=2.5)
         bar.set_label(label, fontsize=NOTE_POINTS)
-
-
-def _root_ticks(top: float) -> list[float]:
-    """Round numbers from 0 to `top` that lie about evenly on a square-root scale."""
-    step = 10.0 ** np.floor(np.log10(top))
-    ladder = np.concatenate([[0.0], np.outer(step * np.array([0.01, 0.1, 1.0]), [1, 2, 5]).ravel()])
-    kept = [0.0]
-    for tick in ladder:
-        if tick <= top and np.sqrt(tick / top) - np.sqrt(kept[-1] / top) >= 0.13:
-            kept.append(float(tick))
-    return kept
 
 
 def _draw_legend(sheet: _Sheet) -> None:
@@ -247,7 +239,7 @@ def _draw_legend(sheet: _Sheet) -> None:
     for text, name in zip(legend.get_texts(), names, strict=True):
         text.set_parse_math(False)
         text.set_text(name)
-        _fit(text, grid.panel_width - 0.55)
+        fit_text(text, grid.panel_width - 0.55)
 
 
 def _draw_curves(sheet: _Sheet) -> None:
@@ -308,15 +300,4 @@ def _image_axes(sheet: _Sheet, row: int, column: int) -> Axes:
 def _caption(sheet: _Sheet, axes: Axes, name: str, note: str) -> None:
     """A quiet line above a picture and, above that, a bold name."""
     for text in caption(axes, name, note, above=5):
-        _fit(text, sheet.grid.panel_width)
-
-
-def _fit(text: Text, width: float) -> None:
-    """Put the text on one line and cut it, with an ellipsis, until it is at most `width` inches wide."""
-    words = " ".join(text.get_text().split())
-    text.set_text(words)
-    figure = text.get_figure(root=True)
-    room = width * figure.dpi if figure is not None else float("inf")
-    while len(words) > 1 and (excess := text.get_window_extent().width / room) > 1:
-        words = words[: min(len(words) - 1, int(len(words) / excess) + 2)]
-        text.set_text(words.rstrip() + "…")
+        fit_text(text, sheet.grid.panel_width)

@@ -66,7 +66,7 @@ def test_a_registered_metric_is_in_scorecard_tables_report_and_means() -> None:
     assert "| Worst, counts |" in markdown_table([Row("m", 4, "s", card, 1.0)])
     assert "Worst" in texts(results_table({"m": card}, {"m": 1.0}))
     truth, guess = cubes()
-    data = estimate_report(("m", guess), truth, scale=4)
+    data = estimate_report({"m": guess}, truth, scale=4)
     assert data.scores["m"]["worst_error"] == pytest.approx(0.125)
     assert "Worst" in render(data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from hsr_tf.report.picture_sheet import PictureSheetData, choose_crop, draw_picture_sheet
+from hsr_tf.tiling.region import Region
 
 
 def data(*, crop_size: int = 16, channels: int = 3, kernels: bool = False) -> PictureSheetData:
@@ -42,6 +44,25 @@ def test_pictures_kernels_and_frames_are_drawn(tmp_path: Path, channels: int, ke
     without = draw_picture_sheet(tmp_path / "plain.png", data(channels=channels))
     height = imagecodecs.png_decode(without.read_bytes()).shape[0]
     assert (drawn.shape[0] > height) == kernels
+
+
+def test_the_rectangle_given_is_shown_and_must_lie_inside() -> None:
+    plain = data()
+    marked = replace(plain, rectangle=Region(2, 30, 8, 26))
+    assert marked.part == Region(2, 30, 8, 26)
+    assert plain.part == Region(*choose_crop(plain), 16, 16)
+    with pytest.raises(ValueError, match="rectangle: expected row,column,height,width inside 40 rows x 56"):
+        replace(plain, rectangle=Region(2, 31, 8, 26))
+
+
+def test_the_overlay_is_half_nearest_neighbours_and_half_the_last_estimate(tmp_path: Path) -> None:
+    black, white = (np.full((40, 40, 1), value, np.float32) for value in (0.0, 1.0))
+    grey = np.full((40, 40, 1), 0.5, np.float32)
+    sheet = PictureSheetData("p", grey, {"bicubic": grey, "nearest": black, "network": white})
+    drawn = imagecodecs.png_decode(draw_picture_sheet(tmp_path / "s.png", sheet).read_bytes())[..., :3]
+    row = drawn[drawn.shape[0] // 4].mean(-1)
+    halves = [np.flatnonzero(row == value) for value in (0, 255)]
+    assert halves[0].size > 100 and halves[1].max() > halves[0].max()
 
 
 def test_estimates_of_another_size_and_other_suffixes_are_refused(tmp_path: Path) -> None:

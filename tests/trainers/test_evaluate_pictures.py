@@ -18,6 +18,7 @@ from hsr_tf.networks.image_network import ImageNetwork, ImageSpec, picture_input
 from hsr_tf.networks.pretrained import ModelCard, save_model, shipped_models
 from hsr_tf.networks.vdsr import VDSR
 from hsr_tf.physics.resize import BicubicResize
+from hsr_tf.tiling.region import Region
 from tests.trainers.test_single_image import scribble
 from trainers import _picture_cases, evaluate_pictures
 from trainers._picture_cases import Case, Enlarger, Estimate, find_enlargers
@@ -152,6 +153,27 @@ def test_a_folder_is_scored_and_drawn(tmp_path: Path) -> None:
     ]
     with pytest.raises(ValueError, match="methods: expected a method that fits the scales"):
         evaluate_pictures.evaluate(enlargers[1:], {"mine": [path]}, [Case(4)])
+
+
+@pytest.mark.parametrize("scale", [2, 3, 2.5])
+def test_nearest_neighbours_are_those_of_the_small_picture(scale: float) -> None:
+    picture, case = scribble(1), Case(scale)
+    made = Enlarger("nearest").run(picture, case)
+    small = np.asarray(case.degrade(case.cut(picture.luma) / np.float32(255)))[0, ..., 0]
+    centres = [(np.arange(n) + 0.5) / scale - 0.5 for n in made.luma.shape[:2]]
+    nearest = [np.abs(c[:, None] - np.arange(n)).argmin(1) for c, n in zip(centres, small.shape, strict=True)]
+    expected = small[np.ix_(*nearest)]
+    ties = [np.isclose(c % 1, 0.5) for c in centres]
+    decided = ~(ties[0][:, None] | ties[1])
+    np.testing.assert_array_equal(made.luma[..., 0][decided], expected[decided])
+
+
+def test_a_rectangle_is_four_whole_numbers() -> None:
+    assert evaluate_pictures.rectangle_of([]) is None
+    assert evaluate_pictures.rectangle_of(["1", "2", "3", "4"]) == Region(1, 2, 3, 4)
+    for texts in (["1", "2", "3"], ["1", "2", "0", "4"], ["1", "x", "3", "4"]):
+        with pytest.raises(ValueError, match="rectangle: expected"):
+            evaluate_pictures.rectangle_of(texts)
 
 
 def test_weights_are_found_by_folder_and_refused_for_another_method(tmp_path, monkeypatch) -> None:

@@ -1,0 +1,88 @@
+"""Kernels true and found, stage by stage: a row a picture and blur, a column a stage.
+
+As figure 5 of T. Yoshida, K. Akita, N. Ukita, "Simultaneous iterative learning of image super-resolution and
+degradation removal" (in Japanese), IPSJ SIG Technical Report, Vol. 2020-CG-180 No. 12, 2020, which shows the
+last stage alone. The kernels of a row share a scale, which ends at the largest value of the true one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hsr_tf import checks
+from hsr_tf.metrics.cameras import kernel_l1
+from hsr_tf.report.canvas import NOTE_POINTS, axes_at, blank, caption, fit_text, headline, save_png
+
+LEFT, TOP, GAP, CAPTION, PANEL, RIGHT = 0.2, 0.62, 0.14, 0.42, 1.5, 0.7
+
+
+@dataclass(frozen=True, eq=False)
+class KernelRow:
+    """One picture and blur.
+
+    Attributes:
+        title: name of the picture.
+        note: the blur.
+        truth: (k, k), of sum 1.
+        found: (k, k), after each stage, the first guess first.
+
+    Raises:
+        ValueError: no kernel found, or one of another size.
+    """
+
+    title: str
+    note: str
+    truth: np.ndarray
+    found: tuple[np.ndarray, ...]
+
+    def __post_init__(self) -> None:
+        checks.require(
+            bool(self.found) and all(one.shape == self.truth.shape for one in self.found),
+            "found",
+            expected=f"kernels of {self.truth.shape}, one a stage",
+            received=", ".join(str(one.shape) for one in self.found) or "none",
+            remedy="use a network that finds the kernel",
+        )
+
+
+def kernel_psnr(truth: np.ndarray, found: np.ndarray) -> float:
+    """PSNR of a kernel in dB; the peak is the largest value of the true one."""
+    error = float(np.square(np.subtract(truth, found, dtype=np.float64)).mean())
+    return math.inf if error == 0 else 10 * math.log10(float(truth.max()) ** 2 / error)
+
+
+def kernel_sheet(path: str | os.PathLike[str], rows: Sequence[KernelRow], *, title: str) -> Path:
+    """Draw the sheet as a PNG file, which appears whole or not at all.
+
+    Raises:
+        ValueError: `path` does not end in .png.
+        OSError: the file cannot be written; what was there before stays.
+    """
+    num_columns = 1 + max(len(row.found) for row in rows)
+    width = LEFT + num_columns * (PANEL + GAP) + RIGHT
+    figure = blank(width, TOP + len(rows) * (PANEL + CAPTION) + 0.12)
+    headline(figure, title, "L1 from 0 to 2; PSNR with the largest value of the true kernel as peak")
+    for number, row in enumerate(rows):
+        bottom = 0.12 + (len(rows) - 1 - number) * (PANEL + CAPTION)
+        panels = [(row.title, f"true, {row.note}", row.truth)]
+        for stage, found in enumerate(row.found):
+            scores = f"L1 {kernel_l1(row.truth, found):.2f}, {kernel_psnr(row.truth, found):.1f} dB"
+            panels.append(("first guess" if stage == 0 else f"stage {stage}", scores, found))
+        for column, (name, note, kernel) in enumerate(panels):
+            axes = axes_at(figure, LEFT + column * (PANEL + GAP), bottom, PANEL, PANEL)
+            drawn = axes.imshow(
+                kernel, cmap="magma", vmin=0, vmax=float(row.truth.max()), interpolation="nearest"
+            )
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for text in caption(axes, name, note, above=4):
+                fit_text(text, PANEL)
+        place = axes_at(figure, LEFT + len(panels) * (PANEL + GAP), bottom, 0.09, PANEL)
+        figure.colorbar(drawn, cax=place, extend="max").ax.tick_params(labelsize=NOTE_POINTS - 1, length=2)
+    return save_png(figure, path)

@@ -1,0 +1,33 @@
+"""The sheet of kernels: scores by hand, a row each, and kernels of another size are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from hsr_tf.report.kernel_sheet import KernelRow, kernel_psnr, kernel_sheet
+
+
+def test_the_psnr_of_a_kernel_by_hand() -> None:
+    truth = np.zeros((2, 2))
+    truth[0, 0] = 1.0
+    found = np.array([[0.8, 0.2], [0.0, 0.0]])
+    # The mean square is (0.04 + 0.04) / 4 = 0.02, the peak 1.
+    assert kernel_psnr(truth, found) == pytest.approx(10 * np.log10(1 / 0.02))
+    assert kernel_psnr(truth, truth) == np.inf
+
+
+def test_rows_are_drawn_and_other_sizes_refused(tmp_path: Path) -> None:
+    spot = np.eye(5) / 5
+    row = KernelRow("p", "sigma 1", spot, (spot[::-1], spot))
+    heights = [
+        imread(kernel_sheet(tmp_path / f"{count}.png", [row] * count, title="t")).shape[0] for count in (1, 2)
+    ]
+    assert heights[1] > heights[0]
+    with pytest.raises(ValueError, match=r"found: expected kernels of \(5, 5\), one a stage"):
+        KernelRow("p", "sigma 1", spot, (np.eye(3),))
+    with pytest.raises(ValueError, match="got none"):
+        KernelRow("p", "sigma 1", spot, ())
