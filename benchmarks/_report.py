@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 from absl import flags
 
+from hsr_tf import checks
 from hsr_tf.files import write_json
 
 FLAGS = flags.FLAGS
@@ -54,6 +55,25 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, words: Collect
     """A table in Markdown; the columns `words` are aligned to the left, the others, numbers, to the right."""
     rules = ["---" if place in words else "---:" for place in range(len(heads))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
+
+
+def with_section(text: str, name: str, found: str) -> str:
+    """Return the text of a page with a result between its marks, `<!-- name: begin -->` and `... end -->`.
+
+    Raises:
+        InputError: for a page without these marks.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    checks.require(
+        bool(first and last),
+        "update",
+        expected=f"a page with the marks {begin} and {end}",
+        received="one without them",
+        remedy="add them where the table belongs",
+    )
+    return f"{before}{begin}\n{found}\n{end}{after}"
 
 
 def settings(*names: str) -> dict[str, Any]:

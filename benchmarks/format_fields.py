@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
+from benchmarks import _report
 from benchmarks.format_checks import own_readers
 from benchmarks.format_samples import (
     FIELDS,
@@ -47,7 +48,6 @@ from hsr_tf.scene import Scene
 
 FLAGS = flags.FLAGS
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
-BEGIN, END = "<!-- fields: begin -->", "<!-- fields: end -->"
 TITLES = {"fwhm": "FWHM", "crs": "CRS", "gcp": "GCP", "rpc": "RPC", "good_bands": "good bands"}
 
 
@@ -180,19 +180,13 @@ def _model() -> SensorModel:
     return SensorModel(points, None, RationalPolynomials(lists))
 
 
-def page_with(text: str, found: str) -> str:
-    """Return the text of the page with this table between its two marks."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{found}\n{END}{after}"
-
-
 def main() -> None:
     """Measure, and print or write the table."""
     found = table()
     print(found)
     if FLAGS.update:
-        PAGE.write_text(page_with(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
+        text = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(_report.with_section(text, "fields", found), encoding="utf-8")
 
 
 if __name__ == "__main__":

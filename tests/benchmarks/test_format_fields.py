@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import format_fields
+from benchmarks import _report, format_fields
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_shows_the_table_that_is_measured() -> None:
     text = format_fields.PAGE.read_text(encoding="utf-8")
-    assert format_fields.page_with(text, format_fields.table()) == text
+    assert _report.with_section(text, "fields", format_fields.table()) == text
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -26,6 +26,5 @@ def test_single_cells_are_measured(name: str, field: str, marks: str, tmp_path: 
 
 
 def test_a_table_takes_the_place_of_the_old_one_between_the_marks() -> None:
-    text = f"a\n{format_fields.BEGIN}\nold\n{format_fields.END}\nb\n"
-    made = format_fields.page_with(text, "new")
-    assert made == f"a\n{format_fields.BEGIN}\nnew\n{format_fields.END}\nb\n"
+    marks = "a\n<!-- fields: begin -->\n{}\n<!-- fields: end -->\nb\n"
+    assert _report.with_section(marks.format("old"), "fields", "new") == marks.format("new")
