@@ -28,13 +28,17 @@ X, and v the mean leverage of a sharp pixel in the fit. The factors say that coa
 the energy of the sharp detail, and that the errors of eight neighbours count as one; both were chosen on
 scenes of the CAVE training set. Without noise the linear part of the penalty does nothing.
 
+Where pixels of X are missing, the sharp image has colours that no coarse pixel shows, and the held-out error
+does not know of them. With a share m of them missing, the next larger l is taken if its predicted error is at
+most m / 4 above the smallest.
+
 All sums are taken over rows of the coarse images, so that a scene in memory and one in files give the same
 map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -53,6 +57,7 @@ PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
 USUAL, USUAL_COMPLETED, OUTLIER, DAMPING = 0.75, 0.95, 3.0, 3e-5
 SMALLEST_GAP, SMALLEST_EDGE, SPREAD = 1e-4, 0.02, 2.0
+ALIKE = 0.25
 FLOATS_AT_ONCE = 2**20
 SMALLEST_TRUST, TINY = 1e-3, 1e-30
 
@@ -262,10 +267,18 @@ class _MapFitting:
         maps = {penalty: self._fold_maps(penalty) for penalty in penalties}
         errors = self._held_out_errors({penalty: found[1:] for penalty, found in maps.items()})
         scores = {p: self._score(p, maps[p][0], *errors[p]) for p in penalties}
-        penalty = min(penalties, key=scores.__getitem__)
+        penalty = self._cautious(scores)
         error, rough = errors[penalty]
         smoothness = float(np.clip(1.0 - rough / max(error, TINY), 0.0, 1.0))
         return replace(self._fit(maps[penalty][0], penalty), smoothness=smoothness)
+
+    def _cautious(self, scores: Mapping[float, float]) -> float:
+        """The l of the smallest predicted error; of missing pixels the next larger one if nearly as good."""
+        ordered = sorted(scores)
+        best = min(ordered, key=scores.__getitem__)
+        larger = next((penalty for penalty in ordered if best < penalty < np.inf), best)
+        missing = 0.0 if self._pair.counted is None else 1.0 - float(self._pair.counted.mean())
+        return larger if scores[larger] <= (1.0 + ALIKE * missing) * scores[best] else best
 
     @cached_property
     def _compared(self) -> NDArray[np.bool_]:

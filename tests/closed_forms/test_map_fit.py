@@ -6,12 +6,13 @@ Pairs are simulated by SciPy, with borders, noise and responses of their own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, fit_map, signal_share
+from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, _MapFitting, fit_map, signal_share
 from hsr_tf.closed_forms.noise_level import channel_noise, feature_noise
 from hsr_tf.closed_forms.quadratic_map import SpectralLS, quadratic_features
 from hsr_tf.closed_forms.spectral_ls import fit_scene, fuse_scene
@@ -247,3 +248,17 @@ def test_a_map_is_linear_where_pixels_are_few_and_noisy() -> None:
     lr_hsi = rng.random((12, 16, NUM_BANDS)).astype("f4")
     fit = fit_map(CoarsePair((12, 16), lambda rows: (features[rows], lr_hsi[rows])), statistics, pair.model)
     assert fit.penalty >= 1
+
+
+def test_missing_pixels_decide_near_ties_for_the_simpler_map() -> None:
+    scores = {np.inf: 1.0, 1.0: 0.52, 0.3: 0.5, 0.0: 0.9}
+
+    def chosen(missing: float, scores: dict[float, float] = scores) -> float:
+        counted = np.arange(100).reshape(10, 10) >= 100 * missing
+        return _MapFitting._cautious(SimpleNamespace(_pair=SimpleNamespace(counted=counted)), scores)
+
+    assert [chosen(missing) for missing in (0.0, 0.1, 0.3)] == [0.3, 0.3, 1.0]
+    assert chosen(0.3, {**scores, 1.0: 0.6}) == 0.3  # clearly worse
+    assert chosen(0.9, {**scores, 1.0: 0.49}) == 1.0  # never on to a linear map
+    whole = SimpleNamespace(_pair=SimpleNamespace(counted=None))
+    assert _MapFitting._cautious(whole, scores) == 0.3
