@@ -16,6 +16,7 @@ from benchmarks._paper_tables import BLIND, FUSION, SINGLE, PaperTable, kbpn, ms
 from benchmarks.papers import Figure
 from hsr_tf import methods
 from hsr_tf.checks import InputError
+from hsr_tf.data.storage import TrainingScenes
 from hsr_tf.scene import Scene
 from tests.app_for_tests import own_flags
 from trainers import _flags, blind_sr, fusion, single_image
@@ -29,8 +30,7 @@ TABLES = [ms_ssfnet(16), ms_ssfnet(8), kbpn(), vdsr()]
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_the_flags_of_every_run_describe_a_task(table: PaperTable, monkeypatch: pytest.MonkeyPatch) -> None:
     scenes = [Scene(np.zeros((256, 256, 31), np.float32), WAVELENGTHS_NM, name) for name in ("a", "flowers")]
-    monkeypatch.setattr(fusion, "find_scenes", lambda *_, **__: None)
-    monkeypatch.setattr(fusion, "load_scenes", lambda _: scenes)
+    monkeypatch.setattr(fusion._scene_sets, "read_scenes", lambda: TrainingScenes(scenes, None))
     for row in table.rows:
         for stage in row.stages:
             trainer = TRAINERS[stage.module]
