@@ -2,7 +2,8 @@
 
 `degrade` is `SpatialDegradation.forward` with its kernel as an argument, and `Y = Z R` needs no function of
 its own; `LearnedCameras` holds what is learnt: a softmax over the PSF's support and a response that a
-softplus keeps non-negative.
+softplus keeps non-negative, each at one resolution or, so that gradients find their outline first, as a sum
+over several (`pyramid_bases`, `bell_bases`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.typing import Tensor
 
 SMALLEST_TAP, SMALLEST_RESPONSE = 1e-7, 1e-6
+MOST_BELLS = 3
+Matrix = NDArray[np.float32]
 
 
 def degrade(x: Tensor, kernel: Tensor, scale: int, *, border: str = "mirrored") -> Tensor:
@@ -74,6 +77,40 @@ def interior(size: tuple[int, int], taps: Sequence[int], scale: int) -> NDArray[
     return inside
 
 
+def pyramid_bases(taps: int, num_scales: int) -> list[Matrix]:
+    """Linear interpolation along one side of a kernel from grids of all, half, a quarter, ... of its taps.
+
+    Args:
+        taps: n.
+        num_scales: number of grids; one of a single point is constant, which changes no softmax.
+
+    Returns:
+        Matrices (n, m) for m = n, n / 2, n / 4, ..., rounded up; rows sum to one.
+    """
+    bases = []
+    for level in range(num_scales):
+        size = -(-taps // 2**level)
+        points = np.clip((np.arange(taps) + 0.5) * size / taps - 0.5, 0, size - 1)
+        distances = np.abs(points[:, None] - np.arange(size))
+        bases.append(np.maximum(0.0, 1.0 - distances).astype(np.float32))
+    return bases
+
+
+def bell_bases(num_bands: int, num_scales: int) -> list[Matrix]:
+    """Bells along the bands, of standard deviation C / 32, C / 16, ...: (C, C) each, rows sum to one.
+
+    A single scale has no bells: every band by itself.
+    """
+    if num_scales == 1:
+        return [np.eye(num_bands, dtype=np.float32)]
+    distances = np.subtract.outer(np.arange(num_bands), np.arange(num_bands))
+    bases = []
+    for level in range(min(num_scales, MOST_BELLS)):
+        bells = np.exp(-0.5 * np.square(distances / (num_bands / 32 * 2**level)))
+        bases.append((bells / bells.sum(1, keepdims=True)).astype(np.float32))
+    return bases
+
+
 class LearnedCameras:
     """PSF and response as variables near a start.
 
@@ -84,37 +121,54 @@ class LearnedCameras:
         psf: to start from; zeros start at 1e-7 of the largest tap.
         srf: R to start from, (C, c), non-negative.
         rate: change of the parameters per change of the variables.
+        num_scales: resolutions whose sum both are, see `pyramid_bases` and `bell_bases`; 1 for every tap and
+            band by itself.
     """
 
-    def __init__(self, psf: Psf, srf: np.ndarray, *, rate: float = 1.0) -> None:
+    def __init__(self, psf: Psf, srf: np.ndarray, *, rate: float = 1.0, num_scales: int = 1) -> None:
         relative = np.maximum(psf.kernel / psf.kernel.max(), SMALLEST_TAP)
         self._scale = float(np.max(srf))
         positive = np.maximum(np.asarray(srf, np.float64) / self._scale, SMALLEST_RESPONSE)
         self._logits = np.log(relative).astype(np.float32)
         self._raw = (np.log(np.expm1(positive))).astype(np.float32)
         self._rate = rate
-        self._psf_change = keras.Variable(np.zeros_like(self._logits), name="psf")
-        self._srf_change = keras.Variable(np.zeros_like(self._raw), name="srf")
+        sides = [pyramid_bases(taps, num_scales) for taps in self._logits.shape]
+        self._grids = list(zip(*sides, strict=True))
+        self._bells = bell_bases(len(self._raw), num_scales)
+        self._psf_changes = [_zeros("psf", rows.shape[1], columns.shape[1]) for rows, columns in self._grids]
+        self._srf_changes = [_zeros("srf", *self._raw.shape) for _ in self._bells]
 
     @property
     def variables(self) -> list[keras.Variable]:
         """What is learnt."""
-        return [self._psf_change, self._srf_change]
+        return [*self._psf_changes, *self._srf_changes]
 
     def kernel(self) -> Tensor:
         """k, (n, p), sums to one."""
-        logits = self._logits + self._rate * ops.convert_to_tensor(self._psf_change)
+        change = sum(
+            ops.matmul(ops.matmul(rows, ops.convert_to_tensor(variable)), columns.T)
+            for (rows, columns), variable in zip(self._grids, self._psf_changes, strict=True)
+        )
+        logits = self._logits + self._rate * change
         return ops.reshape(ops.softmax(ops.reshape(logits, (-1,))), self._logits.shape)
 
     def response(self) -> Tensor:
         """R, (C, c)."""
-        return self._scale * ops.softplus(self._raw + self._rate * ops.convert_to_tensor(self._srf_change))
+        change = sum(
+            ops.matmul(bells, ops.convert_to_tensor(variable))
+            for bells, variable in zip(self._bells, self._srf_changes, strict=True)
+        )
+        return self._scale * ops.softplus(self._raw + self._rate * change)
 
     def model(self, scale: int) -> ObservationModel:
         """The cameras as they are now."""
         psf = Psf(np.asarray(ops.convert_to_numpy(self.kernel()), np.float64), "learnt")
         response = SpectralResponse(np.asarray(ops.convert_to_numpy(self.response())), name="learnt")
         return ObservationModel(SpatialDegradation(psf, scale), response)
+
+
+def _zeros(name: str, *shape: int) -> keras.Variable:
+    return keras.Variable(np.zeros(shape, np.float32), name=name)
 
 
 def _cells(taps: int, scale: int) -> tuple[int, int, tuple[int, int]]:

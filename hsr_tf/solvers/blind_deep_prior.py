@@ -34,7 +34,7 @@ from hsr_tf.solvers.cameras.psf_srf import PsfSrfConfig, check_sizes, estimate_p
 from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPriorConfig, PriorScene, tile_of
 from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.completion import degraded
-from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitTask, GradientFit
+from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitTask, GradientFit, VariableGroup
 from hsr_tf.solvers.parts.ridge import held_out_blocks
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
 
@@ -51,11 +51,18 @@ class BlindPriorConfig(DeepPriorConfig):
         start: the cameras that are learnt on from: "estimate" (`estimate_psf_srf`) or "flat".
         camera_rate: how fast the cameras learn, relative to F.
         match: weight of |X R - D_k Y|^2.
+        camera_learning_rate: gives the cameras an Adam of their own that starts at this rate, whatever
+            `camera_rate`; 0 for that of F.
+        camera_scales: resolutions whose sum the logits of k and R before its softplus are, see
+            `LearnedCameras`; 1 for every tap and band by itself.
     """
 
     start: str = "estimate"
     camera_rate: float = 0.01
     match: float = 1.0
+    balanced: bool = False
+    camera_learning_rate: float = 0.0
+    camera_scales: int = 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -174,7 +181,12 @@ class BlindScene(PriorScene):
     ) -> None:
         super().__init__(start.model, config, *images, controls)
         psf, srf = start.model.spatial.psf, start.model.spectral.matrix
-        self.cameras = LearnedCameras(psf, srf, rate=config.camera_rate)
+        self.cameras = LearnedCameras(
+            psf,
+            srf,
+            rate=1.0 if config.camera_learning_rate else config.camera_rate,
+            num_scales=config.camera_scales,
+        )
         self._match, self._seed_of_tiles = config.match, controls.seed
         self._tile = tile_of(config.tile, start.model.scale)
         self._scale, self._start = start.model.scale, start.model
@@ -189,8 +201,11 @@ class BlindScene(PriorScene):
         """The fit of the network's weights and both cameras."""
         known = super().task(name)
         error = self._held_out_error if self.config.hold_out else None
-        variables = [*known.variables, *self.cameras.variables]
-        return replace(known, variables=variables, loss=self._joint_loss, held_out_error=error)
+        known = replace(known, loss=self._joint_loss, held_out_error=error, model=self.model)
+        if not self.config.camera_learning_rate:
+            return replace(known, variables=[*known.variables, *self.cameras.variables])
+        group = VariableGroup(self.cameras.variables, self.config.camera_learning_rate)
+        return replace(known, groups=[group])
 
     def finished(self) -> Cube:
         """The sharp cube of the current weights and cameras; the tiles are of no more use then."""
@@ -239,10 +254,14 @@ class BlindScene(PriorScene):
         vectors = tf.constant(self.subspace.strengths[:, None] * self.subspace.vectors, tf.float32)
         sharp = base + tf.tensordot(self._loss.tile_codes(self.network, inputs), vectors, 1)
         left = lr_hsi - degrade(sharp[None], kernel, self._scale)[0]
-        apart = tf.tensordot(lr_hsi, response, 1) - degrade(hr_msi[None], kernel, self._scale)[0]
-        coarse = tf.reduce_sum(tf.square(left), -1) + self._match * tf.reduce_sum(tf.square(apart), -1)
         fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
-        return (tf.reduce_sum(coarse * seen) + fine) / float(sharp.shape[0] * sharp.shape[1])
+        total = tf.reduce_sum(tf.reduce_sum(tf.square(left), -1) * seen) + fine
+        if self.config.match:
+            apart = tf.tensordot(lr_hsi, response, 1) - degrade(hr_msi[None], kernel, self._scale)[0]
+            gap = tf.reduce_sum(tf.reduce_sum(tf.square(apart), -1) * seen)
+            equal = tf.stop_gradient(total / (gap + 1e-30)) if self.config.balanced else 1.0
+            total += self.config.match * equal * gap
+        return total / float(sharp.shape[0] * sharp.shape[1])
 
 
 def _unexplained(estimate: Cube, model: ObservationModel, images: tuple[Cube, Cube]) -> dict[str, float]:

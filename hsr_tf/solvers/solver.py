@@ -45,6 +45,7 @@ class Step:
         seconds: since the solver began.
         objective: what is minimised, None where this iteration did not compute it.
         estimate: gives the current sharp cube (H, W, C); it is computed only when called.
+        model: gives the current cameras, where the solver learns them step by step.
     """
 
     solver: str
@@ -53,6 +54,7 @@ class Step:
     seconds: float
     objective: float | None
     estimate: Callable[[], Cube]
+    model: Callable[[], ObservationModel] | None = None
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,12 @@ class Iterations:
         most, done = self.most, self.done
         return tqdm.tqdm(total=most, initial=done, desc=self.solver, unit="it", dynamic_ncols=True)
 
-    def report(self, objective: float | None, estimate: Callable[[], Cube]) -> None:
+    def report(
+        self,
+        objective: float | None,
+        estimate: Callable[[], Cube],
+        model: Callable[[], ObservationModel] | None = None,
+    ) -> None:
         """Count one iteration, move the bar and call back."""
         self.done += 1
         if self._bar is not None:
@@ -204,7 +211,8 @@ class Iterations:
             if objective is not None:
                 self._bar.set_postfix_str(f"objective {objective:.4e}", refresh=False)
         if self.controls.callback is not None:
-            self.controls.callback(Step(self.solver, self.done, self.most, self.seconds, objective, estimate))
+            step = Step(self.solver, self.done, self.most, self.seconds, objective, estimate, model)
+            self.controls.callback(step)
 
     def finish(self) -> None:
         """The solver's own criterion is met: this was the last iteration."""

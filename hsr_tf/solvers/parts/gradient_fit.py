@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from zipfile import BadZipFile
@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from hsr_tf import checks
 from hsr_tf.files import replacing_file
+from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Step
 
 Values = list[np.ndarray]
@@ -84,19 +85,36 @@ class FitPlan:
         return keras.optimizers.schedules.CosineDecay(self.learning_rate, self.num_steps)
 
 
+@dataclass(frozen=True, eq=False)
+class VariableGroup:
+    """Variables with an Adam and a learning rate of their own.
+
+    Attributes:
+        variables: of the task.
+        learning_rate: at the start, from which it falls to nothing along a cosine.
+        beta_2: Adam's memory of squared gradients; below its 0.999 where they shrink by orders of magnitude.
+    """
+
+    variables: Sequence[keras.Variable]
+    learning_rate: float
+    beta_2: float = 0.99
+
+
 @dataclass(frozen=True)
 class FitTask:
     """What is fitted.
 
     Attributes:
         name: of the solver.
-        variables: all that is learnt.
+        variables: all that is learnt at the rate of the plan.
         loss: a function of a step number (tf.int32) that gives the scalar loss, in TensorFlow operations.
         held_out_error: the error of the current variables on samples that the loss never sees; None for no
             early stopping.
         estimate: the sharp cube of the current variables.
         fingerprint: arrays and words that tell this fit from another, for checkpoints.
         seconds_before: that the solver took before the fit; callbacks count them too.
+        groups: variables beside `variables`, each group with a rate of its own.
+        model: the cameras of the current variables, where they are learnt.
     """
 
     name: str
@@ -106,6 +124,13 @@ class FitTask:
     estimate: Callable[[], Cube]
     fingerprint: Sequence[Any] = ()
     seconds_before: float = 0.0
+    groups: Sequence[VariableGroup] = ()
+    model: Callable[[], ObservationModel] | None = None
+
+    @property
+    def learnt(self) -> list[keras.Variable]:
+        """All variables, those of the groups last."""
+        return [*self.variables, *(variable for group in self.groups for variable in group.variables)]
 
 
 @dataclass(frozen=True)
@@ -138,9 +163,15 @@ class GradientFit:
 
     def __init__(self, task: FitTask, plan: FitPlan, controls: Controls) -> None:
         self._task, self._plan, self._controls = task, plan, controls
-        self._optimizer = keras.optimizers.Adam(plan.schedule())
-        self._optimizer.build(list(task.variables))
-        self._averages = [tf.Variable(variable.numpy()) for variable in task.variables]
+        self._variables = task.learnt
+        self._optimizers = [(keras.optimizers.Adam(plan.schedule()), len(task.variables))]
+        for group in task.groups:
+            rates = keras.optimizers.schedules.CosineDecay(group.learning_rate, plan.num_steps)
+            optimizer = keras.optimizers.Adam(rates, beta_2=group.beta_2)
+            self._optimizers.append((optimizer, len(group.variables)))
+        for optimizer, mine in self._split(self._variables):
+            optimizer.build(mine)
+        self._averages = [tf.Variable(variable.numpy()) for variable in self._variables]
         self._step = tf.function(self._take_step, autograph=False)
         self._best: Values = []
         self._trace = {"best_step": 0, "best": np.inf, "start": np.inf, "misses": 0, "done": 0}
@@ -164,7 +195,7 @@ class GradientFit:
                 received=f"{loss} at step {step + 1}",
                 remedy="use a smaller learning_rate",
             )
-            iterations.report(loss, self._current_estimate)
+            iterations.report(loss, self._current_estimate, self._task.model)
             self._after(step + 1, iterations)
         if self._task.held_out_error is not None and iterations.done % self._plan.check_every:
             self._look(iterations.done)
@@ -182,15 +213,23 @@ class GradientFit:
         )
 
     def _take_step(self, step: tf.Tensor) -> tf.Tensor:
-        variables = list(self._task.variables)
         with tf.GradientTape() as tape:
             loss = self._task.loss(step)
-        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        gradients = tape.gradient(loss, self._variables)
+        for optimizer, pairs in self._split(list(zip(gradients, self._variables, strict=True))):
+            optimizer.apply(*map(list, zip(*pairs, strict=True)))
         momentum = tf.minimum(self._plan.ema, (tf.cast(step, tf.float32) + 1.0) / 10.0)
-        for average, variable in zip(self._averages, variables, strict=True):
+        for average, variable in zip(self._averages, self._variables, strict=True):
             value = tf.convert_to_tensor(variable)
             average.assign(value + momentum * (average - value) if self._plan.ema > 0 else value)
         return loss
+
+    def _split(self, parts: list[Any]) -> Iterator[tuple[keras.Optimizer, list[Any]]]:
+        """Each optimizer with its part of what goes with the variables."""
+        first = 0
+        for optimizer, count in self._optimizers:
+            yield optimizer, parts[first : first + count]
+            first += count
 
     def _since(self, seconds: float) -> Controls:
         """The controls after the first look, with time left for the last one; callbacks count all of it."""
@@ -236,15 +275,16 @@ class GradientFit:
             self._adopt(before)
 
     def _kept(self, *, current: bool = False) -> Values:
-        source = self._task.variables if current else self._averages
+        source = self._variables if current else self._averages
         return [np.array(variable.numpy()) for variable in source]
 
     def _adopt(self, values: Values) -> None:
-        for variable, value in zip(self._task.variables, values, strict=True):
+        for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
 
     def _states(self) -> list[Any]:
-        return [*self._task.variables, *self._averages, *self._optimizer.variables]
+        moments = [state for optimizer, _ in self._optimizers for state in optimizer.variables]
+        return [*self._variables, *self._averages, *moments]
 
     def _save(self) -> None:
         path = self._controls.checkpoint
