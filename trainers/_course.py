@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from hsr_tf.files import replacing_file
+from hsr_tf.metrics.cameras import camera_scores
 from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.scene import Scene
 from hsr_tf.solvers.solver import Step
+from hsr_tf.typing import Array
 
-COLUMNS = ("seconds", "iteration", "objective", "psnr_bands")
+COLUMNS = ("seconds", "iteration", "objective", "psnr_bands", "kernel_l1", "response_sam_degrees")
 SHARE_OF_TIME, PACE, WRITE_EVERY = 0.04, 1.08, 5.0
 
 
@@ -28,12 +30,16 @@ class Sample:
         iteration: from 1.
         objective: what is minimised.
         psnr_bands: of the iterate, clipped, in dB.
+        kernel_l1: of the iterate's PSF, a shift within it, where it is learnt and the true one is known.
+        response_sam_degrees: of its response, likewise.
     """
 
     seconds: float
     iteration: int
     objective: float
     psnr_bands: float
+    kernel_l1: float = math.nan
+    response_sam_degrees: float = math.nan
 
 
 class Recorder:
@@ -42,13 +48,16 @@ class Recorder:
     Args:
         path: where the course lies; what is there already is gone on with.
         truth: the sharp cube, or None where it is not known.
+        cameras: the true PSF, as it lies on the sharp image, and response; None where they are not known.
 
     Attributes:
         seconds_before: seconds that earlier starts of this run have taken.
     """
 
-    def __init__(self, path: Path, truth: Scene | None = None) -> None:
-        self.path, self._truth = path, truth
+    def __init__(
+        self, path: Path, truth: Scene | None = None, cameras: tuple[Array | None, Array | None] = (None, None)
+    ) -> None:
+        self.path, self._truth, self._cameras = path, truth, cameras
         self.samples = read_course(path)
         self.seconds_before = self.samples[-1].seconds if self.samples else 0.0
         self._started = False
@@ -65,12 +74,17 @@ class Recorder:
         begin, quality, truth = time.monotonic(), math.nan, self._truth
         if truth is not None and (estimate := step.estimate()).shape == truth.cube.shape:
             quality = float(psnr_bands(truth.cube, np.clip(estimate, 0.0, 1.0)))
+        model = None if step.model is None else step.model()
+        learnt = (None, None) if model is None else (model.spatial.psf.kernel, model.spectral.matrix)
+        scores = camera_scores(*self._cameras, *learnt)
         self.samples.append(
             Sample(
                 self.seconds_before + step.seconds,
                 step.iteration,
                 math.nan if step.objective is None else float(step.objective),
                 quality,
+                math.nan if scores.kernel_l1 is None else scores.kernel_l1,
+                math.nan if scores.response_sam_degrees is None else scores.response_sam_degrees,
             )
         )
         cost = time.monotonic() - begin
@@ -99,5 +113,5 @@ def read_course(path: Path) -> list[Sample]:
         return []
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    values = [[float(row[name]) if row[name] else math.nan for name in COLUMNS] for row in rows]
+    values = [[float(row[name]) if row.get(name) else math.nan for name in COLUMNS] for row in rows]
     return [Sample(seconds, int(iteration), *rest) for seconds, iteration, *rest in values]

@@ -28,6 +28,7 @@ from hsr_tf.report.screen import residual_words
 from hsr_tf.report.timeline import Course, course_sheet
 from hsr_tf.scene import Observation, Solution
 from hsr_tf.solvers.solver import Controls
+from hsr_tf.typing import Array
 from trainers import _flags
 from trainers._course import Recorder
 from trainers._scene import define_scene_flags, read_scene
@@ -118,7 +119,8 @@ def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
     """
     folder = plan.run_dir
     folder.mkdir(parents=True, exist_ok=True)
-    recorder, checkpoint = Recorder(folder / "curve.csv", job.truth.scene), folder / "checkpoint.npz"
+    recorder = Recorder(folder / "curve.csv", job.truth.scene, _true_cameras(job.truth))
+    checkpoint = folder / "checkpoint.npz"
     limit = plan.max_seconds
     if limit is not None and checkpoint.is_file():
         limit = max(SHORT_SECONDS, limit - recorder.seconds_before)
@@ -136,6 +138,13 @@ def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
     write_cameras(solution, job.observation, folder)
     write_json(folder / DONE, record)
     return record
+
+
+def _true_cameras(truth: Truth) -> tuple[Array | None, Array | None]:
+    """The true PSF as it lies on the sharp image, a shift within it, and the true response."""
+    if truth.psf is None or truth.shift is None:
+        return truth.psf, truth.srf
+    return shifted_psf(Psf(truth.psf), truth.shift).kernel, truth.srf
 
 
 def write_cameras(solution: Solution, observation: Observation, folder: Path) -> None:
@@ -194,6 +203,8 @@ def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> Non
         objective=[sample.objective for sample in samples],
         psnr=[sample.psnr_bands for sample in samples],
         floors=floors,
+        kernel_l1=[sample.kernel_l1 for sample in samples],
+        response_sam_degrees=[sample.response_sam_degrees for sample in samples],
     )
     course_sheet(run_dir / "curve.png", course)
     if solution.psf is None and solution.srf is None:

@@ -44,6 +44,8 @@ class Course:
         objective: what was minimised, NaN where it was not computed.
         psnr: dB, NaN where it was not measured; all NaN without a truth.
         floors: PSNR of other methods, drawn as lines.
+        kernel_l1: of the PSF, where it is learnt and the true one is known; NaN elsewhere, or empty.
+        response_sam_degrees: of the response, likewise.
     """
 
     title: str
@@ -51,6 +53,8 @@ class Course:
     objective: Sequence[float]
     psnr: Sequence[float]
     floors: Mapping[str, float] = field(default_factory=dict)
+    kernel_l1: Sequence[float] = ()
+    response_sam_degrees: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def course_sheet(path: str | os.PathLike[str], course: Course) -> Path:
 
 
 def draw_course(course: Course) -> Figure:
-    """The course as a matplotlib figure: PSNR above (where it is known), objective below."""
+    """The course as a matplotlib figure: PSNR (where it is known), objective, then learnt cameras."""
     require(
         len(course.seconds) > 0,
         "seconds",
@@ -85,6 +89,8 @@ def draw_course(course: Course) -> Figure:
     seconds = np.asarray(course.seconds, np.float64)
     curves = {"PSNR, dB": np.asarray(course.psnr, np.float64)}
     curves["objective"] = np.asarray(course.objective, np.float64)
+    curves["kernel L1"] = np.asarray(course.kernel_l1, np.float64)
+    curves["response SAM, degrees"] = np.asarray(course.response_sam_degrees, np.float64)
     shown = {name: values for name, values in curves.items() if np.isfinite(values).any()}
     figure = blank(7.0, 0.95 + 2.2 * max(1, len(shown)))
     headline(figure, course.title)

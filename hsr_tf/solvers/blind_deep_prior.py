@@ -3,14 +3,25 @@
     theta, k, R = argmin |X - D_k Z|^2 + |Y - Z R|^2,   Z = F(input; theta)
 
 k is a softmax over its support, R non-negative. The published form (`PUBLISHED_BLIND`) starts from a flat
-kernel and a flat response, with F and loss as in `deep_prior`'s published form; its text gives no sizes.
+kernel and a flat response, with F and loss as in `deep_prior`'s published form; its text gives no sizes and
+no rates. With one rate for F and cameras it finds no kernel: Adam at 1e-3 moves a logit by about 1 in all.
 
-Departures, each an option, together the default form: the cameras start from `estimate_psf_srf`; F is
+`JOINT_BLIND` is the published form with what makes the cameras learn from that start, each an option:
+
+- The cameras have an Adam of their own, whose rate is 50 times that of F (`camera_learning_rate`).
+- The logits of k and R before its softplus are sums over several resolutions (`camera_scales`), so that the
+  outline is found first.
+- A third term |X R - D_k Y|^2 (`match`): both published terms can vanish only where it does. The sum is of
+  logarithms (`balanced`), as the published terms are orders of magnitude larger while F learns, and would
+  pull the cameras towards what suits an unfinished Z. For F that changes the size of its gradients alone.
+
+Other departures, each an option, together the default form: the cameras start from `estimate_psf_srf`; F is
 `deep_prior`'s over its base; the loss has a third term |X R - D_k Y|^2, which holds for the true cameras
 whatever Z is; and the cameras learn slower than F, so that an estimate that is already exact stays so.
 
 The result lies in the frame of the colour image: where that is shifted against the coarse cube, the PSF holds
-the shift, and every sharp pixel shows what Y shows there.
+the shift, and every sharp pixel shows what Y shows there. k sums to one, so that R is in the units of Y over
+those of X.
 """
 
 from __future__ import annotations
@@ -51,6 +62,8 @@ class BlindPriorConfig(DeepPriorConfig):
         start: the cameras that are learnt on from: "estimate" (`estimate_psf_srf`) or "flat".
         camera_rate: how fast the cameras learn, relative to F.
         match: weight of |X R - D_k Y|^2.
+        balanced: minimise log(first two terms) + `match` log(|X R - D_k Y|^2 / variance of D_k Y), the
+            likelihood of noise of unknown strength; the variance keeps k from growing wide.
         camera_learning_rate: gives the cameras an Adam of their own that starts at this rate, whatever
             `camera_rate`; 0 for that of F.
         camera_scales: resolutions whose sum the logits of k and R before its softplus are, see
@@ -75,6 +88,9 @@ PUBLISHED_BLIND = BlindPriorConfig(
     camera_rate=1.0,
     match=0.0,
 )
+JOINT_BLIND = replace(
+    PUBLISHED_BLIND, match=1.0, balanced=True, camera_learning_rate=0.05, camera_scales=4
+)
 
 
 class BlindDeepPrior(Solver):
@@ -82,7 +98,7 @@ class BlindDeepPrior(Solver):
 
     Args:
         model: of which only the scale is used.
-        config: options; `PUBLISHED_BLIND` for the published form.
+        config: options; `PUBLISHED_BLIND` for the published form, `JOINT_BLIND` for one that learns its cameras.
     """
 
     name = "blind_deep_prior"
@@ -103,15 +119,17 @@ class BlindDeepPrior(Solver):
         spent = time.perf_counter() - began
         left = _less(controls, spent)
         hr_msi = start.radiometry.linear(hr_msi)
-        images = agreeing_scene(start.model, lr_hsi, hr_msi)
-        scene = BlindScene(start, self.config, (images.lr_hsi, hr_msi), left)
+        flat = self.config.start == "flat"  # cameras that say nothing yet of what has changed on the ground
+        images = None if flat else agreeing_scene(start.model, lr_hsi, hr_msi)
+        scene = BlindScene(start, self.config, (images.lr_hsi if images else lr_hsi, hr_msi), left)
         plan = FitPlan(
             num_steps=self.config.num_steps, learning_rate=self.config.learning_rate, ema=self.config.ema
         )
         task = scene.task(self.name)
         task = replace(task, seconds_before=spent + task.seconds_before)
         fit = GradientFit(task, plan, scene.left(left)).run()
-        model, estimate = scene.model(), images.joined(scene.finished())
+        model, estimate = scene.model(), scene.finished()
+        estimate = images.joined(estimate) if images else estimate
         # The centred PSF: the one that the search drew where learning did not move it, else interpolated.
         change = float(np.abs(model.spatial.psf.kernel - start.model.spatial.psf.kernel).sum())
         return Outcome(
@@ -257,10 +275,13 @@ class BlindScene(PriorScene):
         fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
         total = tf.reduce_sum(tf.reduce_sum(tf.square(left), -1) * seen) + fine
         if self.config.match:
-            apart = tf.tensordot(lr_hsi, response, 1) - degrade(hr_msi[None], kernel, self._scale)[0]
+            blurred = degrade(hr_msi[None], kernel, self._scale)[0]
+            apart = tf.tensordot(lr_hsi, response, 1) - blurred
             gap = tf.reduce_sum(tf.reduce_sum(tf.square(apart), -1) * seen)
-            equal = tf.stop_gradient(total / (gap + 1e-30)) if self.config.balanced else 1.0
-            total += self.config.match * equal * gap
+            if self.config.balanced:
+                gap /= tf.reduce_sum(tf.math.reduce_variance(blurred, (0, 1)))
+                return tf.math.log(total) + self.config.match * tf.math.log(gap + 1e-30)
+            total += self.config.match * gap
         return total / float(sharp.shape[0] * sharp.shape[1])
 
 
