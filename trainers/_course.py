@@ -55,7 +55,10 @@ class Recorder:
     """
 
     def __init__(
-        self, path: Path, truth: Scene | None = None, cameras: tuple[Array | None, Array | None] = (None, None)
+        self,
+        path: Path,
+        truth: Scene | None = None,
+        cameras: tuple[Array | None, Array | None] = (None, None),
     ) -> None:
         self.path, self._truth, self._cameras = path, truth, cameras
         self.samples = read_course(path)

@@ -128,7 +128,7 @@ def _draw_curve(
         )
         text = f"{values[best]:.2f} dB at {seconds[best]:.0f} s"
         axes.annotate(text, (seconds[best], values[best]), color=QUIET, **side, **NOTE)
-    elif values[known].min() > 0 and values[known].max() > 10 * values[known].min():
+    elif name == "objective" and values[known].min() > 0 and values[known].max() > 10 * values[known].min():
         axes.set_yscale("log")
 
 

@@ -88,9 +88,7 @@ PUBLISHED_BLIND = BlindPriorConfig(
     camera_rate=1.0,
     match=0.0,
 )
-JOINT_BLIND = replace(
-    PUBLISHED_BLIND, match=1.0, balanced=True, camera_learning_rate=0.05, camera_scales=4
-)
+JOINT_BLIND = replace(PUBLISHED_BLIND, match=1.0, balanced=True, camera_learning_rate=0.05, camera_scales=4)
 
 
 class BlindDeepPrior(Solver):
@@ -98,7 +96,8 @@ class BlindDeepPrior(Solver):
 
     Args:
         model: of which only the scale is used.
-        config: options; `PUBLISHED_BLIND` for the published form, `JOINT_BLIND` for one that learns its cameras.
+        config: options; `PUBLISHED_BLIND` for the published form, `JOINT_BLIND` for the one that learns its
+            cameras.
     """
 
     name = "blind_deep_prior"
@@ -198,6 +197,7 @@ class BlindScene(PriorScene):
         self, start: CameraStart, config: BlindPriorConfig, images: tuple[Cube, Cube], controls: Controls
     ) -> None:
         super().__init__(start.model, config, *images, controls)
+        self._blind = config
         psf, srf = start.model.spatial.psf, start.model.spectral.matrix
         self.cameras = LearnedCameras(
             psf,
@@ -205,7 +205,7 @@ class BlindScene(PriorScene):
             rate=1.0 if config.camera_learning_rate else config.camera_rate,
             num_scales=config.camera_scales,
         )
-        self._match, self._seed_of_tiles = config.match, controls.seed
+        self._seed_of_tiles = controls.seed
         self._tile = tile_of(config.tile, start.model.scale)
         self._scale, self._start = start.model.scale, start.model
         base = tf.constant(self._base)
@@ -220,9 +220,9 @@ class BlindScene(PriorScene):
         known = super().task(name)
         error = self._held_out_error if self.config.hold_out else None
         known = replace(known, loss=self._joint_loss, held_out_error=error, model=self.model)
-        if not self.config.camera_learning_rate:
+        if not self._blind.camera_learning_rate:
             return replace(known, variables=[*known.variables, *self.cameras.variables])
-        group = VariableGroup(self.cameras.variables, self.config.camera_learning_rate)
+        group = VariableGroup(self.cameras.variables, self._blind.camera_learning_rate)
         return replace(known, groups=[group])
 
     def finished(self) -> Cube:
@@ -274,14 +274,14 @@ class BlindScene(PriorScene):
         left = lr_hsi - degrade(sharp[None], kernel, self._scale)[0]
         fine = tf.reduce_sum(tf.square(hr_msi - tf.tensordot(sharp, response, 1)))
         total = tf.reduce_sum(tf.reduce_sum(tf.square(left), -1) * seen) + fine
-        if self.config.match:
+        if self._blind.match:
             blurred = degrade(hr_msi[None], kernel, self._scale)[0]
             apart = tf.tensordot(lr_hsi, response, 1) - blurred
             gap = tf.reduce_sum(tf.reduce_sum(tf.square(apart), -1) * seen)
-            if self.config.balanced:
+            if self._blind.balanced:
                 gap /= tf.reduce_sum(tf.math.reduce_variance(blurred, (0, 1)))
-                return tf.math.log(total) + self.config.match * tf.math.log(gap + 1e-30)
-            total += self.config.match * gap
+                return tf.math.log(total) + self._blind.match * tf.math.log(gap + 1e-30)
+            total += self._blind.match * gap
         return total / float(sharp.shape[0] * sharp.shape[1])
 
 

@@ -41,10 +41,11 @@ def test_reach_counts_the_cells_that_a_pixel_sees() -> None:
     ]
 
 
-def test_learnt_cameras_start_where_they_are_told_and_stay_cameras() -> None:
+@pytest.mark.parametrize("num_scales", [1, 4])
+def test_learnt_cameras_start_where_they_are_told_and_stay_cameras(num_scales: int) -> None:
     rng = np.random.default_rng(1)
     psf, srf = Psf(rng.random((5, 4)) + 0.1), rng.random((7, 3)) * 0.2
-    cameras = LearnedCameras(psf, srf)
+    cameras = LearnedCameras(psf, srf, num_scales=num_scales)
     np.testing.assert_allclose(cameras.kernel(), psf.kernel, rtol=1e-5)
     np.testing.assert_allclose(cameras.response(), srf, atol=1e-6)
     for variable in cameras.variables:

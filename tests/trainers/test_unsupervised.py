@@ -19,8 +19,9 @@ from hsr_tf.methods import Method
 from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.options import with_options
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.physics.psf import load_psf
-from hsr_tf.physics.spectral import load_srf
+from hsr_tf.physics.psf import Psf, load_psf
+from hsr_tf.physics.spatial import SpatialDegradation
+from hsr_tf.physics.spectral import SpectralResponse, load_srf
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
 from tests.app_for_tests import call_app
 from tests.solver_for_tests import RUN, blended
@@ -149,6 +150,19 @@ def test_the_quality_is_measured_within_its_share_of_the_time(
         clock["now"] += 1.0
         recorder(Step("s", iteration, 300, clock["now"], 1.0, estimate))
     assert 2 * len(measured) <= 0.06 * clock["now"] and len(measured) >= 5
+
+
+def test_the_course_holds_the_cameras_of_each_step(tmp_path: Path) -> None:
+    kernel, srf = np.full((2, 2), 0.25), np.eye(3, 2) + 0.1
+    other = Psf(np.array([[1.0, 0.0], [0.0, 1.0]]))
+    model = ObservationModel(SpatialDegradation(other, 2), SpectralResponse(2 * srf))
+    recorder = Recorder(tmp_path / "c.csv", None, (kernel, srf))
+    recorder(Step("s", 1, 2, 1.0, 0.5, lambda: np.zeros((1, 1, 1), np.float32), lambda: model))
+    recorder.finish(2.0, 2, math.nan)
+    first, last = read_course(tmp_path / "c.csv")
+    assert first.kernel_l1 == pytest.approx(1.0)
+    assert first.response_sam_degrees == pytest.approx(0.0, abs=1e-4)
+    assert math.isnan(last.kernel_l1)
 
 
 def test_commands_write_a_folder_say_so_and_do_not_repeat(tmp_path, scene_folder) -> None:
