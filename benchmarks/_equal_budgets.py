@@ -77,7 +77,7 @@ def train(stages: Sequence[Stage], folder: Path, budget: Budget) -> Path:
         budget: of all of them; of stages whose plan is in the folder, the plan counts.
 
     Raises:
-        RuntimeError: a run ended with an error, which it has printed.
+        OSError: a run ended with an error, which it has printed.
     """
     share = Budget(budget.minutes / len(stages), budget.cores)
     model = folder
@@ -89,7 +89,7 @@ def train(stages: Sequence[Stage], folder: Path, budget: Budget) -> Path:
         flags = [flag.replace("{before}", str(before)) for flag in stage.flags]
         plan = plan_of(run_dir.with_suffix(".plan"), stage.module, flags, share)
         every = max(1, int(SECONDS_BETWEEN_CHECKPOINTS * budget.cores / plan.seconds_per_step))
-        _run(_command(stage.module, [*flags, f"--checkpoint_every={every}"], run_dir, plan.num_steps))
+        run_to_end(_command(stage.module, [*flags, f"--checkpoint_every={every}"], run_dir, plan.num_steps))
     return model
 
 
@@ -110,7 +110,7 @@ def seconds_per_step(module: str, flags: Sequence[str]) -> float:
     """Return the processor time of one training step: of a run of 20 steps less one of 4."""
     with tempfile.TemporaryDirectory() as folder:
         short, long = (
-            _run(_command(module, flags, Path(folder, str(steps)), steps)) for steps in (SHORT, LONG)
+            run_to_end(_command(module, flags, Path(folder, str(steps)), steps)) for steps in (SHORT, LONG)
         )
     return max((long - short) / (LONG - SHORT), 1e-4)
 
@@ -121,10 +121,13 @@ def _command(module: str, flags: Sequence[str], run_dir: Path, num_steps: int) -
     return [sys.executable, "-m", module, *flags, *once]
 
 
-def _run(command: Sequence[str]) -> float:
+def run_to_end(command: Sequence[str]) -> float:
     """Run a command to its end and return its processor time in seconds.
 
     Ctrl-C reaches the command too, which writes a checkpoint before it ends.
+
+    Raises:
+        OSError: it ended with an error, which it has printed.
     """
     process = subprocess.Popen(command, cwd=ROOT)
     try:
@@ -134,5 +137,5 @@ def _run(command: Sequence[str]) -> float:
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"ended with exit code {process.returncode}: {' '.join(command)}")
+        raise ChildProcessError(f"exit code {process.returncode} of {' '.join(command)}")
     return usage.ru_utime + usage.ru_stime

@@ -94,7 +94,13 @@ def ms_ssfnet(scale: int) -> PaperTable:
 
     levels = f"--num_levels={min(2, scale.bit_length() - 1)}"
     own = (levels, "--features=64", "--upsampling_kernel=4", "--activation=prelu")
-    published = ("--init=gaussian_0.001", "--schedule=constant", "--warmup_steps=0", "--clip_norm=0")
+    published = (
+        "--loss=half_sse",
+        "--init=gaussian_0.001",
+        "--schedule=constant",
+        "--warmup_steps=0",
+        "--clip_norm=0",
+    )
     rows = (
         PaperRow("CSU", "csu", (), _harvard("csu", scale)),
         PaperRow("NNSR", "nnsr", (), _harvard("nnsr", scale)),
@@ -168,7 +174,7 @@ def kbpn() -> PaperTable:
         return PaperRow(label, method, tuple(stages), _blurred(like or method))
 
     staged, published_parts = ("image", "estimator", "whole"), ("image", "predictor", "corrector")
-    plain, sft = "--option=extensions=none", "--option=extensions=kernel_sft"
+    plain, sft = "--option=extensions=", "--option=extensions=full_kernel_sft"
     rows = (
         PaperRow("bicubic", "bicubic"),
         row("SRCNN-CAB", "srcnn_cab", "--option=residual=true"),

@@ -13,8 +13,6 @@ table into docs/papers.md; `--only` trains some rows, and the table shows those 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +22,7 @@ from typing import Any
 from absl import flags
 
 from benchmarks import _report
-from benchmarks._equal_budgets import ROOT, Budget, train
+from benchmarks._equal_budgets import ROOT, Budget, run_to_end, train
 from benchmarks._paper_tables import CUBE_COLUMNS, PaperRow, PaperTable, kbpn, ms_ssfnet, vdsr
 from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
@@ -40,7 +38,9 @@ def define_flags() -> None:
     flags.DEFINE_enum("table", "ms_ssfnet", TABLES, "Whose paper's table.")
     flags.DEFINE_integer("scale", 16, "Scale factor of the table of ms_ssfnet.", 2)
     flags.DEFINE_float("minutes", 20.0, "Training of each method, in minutes of all cores.", 0.01)
-    flags.DEFINE_list("only", [], "Rows to train and score, as the table names them (default: all).")
+    flags.DEFINE_multi_string(
+        "only", [], "Row to train and score, as the table names it; may be repeated (default: all)."
+    )
     flags.DEFINE_string("folder", "runs/papers", "Folder of the runs and their scores.")
     flags.DEFINE_bool("update", False, "Write the table into docs/papers.md.")
 
@@ -64,7 +64,7 @@ def scores_of(row: PaperRow, table: PaperTable, model: Path, folder: Path) -> di
     if not path.is_file():
         name = f"{row.method}@{model}" if row.stages else row.method
         command = [sys.executable, "-m", "trainers.evaluate", f"--methods={name}", *table.evaluation]
-        subprocess.run([*command, f"--output_dir={path.parent}"], cwd=ROOT, check=True)
+        run_to_end([*command, f"--output_dir={path.parent}"])
     means = json.loads(path.read_text(encoding="utf-8"))["mean"]
     return picture_figures(means) if "--task=pictures" in table.evaluation else cube_figures(means)
 
@@ -116,7 +116,7 @@ def chosen_table() -> PaperTable:
 
 def main() -> None:
     """Train and score what is missing, print the table."""
-    table, cores = chosen_table(), len(os.sched_getaffinity(0))
+    table, cores = chosen_table(), int(_report.machine()["cores"])
     folder = Path(FLAGS.folder).absolute() / table.name.replace(" ", "_")
     scores = {}
     for row in table.rows:

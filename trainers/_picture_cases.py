@@ -19,6 +19,7 @@ from hsr_tf.networks.pretrained import SINGLE_IMAGE, load_image_network
 from hsr_tf.networks.structure import kernel_stages
 from hsr_tf.physics.reduction import enlarge_picture
 from trainers._pictures import compiled, in_channels, luminance
+from trainers._tables import require_distinct, weights_label
 
 BICUBIC, NEAREST = "bicubic", "nearest"
 
@@ -95,19 +96,22 @@ def find_enlargers(texts: Sequence[str], scales: Sequence[float]) -> list[Enlarg
     A network without a folder has the weights that come with the package, those of each scale.
 
     Raises:
-        ValueError: for an unknown method, or a network without weights or with those of another.
+        ValueError: for an unknown method, a network without weights or with those of another, or two of one
+            label.
         OSError: for a folder of weights that holds no such network.
     """
     found: list[Enlarger] = []
-    for text in dict.fromkeys(texts):
-        name, _, folder = text.partition("@")
+    parts = {text: text.partition("@")[::2] for text in texts}
+    labels = {text: weights_label(*part) if part[1] else text for text, part in parts.items()}
+    require_distinct([*labels.values()])
+    for text, (name, folder) in parts.items():
         if text in (BICUBIC, NEAREST):
             found.append(Enlarger(text))
             continue
         methods.get(name, (SINGLE_IMAGE,))
         cards = [select_image_network(name, folder or None, scale) for scale in scales]
         for place in dict.fromkeys(card.folder for card in cards):
-            found.append(Enlarger(f"{name}@{place.name}" if folder else name, load_image_network(place)))
+            found.append(Enlarger(labels[text], load_image_network(place)))
     return found
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hsr_tf import checks
 from hsr_tf.files import replacing_file, write_json
 
 Row = TypeVar("Row")
@@ -21,6 +23,27 @@ def grouped(rows: Sequence[Row], key: Callable[[Row], Key]) -> dict[Key, list[Ro
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return groups
+
+
+def weights_label(method: str, folder: str | os.PathLike[str]) -> str:
+    """How tables name a method with the weights of a folder: the run's name where that is RUN/model."""
+    place = Path(folder).absolute()
+    return f"{method}@{place.parent.name if place.name == 'model' else place.name}"
+
+
+def require_distinct(labels: Sequence[str]) -> None:
+    """Refuse methods that tables would name alike.
+
+    Raises:
+        InputError: there are such, or none at all.
+    """
+    checks.require(
+        0 < len(labels) == len(set(labels)),
+        "methods",
+        expected="at least one method, each once",
+        received=",".join(labels) or "none",
+        remedy="name folders of weights differently",
+    )
 
 
 def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

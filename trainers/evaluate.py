@@ -94,7 +94,7 @@ class Entry:
     @property
     def label(self) -> str:
         """How tables name it."""
-        return self.name if self.weights is None else f"{self.name}@{Path(self.weights).name}"
+        return self.name if self.weights is None else _tables.weights_label(self.name, self.weights)
 
     def fits(self, observation: Observation) -> bool:
         """Whether there are weights for this observation; methods without training always fit."""
@@ -147,14 +147,7 @@ def parse_entries(texts: Iterable[str]) -> list[Entry]:
         entries.append(Entry(name, folder or None))
         if folder:
             read_card(folder)
-    labels = [entry.label for entry in entries]
-    checks.require(
-        0 < len(labels) == len(set(labels)),
-        "methods",
-        expected="at least one method, each once",
-        received=",".join(labels) or "none",
-        remedy="name folders of weights differently",
-    )
+    _tables.require_distinct([entry.label for entry in entries])
     return entries
 
 

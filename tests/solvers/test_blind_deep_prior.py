@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from keras import ops
 from scipy import ndimage
-from scipy.signal import fftconvolve
 
 import hsr_tf
+from benchmarks.joint_cameras import BLURS, channel_angles, seen_through
 from hsr_tf import methods
 from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, gaussian_psf, identity_psf, motion_psf
+from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, gaussian_psf, identity_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse, load_srf
 from hsr_tf.solvers.blind_deep_prior import (
@@ -115,22 +115,6 @@ def test_the_published_form_learns_from_flat_cameras(sharp: np.ndarray) -> None:
     assert found.psf is not None and not np.allclose(found.psf.kernel, found.psf.kernel[0, 0])
 
 
-def seen_by_scipy(cube: np.ndarray, kernel: np.ndarray, scale: int) -> np.ndarray:
-    """X of a cube (H, W, C) by SciPy's convolution, mirrored at the border, at the cells' centres."""
-    taps = len(kernel)
-    padded = np.pad(cube.astype(np.float64), [(taps, taps), (taps, taps), (0, 0)], mode="symmetric")
-    blurred = fftconvolve(padded, kernel[..., None], axes=(0, 1))
-    first = taps + (scale + taps) // 2 - 1
-    height, width = (n // scale for n in cube.shape[:2])
-    return blurred[first::scale, first::scale][:height, :width].astype(np.float32)
-
-
-def channel_angles(reference: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Degrees between the columns."""
-    first, second = (matrix / np.linalg.norm(matrix, axis=0) for matrix in (reference, found))
-    return np.degrees(np.arccos((first * second).sum(0)))
-
-
 def learnt_jointly(
     pair: tuple[np.ndarray, np.ndarray], scale: int, **options: object
 ) -> tuple[Outcome, list[ObservationModel]]:
@@ -155,7 +139,7 @@ def test_kernel_and_response_are_learnt_with_the_network_from_a_flat_start() -> 
     spectra = ndimage.gaussian_filter1d(rng.random((9, BANDS)), 0.7, axis=1)
     sharp = (np.exp(maps / maps.std()) @ spectra / 20).astype(np.float32)  # with detail, to see k by
     kernel = anisotropic_gaussian_psf(SCALE, sigmas=(1.6, 0.7), angle_degrees=30, support=8).kernel
-    pair = seen_by_scipy(sharp, kernel, SCALE), (sharp @ response(3)).astype(np.float32)
+    pair = seen_through(sharp, kernel, SCALE), (sharp @ response(3)).astype(np.float32)
     found, (first, last) = learnt_jointly(pair, SCALE, features=8, num_steps=200)
     assert found.details["camera_start"] == "flat" and found.details["best_step"] == 200
     assert np.abs(first.spatial.psf.kernel - kernel).sum() > 0.5
@@ -165,20 +149,12 @@ def test_kernel_and_response_are_learnt_with_the_network_from_a_flat_start() -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["flowers", "thread_spools"])
-@pytest.mark.parametrize(
-    "psf",
-    [
-        gaussian_psf(8, sigma=2.0, support=16),
-        anisotropic_gaussian_psf(8, sigmas=(3.2, 1.44), angle_degrees=30, support=16),
-        motion_psf(8, length=8, angle_degrees=60, support=16),
-    ],
-    ids=["narrow", "turned", "motion"],
-)
+@pytest.mark.parametrize("psf", BLURS.values(), ids=list(BLURS))
 def test_cameras_of_real_scenes_are_learnt_from_a_flat_start(name: str, psf: Psf, shared_data: Path) -> None:
     scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / f"{name}.h5")
     cube = np.asarray(scene.cube, np.float32)[128:384, 128:384]
     srf = load_srf(shared_data / "srf" / "nikon_d700_hsi_papers_31.csv", scene.wavelengths_nm).matrix
-    pair = seen_by_scipy(cube, psf.kernel, 8), (cube @ srf).astype(np.float32)
+    pair = seen_through(cube, psf.kernel, 8), (cube @ srf).astype(np.float32)
     _, (_, last) = learnt_jointly(pair, 8, features=16, num_steps=300)
     assert np.abs(last.spatial.psf.kernel - psf.kernel).sum() < 0.2
     assert (channel_angles(srf, last.spectral.matrix) < 10).all()

@@ -181,6 +181,16 @@ def test_weights_are_found_by_folder_and_refused_for_another_method(tmp_path, mo
     found = find_enlargers([f"vdsr@{tmp_path / 'small'}", "bicubic"], [2.0])
     assert [one.label for one in found] == ["vdsr@small", "bicubic"]
     assert all(one.fits(Case(3.7)) for one in found)
+    runs = [tmp_path / run / "model" for run in ("first", "second")]
+    for run in runs:
+        run.parent.mkdir()
+        save_model(VDSR(ImageSpec(scale=None), depth=2, features=3), run, {})
+    assert [one.label for one in find_enlargers([f"vdsr@{run}" for run in runs], [2.0])] == [
+        "vdsr@first",
+        "vdsr@second",
+    ]
+    with pytest.raises(ValueError, match="methods: expected at least one method, each once"):
+        find_enlargers([f"vdsr@{runs[0]}", f"vdsr@{runs[0]}/"], [2.0])
     with pytest.raises(ValueError, match="weights: expected weights of srcnn"):
         find_enlargers([f"srcnn@{tmp_path / 'small'}"], [2.0])
     monkeypatch.setattr("hsr_tf.networks.image_selection.shipped_models", lambda kind: [])
