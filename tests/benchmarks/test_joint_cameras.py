@@ -1,4 +1,4 @@
-"""The benchmark of jointly learnt cameras: its simulation is a weighted sum, its forms lead to JOINT_BLIND."""
+"""The benchmark of jointly learnt cameras: its simulation is a weighted sum, its forms differ."""
 
 from __future__ import annotations
 
