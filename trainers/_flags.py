@@ -41,6 +41,7 @@ def define_run_flags() -> None:
     flags.DEFINE_float(
         "epochs", None, "Times that each patch position is shown, instead of --num_steps.", 0.0
     )
+    flags.mark_flags_as_mutual_exclusive(["num_steps", "epochs"])
     flags.DEFINE_integer("batch_size", 16, "Patches per step.", 1)
     flags.DEFINE_enum("optimizer", "adamw", list(OPTIMIZERS), "Optimizer; older recipes use sgd.")
     flags.DEFINE_float("learning_rate", 1e-3, "Peak learning rate.", 0.0)
@@ -181,18 +182,7 @@ def numbers(
 
 
 def run_plan() -> RunPlan:
-    """Return the flags of `define_run_flags` as plain arguments.
-
-    Raises:
-        ValueError: both a number of steps and one of epochs.
-    """
-    checks.require(
-        FLAGS.num_steps is None or FLAGS.epochs is None,
-        "num_steps, epochs",
-        expected="one of the two",
-        received=f"{FLAGS.num_steps} steps and {FLAGS.epochs} epochs",
-        remedy="leave one out",
-    )
+    """Return the flags of `define_run_flags` as plain arguments."""
     names = RunPlan.__dataclass_fields__
     values = {name: getattr(FLAGS, name) for name in names if name not in ("run_dir", "num_steps")}
     return RunPlan(run_dir=Path(FLAGS.run_dir), num_steps=FLAGS.num_steps or NUM_STEPS, **values)

@@ -274,3 +274,9 @@ def stored_weights(folder: Path) -> dict[str, np.ndarray]:
     with h5py.File(folder / "model.weights.h5") as file:
         file.visititems(lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None)
     return found
+
+
+def test_steps_and_epochs_together_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    ended = call_app("trainers.fusion", "--num_steps=10", "--epochs=2", f"--run_dir={tmp_path / 'run'}")
+    assert ended.code == 2 and "num_steps=10, epochs=2" in ended.errors
+    assert not (tmp_path / "run").exists()
