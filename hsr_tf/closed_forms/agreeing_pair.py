@@ -49,9 +49,20 @@ class AgreeingPair:
     scene_map: SceneMap
     region: Region
 
+    @property
+    def everywhere(self) -> bool:
+        """Whether no ground changed."""
+        return float(self.weights.min()) > SHARE_KEPT
+
+    @property
+    def as_surveyed(self) -> bool:
+        """Whether the map of the scene is that of these images."""
+        pair = self.scene_map.pair
+        return self.everywhere and self.region == pair.grid.whole and not pair.is_completed
+
     def joined(self, estimate: Cube) -> Cube:
         """The estimate (s h, s w, C) of these images, and that of `spectral_ls` on changed ground."""
-        if self.weights.min() > SHARE_KEPT:
+        if self.everywhere:
             return estimate
         ground = self.scene_map.part(self.region).estimate
         scale = self.hr_msi.shape[0] // self.lr_hsi.shape[0]

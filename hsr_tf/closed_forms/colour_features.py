@@ -41,6 +41,12 @@ class ColourMetric:
         weights = 1 + np.maximum(light.mean(-1), 0) / colours.dtype.type(self.level)
         return light * (colours.dtype.type(self.stretch) / weights[:, None]), weights
 
+    def slopes(self, colours: Array) -> tuple[Array, Array, Array]:
+        """Places and weights of colours (n, c), and what a weight changes by with a channel, (n,)."""
+        places, weights = self(colours)
+        slope = 1 / (self.level * colours.shape[1])
+        return places, weights, np.where(weights > 1, slope, 0.0)
+
 
 @dataclass(frozen=True, eq=False)
 class ColourFeatures:
@@ -71,25 +77,39 @@ class ColourFeatures:
         return np.concatenate([np.ones((len(colours), 1), colours.dtype), colours, kernel], -1)
 
     def noise(self, colours: Array, variance: Array) -> Array:
-        """N: the mean of what noise of this variance (c,) adds to the products of the features."""
-        num_linear = 1 + colours.shape[1]
-        size = num_linear + len(self.landmarks)
-        total, change = np.zeros((size, size)), np.zeros((len(colours), size))
-        for channel in np.flatnonzero(variance > 0):
-            step = np.zeros(colours.shape[1])
-            step[channel] = np.sqrt(variance[channel])
-            change[:, :num_linear] = 0.0
-            change[:, 1 + channel] = step[channel]
-            ends = (
-                kernel_values(place, self.landmarks, self.metric, self.length)
-                for place in (colours + step, colours - step)
-            )
-            change[:, num_linear:] = np.subtract(*ends) / 2
-            total += change.T @ change / len(colours)
-        whitening = np.zeros((size, num_linear + self.whitening.shape[1]))
-        whitening[:num_linear, :num_linear] = np.eye(num_linear)
-        whitening[num_linear:, num_linear:] = self.whitening
-        return np.asarray(whitening.T @ total @ whitening)
+        """N: the mean of what noise of this variance (c,) adds to the products of the features.
+
+        With p = a / b(a) and z the place of a landmark, the kernel changes with channel k of the colour by
+
+            k(a, z) (t + q (z_k - p_k)),   t = b' / b - q b' / u (z - p) . p,   q = u / (b l^2),
+
+        u the stretch and b' what b changes by with a channel, the same for all. The products of these, summed
+        over the channels with their variances, are products of a few matrices.
+        """
+        num_linear, num_pixels = 1 + colours.shape[1], len(colours)
+        places, brightness, slope = self.metric.slopes(colours)
+        landmarks = self.metric(self.landmarks)[0]
+        kernel = kernel_values(colours, self.landmarks, self.metric, self.length)
+        stretch = 1.0 if np.isinf(self.metric.level) else self.metric.stretch
+        fall = stretch / (brightness * self.length**2)
+        steep, weighted = kernel * fall[:, None], places * variance
+        across = steep * (weighted @ landmarks.T - (weighted * places).sum(1)[:, None] / 2)
+        mixed = across.T @ steep
+        curved = (landmarks * variance) @ landmarks.T * (steep.T @ steep) - mixed - mixed.T
+        linear = landmarks.T * steep.sum(0) - places.T @ steep
+        if slope.any():
+            off = (places @ landmarks.T - np.square(places).sum(1)[:, None]) / stretch
+            turned = kernel * (slope / brightness)[:, None] - steep * (slope[:, None] * off)
+            pull = steep * (landmarks @ variance - (places @ variance)[:, None])
+            mixed = turned.T @ pull
+            curved += variance.sum() * (turned.T @ turned) + mixed + mixed.T
+            linear += turned.sum(0)
+        added = np.zeros((num_linear + self.whitening.shape[1],) * 2)
+        added[1:num_linear, 1:num_linear] = np.diag(variance)
+        added[num_linear:, num_linear:] = self.whitening.T @ curved @ self.whitening / num_pixels
+        added[1:num_linear, num_linear:] = variance[:, None] * linear @ self.whitening / num_pixels
+        added[num_linear:, 1:num_linear] = added[1:num_linear, num_linear:].T
+        return added
 
 
 def kernel_values(

@@ -29,7 +29,7 @@ Scenes of more than 4096 coarse pixels are fitted on a lattice of them, the same
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE = 4096, 512, 8192
 LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 LEVELS, PREFERENCE = (np.inf, 0.3), 0.97
 RIDGES = tuple(10.0**power for power in range(-7, 0))  # smaller ones: rounding of kernels in float32 counts
-SAMPLE, COLOUR_KERNEL = "sample", "colour_kernel"
+SAMPLE, COLOUR_KERNEL, CHOSEN_KERNEL = "sample", "colour_kernel", "chosen_kernel"
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,11 @@ class ColourMapFit:
     coefficients: Array
     ridge: float
     held_out_error: float
+
+    @property
+    def relative_level(self) -> float:
+        """The level in mean colours."""
+        return self.level / max(float(self.centre.mean()) / self.unit, SMALLEST)
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -250,15 +255,20 @@ class ColourKernelTiles(StagedMethod):
         regions = noise_regions(grid.size, grid.scale)
         windows, masks = [pair.hr_msi(region) for region in regions], self._agreeing(regions)
         sharp = np.concatenate([window[mask] for window, mask in zip(windows, masks, strict=True)])
+        chosen, config = pair.store.load_json(CHOSEN_KERNEL), self._config
+        if chosen is not None:  # by a fit to much the same images
+            config = replace(config, levels=(chosen["level"],), lengths=(chosen["length"],))
         found = fit_colours(
             sample[:, 2:],
             folds,
             pair.model.spectral.matrix,
             sharp[:: max(1, len(sharp) // SHARP_PIXELS)].astype(np.float64),
             channel_noise(windows, masks),
-            self._config,
+            config,
         )
         pair.store.save_json(COLOUR_KERNEL, found.plain())
+        if chosen is None and pair.store.shares(CHOSEN_KERNEL):
+            pair.store.save_json(CHOSEN_KERNEL, {"level": found.relative_level, "length": found.length})
 
     def _agreeing(self, regions: list[Region]) -> list[Mask]:
         """The sharp pixels of regions, (s h, s w) each, on ground that did not change between the images.
@@ -368,7 +378,7 @@ class _Regression:
         added = features.noise(self._sharp.colours, self._sharp.variance)
         grams = np.stack([seen[part].T @ seen[part] for part in self._parts])
         rights = np.stack([seen[part].T @ self._targets[part] for part in self._parts])
-        errors = self._held_out(grams, rights, added, ridges)
+        errors = self._held_out(seen, (grams, rights), added, ridges)
         values, vectors = np.linalg.eigh(grams.sum(0) / total + added)
         rotated = vectors.T @ rights.sum(0) / total
         spread = np.square(at_sharp @ vectors).mean(0) / total
@@ -384,9 +394,11 @@ class _Regression:
             found.append(_Candidate(score, error, ridge, vectors @ weights, features))
         return min(found, key=lambda one: one.score)
 
-    def _held_out(self, grams: Array, rights: Array, added: Array, ridges: tuple[float, ...]) -> Array:
+    def _held_out(
+        self, seen: Array, sums: tuple[Array, Array], added: Array, ridges: tuple[float, ...]
+    ) -> Array:
         """Mean squared error of held-out pixels, summed over the bands, of each ridge."""
-        errors, total = np.zeros(len(ridges)), len(self._targets)
+        (grams, rights), errors, total = sums, np.zeros(len(ridges)), len(self._targets)
         gram, right = grams.sum(0), rights.sum(0)
         for part, own, wanted in zip(self._parts, grams, rights, strict=True):
             number = total - int(part.sum())
@@ -394,9 +406,14 @@ class _Regression:
                 continue
             values, vectors = np.linalg.eigh((gram - own) / number + added)
             rotated = vectors.T @ (right - wanted) / number
-            own, wanted = vectors.T @ own @ vectors, vectors.T @ wanted
-            energy = float(np.square(self._targets[part]).sum())
+            targets = self._targets[part]
+            few = len(targets) < len(values)  # then the errors of the pixels cost less than their products
+            turned = seen[part] @ vectors if few else vectors.T @ own @ vectors
+            wanted, energy = vectors.T @ wanted, float(np.square(targets).sum())
             for index, ridge in enumerate(ridges):
                 weights = rotated / (np.maximum(values, 0.0) + ridge)[:, None]
-                errors[index] += energy + float(((own @ weights - 2 * wanted) * weights).sum())
+                if few:
+                    errors[index] += float(np.square(turned @ weights - targets).sum())
+                else:
+                    errors[index] += energy + float(((turned @ weights - 2 * wanted) * weights).sum())
         return np.maximum(errors, 0.0) / total

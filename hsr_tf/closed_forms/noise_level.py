@@ -26,7 +26,7 @@ ndimage = deferred("scipy.ndimage")
 PIXELS_PER_BAND = 4
 RIDGE, TINY = 1e-10, 1e-30
 FEWEST_BANDS_TO_REGRESS = 4
-LAPLACIANS = np.array([[1.0, -2.0, 1.0], [-2.0, 4.0, -2.0], [1.0, -2.0, 1.0]]) / 6.0
+LAPLACIAN_GAIN = 6.0
 NORMAL_MEDIAN, PLACES = 0.6745, 4
 
 
@@ -163,12 +163,14 @@ def feature_noise(moments: Array, variance: Array) -> Array:
 
 
 def _high_pass(window: Cube) -> Array:
-    """(pixels, c): the difference of two Laplacians, of unit gain for white noise, away from the border."""
-    inner = [
-        ndimage.convolve(window[..., k].astype(np.float64), LAPLACIANS)[1:-1, 1:-1].ravel()
-        for k in range(window.shape[-1])
-    ]
-    return np.stack(inner, -1)
+    """(pixels, c): the difference of two Laplacians, of unit gain for white noise, away from the border.
+
+    It is the outer product of two second differences.
+    """
+    values = np.moveaxis(window.astype(np.float64), -1, 0)
+    for axis in (1, 2):
+        values = np.diff(values, 2, axis)
+    return values.reshape(len(values), -1).T / LAPLACIAN_GAIN
 
 
 def _near_holes(nodata_mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -186,13 +188,14 @@ def _band_residual(gram: Array, band: int, num_used: int) -> float:
 
 def _filtered_noise(pixels: Array) -> Array:
     """(c,), noise of the channels of filtered pixels (n, c), without the texture that all channels share."""
-    num_channels = pixels.shape[1]
-    gram = pixels.T @ pixels
-    noise = np.median(np.abs(pixels), 0)
-    for channel in range(num_channels if num_channels > 1 else 0):
-        others = np.arange(num_channels) != channel
-        system = gram[np.ix_(others, others)]
-        system = system + (RIDGE * np.trace(system) + TINY) * np.eye(num_channels - 1)
-        residual = pixels[:, channel] - pixels[:, others] @ np.linalg.solve(system, gram[others, channel])
-        noise[channel] = min(noise[channel], float(np.median(np.abs(residual))))
+    noise = _median_size(pixels)
+    if pixels.shape[1] > 1:
+        gram = pixels.T @ pixels
+        inverse = np.linalg.inv(gram + (RIDGE * np.trace(gram) + TINY) * np.eye(len(gram)))
+        noise = np.minimum(noise, _median_size(pixels @ (inverse / np.diag(inverse))))
     return noise / NORMAL_MEDIAN
+
+
+def _median_size(pixels: Array) -> Array:
+    """(c,), the medians of |x| over the pixels (n, c)."""
+    return np.asarray(np.median(np.ascontiguousarray(np.abs(pixels).T), 1))

@@ -22,7 +22,7 @@ Networks start from a map of all products of channels (`PlainSceneMap`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,7 +54,7 @@ FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, ESTIMATE = "features", "coarse", "estimate"
 CLEAN, MOMENTS, WEIGHTS = "clean", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
-SHARES = "shares"
+SHARES, CHOSEN_MAP = "shares", "chosen_map"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
 SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
@@ -207,7 +207,14 @@ class SceneMap:
 
         statistics = self._statistics(counted, num_counted)
         coarse = CoarsePair(grid.size, read, counted, compared, self._shares())
-        found = fit_map(coarse, statistics, self.model, masked=masked, rule=self.rule)
+        chosen, rule = store.load_json(CHOSEN_MAP), self.rule
+        if chosen is not None:  # by a fit to much the same images
+            rule = replace(rule, penalties=(chosen["penalty"],))
+        found = fit_map(coarse, statistics, self.model, masked=masked, rule=rule)
+        if chosen is not None:
+            found = replace(found, smoothness=chosen["smoothness"])
+        elif store.shares(CHOSEN_MAP):
+            store.save_json(CHOSEN_MAP, {"penalty": found.penalty, "smoothness": found.smoothness})
         for index in range(len(grid)):
             inner = grid.region(index).slices
             store.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))

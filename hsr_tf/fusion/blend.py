@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import methods
-from hsr_tf.closed_forms.spectral_ls import SURVEYED, SceneMap
+from hsr_tf.closed_forms.colour_kernel import CHOSEN_KERNEL
+from hsr_tf.closed_forms.spectral_ls import CHOSEN_MAP, SURVEYED, SceneMap
 from hsr_tf.fusion.pipeline import staged_method
 from hsr_tf.physics.tiled_pair import StoredPair, TiledPair
-from hsr_tf.solvers.parts.completion import Completion
+from hsr_tf.solvers.kernel_ls import KERNEL_FEATURES
+from hsr_tf.solvers.parts.completion import Completion, degraded
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.scoped import ScopedStore
@@ -25,6 +27,8 @@ from hsr_tf.tiling.stages import MemoryStore, Stage, StagedMethod, TileStore, ru
 from hsr_tf.typing import Cube
 
 BLEND = "blend"
+# What fits to much the same images have in common, where their stores share it.
+SHARED = frozenset({CHOSEN_MAP, CHOSEN_KERNEL, KERNEL_FEATURES})
 WINDOW_SIDE = 1024
 
 
@@ -49,7 +53,7 @@ class Candidate:
 
     def store(self, shared: TileStore, own: TileStore, prefix: str = "") -> ScopedStore:
         """Its view of a store; networks survey a map of their own."""
-        fields = frozenset() if self.method.kind == "network" else SURVEYED
+        fields = frozenset() if self.method.kind == "network" else SURVEYED | SHARED
         return ScopedStore(shared, fields, own, prefix)
 
     def staged(self, pair: TiledPair, controls: Controls) -> StagedMethod:
@@ -65,6 +69,18 @@ def run_alone(candidate: Candidate, pair: TiledPair, controls: Controls, shared:
     run_stages([stage for stage in staged.survey() if not store.has(stage.name, 0)])
     run_stages(staged.estimate())
     return staged.finish(0)
+
+
+def run_blurred(candidate: Candidate, pair: TiledPair, controls: Controls, shared: TileStore) -> Cube:
+    """D Z of the estimate that `run_alone` gives, (h, w, C)."""
+    store = candidate.store(shared, MemoryStore())
+    staged = candidate.staged(StoredPair(pair, store), controls)
+    run_stages([stage for stage in staged.survey() if not store.has(stage.name, 0)])
+    blurred = staged.blurred()
+    if blurred is not None:
+        return blurred
+    run_stages(staged.estimate())
+    return degraded(pair.model.spatial, staged.finish(0))
 
 
 class Blend(StagedMethod):

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.closed_forms.noise_level import channel_noise, noise_regions
 from hsr_tf.closed_forms.spectral_ls import SceneMap
-from hsr_tf.fusion.blend import Candidate, run_alone
+from hsr_tf.fusion.blend import SHARED, Candidate, run_alone, run_blurred
 from hsr_tf.imports import deferred
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
@@ -41,7 +41,8 @@ from hsr_tf.physics.tiled_pair import ArrayPair, TiledPair
 from hsr_tf.solvers.parts.completion import degraded
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.tiling.region import Region
-from hsr_tf.tiling.stages import MemoryStore, run_stages
+from hsr_tf.tiling.scoped import ScopedStore
+from hsr_tf.tiling.stages import MemoryStore, SharedStore, TileStore, run_stages
 from hsr_tf.typing import Array, Cube, Mask
 from hsr_tf.wording import percent
 
@@ -145,7 +146,7 @@ class Evidence:
             if self._doubtful and not candidate.needs_psf:
                 predicted = self._predicted(candidate, controls, fold)
             else:
-                predicted = degraded(self._model.spatial, self._estimate(candidate, controls, fold))
+                predicted = run_blurred(candidate, self._pairs[fold][0], controls, self._pairs[fold][1])
             judged = self._held_out(fold) & self._counted
             found.append((self._cubes[0] - predicted)[judged].astype(np.float64))
         return np.concatenate(found)
@@ -156,34 +157,31 @@ class Evidence:
         change, missing = np.asarray((more - less) / 2, np.float32), self._holes.sharp
         return np.asarray(change.reshape(-1, change.shape[-1]) if missing is None else change[~missing])
 
-    def _estimate(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:
-        key = candidate.name, fold
-        if key not in self._estimates:
-            pair, shared = self._pairs[fold]
-            self._estimates[key] = run_alone(candidate, pair, controls, shared)
-        return self._estimates[key] if fold == 0 else self._estimates.pop(key)
-
     @cached_property
-    def _estimates(self) -> dict[tuple[str, int], Cube]:
-        return {}
-
-    @cached_property
-    def _pairs(self) -> list[tuple[ArrayPair, MemoryStore]]:
+    def _pairs(self) -> list[tuple[ArrayPair, TileStore]]:
         """The sample without the pixels of each fold, and what closed forms survey of it."""
         folds = range(self._num_folds)
-        return [(self._pair_of(self._cubes, f), MemoryStore()) for f in folds]
+        return [(self._pair_of(self._cubes, f), self._store()) for f in folds]
+
+    def _store(self) -> TileStore:
+        """A store of its own but for what all fits to the sample have in common: the choices of the first."""
+        return ScopedStore(self._shared, SHARED, MemoryStore())
+
+    @cached_property
+    def _shared(self) -> TileStore:
+        return SharedStore()
 
     def _pair_of(self, cubes: tuple[Cube, Cube], fold: int) -> ArrayPair:
         return ArrayPair(cubes, self._model, self._without(fold), is_completed=self._completed)
 
     @cached_property
-    def _noisy_pairs(self) -> list[tuple[ArrayPair, MemoryStore]]:
+    def _noisy_pairs(self) -> list[tuple[ArrayPair, TileStore]]:
         """The sample with noise added and subtracted, without the pixels of the first fold."""
         assert self._noise is not None
         found = []
         for sign in (np.float32(1), np.float32(-1)):
             noisy = [cube + sign * noise for cube, noise in zip(self._cubes, self._noise, strict=True)]
-            found.append((self._pair_of((noisy[0], noisy[1]), 0), MemoryStore()))
+            found.append((self._pair_of((noisy[0], noisy[1]), 0), self._store()))
         return found
 
     def _predicted(self, candidate: Candidate, controls: Controls, fold: int) -> Cube:

@@ -13,13 +13,15 @@ the place as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.closed_forms.agreeing_pair import AgreeingPair
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.assembly import Assembly, Start
 from hsr_tf.solvers.parts.features import (
@@ -33,10 +35,13 @@ from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
 from hsr_tf.tiling.blending import Cover
 from hsr_tf.tiling.region import Region
+from hsr_tf.tiling.stages import TileStore
 from hsr_tf.typing import Mask
 
 WEIGHTS = tuple(10.0**power for power in range(-9, -1))
 NUM_THREADS = 4
+KERNEL_FEATURES = "kernel_features"
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -80,17 +85,38 @@ class KernelLS(Solver):
 
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
         """The sharp cube of X (h, w, C) and Y (s h, s w, c); an iteration is one kernel in one window."""
-        return self._solved(lr_hsi, hr_msi, None, controls)
+        return self._solved(Assembly(self.model, lr_hsi, hr_msi), controls)
 
     def solve_counted(self, lr_hsi: Cube, hr_msi: Cube, counted: Mask, controls: Controls) -> Outcome:
         """See `Solver.solve_counted`; pixels that do not count have no part in any fit."""
-        return self._solved(lr_hsi, hr_msi, counted, controls)
+        return self._solved(Assembly(self.model, lr_hsi, hr_msi, counted), controls)
 
-    def _solved(self, lr_hsi: Cube, hr_msi: Cube, counted: Mask | None, controls: Controls) -> Outcome:
-        check_pair(lr_hsi, hr_msi, self.model)
-        assembly = Assembly(self.model, lr_hsi, hr_msi, counted)
+    def solve_agreeing(self, images: AgreeingPair, controls: Controls) -> Outcome:
+        """See `Solver.solve_agreeing`; the map that was surveyed is not fitted again."""
+        if not images.as_surveyed:
+            return super().solve_agreeing(images, controls)
+        return self._solved(self._assembly(images), controls, images.scene_map.pair.store)
+
+    def blurred(self, images: AgreeingPair, controls: Controls) -> Cube | None:
+        """See `Solver.blurred`: D M(Y) + D phi W, of the features that were fitted."""
+        if self.config.consistent or not images.as_surveyed:
+            return None
+        assembly = self._assembly(images)
+        start, store = assembly.start(), images.scene_map.pair.store
+        regression = KernelRegression(self.model, self.config, start, images.hr_msi, controls.seed, store)
+        if not regression.in_one_window:
+            return None
+        codes = [regression.blurred(number) for number in range(regression.most)]
+        return np.asarray(images.lr_hsi - start.residual + regression.subspace.expand(np.mean(codes, 0)))
+
+    def _assembly(self, images: AgreeingPair) -> Assembly:
+        return Assembly(self.model, images.lr_hsi, images.hr_msi, surveyed=images.scene_map)
+
+    def _solved(self, assembly: Assembly, controls: Controls, store: TileStore | None = None) -> Outcome:
+        hr_msi = assembly.hr_msi
+        check_pair(assembly.lr_hsi, hr_msi, self.model)
         start = assembly.start()
-        regression = KernelRegression(self.model, self.config, start, hr_msi, controls.seed)
+        regression = KernelRegression(self.model, self.config, start, hr_msi, controls.seed, store)
         iterations = Iterations(self.name, regression.most, controls)
 
         def estimate() -> Cube:
@@ -116,6 +142,8 @@ class KernelRegression:
         start: the map whose residual is explained.
         hr_msi: Y, (H, W, c).
         seed: of the random features.
+        store: where the blurred features are kept if it shares them, and looked for; None for nowhere. They
+            are those of Y alone, so that fits to other coarse pixels share them.
 
     Attributes:
         most: number of fits, one a kernel and window.
@@ -123,9 +151,15 @@ class KernelRegression:
     """
 
     def __init__(
-        self, model: ObservationModel, config: KernelConfig, start: Start, hr_msi: Cube, seed: int
+        self,
+        model: ObservationModel,
+        config: KernelConfig,
+        start: Start,
+        hr_msi: Cube,
+        seed: int,
+        store: TileStore | None = None,
     ) -> None:
-        self._model, self._config, self._seed = model, config, seed
+        self._model, self._config, self._seed, self._store = model, config, seed, store
         self._weights = np.sqrt(start.weights)[..., None]
         self.subspace = SpectralSubspace.of(self._weights * start.residual)
         self._targets = self._weights * self.subspace.codes(start.residual)
@@ -142,56 +176,106 @@ class KernelRegression:
         """Mean correction of the kernels that were fitted in every window, (H, W, r)."""
         return (self._sum / max(1, self.finished)).astype(np.float32)
 
+    @property
+    def in_one_window(self) -> bool:
+        """Whether the scene is one window."""
+        return len(self._cover.windows()) == 1
+
+    def blurred(self, number: int) -> NDArray[np.float32]:
+        """The blurred correction of a kernel in a scene of one window, (h, w, r)."""
+        (window,) = self._cover.windows()
+        images, fit = self._fit(window, self._features(number, self._generator(number)), number)
+        return np.asarray(images @ fit.coefficients.astype(np.float32))
+
     def steps(self) -> Iterator[RidgeFit]:
         """Fit kernel after kernel, each in all windows; a kernel counts once it has been in all."""
-        for number, lengths in enumerate(self._config.kernels * self._config.draws):
-            rng = np.random.default_rng([self._seed, number])
+        for number in range(len(self._config.kernels) * self._config.draws):
+            rng = self._generator(number)
             correction = np.zeros_like(self._sum)
             windows = self._cover.windows()
             for window in windows:
-                fit = self._fit(window, Kernel(*lengths), rng, correction)
+                features = self._features(number, rng)
+                fit = self._fit(window, features, number)[1]
+                self._apply(window, features, fit.coefficients.astype(np.float32), correction)
                 if window is windows[-1]:
                     self._sum += correction
                     self.finished += 1
                 yield fit
 
-    def _fit(
-        self, window: Region, kernel: Kernel, rng: np.random.Generator, correction: NDArray[np.float32]
-    ) -> RidgeFit:
-        sharp = window.scaled(self._model.scale).slices
-        inputs = self._inputs[sharp]
-        features = FourierFeatures.draw(
-            kernel,
-            num_channels=inputs.shape[-1] - 2,
+    def _generator(self, number: int) -> np.random.Generator:
+        return np.random.default_rng([self._seed, number])
+
+    def _features(self, number: int, rng: np.random.Generator) -> FourierFeatures:
+        """A draw of the features of a kernel."""
+        kernels = self._config.kernels
+        return FourierFeatures.draw(
+            Kernel(*kernels[number % len(kernels)]),
+            num_channels=self._inputs.shape[-1] - 2,
             num_features=self._config.num_features,
             rng=rng,
         )
-        chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
-        with ThreadPoolExecutor(NUM_THREADS) as threads:
-            parts = list(threads.map(lambda part: self._blurred(inputs, features, part), chunks))
-        targets = self._targets[window.slices]
+
+    def _fit(
+        self, window: Region, features: FourierFeatures, number: int
+    ) -> tuple[NDArray[np.float32], RidgeFit]:
+        """D phi of a window, (h, w, M), and what is fitted to it."""
+        images = self._blurred_features(window, features, number)
+        targets, weights = self._targets[window.slices], self._weights[window.slices]
         height, width, rank = targets.shape
-        weights = self._weights[window.slices]
         fit = fit_ridge(
-            np.concatenate([weights * part for part in parts], -1).reshape(height * width, -1),
+            (weights * images).reshape(height * width, -1),
             targets.reshape(-1, rank),
             judged_folds(height, width),
             weights=WEIGHTS,
         )
-        coefficients = fit.coefficients.astype(np.float32)
-        shares = self._cover.weights(window)[..., None]
+        return images, fit
+
+    def _blurred_features(
+        self, window: Region, features: FourierFeatures, number: int
+    ) -> NDArray[np.float32]:
+        """D phi of a window, (h, w, M)."""
+        store, shared = self._store, False
+        if store is not None and store.shares(KERNEL_FEATURES) and self.in_one_window:
+            if store.has(KERNEL_FEATURES, number):
+                return store.load(KERNEL_FEATURES, number)
+            shared = True
+        inputs = self._inputs[window.scaled(self._model.scale).slices]
+        parts = _in_threads(
+            lambda part: self._blurred(inputs, features, part),
+            features.chunks(inputs.shape[0] * inputs.shape[1]),
+        )
+        found = np.concatenate(parts, -1)
+        if store is not None and shared:
+            store.save(KERNEL_FEATURES, number, found)
+        return found
+
+    def _apply(
+        self,
+        window: Region,
+        features: FourierFeatures,
+        coefficients: NDArray[np.float32],
+        correction: NDArray[np.float32],
+    ) -> None:
+        """Add phi W of a window to the correction."""
+        sharp = window.scaled(self._model.scale).slices
+        inputs, shares = self._inputs[sharp], self._cover.weights(window)[..., None]
+        chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
 
         def apply(rows: slice) -> None:
             found = sum(feature_images(inputs[rows], features, part) @ coefficients[part] for part in chunks)
             correction[sharp][rows] += found * shares[rows]
 
         step = -(-len(inputs) // NUM_THREADS)
-        with ThreadPoolExecutor(NUM_THREADS) as threads:
-            list(threads.map(apply, [slice(k, k + step) for k in range(0, len(inputs), step)]))
-        return fit
+        _in_threads(apply, [slice(k, k + step) for k in range(0, len(inputs), step)])
 
     def _blurred(
         self, inputs: NDArray[np.float32], features: FourierFeatures, part: slice
     ) -> NDArray[np.float32]:
         """D phi of some features, (h, w, m)."""
         return np.asarray(self._model.spatial.forward(feature_images(inputs, features, part)[None]))[0]
+
+
+def _in_threads(work: Callable[[slice], Result], parts: list[slice]) -> list[Result]:
+    """What the work makes of each part."""
+    with ThreadPoolExecutor(NUM_THREADS) as threads:
+        return list(threads.map(work, parts))

@@ -19,7 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import checks
+from hsr_tf.closed_forms.agreeing_pair import AgreeingPair
 from hsr_tf.imports import deferred
+from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.radiometry import AS_RECORDED, Radiometry
@@ -149,6 +151,18 @@ class Solver(ABC):
         """
         del counted
         return self.solve(lr_hsi, hr_msi, controls)
+
+    def solve_agreeing(self, images: AgreeingPair, controls: Controls) -> Outcome:
+        """The same for a pair without what its images show differently, whose map is surveyed."""
+        counted, pair = images.counted, (images.lr_hsi, images.hr_msi)
+        if counted.all() or not is_enough(int(counted.sum()), counted.size):
+            return self.solve(*pair, controls)
+        return self.solve_counted(*pair, counted, controls)
+
+    def blurred(self, images: AgreeingPair, controls: Controls) -> Cube | None:
+        """D Z, (h, w, C), of such a pair; None where it takes the estimate Z."""
+        del images, controls
+        return None
 
 
 class Iterations:

@@ -50,5 +50,9 @@ class ScopedStore(TileStore):
         """See `TileStore.load_json`."""
         return self._of(name).load_json(self.name(name))
 
+    def shares(self, name: str) -> bool:
+        """See `TileStore.shares`."""
+        return self._of(name).shares(self.name(name))
+
     def _of(self, field: str) -> TileStore:
         return self._shared if field in self._fields else self._own

@@ -59,6 +59,11 @@ class TileStore(ABC):
     def load_json(self, name: str) -> dict[str, Any] | None:
         """The plain data of a name; None where there are none."""
 
+    def shares(self, name: str) -> bool:
+        """Whether what is kept under this name is read again by runs on much the same images."""
+        del name
+        return False
+
     def read(self, field: str, grid: TileGrid, region: Region) -> NDArray[Any]:
         """A region of a field, joined from the tiles that it lies on.
 
@@ -109,6 +114,15 @@ class MemoryStore(TileStore):
         return self._data.get(name)
 
 
+class SharedStore(MemoryStore):
+    """What several runs on much the same images have in common."""
+
+    def shares(self, name: str) -> bool:
+        """See `TileStore.shares`."""
+        del name
+        return True
+
+
 class StagedMethod(ABC):
     """A method that is run over the parts of one scene."""
 
@@ -123,6 +137,10 @@ class StagedMethod(ABC):
     @abstractmethod
     def finish(self, index: int) -> NDArray[np.float32]:
         """The estimate (s h, s w, C) of a tile, once all passes are done; may be changed by the caller."""
+
+    def blurred(self) -> NDArray[np.float32] | None:
+        """D Z, (h, w, C), of a scene of one tile once it is surveyed; None where it takes the estimate Z."""
+        return None
 
     def details(self) -> dict[str, Any]:
         """Plain values to record with the estimate, once all passes are done."""

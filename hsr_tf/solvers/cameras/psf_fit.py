@@ -27,7 +27,7 @@ FEWEST_CELLS, FEWEST_PIXELS, MOST_ROWS = 4, 16, 4000
 SUPPORTS, SPARE_MASS, NO_SHIFT, NO_SLANT = (3, 5), 1e-4, 0.02, 0.2
 WIDTHS = (0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 OPTICS, OUTLIER, MOST_STEPS = (0.15, 0.5), 3.0, 40
-TINY = 1e-30
+STEP, TINY = 1e-6, 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +160,12 @@ class _Problem:
         """D_k Y - X R, one value for each channel and pixel."""
         return np.asarray(self._taps @ kernel.ravel() - self._colours)
 
+    def _slopes(self, shape: PsfShape, parameters: Array) -> Array:
+        """What `residual` changes by with each parameter: one product for all changes of the kernel."""
+        kernels = [shape.kernel(parameters + step, self._num_taps) for step in STEP * np.eye(len(parameters))]
+        changes = np.stack(kernels) - shape.kernel(parameters, self._num_taps)
+        return np.asarray(self._taps @ (changes.reshape(len(changes), -1).T / STEP))
+
     def fitted(self, shape: PsfShape, start: Array, scale: int) -> _Shape:
         """The shape with the smallest robust residual."""
         taps = self._num_taps
@@ -170,6 +176,7 @@ class _Problem:
             found = optimize.least_squares(
                 lambda p: self.residual(shape.kernel(p, taps)),
                 parameters,
+                jac=lambda p: self._slopes(shape, p),
                 bounds=(low, high),
                 x_scale=STEP_SIZES,
                 loss="soft_l1",

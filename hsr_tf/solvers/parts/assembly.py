@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.map_fit import MapFit, trust_in
 from hsr_tf.closed_forms.quadratic_map import quadratic_features
-from hsr_tf.closed_forms.spectral_ls import SceneMap
+from hsr_tf.closed_forms.spectral_ls import FEATURES, SceneMap
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.solvers.parts.completion import FLOATS_AT_ONCE, Completion, degraded, weighted_energy
@@ -52,12 +52,20 @@ class Assembly:
         lr_hsi: X, (h, w, C).
         hr_msi: Y, (s h, s w, c).
         counted: (h, w), False for coarse pixels that are left out; None for none.
+        surveyed: the map of these images, where it was surveyed; by default it is surveyed when needed.
     """
 
     def __init__(
-        self, model: ObservationModel, lr_hsi: Cube, hr_msi: Cube, counted: Mask | None = None
+        self,
+        model: ObservationModel,
+        lr_hsi: Cube,
+        hr_msi: Cube,
+        counted: Mask | None = None,
+        *,
+        surveyed: SceneMap | None = None,
     ) -> None:
         self.model, self.lr_hsi, self.hr_msi = model, lr_hsi, hr_msi
+        self._surveyed = surveyed
         self._began = time.perf_counter()
         self._pair = ArrayPair((lr_hsi, hr_msi), model, counted=counted)
 
@@ -69,10 +77,12 @@ class Assembly:
     @cached_property
     def fit(self) -> MapFit:
         """The closed-form map with the weights and noise that were found with it."""
-        return self._map.fit(self._pair.grid.whole)
+        return self._map.fit(self._map.pair.grid.whole)
 
     @cached_property
     def _map(self) -> SceneMap:
+        if self._surveyed is not None:
+            return self._surveyed
         found = SceneMap(self._pair)
         run_stages([found.survey()])
         return found
@@ -80,8 +90,12 @@ class Assembly:
     def start(self) -> Start:
         """The closed-form map and what it leaves."""
         fit = self.fit
-        residual = self.lr_hsi - self.degraded(self.cube(fit.spectral_map))
-        return Start(fit.spectral_map, residual, fit.weights)
+        return Start(fit.spectral_map, self.lr_hsi - self.map_blurred(fit), fit.weights)
+
+    def map_blurred(self, fit: MapFit) -> Cube:
+        """D M(Y) = D F W, (h, w, C)."""
+        pair = self._map.pair
+        return np.asarray(pair.store.read(FEATURES, pair.grid, pair.grid.whole) @ fit.spectral_map)
 
     def cube(
         self,

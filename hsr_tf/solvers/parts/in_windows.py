@@ -79,6 +79,13 @@ class SolverTiles(StagedMethod):
         tile = self._pair.grid.region(index).scaled(self._pair.grid.scale)
         return self._pair.store.load(WINDOW, 0)[tile.slices]
 
+    def blurred(self) -> Cube | None:
+        """See `StagedMethod.blurred`."""
+        if self.num_windows > 1 or not self._solver.explains_both:
+            return None
+        images = agreeing_pair(self._map, self._pair.grid.whole)
+        return self._solver.blurred(images, self._controls) if images.everywhere else None
+
     def outcome(self, estimate: Cube) -> Outcome:
         """The whole, where this process solved the windows; cameras and details are those of the first."""
         if self.num_windows == 1:
@@ -109,7 +116,7 @@ class SolverTiles(StagedMethod):
         controls, estimate = self._controls_of(number, spent), None
         if self._solver.explains_both:
             images = agreeing_pair(self._map, region)
-            found = self._solved(images.lr_hsi, sharp, images.counted, controls)
+            found = self._solver.solve_agreeing(images, controls)
             estimate = images.joined(found.estimate)
         else:
             lr_hsi = self._map.lr_hsi(region) if self.survey() else self._pair.lr_hsi(region)
