@@ -59,7 +59,7 @@ USUAL, USUAL_COMPLETED, OUTLIER, DAMPING = 0.75, 0.95, 3.0, 3e-5
 SMALLEST_GAP, SMALLEST_EDGE, SPREAD = 1e-4, 0.02, 2.0
 ALIKE = 0.25
 FLOATS_AT_ONCE = 2**20
-SMALLEST_TRUST, TINY = 1e-3, 1e-30
+SMALLEST_TRUST, NOISE_TWICE, TINY = 1e-3, 2.0, 1e-30
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,8 @@ class SpectralMap:
         smoothness: how much of what the map leaves of a coarse pixel its neighbours say, 0 for white noise
             to 1.
         channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
+        unexplained: the part of `disagreement` that twice the noise of X does not explain, likewise relative
+            to |X R|; None where it was not asked for.
     """
 
     spectral_map: Cube
@@ -146,6 +148,7 @@ class SpectralMap:
     penalty: float | None = None
     smoothness: float = 0.0
     channel_variance: Array | None = None
+    unexplained: float | None = None
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -382,6 +385,7 @@ class _MapFitting:
         second = self._gram[num_features:, num_features:] / self._total
         seen = float((self._response * (second @ self._response)).sum())
         apart = self._gap / max(seen, TINY)
+        noise = float((self._coarse_noise @ np.square(self._response)).sum()) / max(seen, TINY)
         shares = np.clip(1.0 - self._coarse_noise / np.maximum(left, TINY), 0.0, 1.0)
         # v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree.
         usual = float(left.sum())
@@ -400,6 +404,7 @@ class _MapFitting:
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
             disagreement=float(np.sqrt(apart)),
+            unexplained=float(np.sqrt(max(0.0, apart - NOISE_TWICE * noise))),
             penalty=penalty,
             channel_variance=self._variance,
         )

@@ -1,11 +1,13 @@
 """The last step of a solver: its cube, part by part, made to agree with both images.
 
-    Z <- Z + t [ w (Y - Z R) R^+  +  D* (D D*)^-1 w (X - D Z) ] + up(u (1 - t w) v (X - D Z)) (I - R R^+)
+    Z <- Z + w (Y - Z R) K + t D* (D D*)^-1 w (X - D Z) + up(u (1 - t w) v (X - D Z)) (I - R R^+)
 
 with w the weights of the coarse pixels (and of the sharp pixels in them) and v those that are usable
 (`hsr_tf.closed_forms.map_fit`), t the trust of `DataConsistency`, and u the share of the residual that is not
-noise. The last term is added again while the residual is more than noise; it changes no colour, so that
-neither image is explained at the other's cost where the cameras do not quite fit.
+noise. Where the images agree to rounding K is R^+. Where they differ by no more than the noise of X explains,
+that is no reason to doubt Y, and K weighs the noise of Y against what Z leaves of it (`spectral_gain`); it is
+a mean of both between. The last term is added again while the residual is more than noise; it changes no
+colour, so that neither image is explained at the other's cost where the cameras do not quite fit.
 
 What a part needs of the whole scene lives on the coarse grid and is gathered over the tiles. The cube itself
 is changed in place, rows at a time along the spectrum and bands at a time over space.
@@ -14,6 +16,7 @@ is changed in place, rows at a time along the spectrum and bands at a time over 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +29,12 @@ from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import Stage
-from hsr_tf.typing import Cube
+from hsr_tf.typing import Array, Cube
 
 FLOATS_AT_ONCE = 2**25
-DISTRUST, PASSES, ENOUGH = 0.999, 5, 1.2
+DISTRUST, PASSES, ENOUGH, RIDGE = 0.999, 5, 1.2, 1e-9
 LEFT, GAP, FREE, REST, UNSEEN, ADDED = "left", "gap", "free", "rest", "unseen", "added"
-COMPLETION = "completion"
+COMPLETION, GAP_ENERGY = "completion", "gap_energy"
 
 
 class Completion:
@@ -63,9 +66,9 @@ class Completion:
         free = pair.store.load(FREE, index)
         around = region.grown(max(BICUBIC, self._map.blur), grid.whole)
         solved = added = None
+        self._match_spectrum(free, region)
         if trust > 0:
-            self._match_spectrum(free, region, trust)
-            solved = self._solved(around, trust)
+            solved = self._solved(around)
         if found["passes"]:
             added = pair.store.read(_added(found["passes"]), grid, around)
         inner = region.inside(around).scaled(grid.scale).slices
@@ -77,10 +80,15 @@ class Completion:
                 free[..., bands] += self._enlarged(added[..., bands])[inner]
         return free
 
-    def _found(self) -> dict[str, float]:
+    def _found(self) -> dict[str, Any]:
         found = self._pair.store.load_json(COMPLETION)
         assert found is not None
         return found
+
+    @property
+    def _gain(self) -> Cube:
+        """K, (c, C)."""
+        return np.asarray(self._found()["gain"], np.float32)
 
     def _compare(self, index: int, cube: Callable[[Region], Cube]) -> None:
         """Keep the cube of a tile, X - D Z and D w (Y - Z R)."""
@@ -91,19 +99,25 @@ class Completion:
         left = self._map.lr_hsi(region) - degraded(self._model.spatial, free)[inner.slices]
         weights = enlarged(self._map.weights(around)[0][..., 0], grid.scale)[..., None]
         gap = weights * (pair.hr_msi(around) - free @ self._response)
+        own = gap[inner.scaled(grid.scale).slices]
         pair.store.save(LEFT, index, left)
+        pair.store.save(GAP_ENERGY, index, np.square(own, dtype=np.float64).sum((0, 1)))
         pair.store.save(GAP, index, degraded(self._model.spatial, gap)[inner.slices])
         pair.store.save(FREE, index, free[inner.scaled(grid.scale).slices])
 
     def _conclude(self) -> None:
         """Trust in the two images, and what is added without it."""
-        grid, trust = self._pair.grid, self._gathered_trust()
+        grid = self._pair.grid
+        trust, gain = self._gathered_trust()
+        found = {"trust": trust, "passes": 0, "gain": gain.tolist()}
+        self._pair.store.save_json(COMPLETION, found)
         tiles = [grid.region(index) for index in range(len(grid))]
         apart = max(float(self._plain_weights(region, trust).max()) for region in tiles)
         passes = self._back_project(trust) if trust < DISTRUST or apart > 1 - DISTRUST else 0
-        self._pair.store.save_json(COMPLETION, {"trust": trust, "passes": passes})
+        self._pair.store.save_json(COMPLETION, {**found, "passes": passes})
 
-    def _gathered_trust(self) -> float:
+    def _gathered_trust(self) -> tuple[float, Cube]:
+        """t, and K (c, C)."""
         grid, store = self._pair.grid, self._pair.store
         left = total = 0.0
         for index in range(len(grid)):
@@ -111,26 +125,36 @@ class Completion:
             weights = self._map.weights(region)[0][..., 0]
             left += weighted_energy(store.load(LEFT, index), weights)
             total += weighted_energy(self._map.lr_hsi(region), weights)
-        return trust_in(self._map.found().disagreement ** 2, left / max(total, 1e-30))
+        found, allowed = self._map.found(), left / max(total, 1e-30)
+        trust = trust_in(found.disagreement**2, allowed)
+        if found.unexplained is None or found.channel_variance is None:
+            return trust, trust * self._inverse
+        energy = sum(store.load(GAP_ENERGY, index) for index in range(len(grid)))
+        energy = energy / (grid.whole.num_pixels * grid.scale**2)
+        apart = (1 - trust) * trust_in(found.unexplained**2, allowed)
+        gain = spectral_gain(self._model.spectral.matrix, np.asarray(energy), found.channel_variance)
+        return trust, np.asarray(trust * self._inverse + apart * gain, np.float32)
 
-    def _match_spectrum(self, free: Cube, region: Region, trust: float) -> None:
-        """Z + t w (Y - Z R) R^+, in place, some rows at a time."""
-        sharp, inverse = self._pair.hr_msi(region), trust * self._inverse
+    def _match_spectrum(self, free: Cube, region: Region) -> None:
+        """Z + w (Y - Z R) K, in place, some rows at a time."""
+        sharp, gain = self._pair.hr_msi(region), self._gain
+        if not gain.any():
+            return
         weights = enlarged(self._map.weights(region)[0][..., 0], self._model.scale)[..., None]
         step = max(1, FLOATS_AT_ONCE // (free.shape[1] * free.shape[2]))
         for start in range(0, len(free), step):
             rows = slice(start, start + step)
-            free[rows] += weights[rows] * ((sharp[rows] - free[rows] @ self._response) @ inverse)
+            free[rows] += weights[rows] * ((sharp[rows] - free[rows] @ self._response) @ gain)
 
-    def _seen(self, region: Region, trust: float) -> Cube:
+    def _seen(self, region: Region) -> Cube:
         """X - D Z of the cube after `_match_spectrum`."""
         left, gap = (self._pair.store.read(field, self._pair.grid, region) for field in (LEFT, GAP))
-        return np.asarray(left - gap @ (trust * self._inverse), np.float32)
+        return np.asarray(left - gap @ self._gain, np.float32)
 
-    def _solved(self, around: Region, trust: float) -> NDArray[np.float32]:
+    def _solved(self, around: Region) -> NDArray[np.float32]:
         """(D D*)^-1 w (X - D Z) of a region, (1, h, w, C)."""
         far = around.grown(self._map.reach, self._pair.grid.whole)
-        found = self._map.solved(self._map.weights(far)[0] * self._seen(far, trust), far, around)
+        found = self._map.solved(self._map.weights(far)[0] * self._seen(far), far, around)
         return np.asarray(ops.convert_to_numpy(found))
 
     def _plain_weights(self, region: Region, trust: float) -> Cube:
@@ -167,11 +191,11 @@ class Completion:
 
     def _left_after_projection(self, region: Region, trust: float) -> Cube:
         """X - D Z before anything is added by enlarging."""
-        seen = self._seen(region, trust)
+        seen = self._seen(region)
         if trust <= 0:
             return seen
         around = region.grown(2 * self._map.blur, self._pair.grid.whole)
-        solved, inner = self._solved(around, trust), region.inside(around).slices
+        solved, inner = self._solved(around), region.inside(around).slices
         spatial = self._model.spatial
         parts = [
             ops.convert_to_numpy(spatial.forward(spatial.adjoint(solved[..., bands])))[0][inner]
@@ -194,6 +218,27 @@ class Completion:
     def _enlarged(self, coarse: Cube) -> Cube:
         large = bicubic_enlarge(ops.convert_to_tensor(coarse[None]), self._model.scale)
         return np.asarray(ops.convert_to_numpy(large))[0]
+
+
+def spectral_gain(response: Array, energy: Array, variance: Array) -> Array:
+    """K of the estimate of least squared error from what it leaves of Y, (c, C).
+
+    Errors of an estimate are taken as alike in all bands, of variance v; with N the noise of Y,
+
+        K = v (v R^T R + N)^-1 R^T,   v |R|^2 + tr N = E |Y - Z R|^2,   v >= 0.
+
+    Nearly collinear channels do not amplify noise then, as they do with R^+.
+
+    Args:
+        response: R, (C, c).
+        energy: (c,), mean square of Y - Z R.
+        variance: (c,), N.
+    """
+    error = float(energy.sum() - variance.sum()) / float(np.square(response).sum())
+    if error <= 0:
+        return np.zeros(response.T.shape)
+    floor = RIDGE * float(np.square(response).sum(0).max()) * np.eye(len(variance))
+    return np.asarray(np.linalg.solve(response.T @ response + np.diag(variance / error) + floor, response.T))
 
 
 def degraded(spatial: SpatialDegradation, cube: Cube) -> Cube:
