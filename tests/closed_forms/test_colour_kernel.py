@@ -6,12 +6,12 @@ import numpy as np
 
 from hsr_tf.closed_forms.bicubic import Bicubic
 from hsr_tf.closed_forms.colour_features import ColourFeatures, ColourMetric, kernel_values
-from hsr_tf.closed_forms.colour_kernel import ColourKernel
+from hsr_tf.closed_forms.colour_kernel import CHOSEN_KERNEL, ColourKernel
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.tiled_pair import ArrayPair
-from hsr_tf.tiling.stages import run_stages
+from hsr_tf.tiling.stages import MemoryStore, SharedStore, run_stages
 from hsr_tf.typing import Cube
 from tests.closed_forms.test_agreeing_pair import changed_pair
 from tests.closed_forms.test_map_fit import simulated
@@ -79,3 +79,17 @@ def test_pixels_of_the_same_hue_are_alike_in_units_of_brightness() -> None:
         own = kernel_values(2 * colours, 2 * colours, metric, 1.0)[0, 0]
         shares.append(kernel[0] / np.sqrt(kernel[1] * own))
     assert shares[0] < 1e-3 and shares[1] > 0.999
+
+
+def test_fits_that_share_their_choice_repeat_the_kernel_of_the_first() -> None:
+    shared = SharedStore()
+    first, second, alone = (
+        ColourKernel(MODEL).fitting(ArrayPair((lr_hsi, HR_MSI), MODEL, store=store))
+        for lr_hsi, store in ((LR_HSI, shared), (LR_HSI[::-1].copy(), shared), (LR_HSI, MemoryStore()))
+    )
+    for fitting in (first, second, alone):
+        run_stages(fitting.survey())
+    chosen = shared.load_json(CHOSEN_KERNEL)
+    assert chosen is not None
+    assert chosen["length"] == alone.found().length == second.found().length
+    np.testing.assert_allclose(chosen["level"], alone.found().relative_level)

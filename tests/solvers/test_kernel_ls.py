@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.closed_forms.spectral_ls import fuse_scene
+from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.psf import anisotropic_gaussian_psf
-from hsr_tf.solvers.kernel_ls import KernelConfig, KernelLS
+from hsr_tf.physics.tiled_pair import ArrayPair
+from hsr_tf.solvers.kernel_ls import KERNEL_FEATURES, KernelConfig, KernelLS
 from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.completion import degraded
 from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images
+from hsr_tf.solvers.parts.in_windows import SolverTiles
 from hsr_tf.solvers.parts.ridge import Ridge, fit_ridge, held_out_blocks, judged_folds
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.tiling.blending import Cover
+from hsr_tf.tiling.scoped import ScopedStore
+from hsr_tf.tiling.stages import MemoryStore, SharedStore, run_stages
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
 SMALL = KernelConfig(kernels=((4.0, 8.0), (4.0, 2.0)), draws=1, num_features=128)
@@ -214,3 +222,27 @@ def test_a_kernel_that_is_not_separable_and_one_channel_do() -> None:
     lr_hsi, hr_msi = pair(cube, model)
     start = np.asarray(SpectralLS(model)(lr_hsi[None], hr_msi[None]))[0]
     assert psnr(cube, KernelLS(model, SMALL).solve(lr_hsi, hr_msi).estimate) > psnr(cube, start) - 0.2
+
+
+def test_the_blurred_estimate_is_had_without_the_sharp_one_from_features_that_are_kept() -> None:
+    model = cameras(9)
+    lr_hsi, hr_msi = pair(mixture(48, 64, 9), model)
+    missing = np.zeros(lr_hsi.shape[:2], bool)
+    missing[2::5, 1::3] = True
+    config = replace(SMALL, consistent=False)
+    found, shared = [], SharedStore()
+    for holes in (Holes(missing), Holes()):
+        store = ScopedStore(shared, frozenset({KERNEL_FEATURES}), MemoryStore())
+        staged = SolverTiles(
+            ArrayPair((lr_hsi, hr_msi), model, holes, store=store), KernelLS(model, config), None
+        )
+        run_stages(staged.survey())
+        blurred = staged.blurred()
+        assert blurred is not None
+        run_stages(staged.estimate())
+        np.testing.assert_allclose(blurred, degraded(model.spatial, staged.finish(0)), atol=2e-4)
+        found.append(blurred)
+    assert shared.has(KERNEL_FEATURES, 0)
+    assert not np.array_equal(*found)
+    whole = KernelLS(model, config).solve(lr_hsi, hr_msi).estimate
+    np.testing.assert_array_equal(staged.finish(0), whole)
