@@ -112,7 +112,8 @@ class Evidence:
         weights = stacked_weights(errors)
         scores, blended = np.diag(errors), float(weights @ errors @ weights)
         floor = min(SURE_NOISE * self._coarse_noise, blended)  # the noise of X, which all leave
-        if np.sqrt(blended - floor) > PREFERENCE * np.sqrt(scores[0] - floor):
+        preference = PREFERENCE if self._scene_map.found().trust > USABLE else 1.0
+        if np.sqrt(blended - floor) > preference * np.sqrt(scores[0] - floor):
             weights = np.eye(len(candidates))[0]
         energy = np.sqrt(np.square(self._cubes[0], dtype=np.float64).sum(-1).mean() + TINY)
         chosen = {one.name: float(w) for one, w in zip(candidates, weights, strict=True) if w > 0}
