@@ -257,7 +257,8 @@ class ColourKernelTiles(StagedMethod):
         sharp = np.concatenate([window[mask] for window, mask in zip(windows, masks, strict=True)])
         chosen, config = pair.store.load_json(CHOSEN_KERNEL), self._config
         if chosen is not None:  # by a fit to much the same images
-            config = replace(config, levels=(chosen["level"],), lengths=(chosen["length"],))
+            one = {name: (value,) for name, value in chosen.items()}
+            config = replace(config, **one)
         found = fit_colours(
             sample[:, 2:],
             folds,
@@ -268,7 +269,8 @@ class ColourKernelTiles(StagedMethod):
         )
         pair.store.save_json(COLOUR_KERNEL, found.plain())
         if chosen is None and pair.store.shares(CHOSEN_KERNEL):
-            pair.store.save_json(CHOSEN_KERNEL, {"level": found.relative_level, "length": found.length})
+            chosen = {"levels": found.relative_level, "lengths": found.length, "ridges": found.ridge}
+            pair.store.save_json(CHOSEN_KERNEL, chosen)
 
     def _agreeing(self, regions: list[Region]) -> list[Mask]:
         """The sharp pixels of regions, (s h, s w) each, on ground that did not change between the images.

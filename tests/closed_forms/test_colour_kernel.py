@@ -91,5 +91,6 @@ def test_fits_that_share_their_choice_repeat_the_kernel_of_the_first() -> None:
         run_stages(fitting.survey())
     chosen = shared.load_json(CHOSEN_KERNEL)
     assert chosen is not None
-    assert chosen["length"] == alone.found().length == second.found().length
-    np.testing.assert_allclose(chosen["level"], alone.found().relative_level)
+    assert chosen["lengths"] == alone.found().length == second.found().length
+    assert chosen["ridges"] == second.found().ridge
+    np.testing.assert_allclose(chosen["levels"], alone.found().relative_level)
