@@ -257,8 +257,8 @@ class ColourKernelTiles(StagedMethod):
         sharp = np.concatenate([window[mask] for window, mask in zip(windows, masks, strict=True)])
         chosen, config = pair.store.load_json(CHOSEN_KERNEL), self._config
         if chosen is not None:  # by a fit to much the same images
-            one = {name: (value,) for name, value in chosen.items()}
-            config = replace(config, **one)
+            levels, lengths, ridges = ((chosen[name],) for name in ("levels", "lengths", "ridges"))
+            config = replace(config, levels=levels, lengths=lengths, ridges=ridges)
         found = fit_colours(
             sample[:, 2:],
             folds,

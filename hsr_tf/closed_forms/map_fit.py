@@ -135,8 +135,7 @@ class SpectralMap:
         smoothness: how much of what the map leaves of a coarse pixel its neighbours say, 0 for white noise
             to 1.
         channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
-        unexplained: the part of `disagreement` that twice the noise of X does not explain, likewise relative
-            to |X R|; None where it was not asked for.
+        unexplained: what of `disagreement` twice the noise of X does not explain; likewise.
     """
 
     spectral_map: Cube

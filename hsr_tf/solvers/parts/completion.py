@@ -129,10 +129,10 @@ class Completion:
         trust = trust_in(found.disagreement**2, allowed)
         if found.unexplained is None or found.channel_variance is None:
             return trust, trust * self._inverse
-        energy = sum(store.load(GAP_ENERGY, index) for index in range(len(grid)))
-        energy = energy / (grid.whole.num_pixels * grid.scale**2)
+        sums = np.sum([store.load(GAP_ENERGY, index) for index in range(len(grid))], 0)
+        energy = sums / (grid.whole.num_pixels * grid.scale**2)
         apart = (1 - trust) * trust_in(found.unexplained**2, allowed)
-        gain = spectral_gain(self._model.spectral.matrix, np.asarray(energy), found.channel_variance)
+        gain = spectral_gain(self._model.spectral.matrix, energy, found.channel_variance)
         return trust, np.asarray(trust * self._inverse + apart * gain, np.float32)
 
     def _match_spectrum(self, free: Cube, region: Region) -> None:
