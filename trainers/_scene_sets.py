@@ -16,6 +16,8 @@ from hsr_tf.data.scene_sets import SCENE_SETS, split_set
 from hsr_tf.data.scenes import find_scenes
 from hsr_tf.data.storage import TrainingScenes, named, names_of, read_training_scenes
 from hsr_tf.io import load
+from hsr_tf.physics.cameras import SrfLike
+from hsr_tf.physics.spectral import load_srf
 from hsr_tf.scene import Scene
 from hsr_tf.streaming.memory import parse_memory
 from trainers import _flags
@@ -31,20 +33,27 @@ class SceneFiles:
     read: Callable[[Path], Scene] = load
 
 
-def define_set_flag(folder_flag: str) -> None:
-    """Define which public set a folder holds."""
+def define_set_flag(names: Sequence[str] = sorted(SCENE_SETS)) -> None:
+    """Define which public set --data_dir holds, of `names`, and what a camera sees of its last bands."""
+    flags.DEFINE_enum(
+        "srf_outside",
+        None,
+        ["error", "zero"],
+        "Bands that the response does not cover: error, or zero, the camera is blind there (default: error; "
+        "zero for Harvard).",
+    )
     flags.DEFINE_enum(
         "data_set",
         None,
-        sorted(SCENE_SETS),
-        f"Public set that --{folder_flag} holds as it is distributed, split as in the papers.",
+        list(names),
+        "Public set that --data_dir holds as it is distributed, split as in the papers.",
     )
 
 
 def define_training_flags() -> None:
     """Define the scenes that are trained on, those held back, and where they are kept."""
     _flags.define_white_level_flag()
-    define_set_flag("data_dir")
+    define_set_flag()
     flags.DEFINE_string(
         "data_dir", None, "Folder of sharp training cubes (default: $HSR_DATA/hsi/cave_train)."
     )
@@ -59,28 +68,44 @@ def training_files() -> SceneFiles:
     """The files of the training scenes that the flags name."""
     if FLAGS.data_set is None:
         return SceneFiles(find_scenes(FLAGS.data_dir, default="hsi/cave_train"))
-    return set_files("data_dir", FLAGS.data_dir, "training")
+    return set_files("training")
 
 
-def set_files(folder_flag: str, folder: str | None, part: str) -> SceneFiles:
+def set_files(part: str) -> SceneFiles:
     """The files of one part of the set that --data_set names, "training" or "test".
 
     Raises:
         ValueError, OSError: no folder is given, or it does not hold the set.
     """
+    known, folder = SCENE_SETS[FLAGS.data_set], FLAGS.data_dir
     checks.require(
         folder is not None,
-        folder_flag,
-        expected=f"the folder of {FLAGS.data_set}",
+        "data_dir",
+        expected=f"the folder of {known.title}",
         received="none",
-        remedy=f"give --{folder_flag}",
+        remedy="give --data_dir",
     )
-    known, split = SCENE_SETS[FLAGS.data_set], split_set(FLAGS.data_set, folder or "")
+    split = split_set(FLAGS.data_set, folder)
     words = f"{known.title}: {len(split.training)} scenes to train on, {len(split.test)} to test on"
     print(f"{words}, of {split.found} in {folder}")
     if FLAGS.white_level is None:
         FLAGS.white_level = known.white_level
+    if FLAGS.srf_outside is None:
+        FLAGS.srf_outside = known.srf_outside
     return SceneFiles(split.training if part == "training" else split.test, known.read)
+
+
+def response_of(scene: Scene) -> SrfLike:
+    """The response that the flags name, as `simulate` and `make_cameras` take it for a scene."""
+    if FLAGS.srf_outside != "zero":
+        return str(FLAGS.srf)
+    return load_srf(
+        FLAGS.srf,
+        scene.wavelengths_nm,
+        fwhm_nm=scene.fwhm_nm,
+        outside=FLAGS.srf_outside,
+        num_bands=scene.num_bands,
+    )
 
 
 def read_scenes() -> TrainingScenes:

@@ -1,6 +1,8 @@
 """Score methods on scenes: `python -m trainers.evaluate --methods=spectral_ls,ms_ssfnet --scales=8,16`.
 
 Methods of single images are another task, `--task=pictures`, which `trainers.evaluate_pictures` describes.
+With --data_set=harvard and --data_dir the scenes are those that the papers test on, of a set in the folder
+that it is distributed in; a set of pictures, such as --data_set=set5, is scored by the other task.
 
 The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700
 response, no noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1], nothing
@@ -25,11 +27,12 @@ from tqdm import tqdm
 
 from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
+from hsr_tf.data.picture_sets import PICTURE_SETS
+from hsr_tf.data.scene_sets import SCENE_SETS
 from hsr_tf.data.scenes import crop_to_multiple, find_scenes, top_left
 from hsr_tf.data.white_level import in_unit_range
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.fusion.cameras import ESTIMATE
-from hsr_tf.io import load
 from hsr_tf.metrics.cameras import CameraScores, camera_scores
 from hsr_tf.metrics.full_reference import Scorecard, scorecard, summarise
 from hsr_tf.metrics.table import get, metrics_for
@@ -42,7 +45,8 @@ from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.report.timeline import Mark, time_sheet
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
-from trainers import _flags, _tables, evaluate_pictures
+from trainers import _flags, _scene_sets, _tables, evaluate_pictures
+from trainers._scene_sets import SceneFiles
 from trainers._tables import grouped
 
 FLAGS = flags.FLAGS
@@ -52,7 +56,12 @@ HSI_SNR_DB, MSI_SNR_DB = 35.0, 40.0
 
 def define_flags() -> None:
     """Define what is scored on what."""
-    flags.DEFINE_enum("task", "scenes", ["scenes", "pictures"], "Fusion of scenes, or single pictures.")
+    flags.DEFINE_enum(
+        "task",
+        None,
+        ["scenes", "pictures"],
+        "Fusion of scenes, or single pictures (default: that of --data_set, otherwise scenes).",
+    )
     flags.DEFINE_list(
         "methods",
         [],
@@ -60,6 +69,8 @@ def define_flags() -> None:
         f"(default: {','.join(METHODS)}; for pictures {','.join(evaluate_pictures.METHODS)}).",
     )
     flags.DEFINE_string("scenes", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_test).")
+    _scene_sets.define_set_flag([*sorted(SCENE_SETS), *PICTURE_SETS])
+    flags.DEFINE_string("data_dir", None, "Folder of --data_set; its part to test on is scored.")
     flags.DEFINE_list("scales", [], "Scale factors (default: 8; for pictures 2,3,4).")
     _flags.define_white_level_flag()
     _flags.define_camera_flags("gaussian", "nikon_d700")
@@ -217,16 +228,16 @@ def write_tables(folder: Path, rows: Sequence[Row], protocol: dict[str, Any]) ->
 
 def main() -> None:
     """Flags to arguments, score, write."""
-    if FLAGS.task == "pictures":
+    if task_from_flags() == "pictures":
         evaluate_pictures.main()
         return
     entries = parse_entries(FLAGS.methods or METHODS)
     scales = scales_of(FLAGS.scales or SCALES)
-    paths = find_scenes(FLAGS.scenes, default="hsi/cave_test")
+    files = scene_files()
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     _flags.require_report(FLAGS.report)
-    rows = evaluate(entries, paths, scales, folder)
+    rows = evaluate(entries, files, scales, folder)
     write_tables(folder, rows, _flags.resolved_flags())
     marks = []
     for (scale, method), chosen in sorted(_groups(rows).items(), key=lambda group: group[0][0]):
@@ -238,21 +249,60 @@ def main() -> None:
     print(f"tables{' and picture sheets' if FLAGS.sheets else ''}: {folder}")
 
 
-def evaluate(
-    entries: Sequence[Entry], paths: Sequence[Path], scales: Sequence[int], folder: Path
-) -> list[Row]:
+def task_from_flags() -> str:
+    """The task that --task names, or --data_set implies: "scenes" or "pictures".
+
+    Raises:
+        ValueError: flags that exclude one another.
+    """
+    known, given = FLAGS.data_set, [name for name in ("scenes", "sets") if FLAGS[name].value]
+    checks.require(
+        known is not None or FLAGS.data_dir is None,
+        "data_set",
+        expected="the set that --data_dir holds",
+        received="none",
+        remedy="give --data_set, or name a folder of your own by --scenes or --sets",
+    )
+    checks.require(
+        known is None or not given,
+        "data_set",
+        expected="--data_dir for the folder of the set",
+        received=f"--{given[0] if given else 'scenes'}",
+        remedy="leave it out",
+    )
+    implied = "pictures" if known in PICTURE_SETS else "scenes"
+    checks.require(
+        known is None or FLAGS.task in (None, implied),
+        "task",
+        expected=f"{implied}, as {known} is a set of {implied}",
+        received=str(FLAGS.task),
+        remedy="leave --task out",
+    )
+    return FLAGS.task or implied
+
+
+def scene_files() -> SceneFiles:
+    """The scenes to score on: the test part of --data_set, or a folder of cubes."""
+    if FLAGS.data_set is not None:
+        return _scene_sets.set_files("test")
+    return SceneFiles(find_scenes(FLAGS.scenes, default="hsi/cave_test"))
+
+
+def evaluate(entries: Sequence[Entry], files: SceneFiles, scales: Sequence[int], folder: Path) -> list[Row]:
     """Score every method on every scene at every scale, one at a time, and draw the sheets."""
     snr_db = (HSI_SNR_DB, MSI_SNR_DB) if FLAGS.noisy else (None, None)
     controls, blind = Controls(FLAGS.seed, FLAGS.max_seconds), FLAGS.cameras == "estimated"
+    paths, source = files.paths, "scenes" if FLAGS.data_set is None else "data_dir"
     rows: list[Row] = []
     maps: dict[int, list[SceneMaps]] = {}
     with tqdm(total=len(entries) * len(paths) * len(scales), unit="estimate", dynamic_ncols=True) as bar:
         for path in paths:
-            (scene,) = in_unit_range([load(path)], FLAGS.white_level, flag="scenes").scenes
+            (scene,) = in_unit_range([files.read(path)], FLAGS.white_level, flag=source).scenes
             whole = top_left(scene, FLAGS.crop)
             for scale in scales:
                 scene = crop_to_multiple(whole, scale)
-                observation = simulate(scene, scale=scale, srf=FLAGS.srf, psf=FLAGS.psf, snr_db=snr_db)
+                srf = _scene_sets.response_of(scene)
+                observation = simulate(scene, scale=scale, srf=srf, psf=FLAGS.psf, snr_db=snr_db)
                 estimates = {}
                 for entry in entries:
                     bar.set_postfix_str(f"{scene.name} x{scale} {entry.label}")

@@ -9,6 +9,9 @@ difference.
 
 Written to --output_dir: scores.csv (a row a picture), scores.json, scores.md (means over each set) and a
 sheet a picture and case, with the rectangle where the estimates are worst, or --rectangle, enlarged.
+
+With --data_set=set5 (set14, bsd100, urban100, div2k) the pictures are those of a public set, in the folder
+--data_dir that it is distributed in (default: that of $HSR_DATA).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from tqdm import tqdm
 from hsr_tf import checks
 from hsr_tf.arrays.color import rgb_to_ycbcr, ycbcr_to_rgb
 from hsr_tf.data.picture_cases import Case
+from hsr_tf.data.picture_sets import PICTURE_SETS, set_pictures
 from hsr_tf.data.pictures import NamedPicture, find_pictures, load_picture
 from hsr_tf.data.scenes import data_root
 from hsr_tf.metrics.table import metrics_for
@@ -60,6 +64,19 @@ def define_flags() -> None:
     flags.DEFINE_list(
         "rectangle", [], "Part that the sheets enlarge: row,column,height,width (default: the worst part)."
     )
+
+
+def chosen_sets() -> dict[str, list[Path]]:
+    """The pictures of the set that --data_set names, else those of --sets.
+
+    Raises:
+        OSError: as `set_pictures` and `find_sets`.
+    """
+    if FLAGS.data_set is None:
+        return find_sets(FLAGS.sets)
+    known, paths = PICTURE_SETS[FLAGS.data_set], set_pictures(FLAGS.data_set, FLAGS.data_dir)
+    print(f"{known.title}: {len(paths)} of its {known.number} pictures")
+    return {known.title: paths}
 
 
 def find_sets(names: Sequence[str]) -> dict[str, list[Path]]:
@@ -132,7 +149,7 @@ def main() -> None:
         for noise in sigmas_of(FLAGS.noises, "noises", least=0.0)
         for quality in qualities_of(FLAGS.jpeg_qualities)
     ]
-    enlargers, sets = find_enlargers(FLAGS.methods or METHODS, scales), find_sets(FLAGS.sets)
+    enlargers, sets = find_enlargers(FLAGS.methods or METHODS, scales), chosen_sets()
     folder = Path(FLAGS.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     rectangle = rectangle_of(FLAGS.rectangle)

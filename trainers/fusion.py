@@ -275,7 +275,8 @@ def task_from_flags() -> FusionTask:
     _take_published_form()
     training, validation = _scene_sets.split_scenes(_scene_sets.read_scenes().scenes)
     snr_db, first = (FLAGS.hsi_snr_db, FLAGS.msi_snr_db), training[0]
-    cameras = make_cameras(first, FLAGS.scale, psf=FLAGS.psf, srf=FLAGS.srf, snr_db=snr_db)
+    srf = _scene_sets.response_of(first)
+    cameras = make_cameras(first, FLAGS.scale, psf=FLAGS.psf, srf=srf, snr_db=snr_db)
     config = FusionConfig(
         method=FLAGS.method,
         scale=FLAGS.scale,

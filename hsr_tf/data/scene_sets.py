@@ -7,7 +7,8 @@ a scene stays on its side of the split wherever the set is copied to.
 
 - Harvard (Chakrabarti and Zickler, CVPR 2011): the 50 daylight scenes of `CZ_hsdb`, MATLAB files with the
   cube `ref`, 420 to 720 nm; the 27 of `CZ_hsdbi`, indoors, do not count. `lbl`, which marks moving objects,
-  is not used, as in the paper.
+  is not used, as in the paper. Colour cameras see nothing of 710 and 720 nm: the published response of the
+  Nikon D700 ends at 700 nm, and the papers do not say what they do there.
 - ICVL (Arad and Ben-Shahar, ECCV 2016): MATLAB 7.3 files with the cube `rad`, counts of 12 bits, and its
   wavelengths `bands`. The paper takes 101 of the 201 scenes, which its reference does not list either.
 - NUS (Nguyen, Prasad and Brown, ECCV 2014): MATLAB files with the cube `tensor`, 400 to 700 nm, in one folder
@@ -46,6 +47,7 @@ class SceneSet:
         wavelengths_nm: of the bands, where the files do not say.
         white_level: stored value that stands for 1.0, where the files do not say.
         by_name: the first scenes by name are trained on; else a hash of the name decides.
+        srf_outside: what to do with bands that a response does not cover, see `load_srf`.
     """
 
     title: str
@@ -56,6 +58,7 @@ class SceneSet:
     wavelengths_nm: tuple[float, float] | None = None
     white_level: float | None = None
     by_name: bool = False
+    srf_outside: str = "error"
 
     def read(self, path: Path) -> Scene:
         """Read one scene; values as `hsr_tf.io.load` scales them."""
@@ -142,6 +145,7 @@ SCENE_SETS = {
         10,
         key="ref",
         wavelengths_nm=(420.0, 720.0),
+        srf_outside="zero",
     ),
     "icvl": SceneSet("ICVL", partial(_in_folder, subfolder=""), 71, 30, key="rad", white_level=4095.0),
     "nus": SceneSet("NUS", _in_two_folders, 41, 25, key="tensor", wavelengths_nm=(400.0, 700.0)),

@@ -19,6 +19,7 @@ from hsr_tf.networks.pretrained import ModelCard, save_model, shipped_models
 from hsr_tf.networks.vdsr import VDSR
 from hsr_tf.physics.resize import BicubicResize
 from hsr_tf.tiling.region import Region
+from tests.app_for_tests import call_app
 from tests.trainers.test_single_image import scribble
 from trainers import _picture_cases, evaluate_pictures
 from trainers._picture_cases import Case, Enlarger, Estimate, find_enlargers
@@ -232,6 +233,24 @@ def test_kernels_a_pixel_are_scored_by_their_mean() -> None:
     np.testing.assert_allclose(one, (kernels[0, 0, 0] + kernels[0, 1, 0]) / 2, atol=1e-8)
     made = Estimate(scribble(0).values / np.float32(255), one, 0.1)
     assert score("m", "s", scribble(0), case=Case(4, 1.0), made=made).kernel_l1 > 0.1
+
+
+def test_a_public_set_is_scored_in_the_folder_that_it_comes_in(tmp_path: Path) -> None:
+    inner = tmp_path / "Set5" / "image_SRF_4"
+    inner.mkdir(parents=True)
+    for index in range(2):
+        for kind, step in (("HR", 1), ("LR", 4)):
+            values = np.ascontiguousarray(scribble(index).values[::step, ::step, 0])
+            (inner / f"img_{index}_SRF_4_{kind}.png").write_bytes(imagecodecs.png_encode(values))
+    given = ("--data_set=set5", f"--data_dir={tmp_path}", f"--output_dir={tmp_path / 'out'}")
+    ended = call_app("trainers.evaluate", *given, "--methods=bicubic", "--scales=4", "--nosheets")
+    assert ended.code == 0, ended.errors
+    assert "Set5: 2 of its 5 pictures" in ended.output
+    rows = list(csv.DictReader((tmp_path / "out" / "scores.csv").open()))
+    assert [row["picture"] for row in rows] == ["img_0_SRF_4_HR", "img_1_SRF_4_HR"]
+    case, picture = Case(4), scribble(0)
+    expected = score("bicubic", "Set5", picture, case=case, made=Enlarger("bicubic").run(picture, case))
+    assert float(rows[0]["psnr"]) == pytest.approx(expected.psnr, abs=1e-3)
 
 
 @pytest.mark.slow
