@@ -40,7 +40,8 @@ def network(
         ),
     ] = None,
     base: Annotated[
-        str | None, typer.Option(help="Closed form that a fusion network adds to; by default none.")
+        str | None,
+        typer.Option(help="Closed form that a fusion network adds to; default none, for dhsis sylvester."),
     ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="An option of the network, NAME=VALUE; may be repeated.")

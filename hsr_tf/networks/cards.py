@@ -26,6 +26,8 @@ from hsr_tf.physics.spectral import SpectralResponse
 CARD, WEIGHTS = "model.json", "model.weights.h5"
 _DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 SHIPPED = Path(__file__).resolve().parent / "weights"
+AS_PUBLISHED = "published"
+BASES_AS_PUBLISHED = {"dhsis": "sylvester"}  # of the networks that begin and end with a closed form
 INITIALIZERS = ("he", "gaussian_0.001", "identity")
 
 
@@ -38,9 +40,11 @@ class FusionConfig:
         scale: s.
         num_bands: C.
         num_channels: c, channels of the colour camera.
-        base: "none", "bicubic", "spectral_ls" or "sylvester".
+        base: "none", "bicubic", "spectral_ls" or "sylvester"; by default the one that the network was
+            published with, "sylvester" for dhsis and "none" for the others.
         consistent: fit the final estimate to both observations (needs the known cameras): by projection, with
-            the base "sylvester" by its closed form.
+            the base "sylvester" by its closed form. None, the default, for the published form: True for dhsis
+            over its base, otherwise False.
         options: further arguments of the network, e.g. {"features": 64}.
         init, seed, dtype: see `NetworkSpec`.
     """
@@ -49,12 +53,19 @@ class FusionConfig:
     scale: int
     num_bands: int
     num_channels: int = 3
-    base: str = "none"
-    consistent: bool = False
+    base: str = AS_PUBLISHED
+    consistent: bool | None = None
     options: tuple[tuple[str, Any], ...] = ()
     init: str = "he"
     seed: int = 0
     dtype: str | None = None
+
+    def __post_init__(self) -> None:
+        published = BASES_AS_PUBLISHED.get(self.method, "none")
+        if self.base == AS_PUBLISHED:
+            object.__setattr__(self, "base", published)
+        if self.consistent is None:
+            object.__setattr__(self, "consistent", self.base == published != "none")
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""

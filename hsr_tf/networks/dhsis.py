@@ -3,12 +3,13 @@
 R. Dian, S. Li, A. Guo, L. Fang, "Deep hyperspectral image sharpening", IEEE TNNLS 29(11), 2018: (1) Z0 from
 X and Y around the enlarged X, a Sylvester equation; (2) a plain CNN of 16 layers is given Z0 and predicts
 what it lacks; (3) the same equation around the CNN's cube. Steps 1 and 3 are `FusionModel`'s, with the base
-"sylvester" and `consistent`; the network is step 2. `python -m trainers.fusion --method=dhsis` trains it as
-published: on the loss of step 2 alone, step 3 follows in validation and use.
+"sylvester" and `consistent`, which `FusionConfig("dhsis", ...)` sets; the network is step 2.
+`python -m trainers.fusion --method=dhsis` trains it as published: on the loss of step 2 alone, step 3 follows
+in validation and use.
 
 Departures: 64 features, a width of our own; the last layer starts at zero, at Z0. Options beside the
 published form: `sees_msi` shows Y to the CNN beside Z0, and --train_through_fit trains it through step 3.
-Without a base, which is not DHSIS, the network sees the enlarged X joined with Y.
+With `FusionConfig(base="none")`, which is not DHSIS, the network sees the enlarged X joined with Y.
 """
 
 from __future__ import annotations

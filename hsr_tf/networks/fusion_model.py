@@ -7,7 +7,7 @@ network may run in mixed precision. Intermediate estimates are residuals over th
 
 The base "sylvester" is the closed form of `hsr_tf.closed_forms.sylvester` around the enlarged X; `consistent`
 then takes the same closed form around the network's estimate, the last step of DHSIS, instead of the
-projection.
+projection. A configuration of "dhsis" has both unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class FusionModel(keras.Model):
         `consistent` over the bases "none" and "bicubic", whose trust in the observations no tile knows; with
         cameras whose border is circular; and with a PSF whose inverse is found by conjugate gradients.
         """
-        parts = Parts(self.config.base, self._consistency, self._sylvester, self.config.consistent)
+        parts = Parts(self.config.base, self._consistency, self._sylvester, bool(self.config.consistent))
         return fusion_reach(self.network, parts)
 
     def call(self, inputs: dict[str, Tensor], training: bool | None = None) -> Tensor:

@@ -11,6 +11,7 @@ from hsr_tf import checks, methods
 from hsr_tf.closed_forms.quadratic_map import BASES
 from hsr_tf.files import plain
 from hsr_tf.networks.cards import (
+    AS_PUBLISHED,
     CARD,
     SHIPPED,
     FusionConfig,
@@ -41,7 +42,7 @@ class Sizes:
         scale: s; 8 for fusion, 4 for single pictures, none for networks that keep the size.
         num_bands: C, of a fusion network; 31.
         num_channels: of the sharp image, 3, or of the single picture, 1.
-        base: closed form that a fusion network adds to; "none".
+        base: closed form that a fusion network adds to; that of its published form, "none" for most.
     """
 
     scale: int | None = None
@@ -162,13 +163,14 @@ def _config(name: str, sizes: Sizes, options: Sequence[str]) -> FusionConfig | I
     checks.require_positive_integers(**{key: getattr(sizes, key) for key in sizes.given if key != "base"})
     chosen = network_options(method, options)
     if method.kind == FUSION:
-        checks.require_choice("base", sizes.base or "none", BASES)
+        if sizes.base is not None:
+            checks.require_choice("base", sizes.base, BASES)
         return FusionConfig(
             name,
             sizes.scale or SCALES[FUSION],
             sizes.num_bands or NUM_BANDS,
             sizes.num_channels or NUM_CHANNELS,
-            base=sizes.base or "none",
+            base=sizes.base or AS_PUBLISHED,
             options=tuple(sorted(chosen.items())),
         )
     for key in ("num_bands", "base"):

@@ -60,7 +60,7 @@ def cameras(scale: int, num_channels: int = 3) -> ObservationModel:
 
 def small_config(method: str, base: str, *, scale: int = 4, num_channels: int = 3) -> FusionConfig:
     options = tuple(sorted(SMALL.get(method, {}).items()))
-    return FusionConfig(method, scale, NUM_BANDS, num_channels, base, options=options, dtype="float32")
+    return FusionConfig(method, scale, NUM_BANDS, num_channels, base, False, options, dtype="float32")
 
 
 def observe(model_cameras: ObservationModel, cells: tuple[int, int], batch: int = 2) -> dict[str, tf.Tensor]:

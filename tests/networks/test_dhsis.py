@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from scipy import ndimage
 
 from hsr_tf.closed_forms.sylvester import SylvesterBase
+from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.networks.dhsis import DHSIS
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.layers import NetworkSpec
+from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import anisotropic_gaussian_psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.scene import Observation
+from tests.streaming.pairs import smooth_scene
 
 NUM_BANDS = 5
 OPTIONS = (("features", 8), ("num_layers", 4))
@@ -39,10 +46,10 @@ def dhsis(own: ObservationModel, *, consistent: bool = True) -> FusionModel:
     return FusionModel(config, own)
 
 
-def stir(model: FusionModel) -> FusionModel:
+def stir(model: FusionModel, deviation: float = 0.05) -> FusionModel:
     rng = np.random.default_rng(0)
     for weight in model.network.weights:
-        weight.assign(weight + rng.normal(0, 0.05, weight.shape))
+        weight.assign(weight + rng.normal(0, deviation, weight.shape))
     return model
 
 
@@ -111,6 +118,42 @@ def test_the_gradient_passes_through_the_last_step() -> None:
         weight.assign(at + sign * step)
         values.append(float(tf.reduce_sum(tf.square(model(seen) - cube))))
     assert (values[0] - values[1]) / 0.04 == pytest.approx(gradient[1, 1, 2, 3], rel=0.02)
+
+
+def test_a_configuration_of_dhsis_is_its_three_steps_unless_it_says_otherwise() -> None:
+    config = FusionConfig("dhsis", 2, NUM_BANDS, options=OPTIONS)
+    assert (config.base, config.consistent) == ("sylvester", True)
+    assert FusionConfig.from_json(config.to_json()) == config
+    own = cameras()
+    _, seen = views(own)
+    np.testing.assert_array_equal(FusionModel(config, own)(seen), dhsis(own)(seen))
+    with pytest.raises(ValueError, match="cameras: expected an ObservationModel of scale 2"):
+        FusionModel(config)
+    other = replace(config, base="none", consistent=None)
+    assert (other.base, other.consistent) == ("none", False)
+    plain = FusionConfig("ssf_resnet", 2, NUM_BANDS)
+    assert (plain.base, plain.consistent) == ("none", False)
+
+
+def test_coarse_pixels_without_data_cost_nothing_beside_them(tmp_path: Path) -> None:
+    scene = smooth_scene((64, 72, NUM_BANDS))
+    own = cameras(4)
+    pair = simulate(scene, scale=4, srf=own.spectral)
+    model = stir(dhsis(own), 0.01)
+    save_model(model, tmp_path / "model", {})
+    mask = np.zeros(pair.lr_hsi.shape[:2], bool)
+    mask[6:9, 5:10] = True
+    holed = replace(pair, lr_hsi=replace(pair.lr_hsi, nodata_mask=mask))
+    fine = np.kron(mask, np.ones((4, 4), bool))
+    beside = ndimage.binary_dilation(fine, iterations=4) & ~fine
+
+    def error(observation: Observation) -> float:
+        estimate = fuse(observation, "dhsis", weights=tmp_path / "model").estimate.cube
+        return float(np.square(estimate - scene.cube)[beside].mean())
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert error(holed) < 1.06 * error(pair)  # 0.25 dB
 
 
 def test_the_base_needs_the_cameras() -> None:

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from hsr_tf import methods
 from hsr_tf.networks import dbpn, ikc, kbpn, srresnet
-from hsr_tf.networks.cards import ImageSpec, shipped_models
+from hsr_tf.networks.cards import FusionConfig, ImageSpec, shipped_models
+from hsr_tf.networks.fusion_model import network_spec
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.layers import FusionNetwork, NetworkSpec
 from hsr_tf.networks.pretrained import load_image_network
@@ -172,7 +173,7 @@ FUSION: list[tuple[str, int, int]] = [
     ("ssf_cnn", 16, conv(9, 34, 64) + conv(1, 64, 32) + conv(5, 32, 31)),
     ("ssf_resnet", 16, conv(3, 34, 64) + 10 * WIDE + conv(3, 64, 31)),
     ("spectral_resnet", 16, conv(3, 3, 64) + 10 * WIDE + conv(3, 64, 31)),
-    ("dhsis", 16, conv(3, 34, 64) + 14 * WIDE + conv(3, 64, 31)),
+    ("dhsis", 16, conv(3, 31, 64) + 14 * WIDE + conv(3, 64, 31)),
     ("ms_ssfnet", 16, of_ms_ssfnet(4, 64)),
     ("ms_ssfnet", 8, of_ms_ssfnet(3, 64)),
 ]
@@ -190,7 +191,8 @@ def test_networks_of_single_pictures_have_the_weights_worked_by_hand(
 
 @pytest.mark.parametrize(("method", "scale", "weights"), FUSION)
 def test_fusion_networks_have_the_weights_worked_by_hand(method: str, scale: int, weights: int) -> None:
-    assert methods.get(method).build(NetworkSpec(scale, 31, 31)).count_params() == weights
+    spec = network_spec(FusionConfig(method, scale, 31))
+    assert methods.get(method).build(spec).count_params() == weights
 
 
 @pytest.mark.slow

@@ -13,14 +13,21 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import scipy.io
 import tensorflow as tf
 
+from hsr_tf import cli
+from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.data.patches import PatchPlan, without_margin
+from hsr_tf.fusion.api import simulate
+from hsr_tf.io import load, save
 from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.networks.pretrained import load_model, read_card
 from hsr_tf.physics.cameras import make_cameras
-from tests.app_for_tests import call_app
+from hsr_tf.streaming import plan as tile_plan
+from tests.app_for_tests import call_app, own_flags
 from tests.trainers.conftest import NUM_BANDS, waves
+from trainers import _flags, fusion
 from trainers._optimizers import WarmUp
 from trainers._run import RunPlan
 from trainers._trainer import Trainer
@@ -236,7 +243,9 @@ def twelve_bits(tmp_path: Path) -> Path:
     return folder
 
 
-def test_dhsis_of_12_bit_cubes_is_trained_in_its_three_steps(twelve_bits: Path, tmp_path: Path) -> None:
+def test_dhsis_of_12_bit_cubes_is_trained_and_used_in_its_three_steps(
+    twelve_bits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tiny = [flag for flag in TINY if flag not in ("--base=spectral_ls", "--consistent")]
     given = (f"--data_dir={twelve_bits}", *tiny, "--method=dhsis", "--num_steps=2")
     ended = call_app("trainers.fusion", *given, f"--run_dir={tmp_path / 'run'}")
@@ -247,6 +256,39 @@ def test_dhsis_of_12_bit_cubes_is_trained_in_its_three_steps(twelve_bits: Path, 
     assert card.record["flags"]["white_level"] == 4095
     assert card.record["validation"]["psnr_bands"] > card.record["bicubic_psnr_bands"] > 10
     assert "worse than bicubic" not in ended.errors
+    pair, whole, tiled = simulate(waves(5, 24, 256), scale=4), tmp_path / "whole.h5", tmp_path / "tiled.h5"
+    for image, name in ((pair.lr_hsi, "x.h5"), (pair.hr_msi, "y.h5")):
+        save(image, tmp_path / name)
+    monkeypatch.setattr(tile_plan, "LARGEST_TILE", 16)
+    monkeypatch.setattr(tile_plan, "SMALLEST_TILE", 4)
+    images = (f"--lr_hsi={tmp_path / 'x.h5'}", f"--hr_msi={tmp_path / 'y.h5'}")
+    command = ["fuse", *images, "--method=dhsis", f"--weights={tmp_path / 'run' / 'model'}"]
+    assert cli.run([*command, f"--output={whole}"]) == 0
+    assert cli.run([*command, f"--output={tiled}", "--stream"]) == 0
+    model = load_model(tmp_path / "run" / "model")
+    lr_hsi, hr_msi = (tf.constant(image.cube[None]) for image in (pair.lr_hsi, pair.hr_msi))
+    closed = SylvesterBase(model.cameras)
+    first = closed(lr_hsi, hr_msi)
+    added = model.network({"lr_hsi": lr_hsi, "hr_msi": tf.concat([hr_msi, first], -1)})["estimate"]
+    assert np.abs(added).max() > 1e-4
+    expected = closed.refine(first + added, lr_hsi, hr_msi)[0]
+    np.testing.assert_allclose(load(whole).cube, expected, atol=1e-5)
+    assert model.reach < 30  # of 64 coarse columns
+    np.testing.assert_allclose(load(tiled).cube, expected, atol=1e-4)
+
+
+def test_harvard_is_trained_on_with_a_response_that_ends_before_its_last_bands(tmp_path: Path) -> None:
+    (tmp_path / "CZ_hsdb").mkdir()
+    for index in range(5):
+        cube = np.random.default_rng(index).random((24, 32, 31))
+        scipy.io.savemat(tmp_path / "CZ_hsdb" / f"img{index}.mat", {"ref": cube, "lbl": np.ones((24, 32))})
+    with own_flags(_flags.define_run_flags, fusion.define_flags) as given:
+        flags = [f"--data_dir={tmp_path}", "--data_set=harvard", "--scale=4", "--run_dir=unused"]
+        given(["trainer", *flags])
+        task = fusion.task_from_flags()
+    assert (len(task.training), len(task.validation)) == (3, 1)
+    seen = task.cameras.spectral.matrix.sum(1) > 0
+    assert seen[:29].all() and not seen[29:].any()  # 420 to 700 nm, and 710 and 720
 
 
 def test_a_run_is_shown_in_a_page_and_a_useless_model_is_called_so(
