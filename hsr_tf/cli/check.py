@@ -38,6 +38,7 @@ def check(
     hr_layout: words.HrLayout = None,
     nodata: words.Nodata = None,
     alpha: words.Alpha = None,
+    allow_remote: words.AllowRemote = False,
     psf: words.Psf = None,
     srf: words.Srf = None,
     register: words.Register = "auto",
@@ -61,13 +62,14 @@ def check(
         require_output("json", json_file, inputs=[lr_hsi, hr_msi])
     if picture is not None:
         require_output("picture", picture, inputs=[lr_hsi, hr_msi], suffixes=(".png",))
-    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha, allow_remote)
     levels = lr_white_level, hr_white_level
     reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     with terminal.working("reading the two images"):
         images = words.PairFiles(lr_hsi, hr_msi, reading).read()
     with terminal.working("looking at the pair"):
         from hsr_tf.fusion.check import OK, check_pair
+        from hsr_tf.io.remote_names import shown_name
         from hsr_tf.registration.transform import load_transform
         from hsr_tf.report.screen import findings_table, verdict_line
 
@@ -83,8 +85,8 @@ def check(
             registration=known,
         )
     inputs: dict[str, Any] = {
-        "lr_hsi": str(lr_hsi),
-        "hr_msi": str(hr_msi),
+        "lr_hsi": shown_name(lr_hsi),
+        "hr_msi": shown_name(hr_msi),
         "lr_key": lr_key,
         "hr_key": hr_key,
     }
@@ -96,6 +98,7 @@ def check(
         inputs["register"] = register
     given = {**inputs, **dict(found.flags), "output": "fused.h5"}
     flags = [f"--{name}={shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    flags += ["--allow_remote"] if allow_remote else []
     command = " ".join(["hsr", "fuse", *flags]) if found.fusable else ""
     terminal.show(findings_table(found.findings))
     terminal.show(verdict_line(found.verdict))

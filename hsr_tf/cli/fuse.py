@@ -94,6 +94,7 @@ def fuse(
     hr_layout: words.HrLayout = None,
     nodata: words.Nodata = None,
     alpha: words.Alpha = None,
+    allow_remote: words.AllowRemote = False,
     register: words.Register = "auto",
     transform: words.TransformFile = None,
     uncertainty: judging.Uncertainty = None,
@@ -122,10 +123,10 @@ def fuse(
     require_apart([p for p in (output, checkpoint, picture, report, uncertainty) if p], [lr_hsi, hr_msi])
     judging.require_map(uncertainty, output)
     _require_outputs(picture, report)
-    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha, allow_remote)
     reading = words.pair_reading((lr_key, hr_key), (lr_white_level, hr_white_level), wavelengths, beside)
     streaming = fuse_stream.Streaming(memory_limit, stream, restart, dask)
-    if fuse_stream.is_streamed(streaming, (lr_hsi, lr_key), (hr_msi, hr_key)):
+    if fuse_stream.is_streamed(streaming, (lr_hsi, hr_msi), reading):
         first = (max_seconds, checkpoint, picture, report, lr_key, hr_key)
         given = (*first, uncertainty, wald or None)
         others = tuple(name for name, value in zip(NOT_STREAMED, given, strict=True) if value is not None)

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from hsr_tf.console import terminal
 
 if TYPE_CHECKING:
     from hsr_tf.findings import Verdict
+    from hsr_tf.io.pair_reading import PairReading
 
 BYTES_A_PIXEL, PROGRAM_BYTES = 400, 800 * 10**6
 MemoryLimit = Annotated[
@@ -63,28 +64,35 @@ class FuseFlags:
     linearize: str
     seed: int
     others: tuple[str, ...]
-    reading: Any = None
+    reading: PairReading
     transform: Path | None = None
     register: str = "off"
 
 
-def is_streamed(
-    streaming: Streaming, lr_hsi: tuple[Path, str | None], hr_msi: tuple[Path, str | None]
-) -> bool:
-    """Whether a pair (path and array) is fused tile by tile: for a flag that says so, or for its size."""
+def is_streamed(streaming: Streaming, paths: tuple[Path, Path], reading: PairReading) -> bool:
+    """Whether a pair is fused tile by tile: for a flag that says so, or for its size.
+
+    Args:
+        streaming: the flags of streaming.
+        paths: of X and Y.
+        reading: what the caller knows better than the files.
+    """
     from hsr_tf import io
     from hsr_tf.io.formats import format_of
+    from hsr_tf.io.remote_names import remote_name
     from hsr_tf.streaming.pair import room_gib
 
     limit = _limit(streaming)
     if streaming.stream or streaming.dask is not None or streaming.restart:
         return True
-    in_parts = all(format_of(path).reads_parts for path, _ in (lr_hsi, hr_msi))
+    in_parts = all(remote_name(path) or format_of(path).reads_parts for path in paths)
     if streaming.memory_limit is None and not in_parts:
         return False  # files that are read at once are in memory anyway
+    # What is replaced of the file is reported when it is read.
+    requests = [replace(one, wavelengths_nm=None, nodata=None) for one in reading.requests]
     with (
-        io.open_cube(lr_hsi[0], key=lr_hsi[1], max_gib=room_gib(limit)) as coarse,
-        io.open_cube(hr_msi[0], key=hr_msi[1], max_gib=room_gib(limit)) as sharp,
+        io.open_reader(paths[0], replace(requests[0], max_gib=room_gib(limit))) as coarse,
+        io.open_reader(paths[1], replace(requests[1], max_gib=room_gib(limit))) as sharp,
     ):
         rows, cols, channels = sharp.shape
         return rows * cols * (BYTES_A_PIXEL + 16 * (coarse.shape[2] + channels)) + PROGRAM_BYTES > limit
@@ -149,10 +157,8 @@ def _request(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Path, Pa
     if srf not in (None, "estimate") or given.srf_outside != "error":
         import numpy as np
 
-        known = given.reading
-        listed = None if known is None or known.wavelengths_nm is None else np.asarray(known.wavelengths_nm)
-        layout = None if known is None else known.lr_layout
-        with io.open_cube(paths[0], layout=layout, wavelengths_nm=listed, max_gib=room_gib(limit)) as reader:
+        coarse = given.reading.requests[0]
+        with io.open_reader(paths[0], replace(coarse, max_gib=room_gib(limit))) as reader:
             bands = scene_of(reader.header, np.zeros((1, 1, reader.shape[2]), np.float32))
         srf = loaded_srf(given.srf, given.srf_outside, bands)
     return StreamRequest(

@@ -33,6 +33,7 @@ def quality(
     hr_layout: words.HrLayout = None,
     nodata: words.Nodata = None,
     alpha: words.Alpha = None,
+    allow_remote: words.AllowRemote = False,
     psf: words.Psf = None,
     srf: words.Srf = None,
     srf_outside: words.SrfOutside = "error",
@@ -53,7 +54,7 @@ def quality(
     from hsr_tf import io
     from hsr_tf.fusion.alignment import require_fused_from
 
-    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha, allow_remote)
     levels = lr_white_level, hr_white_level
     reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     pair = words.PairFiles(lr_hsi, hr_msi, reading)

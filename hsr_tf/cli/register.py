@@ -37,6 +37,7 @@ def register(
     hr_layout: words.HrLayout = None,
     nodata: words.Nodata = None,
     alpha: words.Alpha = None,
+    allow_remote: words.AllowRemote = False,
     lr_white_level: words.LrWhiteLevel = None,
     hr_white_level: words.HrWhiteLevel = None,
     wavelengths: words.Wavelengths = None,
@@ -50,7 +51,7 @@ def register(
     require_output("output", output, inputs=inputs, suffixes=(".json",))
     if picture is not None:
         require_output("picture", picture, inputs=inputs, suffixes=(".png",))
-    beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+    beside = words.Beside((lr_layout, hr_layout), nodata, alpha, allow_remote)
     levels = lr_white_level, hr_white_level
     reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
     with terminal.working("reading the two images"):

@@ -51,6 +51,7 @@ def report(
     hr_layout: words.HrLayout = None,
     nodata: words.Nodata = None,
     alpha: words.Alpha = None,
+    allow_remote: words.AllowRemote = False,
     register: words.Register = "auto",
     transform: words.TransformFile = None,
 ) -> None:
@@ -75,7 +76,7 @@ def report(
     with terminal.working("reading the result"):
         if run is None:
             assert lr_hsi and hr_msi and estimate
-            beside = words.Beside((lr_layout, hr_layout), nodata, alpha)
+            beside = words.Beside((lr_layout, hr_layout), nodata, alpha, allow_remote)
             levels = lr_white_level, hr_white_level
             reading = words.pair_reading((lr_key, hr_key), levels, wavelengths, beside)
             pair = words.PairFiles(lr_hsi, hr_msi, reading).read()

@@ -145,11 +145,13 @@ TransformFile = Annotated[
 
 @dataclass(frozen=True)
 class Beside:
-    """Order of the axes of the coarse and the sharp file; nodata value and alpha channel of both."""
+    """Order of the axes of the coarse and the sharp file; nodata value and alpha channel of both, and whether
+    they may lie on a server or in an archive."""
 
     layouts: tuple[str | None, str | None]
     nodata: float | None
     alpha: str | None
+    allow_remote: bool
 
 
 def pair_reading(
@@ -177,7 +179,8 @@ def pair_reading(
             remedy="give e.g. 10000",
         )
     listed = None if wavelengths is None else tuple(parse_wavelengths(wavelengths).tolist())
-    return PairReading(*keys, *levels, listed, *beside.layouts, beside.nodata, beside.alpha)
+    marks = beside.nodata, beside.alpha
+    return PairReading(*keys, *levels, listed, *beside.layouts, *marks, beside.allow_remote)
 
 
 def by_name(estimates: Mapping[Path, Scene]) -> dict[str, Scene]:

@@ -33,6 +33,7 @@ class PairReading:
         lr_layout, hr_layout: order of the axes, e.g. "row,col,band".
         nodata: stored value of pixels without data, in both files.
         alpha: "mask" or "band", what a channel marked as alpha is, in both files.
+        allow_remote: whether files on servers and in archives are opened.
     """
 
     lr_key: str | None = None
@@ -44,6 +45,22 @@ class PairReading:
     hr_layout: str | None = None
     nodata: float | None = None
     alpha: str | None = None
+    allow_remote: bool = False
+
+    @property
+    def requests(self) -> tuple[ReadRequest, ReadRequest]:
+        """How the coarse and the sharp file are read, in parts."""
+        listed = None if self.wavelengths_nm is None else np.asarray(self.wavelengths_nm, np.float64)
+        beside: dict[str, Any] = {
+            "in_parts": True,
+            "nodata": self.nodata,
+            "alpha": self.alpha,
+            "allow_remote": self.allow_remote,
+        }
+        return (
+            ReadRequest(self.lr_key, self.lr_layout, self.lr_white_level, listed, **beside),
+            ReadRequest(self.hr_key, self.hr_layout, self.hr_white_level, **beside),
+        )
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> PairReading:
@@ -89,11 +106,7 @@ def open_pair(
     Raises:
         OSError, ValueError: as `hsr_tf.io.open_cube`.
     """
-    reading, pixel = reading or PairReading(), slice(0, 1)
-    listed = None if reading.wavelengths_nm is None else np.asarray(reading.wavelengths_nm, np.float64)
-    beside: dict[str, Any] = {"in_parts": True, "nodata": reading.nodata, "alpha": reading.alpha}
-    lr_request = ReadRequest(reading.lr_key, reading.lr_layout, reading.lr_white_level, listed, **beside)
-    hr_request = ReadRequest(reading.hr_key, reading.hr_layout, reading.hr_white_level, **beside)
+    (lr_request, hr_request), pixel = (reading or PairReading()).requests, slice(0, 1)
     with io.open_reader(lr_hsi, replace(lr_request, max_gib=max_gib())) as coarse:
         coarse.read(pixel, pixel)  # a file that is held is in memory from here on
         with io.open_reader(hr_msi, replace(hr_request, max_gib=max_gib())) as sharp:

@@ -7,13 +7,19 @@ and the names of GDAL's file systems for these, for zip, tar and gzip. GDAL look
 GDAL's GTiff driver alone is used. tifffile cannot look at such a file first, as it does for files of this
 machine: what is checked is what GDAL says of the open file. An orientation tag is not applied. Servers have
 to answer requests for ranges of bytes; they get 10 seconds to connect, 30 to answer, and two more tries.
+
+How many bytes such a file holds follows from its own table of blocks, which names a place and a length for
+each. Where that is not so, reading the block fails.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,8 +27,9 @@ from hsr_tf.checks import file_error
 from hsr_tf.io.gdal_calls import gdal_options
 from hsr_tf.io.geotiff import FORMAT, LARGEST_BLOCK_BYTES, dataset_source
 from hsr_tf.io.remote_names import refusal
-from hsr_tf.io.source import BandSource, ReadRequest, decoding, refuse_options
+from hsr_tf.io.source import BandSource, ReadRequest, RemoteFile, decoding, refuse_options
 
+MOST_BLOCKS, ENTRY_BYTES = 10_000, 16
 FILE_SYSTEMS = ("vsicurl", "vsis3", "vsigs", "vsiaz", "vsizip", "vsitar", "vsigzip")
 
 
@@ -59,6 +66,45 @@ def open_remote(name: str, request: ReadRequest) -> Iterator[BandSource]:
             if num_bytes > LARGEST_BLOCK_BYTES:
                 raise file_error(name, f"its blocks of {rows}x{cols} are beyond 1 GiB", "write it in tiles")
             source = dataset_source(Path(name), dataset, request, multiplied=False)
-        yield source
+            remote = _remote_file(name, dataset, depth)
+        yield replace(source, remote=remote)
     finally:
         dataset.close()
+
+
+def _remote_file(name: str, dataset: Any, depth: int) -> RemoteFile:
+    """Return what is known of an open data set by its table of blocks, which is fetched when it is needed.
+
+    Args:
+        name: of the file.
+        dataset: open by rasterio.
+        depth: bands that lie in one block.
+    """
+    rows, cols = dataset.block_shapes[0]
+    down, across = -(-dataset.height // rows), -(-dataset.width // cols)
+    num_blocks = -(-dataset.count // depth) * down * across
+    step = -(-num_blocks // MOST_BLOCKS)  # of very many blocks evenly spread ones are looked at
+
+    def table() -> list[tuple[int, int]]:
+        """The place and the length of blocks in bytes."""
+        found = []
+        for index in range(0, num_blocks, step):
+            band, (row, col) = index // (down * across), divmod(index % (down * across), across)
+            words = (f"BLOCK_{what}_{col}_{row}" for what in ("OFFSET", "SIZE"))
+            at, size = (int(dataset.get_tag_item(word, "TIFF", bidx=band + 1) or 0) for word in words)
+            found.append((at, size))
+        return found
+
+    def num_bytes() -> int:
+        with decoding(Path(name), FORMAT), gdal_options():
+            distinct = dict(table())  # blocks that share one place hold it once
+        return ENTRY_BYTES * num_blocks + step * sum(distinct.values())
+
+    def digest() -> str:
+        with decoding(Path(name), FORMAT), gdal_options():
+            found = hashlib.sha256(repr(table()).encode())
+            for row, col in ((0, 0), (down // 2, across // 2), (down - 1, across - 1)):
+                found.update(dataset.read(1, window=dataset.block_window(1, row, col)).tobytes())
+        return found.hexdigest()
+
+    return RemoteFile(num_bytes, digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from hsr_tf.checks import FileError, file_error
 
@@ -31,7 +32,18 @@ def remote_name(path: str | os.PathLike[str]) -> str | None:
     return f"{head}/{rest}" if head and whole and not rest.startswith("/") else text
 
 
+def known_name(path: Path) -> str:
+    """Return the name by which any process finds a file: that of `remote_name`, else the absolute path."""
+    return remote_name(path) or str(path.resolve())
+
+
+def shown_name(path: Path) -> str:
+    """Return the path as a user writes it."""
+    return remote_name(path) or str(path)
+
+
 def refusal(name: str) -> FileError:
     """Return the error for a remote file that the caller did not allow."""
     problem = "is on a server or in an archive, which is only opened where that is allowed"
-    return file_error(name, problem, f"copy it first: hsr convert {name} local.tif --allow_remote")
+    copy = f"hsr convert {name} local.tif --allow_remote"
+    return file_error(name, problem, f"add --allow_remote, or copy it first: {copy}")

@@ -71,6 +71,19 @@ class ReadRequest:
 
 
 @dataclass(frozen=True, eq=False)
+class RemoteFile:
+    """A file on a server or in an archive, of which this machine knows neither size nor time.
+
+    Attributes:
+        num_bytes: returns how many hold its values.
+        digest: returns what tells whether the file is the same as before.
+    """
+
+    num_bytes: Callable[[], int]
+    digest: Callable[[], str]
+
+
+@dataclass(frozen=True, eq=False)
 class BandSource:
     """An open file that holds a cube.
 
@@ -84,6 +97,7 @@ class BandSource:
             the file says that there is no data, or None; the nodata value counts as well.
         chunks: (bands, rows, columns) stored together, or None if unknown.
         storage: how it is stored, in words, e.g. "BIL, big endian".
+        remote: what is known of a file that is none of this machine; None for any other.
     """
 
     path: Path
@@ -93,6 +107,7 @@ class BandSource:
     read_mask: MaskReader | None = None
     chunks: tuple[int, int, int] | None = None
     storage: str = ""
+    remote: RemoteFile | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -255,12 +270,15 @@ def require_plausible(source: BandSource) -> None:
     """
     claimed = math.prod(source.shape) * source.dtype.itemsize
     path = source.path
-    files = (
-        [path]
-        if path.is_file()
-        else [os.path.join(at, name) for at, _, found in os.walk(path) for name in found]
-    )
-    held = sum(os.lstat(file).st_size for file in files)
+    if claimed <= ROOM_BYTES:
+        return
+    if source.remote is not None:
+        held = source.remote.num_bytes()
+    elif path.is_file():
+        held = path.lstat().st_size
+    else:
+        files = (os.path.join(at, name) for at, _, found in os.walk(path) for name in found)
+        held = sum(os.lstat(file).st_size for file in files)
     if claimed > LARGEST_RATIO * held + ROOM_BYTES:
         size = "x".join(str(length) for length in source.shape)
         problem = f"a cube of {size} takes {claimed / GIB:.3g} GiB, the file has {held} bytes"

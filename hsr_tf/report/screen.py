@@ -124,10 +124,12 @@ def residual_words(lr_hsi: float | None, hr_msi: float | None) -> str:
 
 def file_facts(summary: FileSummary) -> list[tuple[str, str]]:
     """What a file holds, as names and values."""
+    from hsr_tf.io.remote_names import shown_name
+
     height, width, num_bands = summary.shape
     chunks = "chunks of {} bands x {} rows x {} columns".format(*summary.chunks) if summary.chunks else ""
     rows = [
-        ("file", str(summary.path)),
+        ("file", shown_name(summary.path)),
         ("format", summary.format),
         ("scene", summary.name),
         ("size", f"{height} rows x {width} columns x {num_bands} bands, stored as {summary.dtype}"),

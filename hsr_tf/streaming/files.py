@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from hsr_tf.checks import MARK_NOT_FINITE, require
 from hsr_tf.imports import deferred
 from hsr_tf.io.formats import known_format
 from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.remote_names import known_name
 from hsr_tf.tiling.region import Region
 from hsr_tf.typing import Cube as Cube
 from hsr_tf.typing import Mask as Mask
@@ -111,11 +112,17 @@ class Image:
         return self.with_mask(rows, cols)[1] if self.holes else None
 
 
-def stamp(path: Path) -> Mapping[str, Any]:
+def stamp(path: Path, remote: Callable[[], str] | None = None) -> Mapping[str, Any]:
     """What tells whether an image is the same as before: sizes and times, to the nanosecond.
 
     All files of a folder count, and all that the format of a file knows as parts of the image.
+
+    Args:
+        path: of the image.
+        remote: returns the same of a file that is none of this machine.
     """
+    if remote is not None:
+        return {"path": known_name(path), "files": remote()}
     found = known_format(path)
     parts = path.rglob("*") if path.is_dir() else [path, *(() if found is None else found.files(path))]
     entries = sorted({part for part in parts if part.is_file()})

@@ -39,7 +39,7 @@ class Job:
     """What is to be done, but for what the first pass finds.
 
     Attributes:
-        lr_hsi, hr_msi: absolute paths of X and Y.
+        lr_hsi, hr_msi: names by which any process finds X and Y.
         method: name in the registry.
         options: of a solver, `name=value`.
         weights: folder of the network's model, None for methods without.

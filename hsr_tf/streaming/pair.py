@@ -6,7 +6,7 @@ process of a job sees the same images. A part that is resampled is what the whol
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +40,8 @@ class Pair:
         guesses: what was guessed of their values, and what was left of their files, one line each.
         nesting: how Y is brought under the pixels of X by a transform, or None.
         hr_file: Y on its own pixels, None without a transform.
+        digests: return what tells whether the files of X and Y are the same as before, where they are none of
+            this machine; None for others.
     """
 
     lr_hsi: Image
@@ -50,6 +52,7 @@ class Pair:
     guesses: tuple[str, ...] = ()
     nesting: Nesting | None = None
     hr_file: Image | None = None
+    digests: tuple[Callable[[], str] | None, ...] = (None, None)
 
     @property
     def headers(self) -> tuple[CubeHeader, CubeHeader]:
@@ -173,7 +176,9 @@ def opened_pair(
     with open_pair(lr_hsi, hr_msi, reading, max_gib=lambda: room_gib(memory_limit)) as opened:
         images = Image("lr_hsi", opened.lr_hsi), Image("hr_msi", opened.hr_msi)
         said = tuple(finding.line for finding in opened.findings)
-        yield replace(paired(*images, transform), guesses=(*opened.guesses, *said))
+        remotes = [reader.source.remote for reader in (opened.lr_hsi, opened.hr_msi)]
+        digests = tuple(None if one is None else one.digest for one in remotes)
+        yield replace(paired(*images, transform), guesses=(*opened.guesses, *said), digests=digests)
 
 
 def paired(lr_hsi: Image, hr_msi: Image, transform: Transform | None = None) -> Pair:

@@ -15,6 +15,7 @@ from hsr_tf import checks, io, methods
 from hsr_tf.fusion.api import require_useful_weights
 from hsr_tf.fusion.pipeline import require_tileable
 from hsr_tf.io.header import CubeHeader
+from hsr_tf.io.remote_names import known_name
 from hsr_tf.methods import Method
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.cards import ModelCard
@@ -154,8 +155,8 @@ def planned_job(request: StreamRequest, card: ModelCard | None, draft: Draft, pa
         return Job.of(saved)
     num_bands, size, scale = pair.headers[0].shape[2], pair.size, pair.scale
     job = Job(
-        lr_hsi=str(request.lr_hsi.resolve()),
-        hr_msi=str(request.hr_msi.resolve()),
+        lr_hsi=known_name(request.lr_hsi),
+        hr_msi=known_name(request.hr_msi),
         method=request.method,
         options=request.options,
         weights=None if card is None else str(card.folder.resolve()),

@@ -122,9 +122,10 @@ Tell = Callable[[Progress], None]
 def fingerprint(request: StreamRequest, card: ModelCard | None, pair: Pair) -> dict[str, Any]:
     """All that decides the result, as plain data; what the files tell, such as their grids, is part of it."""
     words = {name: _in_words(getattr(request, name)) for name in ("psf", "srf")}
-    headers = zip(("lr_hsi", "hr_msi"), pair.stored, strict=True)
+    known = zip(("lr_hsi", "hr_msi"), pair.stored, pair.digests, strict=True)
     files = {
-        name: {**stamp(getattr(request, name)), "header": _header_digest(header)} for name, header in headers
+        name: {**stamp(getattr(request, name), digest), "header": _header_digest(header)}
+        for name, header, digest in known
     }
     return {
         **files,

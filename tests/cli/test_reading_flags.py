@@ -15,6 +15,7 @@ from PIL import Image
 import hsr_tf
 from benchmarks.format_samples import polynomials
 from tests.cli.command_for_tests import Answer
+from tests.server_for_tests import served
 
 Run = Callable[..., Answer]
 PAIR = ("--lr_hsi=x.h5", "--hr_msi=y.h5", "--method=spectral_ls", "--output=z2.h5")
@@ -150,3 +151,33 @@ def test_images_with_polynomials_and_no_grid_are_paired_by_their_sizes(hsr: Run,
     with rasterio.open("z2.tif") as made, rasterio.open("y.tif") as sharp:
         assert made.shape == sharp.shape
         assert made.rpcs.to_gdal() == sharp.rpcs.to_gdal()
+
+
+def test_a_pair_on_a_server_is_checked_and_fused_as_its_copy_is(
+    hsr: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    for name in ("x", "y"):
+        cube = np.moveaxis(hsr_tf.load(f"{name}.h5").cube, -1, 0)
+        size = {"count": len(cube), "height": cube.shape[1], "width": cube.shape[2], "dtype": "float32"}
+        with rasterio.open(f"{name}.tif", "w", driver="GTiff", **size) as file:
+            file.write(cube)
+    assert hsr("fuse", "--lr_hsi=x.tif", "--hr_msi=y.tif", *FLAT, "--output=local.h5").code == 0
+    expected = hsr_tf.load("local.h5").cube
+    with served(folder) as server:
+        pair = [f"--lr_hsi={server.address}/x.tif", f"--hr_msi={server.address}/y.tif"]
+        refused = [hsr("fuse", *pair, *FLAT, "--output=none.h5"), hsr("check", *pair)]
+        refused += [hsr("quality", *pair, "--estimate=local.h5"), hsr("register", *pair, "--output=t.json")]
+        for answer in refused:
+            assert answer.code == 2 and answer.err.count("\n") == 1 and answer.out == ""
+            assert f"{server.address}/x.tif: is on a server" in answer.err and "--allow_remote" in answer.err
+        assert server.counts()[0] == 0
+        pair.append("--allow_remote")
+        command = hsr("check", *pair, "--quick", "--wavelengths=400:700:10").out.splitlines()[-1]
+        assert command.startswith(f"hsr fuse {pair[0]} {pair[1]} ") and command.endswith(" --allow_remote")
+        for way in ((), ("--stream",)):
+            assert hsr("fuse", *pair, *FLAT, *way, "--output=remote.h5").code == 0
+            np.testing.assert_allclose(hsr_tf.load("remote.h5").cube, expected, atol=1e-5 if way else 0)
+    assert not {path.name for path in folder.iterdir()} & {"none.h5", "t.json"}

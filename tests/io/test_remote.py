@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,46 +15,10 @@ from hsr_tf import io
 from hsr_tf.io.convert import ConvertOptions, convert
 from hsr_tf.io.remote_names import remote_name
 from hsr_tf.io.source import ReadRequest
+from tests.server_for_tests import Served, served
 
 pytestmark = pytest.mark.filterwarnings("ignore:Dataset has no geotransform")
 CUBE = np.random.default_rng(0).integers(0, 4000, (3, 700, 600)).astype(np.uint16)
-
-
-class Ranges(BaseHTTPRequestHandler):
-    """Serves parts of one file, which the library's own handler does not."""
-
-    content: ClassVar[bytes] = b""
-    num_bytes: ClassVar[int] = 0
-    num_requests: ClassVar[int] = 0
-
-    def do_HEAD(self) -> None:
-        self._answer(body=False)
-
-    def do_GET(self) -> None:
-        self._answer(body=True)
-
-    def _answer(self, *, body: bool) -> None:
-        type(self).num_requests += 1
-        if not self.path.startswith("/scene.tif"):
-            self.send_error(404)
-            return
-        first, last = 0, len(self.content) - 1
-        wanted = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
-        if wanted[1]:
-            first, last = int(wanted[0]), min(last, int(wanted[2] or last))
-        part = self.content[first : last + 1]
-        self.send_response(206 if wanted[1] else 200)
-        self.send_header("Content-Length", str(len(part)))
-        self.send_header("Accept-Ranges", "bytes")
-        if wanted[1]:
-            self.send_header("Content-Range", f"bytes {first}-{last}/{len(self.content)}")
-        self.end_headers()
-        if body:
-            type(self).num_bytes += len(part)
-            self.wfile.write(part)
-
-    def log_message(self, *_: object) -> None:
-        """Print nothing."""
 
 
 @pytest.fixture
@@ -69,33 +31,75 @@ def local(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def address(local: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def server(local: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.setenv(name, "127.0.0.1")
-    Ranges.content, Ranges.num_bytes, Ranges.num_requests = local.read_bytes(), 0, 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Ranges)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with served(local.parent) as found:
+        yield found
 
 
-def test_a_window_of_a_remote_file_is_read_without_the_rest(address: str) -> None:
+@pytest.fixture
+def address(server: Served) -> str:
+    return server.address
+
+
+def test_a_window_of_a_remote_file_is_read_without_the_rest(server: Served, local: Path) -> None:
     with io.open_reader(
-        Path(f"{address}/scene.tif"), ReadRequest(white_level=4095, in_parts=True, allow_remote=True)
+        Path(f"{server.address}/scene.tif"), ReadRequest(white_level=4095, in_parts=True, allow_remote=True)
     ) as reader:
         assert reader.shape == (700, 600, 3)
         stored = reader.stored(slice(10, 20), slice(30, 50))
     np.testing.assert_array_equal(stored, CUBE[:, 10:20, 30:50].transpose(1, 2, 0))
-    assert 0 < Ranges.num_bytes < len(Ranges.content)
+    assert 0 < server.counts()[1] < local.stat().st_size
 
 
 def test_a_remote_file_is_copied_in_parts(address: str, tmp_path: Path) -> None:
     made = convert(f"{address}/scene.tif?key=1", tmp_path / "a.h5", ConvertOptions(allow_remote=True))
     with io.open_cube(made) as reader:
         np.testing.assert_array_equal(reader.stored(slice(None), slice(None)), CUBE.transpose(1, 2, 0))
+
+
+def mostly_empty(path: Path, *, tile: int, filled: bool) -> np.ndarray:
+    """Write 20480 x 20480 bytes of which one tile is stored at most, and return a part of that."""
+    part = np.random.default_rng(1).integers(0, 255, (1, 256, 256)).astype(np.uint8)
+    profile: dict[str, Any] = {"width": 20_480, "height": 20_480, "count": 1, "dtype": "uint8", "tiled": True}
+    profile |= {"blockxsize": tile, "blockysize": tile, "bigtiff": "yes", "SPARSE_OK": True}
+    with rasterio.open(path, "w", driver="GTiff", **profile) as file:
+        if filled:
+            file.write(part, window=((512, 768), (256, 512)))
+    return part[0]
+
+
+def test_a_large_remote_file_is_read_in_windows_and_one_that_holds_nothing_is_refused(
+    server: Served, tmp_path: Path
+) -> None:
+    request = ReadRequest(in_parts=True, allow_remote=True)
+    tile = mostly_empty(tmp_path / "large.tif", tile=256, filled=True)
+    with io.open_reader(f"{server.address}/large.tif", request) as reader:
+        stored = reader.stored(slice(512, 768), slice(256, 512))
+        assert reader.source.remote is not None and reader.source.remote.num_bytes() == 80**2 * 16 + 256**2
+    np.testing.assert_array_equal(stored[..., 0], tile)
+    mostly_empty(tmp_path / "none.tif", tile=2048, filled=False)
+    for name in (f"{server.address}/none.tif", str(tmp_path / "none.tif")):
+        with (
+            pytest.raises(OSError, match="a cube of 20480x20480x1 takes 0"),
+            io.open_reader(name, request),
+        ):
+            pass
+
+
+def test_the_digest_of_a_remote_file_tells_whether_it_is_the_same(server: Served, local: Path) -> None:
+    def digest() -> str:
+        name = f"{server.address}/scene.tif?{server.counts()[0]}"  # GDAL keeps what it fetched by name
+        with io.open_reader(name, ReadRequest(allow_remote=True)) as reader:
+            assert reader.source.remote is not None
+            return reader.source.remote.digest()
+
+    before = digest()
+    assert digest() == before
+    with rasterio.open(local, "r+") as file:
+        file.write(CUBE[:, :1, :1] + 1, window=((0, 1), (0, 1)))
+    assert digest() != before
 
 
 @pytest.mark.parametrize("name", ["absent.tif", "scene.tif/../../x"])
@@ -108,7 +112,8 @@ def test_what_the_server_does_not_have_is_one_line(address: str, name: str) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_no_server_is_asked_unless_it_is_allowed(address: str, tmp_path: Path) -> None:
+def test_no_server_is_asked_unless_it_is_allowed(server: Served, tmp_path: Path) -> None:
+    address = server.address
     for action in (
         lambda: io.load(f"{address}/scene.tif"),
         lambda: io.load(Path(f"{address}/scene.tif")),
@@ -119,7 +124,7 @@ def test_no_server_is_asked_unless_it_is_allowed(address: str, tmp_path: Path) -
             action()
         assert "\n" not in str(caught.value)
         assert f"{address}/scene.tif" in str(caught.value)
-    assert Ranges.num_requests == 0
+    assert server.counts()[0] == 0
     assert not (tmp_path / "a.h5").exists()
 
 
