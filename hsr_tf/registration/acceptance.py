@@ -1,15 +1,13 @@
 """Whether a place where two images match is more than chance.
 
-A place near the one that sizes or grids imply is accepted by three figures: the correlation, its probability
-for unrelated images (`match`), and the share of the variance that no response explains (`refinement`).
+Four figures say so: the correlation, its probability for unrelated images (`match`), the share of the
+variance that no response explains (`refinement`), and the agreement of the parts of the images with each
+other (`agreement`).
 
-The best of the thousands of places of a search needs more. Its probability by chance cannot be calculated:
-one straight edge in each image can be brought to cover the other, and then explains most of the variance of a
-small image. But such a place has rivals, along the edge, on the other side of it, mirrored: where chance
-reaches one, it reaches others nearly as good. The place where both images show the same has none. So the best
-place has to stand out from the best of all others: by the logarithm of its probability, or by what it leaves
-unexplained. It is the ratio test that Lowe uses for features (IJCV 60(2), 2004,
-doi:10.1023/B:VISI.0000029664.99615.94), of places instead of features.
+The best of the thousands of places of a search needs more of each than one that sizes or grids imply, as the
+probability that chance reaches it cannot be calculated. One straight edge, or one corner, in each image can
+be brought to cover the other, and then explains most of the variance of a small image. The agreement is what
+tells such places from the right one: away from that edge the images have nothing in common.
 
 All limits were chosen on other pairs than those of the rates that docs/registration.md states.
 """
@@ -24,7 +22,7 @@ import numpy as np
 from hsr_tf.registration.match import Match
 from hsr_tf.registration.motion import distance
 from hsr_tf.registration.pyramid import Evidence
-from hsr_tf.registration.refinement import Fit
+from hsr_tf.registration.refinement import Fit, Refinement
 from hsr_tf.registration.search import fewest_shared
 from hsr_tf.typing import Array
 
@@ -40,29 +38,46 @@ class Limits:
         correlation: R at least.
         log10_chance: decimal logarithm of its probability for unrelated images at most.
         unexplained: share of the variance at most.
+        agreement: of the parts at least.
     """
 
     correlation: float
     log10_chance: float
     unexplained: float
+    agreement: float
 
 
-NEAR = (Limits(0.6, -5.0, 0.1), Limits(0.85, -5.0, 1.0), Limits(0.4, -12.0, 0.003))
-FAR = (Limits(0.9, -8.0, 0.1), Limits(0.8, -25.0, 0.03), Limits(0.7, -12.0, 0.003))
+NEAR = (
+    Limits(0.6, -5.0, 0.1, 0.5),
+    Limits(0.85, -5.0, 1.0, 0.6),
+    Limits(0.6, -5.0, 1.0, 0.75),
+    Limits(0.4, -12.0, 0.003, 0.0),
+    Limits(0.0, -1.5, 0.04, 0.55),
+    Limits(0.0, -1.5, 0.01, 0.4),
+)
+FAR = (
+    Limits(0.8, -8.0, 0.1, 0.88),
+    Limits(0.7, -12.0, 0.003, 0.88),
+    Limits(0.8, -5.0, 0.03, 0.93),
+    Limits(0.7, -60.0, 0.15, 0.8),
+)
 # Nothing else is looked for once a match reaches this.
-NEAR_CERTAIN, FAR_CERTAIN = (Limits(0.985, -15.0, 0.05),), (Limits(0.985, -15.0, 0.004),)
-# A search that finds a single place has gone past thousands that reach this.
-USUAL_LOG10 = -8.0
-ADVANTAGE, CLEARER = 1.7, 0.2
+NEAR_CERTAIN, FAR_CERTAIN = (Limits(0.985, -15.0, 0.05, 0.6),), (Limits(0.985, -15.0, 0.004, 0.93),)
 
 
 @dataclass(frozen=True, eq=False)
 class Place:
-    """A fit with the evidence that it is of, and how well the images match there."""
+    """A fit with the evidence that it is of, and how well the images match and their parts agree there."""
 
     pair: Evidence
     fit: Fit
     match: Match
+    agreement: float
+
+    @classmethod
+    def of(cls, refinement: Refinement, fit: Fit) -> Place:
+        """The place of a fit."""
+        return cls(refinement.pair, fit, refinement.match(fit), refinement.agreement(fit))
 
     @property
     def matrix(self) -> Array:
@@ -79,6 +94,7 @@ class Place:
             self.match.correlation >= limit.correlation
             and self.match.log10_chance <= limit.log10_chance
             and self.fit.share <= limit.unexplained
+            and self.agreement >= limit.agreement
             for limit in limits
         )
 
@@ -95,17 +111,6 @@ def best_place(places: Iterable[Place]) -> Place | None:
 
 
 def outstanding(places: Sequence[Place]) -> Place | None:
-    """The place of a search that is accepted: beyond the limits, and clearly better than all elsewhere.
-
-    Of two, one by each of the two figures, it is the one that leaves less unexplained.
-    """
-    found = [place for place in places if place.passes(FAR) and _stands_out(place, places)]
-    return min(found, key=lambda place: place.fit.share, default=None)
-
-
-def _stands_out(place: Place, places: Sequence[Place]) -> bool:
-    others = [other for other in places if not place.is_near(other.matrix)]
-    log10 = min([USUAL_LOG10, *(other.match.log10_chance for other in others)])
-    if place.passes(FAR_CERTAIN) or place.match.log10_chance <= ADVANTAGE * log10:
-        return True
-    return bool(others) and place.fit.share <= CLEARER * min(other.fit.share for other in others)
+    """The place of a search that is accepted: of those beyond the limits the one whose parts agree best."""
+    found = [place for place in places if place.passes(FAR)]
+    return max(found, key=lambda place: place.agreement, default=None)

@@ -14,6 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hsr_tf.registration.agreement import agreement
 from hsr_tf.registration.match import Match, filtered_components, match
 from hsr_tf.registration.motion import Motion, distance
 from hsr_tf.registration.pyramid import Evidence
@@ -150,6 +151,10 @@ class Refinement:
     def match(self, fit: Fit) -> Match:
         """How well the images match there."""
         return match(self._filtered, *self.seen(fit))
+
+    def agreement(self, fit: Fit) -> float:
+        """How well the parts of the images agree there, see `hsr_tf.registration.agreement`."""
+        return agreement(self.pair.components, *self.seen(fit))
 
     @cached_property
     def _filtered(self) -> Array:

@@ -3,8 +3,7 @@
 1. As the sizes or the grids of the files say, refined nearby (`refinement`). Most pairs end here.
 2. Where that matches no better than chance: a search over all rotations, mirror images, shifts and ratios
    (`search`), the best places refined.
-3. A transform is accepted where the match is beyond chance (`acceptance`); after a search it has to stand out
-   from all other places as well.
+3. A transform is accepted where the match is beyond chance, in all parts of the images (`acceptance`).
 4. The model of motion (shift, similarity, affine, perspective) is the simplest that explains as much as a
    richer one, by an information criterion.
 """
@@ -28,10 +27,10 @@ from hsr_tf.registration.acceptance import (
 from hsr_tf.registration.displacement import local_displacement
 from hsr_tf.registration.match import FEWEST_PIXELS, NO_MATCH, Match
 from hsr_tf.registration.motion import MODELS, SHIFT, SIMILARITY
-from hsr_tf.registration.pyramid import Evidence, evidence, sharp_step
+from hsr_tf.registration.pyramid import evidence, sharp_step
 from hsr_tf.registration.refinement import Fit, Refinement
 from hsr_tf.registration.search import Search
-from hsr_tf.registration.transform import Transform
+from hsr_tf.registration.transform import Transform, is_usable
 from hsr_tf.scene import Scene
 from hsr_tf.typing import Array
 
@@ -108,7 +107,7 @@ def register(
         return nothing
     search &= min(pair.size) >= SMALLEST_SEARCHED and bool(pair.valid.sum() >= FEWEST_SHARED)
     refinement = Refinement(pair)
-    near = _refined(pair, refinement, pair.from_files(implied.matrix), NEAR_STEPS)
+    near = _refined(refinement, pair.from_files(implied.matrix), NEAR_STEPS)
     best, accepted = near, near is not None and near.is_near(implied.matrix) and near.passes(NEAR)
     if not (accepted and (not search or (near is not None and near.passes(NEAR_CERTAIN)))):
         places = _searched(lr_hsi, hr_msi, refinement, implied) if search else []
@@ -152,13 +151,13 @@ def implied_transform(lr_hsi: Scene, hr_msi: Scene) -> Transform:
     return Transform(matrix, *sizes)
 
 
-def _refined(pair: Evidence, refinement: Refinement, start: Array, steps: int) -> Place | None:
+def _refined(refinement: Refinement, start: Array, steps: int) -> Place | None:
     """A similarity near a start, and how well it matches; from a shift where that is far from converging."""
     first = refinement.fit(start, SHIFT, steps=steps)
     if first is None:
         return None
     fits = [first, refinement.fit(first.matrix, SIMILARITY, width=first.width, steps=steps)]
-    return best_place(Place(pair, fit, refinement.match(fit)) for fit in fits if fit is not None)
+    return best_place(Place.of(refinement, fit) for fit in fits if fit is not None)
 
 
 def _roughly_refined(refinement: Refinement, start: Array) -> Place | None:
@@ -171,7 +170,7 @@ def _roughly_refined(refinement: Refinement, start: Array) -> Place | None:
         closer = refinement.fit(first.matrix, SIMILARITY, steps=FAR_STEPS, rough=True)
         last = closer and refinement.fit(closer.matrix, SIMILARITY, steps=LAST_STEPS)
         fits += [fit for fit in (closer, last) if fit is not None]
-    return best_place(Place(refinement.pair, fit, refinement.match(fit)) for fit in fits)
+    return best_place(Place.of(refinement, fit) for fit in fits)
 
 
 def _searched(lr_hsi: Scene, hr_msi: Scene, refinement: Refinement, implied: Transform) -> list[Place]:
@@ -211,7 +210,7 @@ def _settled(found: Place, implied: Transform, *, displacement: bool) -> Registr
         fit = refinement.fit(
             begin if chosen is None or name == SIMILARITY else chosen.matrix, name, width=found.fit.width
         )
-        if fit is None:
+        if fit is None or not is_usable(pair.to_files(fit.matrix), implied.lr_size):
             continue
         if chosen is None or _explains_more(
             refinement, fit, chosen, PARAMETERS[name] - PARAMETERS[model or SHIFT]

@@ -53,13 +53,8 @@ class Transform:
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.matrix, float)
-        usable = matrix.shape == (3, 3) and bool(np.isfinite(matrix).all())
-        if usable:
-            corners = np.array([(r, c, 1.0) for r in (0, self.lr_size[0]) for c in (0, self.lr_size[1])])
-            depths = corners @ matrix[2]
-            usable = bool((depths > 0).all()) and abs(float(np.linalg.det(matrix))) > 1e-12
         checks.require(
-            usable,
+            is_usable(matrix, self.lr_size),
             "matrix",
             expected="a 3 x 3 matrix of finite numbers that maps the coarse image without folding it",
             received=str(np.asarray(self.matrix).tolist()),
@@ -230,6 +225,14 @@ class Transform:
             remedy="register these two images (hsr register)",
         )
         return self
+
+
+def is_usable(matrix: Array, lr_size: tuple[int, int]) -> bool:
+    """Whether a matrix is finite and 3 x 3, and maps a coarse image of this size without folding it."""
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or abs(float(np.linalg.det(matrix))) <= 1e-12:
+        return False
+    corners = np.array([(r, c, 1.0) for r in (0, lr_size[0]) for c in (0, lr_size[1])])
+    return bool((corners @ matrix[2] > 0).all())
 
 
 def load_transform(path: str | os.PathLike[str]) -> Transform:

@@ -1,4 +1,5 @@
-"""The best place of a search is accepted where it is beyond chance and stands out from all others."""
+"""A place is accepted where the match is beyond chance and the parts of the images agree."""
+
 
 from __future__ import annotations
 
@@ -18,27 +19,27 @@ def pair() -> Evidence:
     return evidence(Scene(rng.random((16, 16, 4), np.float32)), Scene(rng.random((64, 64, 3))), 4.0)
 
 
-def place(pair: Evidence, shift: float, *, correlation: float, log10_chance: float, share: float) -> Place:
+def place(
+    pair: Evidence, shift: float, *, correlation: float = 0.96, log10_chance: float = -30, agreement: float
+) -> Place:
     matrix = np.array([[4.0, 0, shift], [0, 4, 0], [0, 0, 1]])
-    fit = Fit(pair.from_files(matrix), 1.0, np.ones((16, 16)), 3, share)
-    return Place(pair, fit, Match(correlation, log10_chance, 0.4, 256))
+    fit = Fit(pair.from_files(matrix), 1.0, np.ones((16, 16)), 3, 0.017)
+    return Place(pair, fit, Match(correlation, log10_chance, 0.4, 256), agreement)
 
 
-def test_a_place_with_a_rival_elsewhere_is_chance(pair: Evidence) -> None:
-    best = place(pair, 0.0, correlation=0.96, log10_chance=-70, share=0.017)
-    rival = place(pair, 40.0, correlation=0.95, log10_chance=-58, share=0.008)
-    beside = place(pair, 3.0, correlation=0.95, log10_chance=-65, share=0.018)
-    assert outstanding([best]) is best
-    assert outstanding([best, beside]) is best  # of the same place
-    assert outstanding([best, rival]) is None
-    assert outstanding([place(pair, 0.0, correlation=0.96, log10_chance=-9, share=0.017)]) is None
-
-
-def test_either_figure_may_stand_out(pair: Evidence) -> None:
-    rival = place(pair, 40.0, correlation=0.95, log10_chance=-58, share=0.02)
-    unlikely = place(pair, 0.0, correlation=0.96, log10_chance=-110, share=0.017)
-    clear = place(pair, -40.0, correlation=0.93, log10_chance=-50, share=0.001)
-    assert outstanding([rival, unlikely]) is unlikely
-    assert outstanding([rival, clear]) is clear
-    assert outstanding([rival, unlikely, clear]) is clear
+def test_a_match_in_one_part_alone_is_chance(pair: Evidence) -> None:
+    edge = place(pair, 0.0, log10_chance=-55, agreement=0.82)
+    everywhere = place(pair, 40.0, log10_chance=-25, agreement=0.96)
+    assert outstanding([edge]) is None
+    assert outstanding([edge, everywhere]) is everywhere
     assert outstanding([]) is None
+
+
+def test_parts_that_agree_are_not_enough(pair: Evidence) -> None:
+    assert outstanding([place(pair, 0.0, log10_chance=-3, agreement=0.96)]) is None
+    assert outstanding([place(pair, 0.0, correlation=0.6, agreement=0.96)]) is None
+
+
+def test_of_two_places_the_one_whose_parts_agree_best_is_taken(pair: Evidence) -> None:
+    places = [place(pair, 40.0 * number, agreement=value) for number, value in enumerate((0.9, 0.97, 0.95))]
+    assert outstanding(places) is places[1]

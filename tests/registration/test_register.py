@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from scipy import ndimage
 import hsr_tf
 from benchmarks._misfit_pairs import Ground, Simulator
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.registration.motion import PERSPECTIVE
+from hsr_tf.registration.refinement import Fit, Refinement
 from hsr_tf.registration.register import register, snapped
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
@@ -74,6 +77,21 @@ def test_a_perspective_is_found() -> None:
     pair = placed_pair(matrix, side=28)
     found = register(pair.lr_hsi, pair.hr_msi)
     assert found.transform.bend > 1
+    assert pair.error(found.transform.matrix) < PRECISION
+
+
+def test_a_perspective_that_folds_the_coarse_image_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Refinement.fit
+
+    def folding(self: Refinement, matrix: np.ndarray, model: str, **options: Any) -> Fit | None:
+        fit = original(self, matrix, model, **options)
+        bent = np.array([[4.0, 0, 0], [0, 4, 0], [0.1, -0.1, 1]])
+        return replace(fit, matrix=bent, share=0.0) if fit is not None and model == PERSPECTIVE else fit
+
+    monkeypatch.setattr(Refinement, "fit", folding)
+    pair = placed_pair(similarity(0.0, 4.0, (1.0, 0.0), sizes=(16, 64)), side=16, sharp_side=64, snr_db=40)
+    found = register(pair.lr_hsi, pair.hr_msi)
+    assert found.accepted
     assert pair.error(found.transform.matrix) < PRECISION
 
 
