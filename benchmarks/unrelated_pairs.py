@@ -12,6 +12,7 @@ Intervals are those of Wilson for 95 %.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -188,10 +189,14 @@ def judged(trial: Trial) -> tuple[str, str]:
 
 
 def run(trials: Iterator[Trial], number: int) -> dict[bool, list[tuple[str, str]]]:
-    """The verdicts on so many related and so many unrelated pairs."""
+    """The verdicts on so many related and so many unrelated pairs; wrong ones are shown as they come."""
     verdicts: dict[bool, list[tuple[str, str]]] = {True: [], False: []}
-    for trial in tqdm(islice(trials, 2 * number), total=2 * number, leave=False):
-        verdicts[trial.related].append(judged(trial))
+    for index, trial in enumerate(tqdm(islice(trials, 2 * number), total=2 * number, leave=False)):
+        color, said = judged(trial)
+        verdicts[trial.related].append((color, said))
+        if (color == RED) == trial.related:
+            name = "related" if trial.related else "unrelated"
+            tqdm.write(f"pair {index}, {name}: {said}", sys.stderr)
     return verdicts
 
 

@@ -48,18 +48,15 @@ class Limits:
 
 
 NEAR = (
-    Limits(0.6, -5.0, 0.1, 0.5),
+    Limits(0.6, -5.0, 0.3, 0.8),
+    Limits(0.6, -12.0, 0.15, 0.5),
     Limits(0.85, -5.0, 1.0, 0.6),
-    Limits(0.6, -5.0, 1.0, 0.75),
     Limits(0.4, -12.0, 0.003, 0.0),
-    Limits(0.0, -1.5, 0.04, 0.55),
-    Limits(0.0, -1.5, 0.01, 0.4),
 )
 FAR = (
     Limits(0.8, -8.0, 0.1, 0.88),
     Limits(0.7, -12.0, 0.003, 0.88),
     Limits(0.8, -5.0, 0.03, 0.93),
-    Limits(0.7, -60.0, 0.15, 0.8),
 )
 # Nothing else is looked for once a match reaches this.
 NEAR_CERTAIN, FAR_CERTAIN = (Limits(0.985, -15.0, 0.05, 0.6),), (Limits(0.985, -15.0, 0.004, 0.93),)

@@ -1,15 +1,16 @@
 """A place is accepted where the match is beyond chance and the parts of the images agree."""
 
-
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from hsr_tf.registration.acceptance import Place, outstanding
 from hsr_tf.registration.match import Match
+from hsr_tf.registration.motion import SIMILARITY
 from hsr_tf.registration.pyramid import Evidence, evidence
-from hsr_tf.registration.refinement import Fit
+from hsr_tf.registration.refinement import Fit, Refinement
 from hsr_tf.scene import Scene
 
 
@@ -43,3 +44,29 @@ def test_parts_that_agree_are_not_enough(pair: Evidence) -> None:
 def test_of_two_places_the_one_whose_parts_agree_best_is_taken(pair: Evidence) -> None:
     places = [place(pair, 40.0 * number, agreement=value) for number, value in enumerate((0.9, 0.97, 0.95))]
     assert outstanding(places) is places[1]
+
+
+def ground(rng: np.random.Generator) -> np.ndarray:
+    """The corner of a bright block before a dark ground, both with a texture of their own."""
+    cube = ndimage.gaussian_filter(rng.standard_normal((96, 96, 8)), (4, 4, 0)) * 2.7 + 3
+    cube[40:, 44:] += 4 + rng.random(8)
+    return cube
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_corner_that_both_images_show_is_not_enough(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second, response = ground(rng), ground(rng), rng.random((8, 3))
+    blurred = ndimage.gaussian_filter(first, (1.7, 1.7, 0)).reshape(24, 4, 24, 4, 8).mean((1, 3))
+    seen = Scene((blurred + 0.01 * rng.standard_normal(blurred.shape)).astype(np.float32))
+    places = []
+    for cube in (first, second):
+        refinement = Refinement(evidence(seen, Scene((cube @ response).astype(np.float32)), 4.0))
+        fit = refinement.fit(np.diag([4.0, 4, 1]), SIMILARITY, steps=12)
+        assert fit is not None
+        places.append(Place.of(refinement, fit))
+    same, other = places
+    assert other.match.correlation > 0.98
+    assert other.match.log10_chance < -50
+    assert outstanding([other]) is None
+    assert outstanding([same, other]) is same
