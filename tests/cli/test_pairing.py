@@ -10,9 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import scipy.io
+from rasterio.rpc import RPC
+from rasterio.transform import RPCTransformer
 
 import hsr_tf
+from benchmarks.format_samples import polynomials
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
@@ -80,6 +84,29 @@ def test_quality_and_report_pair_by_grids_as_fuse(
     assert found == pytest.approx(expected, rel=0.06)
     assert figures["hqnr"] > 0.9
     assert hsr("report", *given, "--estimate=z.tif", "--output=r.html").code == 0
+
+
+def test_the_estimate_of_a_crop_has_the_polynomials_of_its_pixels(
+    pairs: Path, hsr: Callable[..., Answer]
+) -> None:
+    for name in ("x.tif", "larger.tif"):  # those of x.tif are not the estimate's
+        with rasterio.open(name, "r+") as file:
+            file.rpcs = polynomials() if name == "larger.tif" else replaced(polynomials(), lat_off=40.0)
+    given = ("--lr_hsi=x.tif", "--hr_msi=larger.tif", SRF, PSF, "--method=spectral_ls")
+    for way in ((), ("--stream",)):
+        answer = hsr("fuse", *given, *way, "--output=z.tif")
+        assert answer.code == 0, answer.err
+        with rasterio.open("z.tif") as made, rasterio.open("larger.tif") as sharp:
+            rows, cols = np.array([0.0, 30.5, 90.0]), np.array([0.0, 71.0, 12.25])
+            with RPCTransformer(made.rpcs) as here, RPCTransformer(sharp.rpcs) as there:
+                expected = there.xy(rows + 7, cols, zs=100.0)
+                np.testing.assert_allclose(here.xy(rows, cols, zs=100.0), expected, atol=1e-9)
+
+
+def replaced(model: RPC, **changes: float) -> RPC:
+    for name, value in changes.items():
+        setattr(model, name, value)
+    return model
 
 
 def test_quality_and_report_register_as_fuse(
