@@ -77,8 +77,8 @@ def is_streamed(streaming: Streaming, paths: tuple[Path, Path], reading: PairRea
         paths: of X and Y.
         reading: what the caller knows better than the files.
     """
-    from hsr_tf import io
     from hsr_tf.io.formats import format_of
+    from hsr_tf.io.pair_reading import open_of_pair
     from hsr_tf.io.remote_names import remote_name
     from hsr_tf.streaming.pair import room_gib
 
@@ -91,8 +91,8 @@ def is_streamed(streaming: Streaming, paths: tuple[Path, Path], reading: PairRea
     # What is replaced of the file is reported when it is read.
     requests = [replace(one, wavelengths_nm=None, nodata=None) for one in reading.requests]
     with (
-        io.open_reader(paths[0], replace(requests[0], max_gib=room_gib(limit))) as coarse,
-        io.open_reader(paths[1], replace(requests[1], max_gib=room_gib(limit))) as sharp,
+        open_of_pair("lr_hsi", paths[0], replace(requests[0], max_gib=room_gib(limit))) as coarse,
+        open_of_pair("hr_msi", paths[1], replace(requests[1], max_gib=room_gib(limit))) as sharp,
     ):
         rows, cols, channels = sharp.shape
         return rows * cols * (BYTES_A_PIXEL + 16 * (coarse.shape[2] + channels)) + PROGRAM_BYTES > limit

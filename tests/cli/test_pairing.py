@@ -143,6 +143,9 @@ def test_a_report_of_files_has_a_banner_where_the_estimate_does_not_explain_them
     for estimate in ("z.tif", "wrong.tif"):
         assert hsr("report", *given, f"--estimate={estimate}", "--output=r.html").code == 0
         pages.append((pairs / "r.html").read_text())
+    estimated = ("--lr_hsi=x.tif", "--hr_msi=y.tif", "--psf=estimate", "--srf=estimate", "--estimate=z.tif")
+    assert hsr("report", *estimated, "--output=r.html").code == 0
+    assert "Point-spread function: estimated from the two images" in (pairs / "r.html").read_text()
     assert "does not explain" not in pages[0]
     assert "does not explain lr_hsi" in pages[1] and "does not explain hr_msi" in pages[1]
 
