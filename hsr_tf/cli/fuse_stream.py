@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli.judging import residual_warnings_later, show_verdict
+from hsr_tf.cli.judging import residual_warnings_later, show_lost, show_verdict
 from hsr_tf.console import terminal
 
 if TYPE_CHECKING:
@@ -136,9 +136,12 @@ def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Pat
     except KeyboardInterrupt:
         sys.stderr.write("the finished tiles are kept: run the same command again to go on\n")
         raise
+    from hsr_tf import io
     from hsr_tf.report.screen import facts
 
     terminal.show(facts(_facts(done, paths[2])))
+    with io.open_cube(paths[2]) as written:
+        show_lost(written.header, paths[2])
     show_verdict(done.verdict, done.findings)
     return done.verdict
 

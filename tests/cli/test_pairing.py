@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 import scipy.io
+from rasterio.control import GroundControlPoint
 from rasterio.rpc import RPC
 from rasterio.transform import RPCTransformer
 
@@ -101,6 +102,25 @@ def test_the_estimate_of_a_crop_has_the_polynomials_of_its_pixels(
             with RPCTransformer(made.rpcs) as here, RPCTransformer(sharp.rpcs) as there:
                 expected = there.xy(rows + 7, cols, zs=100.0)
                 np.testing.assert_allclose(here.xy(rows, cols, zs=100.0), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("way", [(), ("--stream",)])
+def test_control_points_beside_the_grid_of_the_estimate_are_kept_and_said_to_be(
+    way: tuple[str, ...], pairs: Path, hsr: Callable[..., Answer]
+) -> None:
+    points = [GroundControlPoint(r, c, 5e5 + c, 4.6e6 - r) for r, c in ((0, 0), (0, 80), (96, 0))]
+    with rasterio.open("y.tif") as file:
+        size = {"count": 3, "height": 96, "width": 80, "dtype": "float32", "crs": "EPSG:32632"}
+        with rasterio.open("gcp.tif", "w", driver="GTiff", gcps=points, **size) as made:
+            made.write(file.read().astype("float32"))
+    given = ("--lr_hsi=x.tif", "--hr_msi=gcp.tif", SRF, PSF, "--method=spectral_ls")
+    answer = hsr("fuse", *given, *way, "--output=z.tif")
+    assert answer.code == 0 and "no field for ground control points (GCP) beside a map grid" in answer.out
+    model = hsr_tf.load("z.tif").sensor_model
+    assert model is not None and [(one.row, one.col) for one in model.points] == [(0, 0), (0, 80), (96, 0)]
+    if not way:
+        answer = hsr("fuse", *given, "--output=z_bands/")
+        assert answer.code == 0 and "no place for the map grid, ground control points" in answer.err
 
 
 def replaced(model: RPC, **changes: float) -> RPC:
