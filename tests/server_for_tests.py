@@ -9,13 +9,13 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-COUNTS = "/counts"
+COUNTS, ENDLESS = "/counts", "/endless.tif"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Served:
 
 @contextmanager
 def served(folder: Path) -> Iterator[Served]:
-    """Serve the files of a folder by ranges of bytes."""
+    """Serve the files of a folder by ranges of bytes, and one without ranges that never ends."""
     command = [sys.executable, "-I", __file__, folder]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -65,6 +65,13 @@ class Ranges(BaseHTTPRequestHandler):
             self._send(200, f"{Ranges.num_requests} {Ranges.num_bytes}".encode(), {})
             return
         Ranges.num_requests += 1
+        if self.path == ENDLESS:
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):
+                while body:
+                    self.wfile.write(bytes(2**16))
+            return
         path = self.folder / self.path.partition("?")[0].lstrip("/")
         if path.parent != self.folder or not path.is_file():
             self.send_error(404)

@@ -170,6 +170,7 @@ def fuse(
     files = (("wrote", output), ("sigma", uncertainty), ("drew", picture), ("report", report))
     shown = [(name, "; ".join(said)) for name, said in lines] + fusion_facts(observation, final)
     terminal.show(facts([*shown, *((name, str(path or "")) for name, path in files)]))
+    judging.show_lost(final.estimate, output)
     if trial is not None:
         judging.show_trial(trial)
     judging.show_verdict(final.verdict, final.findings)

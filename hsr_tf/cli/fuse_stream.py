@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hsr_tf import checks
-from hsr_tf.cli.judging import residual_warnings_later, show_verdict
+from hsr_tf.cli.judging import residual_warnings_later, show_lost, show_verdict
 from hsr_tf.console import terminal
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ def is_streamed(streaming: Streaming, paths: tuple[Path, Path], reading: PairRea
         paths: of X and Y.
         reading: what the caller knows better than the files.
     """
-    from hsr_tf import io
     from hsr_tf.io.formats import format_of
+    from hsr_tf.io.pair_reading import open_of_pair
     from hsr_tf.io.remote_names import remote_name
     from hsr_tf.streaming.pair import room_gib
 
@@ -91,8 +91,8 @@ def is_streamed(streaming: Streaming, paths: tuple[Path, Path], reading: PairRea
     # What is replaced of the file is reported when it is read.
     requests = [replace(one, wavelengths_nm=None, nodata=None) for one in reading.requests]
     with (
-        io.open_reader(paths[0], replace(requests[0], max_gib=room_gib(limit))) as coarse,
-        io.open_reader(paths[1], replace(requests[1], max_gib=room_gib(limit))) as sharp,
+        open_of_pair("lr_hsi", paths[0], replace(requests[0], max_gib=room_gib(limit))) as coarse,
+        open_of_pair("hr_msi", paths[1], replace(requests[1], max_gib=room_gib(limit))) as sharp,
     ):
         rows, cols, channels = sharp.shape
         return rows * cols * (BYTES_A_PIXEL + 16 * (coarse.shape[2] + channels)) + PROGRAM_BYTES > limit
@@ -136,9 +136,12 @@ def fuse_streamed(streaming: Streaming, given: FuseFlags, paths: tuple[Path, Pat
     except KeyboardInterrupt:
         sys.stderr.write("the finished tiles are kept: run the same command again to go on\n")
         raise
+    from hsr_tf import io
     from hsr_tf.report.screen import facts
 
     terminal.show(facts(_facts(done, paths[2])))
+    with io.open_cube(paths[2]) as written:
+        show_lost(written.header, paths[2])
     show_verdict(done.verdict, done.findings)
     return done.verdict
 

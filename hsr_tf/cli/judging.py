@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hsr_tf.findings import Finding, Verdict
     from hsr_tf.fusion.alignment import Aligned
     from hsr_tf.fusion.quality import WaldTrial
+    from hsr_tf.io.header import CubeHeader
     from hsr_tf.methods import Method
     from hsr_tf.scene import Observation, Scene, Solution
 
@@ -36,6 +37,19 @@ Strict = Annotated[
     typer.Option("--strict", help="End with exit code 3 unless the verdict on the estimate is green."),
 ]
 NOT_GREEN = 3
+
+
+def show_lost(estimate: Scene | CubeHeader, output: Path) -> None:
+    """Show what the format of the output does not hold of the bands and the ground of an estimate."""
+    from hsr_tf.findings import WARNING
+    from hsr_tf.io.convert import lost_findings
+    from hsr_tf.io.formats import format_for
+    from hsr_tf.io.header import CubeHeader
+
+    facts = replace(estimate.info, metadata={}).facts()
+    header = CubeHeader(shape=estimate.shape, **facts)
+    for finding in lost_findings(header, format_for(output)):
+        terminal.warn(finding.line) if finding.severity == WARNING else typer.echo(finding.line)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hsr_tf.fusion.registered import Registered
     from hsr_tf.scene import Observation, Scene
 
-Words = tuple[str | None, str | None]
+Given = tuple[Any, Any]
 EXAMPLES = (
     "hsr report --run=runs/mine --output=report.html",
     "hsr report --lr_hsi=x.h5 --hr_msi=y.tif --estimate=z.h5 --output=report.html",
@@ -94,11 +94,13 @@ def report(
     typer.echo(f"wrote {output}  {output.stat().st_size / 1e6:.1f} MB")
 
 
-def _from_files(registered: Registered, estimates: list[Path], reference: Path | None, given: Words) -> Any:
+def _from_files(registered: Registered, estimates: list[Path], reference: Path | None, given: Given) -> Any:
     """What a report shows of files."""
     from hsr_tf import io
     from hsr_tf.findings import estimate_verdict
     from hsr_tf.fusion.alignment import require_fused_from
+    from hsr_tf.fusion.cameras import ESTIMATE
+    from hsr_tf.fusion.quality import assessed_cameras
 
     aligned = registered.aligned
     observation = aligned.observation
@@ -114,18 +116,25 @@ def _from_files(registered: Registered, estimates: list[Path], reference: Path |
     from hsr_tf.report.scene_report import scene_report, shown_cameras
 
     named = words.by_name(cubes)
-    cameras = shown_cameras(observation, psf=given[0], srf=given[1])
+    psf, srf = given
+    choice = None
+    if ESTIMATE in given:  # once for all estimates
+        choice = assessed_cameras(observation, psf, srf, srf_needed=False)
+        observation = observation.linear(choice.radiometry)
+        psf = choice.model.spatial.psf if psf == ESTIMATE else psf
+        srf = choice.model.spectral if srf == ESTIMATE else srf
+    cameras = shown_cameras(observation, psf=psf, srf=srf, choice=choice)
     data = scene_report(observation, named, reference=truth, cameras=cameras)
     settings = {name: dict(cube.metadata) for name, cube in named.items()}
     data = replace(data, configuration=settings, command=("hsr", *sys.argv[1:]), notes=aligned.lines)
-    left = _unexplained(observation, named, given)
+    left = _unexplained(observation, named, (psf, srf))
     findings = (*registered.warnings, *(left or ()))
     judged = left is not None or bool(findings)
     return replace(data, findings=findings, verdict=estimate_verdict(findings) if judged else None)
 
 
 def _unexplained(
-    observation: Observation, estimates: Mapping[str, Scene], given: Words
+    observation: Observation, estimates: Mapping[str, Scene], given: Given
 ) -> tuple[Finding, ...] | None:
     """What estimates leave of the images beyond noise; None unless both cameras are given or recorded."""
     from hsr_tf.fusion.quality import assess

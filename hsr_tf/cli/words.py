@@ -25,7 +25,7 @@ Psf = Annotated[
         "--psf",
         help="Blur of the hyperspectral camera, in pixels of the sharp image: gaussian, gaussian:fwhm=6, "
         "gaussian:sigma=2x4,angle=30, box:size=5, motion:length=9,angle=30, identity, or a file; "
-        "hsr fuse takes estimate too, to find it from the images.",
+        "estimate finds it from the images.",
     ),
 ]
 Srf = Annotated[
@@ -33,8 +33,7 @@ Srf = Annotated[
     typer.Option(
         "--srf",
         help="Response of the colour camera: nikon_d700, a sensor or camera that hsr sensors lists, or a CSV "
-        "file, and channels of it (sentinel2a:B02,B03,B04); hsr fuse takes estimate too, to find it from the "
-        "images.",
+        "file, and channels of it (sentinel2a:B02,B03,B04); estimate finds it from the images.",
     ),
 ]
 

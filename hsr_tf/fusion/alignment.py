@@ -16,8 +16,9 @@ import numpy as np
 from hsr_tf import checks
 from hsr_tf.geo.coordinates import coordinate_systems, pixel_map, system_name
 from hsr_tf.geo.georeference import Georeference
-from hsr_tf.geo.nesting import COARSE, NONE, SHARP, GridPlan, plan_grids
+from hsr_tf.geo.nesting import COARSE, NONE, SHARP, GridPlan, moved_model, plan_grids
 from hsr_tf.geo.reprojection import Reprojection
+from hsr_tf.geo.sensor_model import SensorModel
 from hsr_tf.registration.resampling import Nesting
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
@@ -31,12 +32,13 @@ if TYPE_CHECKING:
 
     Placed: TypeAlias = Scene | CubeHeader  # both may tell where the image lies
 
-SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP = 0.01, 0.5
+SMALLEST_TOLD_SHIFT, LARGEST_ESTIMATE_GAP, SMALLEST_SIDE = 0.01, 0.5, 2
 UNPLACED = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 TURNED, ONE_SYSTEM, SCALED, RESAMPLED = "turned", "one_system", "scaled", "resampled"
 CROPPED, SHIFTED, BY_SIZE, REGISTERED = "cropped", "shifted", "by_size", "registered"
+MODEL_LOST = "model_lost"
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class Step:
     Attributes:
         kind: "turned" (an image flipped), "one_system" (the coordinate system of one image taken for both),
             "scaled" (the ratio of the pixel sizes), "resampled", "cropped", "shifted" (a rest of the offset
-            left to the PSF), "by_size" (the grid of one image not used) or "registered" (the sharp image
-            brought under the coarse pixels by a transform).
+            left to the PSF), "by_size" (the grid of one image not used), "registered" (the sharp image
+            brought under the coarse pixels by a transform) or "model_lost" (control points or polynomials
+            that no estimate gets).
         line: the same in words.
     """
 
@@ -78,6 +81,20 @@ class Fitting:
         """Whether the outcome is not the image itself."""
         whole = (slice(0, image.shape[0]), slice(0, image.shape[1]))
         return bool(self.axes) or (self.rows, self.cols) != whole or self.reprojection is not None
+
+    def sensor_model(self, image: Placed) -> SensorModel | None:
+        """The sensor model of the image on the pixels of the outcome.
+
+        None without one, and where rows and columns of the outcome are not those of the image: its
+        polynomials have no others.
+        """
+        model, onto = image.sensor_model, self.reprojection
+        if model is None:
+            return None
+        model = model.flipped(self.axes, image.shape[:2]).window(self.rows.start, self.cols.start)
+        if onto is None:
+            return model
+        return moved_model(model, pixel_map(onto.target, onto.source), onto.target_size)
 
 
 @dataclass(frozen=True)
@@ -159,14 +176,46 @@ def align(lr_hsi: Scene, hr_msi: Scene, *, transform: Transform | None = None) -
 def _by_transform(lr_hsi: Scene, hr_msi: Scene, transform: Transform) -> Aligned:
     nesting = Nesting(transform)
     observation = Observation(lr_hsi.cropped(*nesting.coarse), nesting.sharp(hr_msi), nesting.scale)
-    return Aligned(observation, (registered_step(nesting),), nesting=nesting, hr_msi=hr_msi)
+    return Aligned(observation, registered_steps(nesting, lr_hsi, hr_msi), nesting=nesting, hr_msi=hr_msi)
 
 
-def registered_step(nesting: Nesting) -> Step:
-    """What a transform does to the sharp image."""
+def registered_steps(nesting: Nesting, lr_hsi: Placed, hr_msi: Placed) -> tuple[Step, ...]:
+    """What a transform does to the sharp image, and what the estimate loses by it."""
+    kept = nesting.model_on_box(lr_hsi.sensor_model, None), hr_msi.sensor_model
+    return (_registered_step(nesting), *_lost_steps((lr_hsi, hr_msi), kept))
+
+
+def _registered_step(nesting: Nesting) -> Step:
     way = "rearranged" if nesting.keeps_pixels else "resampled (splines)"
     cells = f"{nesting.scale} x {nesting.scale} cells"
     return Step(REGISTERED, f"registered: hr_msi {nesting.transform.line}; {way} under {cells}")
+
+
+def require_fusable_sizes(lr_size: tuple[int, int], scale: int) -> None:
+    """Refuse a pair that no method fuses for its sizes.
+
+    Args:
+        lr_size: (rows, columns) of X on the common ground.
+        scale: s.
+
+    Raises:
+        ValueError: pixels of one size, or a single row or column of coarse pixels.
+    """
+    rows, cols = lr_size
+    checks.require(
+        scale >= 2,
+        "hr_msi",
+        expected="an image with smaller pixels than lr_hsi",
+        received=f"one of the same {rows} rows x {cols} columns",
+        remedy="give a sharper image",
+    )
+    checks.require(
+        min(rows, cols) >= SMALLEST_SIDE,
+        "lr_hsi",
+        expected=f"at least {SMALLEST_SIDE} rows and {SMALLEST_SIDE} columns on the common ground",
+        received=f"{rows} x {cols}",
+        remedy="use a larger part of both images",
+    )
 
 
 def require_fused_from(aligned: Aligned, estimate: Scene, *, name: str = "estimate") -> None:
@@ -246,6 +295,7 @@ def pair_by_grids(lr_hsi: Placed, hr_msi: Placed) -> Pairing | None:
         *_one_system(lr_hsi, hr_msi),
         _scale_step(lr_hsi, hr_msi, plan),
         *_fitting_steps((lr_hsi, hr_msi), (lr_part, hr_part), plan),
+        *_lost_steps((lr_hsi, hr_msi), (lr_part.sensor_model(lr_hsi), hr_part.sensor_model(hr_msi))),
     )
     return Pairing(plan.scale, lr_part, hr_part, steps, plan)
 
@@ -276,7 +326,7 @@ def fitted(scene: Scene, fitting: Fitting) -> Scene:
             received="none",
             remedy="check the coordinate systems and nodata values of both files",
         )
-    model = scene.sensor_model if fitting.grid == scene.georeference else None
+    model = fitting.sensor_model(scene)
     return replace(scene, cube=cube, nodata_mask=mask, georeference=fitting.grid, sensor_model=model)
 
 
@@ -290,6 +340,23 @@ def paired_by_size(lr_hsi: Placed, hr_msi: Placed) -> tuple[Step, ...]:
     """A step where only one of two images tells where it lies."""
     placed = [name for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)) if is_placed(image)]
     return (Step(BY_SIZE, f"only {placed[0]} tells where it lies; paired by size"),) if placed else ()
+
+
+def _lost_steps(
+    images: tuple[Placed, Placed], kept: tuple[SensorModel | None, SensorModel | None]
+) -> tuple[Step, ...]:
+    """A step where an estimate loses the sensor model that it should have: that of Y, else that of X.
+
+    Args:
+        images: X and Y.
+        kept: of their models, those that are known on the common ground.
+    """
+    index = 0 if images[1].sensor_model is None else 1
+    model = images[index].sensor_model
+    if model is None or kept[index] is not None:
+        return ()
+    name, why = ("lr_hsi", "hr_msi")[index], "the estimate lies on other rows and columns"
+    return (Step(MODEL_LOST, f"the {model.words} of {name} are not kept: {why}"),)
 
 
 def _grid(image: Placed) -> Georeference:

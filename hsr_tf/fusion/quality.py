@@ -91,7 +91,7 @@ def assess(
     Raises:
         ValueError, OSError: cameras or an estimate that do not fit the images.
     """
-    choice = _cameras(observation, psf, srf, srf_needed=False)
+    choice = assessed_cameras(observation, psf, srf, srf_needed=False)
     known = choice.srf_origin != UNKNOWN
     linear = observation.linear(choice.radiometry)
     figures = no_reference(linear, estimate, choice.model, srf_known=known, data_range=data_range)
@@ -125,7 +125,7 @@ def wald(
     whole = repair(observation, keep_bands=True).observation
     _require_size(whole.lr_hsi.shape, scale)
     known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
-    choice = _cameras(observation, psf, srf, srf_needed="srf" in known.needs)
+    choice = assessed_cameras(observation, psf, srf, srf_needed="srf" in known.needs)
     whole = whole.linear(choice.radiometry)
     rows, columns = (n - n % scale for n in whole.lr_hsi.shape[:2])
     masks = observation.lr_hsi.nodata_mask, observation.hr_msi.nodata_mask
@@ -145,10 +145,16 @@ def wald(
     return WaldTrial(scores, found, reduced, reference)
 
 
-def _cameras(
+def assessed_cameras(
     observation: Observation, psf: PsfLike | None, srf: SrfLike | None, *, srf_needed: bool
 ) -> CameraChoice:
-    """The cameras: given, recorded, by default, or estimated from the whole images."""
+    """The cameras by which an estimate is judged: given, recorded, by default, or estimated from both images.
+
+    Args:
+        observation: X and Y.
+        psf, srf: as in `hsr_tf.fuse`.
+        srf_needed: whether a response that is not known is the default one.
+    """
     repaired = repair(observation, keep_bands=True)
     sample = Sample(repaired.observation, repaired.holes)
     asked = Asked(psf, srf, observation.linearize)

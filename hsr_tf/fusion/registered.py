@@ -13,6 +13,7 @@ from hsr_tf.checks import InputError
 from hsr_tf.findings import ERROR, NOTE, OK, WARNING, Finding
 from hsr_tf.fusion.alignment import Aligned, align, is_placed
 from hsr_tf.fusion.cameras import ESTIMATE
+from hsr_tf.physics.nodata import require_data
 from hsr_tf.registration.register import Registration, register
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene, Solution
@@ -68,7 +69,7 @@ def align_registered(
         search: whether to look for a transform.
 
     Raises:
-        ValueError: as `align`, where no transform was found either.
+        ValueError: as `align`, where no transform was found either; an image without any data.
     """
     if transform is not None:
         return Registered(align(lr_hsi, hr_msi, transform=transform))
@@ -83,6 +84,8 @@ def align_registered(
             assert error is not None
             raise error
         return Registered(aligned)
+    for name, image in (("lr_hsi", lr_hsi), ("hr_msi", hr_msi)):
+        require_data(image.nodata_mask is None or not image.nodata_mask.all(), name)
     placed = aligned is not None and aligned.plan is not None
     images = (
         (aligned.observation.lr_hsi, aligned.observation.hr_msi) if placed and aligned else (lr_hsi, hr_msi)

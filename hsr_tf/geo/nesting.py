@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import checks
+from hsr_tf.geo.sensor_model import SensorModel
 
 Places = NDArray[np.float64]
 Mapping2D = Callable[[Places], Places]
@@ -91,7 +92,7 @@ def plan_grids(mapping: PixelMap, lr_size: tuple[int, int], hr_size: tuple[int, 
     drift = np.abs(slope - scale * np.eye(2)) * np.array(lr_size)
     if mapping.straight and drift.max() <= LARGEST_DRIFT:
         return _cropped(mapping, lr_size, hr_size, scale)
-    if mapping.straight and _parallel(slope, lr_size):
+    if is_parallel(mapping, lr_size):
         return _sharp_resampled(mapping, lr_size, hr_size, scale)
     return _coarse_resampled(mapping, lr_size, hr_size, scale)
 
@@ -113,11 +114,25 @@ def _cropped(
     return GridPlan(scale, lr[0], lr[1], hr[0], hr[1], NONE, shift)
 
 
-def _parallel(slope: NDArray[np.float64], size: tuple[int, int]) -> bool:
-    """Whether rows stay rows, and pixels keep their shape."""
+def is_parallel(mapping: PixelMap, size: tuple[int, int]) -> bool:
+    """Whether rows of an image of (rows, columns) stay rows, and pixels keep their shape."""
+    if not mapping.straight:
+        return False
+    slope = mapping.slope(size)
     turned = np.abs(slope[[0, 1], [1, 0]]) * np.array(size)[::-1]
     down, right = slope[0, 0], slope[1, 1]
     return bool(turned.max() <= LARGEST_DRIFT and min(down, right) > 0 and abs(down / right - 1) < 0.01)
+
+
+def moved_model(model: SensorModel | None, mapping: PixelMap, size: tuple[int, int]) -> SensorModel | None:
+    """The sensor model of an image of (rows, columns) whose places a map takes to those of `model`.
+
+    None where the rows and columns of the two images are not parallel.
+    """
+    if model is None or not is_parallel(mapping, size):
+        return None
+    (row, col), slope = mapping.to_sharp(np.zeros((1, 2)))[0].tolist(), mapping.slope(size)
+    return model.on_pixels((float(slope[0, 0]), float(slope[1, 1])), (row, col))
 
 
 def _sharp_resampled(

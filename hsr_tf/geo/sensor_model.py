@@ -10,7 +10,7 @@ Rational polynomial coefficients (RPC, the RPC00B form of NITF) count them from 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -70,12 +70,21 @@ class RationalPolynomials:
         )
         object.__setattr__(self, "terms", given)
 
-    def on_pixels(self, factor: float, first: tuple[float, float]) -> RationalPolynomials:
-        """Return those of an image that starts elsewhere, with pixels `factor` times as long."""
+    def on_pixels(self, steps: tuple[float, float], first: tuple[float, float]) -> RationalPolynomials:
+        """Return those of an image that starts elsewhere, with pixels `steps` times as long and wide."""
         terms = dict(self.terms)
-        for name, start in zip(("line", "samp"), first, strict=True):
-            offset = (terms[f"{name}_off"][0] + CENTRE - start) / factor - CENTRE
-            terms |= {f"{name}_off": (offset,), f"{name}_scale": (terms[f"{name}_scale"][0] / factor,)}
+        for name, step, start in zip(("line", "samp"), steps, first, strict=True):
+            offset = (terms[f"{name}_off"][0] + CENTRE - start) / step - CENTRE
+            terms |= {f"{name}_off": (offset,), f"{name}_scale": (terms[f"{name}_scale"][0] / step,)}
+        return RationalPolynomials(terms)
+
+    def flipped(self, axes: tuple[int, ...], size: tuple[int, int]) -> RationalPolynomials:
+        """Return those of the image of (rows, columns) that is flipped along these axes."""
+        terms = dict(self.terms)
+        for axis in axes:
+            name = ("line", "samp")[axis]
+            terms[f"{name}_off"] = (size[axis] - 1 - terms[f"{name}_off"][0],)
+            terms[f"{name}_num_coeff"] = tuple(-value for value in terms[f"{name}_num_coeff"])
         return RationalPolynomials(terms)
 
 
@@ -95,11 +104,46 @@ class SensorModel:
 
     def window(self, row: int, col: int) -> SensorModel:
         """Return that of the part of the image that begins at this pixel."""
-        return self._on_pixels(1.0, (row, col))
+        return self.on_pixels((1.0, 1.0), (row, col))
 
     def coarser(self, factor: float) -> SensorModel:
         """Return that of the same ground with pixels `factor` times as long on each side."""
-        return self._on_pixels(factor, (0, 0))
+        return self.on_pixels((factor, factor), (0, 0))
+
+    def on_pixels(self, steps: tuple[float, float], first: tuple[float, float]) -> SensorModel:
+        """Return that of other pixels along the same rows and columns.
+
+        Args:
+            steps: (rows, columns) from one of them to the next.
+            first: the outer corner of the first one.
+        """
+        (down, across), (row, col) = steps, first
+        points = tuple(
+            replace(one, row=(one.row - row) / down, col=(one.col - col) / across) for one in self.points
+        )
+        made = None if self.polynomials is None else self.polynomials.on_pixels(steps, first)
+        return replace(self, points=points, polynomials=made)
+
+    def flipped(self, axes: tuple[int, ...], size: tuple[int, int]) -> SensorModel:
+        """Return that of the image of (rows, columns) that is flipped along these axes, 0 for rows."""
+        rows, cols = size
+        points = self.points
+        if 0 in axes:
+            points = tuple(replace(one, row=rows - one.row) for one in points)
+        if 1 in axes:
+            points = tuple(replace(one, col=cols - one.col) for one in points)
+        made = None if self.polynomials is None else self.polynomials.flipped(axes, size)
+        return replace(self, points=points, polynomials=made)
+
+    @property
+    def words(self) -> str:
+        """What it consists of, for a message."""
+        kinds = []
+        if self.points:
+            kinds.append(f"{len(self.points)} ground control points (GCP)")
+        if self.polynomials is not None:
+            kinds.append("rational polynomials (RPC)")
+        return " and ".join(kinds)
 
     def plain(self) -> dict[str, Any]:
         """Return data for JSON."""
@@ -120,14 +164,6 @@ class SensorModel:
             return cls(points, None if crs is None else str(crs), polynomials)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return None
-
-    def _on_pixels(self, factor: float, first: Sequence[float]) -> SensorModel:
-        row, col = first
-        points = tuple(
-            replace(one, row=(one.row - row) / factor, col=(one.col - col) / factor) for one in self.points
-        )
-        made = None if self.polynomials is None else self.polynomials.on_pixels(factor, (row, col))
-        return replace(self, points=points, polynomials=made)
 
 
 def _point(data: Mapping[str, Any]) -> GroundPoint:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from hsr_tf import io
 from hsr_tf.checks import require, require_choice
 from hsr_tf.files import require_apart
-from hsr_tf.findings import WARNING, Finding
+from hsr_tf.findings import NOTE, WARNING, Finding
 from hsr_tf.io.format import (
     FIELD_WORDS,
     PartsFormat,
@@ -32,6 +32,7 @@ from hsr_tf.io.format import (
     WriteOptions,
 )
 from hsr_tf.io.formats import format_for, formats
+from hsr_tf.io.geotiff_model import written_model
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.opacity import REPORT as OPACITY
 from hsr_tf.io.orientation import REPORT as ORIENTATION
@@ -170,12 +171,16 @@ def convert(
 
 
 def lost_findings(header: CubeHeader, made: WritableFormat) -> list[Finding]:
-    """Return a warning where a format cannot hold what is known of a cube.
+    """Return a warning where a format cannot hold what is known of a cube, a note where only we read it back.
 
     Args:
         header: of the cube.
         made: the format that is written.
     """
+    notes = []
+    if ".tif" in made.suffixes and written_model(header) != header.sensor_model:
+        found = "GeoTIFF has no field for ground control points (GCP) beside a map grid: only hsr reads them"
+        notes.append(Finding(NOTE, "not written", found, "write .h5, or read them with hsr"))
     known = {name: getattr(header, name) for name in FIELD_WORDS if name not in ("scale", "metadata")}
     free = [name for name in header.metadata if name not in OF_READERS]
     known |= {"scale": header.scale or header.white_level, "metadata": free or None}
@@ -183,9 +188,10 @@ def lost_findings(header: CubeHeader, made: WritableFormat) -> list[Finding]:
         words for name, words in FIELD_WORDS.items() if known[name] is not None and name not in made.keeps
     ]
     if not lost:
-        return []
+        return notes
     found = f"{made.name} has no place for {', '.join(lost)}: not written"
-    return [Finding(WARNING, "not written", found, "write .h5, .nc, .zarr, .tif or ENVI to keep them")]
+    advice = "write .h5, .nc, .zarr, .tif or ENVI to keep them"
+    return [*notes, Finding(WARNING, "not written", found, advice)]
 
 
 class _Conversion:

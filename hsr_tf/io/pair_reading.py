@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf import io
+from hsr_tf.checks import InputError
 from hsr_tf.findings import NOTE, Finding
 from hsr_tf.io.account import pair_findings
 from hsr_tf.io.source import ReadRequest
@@ -20,6 +21,7 @@ from hsr_tf.scene import Scene
 
 NAMES = ("lr_hsi", "hr_msi")
 FLAGS = ("lr_white_level", "hr_white_level")
+OF_EACH_FILE = ("key", "layout", "white_level")
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,43 @@ def open_pair(
         OSError, ValueError: as `hsr_tf.io.open_cube`.
     """
     (lr_request, hr_request), pixel = (reading or PairReading()).requests, slice(0, 1)
-    with io.open_reader(lr_hsi, replace(lr_request, max_gib=max_gib())) as coarse:
+    with ExitStack() as stack:
+        coarse = stack.enter_context(open_of_pair("lr_hsi", lr_hsi, replace(lr_request, max_gib=max_gib())))
         coarse.read(pixel, pixel)  # a file that is held is in memory from here on
-        with io.open_reader(hr_msi, replace(hr_request, max_gib=max_gib())) as sharp:
-            sharp.read(pixel, pixel)
-            levels = agreed_levels(coarse.white_level, sharp.white_level)
-            first, second = (
-                reader if reader.white_level == level else reader.scaled_by(level)
-                for reader, level in zip((coarse, sharp), levels, strict=True)
-            )
-            said = pair_findings(coarse.header.findings, sharp.header.findings)
-            guesses = tuple(finding.line for finding in guess_findings(*levels))
-            yield OpenPair(first, second, guesses, said)
+        sharp = stack.enter_context(open_of_pair("hr_msi", hr_msi, replace(hr_request, max_gib=max_gib())))
+        sharp.read(pixel, pixel)
+        levels = agreed_levels(coarse.white_level, sharp.white_level)
+        first, second = (
+            reader if reader.white_level == level else reader.scaled_by(level)
+            for reader, level in zip((coarse, sharp), levels, strict=True)
+        )
+        said = pair_findings(coarse.header.findings, sharp.header.findings)
+        guesses = tuple(finding.line for finding in guess_findings(*levels))
+        yield OpenPair(first, second, guesses, said)
+
+
+@contextmanager
+def open_of_pair(name: str, path: Path, request: ReadRequest) -> Iterator[CubeReader]:
+    """Open one of two images; an error about an argument has its name in a `PairReading`.
+
+    Args:
+        name: "lr_hsi" or "hr_msi".
+        path: the file.
+        request: see `PairReading.requests`.
+
+    Raises:
+        OSError, ValueError: as `hsr_tf.io.open_cube`.
+    """
+    with ExitStack() as stack:
+        try:
+            reader = stack.enter_context(io.open_reader(path, request))
+        except InputError as error:
+            if error.argument not in OF_EACH_FILE:
+                raise
+            argument = f"{name.partition('_')[0]}_{error.argument}"
+            fields = {"expected": error.expected, "received": error.received, "remedy": error.remedy}
+            raise InputError(argument, **fields) from error
+        yield reader
 
 
 def load_pair(lr_hsi: Path, hr_msi: Path, reading: PairReading | None = None) -> LoadedPair:

@@ -8,6 +8,9 @@ GDAL's GTiff driver alone is used. tifffile cannot look at such a file first, as
 machine: what is checked is what GDAL says of the open file. An orientation tag is not applied. Servers have
 to answer requests for ranges of bytes; they get 10 seconds to connect, 30 to answer, and two more tries.
 
+GDAL holds what a server without ranges sends, up to its end: such servers are refused first, unless the file
+is small.
+
 How many bytes such a file holds follows from its own table of blocks, which names a place and a length for
 each. Where that is not so, reading the block fails.
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,12 +27,13 @@ from typing import Any
 import numpy as np
 
 from hsr_tf.checks import file_error
-from hsr_tf.io.gdal_calls import gdal_options
+from hsr_tf.io.gdal_calls import READ_OPTIONS, gdal_options
 from hsr_tf.io.geotiff import FORMAT, LARGEST_BLOCK_BYTES, dataset_source
 from hsr_tf.io.remote_names import refusal
 from hsr_tf.io.source import BandSource, ReadRequest, RemoteFile, decoding, refuse_options
 
 MOST_BLOCKS, ENTRY_BYTES = 10_000, 16
+OK_WHOLE, MOST_AT_ONCE = 200, 2**17
 FILE_SYSTEMS = ("vsicurl", "vsis3", "vsigs", "vsiaz", "vsizip", "vsitar", "vsigzip")
 
 
@@ -51,6 +55,7 @@ def open_remote(name: str, request: ReadRequest) -> Iterator[BandSource]:
         known = ", ".join(f"/{one}/" for one in FILE_SYSTEMS)
         raise file_error(name, "is of a virtual file system that is not read", f"use one of {known}")
     refuse_options(Path(name), request, FORMAT)
+    _require_ranges(name)
     with gdal_options():
         try:
             dataset = rasterio.open(name, driver="GTiff", sharing=False)
@@ -70,6 +75,31 @@ def open_remote(name: str, request: ReadRequest) -> Iterator[BandSource]:
         yield replace(source, remote=remote)
     finally:
         dataset.close()
+
+
+def _require_ranges(name: str) -> None:
+    """Refuse a server that answers a request for one byte of a large file with all of it.
+
+    One that cannot be asked, for want of a login for example, is left to GDAL.
+
+    Raises:
+        OSError: it does.
+    """
+    address = name.removeprefix("/vsicurl/")
+    if not address.startswith(("http://", "https://")):
+        return
+    from http.client import HTTPException
+    from urllib.request import Request, urlopen
+
+    whole = False
+    with suppress(OSError, ValueError, HTTPException):
+        asked = Request(address, headers={"Range": "bytes=0-0"})
+        with urlopen(asked, timeout=READ_OPTIONS["GDAL_HTTP_CONNECTTIMEOUT"]) as answer:
+            length = answer.headers.get("Content-Length")
+            whole = answer.status == OK_WHOLE and (length is None or int(length) > MOST_AT_ONCE)
+    if whole:
+        remedy = "fetch it first, or use a server that sends ranges of bytes"
+        raise file_error(name, "the server sends it whole where a part is requested", remedy)
 
 
 def _remote_file(name: str, dataset: Any, depth: int) -> RemoteFile:

@@ -114,6 +114,9 @@ def _pages_source(path: Path, file: Any, request: ReadRequest) -> BandSource:
         series = [one for one in file.series if is_image(one.keyframe)]
         require_blocks(path, [page for one in series for page in one.pages], FORMAT)
         shapes = {tuple(page.shape) for one in series[:1] for page in one.pages if page is not None}
+    if not num_pages:
+        problem = f"cannot be read as {FORMAT}, it is damaged or cut short (it has no page)"
+        raise file_error(path, problem, "fetch or write it again")
     if len(series) != 1:
         sizes = ", ".join("x".join(str(length) for length in one.shape) for one in series[:6])
         several = f"holds {len(series)} pictures of different kinds ({sizes})"

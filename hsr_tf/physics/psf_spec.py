@@ -73,9 +73,12 @@ def parse_psf(spec: str | os.PathLike[str], scale: int) -> Psf:
         return shapes.identity_psf(scale)
     if "length" not in options:
         raise _refusal(text, "give the length of the motion")
+    length = _number(text, options["length"])
+    if length <= 0:
+        raise _refusal(text, "a length is a positive number; identity is no blur")
     return shapes.motion_psf(
         scale,
-        length=_number(text, options["length"]),
+        length=length,
         angle_degrees=_number(text, options.get("angle", "0")),
         support=_count(text, options, "support"),
     )
@@ -89,6 +92,8 @@ def _gaussian(text: str, options: dict[str, str], scale: int) -> Psf:
     widths = [_number(text, part) for part in word.split("x")]
     if "sigma" not in options:
         widths = [width / shapes.FWHM_PER_SIGMA for width in widths]
+    if not all(width > 0 for width in widths):
+        raise _refusal(text, "a width is a positive number; identity is no blur")
     if len(widths) > 2:
         raise _refusal(text, "give one width, or two with an x between")
     if "angle" in options and len(widths) == 1:

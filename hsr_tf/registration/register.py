@@ -102,6 +102,9 @@ def register(
     nothing = Registration(implied, NO_MATCH, False, False, False, 0.0, implied, 1.0)
     if min(lr_hsi.shape[:2]) < SMALLEST_SIDE or min(hr_msi.shape[:2]) < 2 * SMALLEST_SIDE:
         return nothing
+    masks = lr_hsi.nodata_mask, hr_msi.nodata_mask
+    if any(mask is not None and mask.all() for mask in masks):
+        return nothing
     pair = evidence(lr_hsi, hr_msi, implied.ratio)
     if pair.valid.sum() < FEWEST_PIXELS or not (pair.components.shape[2] and pair.channels.shape[2]):
         return nothing

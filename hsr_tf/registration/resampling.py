@@ -16,7 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.geo.nesting import Places
+from hsr_tf.geo.nesting import PixelMap, Places, moved_model
+from hsr_tf.geo.sensor_model import SensorModel
 from hsr_tf.imports import deferred
 from hsr_tf.registration.sampling import ORDER, ROWS_AT_ONCE, Source, is_inside, middles, sampled
 from hsr_tf.registration.transform import Transform
@@ -141,8 +142,8 @@ class Nesting:
             hr_msi: the sharp image.
 
         Returns:
-            (H, W, C) on the pixels of `box`, with the grid of `hr_msi`; without data where the coarse image
-            shows nothing.
+            (H, W, C) on the pixels of `box`, with the grid and sensor model of `hr_msi`; without data where
+            the coarse image shows nothing.
         """
         target = hr_msi.cropped(*self.box)
         sources = Source.of(estimate), Source.of(nested)
@@ -155,8 +156,21 @@ class Nesting:
             cube=cube,
             nodata_mask=hole if hole.any() else None,
             georeference=target.georeference,
-            sensor_model=target.sensor_model,
+            sensor_model=self.model_on_box(estimate.sensor_model, target.sensor_model),
         )
+
+    def model_on_box(self, cells: SensorModel | None, sharp: SensorModel | None) -> SensorModel | None:
+        """The sensor model of an estimate on the pixels of `box`.
+
+        Args:
+            cells: that of the coarse image on the pixels of `Nesting.sharp`; used where there is no other and
+                they lie along the rows and columns of the sharp image.
+            sharp: that of the sharp image on the pixels of `box`.
+        """
+        corner, size = np.array([part.start for part in self.box]), Region.of(*self.box).size
+        straight = self.transform.pixel_map.straight
+        onto = PixelMap(lambda places: self.to_cells(places + corner), straight)
+        return moved_model(cells, onto, size) if sharp is None else sharp
 
     def returned(
         self, estimate: Source, nested: Source, hr_msi: Source, region: Region, mixing: Array | None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf.metrics.full_reference import scorecard
-from hsr_tf.physics.cameras import DEFAULT, TOLD, UNKNOWN, choose_cameras
+from hsr_tf.physics.cameras import DEFAULT, ESTIMATED, TOLD, UNKNOWN, CameraChoice, choose_cameras
 from hsr_tf.report.cameras import CamerasData
 from hsr_tf.report.html.report_data import ReportData
 from hsr_tf.scene import Observation, Scene, Solution, pixels_with_data
@@ -114,7 +114,12 @@ def estimate_report(estimates: Mapping[str, Scene], reference: Scene, *, scale: 
 
 
 def shown_cameras(
-    observation: Observation, solution: Solution | None = None, *, psf: Any = None, srf: Any = None
+    observation: Observation,
+    solution: Solution | None = None,
+    *,
+    psf: Any = None,
+    srf: Any = None,
+    choice: CameraChoice | None = None,
 ) -> CamerasData | None:
     """Return kernel and response of the two images: estimated, given, recorded in the files, or defaults.
 
@@ -123,15 +128,17 @@ def shown_cameras(
         solution: whose estimated cameras, if it has any, are shown.
         psf: what was given for the fusion, as in `hsr_tf.fuse` (not "estimate").
         srf: likewise.
+        choice: the cameras where they are chosen already, in place of `psf` and `srf`.
 
     Returns:
         None where neither is known.
     """
-    choice = choose_cameras(observation, psf=psf, srf=srf, srf_needed=False)
+    choice = choice or choose_cameras(observation, psf=psf, srf=srf, srf_needed=False)
     found_psf, found_srf = (None, None) if solution is None else (solution.psf, solution.srf)
     words = {TOLD: "recorded in the files", DEFAULT: "the default, as none was given", UNKNOWN: "not known"}
+    words[ESTIMATED] = "estimated from the two images"
     origins = [
-        "estimated from the two images" if found is not None else words.get(origin, origin)
+        words.get(ESTIMATED if found is not None else origin, origin)
         for found, origin in ((found_psf, choice.psf_origin), (found_srf, choice.srf_origin))
     ]
     known_srf = None if choice.srf_origin == UNKNOWN else choice.model.spectral.matrix

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hsr_tf.fusion.alignment import UNPLACED, Fitting, pair_by_grids, paired_by_size, registered_step
+from hsr_tf.fusion.alignment import UNPLACED, Fitting, pair_by_grids, paired_by_size, registered_steps
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.pair_reading import PairReading, open_pair
@@ -76,9 +76,8 @@ class FittedParts:
     def __init__(self, image: Image, fitting: Fitting) -> None:
         self._image, self._fitting = image, fitting
         self.shape = (*fitting.size, image.header.shape[2])
-        header = image.header
-        model = header.sensor_model if fitting.grid == header.georeference else None
-        self.header = replace(header, shape=self.shape, georeference=fitting.grid, sensor_model=model)
+        model = fitting.sensor_model(image.header)
+        self.header = replace(image.header, shape=self.shape, georeference=fitting.grid, sensor_model=model)
 
     def read(self, rows: slice, cols: slice) -> Cube:
         """The values of a part, (h, w, C); 0 where there is no data."""
@@ -128,7 +127,7 @@ class NestedParts:
     def __init__(self, image: Image, nesting: Nesting) -> None:
         self._image, self._nesting = Image(image.name, image.reader, holes=True), nesting
         self.shape = (*nesting.size, image.header.shape[2])
-        self.header = replace(image.header, shape=self.shape, georeference=None)
+        self.header = replace(image.header, shape=self.shape, georeference=None, sensor_model=None)
 
     def read(self, rows: slice, cols: slice) -> Cube:
         """See `FittedParts.read`."""
@@ -209,7 +208,7 @@ def _nested(lr_hsi: Image, hr_msi: Image, transform: Transform) -> Pair:
         Image(hr_msi.name, NestedParts(hr_msi, nesting)),
         nesting.scale,
         stored,
-        (registered_step(nesting).line,),
+        tuple(step.line for step in registered_steps(nesting, *stored)),
         nesting=nesting,
         hr_file=Image(hr_msi.name, hr_msi.reader, holes=True),
     )

@@ -18,6 +18,7 @@ import numpy as np
 
 from hsr_tf import io
 from hsr_tf.findings import ERROR, Finding, FindingWarning
+from hsr_tf.fusion.alignment import require_fusable_sizes
 from hsr_tf.fusion.cameras import Asked, Sample, fusion_cameras, with_weights
 from hsr_tf.fusion.fill_values import fill_findings
 from hsr_tf.fusion.pipeline import result_facts, weights_facts
@@ -94,6 +95,7 @@ def fuse_files(request: StreamRequest, tell: Tell = lambda _: None, workers: Any
                 request.lr_hsi, request.hr_msi, request.memory_limit, request.reading, request.transform
             )
         )
+        require_fusable_sizes(pair.size, pair.scale)
         card = trained_model(request, pair)
         folder, asked = draft_folder(request.output), fingerprint(request, card, pair)
         draft = stack.enter_context(opened(folder, asked, restart=request.restart))
@@ -231,7 +233,9 @@ class _Run:
         holes, nesting = any(found.holes), self.pair.nesting
         if nesting is not None and self.pair.hr_file is not None:
             part = self.pair.hr_file.header.cropped(*nesting.box)
-            info, holes = replace(info, georeference=part.georeference), holes or not nesting.covers_box
+            model = nesting.model_on_box(info.sensor_model, part.sensor_model)
+            info = replace(info, georeference=part.georeference, sensor_model=model)
+            holes = holes or not nesting.covers_box
             rows, cols = Region.of(*nesting.box).size
         if info.nodata is None and holes:
             info = replace(info, nodata=0.0)

@@ -92,6 +92,9 @@ def test_a_pair_that_cannot_be_fused_ends_with_one(hsr: Run, folder: Path) -> No
         (["--hr_key=nothing"], "nothing"),
         (["--srf=sentinel3"], "sentinel2"),
         (["--psf=gausian"], "gaussian"),
+        (["--psf=gaussian:fwhm=-3"], "error: psf: expected"),
+        (["--psf=motion:length=0"], "error: psf: expected"),
+        (["--hr_layout=row,col"], "error: hr_layout: expected"),
         (["--quik"], "--quick"),
     ],
 )

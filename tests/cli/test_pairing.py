@@ -10,9 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 import scipy.io
+from rasterio.control import GroundControlPoint
+from rasterio.rpc import RPC
+from rasterio.transform import RPCTransformer
 
 import hsr_tf
+from benchmarks.format_samples import polynomials
 from hsr_tf.geo.georeference import Georeference
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
@@ -82,6 +87,48 @@ def test_quality_and_report_pair_by_grids_as_fuse(
     assert hsr("report", *given, "--estimate=z.tif", "--output=r.html").code == 0
 
 
+def test_the_estimate_of_a_crop_has_the_polynomials_of_its_pixels(
+    pairs: Path, hsr: Callable[..., Answer]
+) -> None:
+    for name in ("x.tif", "larger.tif"):  # those of x.tif are not the estimate's
+        with rasterio.open(name, "r+") as file:
+            file.rpcs = polynomials() if name == "larger.tif" else replaced(polynomials(), lat_off=40.0)
+    given = ("--lr_hsi=x.tif", "--hr_msi=larger.tif", SRF, PSF, "--method=spectral_ls")
+    for way in ((), ("--stream",)):
+        answer = hsr("fuse", *given, *way, "--output=z.tif")
+        assert answer.code == 0, answer.err
+        with rasterio.open("z.tif") as made, rasterio.open("larger.tif") as sharp:
+            rows, cols = np.array([0.0, 30.5, 90.0]), np.array([0.0, 71.0, 12.25])
+            with RPCTransformer(made.rpcs) as here, RPCTransformer(sharp.rpcs) as there:
+                expected = there.xy(rows + 7, cols, zs=100.0)
+                np.testing.assert_allclose(here.xy(rows, cols, zs=100.0), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("way", [(), ("--stream",)])
+def test_control_points_beside_the_grid_of_the_estimate_are_kept_and_said_to_be(
+    way: tuple[str, ...], pairs: Path, hsr: Callable[..., Answer]
+) -> None:
+    points = [GroundControlPoint(r, c, 5e5 + c, 4.6e6 - r) for r, c in ((0, 0), (0, 80), (96, 0))]
+    with rasterio.open("y.tif") as file:
+        size = {"count": 3, "height": 96, "width": 80, "dtype": "float32", "crs": "EPSG:32632"}
+        with rasterio.open("gcp.tif", "w", driver="GTiff", gcps=points, **size) as made:
+            made.write(file.read().astype("float32"))
+    given = ("--lr_hsi=x.tif", "--hr_msi=gcp.tif", SRF, PSF, "--method=spectral_ls")
+    answer = hsr("fuse", *given, *way, "--output=z.tif")
+    assert answer.code == 0 and "no field for ground control points (GCP) beside a map grid" in answer.out
+    model = hsr_tf.load("z.tif").sensor_model
+    assert model is not None and [(one.row, one.col) for one in model.points] == [(0, 0), (0, 80), (96, 0)]
+    if not way:
+        answer = hsr("fuse", *given, "--output=z_bands/")
+        assert answer.code == 0 and "no place for the map grid, ground control points" in answer.err
+
+
+def replaced(model: RPC, **changes: float) -> RPC:
+    for name, value in changes.items():
+        setattr(model, name, value)
+    return model
+
+
 def test_quality_and_report_register_as_fuse(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hsr: Callable[..., Answer]
 ) -> None:
@@ -116,6 +163,9 @@ def test_a_report_of_files_has_a_banner_where_the_estimate_does_not_explain_them
     for estimate in ("z.tif", "wrong.tif"):
         assert hsr("report", *given, f"--estimate={estimate}", "--output=r.html").code == 0
         pages.append((pairs / "r.html").read_text())
+    estimated = ("--lr_hsi=x.tif", "--hr_msi=y.tif", "--psf=estimate", "--srf=estimate", "--estimate=z.tif")
+    assert hsr("report", *estimated, "--output=r.html").code == 0
+    assert "Point-spread function: estimated from the two images" in (pairs / "r.html").read_text()
     assert "does not explain" not in pages[0]
     assert "does not explain lr_hsi" in pages[1] and "does not explain hr_msi" in pages[1]
 

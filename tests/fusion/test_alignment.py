@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,12 @@ from rasterio import warp
 from rasterio.crs import CRS
 from scipy import ndimage
 
-from hsr_tf.fusion.alignment import align
+from hsr_tf.fusion.alignment import MODEL_LOST, align
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.sensor_model import GroundPoint, SensorModel
+from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Observation, Scene
+from tests.registered_for_tests import similarity
 
 Array = NDArray[Any]
 ZONE_31, ZONE_32, DEGREES = (CRS.from_epsg(code) for code in (32631, 32632, 4326))
@@ -157,6 +161,69 @@ def test_rows_and_columns_that_run_the_other_way_are_turned_round(axes: tuple[in
     images = align(other_way, hr_msi).observation
     np.testing.assert_array_equal(images.lr_hsi.cube, lr_hsi.cube)
     assert images.lr_hsi.georeference == lr_hsi.georeference
+
+
+def with_points(scene: Scene) -> Scene:
+    """The image with control points where its grid has them."""
+    grid, (height, width) = scene.georeference, scene.shape[:2]
+    assert grid is not None
+    corners = [(0.0, 0.0), (0.5, width - 0.5), (height / 3, width / 5), (height - 2.0, width / 2)]
+    points = tuple(GroundPoint(row, col, *grid.at(row, col)) for row, col in corners)
+    return replace(scene, sensor_model=SensorModel(points, grid.crs))
+
+
+def turned_grid() -> Georeference:
+    return Georeference((38, 12, EAST + 300, 12, -38, NORTH - 300))
+
+
+@pytest.mark.parametrize(
+    ("lr_grid", "pixel"),
+    [
+        (north_up(30, east=EAST + 60, north=NORTH - 30), 10.0),  # cropped
+        (Georeference((30, 0, EAST + 60, 0, 30, NORTH - 900)), 10.0),  # turned round, then cropped
+        (north_up(30, east=EAST + 3, north=NORTH - 4), 7.0),  # the sharp image is resampled
+        (turned_grid(), 10.0),  # the cube is resampled along other rows
+    ],
+)
+def test_control_points_stay_on_their_ground(lr_grid: Georeference, pixel: float) -> None:
+    lr_hsi = with_points(seen(lr_grid, (24, 22), ZONE_32))
+    hr_msi = with_points(seen(north_up(pixel), (int(1000 / pixel), int(900 / pixel)), ZONE_32))
+    aligned = align(lr_hsi, hr_msi)
+    assert MODEL_LOST not in {step.kind for step in aligned.steps}  # an estimate has those of hr_msi
+    for name, scene in (("lr_hsi", aligned.observation.lr_hsi), ("hr_msi", aligned.observation.hr_msi)):
+        model, grid = scene.sensor_model, scene.georeference
+        assert grid is not None
+        if model is None:
+            assert name == "lr_hsi" and lr_grid == turned_grid()
+            continue
+        np.testing.assert_allclose(
+            [grid.at(one.row, one.col) for one in model.points], [(one.x, one.y) for one in model.points]
+        )
+        assert len(model.points) == 4
+
+
+def test_control_points_that_an_estimate_loses_are_reported() -> None:
+    hr_msi = seen(north_up(10), (100, 90), ZONE_32)
+    lr_hsi = with_points(seen(turned_grid(), (15, 14), ZONE_32))
+    said = "the 4 ground control points (GCP) of lr_hsi are not kept: the estimate lies on other rows"
+    assert [step.line[: len(said)] for step in align(lr_hsi, hr_msi).steps if step.kind == MODEL_LOST] == [
+        said
+    ]
+    bare = [replace(scene, georeference=None) for scene in (lr_hsi, hr_msi)]
+    for degrees, lost in ((0.0, False), (3.0, True)):
+        matrix = similarity(degrees, 4.3, (2.0, -1.0), sizes=(15, 90))
+        transform = Transform(matrix, (15, 14), (100, 90))
+        aligned = align(bare[0], bare[1], transform=transform)
+        assert (MODEL_LOST in {step.kind for step in aligned.steps}) == lost
+        cells = aligned.observation.lr_hsi.at_scale(1 / aligned.observation.scale).sensor_model
+        cube = Scene(np.zeros((*aligned.observation.hr_msi.shape[:2], 3), np.float32), sensor_model=cells)
+        model = aligned.on_sharp_pixels(cube).sensor_model
+        assert (model is None) == lost
+        if model is not None and aligned.nesting is not None:
+            points = lr_hsi.sensor_model.points if lr_hsi.sensor_model else ()
+            corner = [part.start for part in aligned.nesting.box]
+            expected = transform.to_sharp(np.array([(one.row, one.col) for one in points])) - corner
+            np.testing.assert_allclose([(one.row, one.col) for one in model.points], expected, atol=1e-9)
 
 
 def test_pixels_without_data_stay_without() -> None:

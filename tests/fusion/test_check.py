@@ -356,6 +356,16 @@ def test_what_check_calls_fusable_is_fused_with_its_flags(kind: str, estimate: b
         assert np.isfinite(solution.estimate.cube).all()
 
 
+@pytest.mark.parametrize("kind", ["one row", "one column", "one coarse pixel", "same size"])
+def test_sizes_that_no_method_fuses_are_refused_by_both(kind: str) -> None:
+    pair = bad_pairs()[kind]
+    found = check_pair(*pair, psf="gaussian")
+    assert not found.fusable and "grids" in {one.topic for one in found.findings if one.severity == ERROR}
+    observation = align_registered(*pair).aligned.observation
+    with pytest.raises(ValueError, match=r"(lr_hsi: expected at least 2 rows|hr_msi: expected an image)"):
+        hsr_tf.fuse(observation, "spectral_ls", psf="gaussian")
+
+
 def test_a_fill_value_is_named_with_the_command_that_marks_it() -> None:
     pairs = bad_pairs()
     for kind, name in (("fill value in the cube", "lr_hsi"), ("fill value in the image", "hr_msi")):

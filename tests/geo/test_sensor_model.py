@@ -69,6 +69,24 @@ def test_other_pixels_see_the_same_ground(factor: float) -> None:
     assert MODEL.coarser(factor).points[0].row == pytest.approx(10 / factor)
 
 
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_a_flipped_image_sees_the_same_ground(axes: tuple[int, ...]) -> None:
+    size, ground = np.array([240, 180]), places()
+    expected = pixels(MODEL, ground)
+    expected[:, axes] = (size - expected)[:, axes]
+    flipped = MODEL.flipped(axes, (240, 180))
+    np.testing.assert_allclose(pixels(flipped, ground), expected, atol=1e-6)
+    point = np.array([10.0, 20.0])
+    point[list(axes)] = (size - point)[list(axes)]
+    assert (flipped.points[0].row, flipped.points[0].col) == tuple(point)
+
+
+def test_pixels_of_other_lengths_and_widths_see_the_same_ground() -> None:
+    ground = places()
+    moved = pixels(MODEL.on_pixels((2.5, 1.7), (3.0, -4.5)), ground)
+    np.testing.assert_allclose(moved, (pixels(MODEL, ground) - [3.0, -4.5]) / [2.5, 1.7], atol=1e-6)
+
+
 def test_plain_data_come_back_and_others_are_no_model() -> None:
     assert SensorModel.of(MODEL.plain()) == MODEL
     for wrong in (None, [], {}, {"points": [1]}, {**MODEL.plain(), "polynomials": {"line_off": [1.0]}}):

@@ -257,6 +257,14 @@ def test_tiff_files_that_are_no_cube_are_refused(tmp_path: Path) -> None:
     assert "2 pictures of different kinds (3x4, 5x4)" in refusal(lambda: load(path))
 
 
+def test_a_tiff_whose_pages_are_cut_off_is_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((3, 20, 24), np.uint16), photometric="minisblack", byteorder="<")
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + struct.pack("<I", len(data) + 100) + data[8:])
+    assert "damaged or cut short" in refusal(lambda: load(path))
+
+
 def test_a_page_that_claims_another_width_than_the_first_is_refused_before_it_takes_memory(
     tmp_path: Path,
 ) -> None:

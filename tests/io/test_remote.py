@@ -112,6 +112,15 @@ def test_what_the_server_does_not_have_is_one_line(address: str, name: str) -> N
     assert "\n" not in str(caught.value)
 
 
+def test_a_server_that_sends_a_file_whole_is_refused_before_it_fills_the_memory(address: str) -> None:
+    with (
+        pytest.raises(OSError, match="sends it whole") as caught,
+        io.open_reader(f"{address}/endless.tif", ReadRequest(allow_remote=True)),
+    ):
+        pass
+    assert "\n" not in str(caught.value)
+
+
 def test_no_server_is_asked_unless_it_is_allowed(server: Served, tmp_path: Path) -> None:
     address = server.address
     for action in (

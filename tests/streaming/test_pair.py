@@ -17,6 +17,7 @@ from hsr_tf.fusion.alignment import Aligned, align
 from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.geo import reprojection
 from hsr_tf.geo.georeference import Georeference
+from hsr_tf.geo.sensor_model import GroundPoint, SensorModel
 from hsr_tf.registration.transform import Transform
 from hsr_tf.scene import Scene
 from hsr_tf.streaming import plan
@@ -31,6 +32,7 @@ from tests.streaming.runs import AsWorkers, DyingAfter
 ZONE_32, ZONE_31 = (CRS.from_epsg(code) for code in (32632, 32631))
 EAST, NORTH, SCALE = 280_000.0, 5_320_000.0, 4
 Pair = tuple[Scene, Scene]
+POINTS = SensorModel((GroundPoint(3.0, 5.0, 280_100.0, 5_319_000.0), GroundPoint(11.5, 2.0, 1.0, 2.0)))
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +50,8 @@ def north_up(pixel: float, right: float = 0.0, down: float = 0.0) -> Georeferenc
 def on(lr_grid: Georeference, hr_grid: Georeference, shape: tuple[int, int] = (84, 124)) -> Pair:
     """A coarse and a sharp image on these grids, of one content where the grids nest."""
     pair = simulate(smooth_scene((*shape, 31)), scale=SCALE)
-    return replace(pair.lr_hsi, georeference=lr_grid), replace(pair.hr_msi, georeference=hr_grid)
+    lr_hsi = replace(pair.lr_hsi, georeference=lr_grid, sensor_model=POINTS)
+    return lr_hsi, replace(pair.hr_msi, georeference=hr_grid)
 
 
 def whole_pixels() -> Pair:
@@ -126,6 +129,7 @@ def test_tiles_of_other_grids_make_the_whole(tmp_path: Path, case: str) -> None:
     assert done.grids == aligned.lines
     found = io.load(tmp_path / "z.h5")
     assert found.georeference == whole.georeference
+    assert found.sensor_model == whole.sensor_model
     assert (found.nodata_mask is None) == (whole.nodata_mask is None)
     if whole.nodata_mask is not None:
         np.testing.assert_array_equal(found.nodata_mask, whole.nodata_mask)
@@ -144,6 +148,7 @@ def test_any_part_of_either_image_is_that_of_the_whole(tmp_path: Path, case: str
         for image, scene in ((pair.lr_hsi, images.lr_hsi), (pair.hr_msi, images.hr_msi)):
             assert image.header.shape == scene.shape
             assert image.header.georeference == scene.georeference
+            assert image.header.sensor_model == scene.sensor_model
             for _ in range(4):
                 rows, cols = (slice(*sorted(generator.choice(n + 1, 2, False))) for n in scene.shape[:2])
                 values, mask = image.with_mask(rows, cols)
@@ -224,7 +229,7 @@ def askew(folder: Path, *, degrees: float, ratio: float) -> Transform:
     io.save(pair.lr_hsi, folder / "x.h5")
     damaged = np.where(hole[..., None], 7e6, pair.hr_msi.cube)
     grid = Georeference((1.0, 0, EAST, 0, -1.0, NORTH), ZONE_32.to_wkt())
-    io.save(Scene(damaged, nodata_mask=hole, georeference=grid), folder / "y.h5")
+    io.save(Scene(damaged, nodata_mask=hole, georeference=grid, sensor_model=POINTS), folder / "y.h5")
     return Transform(matrix, (24, 24), (104, 104))
 
 
@@ -250,6 +255,7 @@ def test_tiles_of_a_pair_that_lies_askew_make_the_whole(
     assert done.grids == aligned.lines
     found = io.load(tmp_path / "z.h5")
     assert found.georeference == whole.georeference
+    assert found.sensor_model == whole.sensor_model == POINTS
     assert found.nodata_mask is not None and whole.nodata_mask is not None
     np.testing.assert_array_equal(found.nodata_mask, whole.nodata_mask)
     assert np.abs(found.cube - whole.cube)[~found.nodata_mask].max() < 2e-5

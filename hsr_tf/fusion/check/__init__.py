@@ -19,7 +19,7 @@ from hsr_tf.findings import (
     error_finding,
     is_fusable,
 )
-from hsr_tf.fusion.alignment import CROPPED, REGISTERED, SCALED, Aligned, align
+from hsr_tf.fusion.alignment import CROPPED, REGISTERED, SCALED, Aligned, align, require_fusable_sizes
 from hsr_tf.fusion.check.cameras import ESTIMATE, CameraFacts, camera_facts, response_findings
 from hsr_tf.fusion.check.orientation import likenesses, orientation_findings, other_orientation
 from hsr_tf.fusion.check.values import noise_findings, scaling_findings, value_findings, wavelength_findings
@@ -177,6 +177,10 @@ def _grid_findings(aligned: Aligned) -> list[Finding]:
     for step in aligned.steps:
         severity = OK if step.kind in (SCALED, CROPPED, REGISTERED) else NOTE
         findings.append(Finding(severity, "grids", step.line))
+    try:
+        require_fusable_sizes(observation.lr_hsi.shape[:2], observation.scale)
+    except ValueError as error:
+        findings.append(error_finding("grids", error))
     if plan is None and not aligned.steps:
         findings.append(Finding(OK, "ground", "no coordinates: taken to show the same ground, edge to edge"))
     return findings
