@@ -240,7 +240,8 @@ def draw_kernels(job: Job, solution: Solution, recorder: Recorder, run_dir: Path
         found=tuple(found),
         names=(*names, "found"),
     )
-    kernel_sheet(run_dir / KERNEL_SHEET, [row], title=f"{job.method.name}: kernels true and learnt")
+    words = "kernels learnt" if truth is None else "kernels true and learnt"
+    kernel_sheet(run_dir / KERNEL_SHEET, [row], title=f"{job.method.name}: {words}")
 
 
 def summary(record: dict[str, Any], run_dir: Path) -> str:

@@ -1,6 +1,5 @@
 """A place is accepted where the match is beyond chance and the parts of the images agree."""
 
-
 from __future__ import annotations
 
 import numpy as np
