@@ -18,6 +18,8 @@ from hsr_tf.solvers.solver import Step
 from hsr_tf.typing import Array
 
 COLUMNS = ("seconds", "iteration", "objective", "psnr_bands", "kernel_l1", "response_sam_degrees")
+KERNELS = "kernels.npz"
+KERNEL_SHARES = (0.0, 0.02, 0.1, 0.25, 0.5)  # of the iterations
 SHARE_OF_TIME, PACE, WRITE_EVERY = 0.04, 1.08, 5.0
 
 
@@ -49,9 +51,12 @@ class Recorder:
         path: where the course lies; what is there already is gone on with.
         truth: the sharp cube, or None where it is not known.
         cameras: the true PSF, as it lies on the sharp image, and response; None where they are not known.
+        keep_kernels: keep the PSF of the first iteration and of `KERNEL_SHARES` of all of them, in
+            `kernels.npz` beside the course.
 
     Attributes:
         seconds_before: seconds that earlier starts of this run have taken.
+        kernels: PSF by iteration, where they are kept and learnt.
     """
 
     def __init__(
@@ -59,9 +64,13 @@ class Recorder:
         path: Path,
         truth: Scene | None = None,
         cameras: tuple[Array | None, Array | None] = (None, None),
+        *,
+        keep_kernels: bool = False,
     ) -> None:
         self.path, self._truth, self._cameras = path, truth, cameras
         self.samples = read_course(path)
+        self._kernel_path = path.with_name(KERNELS) if keep_kernels else None
+        self.kernels = read_kernels(self._kernel_path) if self._kernel_path else {}
         self.seconds_before = self.samples[-1].seconds if self.samples else 0.0
         self._started = False
         self._next, self._last_written = 0.0, time.monotonic()
@@ -71,7 +80,10 @@ class Recorder:
         if not self._started:  # what a start from an earlier iteration does again is dropped
             self.samples = [sample for sample in self.samples if sample.iteration < step.iteration]
             self.seconds_before = self.samples[-1].seconds if self.samples else 0.0
+            self.kernels = {at: kernel for at, kernel in self.kernels.items() if at < step.iteration}
             self._started = True
+        if self._kernel_path and step.model is not None and self._is_stage(step):
+            self.kernels[step.iteration] = step.model().spatial.psf.kernel
         if step.seconds < self._next and step.iteration < step.most:
             return
         begin, quality, truth = time.monotonic(), math.nan, self._truth
@@ -95,6 +107,11 @@ class Recorder:
         if time.monotonic() - self._last_written > WRITE_EVERY:
             self.write()
 
+    def _is_stage(self, step: Step) -> bool:
+        """Whether a share of `KERNEL_SHARES` is reached of which no kernel is kept."""
+        stages = {max(1, math.ceil(share * step.most)) for share in KERNEL_SHARES}
+        return sum(step.iteration >= stage for stage in stages) > len(self.kernels)
+
     def finish(self, seconds: float, iteration: int, psnr: float) -> None:
         """Add the result, which may be better than the last iterate, and write the file."""
         self.samples.append(Sample(self.seconds_before + seconds, iteration, math.nan, psnr))
@@ -107,7 +124,18 @@ class Recorder:
             writer.writerow(COLUMNS)
             for sample in self.samples:
                 writer.writerow("" if value != value else f"{value:.8g}" for value in astuple(sample))
+        if self._kernel_path and self.kernels:
+            with replacing_file(self._kernel_path) as draft, draft.open("wb") as opened:
+                np.savez(opened, **{str(at): kernel for at, kernel in self.kernels.items()})
         self._last_written = time.monotonic()
+
+
+def read_kernels(path: Path) -> dict[int, Array]:
+    """The kernels of a file that `Recorder` wrote, by iteration; none where there is no file."""
+    if not path.is_file():
+        return {}
+    with np.load(path) as file:
+        return {int(name): file[name] for name in file.files}
 
 
 def read_course(path: Path) -> list[Sample]:

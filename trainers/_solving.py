@@ -17,13 +17,14 @@ from hsr_tf.files import plain, replacing_file, write_json
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.simulated import Truth
 from hsr_tf.io import save
-from hsr_tf.metrics.cameras import camera_scores
+from hsr_tf.metrics.cameras import camera_scores, common_grid
 from hsr_tf.metrics.full_reference import psnr_bands, scorecard
 from hsr_tf.metrics.table import metrics_for
 from hsr_tf.options import adapted, with_options
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
 from hsr_tf.report.cameras import CamerasData, cameras_sheet
+from hsr_tf.report.kernel_sheet import KernelRow, kernel_sheet
 from hsr_tf.report.screen import residual_words
 from hsr_tf.report.timeline import Course, course_sheet
 from hsr_tf.scene import Observation, Solution
@@ -34,7 +35,7 @@ from trainers._course import Recorder
 from trainers._scene import define_scene_flags, read_scene
 
 FLAGS = flags.FLAGS
-DONE, FLOOR = "solution.json", "spectral_ls"
+DONE, FLOOR, KERNEL_SHEET = "solution.json", "spectral_ls", "kernels.png"
 SHORT_SECONDS = 1.0
 
 
@@ -82,6 +83,7 @@ class SolvePlan:
     seed: int = 0
     progress: bool = False
     program: str = ""
+    kernels: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -98,12 +100,13 @@ def job_from_flags(*, psf: Any, srf: Any) -> Job:
     return Job(observation, truth, method, psf, srf)
 
 
-def solve_and_write(read_job: Callable[[], Job], program: str) -> None:
-    """Run the job in --run_dir as the flags say, or tell that it is done."""
+def solve_and_write(read_job: Callable[[], Job], program: str, *, kernels: bool = False) -> None:
+    """Run the job in --run_dir as the flags say, or tell that it is done; `kernels` draws those it learns."""
     run_dir = Path(FLAGS.run_dir)
     _flags.require_report(FLAGS.report)
     _flags.save_resolved_flags(run_dir)
-    plan = SolvePlan(run_dir, FLAGS.max_seconds, FLAGS.seed, FLAGS.progress and sys.stderr.isatty(), program)
+    shown = FLAGS.progress and sys.stderr.isatty()
+    plan = SolvePlan(run_dir, FLAGS.max_seconds, FLAGS.seed, shown, program, kernels)
     if plan.is_done:
         print(f"done before: {run_dir}; give another --run_dir for a new run")
         return
@@ -119,7 +122,8 @@ def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
     """
     folder = plan.run_dir
     folder.mkdir(parents=True, exist_ok=True)
-    recorder = Recorder(folder / "curve.csv", job.truth.scene, _true_cameras(job.truth))
+    cameras = _true_cameras(job.truth)
+    recorder = Recorder(folder / "curve.csv", job.truth.scene, cameras, keep_kernels=plan.kernels)
     checkpoint = folder / "checkpoint.npz"
     limit = plan.max_seconds
     if limit is not None and checkpoint.is_file():
@@ -135,6 +139,8 @@ def solve(job: Job, plan: SolvePlan) -> dict[str, Any]:
     quality = (record["scores"] or {}).get("psnr_bands")
     recorder.finish(solution.seconds, solution.iterations or 0, math.nan if quality is None else quality)
     draw(job, solution, recorder, folder)
+    if plan.kernels:
+        draw_kernels(job, solution, recorder, folder)
     write_cameras(solution, job.observation, folder)
     write_json(folder / DONE, record)
     return record
@@ -212,6 +218,30 @@ def draw(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> Non
     cameras, truth = CamerasData.of(job.observation, solution, method=name), job.truth
     known = replace(cameras, true_psf=truth.psf, true_srf=truth.srf, true_shift=truth.shift)
     cameras_sheet(run_dir / "cameras.png", known)
+
+
+def draw_kernels(job: Job, solution: Solution, recorder: Recorder, run_dir: Path) -> None:
+    """kernels.png: the true PSF where it is known, those of a few iterations, and the one that was found.
+
+    All lie on the sharp image, a shift within them.
+    """
+    if solution.psf is None:
+        return
+    last = shifted_psf(Psf(solution.psf, signed=True), solution.shift_pixels or (0.0, 0.0)).kernel
+    kernels = [*recorder.kernels.values(), last]
+    names = [f"iteration {at}" for at in recorder.kernels]
+    truth = _true_cameras(job.truth)[0]
+    largest = max([*kernels, *([] if truth is None else [truth])], key=lambda kernel: kernel.shape[0])
+    found = [common_grid(largest, kernel)[1] for kernel in kernels]
+    row = KernelRow(
+        title=job.observation.lr_hsi.name or "scene",
+        note=f"x{job.observation.scale}",
+        truth=None if truth is None else common_grid(largest, truth)[1],
+        found=tuple(found),
+        names=(*names, "found"),
+    )
+    words = "kernels learnt" if truth is None else "kernels true and learnt"
+    kernel_sheet(run_dir / KERNEL_SHEET, [row], title=f"{job.method.name}: {words}")
 
 
 def summary(record: dict[str, Any], run_dir: Path) -> str:

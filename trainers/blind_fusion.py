@@ -6,7 +6,8 @@
 Blur, response and shift are estimated from the two images, by the method itself or, for one that needs them
 (--method=deep_prior, --method=spectral_ls), before it. With --reference, --psf, --srf and --shift simulate
 the images; the method does not get them. Written to --run_dir: what trainers.unsupervised writes, and
-cameras.png (estimated against true kernel and response).
+cameras.png (estimated against true kernel and response); with --kernels also kernels.png, the kernel from
+iteration to iteration.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     """The flags of a run."""
     define_solving_flags("blind_deep_prior")
+    flags.DEFINE_bool(
+        "kernels",
+        False,
+        "Draw the kernel that is learnt, true, after a few iterations and at the end: kernels.png.",
+    )
 
 
 def main() -> None:
@@ -38,7 +44,7 @@ def main() -> None:
     )
     beforehand = [known.kind != "solver" or need in known.needs for need in ("psf", "srf")]
     psf, srf = (ESTIMATE if first else None for first in beforehand)
-    solve_and_write(lambda: job_from_flags(psf=psf, srf=srf), "trainers.blind_fusion")
+    solve_and_write(lambda: job_from_flags(psf=psf, srf=srf), "trainers.blind_fusion", kernels=FLAGS.kernels)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ delta = 2 sqrt(mean(Y) / 0.7455) / c^3.
 Departures: the number of endmembers is given, not estimated (the authors' program takes the virtual
 dimensionality where that is larger); E R is never updated on its own, as the response is known. By default
 the result is averaged with the closed-form map and made to agree with both images, which the published form
-does not do.
+does not do. On 128 x 128 pixels of the training scenes flowers, thread_spools and clay at x8, without noise,
+`CnmfConfig.published()` has 47.4 / 45.7 / 52.0 dB, the default 50.2 / 48.7 / 53.9.
 """
 
 from __future__ import annotations

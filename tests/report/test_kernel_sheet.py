@@ -27,6 +27,11 @@ def test_rows_are_drawn_and_other_sizes_refused(tmp_path: Path) -> None:
         imread(kernel_sheet(tmp_path / f"{count}.png", [row] * count, title="t")).shape[0] for count in (1, 2)
     ]
     assert heights[1] > heights[0]
+    assert [panel[0] for panel in row.panels] == ["p", "first guess", "stage 1"]
+    unknown = KernelRow("p", "x8", None, (spot[::-1], 2 * spot), ("iteration 1", "found"))
+    assert [panel[:2] for panel in unknown.panels] == [("iteration 1", "x8"), ("found", "x8")]
+    assert unknown.top == pytest.approx(0.4)
+    assert imread(kernel_sheet(tmp_path / "u.png", [unknown], title="t")).shape[0] == heights[0]
     with pytest.raises(ValueError, match=r"found: expected kernels of \(5, 5\), one a stage"):
         KernelRow("p", "sigma 1", spot, (np.eye(3),))
     with pytest.raises(ValueError, match="got none"):

@@ -16,17 +16,19 @@ import hsr_tf
 from hsr_tf.closed_forms.bicubic import Bicubic
 from hsr_tf.io.pair import save_pair
 from hsr_tf.methods import Method
+from hsr_tf.metrics.cameras import kernel_l1
 from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.options import with_options
 from hsr_tf.physics.observation import ObservationModel
-from hsr_tf.physics.psf import Psf, load_psf
+from hsr_tf.physics.psf import Psf, gaussian_psf, load_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse, load_srf
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, Step
 from tests.app_for_tests import call_app
 from tests.solver_for_tests import RUN, blended
 from tests.trainers.conftest import waves
-from trainers._course import Recorder, read_course
+from trainers import _solving
+from trainers._course import Recorder, read_course, read_kernels
 from trainers._scene import Truth, told_truth
 from trainers._solving import Job, SolvePlan, solve
 
@@ -100,6 +102,54 @@ def test_a_killed_run_goes_on_where_it_was_and_its_time_counts(job: Job, tmp_pat
     course = read_course(tmp_path / "curve.csv")
     assert [sample.iteration for sample in course] == sorted(sample.iteration for sample in course)
     assert all(a.seconds <= b.seconds for a, b in pairwise(course))
+
+
+class Narrowing(Solver):
+    """Its PSF narrows from iteration to iteration; killed after some, it goes on where it was."""
+
+    def __init__(self, model: ObservationModel, config: CountingConfig = CountingConfig()) -> None:
+        self.model, self.config = model, config
+
+    def _cameras(self, done: int) -> ObservationModel:
+        psf = gaussian_psf(self.model.scale, fwhm=3 + 4 / done)
+        return ObservationModel(SpatialDegradation(psf, self.model.scale), self.model.spectral)
+
+    def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = RUN) -> Outcome:
+        start = int(np.load(controls.checkpoint)["done"]) if controls.checkpoint.is_file() else 0
+        cube = np.zeros((*hr_msi.shape[:2], lr_hsi.shape[2]), np.float32)
+        iterations = Iterations("narrowing", self.config.num_iterations, controls, start=start)
+        for _ in iterations:
+            if iterations.done == self.config.killed_after:
+                raise KeyboardInterrupt
+            now = iterations.done + 1
+            iterations.report(1.0, lambda: cube, lambda now=now: self._cameras(now))
+            np.savez(controls.checkpoint, done=iterations.done)
+        return Outcome(cube, iterations.done, True, psf=self._cameras(iterations.done).spatial.psf)
+
+
+@pytest.mark.filterwarnings("ignore:the estimate does not explain")
+@pytest.mark.parametrize("is_known", [True, False])
+def test_kernels_of_a_few_iterations_outlive_an_interrupt_and_are_drawn(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    rows = []
+    monkeypatch.setattr(_solving, "kernel_sheet", lambda path, drawn, *, title: rows.extend(drawn))
+    method = Method("narrowing", "solver", "s", "t", (), Narrowing)
+    known = job.truth if is_known else Truth()
+    job, plan = Job(job.observation, known, method, None, None), SolvePlan(tmp_path, kernels=True)
+    with pytest.raises(KeyboardInterrupt):
+        solve(changed(job, "num_iterations=10", "killed_after=4"), plan)
+    solve(changed(job, "num_iterations=10"), plan)
+    (row,) = rows
+    assert row.names == ("iteration 1", "iteration 3", "iteration 5", "found")
+    assert (row.truth is not None) == is_known
+    kernels = read_kernels(tmp_path / "kernels.npz")
+    assert list(kernels) == [1, 3, 5]
+    for at, kernel in kernels.items():
+        np.testing.assert_allclose(kernel, gaussian_psf(4, fwhm=3 + 4 / at).kernel)
+    if is_known:  # the true one is as wide as a coarse pixel
+        distances = [kernel_l1(row.truth, found) for found in row.found]
+        assert distances[0] > distances[1] > distances[2] and len(distances) == 4
 
 
 def test_a_run_without_checkpoint_begins_again_with_its_whole_time(job: Job, tmp_path: Path) -> None:
