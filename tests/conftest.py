@@ -20,6 +20,8 @@ import gc
 import random
 import signal
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("home", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "home")
+# Nothing written here has to outlive a power cut, and some tests would wait for the disk half of their time.
+os.fsync = lambda descriptor: None
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # What is imported stays: looking through it for garbage, again and again, takes seconds of every worker.
@@ -51,6 +55,31 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@cache
+def keep_graphs_as_traced() -> None:
+    """TensorFlow runs graphs as they were traced: rewriting them first takes a third of some tests.
+
+    `make test-all`, and every test of a process of its own, rewrites them as it does for users.
+    """
+    sys.modules["tensorflow"].config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(autouse=True)
+def quick_graphs(request: pytest.FixtureRequest) -> None:
+    """Where the slow tests are left out, graphs are not rewritten."""
+    if "tensorflow" in sys.modules and request.config.getoption("markexpr", "") == "not slow":
+        keep_graphs_as_traced()
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Compiled functions of TensorFlow run line by line: tracing takes longer than a few steps."""
+    from tests.tracing_for_tests import without_tracing
+
+    with without_tracing():
+        yield
 
 
 @pytest.fixture(autouse=True)
