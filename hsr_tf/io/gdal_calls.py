@@ -22,7 +22,7 @@ from typing import Any
 from hsr_tf.checks import file_error
 from hsr_tf.process import is_command
 
-CACHE_MIB = 128
+CACHE_MIB, CONNECT_SECONDS = 128, 10
 READ_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_PAM_ENABLED": "NO",
@@ -30,7 +30,7 @@ READ_OPTIONS = {
     "GDAL_TIFF_INTERNAL_MASK": "YES",
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     "VRT_VIRTUAL_OVERVIEWS": "NO",
-    "GDAL_HTTP_CONNECTTIMEOUT": 10,
+    "GDAL_HTTP_CONNECTTIMEOUT": CONNECT_SECONDS,
     "GDAL_HTTP_TIMEOUT": 30,
     "GDAL_HTTP_MAX_RETRY": 2,
 }

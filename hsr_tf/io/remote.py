@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from hsr_tf.checks import file_error
-from hsr_tf.io.gdal_calls import READ_OPTIONS, gdal_options
+from hsr_tf.io.gdal_calls import CONNECT_SECONDS, gdal_options
 from hsr_tf.io.geotiff import FORMAT, LARGEST_BLOCK_BYTES, dataset_source
 from hsr_tf.io.remote_names import refusal
 from hsr_tf.io.source import BandSource, ReadRequest, RemoteFile, decoding, refuse_options
@@ -93,8 +93,8 @@ def _require_ranges(name: str) -> None:
 
     whole = False
     with suppress(OSError, ValueError, HTTPException):
-        asked = Request(address, headers={"Range": "bytes=0-0"})
-        with urlopen(asked, timeout=READ_OPTIONS["GDAL_HTTP_CONNECTTIMEOUT"]) as answer:
+        one_byte = Request(address, headers={"Range": "bytes=0-0"})
+        with urlopen(one_byte, timeout=CONNECT_SECONDS) as answer:
             length = answer.headers.get("Content-Length")
             whole = answer.status == OK_WHOLE and (length is None or int(length) > MOST_AT_ONCE)
     if whole:
