@@ -71,9 +71,8 @@ def test_an_aligned_pair_is_the_same_object_and_another_place_an_error() -> None
 
 @pytest.mark.parametrize("name", ["lr_hsi", "hr_msi"])
 def test_an_image_without_any_data_is_refused_by_its_name(name: str) -> None:
-    pair = hsr_tf.simulate(
-        Scene(np.random.default_rng(0).random((64, 64, 31)), 400 + 10.0 * np.arange(31)), 4
-    )
+    scene = Scene(np.random.default_rng(0).random((64, 64, 31)), 400 + 10.0 * np.arange(31))
+    pair = hsr_tf.simulate(scene, scale=4)
     images = {"lr_hsi": pair.lr_hsi, "hr_msi": pair.hr_msi}
     images[name] = replace(images[name], nodata_mask=np.ones(images[name].shape[:2], bool))
     with pytest.raises(ValueError, match=f"{name}: expected data in some pixels"):
