@@ -69,17 +69,20 @@ def test_the_verdict_follows_the_findings(severities: dict[str, str], severity: 
 
 
 def test_images_too_small_for_an_estimate_need_both_cameras() -> None:
-    row = hsr_tf.simulate(sharp_scene(4, 128), scale=SCALE)
-    found = check_pair(untold(row.lr_hsi), untold(row.hr_msi))
+    rows = hsr_tf.simulate(sharp_scene(8, 128), scale=SCALE)
+    found = check_pair(untold(rows.lr_hsi), untold(rows.hr_msi))
     (cameras,) = on(found, "cameras")
     assert (cameras.severity, cameras.advice) == (
         ERROR,
         "give both cameras (psf and srf), or a larger part of both images",
     )
     assert (found.fusable, found.flags, found.verdict.severity) == (False, (), ERROR)
-    known = check_pair(untold(row.lr_hsi), untold(row.hr_msi), psf="gaussian", srf="nikon_d700")
+    known = check_pair(untold(rows.lr_hsi), untold(rows.hr_msi), psf="gaussian", srf="nikon_d700")
     assert known.fusable
     assert dict(known.flags)["psf"] == "gaussian"
+    for method in ("spectral_ls", "auto"):
+        made = hsr_tf.fuse(rows, method, psf="gaussian", srf="nikon_d700").estimate
+        assert np.isfinite(made.cube).all()
 
 
 def test_a_shift_beyond_the_first_search_that_is_found_is_taken_up() -> None:
