@@ -224,13 +224,17 @@ def brought_together(
     images: LoadedPair, register: str, transform: Path | None, *, psf: str | None
 ) -> Registered:
     """Both images on nested grids, registered as the flags say."""
+    from hsr_tf.fusion.alignment import require_fusable_sizes
     from hsr_tf.fusion.registered import align_registered
     from hsr_tf.registration.transform import load_transform
 
     checks.require_choice("register", register, REGISTER)
     known = None if transform is None else load_transform(transform)
     search = register == REGISTER[0]
-    return align_registered(images.lr_hsi, images.hr_msi, psf=psf, transform=known, search=search)
+    found = align_registered(images.lr_hsi, images.hr_msi, psf=psf, transform=known, search=search)
+    observation = found.aligned.observation
+    require_fusable_sizes(observation.lr_hsi.shape[:2], observation.scale)
+    return found
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def _registered_step(nesting: Nesting) -> Step:
 
 
 def require_fusable_sizes(lr_size: tuple[int, int], scale: int) -> None:
-    """Refuse a pair that no method fuses for its sizes.
+    """Refuse a pair that the commands do not fuse for its sizes; some methods fuse a single row.
 
     Args:
         lr_size: (rows, columns) of X on the common ground.

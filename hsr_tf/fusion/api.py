@@ -13,7 +13,6 @@ import numpy as np
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
 from hsr_tf.findings import FindingWarning
-from hsr_tf.fusion.alignment import require_fusable_sizes
 from hsr_tf.fusion.cameras import (
     Asked,
     Cameras,
@@ -148,8 +147,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
 
     Raises:
         ValueError: an unknown method (the message lists the known ones), weights that do not fit or are not
-            shipped for these sizes, cameras that do not fit the images, an image without any data, pixels of
-            one size, a single row or column of coarse pixels.
+            shipped for these sizes, cameras that do not fit the images, an image without any data.
         OSError: a file of weights, PSF or response that is missing or damaged.
     """
     if linearize is not None:
@@ -157,7 +155,6 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     known = methods.get(method, methods.FUSION_KINDS) if isinstance(method, str) else method
     checks.require_choice("kind of method", known.kind, methods.FUSION_KINDS)
     require_useful_weights(known, weights)
-    require_fusable_sizes(observation.lr_hsi.shape[:2], observation.scale)
     controls = controls or Controls()
     repaired = repair(observation, keep_bands=known.kind == "network")
     images = repaired.observation

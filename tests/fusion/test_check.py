@@ -10,6 +10,7 @@ import pytest
 from scipy import ndimage
 
 import hsr_tf
+from hsr_tf.fusion.alignment import require_fusable_sizes
 from hsr_tf.fusion.check import ERROR, NOTE, OK, WARNING, Finding, check_pair
 from hsr_tf.fusion.check.orientation import (
     likenesses,
@@ -360,13 +361,13 @@ def test_what_check_calls_fusable_is_fused_with_its_flags(kind: str, estimate: b
 
 
 @pytest.mark.parametrize("kind", ["one row", "one column", "one coarse pixel", "same size"])
-def test_sizes_that_no_method_fuses_are_refused_by_both(kind: str) -> None:
+def test_sizes_that_the_commands_do_not_fuse_are_refused_by_both(kind: str) -> None:
     pair = bad_pairs()[kind]
     found = check_pair(*pair, psf="gaussian")
     assert not found.fusable and "grids" in {one.topic for one in found.findings if one.severity == ERROR}
     observation = align_registered(*pair).aligned.observation
     with pytest.raises(ValueError, match=r"(lr_hsi: expected at least 2 rows|hr_msi: expected an image)"):
-        hsr_tf.fuse(observation, "spectral_ls", psf="gaussian")
+        require_fusable_sizes(observation.lr_hsi.shape[:2], observation.scale)
 
 
 def test_a_fill_value_is_named_with_the_command_that_marks_it() -> None:
