@@ -14,6 +14,7 @@ the sharpest edge.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsr_tf.registration.match import band_passed
 from hsr_tf.typing import Array, Mask
@@ -56,11 +57,11 @@ def agreement(components: Array, image: Array, inside: Mask) -> float:
     return float(weights @ correlation / max(float(weights.sum()), 1e-20))
 
 
-def _blocks(inside: Mask) -> Array:
+def _blocks(inside: Mask) -> NDArray[np.intp]:
     """(n,) the block of each pixel inside: about 5 x 5 pixels of the rectangle around all of them."""
     rows, cols = np.nonzero(inside)
     if not len(rows):
-        return np.zeros(0, int)
+        return np.zeros(0, np.intp)
     parts = []
     for places in (rows, cols):
         first, length = places.min(), np.ptp(places) + 1
@@ -70,7 +71,7 @@ def _blocks(inside: Mask) -> Array:
     return np.asarray(row * width + col)
 
 
-def _predicted(known: Array, seen: Array, blocks: Array) -> Array:
+def _predicted(known: Array, seen: Array, blocks: NDArray[np.intp]) -> Array:
     """(n, c), each block of `seen` from `known` (n, p) by the ridge regression on all other blocks."""
     order = np.argsort(blocks, kind="stable")
     _, starts, place = np.unique(blocks[order], return_index=True, return_inverse=True)
