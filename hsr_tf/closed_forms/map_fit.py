@@ -32,7 +32,7 @@ blurred features. The last term is what the noise of X lets stand of the errors 
 were chosen on scenes of the CAVE training set: coarse pixels show a quarter of the energy of the sharp
 detail.
 
-The maps are averaged with shares exp(-10 E / min E), so that near ties, which a few missing pixels turn, do
+The maps are averaged with shares exp(-20 E / min E), so that near ties, which a few missing pixels turn, do
 not change the estimate.
 
 All sums are taken over rows of the coarse images, so that a scene in memory and one in files give the same
@@ -58,7 +58,7 @@ PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
 LEVELS = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.01)
 DETAIL_ENERGY, SPREAD_COUNTS = 4.0, 4.0
 OF_WHITE_NOISE = 0.8
-ALIKE, SMALLEST_SHARE = 0.1, 1e-3
+ALIKE, SMALLEST_SHARE = 0.05, 1e-3
 DAMPING, SMALLEST_TRUST, NOISE_TWICE = 3e-5, 1e-3, 2.0
 
 
