@@ -2,7 +2,8 @@
 
 X R and D Y show the same thing; where they differ by more than three times the upper quartile of the
 differences away from the border, or six times their median (a wrong border, a cloud, a moved object,
-saturation), the weight of a coarse pixel falls with the square of the difference.
+saturation), the weight of a coarse pixel falls with the square of the difference. Pixels in which Y was
+completed differ by what the completion left; they lose weight from thirty times the usual on.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.typing import Array, Cube
 
-USUAL, USUAL_COMPLETED, OUTLIER = 0.75, 0.95, 3.0
+USUAL, USUAL_COMPLETED, OUTLIER, TIMES_COMPLETED = 0.75, 0.95, 3.0, 10.0
 SMALLEST_GAP, SMALLEST_EDGE, SPREAD = 1e-4, 0.02, 2.0
 FLOATS_AT_ONCE = 2**20
 TINY = 1e-30
@@ -72,7 +73,8 @@ class PixelWeights:
     """How far the images agree, pixel by pixel.
 
     Attributes:
-        weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree.
+        weights: w, (h, w) float32, 1 for a coarse pixel in which the images agree. Where Y was completed it
+            is the weight in fit and estimate, not in `gaps`.
         wrong_edges: (h, w), pixels along an edge of X that does not show what Y shows.
         compared: (h, w), pixels by which the agreement of the images is measured.
         gaps: (c,), sum over those of w^2 (X R - D Y)^2.
@@ -112,13 +114,19 @@ def pixel_weights(pair: CoarsePair, model: ObservationModel, outlier: float = OU
         middle, upper = np.quantile(gap[some], (0.5, share)) if some.any() else (0.0, 0.0)
         usual[alike] = max(float(upper), SMALLEST_GAP)
         # Where more than a quarter of the pixels disagree, the upper quartile is one of theirs. Completed
-        # pixels differ as much as they are completed, so that their median says nothing.
+        # pixels differ by what their completion left, so that their median says nothing.
         usable_gap = min(upper, SPREAD * middle) if share == USUAL else upper
         largest[alike] = max(float(usable_gap), SMALLEST_GAP)
     wrong = inside & _wrong_edges(gap / np.maximum(usual, SMALLEST_EDGE / OUTLIER), reach)
     largest *= np.where(wrong, OUTLIER, outlier)
     weights = np.square(np.minimum(1.0, largest / np.maximum(gap, TINY))) * inside
     gaps = squares * (np.square(weights) * compared)[..., None]
+    completed = inside & ~wrong & ~(inside if pair.compared is None else pair.compared)
+    if completed.any():
+        left = (
+            outlier * TIMES_COMPLETED * max(float(np.quantile(gap[completed], USUAL_COMPLETED)), SMALLEST_GAP)
+        )
+        weights[completed] = np.square(np.minimum(1.0, left / np.maximum(gap[completed], TINY)))
     return PixelWeights(weights.astype(np.float32), wrong, compared, gaps.sum((0, 1)))
 
 
