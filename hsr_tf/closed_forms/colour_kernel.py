@@ -39,7 +39,6 @@ from hsr_tf import checks
 from hsr_tf.closed_forms.agreement import agreement_of
 from hsr_tf.closed_forms.colour_features import SMALLEST, ColourFeatures, ColourMetric, kernel_values
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
-from hsr_tf.closed_forms.map_fit import NEIGHBOURS_AS_ONE
 from hsr_tf.closed_forms.noise_level import band_noise, channel_noise, noise_regions
 from hsr_tf.closed_forms.spectral_ls import ESTIMATE, enlarged
 from hsr_tf.physics.observation import ObservationModel
@@ -51,6 +50,7 @@ from hsr_tf.typing import Array, Cube, Mask, Tensor
 MOST_PIXELS, SHARP_PIXELS, PIXELS_AT_ONCE, MOST_PIXELS_AT_ONCE = 4096, 512, 8192, 2**14
 LENGTHS = (1.0, 2.0, 4.0, 8.0, 16.0)
 LEVELS, PREFERENCE = (np.inf, 0.3), 0.97
+NEIGHBOURS_AS_ONE = 8.0  # neighbouring errors of coarse pixels that count as one
 RIDGES = tuple(10.0**power for power in range(-7, 0))  # smaller ones: rounding of kernels in float32 counts
 SAMPLE, COLOUR_KERNEL, CHOSEN_KERNEL = "sample", "colour_kernel", "chosen_kernel"
 

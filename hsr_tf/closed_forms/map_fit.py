@@ -3,12 +3,14 @@
 The map W takes the quadratic features F of a sharp pixel (`hsr_tf.closed_forms.quadratic_map`) to its
 spectrum. It is fitted where the coarse cube X shows both, D F and X:
 
-    W = argmin  sum_i w_i |x_i - (D F)_i W|^2 / sum_i w_i  +  tr W' (N + l S) W
+    W = argmin  (4 <|d (X - D F W)|^2> + k <|X - D F W|^2>) / max(1, k)  +  tr W' (N + l S) W
 
-- w, weights of the coarse pixels. X R and D Y show the same thing; where they differ by more than three times
-  the upper quartile of the differences away from the border, or six times their median (a wrong border, a
-  cloud, a moved object, saturation), w falls with the fourth power of it: with the second one, changed ground
-  still bends the map.
+- <>, means over the coarse pixels by the squares of their weights (`hsr_tf.closed_forms.coarse_pair`): by the
+  weights, changed ground still bends the map.
+- d, a pixel less the mean of its four neighbours. What the map leaves of X differs little from pixel to
+  pixel (materials of the same colour), and X itself corrects it; only the detail of the sharp image rests on
+  the map alone. To fit differences is generalised least squares for such smooth errors. With noise in X the
+  levels of the pixels count as well, by k; an infinite k leaves them alone.
 - N, covariance of the noise that the sharp features have and the blurred ones have not (`feature_noise`).
   Without it the map of nearly collinear channels amplifies their noise. This is errors-in-variables
   regression with a known error covariance (Fuller, Measurement Error Models, 1987, section 2.3), with the
@@ -17,20 +19,21 @@ spectrum. It is fitted where the coarse cube X shows both, D F and X:
   S is the Schur complement of the linear features in the second moments of F over the sharp pixels. The map
   is fitted to blurred pixels and applied to sharp ones, which lie further out, where products extrapolate.
 
-The weight l, from none to infinite (a linear map), is the one whose predicted error in the sharp image is
-smallest, with blocks of coarse pixels held out in turn (`fold_map`):
+The error in the sharp image of each k and l, from none to infinite (a linear map), is predicted with blocks
+of coarse pixels held out in turn (`fold_map`):
 
-    4 rho + tr W' N W + v (n + 8 (e - n))
+    E(k, l) = 4 rho  +  tr W' N W  +  4 v  +  sum_b n_b (1 - n_b / e_b)
 
-with e the mean squared error of the held-out pixels, rho the part of it that differs from pixel to pixel (it
-becomes detail of the sharp image, and is not corrected by enlarging what the map leaves of X), n the noise of
-X, and v the mean leverage of a sharp pixel in the fit. The factors say that coarse pixels show a quarter of
-the energy of the sharp detail, and that the errors of eight neighbours count as one; both were chosen on
-scenes of the CAVE training set. Without noise the linear part of the penalty does nothing.
+with e_b the mean squared error of the levels of the held-out pixels in band b, rho that of their differences
+over all bands (it becomes detail of the sharp image), n_b the noise of X, and v the variance of the detail of
+the sharp image that comes from the maps' own, by the jackknife over the folds: 4/5 of the sum of
+tr U' (M - G) U, U the deviation of a map from their mean, M and G the second moments of the sharp and the
+blurred features. The last term is what the noise of X lets stand of the errors of the levels. The factors
+were chosen on scenes of the CAVE training set: coarse pixels show a quarter of the energy of the sharp
+detail.
 
-Where pixels of X are missing, the sharp image has colours that no coarse pixel shows, and the held-out error
-does not know of them. With a share m of them missing, the next larger l is taken if its predicted error is at
-most m / 4 above the smallest.
+The maps are averaged with shares exp(-20 E / min E), so that near ties, which a few missing pixels turn, do
+not change the estimate.
 
 All sums are taken over rows of the coarse images, so that a scene in memory and one in files give the same
 map.
@@ -38,28 +41,38 @@ map.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsr_tf.closed_forms.coarse_pair import OUTLIER, TINY, CoarsePair, pixel_weights
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
 from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
-from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.typing import Array, Cube
 
 BREAK_EVEN = 0.025
 PENALTIES = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.03, 0.0)
-DETAIL_ENERGY, NEIGHBOURS_AS_ONE = 4.0, 8.0
-USUAL, USUAL_COMPLETED, OUTLIER, DAMPING = 0.75, 0.95, 3.0, 3e-5
-SMALLEST_GAP, SMALLEST_EDGE, SPREAD = 1e-4, 0.02, 2.0
-ALIKE = 0.25
-FLOATS_AT_ONCE = 2**20
-SMALLEST_TRUST, NOISE_TWICE, TINY = 1e-3, 2.0, 1e-30
+LEVELS = (np.inf, 3.0, 1.0, 0.3, 0.1, 0.01)
+DETAIL_ENERGY, SPREAD_COUNTS = 4.0, 4.0
+OF_WHITE_NOISE = 0.8
+ALIKE, SMALLEST_SHARE = 0.05, 1e-3
+DAMPING, SMALLEST_TRUST, NOISE_TWICE = 3e-5, 1e-3, 2.0
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """What the scene decides of its map.
+
+    Attributes:
+        levels: k, how much the levels of the pixels count beside their differences; infinite for these alone.
+        penalty: l; infinite for a linear map.
+    """
+
+    levels: float
+    penalty: float
 
 
 @dataclass(frozen=True)
@@ -67,43 +80,19 @@ class FitRule:
     """How a map is fitted.
 
     Attributes:
-        penalties: candidates for l.
-        outlier: times the usual gap from which on a coarse pixel loses weight, but for wrong edges, which
-            lose it from 3 on.
+        candidates: whose maps are averaged.
+        shares: of the candidates in the average; None for what their predicted errors say.
+        outlier: see `pixel_weights`.
     """
 
-    penalties: tuple[float, ...] = PENALTIES
+    candidates: tuple[Complexity, ...] = tuple(Complexity(k, p) for k in LEVELS for p in PENALTIES)
+    shares: tuple[float, ...] | None = None
     outlier: float = OUTLIER
 
-
-@dataclass(frozen=True, eq=False)
-class CoarsePair:
-    """The two images on the coarse grid, row by row.
-
-    Attributes:
-        size: (h, w).
-        read: gives D F (n, w, K) and X (n, w, C) of some rows.
-        counted: (h, w), False for pixels that take no part, see `hsr_tf.physics.nodata`; None for none.
-        compared: (h, w), False for pixels in which the images agree because Y was completed from X
-            (`hsr_tf.physics.completed_holes`), and which say nothing of their agreement; None for none.
-        shares: (h, w), by which pixels count beside the weights of their agreement; None for 1.
-    """
-
-    size: tuple[int, int]
-    read: Callable[[slice], tuple[Cube, Cube]]
-    counted: NDArray[np.bool_] | None = None
-    compared: NDArray[np.bool_] | None = None
-    shares: Cube | None = None
-
-    def strips(self, halo: int = 0) -> Iterator[tuple[slice, slice, Cube, Cube]]:
-        """Rows of the strip, rows that were read (with a halo), D F and X of the latter."""
-        height, width = self.size
-        features, lr_hsi = self.read(slice(0, 1))
-        step = max(1, FLOATS_AT_ONCE // (width * (features.shape[-1] + lr_hsi.shape[-1])))
-        for start in range(0, height, step):
-            rows = slice(start, min(start + step, height))
-            around = slice(max(0, rows.start - halo), min(height, rows.stop + halo))
-            yield rows, around, *self.read(around)
+    def repeating(self, mixture: Array) -> FitRule:
+        """The rule of a map like one that was fitted, see `SpectralMap.mixture`."""
+        candidates = tuple(Complexity(float(k), float(p)) for k, p, _ in mixture)
+        return replace(self, candidates=candidates, shares=tuple(float(share) for share in mixture[:, 2]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +120,8 @@ class SpectralMap:
         shares: (C,) float32, the share of what the map leaves of X that is not noise of X; None for the plain
             map, which has no weights of pixels either.
         noise_energy: (C,), mean square of the noise of each band of X; likewise.
-        penalty: l; infinite for a linear map; likewise.
+        mixture: (n, 3), k and l of the maps that are averaged, and the share of each; likewise.
+        penalty: l of the one with the largest share; likewise.
         smoothness: how much of what the map leaves of a coarse pixel its neighbours say, 0 for white noise
             to 1.
         channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
@@ -144,6 +134,7 @@ class SpectralMap:
     masked: bool = False
     shares: Cube | None = None
     noise_energy: Array | None = None
+    mixture: Array | None = None
     penalty: float | None = None
     smoothness: float = 0.0
     channel_variance: Array | None = None
@@ -162,6 +153,7 @@ class SpectralMap:
             "shares": np.float32,
             "noise_energy": np.float64,
             "channel_variance": np.float64,
+            "mixture": np.float64,
         }
         given = {name: data[name] for name in types if data[name] is not None}
         arrays: dict[str, Any] = {name: np.asarray(value, types[name]) for name, value in given.items()}
@@ -220,168 +212,169 @@ def fit_map(
     return replace(_MapFitting(pair, sharp, model, rule).best(), masked=masked)
 
 
+@dataclass(frozen=True, eq=False)
+class MeanProducts:
+    """Mean products of the columns of [D F, X], (K + C, K + C) each.
+
+    Attributes:
+        levels: of the values of the pixels.
+        details: of their differences from the mean of their neighbours, times 4/5: as large as of the values
+            where they are white noise.
+    """
+
+    levels: Array
+    details: Array
+
+    def used(self, levels: float) -> Array:
+        """Those that a map is fitted to, see `Complexity`."""
+        if np.isinf(levels):
+            return self.levels
+        return (DETAIL_ENERGY * self.details + levels * self.levels) / max(1.0, levels)
+
+
+class _FoldSums:
+    """The same products, weighted and summed over the pixels of each fold.
+
+    Args:
+        pair: D F and X.
+        weights: (h, w), of the pixels.
+        detailed: whether differences are needed.
+    """
+
+    def __init__(self, pair: CoarsePair, weights: Cube, *, detailed: bool) -> None:
+        features, lr_hsi = pair.read(slice(0, 1))
+        size = features.shape[-1] + lr_hsi.shape[-1]
+        self._sums = np.zeros((2, NUM_FOLDS, size, size))
+        self.counts = np.zeros((2, NUM_FOLDS))
+        folds = fold_map(*pair.size)
+        for rows, around, features, lr_hsi in pair.strips(halo=int(detailed)):
+            columns = np.concatenate([features, lr_hsi], -1).astype(np.float64)
+            inner = slice(rows.start - around.start, rows.stop - around.start)
+            values = [(columns[inner], weights[rows])]
+            if detailed:
+                mean, known = _mean_of_neighbours(columns, weights[around])
+                values.append(((columns - mean)[inner], (known * weights[around])[inner]))
+            for number, (image, shares) in enumerate(values):
+                for fold in range(NUM_FOLDS):
+                    inside = folds[rows] == fold
+                    part, share = image[inside], shares[inside]
+                    self._sums[number, fold] += (part * share[:, None]).T @ part
+                    self.counts[number, fold] += share.sum()
+        self._sums[1] *= OF_WHITE_NOISE
+
+    def mean(self, without: int | None = None) -> MeanProducts:
+        """Of all pixels, or of those that are not in a fold."""
+        kept = np.arange(NUM_FOLDS) != without
+        count = np.maximum(self.counts[:, kept].sum(1), TINY)
+        return MeanProducts(*(self._sums[:, kept].sum(1) / count[:, None, None]))
+
+    def held_out(self, maps: Array) -> tuple[Array, Array]:
+        """Mean squares of what maps (5, K, C) leave of the fold that each has not seen.
+
+        Returns:
+            Of the values and of the differences, (C,) each.
+        """
+        left = [[_left_of(one, w) for one, w in zip(sums, maps, strict=True)] for sums in self._sums]
+        count = np.maximum(self.counts.sum(1), TINY)
+        of_levels, of_details = np.sum(left, 1) / count[:, None]
+        return of_levels, of_details
+
+
 class _MapFitting:
     """The sums of one scene and the maps that follow from them."""
 
     def __init__(
         self, pair: CoarsePair, sharp: SharpStatistics, model: ObservationModel, rule: FitRule
     ) -> None:
-        self._pair, self._model, self._rule = pair, model, rule
+        self._pair, self._rule = pair, rule
         self._response = model.spectral.matrix
-        self._num_channels = self._response.shape[1]
+        self._num_linear = 1 + self._response.shape[1]
         self._moments = sharp.moments
-        self._weights, self._wrong_edges, gap = self._agreement()
-        self._in_fit = np.square(self._weights if pair.shares is None else self._weights * pair.shares)
-        self._folds = fold_map(*pair.size)
-        # Weighted products of the columns of [D F, X], of each fold, (5, K + C, K + C).
-        size = len(self._moments) + len(self._response)
-        grams = np.zeros((NUM_FOLDS, size, size))
-        for rows, _, features, lr_hsi in self._pair.strips():
-            columns = np.concatenate([features, lr_hsi], -1).astype(np.float64)
-            folds, weights = self._folds[rows], self._in_fit[rows]
-            for fold in range(NUM_FOLDS):
-                inside = folds == fold
-                part = columns[inside]
-                grams[fold] += (part * weights[inside][:, None]).T @ part
-        self._grams = grams
-        self._gram, self._total = self._grams.sum(0), max(float(self._in_fit.sum()), TINY)
-        self._gap = float(gap.sum() / max(float(self._in_fit[self._compared].sum()), TINY))
+        self._agreed = pixel_weights(pair, model, rule.outlier)
+        in_fit = np.square(
+            self._agreed.weights if pair.shares is None else self._agreed.weights * pair.shares
+        )
+        detailed = any(np.isfinite(candidate.levels) for candidate in rule.candidates)
+        self._sums = _FoldSums(pair, in_fit, detailed=detailed)
+        self._mean = self._sums.mean()
+        self._gap = float(self._agreed.gaps.sum() / max(float(in_fit[self._agreed.compared].sum()), TINY))
         sharpness = float(np.square(model.spatial.psf.kernel).sum())
         self._variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
         self._noise = feature_noise(sharp.moments, self._variance) * max(0.0, 1.0 - sharpness)
-        self._products = _excess_of_products(sharp.moments, 1 + self._num_channels)
+        self._products = _excess_of_products(sharp.moments, self._num_linear)
         # Mean square of the noise of each band of X, (C,): the lower of two bounds. X R - D Y bounds it,
         # taken as of one signal-to-noise ratio in all bands, where the cameras are right. What other bands do
         # not explain bounds it whatever the cameras (`band_noise_of`).
-        num_features = len(self._moments)
-        second = self._gram[num_features:, num_features:]
-        mean = self._gram[0, num_features:] / self._total  # the first feature is the constant 1
-        energy = np.diag(second) / self._total
+        num_features, total = len(self._moments), max(float(in_fit.sum()), TINY)
+        second = self._mean.levels[num_features:, num_features:]
+        mean = self._mean.levels[0, num_features:]  # the first feature is the constant 1
+        energy = np.diag(second)
         seen = max(float((energy @ np.square(self._response)).sum()), TINY)
-        by_bands = band_noise_of(second - self._total * np.outer(mean, mean), self._total)
+        by_bands = band_noise_of(total * (second - np.outer(mean, mean)), total)
         self._coarse_noise = np.minimum(self._gap / seen * energy, np.square(by_bands))
 
     def best(self) -> MapFit:
-        """The map with the smallest predicted error."""
-        penalties = self._rule.penalties
-        if len(penalties) == 1:
-            return self._fit(self._map(self._gram, penalties[0]), penalties[0])
-        maps = {penalty: self._fold_maps(penalty) for penalty in penalties}
-        errors = self._held_out_errors({penalty: found[1:] for penalty, found in maps.items()})
-        scores = {p: self._score(p, maps[p][0], *errors[p]) for p in penalties}
-        penalty = self._cautious(scores)
-        error, rough = errors[penalty]
-        smoothness = float(np.clip(1.0 - rough / max(error, TINY), 0.0, 1.0))
-        return replace(self._fit(maps[penalty][0], penalty), smoothness=smoothness)
+        """The mean map of the candidates, by their predicted errors."""
+        shares, smoothness = self._rule.shares, 0.0
+        if shares is None:
+            shares, smoothness = self._judged()
+        kept = [pair for pair in zip(self._rule.candidates, shares, strict=True) if pair[1] >= SMALLEST_SHARE]
+        total = sum(share for _, share in kept)
+        mixture = np.array([(one.levels, one.penalty, share / total) for one, share in kept])
+        spectral_map = sum(share / total * self._map(self._mean, one) for one, share in kept)
+        return replace(self._fit(np.asarray(spectral_map), mixture), smoothness=smoothness)
 
-    def _cautious(self, scores: Mapping[float, float]) -> float:
-        """The l of the smallest predicted error; of missing pixels the next larger one if nearly as good."""
-        ordered = sorted(scores)
-        best = min(ordered, key=scores.__getitem__)
-        larger = next((penalty for penalty in ordered if best < penalty < np.inf), best)
-        missing = 0.0 if self._pair.counted is None else 1.0 - float(self._pair.counted.mean())
-        return larger if scores[larger] <= (1.0 + ALIKE * missing) * scores[best] else best
+    def _judged(self) -> tuple[tuple[float, ...], float]:
+        """Shares of the candidates by their predicted errors, and `SpectralMap.smoothness`."""
+        seen = [self._sums.mean(without=fold) for fold in range(NUM_FOLDS)]
+        scores, rough = [], []
+        for candidate in self._rule.candidates:
+            maps = np.stack([self._map(mean, candidate) for mean in seen])
+            of_levels, of_details = self._sums.held_out(maps)
+            scores.append(self._predicted(maps, of_levels, of_details))
+            rough.append(float(of_details.sum()) / max(float(of_levels.sum()), TINY))
+        least = max(min(scores), TINY)
+        shares = np.exp((least - np.array(scores)) / (ALIKE * least))
+        shares /= shares.sum()
+        return tuple(shares.tolist()), float(np.clip(1.0 - shares @ np.array(rough), 0.0, 1.0))
 
-    @cached_property
-    def _compared(self) -> NDArray[np.bool_]:
-        """The pixels by which the agreement of the images is measured."""
-        counted, compared = self._pair.counted, self._pair.compared
-        inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
-        if compared is None or not is_enough(int(compared.sum()), compared.size):
-            return inside
-        return compared
+    def _predicted(self, maps: Array, of_levels: Array, of_details: Array) -> float:
+        """The predicted squared error in the sharp image, summed over the bands.
 
-    def _agreement(self) -> tuple[Cube, NDArray[np.bool_], Array]:
-        """Weights, wrong edges, and the weighted squares of X R - D Y summed over the pixels, (c,)."""
-        squares = np.empty((*self._pair.size, self._num_channels))
-        level = np.zeros(self._num_channels)
-        for rows, _, features, lr_hsi in self._pair.strips():
-            colours = features[..., 1 : 1 + self._num_channels].astype(np.float64)
-            squares[rows] = np.square(lr_hsi @ self._response - colours)
-            level += np.square(colours).sum((0, 1))
-        level = np.maximum(level / max(1, self._pair.size[0] * self._pair.size[1]), TINY)
-        counted = self._pair.counted
-        inside = np.ones(self._pair.size, bool) if counted is None or not counted.any() else counted
-        gap = np.sqrt((squares / level).mean(-1))
-        reach = self._model.spatial.reach_cells
-        usual, largest = np.empty(inside.shape), np.empty(inside.shape)
-        groups = ((self._compared, USUAL), (~self._compared, USUAL_COMPLETED))
-        for alike, share in groups:
-            away = alike & inside & _inner(inside.shape, reach)
-            some = away if away.any() else alike & inside
-            middle, upper = np.quantile(gap[some], (0.5, share)) if some.any() else (0.0, 0.0)
-            usual[alike] = max(float(upper), SMALLEST_GAP)
-            # Where more than a quarter of the pixels disagree, the upper quartile is one of theirs. Completed
-            # pixels differ as much as they are completed, so that their median says nothing.
-            usable_gap = min(upper, SPREAD * middle) if share == USUAL else upper
-            largest[alike] = max(float(usable_gap), SMALLEST_GAP)
-        wrong = inside & _wrong_edges(gap / np.maximum(usual, SMALLEST_EDGE / OUTLIER), reach)
-        largest *= np.where(wrong, OUTLIER, self._rule.outlier)
-        weights = np.square(np.minimum(1.0, largest / np.maximum(gap, TINY))) * inside
-        gaps = squares * (np.square(weights) * self._compared)[..., None]
-        return weights.astype(np.float32), wrong, gaps.sum((0, 1))
+        Args:
+            maps: (5, K, C), each without one fold.
+            of_levels, of_details: what they leave of the fold, see `_FoldSums.held_out`.
+        """
+        mean = maps.mean(0)
+        amplified = float((mean * (self._noise @ mean)).sum())
+        num_features = len(mean)
+        detail = self._moments - self._mean.levels[:num_features, :num_features]
+        spread = sum(float((apart * (detail @ apart)).sum()) for apart in maps - mean)
+        noise = np.minimum(self._coarse_noise, of_levels)
+        level = float((noise * (1.0 - noise / np.maximum(of_levels, TINY))).sum())
+        spread *= SPREAD_COUNTS * (NUM_FOLDS - 1) / NUM_FOLDS
+        return DETAIL_ENERGY * float(of_details.sum()) + amplified + spread + level
 
-    def _fold_maps(self, penalty: float) -> Array:
-        """The map of all pixels, and those without one fold, (1 + 5, K, C)."""
-        return np.stack([self._map(gram, penalty) for gram in (self._gram, *(self._gram - self._grams))])
-
-    def _columns(self, penalty: float) -> slice:
-        """The features that a map uses."""
-        return slice(0, 1 + self._num_channels if np.isinf(penalty) else len(self._moments))
-
-    def _system(self, gram: Array, penalty: float) -> tuple[Array, Array, float]:
-        """Normal matrix of the features over their lengths, the lengths, and the sum of weights."""
-        used = self._columns(penalty)
-        total = max(float(gram[0, 0]), TINY)
-        length = np.sqrt(np.maximum(np.diag(gram)[used] / total, 0.0)) + 1e-12
-        matrix = gram[used, used] / total + self._noise[used, used]
-        if np.isfinite(penalty):
-            matrix = matrix + penalty * self._products
-        return matrix / np.outer(length, length) + DAMPING**2 * np.eye(len(length)), length, total
-
-    def _map(self, gram: Array, penalty: float) -> Array:
-        """W for one set of sums, with zeros for features that are not used."""
-        num_features, used = len(self._moments), self._columns(penalty)
-        matrix, length, total = self._system(gram, penalty)
-        right = gram[used, num_features:] / total / length[:, None]
+    def _map(self, mean: MeanProducts, complexity: Complexity) -> Array:
+        """W, (K, C), with zeros for features that are not used."""
+        num_features, linear = len(self._moments), np.isinf(complexity.penalty)
+        used = slice(0, self._num_linear if linear else num_features)
+        products = mean.used(complexity.levels)
+        length = np.sqrt(np.maximum(np.diag(products)[used], 0.0)) + 1e-12
+        matrix = products[used, used] + self._noise[used, used]
+        if not linear:
+            matrix = matrix + complexity.penalty * self._products
+        matrix = matrix / np.outer(length, length) + DAMPING**2 * np.eye(len(length))
+        right = products[used, num_features:] / length[:, None]
         spectral_map = np.zeros((num_features, len(self._response)))
         spectral_map[used] = np.linalg.solve(matrix, right) / length[:, None]
         return spectral_map
 
-    def _held_out_errors(self, maps: dict[float, Array]) -> dict[float, tuple[float, float]]:
-        """Mean squared error of the held-out pixels, summed over the bands, and its rough part."""
-        sums = {penalty: np.zeros(2) for penalty in maps}
-        for rows, around, features, lr_hsi in self._pair.strips(halo=1):
-            folds, weights = self._folds[around], self._in_fit[around]
-            inner = slice(rows.start - around.start, rows.stop - around.start)
-            for penalty, found in maps.items():
-                residual = lr_hsi.astype(np.float64)
-                for fold in range(NUM_FOLDS):
-                    residual[folds == fold] -= features[folds == fold] @ found[fold]
-                rough = residual - _mean_of_neighbours(residual, weights)
-                for number, error in enumerate((residual, 0.8**0.5 * rough)):  # 1 + 1/4 of white noise
-                    sums[penalty][number] += np.square(error[inner]).sum(-1).ravel() @ weights[inner].ravel()
-        return {p: (float(e / self._total), float(rho / self._total)) for p, (e, rho) in sums.items()}
-
-    def _score(self, penalty: float, spectral_map: Array, error: float, rough: float) -> float:
-        """The predicted squared error in the sharp image, summed over the bands."""
-        matrix, length, total = self._system(self._gram, penalty)
-        used = self._columns(penalty)
-        lengths = np.outer(length, length)
-        sharp = np.linalg.solve(matrix, self._moments[used, used] / lengths)
-        coarse = np.linalg.solve(matrix, self._gram[used, used] / total / lengths)
-        leverage = float(np.trace(coarse @ sharp)) / total
-        amplified = float((spectral_map * (self._noise @ spectral_map)).sum())
-        noise = min(float(self._coarse_noise.sum()), error)
-        spread = leverage * (noise + NEIGHBOURS_AS_ONE * (error - noise))
-        return DETAIL_ENERGY * rough + amplified + spread
-
-    def _fit(self, spectral_map: Array, penalty: float) -> MapFit:
+    def _fit(self, spectral_map: Array, mixture: Array) -> MapFit:
         """The chosen map with its trust and shares, from the sums."""
         num_features = len(self._moments)
-        joint = np.concatenate([-spectral_map, np.eye(len(self._response))])
-        left = np.maximum((joint * (self._gram @ joint)).sum(0), 0.0) / self._total
-        second = self._gram[num_features:, num_features:] / self._total
+        left = _left_of(self._mean.levels, spectral_map)
+        second = self._mean.levels[num_features:, num_features:]
         seen = float((self._response * (second @ self._response)).sum())
         apart = self._gap / max(seen, TINY)
         noise = float((self._coarse_noise @ np.square(self._response)).sum()) / max(seen, TINY)
@@ -390,21 +383,22 @@ class _MapFitting:
         usual = float(left.sum())
         counted = self._pair.counted
         usable = np.ones(self._pair.size, np.float32) if counted is None else counted.astype(np.float32)
-        if self._wrong_edges.any():
+        if self._agreed.wrong_edges.any():
             for rows, _, features, lr_hsi in self._pair.strips():
                 energy = np.square(lr_hsi - features @ spectral_map).sum(-1)
-                wrong = self._wrong_edges[rows]
+                wrong = self._agreed.wrong_edges[rows]
                 usable[rows][wrong] = np.minimum(1.0, usual / np.maximum(energy, TINY))[wrong]
         return MapFit(
             spectral_map=spectral_map.astype(np.float32),
-            weights=self._weights,
+            weights=self._agreed.weights,
             usable=usable,
             shares=shares.astype(np.float32),
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
             disagreement=float(np.sqrt(apart)),
             unexplained=float(np.sqrt(max(0.0, apart - NOISE_TWICE * noise))),
-            penalty=penalty,
+            mixture=mixture,
+            penalty=float(mixture[mixture[:, 2].argmax(), 1]),
             channel_variance=self._variance,
         )
 
@@ -421,30 +415,20 @@ def _excess_of_products(moments: Array, num_linear: int) -> Array:
     return excess * np.outer(length, length)
 
 
-def _inner(size: tuple[int, ...], width: int) -> NDArray[np.bool_]:
-    """Pixels of (h, w) further than `width` from the border."""
-    rows, columns = (np.minimum(np.arange(n), np.arange(n)[::-1]) >= width for n in size)
-    return rows[:, None] & columns
+def _left_of(products: Array, spectral_map: Array) -> Array:
+    """(C,), squares of X - D F W of each band, from sums or means of the products of [D F, X]."""
+    num_features = len(spectral_map)
+    across, own = products[:num_features, num_features:], np.diag(products)[num_features:]
+    explained = spectral_map * (2 * across - products[:num_features, :num_features] @ spectral_map)
+    return np.maximum(own - explained.sum(0), 0.0)
 
 
-def _wrong_edges(gap: Array, width: int) -> NDArray[np.bool_]:
-    """Pixels that disagree along those edges of (h, w) that disagree as a whole; gap is 1 for a usual one."""
-    wrong = np.zeros(gap.shape, bool)
-    for turned in (slice(None), slice(None, None, -1)):
-        for view, marks in ((gap[turned], wrong[turned]), (gap.T[turned], wrong.T[turned])):
-            for row in range(width if len(view) > 3 * width else 0):
-                if np.median(view[row]) <= OUTLIER:
-                    break
-                marks[row] |= view[row] > OUTLIER
-    return wrong
-
-
-def _mean_of_neighbours(image: Array, weights: NDArray[np.float32]) -> Array:
-    """Weighted mean of the four neighbours of each pixel of (h, w, C); zero where they have no weight."""
+def _mean_of_neighbours(image: Array, weights: NDArray[np.float32]) -> tuple[Array, Array]:
+    """Weighted mean of the four neighbours of each pixel of (h, w, C), and the mean weight of them (h, w)."""
     height, width = weights.shape
     padded = np.pad(image * weights[..., None], ((1, 1), (1, 1), (0, 0)))
     around = np.pad(weights, 1)
     places = [(0, 1), (2, 1), (1, 0), (1, 2)]
     total = sum(padded[r : r + height, c : c + width] for r, c in places)
-    weight = sum(around[r : r + height, c : c + width] for r, c in places)
-    return np.asarray(total / np.maximum(weight, 1e-6)[..., None])
+    weight = np.asarray(sum(around[r : r + height, c : c + width] for r, c in places))
+    return np.asarray(total / np.maximum(weight, 1e-6)[..., None]), weight / len(places)

@@ -108,6 +108,21 @@ def relative_noise(cube: Cube, nodata_mask: NDArray[np.bool_] | None = None) -> 
     return float(np.sqrt(np.square(image_noise(cube, nodata_mask)).sum() / max(energy, 1e-30)))
 
 
+def colour_noise(cube: Cube, response: Array, nodata_mask: NDArray[np.bool_] | None = None) -> float:
+    """Mean square of the noise of X R over that of X R, by `band_noise` of the pixels with data.
+
+    Args:
+        cube: X, (h, w, C).
+        response: R, (C, c).
+        nodata_mask: (h, w), True where there is no data.
+    """
+    pixels = cube.reshape(-1, cube.shape[-1]) if nodata_mask is None else cube[~nodata_mask]
+    if not len(pixels):
+        return float("inf")
+    noise = np.square(band_noise(pixels[None])) @ np.square(response)
+    return float(noise.sum() / max(np.square(pixels @ response).mean(0).sum(), TINY))
+
+
 def noise_regions(
     size: tuple[int, int], scale: int, counted: NDArray[np.bool_] | None = None
 ) -> list[Region]:

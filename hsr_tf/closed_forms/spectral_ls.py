@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.arrays import ops
+from hsr_tf.closed_forms.coarse_pair import FLOATS_AT_ONCE, CoarsePair
 from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.map_fit import (
-    FLOATS_AT_ONCE,
-    CoarsePair,
+    Complexity,
     FitRule,
     MapFit,
     SharpStatistics,
@@ -209,12 +209,14 @@ class SceneMap:
         coarse = CoarsePair(grid.size, read, counted, compared, self._shares())
         chosen, rule = store.load_json(CHOSEN_MAP), self.rule
         if chosen is not None:  # by a fit to much the same images
-            rule = replace(rule, penalties=(chosen["penalty"],))
+            rule = rule.repeating(np.array(chosen["mixture"]))
         found = fit_map(coarse, statistics, self.model, masked=masked, rule=rule)
         if chosen is not None:
             found = replace(found, smoothness=chosen["smoothness"])
         elif store.shares(CHOSEN_MAP):
-            store.save_json(CHOSEN_MAP, {"penalty": found.penalty, "smoothness": found.smoothness})
+            assert found.mixture is not None
+            mixture = found.mixture.tolist()
+            store.save_json(CHOSEN_MAP, {"mixture": mixture, "smoothness": found.smoothness})
         for index in range(len(grid)):
             inner = grid.region(index).slices
             store.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
@@ -305,7 +307,7 @@ class PlainSceneMap(SceneMap):
     count in the fit by the square of what it mixes of the others, and have the weight 1 in the estimate.
     """
 
-    rule = FitRule(penalties=(0.0,), outlier=6.0)
+    rule = FitRule((Complexity(np.inf, 0.0),), outlier=6.0)
 
     def weights(self, region: Region) -> tuple[Cube, Cube]:
         """See `SceneMap.weights`."""

@@ -8,9 +8,10 @@ given: the values nearest to those of their neighbours with
 
 M the coarse pixels with data, y0 the value of the nearest pixel with data (`hsr_tf.physics.nodata.filled`),
 s the scale. What the two images say of the pixels with data is unchanged: X and the filled Y are an exact
-pair of a scene that differs from the true one in the missing pixels alone. l was chosen on scenes of the CAVE
-training set (`python -m benchmarks.holes`): a tenth leaves wild values where X has noise, thrice as much
-leaves X unexplained.
+pair of a scene that differs from the true one in the missing pixels alone. l is a hundred times the noise of
+X R relative to its energy, but 3e-5 to 3e-3: with less, noise of X leaves wild values; with more, X remains
+unexplained where it has none. The limits were chosen on scenes of the CAVE training set
+(`python -m benchmarks.holes`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,20 @@ from hsr_tf.arrays import ops
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.typing import Cube, Mask
 
-DAMPING, NUM_STEPS, REACH = 3e-3, 20, 4
+LEAST_DAMPING, LARGEST_DAMPING, DAMPING_PER_NOISE = 3e-5, 3e-3, 100.0
+NUM_STEPS, SMALL_GRADIENT, REACH = 50, 1e-6, 4
 TINY = 1e-30
 
 
-def completed(spatial: SpatialDegradation, sharp: Cube, hole: Mask, colours: Cube, seen: Mask) -> Cube:
+def completed(
+    spatial: SpatialDegradation,
+    sharp: Cube,
+    hole: Mask,
+    colours: Cube,
+    seen: Mask,
+    *,
+    noise: float = float("inf"),
+) -> Cube:
     """Y (s h, s w, c) with other values in its missing pixels, by conjugate gradients.
 
     Args:
@@ -34,11 +44,14 @@ def completed(spatial: SpatialDegradation, sharp: Cube, hole: Mask, colours: Cub
         hole: (s h, s w), True for its missing pixels.
         colours: X R, (h, w, c).
         seen: (h, w), True for coarse pixels with data.
+        noise: mean square of the noise of X R over that of X R.
     """
     if not hole.any():
         return sharp
     missing, counted = hole[..., None], seen[..., None].astype(np.float32)
-    damping = np.float32(DAMPING / spatial.scale**2)
+    damping = np.float32(
+        np.clip(DAMPING_PER_NOISE * noise, LEAST_DAMPING, LARGEST_DAMPING) / spatial.scale**2
+    )
 
     def seen_of(image: Cube) -> Cube:
         tensor = spatial.forward(ops.convert_to_tensor(image[None]))
@@ -52,6 +65,7 @@ def completed(spatial: SpatialDegradation, sharp: Cube, hole: Mask, colours: Cub
     change = np.zeros_like(sharp)
     gradient = back(residual)
     direction, energy = gradient, _energies(gradient)
+    small = SMALL_GRADIENT * energy
     for _ in range(NUM_STEPS):
         through = seen_of(direction)
         length = energy / (_energies(through) + damping * _energies(direction) + TINY)
@@ -59,6 +73,8 @@ def completed(spatial: SpatialDegradation, sharp: Cube, hole: Mask, colours: Cub
         residual -= length * through
         gradient = back(residual) - damping * change
         before, energy = energy, _energies(gradient)
+        if (energy <= small).all():
+            break
         direction = np.asarray(gradient + energy / (before + TINY) * direction, np.float32)
     return np.ascontiguousarray(sharp + change, np.float32)
 

@@ -101,15 +101,19 @@ class ArrayPair(TiledPair):
     store: TileStore = field(default_factory=MemoryStore)
     is_completed: bool = False
 
-    def completed(self) -> ArrayPair:
-        """The pair with the missing pixels of Y completed from X; R has to be that of the camera of Y."""
+    def completed(self, noise: float = float("inf")) -> ArrayPair:
+        """The pair with the missing pixels of Y completed from X; R has to be that of the camera of Y.
+
+        Args:
+            noise: see `hsr_tf.physics.completed_holes.completed`.
+        """
         sharp = self.holes.sharp
         if sharp is None or not sharp.any():
             return self
         lr_hsi, hr_msi = self.cubes
         colours = lr_hsi @ self.model.spectral.matrix.astype(np.float32)
         seen = np.ones(lr_hsi.shape[:2], bool) if self.holes.coarse is None else ~self.holes.coarse
-        filled = completed(self.model.spatial, hr_msi, sharp, colours, seen)
+        filled = completed(self.model.spatial, hr_msi, sharp, colours, seen, noise=noise)
         return replace(self, cubes=(lr_hsi, filled), is_completed=True)
 
     @property

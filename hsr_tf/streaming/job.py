@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import methods, options
+from hsr_tf.closed_forms.noise_level import colour_noise
 from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.networks.fusion_model import cameras_from_dict
 from hsr_tf.physics.cameras import UNKNOWN
@@ -206,8 +208,16 @@ class FilesPair(TiledPair):
         holes, colours = self.missing(around), self.lr_hsi(around) @ self.model.spectral.matrix
         seen = np.ones(around.size, bool) if holes.coarse is None else ~holes.coarse
         assert holes.sharp is not None
-        filled = completed(spatial, self._sharp(around), holes.sharp, colours.astype(np.float32), seen)
+        sharp, noise = self._sharp(around), self._colour_noise
+        filled = completed(spatial, sharp, holes.sharp, colours.astype(np.float32), seen, noise=noise)
         return filled[region.inside(around).scaled(self.grid.scale).slices]
+
+    @cached_property
+    def _colour_noise(self) -> float:
+        """See `colour_noise`, of the sample."""
+        return colour_noise(
+            self.lr_hsi(self.sample), self.model.spectral.matrix, self.missing(self.sample).coarse
+        )
 
     def _sharp(self, region: Region) -> Cube:
         """Y of a region with the nearest values where there is no data, linear in light."""

@@ -5,23 +5,29 @@ Pairs are simulated by SciPy, with borders, noise and responses of their own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from hsr_tf.closed_forms.map_fit import CoarsePair, SharpStatistics, _MapFitting, fit_map, signal_share
+from benchmarks.holes import discs, frame
+from hsr_tf.closed_forms.coarse_pair import CoarsePair
+from hsr_tf.closed_forms.map_fit import Complexity, FitRule, SharpStatistics, fit_map, signal_share
 from hsr_tf.closed_forms.noise_level import channel_noise, feature_noise
 from hsr_tf.closed_forms.quadratic_map import SpectralLS, quadratic_features
-from hsr_tf.closed_forms.spectral_ls import fit_scene, fuse_scene
+from hsr_tf.closed_forms.spectral_ls import SceneMap, fit_scene, fuse_scene
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.physics.tiled_pair import ArrayPair
+from hsr_tf.tiling.region import Region
+from hsr_tf.tiling.stages import run_stages
 
 SCALE, NUM_BANDS = 4, 24
+Hole = Callable[[int, float, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +176,7 @@ def test_without_noise_the_images_are_believed_and_every_pixel_counts() -> None:
 def test_rows_at_a_time_give_the_map_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     pair = simulated(3, snr_db=(30, 40))
     whole = fit_scene(pair.model, pair.lr_hsi, pair.hr_msi)
-    monkeypatch.setattr("hsr_tf.closed_forms.map_fit.FLOATS_AT_ONCE", 3 * 28 * 34)
+    monkeypatch.setattr("hsr_tf.closed_forms.coarse_pair.FLOATS_AT_ONCE", 3 * 28 * 34)
     parts = fit_scene(pair.model, pair.lr_hsi, pair.hr_msi)
     assert parts.penalty == whole.penalty
     np.testing.assert_allclose(parts.spectral_map, whole.spectral_map, atol=1e-4)
@@ -250,15 +256,49 @@ def test_a_map_is_linear_where_pixels_are_few_and_noisy() -> None:
     assert fit.penalty >= 1
 
 
-def test_missing_pixels_decide_near_ties_for_the_simpler_map() -> None:
-    scores = {np.inf: 1.0, 1.0: 0.52, 0.3: 0.5, 0.0: 0.9}
+def test_a_map_of_the_differences_of_pixels_keeps_detail_that_levels_mislead() -> None:
+    """Materials differ by a smooth field that no channel sees; within each, detail is shading alone."""
+    rng = np.random.default_rng(3)
+    pair = simulated(3)
+    smooth = ndimage.gaussian_filter(rng.standard_normal((96, 112)), 16)[..., None]
+    unseen = np.linalg.svd(pair.model.spectral.matrix.T)[2][3:6].sum(0)
+    truth = (pair.truth + 0.3 * smooth / smooth.std() * unseen * pair.truth.mean()).astype("f4")
+    lr_hsi = np.asarray(pair.model.spatial.forward(truth[None]))[0]
+    hr_msi = (truth @ pair.model.spectral.matrix).astype("f4")
+    errors = []
+    for levels in (np.inf, 0.01):
+        rule = FitRule((Complexity(levels, 0.3),))
+        scene = SceneMap(ArrayPair((lr_hsi, hr_msi), pair.model))
+        scene.rule = rule  # type: ignore[misc]
+        run_stages([scene.survey()])
+        estimate = scene.part(Region.whole(lr_hsi.shape[:2])).estimate
+        errors.append(float(np.square(estimate - truth).mean()))
+    chosen = fuse_scene(pair.model, lr_hsi, hr_msi).estimate
+    assert errors[1] < 0.9 * errors[0]
+    assert np.square(chosen - truth).mean() < errors[0]
 
-    def chosen(missing: float, scores: dict[float, float] = scores) -> float:
-        counted = np.arange(100).reshape(10, 10) >= 100 * missing
-        return _MapFitting._cautious(SimpleNamespace(_pair=SimpleNamespace(counted=counted)), scores)
 
-    assert [chosen(missing) for missing in (0.0, 0.1, 0.3)] == [0.3, 0.3, 1.0]
-    assert chosen(0.3, {**scores, 1.0: 0.6}) == 0.3  # clearly worse
-    assert chosen(0.9, {**scores, 1.0: 0.49}) == 1.0  # never on to a linear map
-    whole = SimpleNamespace(_pair=SimpleNamespace(counted=None))
-    assert _MapFitting._cautious(whole, scores) == 0.3
+def test_a_fit_that_repeats_the_choices_of_another_gives_its_map() -> None:
+    pair = simulated(4, snr_db=(30, 40))
+    scene = SceneMap(ArrayPair((pair.lr_hsi, pair.hr_msi), pair.model))
+    run_stages([scene.survey()])
+    first = scene.found()
+    assert first.mixture is not None
+    assert first.mixture[:, 2].sum() == pytest.approx(1)
+    scene.rule = scene.rule.repeating(first.mixture)  # type: ignore[misc]
+    run_stages([scene.survey()])
+    np.testing.assert_allclose(scene.found().spectral_map, first.spectral_map, atol=1e-5)
+    assert scene.found().penalty == first.penalty
+
+
+@pytest.mark.parametrize("kind", [discs, frame])
+def test_missing_pixels_change_the_estimate_elsewhere_little(kind: Hole) -> None:
+    pair = simulated(3, side=128)
+    hole = kind(32, 0.3, np.random.default_rng(0))[:, :36]
+    hole = np.pad(hole, ((0, 0), (0, 36 - hole.shape[1])))
+    kept = np.kron(~ndimage.binary_dilation(hole), np.ones((SCALE, SCALE), bool))
+    whole, holed = (
+        fuse_scene(pair.model, pair.lr_hsi, pair.hr_msi, counted=counted) for counted in (None, ~hole)
+    )
+    errors = [np.square(one.estimate - pair.truth)[kept].mean() for one in (whole, holed)]
+    assert errors[1] < 1.1 * errors[0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hsr_tf.closed_forms.noise_level import band_noise
+from hsr_tf.closed_forms.noise_level import band_noise, colour_noise
 
 
 def mixtures(height: int, width: int, num_bands: int) -> NDArray[np.float32]:
@@ -52,3 +52,15 @@ def test_a_band_that_is_another_twice_is_finite() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.3])
 def test_a_flat_cube_has_no_noise(value: float) -> None:
     np.testing.assert_allclose(band_noise(np.full((8, 9, 5), value, np.float32)), 0, atol=1e-12)
+
+
+def test_noise_of_colours_is_relative_and_of_pixels_with_data() -> None:
+    clean, rng = mixtures(30, 25, 20), np.random.default_rng(5)
+    noisy = clean + 0.02 * rng.standard_normal(clean.shape).astype(np.float32)
+    response = np.full((20, 1), 1 / 20)
+    hole = np.zeros((30, 25), bool)
+    hole[3:9, 4:20] = True
+    noisy[hole] = 7
+    expected = 0.02**2 / 20 / np.square(clean[~hole] @ response).mean()
+    assert colour_noise(noisy, response, hole) == pytest.approx(expected, rel=0.2)
+    assert colour_noise(noisy, response, np.ones((30, 25), bool)) == np.inf

@@ -72,6 +72,20 @@ def test_no_hole_and_nothing_but_a_hole_do_no_harm(hole: np.ndarray) -> None:
     assert gap(found) < 1e-5
 
 
+def test_the_less_noise_the_more_closely_is_the_coarse_image_explained() -> None:
+    nearest = filled(SHARP, HOLE)
+    gaps = [gap(completed(SPATIAL, nearest, HOLE, COARSE, SEEN, noise=noise)) for noise in (1.0, 1e-5, 0.0)]
+    assert gaps[2] < 0.5 * gaps[1] < 0.5 * gaps[0]
+    changes = []
+    for noise in (np.inf, 0.0):
+        noisy = COARSE + np.float32(0.01) * np.random.default_rng(1).standard_normal(COARSE.shape).astype(
+            "f4"
+        )
+        found = completed(SPATIAL, nearest, HOLE, noisy.astype("f4"), SEEN, noise=noise)
+        changes.append(float(np.square(found - nearest)[HOLE].mean()))
+    assert changes[0] < 0.5 * changes[1]
+
+
 @pytest.mark.parametrize(("method", "share", "cost"), [("spectral_ls", 0.01, 0.2), ("ms_ssfnet", 0.05, 0.3)])
 def test_a_few_missing_sharp_pixels_cost_next_to_nothing(
     shared_data: Path, method: str, share: float, cost: float
