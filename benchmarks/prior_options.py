@@ -45,6 +45,7 @@ PUBLISHED_FORM = "published"
 
 # Options turned back in the default form, and those turned on in the published one.
 TURNED_BACK: dict[str, dict[str, Any]] = {
+    "base=wide_networks": {"base": "wide_networks"},
     "base=spectral_ls": {"base": "spectral_ls"},
     "base=none": {"base": "none"},
     "subspace=false": {"subspace": False},

@@ -4,6 +4,9 @@ Every solver fuses every scene at every scale with its defaults, after the proto
 Gaussian PSF of FWHM s, Nikon D700, noise-free (or `--noisy`). Printed: PSNR, SAM, seconds and the gain over
 `spectral_ls` with the same cameras, mean over the scenes, and whether the slowest scene was within the limit:
 120 s for solvers that know the cameras, 180 s for those that know neither, which are not given them.
+`--floor=kernel_ls` gives the gain over another method, `--by_scene` the PSNR and the gain of every scene:
+
+    python -m benchmarks.solvers --methods=deep_prior --floor=kernel_ls --by_scene --scales=8,16,32
 
 Satellites: `--data_dir=CUBES --srf=TABLE.csv --srf_channels=B02,B03,B04,B08 --scales=4`.
 
@@ -82,7 +85,7 @@ class Line:
         seconds: mean.
         slowest: of the scenes.
         limit: seconds that the slowest may take.
-        gain: mean over the scenes of the difference to `spectral_ls`, dB; None without it.
+        gain: mean over the scenes of the difference to the floor, dB; None without it.
         sam_gain: the same of the SAM, negative where it is better.
         kernel_l1: mean, where the kernel was estimated.
         response_sam_degrees: mean, where the response was estimated.
@@ -109,7 +112,9 @@ class Line:
 
 def define_flags() -> None:
     """What is measured, and where it goes."""
-    flags.DEFINE_list("methods", [], "Methods by name beside spectral_ls (default: all solvers).")
+    flags.DEFINE_list("methods", [], "Methods by name beside --floor (default: all solvers).")
+    flags.DEFINE_string("floor", FLOOR, "Method that the gains are over.")
+    flags.DEFINE_bool("by_scene", False, "Print PSNR and gain of every scene too.")
     _report.define_scenes(folder=FOLDER, crop=None)
     flags.DEFINE_list("scales", ["8", "16", "32"], "Scale factor: sharp pixels per coarse pixel.")
     flags.DEFINE_string(
@@ -153,12 +158,12 @@ def measure(names: Sequence[str], scenes: Sequence[Scene], scales: Sequence[int]
     return rows
 
 
-def summarise(rows: Sequence[Row]) -> list[Line]:
-    """A line a scale and method."""
+def summarise(rows: Sequence[Row], floor_name: str = FLOOR) -> list[Line]:
+    """One line for each scale and method; gains are over the method `floor_name`."""
     lines = []
     for scale, method in dict.fromkeys((row.scale, row.method) for row in rows):
         chosen = {row.scene: row for row in rows if (row.scale, row.method) == (scale, method)}
-        floor = {row.scene: row for row in rows if (row.scale, row.method) == (scale, FLOOR)}
+        floor = {row.scene: row for row in rows if (row.scale, row.method) == (scale, floor_name)}
         pairs = [(chosen[name].scores, floor[name].scores) for name in chosen if name in floor]
         seconds = [row.seconds for row in chosen.values()]
         lines.append(
@@ -198,6 +203,21 @@ def markdown(lines: Sequence[Line]) -> str:
             cells += ["" if value is None else metric.number(value) for metric, value in values]
         rows.append(cells)
     return _report.table(heads, rows, words=(0, 1))
+
+
+def scenes_table(rows: Sequence[Row], floor_name: str) -> str:
+    """PSNR (bands) and gain of every method on every scene, the scenes side by side."""
+    scenes = list(dict.fromkeys(row.scene for row in rows))
+    psnr = {(row.scale, row.method, row.scene): row.scores.psnr_bands for row in rows}
+    text = []
+    for scale, method in sorted(dict.fromkeys(key[:2] for key in psnr), key=lambda key: key[0]):
+        cells = [f"x{scale}", method]
+        for scene in scenes:
+            own, floor = psnr.get((scale, method, scene)), psnr.get((scale, floor_name, scene))
+            apart = "" if own is None or floor is None or method == floor_name else f" ({own - floor:+.2f})"
+            cells.append("" if own is None else f"{get('psnr_bands').number(own)}{apart}")
+        text.append(cells)
+    return _report.table(["scale", "method", *scenes], text, words=(0, 1))
 
 
 def others_table(rows: Sequence[Row]) -> str:
@@ -275,7 +295,7 @@ def memory_table(found: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, print, write."""
-    names = list(dict.fromkeys([FLOOR, *(FLAGS.methods or methods.names("solver"))]))
+    names = list(dict.fromkeys([FLAGS.floor, *(FLAGS.methods or methods.names("solver"))]))
     for name in names:
         if name != CAMERAS or not (FLAGS.memory or FLAGS.memory_of):
             methods.get(name)
@@ -292,12 +312,13 @@ def main() -> None:
         return
     paths = find_scenes(FLAGS.data_dir, default=FOLDER, names=FLAGS.scenes)
     rows = measure(names, [top_left(load(path), FLAGS.crop) for path in paths], scales)
-    lines = summarise(rows)
+    lines = summarise(rows, FLAGS.floor)
     # Whether the case is the one that other programs were measured on.
     usual_response = FLAGS.srf == DEFAULT_SRF and not FLAGS.srf_channels
     others = others_table(rows) if FLAGS.crop == 256 and not FLAGS.noisy and usual_response else ""
-    print(f"\n{markdown(lines)}" + (f"\n\n{others}" if others else ""))
-    protocol = _report.settings("srf", "srf_channels", "crop", "noisy", "max_seconds")
+    by_scene = scenes_table(rows, FLAGS.floor) if FLAGS.by_scene else ""
+    print("".join(f"\n\n{text}" for text in (markdown(lines), by_scene, others) if text)[1:])
+    protocol = _report.settings("floor", "srf", "srf_channels", "crop", "noisy", "max_seconds")
     found = {"lines": [asdict(line) for line in lines], "rows": [row.as_dict() for row in rows]}
     _report.write({"machine": about, "protocol": protocol, **found})
 

@@ -38,7 +38,7 @@ METHODS = (
     Method(
         name="deep_prior",
         kind="solver",
-        summary="a network fitted to this scene by both images, over kernel_ls",
+        summary="a network fitted to this scene by both images, over kernel_ls; adds under 0.1 dB to it",
         source="unsupervised fusion with a deep prior; see hsr_tf.solvers.deep_prior",
         needs=("psf", "srf"),
         builder="hsr_tf.solvers.deep_prior:DeepPrior",

@@ -136,7 +136,7 @@ class AdaptedScene:
         self._assembly = Assembly(model, *images)
         self._start: Start = self._assembly.start()
         kernels = KernelConfig() if config.kernel_share != 0 else KernelConfig(draws=0)
-        self._regression = KernelRegression(model, kernels, self._start, images[1], controls.seed)
+        self._regression = KernelRegression(model, kernels.plan, self._start, images[1], controls.seed)
         self._network: FusionModel | None = None
         self.most = self._regression.most
         self.shares: NDArray[np.float32] = np.zeros(images[0].shape[-1], np.float32)

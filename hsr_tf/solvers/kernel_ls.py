@@ -24,12 +24,7 @@ from numpy.typing import NDArray
 from hsr_tf.closed_forms.agreeing_pair import AgreeingPair
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.parts.assembly import Assembly, Start
-from hsr_tf.solvers.parts.features import (
-    FourierFeatures,
-    Kernel,
-    feature_images,
-    pixel_inputs,
-)
+from hsr_tf.solvers.parts.features import Kernel, Member, RandomFeatures, pixel_inputs
 from hsr_tf.solvers.parts.ridge import RidgeFit, fit_ridge, judged_folds
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls, Cube, Iterations, Outcome, Solver, check_pair
@@ -68,6 +63,25 @@ class KernelConfig:
     window: int = 64
     consistent: bool = True
 
+    @property
+    def plan(self) -> RegressionPlan:
+        """The members that are fitted, and how."""
+        members = [Kernel(*lengths, self.num_features) for lengths in self.kernels] * self.draws
+        return RegressionPlan(tuple((member, 1.0) for member in members), self.window)
+
+
+@dataclass(frozen=True)
+class RegressionPlan:
+    """What is fitted to the residual of a scene.
+
+    Attributes:
+        members: and the weight of each in their mean.
+        window: see `KernelConfig`.
+    """
+
+    members: tuple[tuple[Member, float], ...]
+    window: int = KernelConfig.window
+
 
 class KernelLS(Solver):
     """Kernel least squares of one scene.
@@ -103,7 +117,9 @@ class KernelLS(Solver):
             return None
         assembly = self._assembly(images)
         start, store = assembly.start(), images.scene_map.pair.store
-        regression = KernelRegression(self.model, self.config, start, images.hr_msi, controls.seed, store)
+        regression = KernelRegression(
+            self.model, self.config.plan, start, images.hr_msi, controls.seed, store
+        )
         if not regression.in_one_window:
             return None
         codes = [regression.blurred(number) for number in range(regression.most)]
@@ -116,7 +132,7 @@ class KernelLS(Solver):
         hr_msi = assembly.hr_msi
         check_pair(assembly.lr_hsi, hr_msi, self.model)
         start = assembly.start()
-        regression = KernelRegression(self.model, self.config, start, hr_msi, controls.seed, store)
+        regression = KernelRegression(self.model, self.config.plan, start, hr_msi, controls.seed, store)
         iterations = Iterations(self.name, regression.most, controls)
 
         def estimate() -> Cube:
@@ -134,11 +150,11 @@ class KernelLS(Solver):
 
 
 class KernelRegression:
-    """The corrections of all kernels in all windows, as subspace codes.
+    """The corrections of all members in all windows, as subspace codes.
 
     Args:
         model: the two cameras.
-        config: options.
+        plan: what is fitted.
         start: the map whose residual is explained.
         hr_msi: Y, (H, W, c).
         seed: of the random features.
@@ -146,35 +162,35 @@ class KernelRegression:
             are those of Y alone, so that fits to other coarse pixels share them.
 
     Attributes:
-        most: number of fits, one a kernel and window.
-        finished: kernels that were fitted in every window.
+        most: number of fits, one for each member and window.
+        finished: members that were fitted in every window.
     """
 
     def __init__(
         self,
         model: ObservationModel,
-        config: KernelConfig,
+        plan: RegressionPlan,
         start: Start,
         hr_msi: Cube,
         seed: int,
         store: TileStore | None = None,
     ) -> None:
-        self._model, self._config, self._seed, self._store = model, config, seed, store
+        self._model, self._plan, self._seed, self._store = model, plan, seed, store
         self._weights = np.sqrt(start.weights)[..., None]
         self.subspace = SpectralSubspace.of(self._weights * start.residual)
         self._targets = self._weights * self.subspace.codes(start.residual)
         self._inputs = pixel_inputs(hr_msi, model.scale)
         height, width, _ = start.residual.shape
         # Windows of a scene: `window` coarse pixels a side, but of 512 to 1024 sharp ones.
-        side = int(np.clip(config.window, -(-512 // model.scale), max(2, 1024 // model.scale)))
+        side = int(np.clip(plan.window, -(-512 // model.scale), max(2, 1024 // model.scale)))
         self._cover = Cover((height, width), model.scale, size=side, overlap=max(1, side // 8))
         self._sum = np.zeros((*hr_msi.shape[:2], self.subspace.rank), np.float32)
-        self.most = config.draws * len(config.kernels) * len(self._cover.windows())
-        self.finished = 0
+        self.most = len(plan.members) * len(self._cover.windows())
+        self._total, self.finished = 0.0, 0
 
     def codes(self) -> NDArray[np.float32]:
-        """Mean correction of the kernels that were fitted in every window, (H, W, r)."""
-        return (self._sum / max(1, self.finished)).astype(np.float32)
+        """Mean correction of the members that were fitted in every window, (H, W, r)."""
+        return (self._sum / (self._total or 1.0)).astype(np.float32)
 
     @property
     def in_one_window(self) -> bool:
@@ -182,41 +198,38 @@ class KernelRegression:
         return len(self._cover.windows()) == 1
 
     def blurred(self, number: int) -> NDArray[np.float32]:
-        """The blurred correction of a kernel in a scene of one window, (h, w, r)."""
+        """The blurred correction of a member in a scene of one window, (h, w, r)."""
         (window,) = self._cover.windows()
-        images, fit = self._fit(window, self._features(number, self._generator(number)), number)
+        images, fit = self._fit(window, self._features(window, number, self._generator(number)), number)
         return np.asarray(images @ fit.coefficients.astype(np.float32))
 
     def steps(self) -> Iterator[RidgeFit]:
-        """Fit kernel after kernel, each in all windows; a kernel counts once it has been in all."""
-        for number in range(len(self._config.kernels) * self._config.draws):
+        """Fit member after member, each in all windows; one counts once it has been in all."""
+        for number in range(len(self._plan.members)):
             rng = self._generator(number)
             correction = np.zeros_like(self._sum)
             windows = self._cover.windows()
             for window in windows:
-                features = self._features(number, rng)
+                features = self._features(window, number, rng)
                 fit = self._fit(window, features, number)[1]
                 self._apply(window, features, fit.coefficients.astype(np.float32), correction)
                 if window is windows[-1]:
-                    self._sum += correction
+                    weight = self._plan.members[number][1]
+                    self._sum += np.float32(weight) * correction
+                    self._total += weight
                     self.finished += 1
                 yield fit
 
     def _generator(self, number: int) -> np.random.Generator:
         return np.random.default_rng([self._seed, number])
 
-    def _features(self, number: int, rng: np.random.Generator) -> FourierFeatures:
-        """A draw of the features of a kernel."""
-        kernels = self._config.kernels
-        return FourierFeatures.draw(
-            Kernel(*kernels[number % len(kernels)]),
-            num_channels=self._inputs.shape[-1] - 2,
-            num_features=self._config.num_features,
-            rng=rng,
-        )
+    def _features(self, window: Region, number: int, rng: np.random.Generator) -> RandomFeatures:
+        """A draw of the features of a member."""
+        inputs = self._inputs[window.scaled(self._model.scale).slices]
+        return self._plan.members[number][0].draw(inputs, rng)
 
     def _fit(
-        self, window: Region, features: FourierFeatures, number: int
+        self, window: Region, features: RandomFeatures, number: int
     ) -> tuple[NDArray[np.float32], RidgeFit]:
         """D phi of a window, (h, w, M), and what is fitted to it."""
         images = self._blurred_features(window, features, number)
@@ -230,9 +243,7 @@ class KernelRegression:
         )
         return images, fit
 
-    def _blurred_features(
-        self, window: Region, features: FourierFeatures, number: int
-    ) -> NDArray[np.float32]:
+    def _blurred_features(self, window: Region, features: RandomFeatures, number: int) -> NDArray[np.float32]:
         """D phi of a window, (h, w, M)."""
         store, shared = self._store, False
         if store is not None and store.shares(KERNEL_FEATURES) and self.in_one_window:
@@ -252,7 +263,7 @@ class KernelRegression:
     def _apply(
         self,
         window: Region,
-        features: FourierFeatures,
+        features: RandomFeatures,
         coefficients: NDArray[np.float32],
         correction: NDArray[np.float32],
     ) -> None:
@@ -262,17 +273,17 @@ class KernelRegression:
         chunks = features.chunks(inputs.shape[0] * inputs.shape[1])
 
         def apply(rows: slice) -> None:
-            found = sum(feature_images(inputs[rows], features, part) @ coefficients[part] for part in chunks)
+            found = sum(features.images(inputs[rows], part) @ coefficients[part] for part in chunks)
             correction[sharp][rows] += found * shares[rows]
 
         step = -(-len(inputs) // NUM_THREADS)
         _in_threads(apply, [slice(k, k + step) for k in range(0, len(inputs), step)])
 
     def _blurred(
-        self, inputs: NDArray[np.float32], features: FourierFeatures, part: slice
+        self, inputs: NDArray[np.float32], features: RandomFeatures, part: slice
     ) -> NDArray[np.float32]:
         """D phi of some features, (h, w, m)."""
-        return np.asarray(self._model.spatial.forward(feature_images(inputs, features, part)[None]))[0]
+        return np.asarray(self._model.spatial.forward(features.images(inputs, part)[None]))[0]
 
 
 def _in_threads(work: Callable[[slice], Result], parts: list[slice]) -> list[Result]:

@@ -37,6 +37,7 @@ def test_steps_are_cut_for_all_and_unknown_variants_refused() -> None:
 def test_the_options_that_shape_the_fit_all_have_a_variant() -> None:
     named = {name.partition("=")[0] for name in TURNED_BACK} | {"network", "features"}
     tuning = {"num_steps", "learning_rate", "kernels", "num_features"}
+    tuning |= {"lengths", "num_units", "num_networks"}
     assert {field.name for field in fields(DeepPriorConfig)} - tuning == named
 
 

@@ -54,6 +54,18 @@ def test_gains_are_means_of_differences_and_lateness_is_that_of_the_slowest(give
     assert "kernel L1" not in text and len({one.count("|") for one in text.splitlines()}) == 1
 
 
+def test_gains_over_another_method_are_those_of_each_scene(given_flags) -> None:
+    rows = [row("kernel_ls", "a", 40.0, 1.0), row("kernel_ls", "b", 50.0, 1.0)]
+    rows += [row("deep_prior", "a", 41.0, 1.0), row("deep_prior", "b", 50.5, 1.0)]
+    assert [line.gain for line in solvers.summarise(rows, "kernel_ls")] == [0.0, 0.75]
+    assert solvers.scenes_table(rows, "kernel_ls").splitlines() == [
+        "| scale | method | a | b |",
+        "| --- | --- | ---: | ---: |",
+        "| x8 | kernel_ls | 40.00 | 50.00 |",
+        "| x8 | deep_prior | 41.00 (+1.00) | 50.50 (+0.50) |",
+    ]
+
+
 def test_blind_methods_have_their_own_limit_and_columns(given_flags, monkeypatch: pytest.MonkeyPatch) -> None:
     registered(monkeypatch, "blended", blended, needs=())
     rows = [row("blended", "a", 40.0, 1.0, kernel_l1=0.1, response_sam_degrees=2.0)]

@@ -12,8 +12,10 @@ import tensorflow as tf
 from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.physics.psf import Psf, gaussian_psf
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPrior, DeepPriorConfig
+from hsr_tf.solvers.deep_prior import PUBLISHED, DeepPrior, DeepPriorConfig, base_plan, make_base
 from hsr_tf.solvers.kernel_ls import KernelRegression
+from hsr_tf.solvers.parts.assembly import Assembly
+from hsr_tf.solvers.parts.features import Kernel, WideNetwork
 from hsr_tf.solvers.parts.prior_networks import NetworkShape, build_network
 from hsr_tf.solvers.parts.scene_loss import LossPlan, SceneLoss, SceneTerms, reduced_degradation
 from hsr_tf.solvers.solver import Controls, Step
@@ -225,6 +227,25 @@ def test_a_time_limit_cuts_the_base_short_too(monkeypatch: pytest.MonkeyPatch) -
     assert np.isfinite(found.estimate).all()
 
 
+def test_wide_networks_weigh_as_much_as_the_kernels_and_stand_among_them() -> None:
+    members = base_plan(DeepPriorConfig(base="wide_networks")).members
+    places = [place for place, (member, _) in enumerate(members) if isinstance(member, WideNetwork)]
+    kernels = sum(weight for member, weight in members if isinstance(member, Kernel))
+    assert len(places) == 3 and sum(weight for _, weight in members) == pytest.approx(2 * kernels)
+    assert min(places) < len(members) / 3 and max(places) > len(members) / 2
+
+
+def test_a_wide_network_explains_the_residual_that_it_is_fitted_to() -> None:
+    model, left = cameras(6), list[float]()
+    lr_hsi, hr_msi = pair(mixture(36, 48, 6), model)
+    assembly = Assembly(model, lr_hsi, hr_msi)
+    wide = replace(QUICK, base="wide_networks", kernels=(), lengths=((2.0, 4.0), (1.0, 8.0)), num_units=128)
+    for config in (QUICK, wide):
+        cube = make_base(assembly, config, Controls())
+        left.append(float(np.square(lr_hsi - assembly.degraded(cube)).mean()))
+    assert left[1] < 0.5 * left[0]
+
+
 def test_an_unknown_option_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="base: expected one of kernel_ls, none, spectral_ls"):
+    with pytest.raises(ValueError, match="base: expected one of kernel_ls, none, spectral_ls, wide_networks"):
         DeepPriorConfig(base="kernel")

@@ -16,7 +16,7 @@ from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.solvers.kernel_ls import KERNEL_FEATURES, KernelConfig, KernelLS
 from hsr_tf.solvers.parts.assembly import Assembly
 from hsr_tf.solvers.parts.completion import degraded
-from hsr_tf.solvers.parts.features import FourierFeatures, Kernel, feature_images
+from hsr_tf.solvers.parts.features import Kernel, WideNetwork
 from hsr_tf.solvers.parts.in_windows import SolverTiles
 from hsr_tf.solvers.parts.ridge import Ridge, fit_ridge, held_out_blocks, judged_folds
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
@@ -32,11 +32,30 @@ SMALL = KernelConfig(kernels=((4.0, 8.0), (4.0, 2.0)), draws=1, num_features=128
 def test_products_of_features_approach_the_gaussian_kernel() -> None:
     rng = np.random.default_rng(1)
     u = rng.standard_normal((1, 6, 5)).astype(np.float32)
-    drawn = FourierFeatures.draw(Kernel(1.5, 3.0), num_channels=3, num_features=40_000, rng=rng)
-    phi = feature_images(u, drawn)[0]
+    drawn = Kernel(1.5, 3.0, 40_000).draw(u, rng)
+    phi = drawn.images(u)[0]
     scaled = u[0] / np.array([1.5, 1.5, 1.5, 3.0, 3.0])
     squares = ((scaled[:, None] - scaled[None]) ** 2).sum(-1)
     np.testing.assert_allclose(phi @ phi.T, np.exp(-squares / 2), atol=0.02)
+
+
+def test_products_of_wide_layers_approach_the_arc_cosine_times_the_gaussian_kernel() -> None:
+    rng = np.random.default_rng(1)
+    u = rng.standard_normal((1, 6, 5)).astype(np.float32) + 3
+    phi = WideNetwork(((1.5, 3.0),), 60_000).draw(u, rng).images(u)[0]
+    colours = np.concatenate([(u[0, :, :3] - u[0, :, :3].mean(0)) / 1.5, np.ones((6, 1))], -1)
+    norms = np.linalg.norm(colours, axis=-1)
+    angles = np.arccos(np.clip(colours @ colours.T / np.outer(norms, norms), -1, 1))
+    kernel = np.outer(norms, norms) * (np.sin(angles) + (np.pi - angles) * np.cos(angles)) / np.pi
+    squares = (((u[0, :, None, 3:] - u[0, None, :, 3:]) / 3.0) ** 2).sum(-1)
+    np.testing.assert_allclose(phi @ phi.T, kernel * np.exp(-squares / 2) / np.mean(norms**2), atol=0.05)
+
+
+def test_units_of_several_lengths_count_alike_and_together_as_one() -> None:
+    rng = np.random.default_rng(2)
+    u = rng.standard_normal((8, 9, 5)).astype(np.float32)
+    energy = np.square(WideNetwork(((1.0, 2.0), (4.0, 8.0)), 4000).draw(u, rng).images(u)).mean((0, 1))
+    np.testing.assert_allclose([energy[:4000].sum(), energy[4000:].sum()], 0.5, rtol=0.1)
 
 
 @pytest.mark.parametrize("shape", [(30, 7), (7, 30)])
