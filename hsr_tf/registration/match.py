@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import ndimage, special
 
 from hsr_tf.typing import Array, Mask
 
@@ -82,9 +82,11 @@ def likelihood(
         number: of pixels; the effective number of samples is no larger.
     """
     samples = max(min(num_components / max(mean, 1e-12) + 1, number), num_components + 1.5)
-    law = stats.beta(num_components / 2, (samples - 1 - num_components) / 2)
-    log10 = float(law.logsf(min(explained, 1 - 1e-9)) / np.log(10))
-    return log10, float(np.sqrt(law.isf(10**UNLIKELY)))
+    # R^2 follows a beta distribution. `scipy.stats` would take a second to import for it.
+    law = num_components / 2, (samples - 1 - num_components) / 2
+    with np.errstate(divide="ignore"):
+        log10 = float(np.log10(special.betaincc(*law, min(explained, 1 - 1e-9))))
+    return log10, float(np.sqrt(special.betainccinv(*law, 10**UNLIKELY)))
 
 
 def filtered_components(cube: Array, inside: Mask) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+from scipy import special
 from scipy.optimize import least_squares
 
 from hsr_tf.arrays import ops
@@ -341,7 +341,7 @@ class CameraSearch:
         if self._config.offset:
             gap = gap - gap.mean(0)
         sizes = np.square(gap / np.sqrt(variance + 1e-30)).sum(1)
-        by_chance = float(stats.chi2(gap.shape[1]).ppf(JUDGED))
+        by_chance = 2 * float(special.gammaincinv(gap.shape[1] / 2, JUDGED))  # of a chi-squared law
         return bool(np.quantile(sizes, JUDGED) < NOISE_EXCESS**2 * by_chance)
 
     def _widest(self) -> float:
