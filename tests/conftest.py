@@ -20,6 +20,8 @@ import gc
 import random
 import signal
 import sys
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +53,31 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@cache
+def keep_graphs_as_traced() -> None:
+    """TensorFlow runs graphs as they were traced: rewriting them first takes a third of some tests.
+
+    `make test-all`, and every test of a process of its own, rewrites them as it does for users.
+    """
+    sys.modules["tensorflow"].config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.fixture(autouse=True)
+def quick_graphs(request: pytest.FixtureRequest) -> None:
+    """Where the slow tests are left out, graphs are not rewritten."""
+    if "tensorflow" in sys.modules and request.config.getoption("markexpr", "") == "not slow":
+        keep_graphs_as_traced()
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Compiled functions of TensorFlow run line by line: tracing takes longer than a few steps."""
+    from tests.tracing_for_tests import without_tracing
+
+    with without_tracing():
+        yield
 
 
 @pytest.fixture(autouse=True)

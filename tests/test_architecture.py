@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -84,7 +85,15 @@ class Source:
     is_package: bool = False
 
 
-def project_sources() -> dict[str, Source]:
+@cache
+def nodes_of(text: str) -> tuple[ast.AST, ...]:
+    """The nodes of a module that are looked at here; the project is parsed once for all tests."""
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef)
+    return tuple(node for node in ast.walk(ast.parse(text)) if isinstance(node, kinds))
+
+
+@cache
+def project_sources() -> Mapping[str, Source]:
     """Every module of the project's packages by its dotted name."""
     sources = {}
     for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
@@ -97,7 +106,7 @@ def project_sources() -> dict[str, Source]:
 
 def imported_names(name: str, source: Source) -> Iterator[str]:
     """The absolute dotted names that a module imports, wherever in it; `from a import b` gives `a.b`."""
-    for node in ast.walk(ast.parse(source.text)):
+    for node in nodes_of(source.text):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -170,7 +179,7 @@ def long_parts(sources: Mapping[str, Source]) -> list[str]:
     for name, source in sources.items():
         if (length := len(source.text.splitlines())) > LONGEST_FILE:
             lines.append(f"{name} has {length} lines")
-        for node in ast.walk(ast.parse(source.text)):
+        for node in nodes_of(source.text):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and body_length(node) > LONGEST_BODY:
                 lines.append(f"{name}.{node.name} has a body of {body_length(node)} lines")
     return lines

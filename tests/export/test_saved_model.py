@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import struct
 import zlib
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,14 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from export.saved_model import TrainedModel, export_saved_model, shipped, weights_digest
+from export.saved_model import export_saved_model, shipped, weights_digest
 from export.signatures import MOST_PIXELS
 from hsr_tf import methods
-from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.model_info import METADATA_FILE
-from hsr_tf.networks.pretrained import save_model
 from hsr_tf.pictures.api import upscale
 from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import cameras, observe, stirred
-from tests.networks.test_image_conformance import inputs_of, small
+from tests.networks.test_image_conformance import inputs_of
 
 SIZES = ((5, 7), (9, 6), (12, 12))
 SLOW = {"dbpn", "ikc", "kbpn"}
@@ -33,12 +31,6 @@ SLOW = {"dbpn", "ikc", "kbpn"}
 def some_slow(names: list[str]) -> list[Any]:
     """Those that take long are left to `make test-all`; the TFLite files of ikc go through its SavedModel."""
     return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
-
-
-@lru_cache(maxsize=4)
-def trained(folder: Path, model: ImageNetwork) -> TrainedModel:
-    save_model(model, folder, {"scores": {"psnr": 31.5}})
-    return TrainedModel.load(folder)
 
 
 @pytest.mark.parametrize("method", some_slow(methods.names("image_network")))
@@ -220,11 +212,12 @@ def test_the_metadata_say_what_it_is(exports: Exports) -> None:
     assert found["weights_sha256"] == weights_digest(one.trained.model)
 
 
-def test_versions_are_whole_numbers_and_not_replaced_unasked(tmp_path: Path) -> None:
-    model = trained(tmp_path / "m", small("srcnn"))
+def test_versions_are_whole_numbers_and_not_replaced_unasked(tmp_path: Path, exports: Exports) -> None:
+    one = exports.get("ssf_cnn")
+    model = one.trained
     with pytest.raises(ValueError, match="output_dir"):
         export_saved_model(model, tmp_path / "x" / "first")
-    folder = export_saved_model(model, tmp_path / "x" / "1")
+    folder = shutil.copytree(one.folder, tmp_path / "x" / "1")
     before = (folder / "saved_model.pb").stat().st_mtime_ns
     with pytest.raises(OSError, match="exists"):
         export_saved_model(model, folder)

@@ -34,7 +34,9 @@ from tests.serving.test_security import identity
 from tests.serving.test_server import running
 
 SIZES = ((5, 8), (7, 4), (13, 11))
-SLOW = {"dbpn", "ikc", "kbpn"}
+# On the wire models differ by their inputs alone: one image, an image and its kernel, two images. That every
+# exported network answers as Keras does is in tests/export/test_saved_model.py.
+QUICK = {"vdsr", "srmdnf", "ms_ssfnet"}
 NUM_BEFORE_THE_KILL = 5
 TOKEN = "a-token-of-tests-0123456789"
 Arrays = Mapping[str, np.ndarray]
@@ -82,8 +84,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, exports: Exports) -> Iterato
 
 
 def marked(names: list[str]) -> list[Any]:
-    """Names of networks, those that take long to export marked as slow."""
-    return [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in names]
+    """Names of networks, all but one of a kind marked as slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK)) for name in names]
 
 
 def arrays(tensors: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -133,6 +135,8 @@ def test_a_scene_in_tiles_is_what_the_model_makes_of_it(shelf: Shelf) -> None:
         np.testing.assert_allclose(client.fuse(*images), np.asarray(model(views))[0], atol=1e-4)
 
 
+# In parts: test_client.py asks a server that is away again, test_server.py ends a program.
+@pytest.mark.slow
 def test_the_client_goes_on_when_the_server_is_killed_and_comes_back(
     shelf: Shelf, tmp_path: Path, repository: Path
 ) -> None:

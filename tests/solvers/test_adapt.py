@@ -15,7 +15,9 @@ from hsr_tf.solvers.adapt import Adapt, AdaptConfig
 from hsr_tf.solvers.solver import Controls, Step
 from tests.solvers.scenes import cameras, mixture, pair, psnr
 
-NUM_BANDS, SCALE = 5, 2
+NUM_BANDS, SCALE, NUM_STEPS = 5, 2, 8
+# A step of so small a network takes a tenth of the time of tracing it.
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> AdaptConfig:
     for weight in model.network.trainable_weights:
         weight.assign(weight.numpy() + 0.002 * rng.standard_normal(weight.shape))
     folder = save_model(model.for_inference(), tmp_path_factory.mktemp("model") / "net", {})
-    return AdaptConfig(weights=folder, num_steps=20, learning_rate=1e-3, turns=False, kernel_share=0.0)
+    return AdaptConfig(weights=folder, num_steps=NUM_STEPS, learning_rate=1e-3, turns=False, kernel_share=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def test_fine_tuning_gains_and_tells_each_step(trained: AdaptConfig, scene: tupl
     assert [step.iteration for step in steps] == list(range(1, found.iterations + 1))
     assert steps[-1].objective < steps[0].objective  # type: ignore[operator]
     still = Adapt(model, replace(trained, num_steps=0)).solve(lr_hsi, hr_msi)
-    assert (still.details["fine_tuning_steps"], found.details["fine_tuning_steps"]) == (0, 20)
+    assert (still.details["fine_tuning_steps"], found.details["fine_tuning_steps"]) == (0, NUM_STEPS)
     assert psnr(cube, found.estimate) > psnr(cube, still.estimate)
 
 

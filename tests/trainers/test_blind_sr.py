@@ -88,7 +88,9 @@ def test_noise_is_drawn_up_to_its_deviation(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", ["srmdnf", pytest.param("kbpn", marks=pytest.mark.slow)])
-def test_a_run_stopped_between_checkpoints_ends_as_an_uninterrupted_one(method: str, tmp_path: Path) -> None:
+def test_a_run_stopped_between_checkpoints_ends_as_an_uninterrupted_one(
+    method: str, tmp_path: Path, untraced: None
+) -> None:
     whole = BlindTrainer(task(method), tiny_plan(tmp_path / "whole"))
     train_and_copy(whole, tmp_path / "broken")
     resumed = BlindTrainer(task(method), tiny_plan(tmp_path / "broken"))
@@ -167,7 +169,7 @@ def test_a_network_without_parts_is_trained_whole() -> None:
         task("srmdnf", part="image").network.build()
 
 
-def test_pictures_of_three_channels_are_scored_on_their_luminance(tmp_path: Path) -> None:
+def test_pictures_of_three_channels_are_scored_on_their_luminance(tmp_path: Path, untraced: None) -> None:
     """Over a bicubic enlargement a head of zero is as good as that, for gray pictures in RGB too."""
     colour = NamedPicture("colour", np.random.default_rng(0).integers(0, 256, (40, 32, 3), np.uint8))
     told = task("srmdnf", num_channels=3)

@@ -26,6 +26,7 @@ from hsr_tf.networks.pretrained import load_model, read_card
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.streaming import plan as tile_plan
 from tests.app_for_tests import call_app, own_flags
+from tests.tracing_for_tests import without_tracing
 from tests.trainers.conftest import NUM_BANDS, waves
 from trainers import _flags, fusion
 from trainers._optimizers import WarmUp
@@ -95,7 +96,7 @@ def train_and_copy(trainer: Trainer, copy: Path) -> None:
     trainer.train()
 
 
-def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterrupted_one(tmp_path):
+def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, untraced):
     task = tiny_task(base="none")
     whole = FusionTrainer(task, tiny_plan(tmp_path / "whole"))
     train_and_copy(whole, tmp_path / "broken")
@@ -134,7 +135,7 @@ def test_a_killed_process_started_again_ends_with_the_weights_of_an_uninterrupte
     assert estimate.shape == cube.shape
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, untraced):
     plan = tiny_plan(tmp_path, learning_rate=1e30, clip_norm=0.0, num_steps=50, warmup_steps=40)
     trainer = FusionTrainer(tiny_task(base="none", loss="mse"), plan)
     with pytest.raises(ValueError, match=r"loss: expected a finite number.*--learning_rate"):
@@ -248,7 +249,8 @@ def test_dhsis_of_12_bit_cubes_is_trained_and_used_in_its_three_steps(
 ) -> None:
     tiny = [flag for flag in TINY if flag not in ("--base=spectral_ls", "--consistent")]
     given = (f"--data_dir={twelve_bits}", *tiny, "--method=dhsis", "--num_steps=2")
-    ended = call_app("trainers.fusion", *given, f"--run_dir={tmp_path / 'run'}")
+    with without_tracing():
+        ended = call_app("trainers.fusion", *given, f"--run_dir={tmp_path / 'run'}")
     assert ended.code == 0, ended.errors
     assert "are divided by 4095" in ended.output and "dhsis: base sylvester" in ended.output
     card = read_card(tmp_path / "run" / "model")
@@ -292,7 +294,7 @@ def test_harvard_is_trained_on_with_a_response_that_ends_before_its_last_bands(t
 
 
 def test_a_run_is_shown_in_a_page_and_a_useless_model_is_called_so(
-    scene_folder: Path, tmp_path: Path
+    scene_folder: Path, tmp_path: Path, untraced: None
 ) -> None:
     tiny = [flag for flag in TINY if flag not in ("--base=spectral_ls", "--consistent")]
     places = (f"--run_dir={tmp_path / 'run'}", f"--report={tmp_path / 'run' / 'run.html'}")

@@ -49,7 +49,9 @@ def weights_of(trainer: SingleImageTrainer) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("recipe", ["modern", pytest.param("published", marks=pytest.mark.slow)])
-def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterrupted_one(tmp_path, recipe):
+def test_a_run_stopped_between_checkpoints_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path, recipe, untraced
+):
     changes = {"batch_size": 5}
     if recipe == "published":
         changes |= {"optimizer": "sgd", "schedule": "steps", "decay_every": 3, "clip_theta": 0.01}
@@ -216,7 +218,7 @@ def test_pictures_smaller_than_a_patch_are_named_in_one_line(
         load_pictures(1, smallest=65)
 
 
-def test_a_run_starts_from_a_shallower_trained_network(tmp_path: Path) -> None:
+def test_a_run_starts_from_a_shallower_trained_network(tmp_path: Path, untraced: None) -> None:
     first = SingleImageTrainer(task(), tiny_plan(tmp_path / "first"))
     first.train()
     save_model(first.model.for_inference(), tmp_path / "model", {})
