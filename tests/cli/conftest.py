@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,15 +28,22 @@ def hsr(capfd: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     return run
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A sharp cube `z.h5` of 48 x 64 x 31, its observation `x.h5`, `y.h5` at x8, an old result `old.h5`."""
+@pytest.fixture(scope="session")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What every `folder` begins with."""
+    folder = tmp_path_factory.mktemp("originals")
     rng = np.random.default_rng(0)
     cube = ndimage.gaussian_filter(rng.random((48, 64, 31)), (2, 2, 4))
     scene = Scene((cube - cube.min()) / np.ptp(cube), WAVELENGTHS_NM, "noise")
-    hsr_tf.save(scene, tmp_path / "z.h5")
+    hsr_tf.save(scene, folder / "z.h5")
     observation = hsr_tf.simulate(scene, scale=8)
-    hsr_tf.save(observation.lr_hsi, tmp_path / "x.h5")
-    hsr_tf.save(observation.hr_msi, tmp_path / "y.h5")
-    hsr_tf.save(Scene(np.zeros((2, 2, 2))), tmp_path / "old.h5")
-    return tmp_path
+    hsr_tf.save(observation.lr_hsi, folder / "x.h5")
+    hsr_tf.save(observation.hr_msi, folder / "y.h5")
+    hsr_tf.save(Scene(np.zeros((2, 2, 2))), folder / "old.h5")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, originals: Path) -> Path:
+    """A sharp cube `z.h5` of 48 x 64 x 31, its observation `x.h5`, `y.h5` at x8, an old result `old.h5`."""
+    return shutil.copytree(originals, tmp_path, dirs_exist_ok=True)

@@ -71,7 +71,7 @@ def test_quality_and_report_pair_by_grids_as_fuse(
 ) -> None:
     # a PSF that is not the camera's leaves residuals that can be compared
     given = (f"--lr_hsi={files[0]}", f"--hr_msi={files[1]}", SRF, "--psf=gaussian:fwhm=5")
-    expected = residuals_of_fuse(hsr("fuse", *given, "--output=z.tif"))
+    expected = residuals_of_fuse(hsr("fuse", *given, "--method=spectral_ls", "--output=z.tif"))
     answer = hsr("quality", *given, "--estimate=z.tif", "--json=q.json")
     assert answer.code == 0, answer.err
     assert "grids: scale 4 from the grids of the files" in answer.out
@@ -109,7 +109,7 @@ def test_a_report_of_files_has_a_banner_where_the_estimate_does_not_explain_them
     pairs: Path, hsr: Callable[..., Answer]
 ) -> None:
     given = ("--lr_hsi=x.tif", "--hr_msi=y.tif", SRF, PSF)
-    assert hsr("fuse", *given, "--output=z.tif").code == 0
+    assert hsr("fuse", *given, "--method=spectral_ls", "--output=z.tif").code == 0
     good = hsr_tf.load("z.tif")
     hsr_tf.save(replace(good, cube=good.cube[:, ::-1]), "wrong.tif")
     pages = []
@@ -134,7 +134,7 @@ def test_an_estimate_of_another_ground_is_refused(pairs: Path, hsr: Callable[...
 
 def test_keys_name_the_arrays_in_every_command(pairs: Path, hsr: Callable[..., Answer]) -> None:
     keyed = ("--lr_hsi=both.mat", "--hr_msi=both.mat", "--lr_key=HS", "--hr_key=PAN", PSF)
-    assert hsr("fuse", *keyed, "--srf=estimate", "--output=z.h5").code == 0
+    assert hsr("fuse", *keyed, "--srf=estimate", "--method=spectral_ls", "--output=z.h5").code == 0
     answer = hsr("quality", *keyed, "--srf=estimate", "--estimate=z.h5")
     assert answer.code == 0, answer.err
     assert hsr("report", *keyed, "--estimate=z.h5", "--output=r.html").code == 0

@@ -92,7 +92,7 @@ def known(pair: KnownPair) -> Solution:
     ],
     ids=["offset", "gains", "gamma 1.5", "sRGB of 8 bits"],
 )
-@pytest.mark.parametrize("psf", ["given", "estimate"])
+@pytest.mark.parametrize("psf", ["given", pytest.param("estimate", marks=pytest.mark.slow)])
 def test_known_cameras_are_given_linear_values_in_their_units(
     pair: KnownPair, known: Solution, psf: str, change: Change, line: str, loss_db: float
 ) -> None:
@@ -104,7 +104,7 @@ def test_known_cameras_are_given_linear_values_in_their_units(
     assert found.hr_msi_residual < 0.01
 
 
-@pytest.mark.parametrize("snr_db", [None, 40.0, 30.0])
+@pytest.mark.parametrize("snr_db", [None, pytest.param(40.0, marks=pytest.mark.slow), 30.0])
 def test_known_cameras_that_fit_change_nothing(pair: KnownPair, snr_db: float | None) -> None:
     images = pair.lr_hsi, pair.hr_msi
     if snr_db is not None:

@@ -85,6 +85,7 @@ def test_the_command_ends_with_verdict_and_finding_and_exit_code_three_where_it_
     words = [
         "fuse",
         "--method=spectral_ls",
+        "--register=off",
         f"--output={tmp_path}/z.h5",
         *(word.format(folder=tmp_path) for word in more),
     ]

@@ -1,4 +1,4 @@
-"""Hundreds of damaged files of every format: a scene or one clear line, never anything else.
+"""Damaged files of every format, hundreds in the slow tests: a scene or one clear line, never anything else.
 
 A process of its own reads them, with its address space limited: a crash of a C library, a hang, a traceback,
 a word on stderr, memory beyond the limit or half a file left behind is a failure here.
@@ -42,7 +42,7 @@ def run_cases(folder: Path, first: int, last: int, *formats: str) -> int:
 
 
 def test_damaged_files_are_read_or_refused_in_one_line(tmp_path: Path) -> None:
-    assert run_cases(tmp_path, 0, 3) == 3 * len(FORMATS)
+    assert run_cases(tmp_path, 0, 1) == len(FORMATS)
 
 
 @pytest.mark.slow
