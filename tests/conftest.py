@@ -42,6 +42,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("home", deadline=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "home")
+# Nothing written here has to outlive a power cut, and some tests would wait for the disk half of their time.
+os.fsync = lambda descriptor: None
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # What is imported stays: looking through it for garbage, again and again, takes seconds of every worker.

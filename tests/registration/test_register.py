@@ -38,7 +38,7 @@ def smooth_image(seed: int) -> Scene:
 @pytest.mark.parametrize(
     ("degrees", "ratio", "shift", "side"),
     [
-        (0.3, 4.0, (0.0, 0.0), 32),
+        pytest.param(0.3, 4.0, (0.0, 0.0), 32, marks=pytest.mark.slow),
         (5.0, 4.0, (1.5, -2.0), 32),
         (0.0, 4.0, (5.5, 5.5), 32),
         (2.0, 5.3, (0.0, 1.0), 24),
@@ -53,7 +53,9 @@ def test_what_lies_near_is_found(degrees: float, ratio: float, shift: tuple[floa
 
 
 @pytest.mark.parametrize(
-    ("degrees", "mirrored"), [(90, False), (180, False), (270, False), (0, True), (90, True), (270, True)]
+    ("degrees", "mirrored"),
+    [(90, False), (180, False), (0, True), (90, True)]
+    + [pytest.param(270, mirrored, marks=pytest.mark.slow) for mirrored in (False, True)],
 )
 def test_the_other_orientations_are_found_to_the_pixel(degrees: float, mirrored: bool) -> None:
     matrix = similarity(degrees, 4.0, (0.0, 0.0), mirrored=mirrored, sizes=(16, 64))
@@ -103,15 +105,15 @@ def test_changed_ground_does_not_move_the_transform() -> None:
     assert pair.error(found.transform.matrix) < PRECISION
 
 
-def test_aligned_images_stay_as_they_are() -> None:
-    for snr_db in (None, 30):
-        pair = placed_pair(
-            similarity(0.0, 4.0, (0.0, 0.0), sizes=(24, 96)), side=24, sharp_side=96, snr_db=snr_db
-        )
-        found = register(pair.lr_hsi, pair.hr_msi)
-        assert found.accepted
-        assert not found.moved
-        np.testing.assert_array_equal(found.transform.matrix, np.diag([4, 4, 1]))
+# Those without noise are in tests/fusion/test_registered.py too.
+@pytest.mark.parametrize("snr_db", [pytest.param(None, marks=pytest.mark.slow), 30])
+def test_aligned_images_stay_as_they_are(snr_db: float | None) -> None:
+    matrix = similarity(0.0, 4.0, (0.0, 0.0), sizes=(24, 96))
+    pair = placed_pair(matrix, side=24, sharp_side=96, snr_db=snr_db)
+    found = register(pair.lr_hsi, pair.hr_msi)
+    assert found.accepted
+    assert not found.moved
+    np.testing.assert_array_equal(found.transform.matrix, np.diag([4, 4, 1]))
 
 
 def test_the_image_of_another_place_is_refused() -> None:

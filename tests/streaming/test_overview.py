@@ -29,7 +29,7 @@ def askew(degrees: float) -> PlacedPair:
     return placed_pair(similarity(degrees, 4.0, (2.0, -1.0), sizes=(32, 128)), side=32, snr_db=40)
 
 
-@pytest.mark.parametrize(("most", "precision"), [(128, 0.1), (16, 0.5)])
+@pytest.mark.parametrize(("most", "precision"), [pytest.param(128, 0.1, marks=pytest.mark.slow), (16, 0.5)])
 def test_the_transform_is_found_on_means_as_on_pixels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, precision: float
 ) -> None:
