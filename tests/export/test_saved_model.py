@@ -22,15 +22,14 @@ from hsr_tf.networks.model_info import METADATA_FILE
 from hsr_tf.pictures.api import upscale
 from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import cameras, observe, stirred
-from tests.networks.test_image_conformance import inputs_of
+from tests.networks.test_image_conformance import EXPORTED_SLOWLY, inputs_of
 
 SIZES = ((5, 7), (9, 6), (12, 12))
-SLOW = {"dbpn", "ikc", "kbpn"}
 
 
 def some_slow(names: list[str]) -> list[Any]:
     """Those that take long are left to `make test-all`; the TFLite files of ikc go through its SavedModel."""
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in EXPORTED_SLOWLY else []) for name in names]
 
 
 @pytest.mark.parametrize("method", some_slow(methods.names("image_network")))

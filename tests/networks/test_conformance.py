@@ -39,15 +39,17 @@ QUICK_BASE, QUICK_NETWORK = "spectral_ls", "ssf_resnet"
 QUICK_TRAINED = {"dhsis", "ssf_cnn", "ssf_resnet"}
 
 
-def pairs() -> list[Any]:
-    """Every network over every base, most of them marked as slow."""
-    quick = {(method, base) for method in NETWORKS for base in BASES if base in ("none", QUICK_BASE)}
+def pairs(*quick_bases: str) -> list[Any]:
+    """Every network over every base, marked as slow but for all over these and one over all."""
+    quick = {(method, base) for method in NETWORKS for base in quick_bases}
     quick |= {(QUICK_NETWORK, base) for base in BASES}
     cases = [(method, base) for base in BASES for method in NETWORKS]
     return [pytest.param(*case, marks=[] if case in quick else [pytest.mark.slow]) for case in cases]
 
 
-every_pair = pytest.mark.parametrize(("method", "base"), pairs())
+every_pair = pytest.mark.parametrize(("method", "base"), pairs("none", QUICK_BASE))
+# Every network is compiled for unknown sizes by its export too: tests/export/test_saved_model.py.
+compiled_pair = pytest.mark.parametrize(("method", "base"), pairs())
 
 
 def cameras(scale: int, num_channels: int = 3) -> ObservationModel:
@@ -89,19 +91,23 @@ def stirred(method: str, base: str) -> FusionModel:
 
 
 @every_pair
-def test_the_estimate_has_the_size_of_the_sharp_image_for_any_sizes(method: str, base: str) -> None:
-    model, views = stirred(method, base), observe(cameras(4), (3, 5))
-    estimate = model(views)
+def test_the_estimate_has_the_size_of_the_sharp_image(method: str, base: str) -> None:
+    estimate = stirred(method, base)(observe(cameras(4), (3, 5)))
     assert tuple(estimate.shape) == (2, 12, 20, NUM_BANDS)
     assert estimate.dtype == tf.float32
+
+
+@compiled_pair
+def test_compiled_for_any_size_it_estimates_the_same(method: str, base: str) -> None:
+    model = stirred(method, base)
     signature = {
         "lr_hsi": tf.TensorSpec((None, None, None, NUM_BANDS)),
         "hr_msi": tf.TensorSpec((None, None, None, 3)),
     }
     compiled = tf.function(model, input_signature=[signature], autograph=False)
-    np.testing.assert_allclose(compiled(views), estimate, atol=1e-4)
-    others = observe(cameras(4), (4, 2), batch=1)
-    np.testing.assert_allclose(compiled(others), model(others), atol=1e-4)
+    for cells, batch in (((3, 5), 2), ((4, 2), 1)):
+        views = observe(cameras(4), cells, batch)
+        np.testing.assert_allclose(compiled(views), model(views), atol=1e-4)
 
 
 @every_pair

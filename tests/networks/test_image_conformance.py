@@ -41,6 +41,8 @@ FORMS: dict[str, dict[str, Any]] = {
     "srresnet_sft:older": {"num_blocks": 1, "features": 4},
 }
 KEEPING_SIZE = {"srcnn", "vdsr"}
+EXPORTED_SLOWLY = {"dbpn", "ikc", "kbpn"}
+PICTURES = (((5, 8), 2), ((2, 3), 1))  # their sizes, and how many
 every_network = pytest.mark.parametrize(
     "method", [*NETWORKS, *(pytest.param(form, marks=pytest.mark.slow) for form in FORMS)]
 )
@@ -91,19 +93,31 @@ def inputs_of(network: ImageNetwork, size: tuple[int, int], batch: int = 2) -> d
 @every_network
 def test_estimate_and_kernel_have_their_sizes_for_any_picture(method: str) -> None:
     network, scale = built(method), built(method).spec.scale or 1
-    specs = {name: tf.TensorSpec(tensor.shape, tf.float32) for name, tensor in network.input.items()}
-    compiled = tf.function(network, input_signature=[specs], autograph=False)
-    for size, batch in (((5, 8), 2), ((2, 3), 1)):
-        views = inputs_of(network, size, batch)
-        outputs, expected = compiled(views), network(views)
+    for size, batch in PICTURES:
+        outputs = network(inputs_of(network, size, batch))
         assert tuple(outputs["estimate"].shape) == (batch, scale * size[0], scale * size[1], 1)
         for name, output in outputs.items():
             assert output.dtype == tf.float32, name
-            np.testing.assert_allclose(output, expected[name], atol=1e-4, err_msg=name)
         if isinstance(network, BlindNetwork):
             assert tuple(outputs["kernel"].shape) == (batch, 21, 21)
             assert np.min(outputs["kernel"]) >= 0
             np.testing.assert_allclose(np.sum(outputs["kernel"], (1, 2)), 1, atol=1e-4)
+
+
+# The others are compiled for unknown sizes by their exports: tests/export/test_saved_model.py.
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(m, marks=[pytest.mark.slow] * (m not in EXPORTED_SLOWLY)) for m in (*NETWORKS, *FORMS)],
+)
+def test_compiled_for_any_picture_it_answers_the_same(method: str) -> None:
+    network = built(method)
+    specs = {name: tf.TensorSpec(tensor.shape, tf.float32) for name, tensor in network.input.items()}
+    compiled = tf.function(network, input_signature=[specs], autograph=False)
+    for size, batch in PICTURES:
+        views = inputs_of(network, size, batch)
+        outputs, expected = compiled(views), network(views)
+        for name, output in outputs.items():
+            np.testing.assert_allclose(output, expected[name], atol=1e-4, err_msg=name)
 
 
 @every_network
