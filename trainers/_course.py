@@ -7,6 +7,7 @@ import math
 import time
 from dataclasses import astuple, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -126,7 +127,8 @@ class Recorder:
                 writer.writerow("" if value != value else f"{value:.8g}" for value in astuple(sample))
         if self._kernel_path and self.kernels:
             with replacing_file(self._kernel_path) as draft, draft.open("wb") as opened:
-                np.savez(opened, **{str(at): kernel for at, kernel in self.kernels.items()})
+                arrays: dict[str, Any] = {str(at): kernel for at, kernel in self.kernels.items()}
+                np.savez(opened, **arrays)
         self._last_written = time.monotonic()
 
 

@@ -250,7 +250,7 @@ class _FoldSums:
         for rows, around, features, lr_hsi in pair.strips(halo=int(detailed)):
             columns = np.concatenate([features, lr_hsi], -1).astype(np.float64)
             inner = slice(rows.start - around.start, rows.stop - around.start)
-            values = [(columns[inner], weights[rows])]
+            values: list[tuple[Array, NDArray[np.floating[Any]]]] = [(columns[inner], weights[rows])]
             if detailed:
                 mean, known = _mean_of_neighbours(columns, weights[around])
                 values.append(((columns - mean)[inner], (known * weights[around])[inner]))
