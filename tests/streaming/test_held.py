@@ -15,6 +15,7 @@ from scipy.io import savemat
 from hsr_tf import io
 from hsr_tf.cli.fuse_stream import Streaming, is_streamed
 from hsr_tf.fusion.api import fuse
+from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.io.stream import CubeReader
 from hsr_tf.streaming import pair as pairs
 from hsr_tf.streaming import plan
@@ -117,11 +118,11 @@ def test_a_limit_that_is_asked_for_counts_for_held_files_too(
     save_npz(tmp_path / "x.npz", np.ones((30, 40, 31), np.float32))
     save_mat(tmp_path / "y.mat", np.ones((300, 400, 3), np.float32))
     asked = Streaming(words[0], words[1], restart=False, dask=None)
-    assert is_streamed(asked, (tmp_path / "x.npz", None), (tmp_path / "y.mat", None)) is answer
+    assert is_streamed(asked, (tmp_path / "x.npz", tmp_path / "y.mat"), PairReading()) is answer
 
 
 def test_a_limit_that_holds_no_file_is_told_so(tmp_path: Path) -> None:
     save_npz(tmp_path / "x.npz", np.ones((30, 40, 31), np.float32))
     asked = Streaming("200MB", stream=False, restart=False, dask=None)
     with pytest.raises(OSError, match=r"x\.npz: can only be read at once"):
-        is_streamed(asked, (tmp_path / "x.npz", None), (tmp_path / "x.npz", None))
+        is_streamed(asked, (tmp_path / "x.npz", tmp_path / "x.npz"), PairReading())
