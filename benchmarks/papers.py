@@ -5,8 +5,8 @@ scored by `trainers.evaluate` on the protocol of its table. Stopped at any momen
 where it was: runs have checkpoints, and what is trained or scored in --folder is kept. `--update` writes the
 table into docs/papers.md; `--only` trains some rows, and the table shows those that are done.
 
-    python -m benchmarks.papers --table=ms_ssfnet --scale=16 --minutes=6 --update
-    python -m benchmarks.papers --table=kbpn --minutes=6 --update
+    python -m benchmarks.papers --table=ms_ssfnet --scale=16 --minutes=12 --update
+    python -m benchmarks.papers --table=kbpn --minutes=12 --update
     python -m benchmarks.papers --table=vdsr --minutes=6 --update
 """
 
@@ -37,7 +37,7 @@ def define_flags() -> None:
     """Define the table, its budget and its folder."""
     flags.DEFINE_enum("table", "ms_ssfnet", TABLES, "Whose paper's table.")
     flags.DEFINE_integer("scale", 16, "Scale factor of the table of ms_ssfnet.", 2)
-    flags.DEFINE_float("minutes", 6.0, "Training of each method, in minutes of all cores.", 0.01)
+    flags.DEFINE_float("minutes", 12.0, "Training of each method, in minutes of all cores.", 0.01)
     flags.DEFINE_multi_string(
         "only", [], "Row to train and score, as the table names it; may be repeated (default: all)."
     )
