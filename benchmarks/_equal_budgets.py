@@ -100,7 +100,7 @@ def plan_of(folder: Path, module: str, flags: Sequence[str], budget: Budget) -> 
         return StagePlan(**json.loads(path.read_text(encoding="utf-8")))
     seconds = seconds_per_step(module, flags)
     num_steps = max(1, int(budget.processor_seconds / seconds))
-    plan = StagePlan(num_steps, round(seconds, 4), budget.minutes, budget.cores)
+    plan = StagePlan(num_steps, float(f"{seconds:.4g}"), budget.minutes, budget.cores)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(plan))
     return plan
