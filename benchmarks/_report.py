@@ -32,6 +32,21 @@ def define_scenes(*, folder: str, crop: int | None, scenes: Sequence[str] = ()) 
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
 
 
+def define_names(name: str, default: Sequence[str], known: Collection[str], about: str) -> None:
+    """Define a flag with a list of names; others than `known` are refused before the run starts."""
+    flags.DEFINE_list(name, list(default), about)
+
+    def validate(names: Sequence[str]) -> bool:
+        for one in names:
+            try:
+                checks.require_choice(name, one, known)
+            except ValueError as error:
+                raise flags.ValidationError(str(error)) from error
+        return True
+
+    flags.register_validator(name, validate)
+
+
 def machine() -> dict[str, Any]:
     """Where the figures are from."""
     path = Path("/proc/cpuinfo")

@@ -24,7 +24,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from benchmarks._misfit_pairs import Ground, Pair, Simulator
-from benchmarks._report import define_json, machine, print_machine, table, write
+from benchmarks._report import define_json, define_names, machine, print_machine, table, write
 from benchmarks.misfits import NIKON, read_table
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import find_scenes
@@ -314,8 +314,8 @@ def define_flags() -> None:
     flags.DEFINE_list("scales", ["4", "8"], "Sharp pixels per coarse pixel.")
     flags.DEFINE_list("methods", ["spectral_ls"], "Methods.")
     flags.DEFINE_list("shares", ["0.01", "0.05", "0.3"], "Shares of the pixels that are missing.")
-    flags.DEFINE_list("kinds", list(KINDS), "Shapes of the holes.")
-    flags.DEFINE_list("images", list(IMAGES), "Images with holes.")
+    define_names("kinds", list(KINDS), KINDS, "Shapes of the holes.")
+    define_names("images", IMAGES, IMAGES, "Images with holes.")
     flags.DEFINE_float("noise", None, "Signal-to-noise ratio of both images in dB.")
     flags.DEFINE_float("max_seconds", 60.0, "Time limit of solvers and of auto.", 0.1)
     define_json()

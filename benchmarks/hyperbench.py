@@ -27,6 +27,7 @@ from absl import flags
 from scipy.signal import convolve2d
 from tqdm import tqdm
 
+from benchmarks._report import define_names
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import find_scenes, top_left
 from hsr_tf.fusion.api import fuse
@@ -102,7 +103,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
     flags.DEFINE_integer("crop", 256, "Side of the square from the top left of a scene.", 16)
     names = [case.name for case in CASES]
-    flags.DEFINE_list("cases", names, "Degradations: scale and number of channels.")
+    define_names("cases", names, names, "Degradations: scale and number of channels.")
     flags.DEFINE_list("psfs", ["gaussian"], "PSFs of HyperBench, e.g. gaussian,airy,moffat,delta.")
     flags.DEFINE_bool("known_psf", False, "Give the PSF to the methods that need one.")
     flags.DEFINE_float("max_seconds", None, "Time limit of solvers and of auto.", 0.1)

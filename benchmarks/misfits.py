@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 import hsr_tf.physics
 from benchmarks._misfit_pairs import CASES, ORDER, Ground, Pair, Simulator
-from benchmarks._report import define_json, machine, print_machine, table, write
+from benchmarks._report import define_json, define_names, machine, print_machine, table, write
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import find_scenes
 from hsr_tf.findings import ERROR, GREEN, RED, WARNING, Finding
@@ -101,7 +101,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
     flags.DEFINE_integer("crop", 256, "Side of the square in the middle of a scene.", 32)
     flags.DEFINE_list("methods", ["auto"], "Methods.")
-    flags.DEFINE_list("cases", [], "Cases (default: all): " + ", ".join(map(repr, CASES)))
+    define_names("cases", [], CASES, "Cases (default: all): " + ", ".join(map(repr, CASES)))
     flags.DEFINE_float("noise", None, "Signal-to-noise ratio of both images in dB, in every case.")
     flags.DEFINE_integer("scale", 8, "Sharp pixels per coarse pixel.", 2)
     flags.DEFINE_string("response", str(NIKON), "CSV file of the response, wavelengths in the first column.")

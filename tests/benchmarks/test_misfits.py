@@ -101,7 +101,7 @@ def test_the_zero_border_is_that_of_a_convolution_with_zeros(made: Simulator) ->
 
 def test_values_change_as_named(made: Simulator) -> None:
     clean = made.clean.hr_msi
-    np.testing.assert_allclose(CASES["gain 0.55, offset 0.08"](made).misfit.hr_msi, 0.55 * clean + 0.08)
+    np.testing.assert_allclose(CASES["gain 0.55 and offset 0.08"](made).misfit.hr_msi, 0.55 * clean + 0.08)
     values = srgb_jpeg(clean)
     assert np.abs(values**2.2 - clean).max() < 0.05 and np.abs(values - clean).max() > 0.1
     assert np.abs(255 * values - np.round(255 * values)).max() < 1e-9
