@@ -2,8 +2,8 @@
 
 A budget of M minutes is M minutes of all cores with nothing beside: M x 60 x cores seconds of processor time,
 so that what else a machine does is of no account. The steps of a run follow from the processor time of one
-step, which is the difference between a short and a longer run; they are written down once, and every later
-start keeps them.
+step, which is the difference between a short run and a longer one; they are written down once, and every
+later start keeps them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from hsr_tf.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-SHORT, LONG = 4, 20
+SHORT, LONG, LONGEST, GROWTH, TIMED_SECONDS = 4, 20, 1280, 4, 15.0
 SECONDS_BETWEEN_CHECKPOINTS = 90.0
 PLAN = "plan.json"
 
@@ -107,12 +107,20 @@ def plan_of(folder: Path, module: str, flags: Sequence[str], budget: Budget) -> 
 
 
 def seconds_per_step(module: str, flags: Sequence[str]) -> float:
-    """Return the processor time of one training step: of a run of 20 steps less one of 4."""
+    """Return the processor time of one training step.
+
+    A longer run less a run of 4 steps. The longer one has 20 steps, or as many more as take 15 seconds, since
+    the time of a start varies by a second.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        short, long = (
-            run_to_end(_command(module, flags, Path(folder, str(steps)), steps)) for steps in (SHORT, LONG)
-        )
-    return max((long - short) / (LONG - SHORT), 1e-4)
+
+        def seconds(steps: int) -> float:
+            return run_to_end(_command(module, flags, Path(folder, str(steps)), steps))
+
+        short, steps = seconds(SHORT), LONG
+        while (found := seconds(steps) - short) < TIMED_SECONDS and steps < LONGEST:
+            steps *= GROWTH
+    return max(found / (steps - SHORT), 1e-4)
 
 
 def _command(module: str, flags: Sequence[str], run_dir: Path, num_steps: int) -> list[str]:

@@ -5,8 +5,8 @@ scored by `trainers.evaluate` on the protocol of its table. Stopped at any momen
 where it was: runs have checkpoints, and what is trained or scored in --folder is kept. `--update` writes the
 table into docs/papers.md; `--only` trains some rows, and the table shows those that are done.
 
-    python -m benchmarks.papers --table=ms_ssfnet --scale=16 --minutes=12 --update
-    python -m benchmarks.papers --table=kbpn --minutes=12 --update
+    python -m benchmarks.papers --table=ms_ssfnet --scale=16 --minutes=6 --update
+    python -m benchmarks.papers --table=kbpn --minutes=6 --update
     python -m benchmarks.papers --table=vdsr --minutes=6 --update
 """
 

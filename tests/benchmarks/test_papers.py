@@ -70,6 +70,7 @@ def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
         "(folder / 'model' / 'model.json').write_text('{}')\n"
     )
     monkeypatch.setattr(_equal_budgets, "ROOT", tmp_path)
+    monkeypatch.setattr(_equal_budgets, "TIMED_SECONDS", 0.0)
     return Stage("fake_trainer", ("--method=a", "--stop=1"))
 
 
@@ -88,6 +89,20 @@ def test_a_run_has_the_steps_of_its_budget_and_goes_on_where_it_stopped(
     assert f"--num_steps={plan['num_steps']} " in first
     assert train([trainer], folder, budget) == model
     assert len((folder / "1" / "starts.txt").read_text().splitlines()) == 2
+
+
+def test_the_time_of_a_step_is_measured_over_more_than_a_start_varies_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng, taken = np.random.default_rng(0), []
+
+    def run(command: list[str]) -> float:
+        taken.append(int(command[-2].partition("=")[2]))
+        return 20.0 + rng.normal(0, 0.5) + 0.05 * taken[-1]
+
+    monkeypatch.setattr(_equal_budgets, "run_to_end", run)
+    assert _equal_budgets.seconds_per_step("trainer", []) == pytest.approx(0.05, rel=0.1)
+    assert taken == [4, 20, 80, 320]
 
 
 def test_stages_share_the_budget_and_start_from_each_other(trainer: Stage, tmp_path: Path) -> None:
