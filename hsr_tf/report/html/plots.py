@@ -39,6 +39,7 @@ COLOURS = ("#0083c9", "#d9630b", "#049e76", "#c46da1", "#a8872a")
 DASHES = ("solid", "dashed", "dotted", "dashdot", "dotdash")
 CHANNEL_COLOURS = {3: ("#cc3311", "#13865a", "#2677bb")}
 TOOLS = "pan,wheel_zoom,box_zoom,reset,save"
+SCIENTIFIC_BELOW = 0.01  # long numbers, of which three have room at a colour bar
 TAP = "window.hsrReport && window.hsrReport."
 
 
@@ -191,7 +192,7 @@ def _colour_bar(mapper: LinearColorMapper, title: str) -> ColorBar:
         bar_line_color=None,
         background_fill_color=None,
         border_line_color=None,
-        ticker=BasicTicker(desired_num_ticks=5),
+        ticker=BasicTicker(desired_num_ticks=3 if (mapper.high or 0) < SCIENTIFIC_BELOW else 5),
     )
 
 
