@@ -182,11 +182,23 @@ def test_only_what_is_next_to_whole_pixels_is_snapped() -> None:
     assert snapped(far) is far
 
 
-def test_zeros_outside_are_no_stretch(shared_data: Path) -> None:
-    scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / "thread_spools.h5")
+def scene_pairs(shared_data: Path, name: str) -> Simulator:
+    scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / f"{name}.h5")
     cube, bands = scene.cube.astype(np.float64), np.asarray(scene.wavelengths_nm, float)
     table = bands, np.exp(-np.square((bands[:, None] - [450, 550, 620]) / 40))
-    pair = Simulator(Ground(cube, 128, bands, table, cube[:128, :128]), 4).zero_border().misfit
+    return Simulator(Ground(cube, 128, bands, table, cube[:128, :128]), 4)
+
+
+def test_zeros_outside_are_no_stretch(shared_data: Path) -> None:
+    pair = scene_pairs(shared_data, "thread_spools").zero_border().misfit
     found = register(Scene(pair.lr_hsi.astype(np.float32)), Scene(pair.hr_msi.astype(np.float32)))
     assert found.accepted
     assert not found.moved
+
+
+@pytest.mark.parametrize("name", ["paints", "egyptian_statue"])
+def test_a_tone_curve_is_no_stretch(shared_data: Path, name: str) -> None:
+    pair = scene_pairs(shared_data, name).photograph().misfit
+    found = register(Scene(pair.lr_hsi.astype(np.float32)), Scene(pair.hr_msi.astype(np.float32)))
+    assert found.accepted
+    assert found.gap < 0.2
