@@ -221,6 +221,7 @@ def _solved(
         pair.grid.whole,
         model=choice.model,
         srf_known=choice.srf_origin != UNKNOWN,
+        radiometry=radiometry,
     )
     facts = result_facts(method, choice, radiometry=radiometry_line(radiometry, outcome.srf))
     if cameras.changed_ground:

@@ -25,6 +25,7 @@ from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, EDGES, gap_findings, mea
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import TiledPair
+from hsr_tf.radiometry import AS_RECORDED, Radiometry
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.tiling.region import Region
 from hsr_tf.typing import Mask
@@ -69,6 +70,7 @@ def measured_residuals(
     *,
     model: ObservationModel,
     srf_known: bool,
+    radiometry: Radiometry = AS_RECORDED,
 ) -> Residuals:
     """Compare a part of an estimate with the two images.
 
@@ -82,6 +84,7 @@ def measured_residuals(
         region: in coarse pixels.
         model: D and R.
         srf_known: whether R is known.
+        radiometry: what was undone in Y.
     """
     # (h, w), the coarse pixels of a region that see nothing but data of it.
     missing, sharp = pair.missing(region), pair.missing(region).of_estimate(model.scale)
@@ -106,7 +109,7 @@ def measured_residuals(
     findings: tuple[Finding, ...] = ()
     alike = counted
     if gap is not None and gap.agreeing is not None:
-        findings, alike = gap_findings(gap), counted & gap.agreeing
+        findings, alike = gap_findings(gap, radiometry), counted & gap.agreeing
     masks = [None if mask.all() else ~mask for mask in (alike, enlarged(alike, model.scale))]
     images = Observation(
         Scene(lr_hsi, nodata_mask=masks[0]), Scene(hr_msi, nodata_mask=masks[1]), model.scale

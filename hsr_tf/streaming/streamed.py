@@ -141,7 +141,14 @@ class _Run:
             with io.open_cube(self.request.output, max_gib=room_gib(self.request.memory_limit)) as reader:
                 cube = reader.read(*region.scaled(pair.grid.scale).slices)
         cube = cube if pair.found.before is not None else cube[..., list(pair.found.bands)]
-        residuals = measured_residuals(pair, cube, region, model=pair.model, srf_known=recorded["srf_known"])
+        residuals = measured_residuals(
+            pair,
+            cube,
+            region,
+            model=pair.model,
+            srf_known=recorded["srf_known"],
+            radiometry=pair.found.radiometry,
+        )
         for finding in residuals.findings:
             warnings.warn(ResidualWarning.of(finding), stacklevel=4)
         self.draft.remove()

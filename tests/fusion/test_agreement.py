@@ -12,6 +12,7 @@ from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf_spec import parse_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
+from hsr_tf.radiometry import Radiometry
 
 SCALE, SIDE, BANDS = 4, 128, 12
 RESPONSE = np.stack([np.exp(-np.square((np.arange(BANDS) - at) / 3)) for at in (2, 6, 10)], 1)
@@ -86,6 +87,15 @@ def test_figures_are_in_plain_numbers() -> None:
     assert "over 1000 times" in gap_findings(ImageGap(0.5, 1e-9, 0.0))[0].found
     assert [one.severity for one in gap_findings(ImageGap(0.03, 0.001, 0.3))] == [ERROR, ERROR]
     assert [one.severity for one in gap_findings(ImageGap(0.008, 0.001, 0.0))] == [WARNING]
+
+
+def test_a_photograph_that_was_processed_is_not_relied_on() -> None:
+    photograph = Radiometry("sRGB")
+    (found,) = gap_findings(ImageGap(0.008, 0.001, 0.0), photograph)
+    assert found.severity == ERROR and "uncompressed" in found.advice
+    assert gap_findings(ImageGap(0.008, 0.006, 0.0), photograph) == ()
+    (offset,) = gap_findings(ImageGap(0.008, 0.001, 0.0), Radiometry(offset=(0.1, 0.1, 0.1)))
+    assert offset.severity == WARNING
 
 
 @pytest.mark.parametrize("snr_db", [None, 30.0])
