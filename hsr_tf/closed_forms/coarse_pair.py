@@ -35,6 +35,8 @@ class CoarsePair:
         compared: (h, w), False for pixels in which the images agree because Y was completed from X
             (`hsr_tf.physics.completed_holes`), and which say nothing of their agreement; None for none.
         shares: (h, w), by which pixels count beside the weights of their agreement; None for 1.
+        gap: gives the mean square of X R - D Y, summed over the channels, for the weights (h, w) of the
+            pixels; None to take it of the pixels that are compared.
     """
 
     size: tuple[int, int]
@@ -42,6 +44,7 @@ class CoarsePair:
     counted: NDArray[np.bool_] | None = None
     compared: NDArray[np.bool_] | None = None
     shares: Cube | None = None
+    gap: Callable[[Cube], float] | None = None
 
     @property
     def inside(self) -> NDArray[np.bool_]:
@@ -53,9 +56,7 @@ class CoarsePair:
     def judged(self) -> NDArray[np.bool_]:
         """(h, w), the pixels by which the agreement of the images is measured: `compared` if enough are."""
         compared = self.compared
-        if compared is None or not is_enough(int(compared.sum()), compared.size):
-            return self.inside
-        return compared
+        return compared if compared is not None and is_compared(compared) else self.inside
 
     def strips(self, halo: int = 0) -> Iterator[tuple[slice, slice, Cube, Cube]]:
         """Rows of the strip, rows that were read (with a halo), D F and X of the latter."""
@@ -84,6 +85,11 @@ class PixelWeights:
     wrong_edges: NDArray[np.bool_]
     compared: NDArray[np.bool_]
     gaps: Array
+
+
+def is_compared(compared: NDArray[np.bool_]) -> bool:
+    """Whether enough coarse pixels say how far the images agree."""
+    return is_enough(int(compared.sum()), compared.size)
 
 
 def pixel_weights(pair: CoarsePair, model: ObservationModel, outlier: float = OUTLIER) -> PixelWeights:

@@ -297,7 +297,10 @@ class _MapFitting:
         detailed = any(np.isfinite(candidate.levels) for candidate in rule.candidates)
         self._sums = _FoldSums(pair, in_fit, detailed=detailed)
         self._mean = self._sums.mean()
-        self._gap = float(self._agreed.gaps.sum() / max(float(in_fit[self._agreed.compared].sum()), TINY))
+        if pair.gap is None:
+            self._gap = float(self._agreed.gaps.sum() / max(float(in_fit[self._agreed.compared].sum()), TINY))
+        else:
+            self._gap = pair.gap(self._agreed.weights)
         sharpness = float(np.square(model.spatial.psf.kernel).sum())
         self._variance = np.minimum(np.square(sharp.noise), self._gap / sharpness)
         self._noise = feature_noise(sharp.moments, self._variance) * max(0.0, 1.0 - sharpness)

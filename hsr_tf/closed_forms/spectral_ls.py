@@ -23,14 +23,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.coarse_pair import FLOATS_AT_ONCE, CoarsePair
+from hsr_tf.closed_forms.coarse_pair import FLOATS_AT_ONCE, CoarsePair, is_compared
 from hsr_tf.closed_forms.consistency import DataConsistency
+from hsr_tf.closed_forms.gap_beside_holes import gap_beside_holes
 from hsr_tf.closed_forms.map_fit import (
     Complexity,
     FitRule,
@@ -205,8 +207,10 @@ class SceneMap:
             region = Region.of(rows, grid.whole.columns)
             return store.read(FEATURES, grid, region), store.read(COARSE, grid, region)
 
-        statistics = self._statistics(counted, num_counted)
-        coarse = CoarsePair(grid.size, read, counted, compared, self._shares())
+        statistics, gap = self._statistics(counted, num_counted), None
+        if compared is not None and not is_compared(compared):
+            gap = partial(gap_beside_holes, self.pair, self.model)
+        coarse = CoarsePair(grid.size, read, counted, compared, self._shares(), gap)
         chosen, rule = store.load_json(CHOSEN_MAP), self.rule
         if chosen is not None:  # by a fit to much the same images
             rule = rule.repeating(np.array(chosen["mixture"]))

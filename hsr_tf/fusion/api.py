@@ -12,7 +12,7 @@ import numpy as np
 
 from hsr_tf import checks, methods
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.noise_level import colour_noise
+from hsr_tf.closed_forms.gap_beside_holes import completion_noise
 from hsr_tf.findings import FindingWarning
 from hsr_tf.fusion.cameras import (
     Asked,
@@ -195,8 +195,7 @@ def _solved(
     images = repaired.observation.linear(choice.radiometry)
     pair = ArrayPair((images.lr_hsi.cube, images.hr_msi.cube), choice.model, repaired.holes)
     if choice.srf_origin != UNKNOWN and repaired.holes.sharp is not None:
-        lr_hsi, response = pair.cubes[0], choice.model.spectral.matrix
-        pair = pair.completed(colour_noise(lr_hsi, response, repaired.holes.coarse))
+        pair = pair.completed(completion_noise(pair))
     start = time.perf_counter()
     staged = staged_method(
         pair, method, weights=None if card is None else card.folder, controls=cameras.remaining(controls)

@@ -20,7 +20,7 @@ from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.psf_shift import shifted_psf
-from hsr_tf.physics.psf_spec import SHAPES, parse_psf
+from hsr_tf.physics.psf_spec import SHAPES, parse_psf, recorded_words
 from hsr_tf.physics.response_library import find_table
 from hsr_tf.physics.sensors import TITLES, sensor_bands
 from hsr_tf.physics.spatial import SpatialDegradation
@@ -162,7 +162,10 @@ def simulation_metadata(
     common = {"simulated_scale": cameras.scale, "simulated_seed": seed}
     kernel, response = cameras.spatial.psf, cameras.spectral
     in_words = isinstance(psf, str) and psf.partition(":")[0] in SHAPES
-    lr_hsi: dict[str, Any] = {**common, "simulated_psf": psf if in_words else kernel.name}
+    lr_hsi: dict[str, Any] = {
+        **common,
+        "simulated_psf": recorded_words(psf, kernel) if in_words else kernel.name,
+    }
     if not in_words and kernel.kernel.size <= MAX_KERNEL_SIZE:
         lr_hsi["simulated_psf_kernel"] = kernel.kernel
     hr_msi: dict[str, Any] = {
@@ -202,7 +205,7 @@ def _told_psf(observation: Observation) -> Psf | None:
     if "simulated_psf_kernel" in recorded:
         kernel = np.asarray(recorded["simulated_psf_kernel"])
         return Psf(kernel, name, signed=name.startswith("bicubic"))
-    return parse_psf(name, observation.scale)
+    return parse_psf(name, observation.scale, recorded=True)
 
 
 def _told_srf(observation: Observation) -> SpectralResponse | str | None:

@@ -8,10 +8,13 @@ given: the values nearest to those of their neighbours with
 
 M the coarse pixels with data, y0 the value of the nearest pixel with data (`hsr_tf.physics.nodata.filled`),
 s the scale. What the two images say of the pixels with data is unchanged: X and the filled Y are an exact
-pair of a scene that differs from the true one in the missing pixels alone. l is a hundred times the noise of
-X R relative to its energy, but 3e-5 to 3e-3: with less, noise of X leaves wild values; with more, X remains
-unexplained where it has none. The limits were chosen on scenes of the CAVE training set
-(`python -m benchmarks.holes`).
+pair of a scene that differs from the true one in the missing pixels alone. l is a hundred times what X R and
+D Y differ by, or the noise of X R if it is more, relative to the energy of X R, and at least 3e-5: with
+less, differences leave wild values; with more, X remains unexplained where it has no noise. Both numbers were
+chosen on scenes of the CAVE training set (`python -m benchmarks.holes`).
+
+The blocks of coarse pixels that are completed, each with a margin, lie at the same places however a scene is
+cut into tiles, so that a tile and the whole scene see the same values.
 """
 
 from __future__ import annotations
@@ -20,10 +23,12 @@ import numpy as np
 
 from hsr_tf.arrays import ops
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.typing import Cube, Mask
+from hsr_tf.tiling.region import Region, TileGrid
+from hsr_tf.typing import Cube, Mask, Size
 
-LEAST_DAMPING, LARGEST_DAMPING, DAMPING_PER_NOISE = 3e-5, 3e-3, 100.0
+LEAST_DAMPING, LARGEST_DAMPING, DAMPING_PER_NOISE = 3e-5, 1.0, 100.0
 NUM_STEPS, SMALL_GRADIENT, REACH = 50, 1e-6, 4
+BLOCK_SIDE, SMALLEST_BLOCK, USUAL_NOISE = 512, 8, 3e-5
 TINY = 1e-30
 
 
@@ -34,7 +39,7 @@ def completed(
     colours: Cube,
     seen: Mask,
     *,
-    noise: float = float("inf"),
+    noise: float = USUAL_NOISE,
 ) -> Cube:
     """Y (s h, s w, c) with other values in its missing pixels, by conjugate gradients.
 
@@ -44,7 +49,7 @@ def completed(
         hole: (s h, s w), True for its missing pixels.
         colours: X R, (h, w, c).
         seen: (h, w), True for coarse pixels with data.
-        noise: mean square of the noise of X R over that of X R.
+        noise: mean square of what X R and D Y differ by over that of X R.
     """
     if not hole.any():
         return sharp
@@ -77,6 +82,16 @@ def completed(
             break
         direction = np.asarray(gradient + energy / (before + TINY) * direction, np.float32)
     return np.ascontiguousarray(sharp + change, np.float32)
+
+
+def blocks(size: Size, scale: int) -> TileGrid:
+    """What is completed at once of a scene of (h, w) coarse pixels."""
+    return TileGrid(size, max(SMALLEST_BLOCK, BLOCK_SIDE // scale), scale)
+
+
+def seen_around(block: Region, spatial: SpatialDegradation, whole: Region) -> Region:
+    """The coarse pixels that decide what the missing pixels of a block are given."""
+    return block.grown(REACH * max(1, spatial.reach_cells), whole)
 
 
 def _energies(image: Cube) -> Cube:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hsr_tf.physics.completed_holes import completed
+from hsr_tf.physics.completed_holes import blocks, completed, seen_around
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.tiling.region import Region, TileGrid
@@ -71,6 +71,30 @@ class TiledPair(ABC):
         mixed = self.missing(around).mixed(self.model.spatial, around.size)
         return mixed[region.inside(around).slices]
 
+    def completed_block(self, block: Region, noise: float) -> Cube:
+        """Y of a block (`hsr_tf.physics.completed_holes.blocks`) of a pair that is not completed, completed.
+
+        Args:
+            block: in coarse pixels.
+            noise: see `hsr_tf.physics.completed_holes.completed`.
+        """
+        sharp = self.missing(block).sharp
+        if sharp is None or not sharp.any():
+            return self.hr_msi(block)
+        around = seen_around(block, self.model.spatial, self.grid.whole)
+        holes, colours = self.missing(around), self.lr_hsi(around) @ self.model.spectral.matrix
+        seen = np.ones(around.size, bool) if holes.coarse is None else ~holes.coarse
+        assert holes.sharp is not None
+        filled = completed(
+            self.model.spatial,
+            self.hr_msi(around),
+            holes.sharp,
+            colours.astype(np.float32),
+            seen,
+            noise=noise,
+        )
+        return filled[block.inside(around).scaled(self.grid.scale).slices]
+
     def usable(self, region: Region) -> Mask:
         """(h, w), True for coarse pixels whose spectra are used: those with data where Y is completed."""
         if not self.is_completed:
@@ -101,7 +125,7 @@ class ArrayPair(TiledPair):
     store: TileStore = field(default_factory=MemoryStore)
     is_completed: bool = False
 
-    def completed(self, noise: float = float("inf")) -> ArrayPair:
+    def completed(self, noise: float) -> ArrayPair:
         """The pair with the missing pixels of Y completed from X; R has to be that of the camera of Y.
 
         Args:
@@ -110,11 +134,12 @@ class ArrayPair(TiledPair):
         sharp = self.holes.sharp
         if sharp is None or not sharp.any():
             return self
-        lr_hsi, hr_msi = self.cubes
-        colours = lr_hsi @ self.model.spectral.matrix.astype(np.float32)
-        seen = np.ones(lr_hsi.shape[:2], bool) if self.holes.coarse is None else ~self.holes.coarse
-        filled = completed(self.model.spatial, hr_msi, sharp, colours, seen, noise=noise)
-        return replace(self, cubes=(lr_hsi, filled), is_completed=True)
+        filled, scale = self.cubes[1].copy(), self.model.scale
+        grid = blocks(self.grid.size, scale)
+        for index in range(len(grid)):
+            block = grid.region(index)
+            filled[block.scaled(scale).slices] = self.completed_block(block, noise)
+        return replace(self, cubes=(self.cubes[0], filled), is_completed=True)
 
     @property
     def grid(self) -> TileGrid:  # type: ignore[override]

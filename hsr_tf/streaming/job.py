@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf import methods, options
-from hsr_tf.closed_forms.noise_level import colour_noise
+from hsr_tf.closed_forms.gap_beside_holes import completion_noise, sample_of
 from hsr_tf.io.pair_reading import PairReading
 from hsr_tf.networks.fusion_model import cameras_from_dict
 from hsr_tf.physics.cameras import UNKNOWN
-from hsr_tf.physics.completed_holes import REACH, completed
+from hsr_tf.physics.completed_holes import blocks
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
@@ -33,7 +33,7 @@ from hsr_tf.streaming.pair import Pair, opened_pair
 from hsr_tf.tiling.region import Region, TileGrid
 
 JOB, FOUND = "job", "found"
-SAMPLED_PIXELS, FEWEST_SAMPLED = 768, 48
+KEPT_BLOCKS = 8
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,7 @@ class FilesPair(TiledPair):
         found: what the first pass found.
         nesting: how Y is brought under the pixels of X by a transform, or None.
         hr_file: Y on its own pixels, None without a transform.
+        completes: whether missing pixels of Y are completed where the response is known.
     """
 
     grid: TileGrid
@@ -161,6 +162,7 @@ class FilesPair(TiledPair):
     found: Found
     nesting: Nesting | None = None
     hr_file: Image | None = None
+    completes: bool = True
 
     @property
     def model(self) -> ObservationModel:  # type: ignore[override]
@@ -180,14 +182,14 @@ class FilesPair(TiledPair):
     @property
     def sample(self) -> Region:
         """The middle of the scene, from which cameras are estimated and residuals taken."""
-        return Region.middle(self.grid.size, max(FEWEST_SAMPLED, SAMPLED_PIXELS // self.grid.scale))
+        return sample_of(self.grid)
 
     @property
     def is_completed(self) -> bool:
         """See `TiledPair.is_completed`."""
         spectral = self.found.cameras.spectral
         is_known = len(spectral.matrix) == self.num_bands and spectral.name != UNKNOWN
-        return self.found.holes[1] and is_known
+        return self.completes and self.found.holes[1] and is_known
 
     def lr_hsi(self, region: Region) -> Cube:
         """See `TiledPair.lr_hsi`."""
@@ -201,23 +203,41 @@ class FilesPair(TiledPair):
     def hr_msi(self, region: Region) -> Cube:
         """See `TiledPair.hr_msi`."""
         hole = self.missing(region).sharp if self.is_completed else None
+        found = self._sharp(region)
         if hole is None or not hole.any():
-            return self._sharp(region)
-        spatial = self.model.spatial
-        around = region.grown(REACH * max(1, spatial.reach_cells), self.grid.whole)
-        holes, colours = self.missing(around), self.lr_hsi(around) @ self.model.spectral.matrix
-        seen = np.ones(around.size, bool) if holes.coarse is None else ~holes.coarse
-        assert holes.sharp is not None
-        sharp, noise = self._sharp(around), self._colour_noise
-        filled = completed(spatial, sharp, holes.sharp, colours.astype(np.float32), seen, noise=noise)
-        return filled[region.inside(around).scaled(self.grid.scale).slices]
+            return found
+        found, grid = np.array(found), blocks(self.grid.size, self.grid.scale)
+        for index in grid.overlapping(region):
+            block = grid.region(index)
+            part = block.intersection(region)
+            assert part is not None
+            own, inner = (part.inside(one).scaled(grid.scale).slices for one in (region, block))
+            if hole[own].any():
+                found[own] = np.where(hole[own][..., None], self._completed(index)[inner], found[own])
+        return found
+
+    def _completed(self, index: int) -> Cube:
+        """A completed block; the last ones are kept, as neighbouring tiles lie on them."""
+        kept = self._last_blocks
+        if index not in kept:
+            while len(kept) >= KEPT_BLOCKS:
+                del kept[next(iter(kept))]
+            block = blocks(self.grid.size, self.grid.scale).region(index)
+            kept[index] = self._filled.completed_block(block, self._noise)
+        return kept[index]
 
     @cached_property
-    def _colour_noise(self) -> float:
-        """See `colour_noise`, of the sample."""
-        return colour_noise(
-            self.lr_hsi(self.sample), self.model.spectral.matrix, self.missing(self.sample).coarse
-        )
+    def _last_blocks(self) -> dict[int, Cube]:
+        return {}
+
+    @cached_property
+    def _filled(self) -> FilesPair:
+        """The pair with the nearest values in the missing pixels of Y."""
+        return replace(self, completes=False)
+
+    @cached_property
+    def _noise(self) -> float:
+        return completion_noise(self._filled)
 
     def _sharp(self, region: Region) -> Cube:
         """Y of a region with the nearest values where there is no data, linear in light."""

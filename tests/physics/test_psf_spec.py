@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from hsr_tf.physics.psf import FWHM_PER_SIGMA, bicubic_psf, box_psf, gaussian_psf, identity_psf, motion_psf
-from hsr_tf.physics.psf_spec import FORMS, parse_psf
+from hsr_tf.physics.psf_spec import FORMS, parse_psf, recorded_words
 
 
 def test_gaussian_alone_is_the_standard_psf() -> None:
@@ -21,8 +22,8 @@ def test_gaussian_alone_is_the_standard_psf() -> None:
 @pytest.mark.parametrize(
     ("spec", "same"),
     [
-        ("gaussian:fwhm=6", gaussian_psf(8, fwhm=6)),
-        ("gaussian:sigma=2.5", gaussian_psf(8, sigma=2.5)),
+        ("gaussian:fwhm=6", gaussian_psf(8, fwhm=6, support=22)),
+        ("gaussian:sigma=2.5", gaussian_psf(8, sigma=2.5, support=20)),
         ("gaussian:sigma=2.5,support=21", gaussian_psf(8, sigma=2.5, support=21)),
         ("box", box_psf(8)),
         ("box:size=5", box_psf(5)),
@@ -33,6 +34,30 @@ def test_gaussian_alone_is_the_standard_psf() -> None:
 )
 def test_words_give_the_kernel_they_name(spec: str, same: object) -> None:
     np.testing.assert_array_equal(parse_psf(spec, 8).kernel, same.kernel)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("width", "scale"), [("fwhm=4", 4), ("fwhm=5", 5), ("sigma=1", 8), ("fwhm=16", 4)])
+def test_a_gaussian_of_a_given_width_is_that_of_scipy(width: str, scale: int) -> None:
+    kernel = parse_psf(f"gaussian:{width}", scale).kernel
+    name, _, number = width.partition("=")
+    sigma = float(number) / (1 if name == "sigma" else FWHM_PER_SIGMA)
+    size, fine = len(kernel), 10
+    impulse = np.zeros((size + 2) * fine)
+    impulse[len(impulse) // 2] = fine
+    spread = ndimage.gaussian_filter1d(impulse, fine * sigma, truncate=5)
+    expected = spread[len(impulse) // 2 + np.round((np.arange(size) - (size - 1) / 2) * fine).astype(int)]
+    np.testing.assert_allclose(kernel.sum(0), expected, atol=2e-3 * expected.max())
+    assert kernel.sum(0)[[0, -1]].max() < 1e-3 * kernel.sum(0).max()
+
+
+def test_a_file_means_the_gaussian_that_it_was_simulated_with() -> None:
+    """Words without a number of taps are from when Gaussians were cut off."""
+    old, new = parse_psf("gaussian:fwhm=6", 8, recorded=True), parse_psf("gaussian:fwhm=6", 8)
+    np.testing.assert_array_equal(old.kernel, gaussian_psf(8, fwhm=6).kernel)
+    assert len(old.kernel) == 16
+    words = recorded_words("gaussian:fwhm=6", new)
+    np.testing.assert_array_equal(parse_psf(words, 8, recorded=True).kernel, new.kernel)
+    assert recorded_words("gaussian", parse_psf("gaussian", 8)) == "gaussian"
 
 
 def test_two_widths_and_an_angle_turn_the_wider_axis() -> None:
