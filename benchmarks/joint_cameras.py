@@ -33,7 +33,7 @@ from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.typing import Array, Cube
 
 FLAGS = flags.FLAGS
-SCALE = 8
+SCALE, NUM_STEPS = 8, 600
 BLURS: dict[str, Psf] = {
     "narrow": gaussian_psf(SCALE, sigma=2.0, support=2 * SCALE),
     "rotated": anisotropic_gaussian_psf(SCALE, sigmas=(3.2, 1.44), angle_degrees=30, support=2 * SCALE),
@@ -57,7 +57,7 @@ def define_flags() -> None:
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
     flags.DEFINE_list("blurs", list(BLURS), "Blurs by name.")
     flags.DEFINE_integer("crop", 256, "Side of the square from row and column 128.", 8 * SCALE)
-    flags.DEFINE_integer("num_steps", 300, "Steps of each fit.", 1)
+    flags.DEFINE_integer("num_steps", NUM_STEPS, "Steps of each fit.", 1)
     flags.DEFINE_integer("features", 16, "Width of the network.", 1)
     flags.DEFINE_bool("forms", False, "Fit every form, not JOINT_BLIND alone.")
     _report.define_json()
@@ -148,6 +148,7 @@ def main() -> None:
                     l1, angles = fit(cube, response, BLURS[blur], {**size, **options})
                     seconds = time.process_time() - begin
                     found.append(Found(path.stem, blur, form, l1, tuple(map(float, angles)), seconds))
+                    bar.write(" | ".join(found[-1].cells()))
                     bar.update()
     _report.print_machine(_report.machine())
     heads = ["scene", "blur", "form", "kernel L1", "angles, degrees", "processor seconds"]
