@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keras import layers, ops
+from keras import initializers, layers, ops
 
 from hsr_tf.networks.image_layers import KernelEncode, SharedLayers
 from hsr_tf.networks.image_network import KERNEL_SIZE, ImageNetwork, ImageSpec, picture_inputs
@@ -68,6 +68,25 @@ class NormalisedLayers(SharedLayers):
         x = super().conv(x, features, size, name, strides=strides, gain=gain)
         norm = f"{name}_norm"
         return self.once(norm, lambda: layers.BatchNormalization(momentum=0.9, name=norm))(x)
+
+
+class OwnSlopes:
+    """In the place of a ReLU that is called again and again: a PReLU of its own after every convolution."""
+
+    def __init__(self, dtype: Any = None) -> None:
+        self._dtype = dtype
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The PReLU, named after the convolution that it follows."""
+        before = x._keras_history.operation
+        while not isinstance(before, layers.Conv2D):
+            before = before.input._keras_history.operation
+        return layers.PReLU(
+            initializers.Constant(0.25),
+            shared_axes=(1, 2),
+            dtype=self._dtype,
+            name=f"{before.name}_prelu",
+        )(x)
 
 
 class FiltersOfTheCode(ImageNetwork):
@@ -139,6 +158,7 @@ CASES = {
         (
             Form(),
             Form("second convolutions at He's deviation", replaced={f"{NETWORKS}.srresnet.SMALL": HE}),
+            Form("PReLU", replaced={f"{NETWORKS}.srresnet.layers.ReLU": OwnSlopes}),
             RESIDUAL,
         ),
     ),

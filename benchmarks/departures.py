@@ -32,7 +32,6 @@ from benchmarks._correction_steps import SIZE, estimator_scores
 from benchmarks._departure_forms import CASES, Case, Form
 from benchmarks._subjects import short_run
 from benchmarks._sylvester_forms import scores
-from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.kernels import parse_kernels
 from hsr_tf.data.patches import PatchPlan
@@ -57,7 +56,7 @@ METHODS = (*CASES, IKC, SYLVESTER)
 
 def define_flags() -> None:
     """Define the methods and the size of a training."""
-    flags.DEFINE_list("methods", list(METHODS), "Methods by name.")
+    _report.define_names("methods", METHODS, METHODS, "Methods by name.")
     flags.DEFINE_integer("num_steps", 400, "Steps of each training.", 1)
     flags.DEFINE_integer("batch_size", 8, "Patches per step.", 1)
     flags.DEFINE_integer("patch_size", 64, "Side of a patch in sharp pixels.", 32)
@@ -72,7 +71,7 @@ class Line:
 
     Attributes:
         method, form: of what.
-        weights: number of trained weights; 0 of a closed form.
+        weights: number of trained weights; 0 where they are not counted.
         psnr: mean on what was held back, dB.
         difference: from the first form of the method, dB.
         processor_seconds: of all cores, with the scores.
@@ -87,7 +86,8 @@ class Line:
 
     def cells(self) -> list[str]:
         """The line of the table."""
-        numbers = (f"{self.weights:,}", f"{self.psnr:.2f}", f"{self.difference:+.2f}")
+        weights = f"{self.weights:,}" if self.weights else "–"
+        numbers = (weights, f"{self.psnr:.2f}", f"{self.difference:+.2f}")
         return [self.method, self.form, *numbers, f"{self.processor_seconds:.0f}"]
 
 
@@ -179,8 +179,6 @@ def ikc_lines() -> Iterator[Line]:
 
 def main() -> None:
     """Train or run every form, print each line as it is known and the table at the end."""
-    for name in FLAGS.methods:
-        checks.require_choice("methods", name, METHODS)
     found: list[Line] = []
     for name in FLAGS.methods:
         others = {IKC: ikc_lines, SYLVESTER: sylvester_lines}
