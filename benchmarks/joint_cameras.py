@@ -8,6 +8,7 @@ fitted; else `JOINT_BLIND` alone. All have the same small network and the same s
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,6 @@ from scipy.signal import fftconvolve
 from tqdm import tqdm
 
 from benchmarks import _report
-from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.scenes import find_scenes
 from hsr_tf.io import load
@@ -33,7 +33,7 @@ from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.typing import Array, Cube
 
 FLAGS = flags.FLAGS
-SCALE = 8
+SCALE, NUM_STEPS = 8, 600
 BLURS: dict[str, Psf] = {
     "narrow": gaussian_psf(SCALE, sigma=2.0, support=2 * SCALE),
     "rotated": anisotropic_gaussian_psf(SCALE, sigmas=(3.2, 1.44), angle_degrees=30, support=2 * SCALE),
@@ -55,9 +55,9 @@ def define_flags() -> None:
     """Define the scenes, the forms and the size of a fit."""
     flags.DEFINE_list("scenes", ["flowers"], "Names of scenes.")
     flags.DEFINE_string("data_dir", None, "Folder of sharp cubes (default: $HSR_DATA/hsi/cave_train).")
-    flags.DEFINE_list("blurs", list(BLURS), "Blurs by name.")
+    _report.define_names("blurs", [*BLURS], BLURS, "Blurs by name.")
     flags.DEFINE_integer("crop", 256, "Side of the square from row and column 128.", 8 * SCALE)
-    flags.DEFINE_integer("num_steps", 300, "Steps of each fit.", 1)
+    flags.DEFINE_integer("num_steps", NUM_STEPS, "Steps of each fit.", 1)
     flags.DEFINE_integer("features", 16, "Width of the network.", 1)
     flags.DEFINE_bool("forms", False, "Fit every form, not JOINT_BLIND alone.")
     _report.define_json()
@@ -130,8 +130,6 @@ def fit(cube: Cube, response: Array, psf: Psf, options: dict[str, Any]) -> tuple
 
 def main() -> None:
     """Fit and print the table."""
-    for blur in FLAGS.blurs:
-        checks.require_choice("blurs", blur, BLURS)
     size = {"num_steps": FLAGS.num_steps, "features": FLAGS.features}
     joint = {name: getattr(JOINT_BLIND, name) for name in ("match", "balanced", *SEVERAL)}
     forms = {**(FORMS if FLAGS.forms else {}), JOINT: joint}
@@ -148,6 +146,7 @@ def main() -> None:
                     l1, angles = fit(cube, response, BLURS[blur], {**size, **options})
                     seconds = time.process_time() - begin
                     found.append(Found(path.stem, blur, form, l1, tuple(map(float, angles)), seconds))
+                    bar.write(" | ".join(found[-1].cells()), file=sys.stderr)
                     bar.update()
     _report.print_machine(_report.machine())
     heads = ["scene", "blur", "form", "kernel L1", "angles, degrees", "processor seconds"]

@@ -43,6 +43,7 @@ FLAGS = flags.FLAGS
 FLOATING = VARIANTS[:3]
 INTEGER = ("vdsr", "srcnn", "ms_ssfnet")
 NUM_UNTRAINED_TRIALS = 3
+LAST_DEVIATION = 1e-2  # of a last layer that would start at zero
 OUTPUT_DIR = "models/verified"
 EXAMPLE = "--model=vdsr.int8.tflite --saved_model=models/vdsr/1"
 
@@ -115,7 +116,13 @@ def _fresh_image_network(method: str, folder: Path) -> Path:
 
 def _fresh_fusion_model(method: str, folder: Path) -> Path:
     cameras = standard_model(load_srf("nikon_d700", np.arange(400.0, 701.0, 10.0)), 4)
-    return save_model(FusionModel(FusionConfig(method, 4, 31), cameras), folder / f"{method}_untrained", {})
+    model = FusionModel(FusionConfig(method, 4, 31), cameras)
+    # Over a base the last layer starts at zero, and nothing of the network would be seen.
+    draws = np.random.default_rng(0)
+    for kernel in (weight for weight in model.network.trainable_weights if len(weight.shape) > 1):
+        if not np.any(kernel.numpy()):
+            kernel.assign(LAST_DEVIATION * draws.standard_normal(kernel.shape))
+    return save_model(model, folder / f"{method}_untrained", {})
 
 
 def verify_all(

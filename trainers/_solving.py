@@ -17,7 +17,7 @@ from hsr_tf.files import plain, replacing_file, write_json
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.simulated import Truth
 from hsr_tf.io import save
-from hsr_tf.metrics.cameras import camera_scores, common_grid
+from hsr_tf.metrics.cameras import camera_scores, common_grid, without_margin
 from hsr_tf.metrics.full_reference import psnr_bands, scorecard
 from hsr_tf.metrics.table import metrics_for
 from hsr_tf.options import adapted, with_options
@@ -232,12 +232,13 @@ def draw_kernels(job: Job, solution: Solution, recorder: Recorder, run_dir: Path
     names = [f"iteration {at}" for at in recorder.kernels]
     truth = _true_cameras(job.truth)[0]
     largest = max([*kernels, *([] if truth is None else [truth])], key=lambda kernel: kernel.shape[0])
-    found = [common_grid(largest, kernel)[1] for kernel in kernels]
+    true = () if truth is None else (common_grid(largest, truth)[1],)
+    shown = without_margin(*true, *(common_grid(largest, kernel)[1] for kernel in kernels))
     row = KernelRow(
         title=job.observation.lr_hsi.name or "scene",
         note=f"x{job.observation.scale}",
-        truth=None if truth is None else common_grid(largest, truth)[1],
-        found=tuple(found),
+        truth=None if truth is None else shown[0],
+        found=shown[len(true) :],
         names=(*names, "found"),
     )
     words = "kernels learnt" if truth is None else "kernels true and learnt"

@@ -1,14 +1,16 @@
 """The cube that fits both observations and stays near a given one, in closed form.
 
-    min_Z |X - D Z|^2 + l |Y - Z R|^2 + m |Z - Z0|^2
+    min_Z |X - D Z|^2 + l |Y - Z R|^2 + m tr (Z - Z0) S^-1 (Z - Z0)^T
 
-Its normal equation D*D Z + Z (l R R^T + m) = B is a Sylvester equation: Q. Wei, N. Dobigeon, J.-Y. Tourneret,
-"Fast fusion of multi-band images based on solving a Sylvester equation", IEEE TIP 24(11), 2015 (FUSE), and
-Q. Wei, N. Dobigeon, J.-Y. Tourneret, J. Bioucas-Dias, S. Godsill, "R-FUSE: robust fast fusion of multiband
-images based on solving a Sylvester equation", IEEE SPL 23(11), 2016.
+with S the identity unless it is given. Its normal equation D*D Z + Z (l R R^T + m S^-1) = B is a Sylvester
+equation: Q. Wei, N. Dobigeon, J.-Y. Tourneret, "Fast fusion of multi-band images based on solving a Sylvester
+equation", IEEE TIP 24(11), 2015 (FUSE), and Q. Wei, N. Dobigeon, J.-Y. Tourneret, J. Bioucas-Dias,
+S. Godsill, "R-FUSE: robust fast fusion of multiband images based on solving a Sylvester equation", IEEE SPL
+23(11), 2016.
 
-The spectrum is diagonalised by the eigenvectors of R R^T. What is left is, for every eigenvector with its
-weight w, (D*D + w)^-1, which the matrix inversion lemma moves to the coarse grid, where D D* + w is inverted.
+The spectrum is diagonalised by the eigenvectors of l R R^T + m S^-1, which are those of R R^T without S. What
+is left is, for every eigenvector with its weight w, (D*D + w)^-1, which the matrix inversion lemma moves to
+the coarse grid, where D D* + w is inverted.
 
 Departures. FUSE needs a circular border and transforms the sharp image; here D and D* act in space, and only
 the coarse image is transformed:
@@ -125,18 +127,27 @@ class CoarseInverse:
 
 
 class Sylvester:
-    """argmin_Z |X - D Z|^2 + l |Y - Z R|^2 + m |Z - Z0|^2.
+    """argmin_Z |X - D Z|^2 + l |Y - Z R|^2 + m tr (Z - Z0) S^-1 (Z - Z0)^T.
 
     Args:
         spatial: D.
         response: R (C, c), or E^T R (p, c) for codes in an orthonormal basis E.
         msi_weight: l > 0, the ratio of the noise variances of X and Y.
+        covariance: S, (C, C) or (p, p), symmetric and positive definite; None for the identity.
 
     Raises:
-        ValueError: for a response that is no finite matrix, or a weight that is not positive.
+        ValueError: for a response that is no finite matrix, a weight that is not positive, or a covariance
+            that is not positive definite.
     """
 
-    def __init__(self, spatial: SpatialDegradation, response: np.ndarray, *, msi_weight: float = 1.0) -> None:
+    def __init__(
+        self,
+        spatial: SpatialDegradation,
+        response: np.ndarray,
+        *,
+        msi_weight: float = 1.0,
+        covariance: np.ndarray | None = None,
+    ) -> None:
         checks.require(
             np.ndim(response) == 2,
             "response",
@@ -159,6 +170,7 @@ class Sylvester:
         self._num_seen = min(self.response.shape)
         self._msi_weight = msi_weight
         self._inverse = CoarseInverse(spatial)
+        self._precision = None if covariance is None else _inverted(covariance, len(self._axes))
 
     def __call__(
         self, start: Tensor, lr_hsi: Tensor, hr_msi: Tensor, weight: Tensor | float = PRIOR_WEIGHT
@@ -169,11 +181,13 @@ class Sylvester:
             start: Z0, (B, s h, s w, C).
             lr_hsi: X, (B, h, w, C).
             hr_msi: Y, (B, s h, s w, c).
-            weight: m > 0, a number or scalar tensor.
+            weight: m > 0, a number or scalar tensor; a number beside a covariance.
 
         Returns:
             (B, s h, s w, C).
         """
+        if self._precision is not None:
+            return self._with_covariance(start, lr_hsi, hr_msi, float(weight))
         axes, response = (ops.convert_to_tensor(a, dtype=start.dtype) for a in (self._axes, self.response))
         total = ops.convert_to_tensor(self._gains, dtype=start.dtype) + weight
         seen = axes[:, : self._num_seen]
@@ -184,9 +198,23 @@ class Sylvester:
         solved = ops.matmul(self._inverse(left, total), ops.transpose(axes))
         return start + self.spatial.adjoint(solved)
 
+    def _with_covariance(self, start: Tensor, lr_hsi: Tensor, hr_msi: Tensor, weight: float) -> Tensor:
+        """Z0 + (B - D* (D D* + w)^-1 D B) / w, every eigenvector with its w; B is half the gradient at Z0."""
+        spectrum = self._msi_weight * self.response @ self.response.T + weight * self._precision
+        values, vectors = np.linalg.eigh(spectrum)
+        total, axes, response = (
+            ops.convert_to_tensor(a, dtype=start.dtype) for a in (values, vectors, self.response)
+        )
+        gap = ops.matmul(hr_msi - ops.matmul(start, response), ops.transpose(response))
+        left = self.spatial.adjoint(lr_hsi - self.spatial.forward(start))
+        right = ops.matmul(left + self._msi_weight * gap, axes)
+        solved = self.spatial.adjoint(self._inverse(self.spatial.forward(right), total))
+        return start + ops.matmul((right - solved) / total, ops.transpose(axes))
+
     def reach(self, weight: float = PRIOR_WEIGHT) -> int | None:
         """How far the minimiser looks beyond D itself, see `CoarseInverse.reach`."""
-        return self._inverse.reach(weight)
+        least = 1.0 if self._precision is None else float(np.linalg.eigvalsh(self._precision)[0])
+        return self._inverse.reach(weight * least)
 
 
 class SylvesterBase:
@@ -275,6 +303,21 @@ def _divide_by_dft(image: Tensor, gain: Tensor) -> Tensor:
     real, imaginary = ops.fft2((planes, ops.zeros_like(planes)))
     back, _ = ops.ifft2((real / gain, imaginary / gain))
     return ops.transpose(back, (0, 2, 3, 1))
+
+
+def _inverted(covariance: np.ndarray, size: int) -> np.ndarray:
+    """S^-1 (n, n) of a covariance; ValueError for one of another size or not positive definite."""
+    covariance = np.asarray(covariance, np.float64)
+    checks.require(
+        covariance.shape == (size, size)
+        and bool(np.isfinite(covariance).all())
+        and bool(np.linalg.eigvalsh(covariance).min() > 0),
+        "covariance",
+        expected=f"a positive definite ({size}, {size}) matrix",
+        received=f"shape {covariance.shape}",
+        remedy="add a small multiple of the identity",
+    )
+    return np.asarray(np.linalg.inv(covariance))
 
 
 def _is_symmetric(spatial: SpatialDegradation) -> bool:

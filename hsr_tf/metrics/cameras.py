@@ -15,6 +15,8 @@ from hsr_tf.checks import require, require_finite
 from hsr_tf.metrics.scores import plain
 from hsr_tf.typing import Array
 
+SMALLEST_WEIGHT = 1e-6
+
 
 @dataclass(frozen=True)
 class CameraScores:
@@ -74,6 +76,21 @@ def common_grid(reference: Array, estimate: Array) -> tuple[Array, Array]:
     return first, second
 
 
+def without_margin(*kernels: Array) -> tuple[Array, ...]:
+    """Kernels of one size without the border on which all are below a millionth of the largest weight.
+
+    As much is cut off on opposite sides, so that their centres stay in the middle.
+    """
+    magnitudes = np.max([np.abs(kernel) for kernel in kernels], 0)
+    cuts = []
+    for axis in (0, 1):
+        seen = np.flatnonzero(magnitudes.max(1 - axis) > SMALLEST_WEIGHT * magnitudes.max())
+        size = magnitudes.shape[axis]
+        margin = int(min(seen[0], size - 1 - seen[-1]))
+        cuts.append(slice(margin, size - margin))
+    return tuple(kernel[cuts[0], cuts[1]] for kernel in kernels)
+
+
 def kernel_l1(reference: Array, estimate: Array) -> float:
     """Sum of |k - k'| over the common grid: 0 where they are equal, 2 where they do not meet."""
     first, second = common_grid(reference, estimate)
@@ -81,8 +98,12 @@ def kernel_l1(reference: Array, estimate: Array) -> float:
 
 
 def kernel_psnr(reference: Array, estimate: Array) -> float:
-    """PSNR in dB over the common grid, with the reference's largest weight as the peak; infinite if equal."""
-    first, second = common_grid(reference, estimate)
+    """PSNR in dB over the common grid, with the reference's largest weight as the peak; infinite if equal.
+
+    Borders of the grid on which both are below a millionth of the peak do not count, so that zeros around a
+    kernel change nothing.
+    """
+    first, second = without_margin(*common_grid(reference, estimate))
     mse = float(np.square(first - second).mean())
     return math.inf if mse == 0 else 10 * math.log10(float(first.max()) ** 2 / mse)
 

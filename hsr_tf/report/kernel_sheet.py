@@ -9,7 +9,6 @@ the last one where the truth is not known.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.metrics.cameras import kernel_l1
+from hsr_tf.metrics.cameras import kernel_l1, kernel_psnr
 from hsr_tf.report.canvas import NOTE_POINTS, axes_at, blank, caption, fit_text, headline, save_png
 
 KERNEL_SIZE = 21
@@ -77,12 +76,6 @@ class KernelRow:
 
 def _scores(truth: np.ndarray, found: np.ndarray) -> str:
     return f"L1 {kernel_l1(truth, found):.2f}, {kernel_psnr(truth, found):.1f} dB"
-
-
-def kernel_psnr(truth: np.ndarray, found: np.ndarray) -> float:
-    """PSNR of a kernel in dB; the peak is the largest value of the true one."""
-    error = float(np.square(np.subtract(truth, found, dtype=np.float64)).mean())
-    return math.inf if error == 0 else 10 * math.log10(float(truth.max()) ** 2 / error)
 
 
 def kernel_sheet(path: str | os.PathLike[str], rows: Sequence[KernelRow], *, title: str) -> Path:

@@ -19,6 +19,9 @@ Other departures, each an option, together the default form: the cameras start f
 `deep_prior`'s over its base; the loss has a third term |X R - D_k Y|^2, which holds for the true cameras
 whatever Z is; and the cameras learn slower than F, so that an estimate that is already exact stays so.
 
+Both need enough pixels: the third term has h w c squares for all taps and sensitivities, which 8 x 8 coarse
+pixels in three channels do not determine (192 for 349 numbers at x8 and 31 bands).
+
 The result lies in the frame of the colour image: where that is shifted against the coarse cube, the PSF holds
 the shift, and every sharp pixel shows what Y shows there. k sums to one, so that R is in the units of Y over
 those of X.
@@ -27,6 +30,7 @@ those of X.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,7 +53,8 @@ from hsr_tf.solvers.parts.gradient_fit import FitPlan, FitTask, GradientFit, Var
 from hsr_tf.solvers.parts.ridge import held_out_blocks
 from hsr_tf.solvers.solver import Controls, Cube, Outcome, Solver
 
-STARTS = ("estimate", "flat")
+FLAT = "flat"
+STARTS = ("estimate", FLAT)
 UNMOVED = 0.02
 Image = np.ndarray
 
@@ -118,7 +123,7 @@ class BlindDeepPrior(Solver):
         spent = time.perf_counter() - began
         left = _less(controls, spent)
         hr_msi = start.radiometry.linear(hr_msi)
-        flat = self.config.start == "flat"  # cameras that say nothing yet of what has changed on the ground
+        flat = self.config.start == FLAT  # cameras that say nothing yet of what has changed on the ground
         images = None if flat else agreeing_scene(start.model, lr_hsi, hr_msi)
         scene = BlindScene(start, self.config, (images.lr_hsi if images else lr_hsi, hr_msi), left)
         plan = FitPlan(
@@ -148,8 +153,10 @@ class BlindDeepPrior(Solver):
         )
 
     def _start(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls) -> CameraStart:
-        if self.config.start == "flat":
-            return flat_cameras(lr_hsi, hr_msi, self.scale)
+        if self.config.start == FLAT:
+            flat = flat_cameras(lr_hsi, hr_msi, self.scale)
+            warn_of_few_pixels(lr_hsi, flat.model)
+            return flat
         limit = None if controls.max_seconds is None else controls.max_seconds / 3
         options, controls = PsfSrfConfig(radiometry=True), Controls(max_seconds=limit)
         found = estimate_psf_srf(lr_hsi, hr_msi, self.scale, options, controls)
@@ -181,6 +188,25 @@ def flat_cameras(lr_hsi: Cube, hr_msi: Cube, scale: int) -> CameraStart:
     response = np.maximum(np.tile(gains, (lr_hsi.shape[2], 1)) / lr_hsi.shape[2], 1e-6)
     model = ObservationModel(SpatialDegradation(psf, scale), SpectralResponse(response, name="flat"))
     return CameraStart("flat", model, psf)
+
+
+def warn_of_few_pixels(lr_hsi: Cube, model: ObservationModel) -> None:
+    """Warn where |X R - D_k Y|^2, h w c squares, has fewer of them than k and R have numbers to find.
+
+    Warns:
+        UserWarning: as is the case with 64 x 64 sharp pixels at x8, 31 bands and 3 channels.
+    """
+    rows, columns, num_bands = lr_hsi.shape
+    num_channels = model.spectral.matrix.shape[1]
+    taps = model.spatial.psf.kernel.size
+    equations, unknowns = rows * columns * num_channels, taps + num_bands * num_channels
+    if equations < unknowns:
+        warnings.warn(
+            f"{rows} x {columns} coarse pixels in {num_channels} channels give {equations} equations for "
+            f"{taps} taps of the PSF and {unknowns - taps} sensitivities, so that cameras learnt from a flat "
+            "start may stay far from the true ones; give a larger part of the scene, or start=estimate",
+            stacklevel=4,
+        )
 
 
 class BlindScene(PriorScene):

@@ -62,6 +62,27 @@ def test_it_equals_a_dense_solution(psf, scale, cells, border) -> None:
     np.testing.assert_allclose(single, expected, atol=1e-4)
 
 
+@every_border
+def test_a_prior_of_any_covariance_equals_a_dense_solution(border: str) -> None:
+    spatial, weight, msi_weight = SpatialDegradation(gaussian_psf(3), 3, border=border), 1e-2, 0.5
+    start, lr_hsi, hr_msi, response = problem(spatial, (3, 4), 4, 2)
+    mixed = np.random.default_rng(0).standard_normal((4, 4))
+    covariance = mixed @ mixed.T + 0.1 * np.eye(4)
+    blur, precision = dense(spatial, start.shape[1:3]), np.linalg.inv(covariance)
+    flat = [image.reshape(-1, image.shape[-1]) for image in (start, lr_hsi, hr_msi)]
+    spectrum = msi_weight * response @ response.T + weight * precision
+    normal = np.kron(blur.T @ blur, np.eye(4)) + np.kron(np.eye(blur.shape[1]), spectrum)
+    right = blur.T @ flat[1] + msi_weight * flat[2] @ response.T + weight * flat[0] @ precision
+    expected = np.linalg.solve(normal, right.ravel()).reshape(start.shape)
+    images = [tf.constant(image) for image in (start, lr_hsi, hr_msi)]
+    general = Sylvester(spatial, response, msi_weight=msi_weight, covariance=covariance)
+    np.testing.assert_allclose(general(*images, weight), expected, atol=1e-8)
+    plain, equal = (Sylvester(spatial, response, covariance=one) for one in (None, np.eye(4)))
+    np.testing.assert_allclose(equal(*images, weight), plain(*images, weight), atol=1e-8)
+    with pytest.raises(ValueError, match="covariance: expected a positive definite"):
+        Sylvester(spatial, response, covariance=np.zeros((4, 4)))
+
+
 def test_only_what_is_no_convolution_is_iterated() -> None:
     exact = {(psf.name, b): CoarseInverse(SpatialDegradation(psf, s, border=b)).exact
              for psf, s, _ in CASES for b in ("mirrored", "circular")}  # fmt: skip

@@ -26,10 +26,10 @@ from hsr_tf import methods
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.model_info import ModelInfo
-from hsr_tf.networks.pretrained import ModelCard, shipped_models
+from hsr_tf.networks.pretrained import ModelCard, save_model, shipped_models
 from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import NUM_BANDS, cameras, observe
-from tests.networks.test_image_conformance import inputs_of
+from tests.networks.test_image_conformance import inputs_of, small
 
 SIZES = ((24, 40), (31, 24), (25, 25))
 CELLS = ((6, 10), (9, 7), (8, 8))
@@ -447,3 +447,21 @@ def test_closed_forms_are_not_rounded(
     monkeypatch.setattr(quantize, "FEWEST_OF_PRODUCTS", 0)
     rounded = difference(TFLiteModel(one.variant(variant, OF_SCENES)), one, given)
     assert exact < 0.5 * rounded
+
+
+@pytest.mark.slow
+def test_the_published_ikc_in_eight_bits_is_as_exact_as_its_range_is_wide(tmp_path: Path) -> None:
+    """Its pictures are clipped to [0, 1], where random weights answer up to 14: too wide by itself."""
+    network = small("ikc:published")
+    head = network.get_layer("head")
+    weights, biases = head.get_weights()
+    head.set_weights([weights / 28, biases + 0.5])  # pictures within [0, 1], as trained weights make them
+    trained = TrainedModel.load(save_model(network, tmp_path / "trained", {}))
+    export_saved_model(trained, tmp_path / "ikc" / "1")
+    saved = SavedModel.load(tmp_path / "ikc" / "1")
+    one = Exported(trained.model, tmp_path / "ikc" / "1", saved, convert(saved))
+    model = TFLiteModel(one.variant("dynamic"))
+    for size in SIZES:
+        inputs = one.inputs(size)
+        assert np.ptp(saved.run(inputs)["estimate"]) > 0.2
+        assert difference(model, one, inputs) < 0.02

@@ -18,7 +18,7 @@ from export.verify import Verified, models_to_verify, verify_all
 from hsr_tf import methods
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.model_info import ModelInfo
-from hsr_tf.networks.pretrained import shipped_models
+from hsr_tf.networks.pretrained import load_model, shipped_models
 from tests.app_for_tests import call_app
 
 
@@ -41,6 +41,12 @@ def test_models_are_chosen_by_name_or_method() -> None:
     assert list(models_to_verify(["ms_ssfnet"])) == both
     with pytest.raises(ValueError, match=r"^models: .*did you mean 'srcnn'"):
         models_to_verify(["srcn"])
+
+
+def test_a_fresh_network_over_a_base_changes_what_the_base_found(tmp_path: Path) -> None:
+    (make,) = models_to_verify(["dhsis"]).values()
+    model = load_model(make(tmp_path))
+    assert all(np.any(weight.numpy()) for weight in model.network.weights if len(weight.shape) > 1)
 
 
 def test_a_failure_is_told_and_the_next_model_taken(

@@ -15,6 +15,7 @@ from hsr_tf.metrics.cameras import (
     kernel_psnr,
     response_l1,
     response_sam_degrees,
+    without_margin,
 )
 from hsr_tf.physics.psf import box_psf, gaussian_psf
 
@@ -37,6 +38,16 @@ def test_psnr_by_hand() -> None:
     half = np.full((1, 2), 0.5)
     assert kernel_psnr(half, np.array([[0.75, 0.25]])) == pytest.approx(10 * math.log10(0.25 / 0.0625))
     assert kernel_psnr(half, 2 * half) == math.inf
+
+
+def test_zeros_around_kernels_change_no_psnr_and_are_cut_off_evenly() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.random((4, 6)), rng.random((6, 6))
+    second[[0, -1]] = 0
+    padded = np.pad(first, ((2, 2), (1, 1)))
+    assert kernel_psnr(padded, np.pad(second, 4)) == pytest.approx(kernel_psnr(first, second))
+    assert [kernel.shape for kernel in without_margin(np.pad(second, 4), np.zeros((14, 14)))] == [(4, 6)] * 2
+    np.testing.assert_array_equal(without_margin(np.eye(5)[:, :3])[0], np.eye(5)[:, :3])
 
 
 def test_kernels_of_other_parity_are_moved_by_half_a_pixel_to_both_sides() -> None:

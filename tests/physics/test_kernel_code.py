@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from skimage.draw import line_aa
 
-from hsr_tf.physics.kernel_code import fit_kernel_code, gaussian_code
+from hsr_tf.physics.kernel_code import KernelCode, fit_kernel_code, gaussian_code
 from hsr_tf.physics.kernel_shapes import anisotropic_kernels, gaussian_kernels, motion_kernels
 from hsr_tf.physics.psf import anisotropic_gaussian_psf, gaussian_psf
 
@@ -102,3 +102,19 @@ def test_kernels_that_are_no_squares_are_refused() -> None:
 def test_an_even_size_is_refused() -> None:
     with pytest.raises(ValueError, match="size: expected an odd number"):
         gaussian_kernels(batch(1.0), 20)
+
+
+def test_components_of_isotropic_kernels_keep_those_and_not_others() -> None:
+    """The figures in the docstrings of the networks that are given a code."""
+    sigmas = np.random.default_rng(0).uniform([[0.6], [0.6], [0.0]], [[5.0], [5.0], [math.pi]], (3, 400))
+    slanted = np.asarray(anisotropic_kernels(*map(tf.constant, sigmas)))
+    isotropic = np.asarray(gaussian_kernels(tf.constant(np.linspace(0.2, 4.0, 60))))
+
+    def apart(code: KernelCode, kernels: np.ndarray) -> float:
+        return float(np.abs(code.decode(code.encode(tf.constant(kernels))) - kernels).sum((1, 2)).mean())
+
+    for length, least in ((10, 1e-3), (15, 1e-4)):
+        code = gaussian_code(length, size=21)
+        assert apart(code, isotropic) < least
+        assert apart(code, slanted[200:]) == pytest.approx(0.38, abs=0.04)
+    assert apart(fit_kernel_code(slanted[:200], 15), slanted[200:]) == pytest.approx(0.11, abs=0.03)

@@ -1,4 +1,4 @@
-"""The sheet of kernels: scores by hand, a row each, and kernels of another size are refused."""
+"""The sheet of kernels: a row each, and kernels of another size are refused."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from hsr_tf.report.kernel_sheet import KernelRow, kernel_psnr, kernel_sheet
-
-
-def test_the_psnr_of_a_kernel_by_hand() -> None:
-    truth = np.zeros((2, 2))
-    truth[0, 0] = 1.0
-    found = np.array([[0.8, 0.2], [0.0, 0.0]])
-    # The mean square is (0.04 + 0.04) / 4 = 0.02, the peak 1.
-    assert kernel_psnr(truth, found) == pytest.approx(10 * np.log10(1 / 0.02))
-    assert kernel_psnr(truth, truth) == np.inf
+from hsr_tf.report.kernel_sheet import KernelRow, kernel_sheet
 
 
 def test_rows_are_drawn_and_other_sizes_refused(tmp_path: Path) -> None:
@@ -28,6 +19,8 @@ def test_rows_are_drawn_and_other_sizes_refused(tmp_path: Path) -> None:
     ]
     assert heights[1] > heights[0]
     assert [panel[0] for panel in row.panels] == ["p", "first guess", "stage 1"]
+    # The mean square of a diagonal against the other is 8 / 5^2 / 25, the peak 1 / 5: 10 log10(25 / 8) dB.
+    assert row.panels[1][1] == "L1 1.60, 4.9 dB"
     unknown = KernelRow("p", "x8", None, (spot[::-1], 2 * spot), ("iteration 1", "found"))
     assert [panel[:2] for panel in unknown.panels] == [("iteration 1", "x8"), ("found", "x8")]
     assert unknown.top == pytest.approx(0.4)

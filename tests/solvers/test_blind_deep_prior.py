@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from scipy import ndimage
 
 import hsr_tf
 from benchmarks.joint_cameras import BLURS, channel_angles, seen_through
+from benchmarks.joint_cameras import NUM_STEPS as NUM_JOINT_STEPS
 from hsr_tf import methods
 from hsr_tf.closed_forms.quadratic_map import SpectralLS
 from hsr_tf.physics.observation import ObservationModel
@@ -26,6 +28,7 @@ from hsr_tf.solvers.blind_deep_prior import (
     BlindPriorConfig,
     BlindScene,
     flat_cameras,
+    warn_of_few_pixels,
 )
 from hsr_tf.solvers.solver import Controls, Outcome, Step
 from tests.tracing_for_tests import without_tracing
@@ -159,15 +162,26 @@ def test_kernel_and_response_are_learnt_with_the_network_from_a_flat_start() -> 
     assert (channel_angles(response(3), last.spectral.matrix) < 10).all()
 
 
+def test_a_flat_start_from_too_few_pixels_is_warned_of() -> None:
+    """At x8 with 31 bands and 3 channels there are 256 + 93 numbers to find, and 3 squares per pixel of X."""
+    for cells, is_too_few in ((8, True), (10, True), (11, False)):
+        pair = np.ones((cells, cells, 31), np.float32), np.ones((8 * cells, 8 * cells, 3), np.float32)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warn_of_few_pixels(pair[0], flat_cameras(*pair, 8).model)
+        said = f"{cells} x {cells} coarse pixels in 3 channels give {3 * cells**2} equations for 256 taps"
+        assert [said in str(one.message) for one in caught] == [True] * is_too_few
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["flowers", "thread_spools"])
+@pytest.mark.parametrize("name", ["flowers", "fake_and_real_beers"])
 @pytest.mark.parametrize("psf", BLURS.values(), ids=list(BLURS))
 def test_cameras_of_real_scenes_are_learnt_from_a_flat_start(name: str, psf: Psf, shared_data: Path) -> None:
     scene = hsr_tf.load(shared_data / "hsi" / "cave_train" / f"{name}.h5")
     cube = np.asarray(scene.cube, np.float32)[128:384, 128:384]
     srf = load_srf(shared_data / "srf" / "nikon_d700_hsi_papers_31.csv", scene.wavelengths_nm).matrix
     pair = seen_through(cube, psf.kernel, 8), (cube @ srf).astype(np.float32)
-    _, (_, last) = learnt_jointly(pair, 8, features=16, num_steps=300)
+    _, (_, last) = learnt_jointly(pair, 8, features=16, num_steps=NUM_JOINT_STEPS)
     assert np.abs(last.spatial.psf.kernel - psf.kernel).sum() < 0.2
     assert (channel_angles(srf, last.spectral.matrix) < 10).all()
 

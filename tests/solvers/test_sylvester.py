@@ -12,7 +12,7 @@ from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.solvers.parts.subspace import SpectralSubspace
 from hsr_tf.solvers.solver import Controls
-from hsr_tf.solvers.sylvester import SylvesterConfig, SylvesterSolver
+from hsr_tf.solvers.sylvester import COVARIANCES, SylvesterConfig, SylvesterSolver, detail_covariance
 
 
 def scene(scale: int, num_channels: int):
@@ -46,6 +46,32 @@ def test_it_beats_the_coarse_cube_repeats_and_calls_back(scale: int, num_channel
     assert np.square(found - cube).mean() < 0.8 * np.square(plain - cube).mean()
     (step,) = steps
     np.testing.assert_array_equal(step.estimate(), found)
+
+
+def test_the_covariance_of_the_prior_is_that_of_the_detail_of_the_coarse_cube() -> None:
+    rng = np.random.default_rng(0)
+    mixing, size = rng.standard_normal((3, 3)), (200, 210)
+    codes = (rng.standard_normal((*size, 3)) @ mixing).astype(np.float32)
+    codes += np.linspace(0, 50, size[0])[:, None, None].astype(np.float32)  # slow change, no detail
+    expected = mixing.T @ mixing
+    expected *= 3 / np.trace(expected)
+    np.testing.assert_allclose(detail_covariance(codes), expected, atol=0.05)
+    np.testing.assert_array_equal(detail_covariance(np.ones((1, 1, 4), np.float32)), np.eye(4))
+
+
+def test_a_covariance_gains_where_detail_has_few_spectra() -> None:
+    rng = np.random.default_rng(1)
+    weights, spectra = rng.random((12, 3)), rng.random((2, 12))
+    model = ObservationModel(
+        SpatialDegradation(gaussian_psf(4), 4), SpectralResponse(weights / weights.sum(0))
+    )
+    cube = (rng.dirichlet(np.ones(2), (48, 40)) @ spectra).astype(np.float32)
+    cube += 0.2 * np.linspace(0, 1, 12, dtype=np.float32) * np.linspace(0, 1, 48)[:, None, None].astype("f4")
+    pair = [np.asarray(image)[0] for image in model.simulate(cube[None])]
+    plain, better = (
+        SylvesterSolver(model, SylvesterConfig(covariance=name)).solve(*pair).estimate for name in COVARIANCES
+    )
+    assert np.square(better - cube).mean() < 0.5 * np.square(plain - cube).mean()
 
 
 @pytest.mark.parametrize("size", [(6, 7), (1, 2)])
