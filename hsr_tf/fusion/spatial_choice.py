@@ -12,11 +12,12 @@ from hsr_tf.physics.cameras import DEFAULT, ESTIMATED, GIVEN, TOLD, CameraChoice
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.scene import Observation
+from hsr_tf.typing import Array
 
 if TYPE_CHECKING:
     from hsr_tf.solvers.cameras.psf_fit import PsfFit
 
-SMALLEST_SIDE, CLEARLY_LESS, TINY = 3, 0.7, 1e-30
+SMALLEST_SIDE, CLEARLY_LESS, ALIKE, TINY = 3, 0.7, 0.8, 1e-30
 
 
 def found_psf(choice: CameraChoice, images: Observation, holes: Holes) -> PsfFit | None:
@@ -47,7 +48,8 @@ def with_border(choice: CameraChoice, images: Observation, holes: Holes) -> Came
     """The cameras with zeros outside the scene where these explain the coarse pixels along its edges.
 
     Some programs that simulate pairs blur so. X R - D Y is compared along the edges with both borders, after
-    gains that fit the inner pixels, as a wrong response must not pass for a dark edge.
+    gains that fit the inner pixels, as a wrong response must not pass for a dark edge. The fifth of the edge
+    that is furthest from both does not count: changed ground must not pass for one either.
 
     Args:
         choice, images, holes: as for `found_psf`.
@@ -63,8 +65,16 @@ def with_border(choice: CameraChoice, images: Observation, holes: Holes) -> Came
     seen = images.lr_hsi.cube @ model.spectral.matrix
     blurred = [np.asarray(one.forward(images.hr_msi.cube[None]))[0] for one in (spatial, zero)]
     inner = seen[1:-1, 1:-1], blurred[0][1:-1, 1:-1]
-    gain = (inner[0] * inner[1]).sum((0, 1)) / np.maximum(np.square(inner[0]).sum((0, 1)), TINY)
-    gaps = [float(np.square(gain * seen - one)[edge].sum()) for one in blurred]
-    if gaps[1] >= CLEARLY_LESS * gaps[0]:
+    gain = np.array([_gain(*(x[..., channel] for x in inner)) for channel in range(seen.shape[2])])
+    gaps = np.stack([np.square(gain * seen - one)[edge].sum(-1) for one in blurred])
+    left = gaps.min(0)
+    mirrored, zeros = gaps[:, left <= np.quantile(left, ALIKE)].sum(1) if left.size else (0.0, 0.0)
+    if zeros >= CLEARLY_LESS * mirrored:
         return choice
     return replace(choice, model=replace(model, spatial=zero))
+
+
+def _gain(seen: Array, blurred: Array) -> float:
+    """The median of blurred / seen where `seen` is brighter than at half of the pixels."""
+    bright = seen >= max(float(np.median(seen)), TINY)
+    return float(np.median(blurred[bright] / seen[bright])) if bright.any() else 1.0
