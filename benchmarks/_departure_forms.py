@@ -49,6 +49,7 @@ class Case:
         forms: the first is the one that the others are compared with.
         scale: s.
         kernels: blur of the pictures; None for a fusion network.
+        sigmas: Gaussian blurs of the pictures that are held back.
     """
 
     method: str
@@ -56,6 +57,7 @@ class Case:
     forms: tuple[Form, ...]
     scale: int = 4
     kernels: str | None = "isotropic:0.2-4.0"
+    sigmas: tuple[float, ...] = (0.2, 1.3, 2.6)
 
 
 class NormalisedLayers(SharedLayers):
@@ -132,7 +134,8 @@ CASES = {
             NO_RESIDUAL,
             Form("one slope per PReLU", {"one_slope": True}),
         ),
-        kernels="isotropic:0.2-0.21",
+        kernels="isotropic:0.2-0.21",  # of no consequence: DBPN is for pictures that are reduced without blur
+        sigmas=(0.2,),
     ),
     "srcnn_cab": Case(
         "srcnn_cab",

@@ -3,11 +3,11 @@
 Every network is trained in a small size as it is built here, and again with one departure undone at a time:
 the same patches in the same order, the same steps of Adam from one seed. Networks of single pictures learn
 luminance at x4 on T91, each patch blurred by a Gaussian of its own, and are scored by the PSNR on Y of
-pictures of BSD200 at three blurs; fusion networks learn at x8 on scenes of cave_train and are scored on
-another one of them. Training is short and the networks are small, so that a figure says what a departure does
-to the first steps, and less than 0.1 dB says nothing. The closed form "sylvester" runs on 256 x 256 pixels of
-three scenes at x8, cut out of simulated images, without noise and with 35 and 40 dB. The figures in the
-docstrings are what this prints.
+pictures of BSD200 at three blurs (DBPN without blur in both); fusion networks learn at x8 on scenes of
+cave_train and are scored on another one of them. Training is short and the networks are small, so that a
+figure says what a departure does to the first steps, and less than 0.1 dB says nothing. The closed form
+"sylvester" runs on 256 x 256 pixels of three scenes at x8, cut out of simulated images, without noise and
+with 35 and 40 dB. The figures in the docstrings are what this prints.
 
     python -m benchmarks.departures --methods=dbpn,srmdnf --num_steps=400
 """
@@ -115,7 +115,7 @@ def _picture_task(case: Case, form: Form, patches: PatchPlan, seed: int) -> Blin
     held = [load_picture(path) for path in find_pictures("sisr/BSD200")[:NUM_HELD_BACK]]
     pictures = Pictures([path.stem for path in paths], values, held)
     kernels = parse_kernels(case.kernels or "")
-    return BlindTask(network, pictures, patches, kernels, PICTURES, loss="l1")
+    return BlindTask(network, pictures, patches, kernels, PICTURES, sigmas=case.sigmas, loss="l1")
 
 
 def _of_scenes(case: Case, form: Form, plan: RunPlan, patches: PatchPlan) -> Trainer:

@@ -11,10 +11,12 @@ training, heads at intermediate sizes are compared with the reduced truth (eq. 8
 
 Departures. The text counts S blocks and S - 1 stacks for a factor 2^S, but its equations close only with S +
 1 sizes: S enlargements, S stacks, S + 1 spectral and S spatial blocks are built. Widths are not given in the
-text: `features` sets them for every size. The transposed convolution's size is not given: 4x4, so that every
-sample is covered equally often (2x2 is cheaper). Sizes are 8 -> 128 rather than 8 -> 127, an artefact of the
-original framework's padding. "he" initialisation is offered beside the published Gaussian of deviation 0.001,
-from which training is very slow.
+text: `features` sets them for every size. The transposed convolution's size is not given: 4x4, so that
+samples see both neighbours; 2x2 scores the same, +0.03 dB, with 17 % fewer weights and 7 % fewer
+multiply-adds. Sizes are 8 -> 128 rather than 8 -> 127, an artefact of the original framework's padding. He's
+initialisation is the default: the published Gaussian of deviation 0.001 ends 7.75 dB lower by the same steps.
+Figures of one CAVE training scene after 200 steps of Adam at 1e-3, x8, 8 patches of 32 pixels, 32 features,
+by `python -m benchmarks.departures --methods=ms_ssfnet --num_steps=200 --patch_size=32`.
 """
 
 from __future__ import annotations
