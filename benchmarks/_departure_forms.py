@@ -27,7 +27,7 @@ class Form:
         name: what differs from the form as built.
         options: of the network, beside those of its case.
         replaced: attributes of modules that have another value while the network is built.
-        init, zero_head: of the specification.
+        init, zero_head: of the specification; what is added to an enlargement starts at zero.
         through_fit: train a fusion network on the estimate after its fit to both images.
     """
 
@@ -121,7 +121,7 @@ def _started_head(make: LayerMaker, x: Tensor, num_bands: int, name: str, *, siz
     return layers.Conv2D(num_bands, size, padding="same", kernel_initializer=start, name=name)(x)
 
 
-RESIDUAL = Form("bicubic enlargement added", {"residual": True})
+RESIDUAL = Form("bicubic enlargement added", {"residual": True}, zero_head=True)
 NO_RESIDUAL = Form("bicubic enlargement not added", {"residual": False})
 SMALL_SIZE = {"num_blocks": 4, "features": 16}
 CASES = {
@@ -129,10 +129,14 @@ CASES = {
         "dbpn",
         {"num_stages": 3, "features": 16},
         (
-            Form(),
-            Form("corrections at He's deviation", replaced={f"{NETWORKS}.image_layers.SMALL": HE}),
+            Form(zero_head=True),
+            Form(
+                "corrections at He's deviation",
+                replaced={f"{NETWORKS}.image_layers.SMALL": HE},
+                zero_head=True,
+            ),
             NO_RESIDUAL,
-            Form("one slope per PReLU", {"one_slope": True}),
+            Form("one slope per PReLU", {"one_slope": True}, zero_head=True),
         ),
         kernels="isotropic:0.2-0.21",  # of no consequence: DBPN is for pictures that are reduced without blur
         sigmas=(0.2,),

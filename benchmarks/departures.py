@@ -1,7 +1,7 @@
 """What each departure from a published method gains or costs: `python -m benchmarks.departures`.
 
 Every network is trained in a small size as it is built here, and again with one departure undone at a time:
-the same patches in the same order, the same steps of Adam from one seed. Networks of single pictures learn
+the same patches in the same order, the same steps from one seed. Networks of single pictures learn
 luminance at x4 on T91, each patch blurred by a Gaussian of its own, and are scored by the PSNR on Y of
 pictures of BSD200 at three blurs (DBPN without blur in both); fusion networks learn at x8 on scenes of
 cave_train and are scored on another one of them. Training is short and the networks are small, so that a
@@ -9,7 +9,7 @@ figure says what a departure does to the first steps, and less than 0.1 dB says 
 "sylvester" runs on 256 x 256 pixels of three scenes at x8, cut out of simulated images, without noise and
 with 35 and 40 dB. The figures in the docstrings are what this prints.
 
-    python -m benchmarks.departures --methods=dbpn,srmdnf --num_steps=400
+    python -m benchmarks.departures --methods=dbpn,srmdnf --optimizer=muon --num_steps=400
 """
 
 from __future__ import annotations
@@ -60,7 +60,10 @@ def define_flags() -> None:
     flags.DEFINE_integer("num_steps", 400, "Steps of each training.", 1)
     flags.DEFINE_integer("batch_size", 8, "Patches per step.", 1)
     flags.DEFINE_integer("patch_size", 64, "Side of a patch in sharp pixels.", 32)
-    flags.DEFINE_float("learning_rate", 1e-3, "Adam's rate, after a warm-up of 30 steps, along a cosine.")
+    flags.DEFINE_enum(
+        "optimizer", "adam", ["adam", "muon"], "Optimiser; muon leaves kernel estimators to Adam."
+    )
+    flags.DEFINE_float("learning_rate", 1e-3, "Learning rate after a warm-up of 30 steps, along a cosine.")
     flags.DEFINE_integer("seed", 0, "Random seed of weights and patches.")
     _report.define_json()
 
@@ -147,7 +150,8 @@ def trained_lines(name: str) -> Iterator[Line]:
 
 def _plan(folder: Path) -> RunPlan:
     rate, batch, steps = FLAGS.learning_rate, FLAGS.batch_size, FLAGS.num_steps
-    plan = short_run(folder, batch, optimizer="adam", learning_rate=rate, dtype="float32")
+    plan = short_run(folder, batch, optimizer=FLAGS.optimizer, learning_rate=rate, dtype="float32")
+    plan = replace(plan, muon_excludes=("kernel_",) if FLAGS.optimizer == "muon" else ())
     plan = replace(plan, num_steps=steps, warmup_steps=30, ema=0.0, seed=FLAGS.seed)
     return replace(plan, checkpoint_every=steps, validate_every=steps)
 
@@ -188,7 +192,7 @@ def main() -> None:
     _report.print_machine(_report.machine())
     heads = ["method", "form", "weights", "PSNR, dB", "difference", "processor seconds"]
     print(_report.table(heads, [line.cells() for line in found], words=(0, 1)))
-    settings = _report.settings("num_steps", "batch_size", "patch_size", "learning_rate", "seed")
+    settings = _report.settings("num_steps", "batch_size", "patch_size", "learning_rate", "optimizer", "seed")
     _report.write({"forms": [vars(line) for line in found], **settings})
 
 

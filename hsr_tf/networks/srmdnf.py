@@ -5,8 +5,15 @@ degradations", CVPR 2018, section 3: the kernel's 15 principal components are st
 stacked with the picture; twelve 3x3 convolutions of 128 filters work at the given size, and the last one's
 s^2 C channels are shuffled into the sharp picture.
 
-Departures. No batch normalisation. The principal components are those of isotropic Gaussians, fitted here
-and stored with the weights. `residual` adds the bicubic enlargement (not in the paper).
+Departures. Figures are the mean PSNR of six BSD200 pictures at three blurs after 400 steps of 8 patches, 32
+features, by `python -m benchmarks.departures --methods=srmdnf --optimizer=muon` (24.22 dB as built here,
+bicubic interpolation 24.75):
+
+- No batch normalisation, which ends 6.68 dB lower in so small batches (the training loss too).
+- The principal components are those of isotropic Gaussians, fitted here and stored with the weights. 15 of
+  them keep such kernels to an L1 distance of 1e-4, but anisotropic ones of 0.6 to 5 pixels only to 0.38 in
+  the mean (0.11 by components of their own): networks for other blurs need a code of their own.
+- `residual` adds the bicubic enlargement (not in the paper), which short training needs: +1.55 dB.
 """
 
 from __future__ import annotations
