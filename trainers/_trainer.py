@@ -10,17 +10,29 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
 
 from hsr_tf import checks
-from hsr_tf.data.patches import PatchSource, Share
+from hsr_tf.data.patches import Share
 from hsr_tf.typing import Tensor
 from trainers._hosts import join_hosts, shares_of, take_from_chief, these_hosts
 from trainers._optimizers import OwnSeeds, make_optimizer
 from trainers._run import Run, RunPlan, Validation
+
+
+class BatchSource(Protocol):
+    """What hands out the batches of a run; see `hsr_tf.data.patches.PatchSource`."""
+
+    def steps_of(self, epochs: float) -> int:
+        """Steps in which everything is shown `epochs` times."""
+        ...
+
+    def dataset(self, start_step: int, num_steps: int, share: Share = ...) -> tf.data.Dataset:
+        """Pairs of patches and their numbers, from one step to another."""
+        ...
 
 
 class Trainer(ABC):
@@ -34,7 +46,7 @@ class Trainer(ABC):
 
     model: Any
 
-    def __init__(self, plan: RunPlan, build: Callable[[], keras.Model], source: PatchSource) -> None:
+    def __init__(self, plan: RunPlan, build: Callable[[], keras.Model], source: BatchSource) -> None:
         if plan.epochs is not None:
             plan = replace(plan, num_steps=source.steps_of(plan.epochs))
         self.plan, self.source = plan, source
@@ -61,8 +73,8 @@ class Trainer(ABC):
         self.train_step = tf.function(self._distributed_step, jit_compile=plan.jit_compile, autograph=False)
 
     @abstractmethod
-    def loss(self, patches: Tensor, index: Tensor) -> Tensor:
-        """The loss of a batch: patches (B, p, p, C), and for each the number of the image it is from.
+    def loss(self, patches: Any, index: Tensor) -> Tensor:
+        """The loss of a batch: patches (B, p, p, C) or what the source gives, and for each the number of the image it is from.
 
         Called while gradients are recorded; what is drawn at random comes from `self.seeds`.
         """

@@ -3,6 +3,8 @@
 Sharp cubes are cut into patches; both observations are simulated on the device in the compiled step, by the
 `ObservationModel` that evaluation uses too; the loss is summed over the network's levels. With the base
 "spectral_ls" each patch gets the spectral map of its whole scene, as it will at inference.
+
+With `--method=prior --cameras=random` cameras are drawn at random and one network is trained for all (`_prior`).
 """
 
 from __future__ import annotations
@@ -34,8 +36,9 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
 from hsr_tf.typing import Tensor
-from trainers import _flags, _scene_sets
+from trainers import _flags, _prior_flags, _scene_sets
 from trainers._hosts import join_hosts
+from trainers._prior import PriorTrainer
 from trainers._run import RunPlan, Validation
 from trainers._trainer import Trainer
 
@@ -49,6 +52,7 @@ def define_flags() -> None:
     _flags.define_network_flags("ms_ssfnet", ", ".join(methods.names("network")), patch_size=64)
     _flags.define_camera_flags("gaussian", "nikon_d700")
     _scene_sets.define_training_flags()
+    _prior_flags.define_flags()
     flags.DEFINE_list(
         "validation_metrics", None, f"Metrics of the validation by name (default: {','.join(VALIDATED)})."
     )
@@ -266,7 +270,10 @@ def main() -> None:
     """Read the flags, train, save."""
     join_hosts()
     _flags.require_report(FLAGS.report, Path(FLAGS.run_dir))
-    _flags.train_and_save(partial(FusionTrainer, task_from_flags()))
+    if FLAGS.cameras == "random":
+        _flags.train_and_save(partial(PriorTrainer, _prior_flags.task_from_flags()))
+    else:
+        _flags.train_and_save(partial(FusionTrainer, task_from_flags()))
     _flags.write_run_report(Path(FLAGS.run_dir), FLAGS.report)
 
 

@@ -44,6 +44,14 @@ METHODS = (
         builder="hsr_tf.networks.ms_ssfnet:MSSSFNet",
     ),
     Method(
+        name="prior",
+        kind="network",
+        summary="one set of weights for any bands, channels, cameras and integer scales",
+        source="this project's own, docs/design_any_camera.md",
+        needs=("weights",),
+        builder="hsr_tf.networks.prior:Prior",
+    ),
+    Method(
         name="spectral_resnet",
         kind="network",
         summary="five residual blocks on the sharp image alone (spectral recovery)",

@@ -12,6 +12,7 @@ projection. A configuration of "dhsis" has both unless it says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -67,7 +68,10 @@ class FusionModel(keras.Model):
         self._consistency = DataConsistency(known) if known else None
         self._least_squares = SpectralLS(known) if known and config.base == "spectral_ls" else None
         self._sylvester = SylvesterBase(known) if known and config.base == "sylvester" else None
-        self.network = methods.get(config.method).build(network_spec(config), **dict(config.options))
+        method, options = methods.get(config.method), dict(config.options)
+        if cameras is not None and method.attribute("takes_cameras"):
+            options |= method.attribute("camera_options")(cameras)
+        self.network = method.build(network_spec(config), **options)
         self.built = True
 
     def fit(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor | None:
@@ -164,6 +168,38 @@ class FusionModel(keras.Model):
         for layer in lean.network.layers:
             layer.set_weights(self.network.get_layer(layer.name).get_weights())
         return lean
+
+    def for_cameras(self, cameras: ObservationModel, wavelengths_nm: Sequence[float] | None) -> FusionModel:
+        """The same weights for other bands, channels, scale and cameras, in float32.
+
+        Args:
+            cameras: the two cameras.
+            wavelengths_nm: (C,) band centres; None for evenly from 400 to 700 nm.
+
+        Raises:
+            ValueError: a network whose weights are those of one pair of cameras.
+        """
+        checks.require(
+            bool(getattr(self.network, "takes_cameras", False)),
+            "method",
+            expected="a network whose weights fit any cameras (prior)",
+            received=self.config.method,
+            remedy="train one for these cameras",
+        )
+        given = None if wavelengths_nm is None else [float(n) for n in wavelengths_nm]
+        options = {**dict(self.config.options), "wavelengths_nm": given}
+        num_bands, num_channels = cameras.spectral.matrix.shape
+        config = replace(
+            self.config,
+            scale=cameras.scale,
+            num_bands=num_bands,
+            num_channels=num_channels,
+            options=tuple(sorted(options.items())),
+            dtype="float32",
+        )
+        other = FusionModel(config, cameras)
+        other.network.set_weights(self.network.get_weights())
+        return other
 
     def get_config(self) -> dict[str, Any]:
         """Configuration and cameras as plain data."""

@@ -100,7 +100,7 @@ class LayerMaker:
     """Makes the layers of one network: the same policy, and for each initialiser a seed of its own."""
 
     def __init__(self, spec: NetworkSpec | ImageSpec) -> None:
-        self._init, self._seed, self._zero_head = spec.init, 1000 * spec.seed, spec.zero_head
+        self._init, self._seed, self.zero_head = spec.init, 1000 * spec.seed, spec.zero_head
         self.dtype = spec.dtype
 
     def initializer(self) -> keras.initializers.Initializer:
@@ -165,7 +165,7 @@ class LayerMaker:
 
     def head(self, x: Tensor, num_bands: int, name: str, *, size: int = 3) -> Tensor:
         """Linear reconstruction to `num_bands`, started at zero if the specification says so."""
-        initial = keras.initializers.Zeros() if self._zero_head else self.initializer()
+        initial = keras.initializers.Zeros() if self.zero_head else self.initializer()
         return layers.Conv2D(
             num_bands, size, padding="same", kernel_initializer=initial, dtype=self.dtype, name=name
         )(x)

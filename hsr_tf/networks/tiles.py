@@ -9,6 +9,8 @@ the last projection, which looks far, is added when all tiles are there, from th
 leave of X. A tile is so widened by the network's layers alone, 4 coarse pixels of the shipped models' 25, and
 the expensive layers by less (`hsr_tf.networks.inner`).
 
+A network that was trained from the fitted start of `spectral_ls` (`prior`) starts from that (`SceneMap`).
+
 Other models are given windows that are wider by all that an estimated pixel looks at (`FusionModel.reach`);
 one that rests on the whole scene needs it as one tile. Where such a model is fitted to both images (DHSIS),
 coarse pixels without data are given spectra that agree with both: it had lost 1.6 dB beside them.
@@ -23,7 +25,7 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, PlainSceneMap, enlarged
+from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, PlainSceneMap, SceneMap, enlarged
 from hsr_tf.closed_forms.windowed import Windowed
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.inner import InnerNetwork
@@ -39,7 +41,8 @@ FREE, RESIDUAL = "free", "residual"
 
 def network_tiles(pair: TiledPair, model: FusionModel) -> StagedMethod:
     """A trained network over the parts of a scene."""
-    if is_based(model) and network_reach(model.network) is not None:
+    whole = len(pair.grid) == 1
+    if is_based(model) and (whole or network_reach(model.network) is not None):
         return BasedNetwork(pair, model)
     fuse = lambda lr_hsi, hr_msi: model.predict_on_batch({"lr_hsi": lr_hsi, "hr_msi": hr_msi})  # noqa: E731
     fitted = bool(model.config.consistent) or model.config.base == "sylvester"
@@ -58,7 +61,8 @@ class BasedNetwork(StagedMethod):
         assert model.cameras is not None
         self._pair, self._cameras, self._network = pair, model.cameras, model.network
         self._consistent = model.config.consistent
-        self._map = PlainSceneMap(pair, model.cameras)
+        fitted = getattr(model.network, "fitted_start", False)
+        self._map = (SceneMap if fitted else PlainSceneMap)(pair, model.cameras)
         self._inverse = model.cameras.spectral.pseudo_inverse().astype(np.float32)
         self._response = model.cameras.spectral.matrix.astype(np.float32)
 

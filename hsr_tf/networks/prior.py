@@ -1,0 +1,478 @@
+"""`prior`: one set of weights that refines a closed-form estimate for any two cameras.
+
+The project's own design (docs/design_any_camera.md). Nothing in the weights depends on the number of bands
+C, of channels c, on the scale s or on the cameras:
+
+- Bands enter and leave through functions of wavelength. Every band is described by where it lies, how well
+  the channels see it (the diagonal of R R^+) and how much of it the start leaves unexplained
+  (`describe_bands`); a small network turns the description into the weights with which the band enters each
+  of F features (a mean over bands) and with which F features leave for it. 400 bands so cost two matrix
+  products more, the body in between costs the same.
+- Inputs per sharp pixel: the start Z, and Y lifted to bands by R^+. Inputs per coarse pixel: X, and the
+  residual E that the start left of X before it was made to agree with X.
+- Bands are divided by their root mean square over the scene, and what is added is in units of that of E: the
+  gain of an instrument does not matter, and where nothing is left to explain nothing is added.
+- The coarse path works on coarse pixels, of any scale alike; its features are enlarged to half of the sharp
+  size, where the body of dilated convolutions runs, modulated by scale, width of the PSF and how far the two
+  images agree (`describe_pair`).
+- With `attention` a sharp pixel also takes spectra of E from the 3 x 3 coarse pixels around it, by queries of
+  its own features and keys of theirs: spectra from this scene, where to look from training.
+
+The last layers start at zero. The estimate is then projected onto both observations, as far as they agree.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from hsr_tf import checks
+from hsr_tf.arrays import ops
+from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
+from hsr_tf.typing import Tensor
+
+BAND_HARMONICS, BAND_WIDTH = 6, 64
+BAND_FEATURES = 2 * BAND_HARMONICS + 7
+PAIR_FEATURES = 6
+SMALLEST_RMS, SMALLEST_SHARE = 1e-6, 1e-3
+SHORTEST_NM, LONGEST_NM = 400.0, 700.0
+DILATIONS = (1, 2, 4, 8, 4, 2, 1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PriorImages:
+    """What the network looks at.
+
+    Attributes:
+        start: Z, (B, s h, s w, C).
+        hr_msi: Y, (B, s h, s w, c).
+        lr_hsi: X, (B, h, w, C).
+        residual: E, (B, h, w, C).
+    """
+
+    start: Tensor
+    hr_msi: Tensor
+    lr_hsi: Tensor
+    residual: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class PriorScene:
+    """What the network knows of the whole scene and its cameras.
+
+    Attributes:
+        statistics: (B, C, 3) of `scene_statistics`.
+        bands: (B or 1, C, BAND_FEATURES - 3) of `describe_bands`.
+        lift: R^+, (B or 1, c, C).
+        pair: (B or 1, PAIR_FEATURES) of `describe_pair`.
+    """
+
+    statistics: Tensor
+    bands: Tensor
+    lift: Tensor
+    pair: Tensor
+
+
+def scene_statistics(lr_hsi: Tensor, residual: Tensor) -> Tensor:
+    """Of each band of a scene: RMS of X, RMS of E, and how rough E is, (B, C, 3).
+
+    Roughness is the mean square of the difference from the mean of the four neighbours over that of E: 1.25
+    for white noise, less for what is smooth.
+    """
+    rms = [ops.sqrt(ops.mean(ops.square(x), axis=(1, 2))) + SMALLEST_RMS for x in (lr_hsi, residual)]
+    inner = residual[:, 1:-1, 1:-1]
+    around = (
+        residual[:, :-2, 1:-1] + residual[:, 2:, 1:-1] + residual[:, 1:-1, :-2] + residual[:, 1:-1, 2:]
+    )
+    rough = ops.mean(ops.square(inner - 0.25 * around), axis=(1, 2)) / ops.square(rms[1])
+    return ops.stack([*rms, rough], axis=-1)
+
+
+def describe_bands(wavelengths_nm: Sequence[float], response: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Of each band, (C, BAND_FEATURES - 3): place in the cube's range, wavelength, and how it is seen.
+
+    Args:
+        wavelengths_nm: (C,) centres.
+        response: R, (C, c).
+    """
+    centres = np.asarray(wavelengths_nm, np.float64)
+    place = (centres - centres.min()) / max(float(np.ptp(centres)), 1.0)
+    waves = np.pi * place[:, None] * np.arange(1, BAND_HARMONICS + 1)
+    octaves = np.log2(centres / SHORTEST_NM)
+    seen = np.clip((response * np.linalg.pinv(response).T).sum(1), 0.0, 1.0)
+    weight = response.sum(1) * len(response) / max(float(response.sum()), SMALLEST_RMS)
+    columns = [np.cos(waves), np.sin(waves), octaves[:, None], np.sqrt(seen)[:, None], seen[:, None]]
+    return np.concatenate([*columns, np.tanh(weight / 2)[:, None]], 1).astype(np.float32)
+
+
+def describe_pair(
+    scale: int, psf_cells: Sequence[float], num_channels: int, trust: float = 1.0
+) -> NDArray[np.float32]:
+    """Of the pair, (PAIR_FEATURES,): scale, deviations of the PSF, number of channels, agreement.
+
+    Args:
+        scale: s.
+        psf_cells: standard deviation of the PSF along rows and columns, in coarse pixels.
+        num_channels: c.
+        trust: how far the images are believed, 0 to 1.
+    """
+    tall, wide = (float(n) for n in psf_cells)
+    numbers = (math.log2(scale) / 3 - 1, 1 / scale, 2 * tall - 1, 2 * wide - 1, math.log2(num_channels) / 2)
+    return np.array([*numbers, trust], np.float32)
+
+
+def psf_deviations(cameras: ObservationModel) -> tuple[float, float]:
+    """Standard deviations of the PSF along rows and columns, in coarse pixels."""
+    kernel = np.abs(cameras.spatial.psf.kernel)
+    found = []
+    for weights in (kernel.sum(1), kernel.sum(0)):
+        places = np.arange(len(weights))
+        mean = weights @ places / weights.sum()
+        found.append(float(np.sqrt(weights @ np.square(places - mean) / weights.sum())) / cameras.scale)
+    return found[0], found[1]
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class Prior(FusionNetwork):
+    """The network on the images of one pair of cameras; `core` holds all weights.
+
+    Args:
+        spec: sizes, initialisation and precision.
+        features: F, width of the body.
+        num_blocks: residual blocks of the body.
+        attention: take spectra of E from the coarse pixels around.
+        wavelengths_nm: (C,) band centres; by default evenly from 400 to 700 nm.
+        response: R, C rows of c; by default channels that lie evenly over the bands.
+        psf_cells: standard deviations of the PSF in coarse pixels, see `psf_deviations`.
+
+    Input: lr_hsi (B, h, w, C), or (B, h, w, 2 C) with E behind X; hr_msi (B, s h, s w, c), or c + C with the
+    base behind Y. Without a base the start is X enlarged.
+    Output: {"estimate": (B, s h, s w, C)}, what is added to the base, or without one the estimate itself.
+    """
+
+    takes_cameras = True
+    fitted_start = True
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        *,
+        features: int = 64,
+        num_blocks: int = 6,
+        attention: bool = False,
+        wavelengths_nm: Sequence[float] | None = None,
+        response: Sequence[Sequence[float]] | None = None,
+        psf_cells: Sequence[float] = (0.42, 0.42),
+    ) -> None:
+        inputs = image_inputs(spec)
+        core = PriorCore(LayerMaker(spec), features=features, num_blocks=num_blocks, attention=attention)
+        around = AnyCameras(core, spec, _cameras(spec, wavelengths_nm, response, psf_cells))
+        outputs = {"estimate": around([inputs["lr_hsi"], inputs["hr_msi"]])}
+        options = {
+            "features": features,
+            "num_blocks": num_blocks,
+            "attention": attention,
+            "wavelengths_nm": None if wavelengths_nm is None else [float(n) for n in wavelengths_nm],
+            "response": None if response is None else np.asarray(response, float).tolist(),
+            "psf_cells": [float(n) for n in psf_cells],
+        }
+        super().__init__(spec, inputs, outputs, options)
+
+    @property
+    def core(self) -> PriorCore:
+        """The layer with the weights."""
+        return self.get_layer("any_cameras").core
+
+    @staticmethod
+    def camera_options(cameras: ObservationModel) -> dict[str, Any]:
+        """The options that describe cameras."""
+        return {"response": cameras.spectral.matrix.tolist(), "psf_cells": list(psf_deviations(cameras))}
+
+
+@dataclass(frozen=True, eq=False)
+class _Cameras:
+    """Constants of a pair of cameras: see `PriorScene`."""
+
+    bands: NDArray[np.float32]
+    lift: NDArray[np.float32]
+    pair: NDArray[np.float32]
+
+
+def _cameras(
+    spec: NetworkSpec,
+    wavelengths_nm: Sequence[float] | None,
+    response: Sequence[Sequence[float]] | None,
+    psf_cells: Sequence[float],
+) -> _Cameras:
+    """The constants, with defaults for what is not known."""
+    num_bands = spec.num_bands
+    num_channels = spec.hr_channels - (num_bands if spec.zero_head else 0)
+    if wavelengths_nm is None:
+        wavelengths_nm = np.linspace(SHORTEST_NM, LONGEST_NM, num_bands).tolist()
+    if response is None:
+        centres = (np.arange(num_channels) + 0.5) * num_bands / num_channels - 0.5
+        apart = (np.arange(num_bands)[:, None] - centres) * num_channels / num_bands
+        response = np.exp(-2.8 * np.square(apart)).tolist()
+    matrix = np.asarray(response, np.float64)
+    for name, found, expected in (
+        ("wavelengths_nm", len(wavelengths_nm), num_bands),
+        ("response", matrix.shape, (num_bands, num_channels)),
+    ):
+        checks.require(
+            found == expected,
+            name,
+            expected=f"{expected}, as the images have",
+            received=str(found),
+            remedy="give those of these images",
+        )
+    matrix = matrix / matrix.sum(0)
+    bands = describe_bands(wavelengths_nm, matrix)
+    pair = describe_pair(spec.scale, psf_cells, num_channels)
+    return _Cameras(bands, np.linalg.pinv(matrix).astype(np.float32), pair)
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class AnyCameras(layers.Layer):
+    """A `PriorCore` with the constants of one pair of cameras, on the two inputs of fusion networks."""
+
+    def __init__(self, core: PriorCore, spec: NetworkSpec, cameras: _Cameras) -> None:
+        super().__init__(name="any_cameras", dtype="float32")
+        self.core, self._spec, self._cameras = core, spec, cameras
+
+    def build(self, shapes: Any) -> None:
+        """Build the core, whose weights do not depend on any size."""
+        del shapes
+        if not self.core.built:
+            self.core.build()
+
+    def call(self, images: list[Tensor]) -> Tensor:
+        """What is added to the base; without a base, the estimate."""
+        (coarse, sharp), bands = images, self._spec.num_bands
+        lr_hsi, hr_msi = coarse[..., :bands], sharp[..., : self._cameras.lift.shape[0]]
+        if self._spec.zero_head:
+            start = sharp[..., -bands:]
+        else:
+            start = bicubic_enlarge(lr_hsi, self._spec.scale)
+        # Without E its place is taken by X itself, which is what a start of zero leaves.
+        given = PriorImages(start, hr_msi, lr_hsi, coarse[..., -bands:])
+        constants = [
+            ops.convert_to_tensor(value[None], dtype="float32")
+            for value in (self._cameras.bands, self._cameras.lift, self._cameras.pair)
+        ]
+        scene = PriorScene(scene_statistics(lr_hsi, given.residual), *constants)
+        change = self.core.change(given, scene, self._spec.scale)
+        return change if self._spec.zero_head else start + change
+
+    def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
+        return (*shapes[1][:3], self._spec.num_bands)
+
+
+@keras.saving.register_keras_serializable("hsr_tf")
+class PriorCore(layers.Layer):
+    """All weights of `Prior`.
+
+    Args:
+        make: gives initialisers and the policy.
+        features, num_blocks, attention: see `Prior`.
+    """
+
+    def __init__(self, make: LayerMaker, *, features: int, num_blocks: int, attention: bool) -> None:
+        super().__init__(name="core", dtype="float32")
+        half, self._attention = max(8, features // 2), attention
+        self._half, self._features = half, features
+
+        def dense(units: int, name: str, activation: str | None = None, *, zero: bool = False) -> Any:
+            start = keras.initializers.Zeros() if zero else make.initializer()
+            return layers.Dense(
+                units, activation, kernel_initializer=start, dtype="float32", name=f"{name}_dense"
+            )
+
+        def conv(units: int, size: int, name: str, **named: Any) -> Any:
+            policy = named.pop("dtype", make.dtype)
+            start = named.pop("start", None) or make.initializer()
+            return layers.Conv2D(
+                units, size, padding="same", kernel_initializer=start, dtype=policy, name=name, **named
+            )
+
+        self._describe = [dense(BAND_WIDTH, f"bands_{i}", "gelu") for i in range(2)]
+        self._describe_pair = dense(BAND_WIDTH, "pair", "gelu")
+        self._enter = {"sharp": dense(2 * half, "enter_sharp"), "coarse": dense(2 * features, "enter_coarse")}
+        self._leave = dense(half, "leave")
+        self._coarse = [conv(features, 3, f"coarse_{i}", activation="relu") for i in range(4)]
+        self._down = conv(features, 4, "down", strides=2)
+        self._join = conv(features, 1, "join")
+        self._wide = [
+            conv(features, 3, f"wide_{i}", activation="relu", dilation_rate=DILATIONS[i % len(DILATIONS)])
+            for i in range(num_blocks)
+        ]
+        self._narrow = [conv(features, 1, f"narrow_{i}") for i in range(num_blocks)]
+        self._shift = [dense(features, f"shift_{i}", zero=True) for i in range(num_blocks)]
+        self._up = conv(4 * half, 1, "up")
+        self._fine = conv(half, 3, "fine", activation="relu")
+        zeros = keras.initializers.Zeros() if make.zero_head else None
+        self._head = conv(half, 1, "head", start=zeros, dtype="float32")
+        self._query, self._key, self._place, self._gate = (
+            (
+                conv(half, 1, "query"),
+                dense(half, "key"),
+                [dense(16, "place_0", "gelu"), dense(1, "place_1")],
+                dense(1, "gate", zero=make.zero_head),
+            )
+            if attention
+            else (None, None, [], None)
+        )
+
+    def build(self, shape: Any = None) -> None:
+        """Make every weight; none depends on the images."""
+        del shape
+        half, features = self._half, self._features
+        sizes = [BAND_FEATURES, BAND_WIDTH]
+        for layer, size in zip(self._describe, sizes, strict=True):
+            layer.build((None, None, size))
+        self._describe_pair.build((None, PAIR_FEATURES))
+        for layer in (*self._enter.values(), self._leave):
+            layer.build((None, None, BAND_WIDTH))
+        inner = [*self._coarse, *self._wide, *self._narrow, self._up]
+        image = (None, None, None)
+        for layer in inner:
+            layer.build((*image, features))
+        self._down.build((*image, half))
+        self._join.build((*image, 2 * features))
+        self._fine.build((*image, 2 * half))
+        self._head.build((*image, half))
+        for layer in self._shift:
+            layer.build((None, BAND_WIDTH))
+        if self._attention:
+            self._query.build((*image, half))
+            self._key.build((*image, features))
+            self._place[0].build((None, None, 3))
+            self._place[1].build((None, None, 16))
+            self._gate.build((None, None, BAND_WIDTH))
+        self.built = True
+
+    def change(self, images: PriorImages, scene: PriorScene, scale: int) -> Tensor:
+        """What is added to the start, (B, s h, s w, C) float32."""
+        statistics = scene.statistics
+        rms, left = statistics[..., 0:1], statistics[..., 1:2]
+        left = ops.maximum(left, SMALLEST_SHARE * rms)
+        share = ops.log(left / rms)
+        described = ops.concatenate(
+            [scene.bands + 0.0 * rms, share / 3 + 1, statistics[..., 2:3], ops.log(rms) / 3 + 1], -1
+        )
+        for layer in self._describe:
+            described = layer(described)
+        pair = self._describe_pair(scene.pair)
+        enter = {name: layer(described) for name, layer in self._enter.items()}
+        half, features = self._half, self._features
+        mean = 1.0 / images.start.shape[-1]
+        sharp = images_matmul(images.start, mean * enter["sharp"][..., :half] / rms)
+        lifted = ops.matmul(scene.lift, mean * enter["sharp"][..., half:] / rms)
+        sharp = ops.relu(sharp + images_matmul(images.hr_msi, lifted))
+        coarse = images_matmul(images.lr_hsi, mean * enter["coarse"][..., :features] / rms)
+        coarse = coarse + images_matmul(images.residual, mean * enter["coarse"][..., features:] / left)
+        for first, second in zip(self._coarse[::2], self._coarse[1::2], strict=True):
+            coarse = coarse + ops.cast(second(first(coarse)), "float32")
+        x = self._body(sharp, coarse, pair, scale)
+        x = self._fine(ops.concatenate([_shuffled(self._up(x), like=sharp), ops.cast(sharp, x.dtype)], -1))
+        units = ops.cast(self._head(x), "float32")
+        change = images_matmul(units, ops.swapaxes(self._leave(described), 1, 2))
+        if self._attention:
+            spectra = images.residual / left[:, None, :, 0][:, :, None]
+            change = change + self._attended(x, coarse, spectra, scale) * self._gate(described)[:, None, None, :, 0]
+        return change * left[:, None, None, :, 0]
+
+    def _body(self, sharp: Tensor, coarse: Tensor, pair: Tensor, scale: int) -> Tensor:
+        """Features at half of the sharp size, (B, ceil(s h / 2), ceil(s w / 2), F)."""
+        if scale % 2:
+            context = _halved(_even(bicubic_enlarge(coarse, scale)))
+            sharp = _even(sharp)
+        else:
+            context = bicubic_enlarge(coarse, scale // 2)
+        down = self._down(sharp)
+        x = self._join(ops.concatenate([down, ops.cast(context, down.dtype)], -1))
+        for wide, narrow, shift in zip(self._wide, self._narrow, self._shift, strict=True):
+            moved = ops.cast(shift(pair)[:, None, None], x.dtype)
+            x = x + narrow(wide(x + moved))
+        return x
+
+    def _attended(self, sharp: Tensor, coarse: Tensor, spectra: Tensor, scale: int) -> Tensor:
+        """Spectra of the 3 x 3 coarse pixels around each sharp one, weighted: (B, s h, s w, C)."""
+        query = ops.cast(self._query(sharp), "float32")
+        (height, width), half = ops.shape(coarse)[1:3], self._half
+        cells = ops.reshape(query, (-1, height, scale, width, scale, half))
+        cells = ops.reshape(ops.transpose(cells, (0, 1, 3, 2, 4, 5)), (-1, height, width, scale**2, half))
+        keys = _neighbours(self._key(coarse))
+        logits = ops.matmul(cells, ops.swapaxes(keys, -1, -2)) / half**0.5
+        placed: Any = ops.convert_to_tensor(_offsets(scale), dtype="float32")
+        for layer in self._place:
+            placed = layer(placed)
+        weights = ops.softmax(logits + placed[..., 0], axis=-1)
+        bands = spectra.shape[-1]
+        found = ops.reshape(
+            ops.matmul(weights, _neighbours(spectra)), (-1, height, width, scale, scale, bands)
+        )
+        return ops.reshape(
+            ops.transpose(found, (0, 1, 3, 2, 4, 5)), (-1, height * scale, width * scale, bands)
+        )
+
+
+def images_matmul(images: Tensor, weights: Tensor) -> Tensor:
+    """(B, H, W, n) times (B or 1, n, m): (B, H, W, m)."""
+    height, width = ops.shape(images)[1:3]
+    flat = ops.reshape(images, (-1, height * width, images.shape[-1]))
+    return ops.reshape(ops.matmul(flat, weights), (-1, height, width, weights.shape[-1]))
+
+
+def _offsets(scale: int) -> NDArray[np.float32]:
+    """Where 3 x 3 coarse pixels lie from each pixel of the middle one, (s^2, 9, 3): rows, columns, distance."""
+    inside = (np.arange(scale) + 0.5) / scale - 0.5
+    steps = np.arange(-1, 2)
+    apart = steps[None, :] - inside[:, None]
+    rows = np.broadcast_to(apart[:, None, :, None], (scale, scale, 3, 3))
+    columns = np.broadcast_to(apart[None, :, None, :], (scale, scale, 3, 3))
+    placed = np.stack([rows, columns, np.hypot(rows, columns)], -1)
+    return placed.reshape(scale**2, 9, 3).astype(np.float32)
+
+
+def _neighbours(coarse: Tensor) -> Tensor:
+    """The 3 x 3 pixels around each, edges repeated: (B, h, w, C) -> (B, h, w, 9, C)."""
+    height, width = ops.shape(coarse)[1:3]
+    for axis in (1, 2):
+        size = (height, width)[axis - 1]
+        first, last = (coarse[:, :1], coarse[:, size - 1 :]) if axis == 1 else (
+            coarse[:, :, :1],
+            coarse[:, :, size - 1 :],
+        )
+        coarse = ops.concatenate([first, coarse, last], axis)
+    parts = [coarse[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return ops.stack(parts, 3)
+
+
+def _even(x: Tensor) -> Tensor:
+    """Height and width made even by repeating the last row and column."""
+    height, width = ops.shape(x)[1:3]
+    x = ops.concatenate([x, x[:, height - height % 2 :]], 1)
+    return ops.concatenate([x, x[:, :, width - width % 2 :]], 2)
+
+
+def _halved(x: Tensor) -> Tensor:
+    """Means of 2 x 2 pixels."""
+    x = 0.5 * (x[:, ::2] + x[:, 1::2])
+    return 0.5 * (x[:, :, ::2] + x[:, :, 1::2])
+
+
+def _shuffled(x: Tensor, *, like: Tensor) -> Tensor:
+    """(B, h, w, 4 n) -> (B, 2 h, 2 w, n), cut to the size of another image."""
+    (height, width), (tall, wide) = ops.shape(x)[1:3], ops.shape(like)[1:3]
+    units = x.shape[-1] // 4
+    cells = ops.transpose(ops.reshape(x, (-1, height, width, 2, 2, units)), (0, 1, 3, 2, 4, 5))
+    return ops.reshape(cells, (-1, 2 * height, 2 * width, units))[:, :tall, :wide]
