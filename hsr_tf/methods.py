@@ -37,6 +37,7 @@ class Method:
         needs: what must be given beside the images, among "psf", "srf", "weights" and, of single images, the
             blur "kernel".
         builder: what makes the callable, or where it is: "package.module:attribute".
+        any_cameras: of a network, whether the same weights fit any bands, channels, scale and cameras.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Method:
     source: str
     needs: tuple[str, ...]
     builder: Callable[..., Any] | str
+    any_cameras: bool = False
 
     @property
     def build(self) -> Callable[..., Any]:

@@ -28,7 +28,17 @@ from trainers._trainer import Trainer
 FLAGS = flags.FLAGS
 FLAG_FILE = "flags.txt"
 NUM_STEPS = 20_000
-PATHS = ("cache_dir", "run_dir", "output_dir", "data_dir", "data_dirs", "start_from", "report")
+PATHS = (
+    "cache_dir",
+    "run_dir",
+    "output_dir",
+    "data_dir",
+    "data_dirs",
+    "other_data_dir",
+    "responses_dirs",
+    "start_from",
+    "report",
+)
 
 
 def define_run_flags() -> None:

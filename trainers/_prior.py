@@ -29,7 +29,7 @@ from hsr_tf.data.storage import names_of
 from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.networks import losses
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
-from hsr_tf.networks.prior import PriorImages, PriorScene
+from hsr_tf.networks.prior_scene import PriorImages, PriorScene
 from hsr_tf.networks.tiles import network_tiles
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.observation import ObservationModel
@@ -45,6 +45,7 @@ from trainers._trainer import Trainer
 
 IMAGES = ("truth", "start", "hr_msi", "lr_hsi", "residual")
 CELLS_OF_CROP, POOL = 6, 8
+WHOLE = Share()
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class PairSource:
         pairs = epochs * len(self.scenes) * len(self.crop.scales)
         return max(1, int(pairs * self.crop.steps_per_pair))
 
-    def dataset(self, start_step: int, num_steps: int, share: Share = Share()) -> tf.data.Dataset:
+    def dataset(self, start_step: int, num_steps: int, share: Share = WHOLE) -> tf.data.Dataset:
         """Batches `start_step` to `num_steps` - 1: dictionaries of `batch`, and their numbers.
 
         Raises:

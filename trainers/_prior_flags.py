@@ -21,6 +21,7 @@ from trainers._random_cameras import HELD_BACK, DrawPlan, measured_responses
 FLAGS = flags.FLAGS
 BRIGHT = 0.999
 JUDGED_SCALE = 8
+MEASURED = ("jiang28", "satellite")
 
 
 def define_flags() -> None:
@@ -32,13 +33,16 @@ def define_flags() -> None:
         "random draws responses, PSFs, noise and scales for a network that fits any (prior).",
     )
     flags.DEFINE_list("scales", ["4", "8", "16"], "Scale factors that random cameras take in turn.")
-    flags.DEFINE_string(
-        "responses_dir",
+    flags.DEFINE_list(
+        "responses_dirs",
         None,
-        "Folder of measured responses for random cameras (default: $HSR_DATA/srf where it exists).",
+        "Folders of measured responses for random cameras (default: jiang28 and satellite of $HSR_DATA/srf, "
+        "where they exist).",
     )
     flags.DEFINE_string(
-        "other_data_dir", None, "Folder of further scenes of any bands for random cameras, e.g. airborne ones."
+        "other_data_dir",
+        None,
+        "Folder of further scenes of any bands for random cameras, e.g. airborne ones.",
     )
     flags.DEFINE_list("leave_out", [], "Names of scenes of --other_data_dir that are left out.")
     flags.DEFINE_integer(
@@ -76,7 +80,7 @@ def task_from_flags() -> PriorTask:
         seed=FLAGS.seed,
         dtype=FLAGS.dtype,
     )
-    folder = _responses_folder()
+    folders = _response_folders()
     return PriorTask(
         training=[*training, *_other_scenes()],
         validation=validation,
@@ -84,7 +88,7 @@ def task_from_flags() -> PriorTask:
         cameras=cameras,
         draw=DrawPlan(
             num_bands=first.num_bands,
-            measured=() if folder is None else measured_responses(folder),
+            measured=measured_responses(folders),
             region=FLAGS.region,
         ),
         crop=CropPlan(
@@ -94,7 +98,7 @@ def task_from_flags() -> PriorTask:
             steps_per_pair=FLAGS.steps_per_pair,
             seed=FLAGS.seed,
         ),
-        judged=_judged(folder, scales),
+        judged=_judged(folders, scales),
         validation_crop=FLAGS.validation_crop,
     )
 
@@ -106,11 +110,12 @@ def _is_scale(number: float) -> bool:
     return number == int(number) and 2 <= number <= 32
 
 
-def _responses_folder() -> Path | None:
-    if FLAGS.responses_dir is not None:
-        return Path(FLAGS.responses_dir)
+def _response_folders() -> list[Path]:
+    if FLAGS.responses_dirs is not None:
+        return [Path(name) for name in FLAGS.responses_dirs]
     root = data_root()
-    return root / "srf" if root is not None and (root / "srf").is_dir() else None
+    known = [] if root is None else [root / "srf" / name for name in MEASURED]
+    return [folder for folder in known if folder.is_dir()]
 
 
 def _other_scenes() -> Sequence[Scene]:
@@ -128,8 +133,8 @@ def _bright(scene: Scene) -> Scene:
     return replace(scene, cube=np.clip(cube, 0, 1).astype(np.float32))
 
 
-def _judged(folder: Path | None, scales: Sequence[int]) -> dict[str, tuple[str, int]]:
+def _judged(folders: Sequence[Path], scales: Sequence[int]) -> dict[str, tuple[str, int]]:
     """Cameras of the validation: the one of --srf at every scale, and one that is never trained on."""
     judged = {f"{Path(FLAGS.srf).stem}_x{scale}": (FLAGS.srf, scale) for scale in scales}
-    held = [path for name in HELD_BACK[:1] if folder for path in sorted(folder.rglob(f"{name}.csv"))]
+    held = [path for folder in folders if (path := folder / f"{HELD_BACK[0]}.csv").is_file()]
     return judged | {f"{path.stem}_x{JUDGED_SCALE}": (str(path), JUDGED_SCALE) for path in held}

@@ -74,7 +74,9 @@ class Trainer(ABC):
 
     @abstractmethod
     def loss(self, patches: Any, index: Tensor) -> Tensor:
-        """The loss of a batch: patches (B, p, p, C) or what the source gives, and for each the number of the image it is from.
+        """The loss of a batch: patches (B, p, p, C), and for each the number of the image it is from.
+
+        Other sources than `PatchSource` give what their trainer takes.
 
         Called while gradients are recorded; what is drawn at random comes from `self.seeds`.
         """

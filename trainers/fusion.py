@@ -4,7 +4,8 @@ Sharp cubes are cut into patches; both observations are simulated on the device 
 `ObservationModel` that evaluation uses too; the loss is summed over the network's levels. With the base
 "spectral_ls" each patch gets the spectral map of its whole scene, as it will at inference.
 
-With `--method=prior --cameras=random` cameras are drawn at random and one network is trained for all (`_prior`).
+With `--method=prior --cameras=random` cameras are drawn at random and one network is trained for all of them
+(`_prior`).
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     checks.require_choice("kind of method", known.kind, methods.FUSION_KINDS)
     require_useful_weights(known, weights)
     controls = controls or Controls()
-    repaired = repair(observation, keep_bands=known.kind == "network")
+    repaired = repair(observation, keep_bands=known.kind == "network" and not known.any_cameras)
     images = repaired.observation
     card = None
     if known.kind == "network":
@@ -170,7 +170,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
         warnings.warn(FindingWarning.of(finding), stacklevel=2)
     sample, asked = Sample(images, repaired.holes), Asked(psf, srf, observation.linearize)
     cameras = fusion_cameras(sample, observation, repaired, asked, method=known, controls=controls)
-    if card is not None:
+    if card is not None and not known.any_cameras:
         cameras = with_weights(cameras, observation, card, sample=sample, asked=asked)
     for finding in cameras.findings:
         warnings.warn(FindingWarning.of(finding), stacklevel=2)
@@ -198,7 +198,11 @@ def _solved(
         pair = pair.completed(completion_noise(pair))
     start = time.perf_counter()
     staged = staged_method(
-        pair, method, weights=None if card is None else card.folder, controls=cameras.remaining(controls)
+        pair,
+        method,
+        weights=None if card is None else card.folder,
+        controls=cameras.remaining(controls),
+        wavelengths_nm=images.lr_hsi.wavelengths_nm,
     )
     run_stages(staged.stages(), show=controls.progress)
     cube = staged.finish(0)

@@ -48,8 +48,9 @@ METHODS = (
         kind="network",
         summary="one set of weights for any bands, channels, cameras and integer scales",
         source="this project's own, docs/design_any_camera.md",
-        needs=("weights",),
+        needs=("psf", "srf", "weights"),
         builder="hsr_tf.networks.prior:Prior",
+        any_cameras=True,
     ),
     Method(
         name="spectral_resnet",

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hsr_tf import checks
+from hsr_tf import checks, methods
 from hsr_tf.networks.model_info import FUSION as FUSION
 from hsr_tf.networks.model_info import SINGLE_IMAGE as SINGLE_IMAGE
 from hsr_tf.physics.observation import ObservationModel
@@ -172,11 +172,9 @@ class ModelCard:
     kind: str = FUSION
 
     def fits(self, wanted: FusionConfig) -> bool:
-        """Whether it is of this method and for these sizes."""
-        return all(
-            getattr(self.config, name, None) == getattr(wanted, name)
-            for name in ("method", "scale", "num_bands", "num_channels")
-        )
+        """Whether it is of this method and for these sizes, of which `Method.any_cameras` takes any."""
+        sizes = () if methods.get(wanted.method).any_cameras else ("scale", "num_bands", "num_channels")
+        return all(getattr(self.config, name, None) == getattr(wanted, name) for name in ("method", *sizes))
 
 
 def read_card(folder: str | os.PathLike[str]) -> ModelCard:

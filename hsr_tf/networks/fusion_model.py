@@ -70,7 +70,7 @@ class FusionModel(keras.Model):
         self._sylvester = SylvesterBase(known) if known and config.base == "sylvester" else None
         method, options = methods.get(config.method), dict(config.options)
         if cameras is not None and method.attribute("takes_cameras"):
-            options |= method.attribute("camera_options")(cameras)
+            options = method.attribute("camera_options")(cameras, options)
         self.network = method.build(network_spec(config), **options)
         self.built = True
 
@@ -186,8 +186,8 @@ class FusionModel(keras.Model):
             received=self.config.method,
             remedy="train one for these cameras",
         )
-        given = None if wavelengths_nm is None else [float(n) for n in wavelengths_nm]
-        options = {**dict(self.config.options), "wavelengths_nm": given}
+        given = {} if wavelengths_nm is None else {"wavelengths_nm": [float(n) for n in wavelengths_nm]}
+        options = {**dict(self.config.options), "cameras": given}
         num_bands, num_channels = cameras.spectral.matrix.shape
         config = replace(
             self.config,

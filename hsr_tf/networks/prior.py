@@ -23,8 +23,7 @@ The last layers start at zero. The estimate is then projected onto both observat
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,109 +35,25 @@ from numpy.typing import NDArray
 from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
+from hsr_tf.networks.prior_scene import (
+    BAND_FEATURES,
+    PAIR_FEATURES,
+    SHORTEST_NM,
+    PriorImages,
+    PriorScene,
+    describe_bands,
+    describe_pair,
+    psf_deviations,
+    scene_statistics,
+)
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.typing import Tensor
 
-BAND_HARMONICS, BAND_WIDTH = 6, 64
-BAND_FEATURES = 2 * BAND_HARMONICS + 7
-PAIR_FEATURES = 6
-SMALLEST_RMS, SMALLEST_SHARE = 1e-6, 1e-3
-SHORTEST_NM, LONGEST_NM = 400.0, 700.0
+BAND_WIDTH = 64
+SMALLEST_SHARE = 1e-3
+LONGEST_NM = 700.0
 DILATIONS = (1, 2, 4, 8, 4, 2, 1, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class PriorImages:
-    """What the network looks at.
-
-    Attributes:
-        start: Z, (B, s h, s w, C).
-        hr_msi: Y, (B, s h, s w, c).
-        lr_hsi: X, (B, h, w, C).
-        residual: E, (B, h, w, C).
-    """
-
-    start: Tensor
-    hr_msi: Tensor
-    lr_hsi: Tensor
-    residual: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class PriorScene:
-    """What the network knows of the whole scene and its cameras.
-
-    Attributes:
-        statistics: (B, C, 3) of `scene_statistics`.
-        bands: (B or 1, C, BAND_FEATURES - 3) of `describe_bands`.
-        lift: R^+, (B or 1, c, C).
-        pair: (B or 1, PAIR_FEATURES) of `describe_pair`.
-    """
-
-    statistics: Tensor
-    bands: Tensor
-    lift: Tensor
-    pair: Tensor
-
-
-def scene_statistics(lr_hsi: Tensor, residual: Tensor) -> Tensor:
-    """Of each band of a scene: RMS of X, RMS of E, and how rough E is, (B, C, 3).
-
-    Roughness is the mean square of the difference from the mean of the four neighbours over that of E: 1.25
-    for white noise, less for what is smooth.
-    """
-    rms = [ops.sqrt(ops.mean(ops.square(x), axis=(1, 2))) + SMALLEST_RMS for x in (lr_hsi, residual)]
-    inner = residual[:, 1:-1, 1:-1]
-    around = (
-        residual[:, :-2, 1:-1] + residual[:, 2:, 1:-1] + residual[:, 1:-1, :-2] + residual[:, 1:-1, 2:]
-    )
-    rough = ops.mean(ops.square(inner - 0.25 * around), axis=(1, 2)) / ops.square(rms[1])
-    return ops.stack([*rms, rough], axis=-1)
-
-
-def describe_bands(wavelengths_nm: Sequence[float], response: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Of each band, (C, BAND_FEATURES - 3): place in the cube's range, wavelength, and how it is seen.
-
-    Args:
-        wavelengths_nm: (C,) centres.
-        response: R, (C, c).
-    """
-    centres = np.asarray(wavelengths_nm, np.float64)
-    place = (centres - centres.min()) / max(float(np.ptp(centres)), 1.0)
-    waves = np.pi * place[:, None] * np.arange(1, BAND_HARMONICS + 1)
-    octaves = np.log2(centres / SHORTEST_NM)
-    seen = np.clip((response * np.linalg.pinv(response).T).sum(1), 0.0, 1.0)
-    weight = response.sum(1) * len(response) / max(float(response.sum()), SMALLEST_RMS)
-    columns = [np.cos(waves), np.sin(waves), octaves[:, None], np.sqrt(seen)[:, None], seen[:, None]]
-    return np.concatenate([*columns, np.tanh(weight / 2)[:, None]], 1).astype(np.float32)
-
-
-def describe_pair(
-    scale: int, psf_cells: Sequence[float], num_channels: int, trust: float = 1.0
-) -> NDArray[np.float32]:
-    """Of the pair, (PAIR_FEATURES,): scale, deviations of the PSF, number of channels, agreement.
-
-    Args:
-        scale: s.
-        psf_cells: standard deviation of the PSF along rows and columns, in coarse pixels.
-        num_channels: c.
-        trust: how far the images are believed, 0 to 1.
-    """
-    tall, wide = (float(n) for n in psf_cells)
-    numbers = (math.log2(scale) / 3 - 1, 1 / scale, 2 * tall - 1, 2 * wide - 1, math.log2(num_channels) / 2)
-    return np.array([*numbers, trust], np.float32)
-
-
-def psf_deviations(cameras: ObservationModel) -> tuple[float, float]:
-    """Standard deviations of the PSF along rows and columns, in coarse pixels."""
-    kernel = np.abs(cameras.spatial.psf.kernel)
-    found = []
-    for weights in (kernel.sum(1), kernel.sum(0)):
-        places = np.arange(len(weights))
-        mean = weights @ places / weights.sum()
-        found.append(float(np.sqrt(weights @ np.square(places - mean) / weights.sum())) / cameras.scale)
-    return found[0], found[1]
 
 
 @keras.saving.register_keras_serializable("hsr_tf")
@@ -150,9 +65,9 @@ class Prior(FusionNetwork):
         features: F, width of the body.
         num_blocks: residual blocks of the body.
         attention: take spectra of E from the coarse pixels around.
-        wavelengths_nm: (C,) band centres; by default evenly from 400 to 700 nm.
-        response: R, C rows of c; by default channels that lie evenly over the bands.
-        psf_cells: standard deviations of the PSF in coarse pixels, see `psf_deviations`.
+        cameras: plain data, each with a default: "wavelengths_nm", C band centres (evenly in 400 to 700 nm);
+            "response", C rows of c (channels that lie evenly over the bands); "psf_cells", standard
+            deviations of the PSF in coarse pixels, see `psf_deviations`.
 
     Input: lr_hsi (B, h, w, C), or (B, h, w, 2 C) with E behind X; hr_msi (B, s h, s w, c), or c + C with the
     base behind Y. Without a base the start is X enlarged.
@@ -169,21 +84,17 @@ class Prior(FusionNetwork):
         features: int = 64,
         num_blocks: int = 6,
         attention: bool = False,
-        wavelengths_nm: Sequence[float] | None = None,
-        response: Sequence[Sequence[float]] | None = None,
-        psf_cells: Sequence[float] = (0.42, 0.42),
+        cameras: Mapping[str, Any] | None = None,
     ) -> None:
         inputs = image_inputs(spec)
         core = PriorCore(LayerMaker(spec), features=features, num_blocks=num_blocks, attention=attention)
-        around = AnyCameras(core, spec, _cameras(spec, wavelengths_nm, response, psf_cells))
+        around = AnyCameras(core, spec, _cameras(spec, **(cameras or {})))
         outputs = {"estimate": around([inputs["lr_hsi"], inputs["hr_msi"]])}
         options = {
             "features": features,
             "num_blocks": num_blocks,
             "attention": attention,
-            "wavelengths_nm": None if wavelengths_nm is None else [float(n) for n in wavelengths_nm],
-            "response": None if response is None else np.asarray(response, float).tolist(),
-            "psf_cells": [float(n) for n in psf_cells],
+            "cameras": None if cameras is None else dict(cameras),
         }
         super().__init__(spec, inputs, outputs, options)
 
@@ -193,9 +104,11 @@ class Prior(FusionNetwork):
         return self.get_layer("any_cameras").core
 
     @staticmethod
-    def camera_options(cameras: ObservationModel) -> dict[str, Any]:
-        """The options that describe cameras."""
-        return {"response": cameras.spectral.matrix.tolist(), "psf_cells": list(psf_deviations(cameras))}
+    def camera_options(cameras: ObservationModel, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options with a description of these cameras; band centres stay as they are."""
+        response, psf_cells = cameras.spectral.matrix.tolist(), list(psf_deviations(cameras))
+        described = {"response": response, "psf_cells": psf_cells}
+        return {**options, "cameras": {**(options.get("cameras") or {}), **described}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,9 +122,10 @@ class _Cameras:
 
 def _cameras(
     spec: NetworkSpec,
-    wavelengths_nm: Sequence[float] | None,
-    response: Sequence[Sequence[float]] | None,
-    psf_cells: Sequence[float],
+    *,
+    wavelengths_nm: Sequence[float] | None = None,
+    response: Sequence[Sequence[float]] | None = None,
+    psf_cells: Sequence[float] = (0.42, 0.42),
 ) -> _Cameras:
     """The constants, with defaults for what is not known."""
     num_bands = spec.num_bands
@@ -258,19 +172,19 @@ class AnyCameras(layers.Layer):
         """What is added to the base; without a base, the estimate."""
         (coarse, sharp), bands = images, self._spec.num_bands
         lr_hsi, hr_msi = coarse[..., :bands], sharp[..., : self._cameras.lift.shape[0]]
-        if self._spec.zero_head:
-            start = sharp[..., -bands:]
-        else:
-            start = bicubic_enlarge(lr_hsi, self._spec.scale)
+        based, scale = self._spec.zero_head, self._spec.scale
+        start = sharp[..., -bands:] if based else bicubic_enlarge(lr_hsi, scale)
         # Without E its place is taken by X itself, which is what a start of zero leaves.
         given = PriorImages(start, hr_msi, lr_hsi, coarse[..., -bands:])
-        constants = [
-            ops.convert_to_tensor(value[None], dtype="float32")
-            for value in (self._cameras.bands, self._cameras.lift, self._cameras.pair)
-        ]
-        scene = PriorScene(scene_statistics(lr_hsi, given.residual), *constants)
-        change = self.core.change(given, scene, self._spec.scale)
-        return change if self._spec.zero_head else start + change
+        scene = self.scene(scene_statistics(lr_hsi, given.residual))
+        change = self.core.change(given, scene, scale)
+        return change if based else start + change
+
+    def scene(self, statistics: Tensor) -> PriorScene:
+        """What the network knows of a scene with these statistics."""
+        known = (self._cameras.bands, self._cameras.lift, self._cameras.pair)
+        constants = [ops.convert_to_tensor(value[None], dtype="float32") for value in known]
+        return PriorScene(statistics, *constants)
 
     def compute_output_shape(self, shapes: list[tuple[int | None, ...]]) -> tuple[int | None, ...]:
         return (*shapes[1][:3], self._spec.num_bands)
@@ -309,7 +223,7 @@ class PriorCore(layers.Layer):
         self._leave = dense(half, "leave")
         self._coarse = [conv(features, 3, f"coarse_{i}", activation="relu") for i in range(4)]
         self._down = conv(features, 4, "down", strides=2)
-        self._join = conv(features, 1, "join")
+        self._context = conv(features, 1, "context", dtype="float32")
         self._wide = [
             conv(features, 3, f"wide_{i}", activation="relu", dilation_rate=DILATIONS[i % len(DILATIONS)])
             for i in range(num_blocks)
@@ -341,12 +255,11 @@ class PriorCore(layers.Layer):
         self._describe_pair.build((None, PAIR_FEATURES))
         for layer in (*self._enter.values(), self._leave):
             layer.build((None, None, BAND_WIDTH))
-        inner = [*self._coarse, *self._wide, *self._narrow, self._up]
+        inner = [*self._coarse, self._context, *self._wide, *self._narrow, self._up]
         image = (None, None, None)
         for layer in inner:
             layer.build((*image, features))
         self._down.build((*image, half))
-        self._join.build((*image, 2 * features))
         self._fine.build((*image, 2 * half))
         self._head.build((*image, half))
         for layer in self._shift:
@@ -384,21 +297,22 @@ class PriorCore(layers.Layer):
         x = self._body(sharp, coarse, pair, scale)
         x = self._fine(ops.concatenate([_shuffled(self._up(x), like=sharp), ops.cast(sharp, x.dtype)], -1))
         units = ops.cast(self._head(x), "float32")
-        change = images_matmul(units, ops.swapaxes(self._leave(described), 1, 2))
+        change = images_matmul(units, ops.swapaxes(left * self._leave(described), 1, 2))
         if self._attention:
-            spectra = images.residual / left[:, None, :, 0][:, :, None]
-            change = change + self._attended(x, coarse, spectra, scale) * self._gate(described)[:, None, None, :, 0]
-        return change * left[:, None, None, :, 0]
+            spectra = images.residual * self._gate(described)[:, None, None, :, 0]
+            change = change + self._attended(x, coarse, spectra, scale)
+        return change
 
     def _body(self, sharp: Tensor, coarse: Tensor, pair: Tensor, scale: int) -> Tensor:
         """Features at half of the sharp size, (B, ceil(s h / 2), ceil(s w / 2), F)."""
+        coarse = self._context(coarse)
         if scale % 2:
             context = _halved(_even(bicubic_enlarge(coarse, scale)))
             sharp = _even(sharp)
         else:
             context = bicubic_enlarge(coarse, scale // 2)
-        down = self._down(sharp)
-        x = self._join(ops.concatenate([down, ops.cast(context, down.dtype)], -1))
+        x = self._down(sharp)
+        x = x + ops.cast(context, x.dtype)
         for wide, narrow, shift in zip(self._wide, self._narrow, self._shift, strict=True):
             moved = ops.cast(shift(pair)[:, None, None], x.dtype)
             x = x + narrow(wide(x + moved))
@@ -433,7 +347,7 @@ def images_matmul(images: Tensor, weights: Tensor) -> Tensor:
 
 
 def _offsets(scale: int) -> NDArray[np.float32]:
-    """Where 3 x 3 coarse pixels lie from each pixel of the middle one, (s^2, 9, 3): rows, columns, distance."""
+    """Rows, columns and distance from each pixel of a coarse one to the 3 x 3 around: (s^2, 9, 3)."""
     inside = (np.arange(scale) + 0.5) / scale - 0.5
     steps = np.arange(-1, 2)
     apart = steps[None, :] - inside[:, None]
@@ -448,9 +362,13 @@ def _neighbours(coarse: Tensor) -> Tensor:
     height, width = ops.shape(coarse)[1:3]
     for axis in (1, 2):
         size = (height, width)[axis - 1]
-        first, last = (coarse[:, :1], coarse[:, size - 1 :]) if axis == 1 else (
-            coarse[:, :, :1],
-            coarse[:, :, size - 1 :],
+        first, last = (
+            (coarse[:, :1], coarse[:, size - 1 :])
+            if axis == 1
+            else (
+                coarse[:, :, :1],
+                coarse[:, :, size - 1 :],
+            )
         )
         coarse = ops.concatenate([first, coarse, last], axis)
     parts = [coarse[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]

@@ -141,6 +141,8 @@ def _views(network: FusionNetwork, starts: Mapping[str, View]) -> View | None:
         if isinstance(layer, layers.InputLayer):
             seen[id(layer.output)] = starts[layer.name]
             continue
+        if _tiled_taps(layer) is None:
+            return None
         found = through(layer, _joined([seen[id(tensor)] for tensor in keras.tree.flatten(layer.input)]))
         if found is None:
             return None

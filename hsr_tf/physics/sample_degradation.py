@@ -21,7 +21,7 @@ from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.sample_blur import SampleBlur
 from hsr_tf.typing import Tensor
 
-SMALLEST_GAIN, INVERSE_REACH, GRID = 3e-3, 8, 64
+SMALLEST_GAIN, INVERSE_REACH, GRID = 3e-3, 8, 32
 
 
 class SampleDegradation(LinearOperator):

@@ -44,6 +44,7 @@ def pairs(*quick_bases: str) -> list[Any]:
     """Every network over every base, marked as slow but for all over these and one over all."""
     quick = {(method, base) for method in NETWORKS for base in quick_bases}
     quick |= {(QUICK_NETWORK, base) for base in BASES}
+    quick -= {("prior", "none")}
     cases = [(method, base) for base in BASES for method in NETWORKS]
     return [pytest.param(*case, marks=[] if case in quick else [pytest.mark.slow]) for case in cases]
 

@@ -149,6 +149,20 @@ SMALL: list[tuple[str, ImageSpec, dict[str, Any], int]] = [
         conv(3, 18, 128) + 10 * conv(3, 128, 128) + conv(3, 128, 48) + 16 * TAPS,
     ),
 ]
+
+
+def of_prior(features: int, num_blocks: int) -> int:
+    """Descriptions of bands and pair, ways in and out, coarse path, body and fine path, for any sizes."""
+    half, inner = features // 2, 64
+    described = conv(1, 19, inner) + conv(1, inner, inner) + conv(1, 6, inner)
+    ways = conv(1, inner, 2 * half) + conv(1, inner, 2 * features) + conv(1, inner, half)
+    coarse = 4 * conv(3, features, features)
+    block = conv(3, features, features) + conv(1, features, features) + conv(1, inner, features)
+    body = conv(4, half, features) + conv(1, features, features) + num_blocks * block
+    fine = conv(1, features, 4 * half) + conv(3, 2 * half, half) + conv(1, half, half)
+    return described + ways + coarse + body + fine
+
+
 PUBLISHED: list[tuple[str, ImageSpec, dict[str, Any], int]] = [
     # The authors' programs count the same: three channels, x4.
     ("dbpn", ImageSpec(4, num_channels=3), dbpn.PUBLISHED, 10_426_358),
@@ -176,6 +190,8 @@ FUSION: list[tuple[str, int, int]] = [
     ("dhsis", 16, conv(3, 31, 64) + 14 * WIDE + conv(3, 64, 31)),
     ("ms_ssfnet", 16, of_ms_ssfnet(4, 64)),
     ("ms_ssfnet", 8, of_ms_ssfnet(3, 64)),
+    ("prior", 8, of_prior(64, 6)),
+    ("prior", 3, of_prior(64, 6)),
 ]
 
 
