@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from hsr_tf import checks
 from hsr_tf.closed_forms.spectral_ls import fuse_scene
 from hsr_tf.data.patches import Share, without_margin
 from hsr_tf.data.scenes import crop_to_multiple, top_left
@@ -86,11 +87,25 @@ class PairSource:
 
     Attributes:
         seconds: processor seconds of this thread that making pairs has taken so far.
+
+    Raises:
+        ValueError: a scale of which no scene has enough coarse pixels for a crop.
     """
 
     def __init__(self, scenes: Sequence[Scene], draw: DrawPlan, crop: CropPlan) -> None:
         self.scenes, self.draw, self.crop, self.seconds = scenes, draw, crop, 0.0
         self._pools: dict[tuple[int, int], DrawnPair] = {}
+        self._fitting: dict[int, list[Scene]] = {}
+        for scale in crop.scales:
+            least = crop.cells(scale) * scale
+            self._fitting[scale] = [one for one in scenes if min(one.shape[:2]) >= least]
+            checks.require(
+                bool(self._fitting[scale]) and draw.region >= least,
+                "scales",
+                expected=f"scenes, and a region of them, of {least} pixels a side for the scale {scale}",
+                received=f"a region of {draw.region}, scenes of {max(min(x.shape[:2]) for x in scenes)}",
+                remedy="raise --region, or leave the scale out",
+            )
 
     def steps_of(self, epochs: float) -> int:
         """Steps in which each scene has been drawn `epochs` times, on average, by every scale."""
@@ -103,8 +118,13 @@ class PairSource:
         Raises:
             ValueError: for several devices, which would share a batch.
         """
-        if share.total > 1:
-            raise ValueError("devices: expected one with --cameras=random; hide the others")
+        checks.require(
+            share.total == 1,
+            "cameras",
+            expected="one device with random cameras",
+            received=f"{share.total}",
+            remedy="hide the others, e.g. by CUDA_VISIBLE_DEVICES=0",
+        )
         first = self.batch(start_step)
         signature = {
             name: tf.TensorSpec([None] * value.ndim, tf.as_dtype(value.dtype))
@@ -139,7 +159,8 @@ class PairSource:
         if key not in self._pools:
             begin = time.thread_time()
             rng = np.random.default_rng([self.crop.seed, 0, group, number])
-            scene = self.scenes[int(rng.integers(len(self.scenes)))]
+            scenes = self._fitting[self.crop.scales[group]]
+            scene = scenes[int(rng.integers(len(scenes)))]
             self._pools[key] = draw_pair(scene, self.crop.scales[group], self.draw, rng)
             self.seconds += time.thread_time() - begin
         return self._pools[key]

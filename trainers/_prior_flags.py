@@ -46,7 +46,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_list("leave_out", [], "Names of scenes of --other_data_dir that are left out.")
     flags.DEFINE_integer(
-        "steps_per_pair", 2, "Batches of a scale for which no new pair of random cameras is made.", 1
+        "steps_per_pair", 4, "Batches of a scale for which no new pair of random cameras is made.", 1
     )
     flags.DEFINE_integer("region", 256, "Side of the part of a scene that random cameras see.", 64)
 

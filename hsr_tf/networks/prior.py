@@ -135,7 +135,8 @@ def _cameras(
     if response is None:
         centres = (np.arange(num_channels) + 0.5) * num_bands / num_channels - 0.5
         apart = (np.arange(num_bands)[:, None] - centres) * num_channels / num_bands
-        response = np.exp(-2.8 * np.square(apart)).tolist()
+        curves = np.exp(-2.8 * np.square(apart))
+        response = (curves / curves.sum(0)).tolist()
     matrix = np.asarray(response, np.float64)
     for name, found, expected in (
         ("wavelengths_nm", len(wavelengths_nm), num_bands),
@@ -148,7 +149,6 @@ def _cameras(
             received=str(found),
             remedy="give those of these images",
         )
-    matrix = matrix / matrix.sum(0)
     bands = describe_bands(wavelengths_nm, matrix)
     pair = describe_pair(spec.scale, psf_cells, num_channels)
     return _Cameras(bands, np.linalg.pinv(matrix).astype(np.float32), pair)
@@ -297,7 +297,7 @@ class PriorCore(layers.Layer):
         x = self._body(sharp, coarse, pair, scale)
         x = self._fine(ops.concatenate([_shuffled(self._up(x), like=sharp), ops.cast(sharp, x.dtype)], -1))
         units = ops.cast(self._head(x), "float32")
-        change = images_matmul(units, ops.swapaxes(left * self._leave(described), 1, 2))
+        change = images_matmul(units, ops.swapaxes(left * self._leave(described) * half**-0.5, 1, 2))
         if self._attention:
             spectra = images.residual * self._gate(described)[:, None, None, :, 0]
             change = change + self._attended(x, coarse, spectra, scale)

@@ -38,6 +38,16 @@ def test_crops_are_parts_of_whole_simulated_scenes() -> None:
         assert len(batch["truth"]) == CROP.crops(scale)
 
 
+def test_small_scenes_are_left_out_at_scales_that_they_are_too_small_for() -> None:
+    small, large = scene(6, 24), scene(9, 48)
+    crop = CropPlan(scales=(2, 8), patch_size=12, batch_size=2)
+    source = PairSource([small, large], DRAW, crop)
+    for step in range(4):
+        assert source.batch(step)["truth"].shape[1] == (12, 48)[step % 2]
+    with pytest.raises(ValueError, match=r"scales: expected scenes, .* of 96 pixels a side for the scale 16"):
+        PairSource([small, large], DRAW, CropPlan(scales=(16,)))
+
+
 @pytest.mark.slow
 def test_a_batch_that_is_shown_again_and_again_is_learnt(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
