@@ -14,7 +14,7 @@ five minutes (--seconds is for each line).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -217,7 +217,18 @@ def _by_tensorflow(function: Callable[..., Any], *arguments: Any) -> Compiled:
         for tensor in tf.nest.flatten(made(*arguments))[:1]:
             tensor.numpy()
 
-    return Compiled(run, 1e-9 * sum(map(_operations, plain.graph.get_operations())))
+    return Compiled(run, 1e-9 * sum(map(_operations, _needed(plain.outputs))))
+
+
+def _needed(tensors: Iterable[Any]) -> list[Any]:
+    """The nodes that some tensors of a graph depend on; gradients that nobody takes are traced, not run."""
+    found, waiting = {}, [tensor.op for tensor in tensors]
+    while waiting:
+        node = waiting.pop()
+        if node.name not in found:
+            found[node.name] = node
+            waiting += [tensor.op for tensor in node.inputs]
+    return list(found.values())
 
 
 def _operations(node: Any) -> float:

@@ -132,8 +132,8 @@ def started(
         "trust": np.float32(scene_map.found().trust),
     }
     padded = np.pad(hr_msi, ((0, 0), (0, 0), (0, unused)))
-    images = (truth, part.estimate, padded, lr_hsi, part.unexplained)
-    return DrawnPair(*(np.asarray(image, np.float32) for image in images), constants, scale)
+    start, residual = (np.asarray(image, np.float32) for image in (part.estimate, part.unexplained))
+    return DrawnPair(truth, start, padded, lr_hsi, residual, constants, scale)
 
 
 class ByCells(SpatialDegradation):

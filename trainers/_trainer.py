@@ -30,6 +30,10 @@ class BatchSource(Protocol):
         """Steps in which everything is shown `epochs` times."""
         ...
 
+    def batch(self, step: Any) -> Any:
+        """The batch of one step."""
+        ...
+
     def dataset(self, start_step: int, num_steps: int, share: Share = ...) -> tf.data.Dataset:
         """Pairs of patches and their numbers, from one step to another."""
         ...

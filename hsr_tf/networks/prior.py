@@ -234,16 +234,10 @@ class PriorCore(layers.Layer):
         self._fine = conv(half, 3, "fine", activation="relu")
         zeros = keras.initializers.Zeros() if make.zero_head else None
         self._head = conv(half, 1, "head", start=zeros, dtype="float32")
-        self._query, self._key, self._place, self._gate = (
-            (
-                conv(half, 1, "query"),
-                dense(half, "key"),
-                [dense(16, "place_0", "gelu"), dense(1, "place_1")],
-                dense(1, "gate", zero=make.zero_head),
-            )
-            if attention
-            else (None, None, [], None)
-        )
+        if attention:
+            self._query, self._key = conv(half, 1, "query"), dense(half, "key")
+            self._place = [dense(16, "place_0", "gelu"), dense(1, "place_1")]
+            self._gate = dense(1, "gate", zero=make.zero_head)
 
     def build(self, shape: Any = None) -> None:
         """Make every weight; none depends on the images."""
