@@ -28,7 +28,6 @@ from hsr_tf.data.patches import Share, without_margin
 from hsr_tf.data.scenes import crop_to_multiple, top_left
 from hsr_tf.data.storage import names_of
 from hsr_tf.metrics.full_reference import psnr_bands
-from hsr_tf.networks import losses
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.prior_scene import PriorImages, PriorScene
 from hsr_tf.networks.tiles import network_tiles
@@ -47,6 +46,7 @@ from trainers._trainer import Trainer
 IMAGES = ("truth", "start", "hr_msi", "lr_hsi", "residual")
 CELLS_OF_CROP, POOL = 6, 8
 WHOLE = Share()
+SMALLEST_ERROR = 1e-6
 
 
 @dataclass(frozen=True)
@@ -221,8 +221,10 @@ class PriorTrainer(Trainer):
         del index
         estimate = self.projected(patches)
         scale = patches["start"].shape[1] // patches["residual"].shape[1]
-        inner = [without_margin(x, scale) for x in (patches["truth"], estimate, patches["start"])]
-        return losses.log_mse(inner[0], inner[1]) - losses.log_mse(inner[0], inner[2])
+        truth, *others = (without_margin(x, scale) for x in (patches["truth"], estimate, patches["start"]))
+        found, start = (tf.reduce_mean(tf.square(x - truth), (1, 2)) for x in others)
+        level = patches["error"] + SMALLEST_ERROR
+        return tf.reduce_mean(tf.math.log((found + level) / (start + level)))
 
     def projected(self, crops: dict[str, Tensor]) -> Tensor:
         """The estimate of crops, (B, p, p, C)."""

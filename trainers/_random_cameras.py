@@ -130,6 +130,7 @@ def started(
         "cells": psf_cells(psf, scale, REACH_CELLS),
         "solver": inverse_taps(psf, scale),
         "trust": np.float32(scene_map.found().trust),
+        "error": np.square(truth - part.estimate).mean((0, 1), dtype=np.float32),
     }
     padded = np.pad(hr_msi, ((0, 0), (0, 0), (0, unused)))
     start, residual = (np.asarray(image, np.float32) for image in (part.estimate, part.unexplained))

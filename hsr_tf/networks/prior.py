@@ -15,8 +15,8 @@ C, of channels c, on the scale s or on the cameras:
 - The coarse path works on coarse pixels, of any scale alike; its features are enlarged to half of the sharp
   size, where the body of dilated convolutions runs, modulated by scale, width of the PSF and how far the two
   images agree (`describe_pair`).
-- With `attention` a sharp pixel also takes spectra of E from the 3 x 3 coarse pixels around it, by queries of
-  its own features and keys of theirs: spectra from this scene, where to look from training.
+- With `attention` a sharp pixel also takes spectra of E from the 3 x 3 coarse pixels around it
+  (`hsr_tf.networks.prior_attention`): spectra from this scene, where to look from training.
 
 The last layers start at zero. The estimate is then projected onto both observations, as far as they agree.
 """
@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from hsr_tf import checks
 from hsr_tf.arrays import ops
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
+from hsr_tf.networks.prior_attention import HEADS, KEY, Looks, ResidualAttention
 from hsr_tf.networks.prior_scene import (
     BAND_FEATURES,
     PAIR_FEATURES,
@@ -201,7 +202,7 @@ class PriorCore(layers.Layer):
 
     def __init__(self, make: LayerMaker, *, features: int, num_blocks: int, attention: bool) -> None:
         super().__init__(name="core", dtype="float32")
-        half, self._attention = max(8, features // 2), attention
+        half = max(8, features // 2)
         self._half, self._features = half, features
 
         def dense(units: int, name: str, activation: str | None = None, *, zero: bool = False) -> Any:
@@ -210,9 +211,9 @@ class PriorCore(layers.Layer):
                 units, activation, kernel_initializer=start, dtype="float32", name=f"{name}_dense"
             )
 
-        def conv(units: int, size: int, name: str, **named: Any) -> Any:
+        def conv(units: int, size: int, name: str, *, zero: bool = False, **named: Any) -> Any:
             policy = named.pop("dtype", make.dtype)
-            start = named.pop("start", None) or make.initializer()
+            start = keras.initializers.Zeros() if zero else make.initializer()
             return layers.Conv2D(
                 units, size, padding="same", kernel_initializer=start, dtype=policy, name=name, **named
             )
@@ -232,12 +233,11 @@ class PriorCore(layers.Layer):
         self._shift = [dense(features, f"shift_{i}", zero=True) for i in range(num_blocks)]
         self._up = conv(4 * half, 1, "up")
         self._fine = conv(half, 3, "fine", activation="relu")
-        zeros = keras.initializers.Zeros() if make.zero_head else None
-        self._head = conv(half, 1, "head", start=zeros, dtype="float32")
-        if attention:
-            self._query, self._key = conv(half, 1, "query"), dense(half, "key")
-            self._place = [dense(16, "place_0", "gelu"), dense(1, "place_1")]
-            self._gate = dense(1, "gate", zero=make.zero_head)
+        self._head = conv(half, 1, "head", zero=make.zero_head, dtype="float32")
+        self._attention = ResidualAttention(dense, conv) if attention else None
+        if self._attention is not None:
+            self._alike = dense(HEADS * KEY, "alike")
+            self._attention_layers = self._attention.layers  # found there by Keras
 
     def build(self, shape: Any = None) -> None:
         """Make every weight; none depends on the images."""
@@ -258,12 +258,9 @@ class PriorCore(layers.Layer):
         self._head.build((*image, half))
         for layer in self._shift:
             layer.build((None, BAND_WIDTH))
-        if self._attention:
-            self._query.build((*image, half))
-            self._key.build((*image, features))
-            self._place[0].build((None, None, 3))
-            self._place[1].build((None, None, 16))
-            self._gate.build((None, None, BAND_WIDTH))
+        if self._attention is not None:
+            self._alike.build((None, None, BAND_WIDTH))
+            self._attention.build(sharp=half, coarse=features, bands=BAND_WIDTH, pair=BAND_WIDTH)
         self.built = True
 
     def change(self, images: PriorImages, scene: PriorScene, scale: int) -> Tensor:
@@ -292,9 +289,11 @@ class PriorCore(layers.Layer):
         x = self._fine(ops.concatenate([_shuffled(self._up(x), like=sharp), ops.cast(sharp, x.dtype)], -1))
         units = ops.cast(self._head(x), "float32")
         change = images_matmul(units, ops.swapaxes(left * self._leave(described) * half**-0.5, 1, 2))
-        if self._attention:
-            spectra = images.residual * self._gate(described)[:, None, None, :, 0]
-            change = change + self._attended(x, coarse, spectra, scale)
+        if self._attention is not None:
+            alike = mean * self._alike(described) / rms
+            spectra = [images_matmul(image, alike) for image in (images.start, images.lr_hsi)]
+            looks = Looks(x, coarse, *spectra, images.residual, described, pair)
+            change = change + self._attention(looks, scale)
         return change
 
     def _body(self, sharp: Tensor, coarse: Tensor, pair: Tensor, scale: int) -> Tensor:
@@ -312,61 +311,12 @@ class PriorCore(layers.Layer):
             x = x + narrow(wide(x + moved))
         return x
 
-    def _attended(self, sharp: Tensor, coarse: Tensor, spectra: Tensor, scale: int) -> Tensor:
-        """Spectra of the 3 x 3 coarse pixels around each sharp one, weighted: (B, s h, s w, C)."""
-        query = ops.cast(self._query(sharp), "float32")
-        (height, width), half = ops.shape(coarse)[1:3], self._half
-        cells = ops.reshape(query, (-1, height, scale, width, scale, half))
-        cells = ops.reshape(ops.transpose(cells, (0, 1, 3, 2, 4, 5)), (-1, height, width, scale**2, half))
-        keys = _neighbours(self._key(coarse))
-        logits = ops.matmul(cells, ops.swapaxes(keys, -1, -2)) / half**0.5
-        placed: Any = ops.convert_to_tensor(_offsets(scale), dtype="float32")
-        for layer in self._place:
-            placed = layer(placed)
-        weights = ops.softmax(logits + placed[..., 0], axis=-1)
-        bands = spectra.shape[-1]
-        found = ops.reshape(
-            ops.matmul(weights, _neighbours(spectra)), (-1, height, width, scale, scale, bands)
-        )
-        return ops.reshape(
-            ops.transpose(found, (0, 1, 3, 2, 4, 5)), (-1, height * scale, width * scale, bands)
-        )
-
 
 def images_matmul(images: Tensor, weights: Tensor) -> Tensor:
     """(B, H, W, n) times (B or 1, n, m): (B, H, W, m)."""
     height, width = ops.shape(images)[1:3]
     flat = ops.reshape(images, (-1, height * width, images.shape[-1]))
     return ops.reshape(ops.matmul(flat, weights), (-1, height, width, weights.shape[-1]))
-
-
-def _offsets(scale: int) -> NDArray[np.float32]:
-    """Rows, columns and distance from each pixel of a coarse one to the 3 x 3 around: (s^2, 9, 3)."""
-    inside = (np.arange(scale) + 0.5) / scale - 0.5
-    steps = np.arange(-1, 2)
-    apart = steps[None, :] - inside[:, None]
-    rows = np.broadcast_to(apart[:, None, :, None], (scale, scale, 3, 3))
-    columns = np.broadcast_to(apart[None, :, None, :], (scale, scale, 3, 3))
-    placed = np.stack([rows, columns, np.hypot(rows, columns)], -1)
-    return placed.reshape(scale**2, 9, 3).astype(np.float32)
-
-
-def _neighbours(coarse: Tensor) -> Tensor:
-    """The 3 x 3 pixels around each, edges repeated: (B, h, w, C) -> (B, h, w, 9, C)."""
-    height, width = ops.shape(coarse)[1:3]
-    for axis in (1, 2):
-        size = (height, width)[axis - 1]
-        first, last = (
-            (coarse[:, :1], coarse[:, size - 1 :])
-            if axis == 1
-            else (
-                coarse[:, :, :1],
-                coarse[:, :, size - 1 :],
-            )
-        )
-        coarse = ops.concatenate([first, coarse, last], axis)
-    parts = [coarse[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    return ops.stack(parts, 3)
 
 
 def _even(x: Tensor) -> Tensor:
