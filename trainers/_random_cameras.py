@@ -39,6 +39,7 @@ HELD_BACK = ("Canon_5DMarkII", "Nikon_D90", "SONY_NEX_5N")
 NOT_SENSITIVITIES = ("sentinel2_on_aviris173", "sentinel2a_on_191bands")
 REACH_CELLS, MOST_CHANNELS = 2, 16
 CLEAN_SHARE, MISFIT_SHARE, NOISE_DB = 0.5, 0.25, (25.0, 50.0)
+MEASURED_SHARE, AS_IS_SHARE = 0.5, 0.5
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def draw_spectra(scene: Scene, plan: DrawPlan, rng: Generator) -> tuple[Cube, ND
         centres = np.linspace(400.0, 2400.0, scene.num_bands)
     order = np.argsort(centres, kind="stable")
     centres, cube = np.asarray(centres, np.float64)[order], scene.cube[..., order]
-    as_is = scene.num_bands == plan.num_bands and (not plan.vary_bands or rng.random() < 0.5)
+    as_is = scene.num_bands == plan.num_bands and (not plan.vary_bands or rng.random() < AS_IS_SHARE)
     if as_is:
         return cube, centres
     low, high = 0.0, 1.0
@@ -203,7 +204,7 @@ def draw_spectra(scene: Scene, plan: DrawPlan, rng: Generator) -> tuple[Cube, ND
 
 def draw_response(wavelengths_nm: NDArray[np.float64], plan: DrawPlan, rng: Generator) -> NDArray[np.float64]:
     """R, (C, c), columns of sum one: half of the time a measured camera, else smooth random channels."""
-    if plan.measured and rng.random() < 0.5:
+    if plan.measured and rng.random() < MEASURED_SHARE:
         for _ in range(8):
             table = plan.measured[int(rng.integers(len(plan.measured)))]
             found = _measured(table, wavelengths_nm, rng)

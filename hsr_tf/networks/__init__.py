@@ -46,7 +46,7 @@ METHODS = (
     Method(
         name="prior",
         kind="network",
-        summary="one set of weights for any bands, channels, cameras and integer scales",
+        summary="one network for any bands, channels, cameras and integer scales; no weights are shipped",
         source="this project's own, docs/design_any_camera.md",
         needs=("psf", "srf", "weights"),
         builder="hsr_tf.networks.prior:Prior",

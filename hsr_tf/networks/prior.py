@@ -84,7 +84,7 @@ class Prior(FusionNetwork):
         *,
         features: int = 64,
         num_blocks: int = 6,
-        attention: bool = False,
+        attention: bool = True,
         cameras: Mapping[str, Any] | None = None,
     ) -> None:
         inputs = image_inputs(spec)
@@ -234,7 +234,7 @@ class PriorCore(layers.Layer):
         self._up = conv(4 * half, 1, "up")
         self._fine = conv(half, 3, "fine", activation="relu")
         self._head = conv(half, 1, "head", zero=make.zero_head, dtype="float32")
-        self._attention = ResidualAttention(dense, conv) if attention else None
+        self._attention = ResidualAttention(dense, conv, zero=make.zero_head) if attention else None
         if self._attention is not None:
             self._alike = dense(HEADS * KEY, "alike")
             self._attention_layers = self._attention.layers  # found there by Keras

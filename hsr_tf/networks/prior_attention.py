@@ -56,37 +56,38 @@ class ResidualAttention:
 
     Args:
         dense, conv: make layers: dense(units, name, activation, zero=...), conv(units, size, name, zero=...).
+        zero: whether nothing is taken before training.
     """
 
-    def __init__(self, dense: Callable[..., Any], conv: Callable[..., Any]) -> None:
-        self._query, self._key = conv(HEADS * KEY, 1, "query", zero=True), dense(HEADS * KEY, "key")
+    def __init__(self, dense: Callable[..., Any], conv: Callable[..., Any], *, zero: bool = True) -> None:
+        self._query, self._key = conv(HEADS * KEY, 1, "query"), dense(HEADS * KEY, "key", zero=True)
         self._place = [dense(16, "place_0", "gelu"), dense(HEADS, "place_1")]
-        self._gate, self._sharpness = dense(HEADS, "gate", zero=True), dense(HEADS, "sharpness", zero=True)
-        self._amount = conv(HEADS, 1, "amount", zero=True)
+        self._gate, self.sharpness = dense(HEADS, "gate", zero=True), dense(HEADS, "sharpness", zero=True)
+        self.amount = conv(HEADS, 1, "amount", zero=zero)
         self._amount_of_pair = dense(HEADS, "amount_of_pair", zero=True)
 
     @property
     def layers(self) -> list[keras.layers.Layer]:
         """All that have weights."""
-        amounts = [self._amount, self._amount_of_pair]
-        return [self._query, self._key, *self._place, self._gate, self._sharpness, *amounts]
+        amounts = [self.amount, self._amount_of_pair]
+        return [self._query, self._key, *self._place, self._gate, self.sharpness, *amounts]
 
     def build(self, *, sharp: int, coarse: int, bands: int, pair: int) -> None:
         """Make the weights for so many features of each kind."""
         self._query.build((None, None, None, sharp))
-        self._amount.build((None, None, None, sharp))
+        self.amount.build((None, None, None, sharp))
         self._key.build((None, None, None, coarse))
         self._place[0].build((None, None, 3))
         self._place[1].build((None, None, 16))
         self._gate.build((None, None, bands))
-        self._sharpness.build((None, pair))
+        self.sharpness.build((None, pair))
         self._amount_of_pair.build((None, pair))
 
     def __call__(self, looks: Looks, scale: int) -> Tensor:
         """What is taken, (B, s h, s w, C)."""
         bands = looks.residual.shape[-1]
         height, width = ops.shape(looks.coarse)[1:3]
-        amount = ops.cast(self._amount(looks.sharp), "float32")
+        amount = ops.cast(self.amount(looks.sharp), "float32")
         amount = amount + self._amount_of_pair(looks.pair)[:, None, None]
         weights = self._weights(looks, scale) * _by_cells(AMOUNT * amount, scale, 1)
         weights = ops.reshape(ops.transpose(weights, (0, 2, 1, 3)), (-1, scale**2, HEADS * AROUND))
@@ -105,7 +106,7 @@ class ResidualAttention:
         apart = ops.sum(ops.square(start), -1, keepdims=True) + ops.sum(ops.square(lr_hsi), -2, keepdims=True)
         apart = ops.maximum(apart - 2 * ops.matmul(start, lr_hsi), 0.0)
         apart = apart / (ops.mean(apart, axis=(-2, -1), keepdims=True) + SMALLEST_DISTANCE)
-        beta = ops.exp(self._sharpness(looks.pair)) * np.array(SHARPNESS, np.float32)
+        beta = ops.exp(self.sharpness(looks.pair)) * np.array(SHARPNESS, np.float32)
         apart = ops.reshape(apart, (-1, height * width, HEADS, scale**2 * AROUND)) * beta[:, None, :, None]
         placed: Any = ops.convert_to_tensor(offsets(scale), dtype="float32")
         for layer in self._place:

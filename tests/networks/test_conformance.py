@@ -28,7 +28,7 @@ NETWORKS = methods.names("network")
 SMALL: dict[str, dict[str, Any]] = {
     "dhsis": {"features": 8, "num_layers": 4},
     "ms_ssfnet": {"features": 8},
-    "prior": {"features": 16, "num_blocks": 2, "attention": True},
+    "prior": {"features": 16, "num_blocks": 1},
     "ssf_resnet": {"features": 8, "num_blocks": 2},
     "spectral_resnet": {"features": 8, "num_blocks": 2},
 }

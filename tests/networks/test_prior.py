@@ -24,7 +24,7 @@ from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.scene import Scene
 from hsr_tf.tiling.stages import join, run_stages
 
-OPTIONS = (("attention", True), ("features", 16), ("num_blocks", 1))
+OPTIONS = (("features", 16), ("num_blocks", 1))
 CONFIG = FusionConfig("prior", 4, 6, 3, "spectral_ls", True, OPTIONS)
 
 
@@ -113,7 +113,7 @@ from hsr_tf.networks.pretrained import save_model
 from hsr_tf.networks.prior_scene import Prior
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.sample_degradation import SampleCameras, inverse_taps, psf_cells
-network = Prior(NetworkSpec(4, 6, 12, 9, True), features=16, num_blocks=1, attention=True)
+network = Prior(NetworkSpec(4, 6, 12, 9, True), features=16, num_blocks=1)
 rng = np.random.default_rng(0)
 lr_hsi, hr_msi = rng.random((2, 6, 6, 12), "f"), rng.random((2, 24, 24, 9), "f")
 response, psf = rng.random((1, 6, 3), "f"), gaussian_psf(4)

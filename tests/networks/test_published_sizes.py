@@ -160,7 +160,11 @@ def of_prior(features: int, num_blocks: int) -> int:
     block = conv(3, features, features) + conv(1, features, features) + conv(1, inner, features)
     body = conv(4, half, features) + conv(1, features, features) + num_blocks * block
     fine = conv(1, features, 4 * half) + conv(3, 2 * half, half) + conv(1, half, half)
-    return described + ways + coarse + body + fine
+    heads, keys = 4, 4 * 8
+    alike = conv(1, inner, keys) + conv(1, half, keys) + conv(1, features, keys)
+    placed = conv(1, 3, 16) + conv(1, 16, heads)
+    taken = 3 * conv(1, inner, heads) + conv(1, half, heads)
+    return described + ways + coarse + body + fine + alike + placed + taken
 
 
 PUBLISHED: list[tuple[str, ImageSpec, dict[str, Any], int]] = [

@@ -64,6 +64,17 @@ def test_the_free_part_of_a_change_is_what_the_projection_leaves_of_it(scale: in
     np.testing.assert_allclose(free, DataConsistency(model)(change, *nothing), atol=2e-3)
     for seen in model.simulate(free):
         assert np.abs(seen).max() < 3e-3
+    # Its gradient: <free(a), b> = <a, free(b)> for the adjoint that it is taken as.
+    other = rng.standard_normal(change.shape).astype(np.float32)
+    given = tf.constant(change)
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        product = tf.reduce_sum(cameras.free(given, scale) * other)
+    gradient = tape.gradient(product, given)
+    np.testing.assert_array_equal(gradient, cameras.free(tf.constant(other), scale))
+    assert float(tf.reduce_sum(gradient * change)) == pytest.approx(
+        float(product), abs=2e-3 * change.size**0.5
+    )
 
 
 def test_a_psf_that_looks_too_far_is_refused() -> None:
