@@ -52,6 +52,7 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.typing import Tensor
 
 BAND_WIDTH = 64
+LEAKY, SLOPE = "leaky_relu", 0.2  # Keras' slope
 SMALLEST_SHARE = 1e-3
 LONGEST_NM = 700.0
 DILATIONS = (1, 2, 4, 8, 4, 2, 1, 1)
@@ -222,17 +223,21 @@ class PriorCore(layers.Layer):
         self._describe_pair = dense(BAND_WIDTH, "pair", "gelu")
         self._enter = {"sharp": dense(2 * half, "enter_sharp"), "coarse": dense(2 * features, "enter_coarse")}
         self._leave = dense(half, "leave")
-        self._coarse = [conv(features, 3, f"coarse_{i}", activation="relu") for i in range(4)]
+        # What is added to features begins at zero: eight such sums made them forty times as large as those of
+        # the sharp image, which then counted for nothing.
+        zero = make.zero_head
+        self._coarse = [conv(features, 3, f"coarse_{i}", activation=LEAKY) for i in (0, 2)]
+        self._added = [conv(features, 3, f"coarse_{i}", zero=zero) for i in (1, 3)]
         self._down = conv(features, 4, "down", strides=2)
         self._context = conv(features, 1, "context", dtype="float32")
         self._wide = [
-            conv(features, 3, f"wide_{i}", activation="relu", dilation_rate=DILATIONS[i % len(DILATIONS)])
+            conv(features, 3, f"wide_{i}", activation=LEAKY, dilation_rate=DILATIONS[i % len(DILATIONS)])
             for i in range(num_blocks)
         ]
-        self._narrow = [conv(features, 1, f"narrow_{i}") for i in range(num_blocks)]
+        self._narrow = [conv(features, 1, f"narrow_{i}", zero=zero) for i in range(num_blocks)]
         self._shift = [dense(features, f"shift_{i}", zero=True) for i in range(num_blocks)]
         self._up = conv(4 * half, 1, "up")
-        self._fine = conv(half, 3, "fine", activation="relu")
+        self._fine = conv(half, 3, "fine", activation=LEAKY)
         self._head = conv(half, 1, "head", zero=make.zero_head, dtype="float32")
         self._attention = ResidualAttention(dense, conv, zero=make.zero_head) if attention else None
         if self._attention is not None:
@@ -249,7 +254,7 @@ class PriorCore(layers.Layer):
         self._describe_pair.build((None, PAIR_FEATURES))
         for layer in (*self._enter.values(), self._leave):
             layer.build((None, None, BAND_WIDTH))
-        inner = [*self._coarse, self._context, *self._wide, *self._narrow, self._up]
+        inner = [*self._coarse, *self._added, self._context, *self._wide, *self._narrow, self._up]
         image = (None, None, None)
         for layer in inner:
             layer.build((*image, features))
@@ -280,10 +285,11 @@ class PriorCore(layers.Layer):
         mean = 1.0 / images.start.shape[-1]
         sharp = images_matmul(images.start, mean * enter["sharp"][..., :half] / rms)
         lifted = ops.matmul(scene.lift, mean * enter["sharp"][..., half:] / rms)
-        sharp = ops.relu(sharp + images_matmul(images.hr_msi, lifted))
+        sharp = sharp + images_matmul(images.hr_msi, lifted)
+        sharp = ops.maximum(sharp, SLOPE * sharp)
         coarse = images_matmul(images.lr_hsi, mean * enter["coarse"][..., :features] / rms)
         coarse = coarse + images_matmul(images.residual, mean * enter["coarse"][..., features:] / left)
-        for first, second in zip(self._coarse[::2], self._coarse[1::2], strict=True):
+        for first, second in zip(self._coarse, self._added, strict=True):
             coarse = coarse + ops.cast(second(first(coarse)), "float32")
         x = self._body(sharp, coarse, pair, scale)
         x = self._fine(ops.concatenate([_shuffled(self._up(x), like=sharp), ops.cast(sharp, x.dtype)], -1))
@@ -291,8 +297,8 @@ class PriorCore(layers.Layer):
         change = images_matmul(units, ops.swapaxes(left * self._leave(described) * half**-0.5, 1, 2))
         if self._attention is not None:
             alike = mean * self._alike(described) / rms
-            spectra = [images_matmul(image, alike) for image in (images.start, images.lr_hsi)]
-            looks = Looks(x, coarse, *spectra, images.residual, described, pair)
+            start, lr_hsi = (images_matmul(image, alike) for image in (images.start, images.lr_hsi))
+            looks = Looks(x, coarse, start, lr_hsi, images.residual, described, pair)
             change = change + self._attention(looks, scale)
         return change
 
