@@ -38,8 +38,8 @@ Generator = np.random.Generator
 HELD_BACK = ("Canon_5DMarkII", "Nikon_D90", "SONY_NEX_5N")
 NOT_SENSITIVITIES = ("sentinel2_on_aviris173", "sentinel2a_on_191bands")
 REACH_CELLS, MOST_CHANNELS = 2, 16
-CLEAN_SHARE, MISFIT_SHARE, NOISE_DB = 0.5, 0.25, (25.0, 50.0)
-MEASURED_SHARE, AS_IS_SHARE = 0.5, 0.5
+CLEAN_SHARE, MISFIT_SHARE, NOISE_DB = 0.7, 0.15, (25.0, 50.0)
+MEASURED_SHARE, AS_IS_SHARE = 0.7, 0.7
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class _FastMap(SceneMap):
 def draw_spectra(scene: Scene, plan: DrawPlan, rng: Generator) -> tuple[Cube, NDArray[np.float64]]:
     """The cube of a scene in `num_bands` bands, and their centres.
 
-    Half of the draws keep the spectra as they are where the scene has so many bands. Others take a random
+    Most draws keep the spectra as they are where the scene has so many bands. Others take a random
     part of the range, at least half of it, resampled, with a smooth random gain and the range moved on the
     axis of wavelength by up to a fifth: images are to be learnt, not one instrument's bands.
     """
@@ -203,7 +203,7 @@ def draw_spectra(scene: Scene, plan: DrawPlan, rng: Generator) -> tuple[Cube, ND
 
 
 def draw_response(wavelengths_nm: NDArray[np.float64], plan: DrawPlan, rng: Generator) -> NDArray[np.float64]:
-    """R, (C, c), columns of sum one: half of the time a measured camera, else smooth random channels."""
+    """R, (C, c), columns of sum one: mostly a measured camera, else smooth random channels."""
     if plan.measured and rng.random() < MEASURED_SHARE:
         for _ in range(8):
             table = plan.measured[int(rng.integers(len(plan.measured)))]
@@ -254,7 +254,7 @@ def misfitted(psf: Psf, scale: int, rng: Generator) -> Psf:
 
 
 def draw_noises(rng: Generator) -> list[GaussianNoise | None]:
-    """Noise of both images: none for half of the pairs, else 25 to 50 dB of one or of both."""
+    """Noise of both images: none for most pairs, else 25 to 50 dB of one or of both."""
     if rng.random() < CLEAN_SHARE:
         return [None, None]
     noisy = ((True, True), (True, False), (False, True))[int(rng.integers(3))]

@@ -46,7 +46,8 @@ def test_a_network_of_single_images_answers_as_keras_does(method: str, exports: 
 
 @pytest.mark.parametrize(
     ("method", "base"),
-    [(method, "none") for method in methods.names("network")]
+    [(method, "none") for method in methods.names("network") if method != "prior"]
+    + [pytest.param("prior", "none", marks=pytest.mark.slow)]
     + [
         pytest.param("ms_ssfnet", base, marks=pytest.mark.slow)
         for base in ("bicubic", "spectral_ls", "sylvester")

@@ -38,6 +38,7 @@ SLOW = {
     "dbpn",
     "ikc",
     "kbpn",
+    "prior",
     "srmdnf",
     "srresnet_concat",
     "srresnet_sft",

@@ -38,6 +38,8 @@ every_network = pytest.mark.parametrize("method", NETWORKS)
 # A network and a base are joined by addition: one network over all bases, and all over one, is quick to test.
 QUICK_BASE, QUICK_NETWORK = "spectral_ls", "ssf_resnet"
 QUICK_TRAINED = {"dhsis", "ssf_cnn", "ssf_resnet"}
+# Networks that rest on the whole scene, whose parts are not fused one by one.
+OF_WHOLE_SCENES = {"prior"}
 
 
 def pairs(*quick_bases: str) -> list[Any]:
