@@ -103,6 +103,9 @@ class ResidualAttention:
         height, width = ops.shape(looks.coarse)[1:3]
         start, query = _by_cells(looks.start, scale, KEY), _by_cells(self._query(looks.sharp), scale, KEY)
         lr_hsi, key = _of_heads(looks.lr_hsi), _of_heads(self._key(looks.coarse))
+        # Both from the middle pixel of the nine, where squares round least.
+        middle = lr_hsi[..., AROUND // 2 : AROUND // 2 + 1]
+        lr_hsi, start = lr_hsi - middle, start - ops.swapaxes(middle, -1, -2)
         apart = ops.sum(ops.square(start), -1, keepdims=True) + ops.sum(ops.square(lr_hsi), -2, keepdims=True)
         apart = ops.maximum(apart - 2 * ops.matmul(start, lr_hsi), 0.0)
         apart = apart / (ops.mean(apart, axis=(-2, -1), keepdims=True) + SMALLEST_DISTANCE)
