@@ -21,7 +21,7 @@ Networks start from a map of all products of channels (`PlainSceneMap`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -207,7 +207,8 @@ class SceneMap:
             region = Region.of(rows, grid.whole.columns)
             return store.read(FEATURES, grid, region), store.read(COARSE, grid, region)
 
-        statistics, gap = self._statistics(counted, num_counted), None
+        statistics = self._statistics(counted, num_counted)
+        gap: Callable[[Cube], float] | None = None
         if compared is not None and not is_compared(compared):
             gap = partial(gap_beside_holes, self.pair, self.model)
         coarse = CoarsePair(grid.size, read, counted, compared, self._shares(), gap)
