@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -34,7 +35,8 @@ class StepPerCorrection(BlindTrainer):
     def _step(self, patches: Tensor, index: Tensor) -> Tensor:
         del index
         truth = self.observe(tf.cast(patches, tf.float32) / 255.0)
-        true, parts, total = self._encode(truth.kernel), self.model._shared, 0.0
+        true, parts = self._encode(truth.kernel), self.model._shared
+        total: Any = 0.0
         code = self._taken(lambda: parts._predicted(truth.lr_image), true, "predictor")
         for _ in range(int(self.model.get_config()["num_corrections"])):
             start, picture = code, parts.sharpened(truth.lr_image, code)

@@ -78,7 +78,7 @@ class OwnSlopes:
     def __init__(self, dtype: Any = None) -> None:
         self._dtype = dtype
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Any) -> Tensor:
         """The PReLU, named after the convolution that it follows."""
         before = x._keras_history.operation
         while not isinstance(before, layers.Conv2D):

@@ -34,7 +34,7 @@ def cut_pair(scene: Scene, cameras: ObservationModel, side: int, *, noisy: bool)
     noises = (GaussianNoise(HSI_SNR_DB), GaussianNoise(MSI_SNR_DB)) if noisy else (None, None)
     model = ObservationModel(cameras.spatial, cameras.spectral, *noises)
     sharp, coarse = (slice(BORDER // n, (BORDER + side) // n) for n in (1, cameras.scale))
-    lr_hsi, hr_msi = (image.numpy()[0] for image in model.simulate(tf.constant(scene.cube[None])))
+    lr_hsi, hr_msi = (np.asarray(image)[0] for image in model.simulate(tf.constant(scene.cube[None])))
     return CutPair(lr_hsi[coarse, coarse], hr_msi[sharp, sharp], scene.cube[sharp, sharp])
 
 

@@ -37,12 +37,13 @@ from hsr_tf.data.kernels import parse_kernels
 from hsr_tf.data.patches import PatchPlan
 from hsr_tf.data.pictures import find_pictures, load_picture
 from hsr_tf.data.scenes import find_scenes, load_scenes
+from hsr_tf.networks.blind_losses import BlindWeights
 from hsr_tf.networks.cards import FusionConfig, ImageSpec
 from hsr_tf.physics.cameras import make_cameras
 from trainers._pictures import Pictures
 from trainers._run import RunPlan
 from trainers._trainer import Trainer
-from trainers.blind_sr import BlindTask, BlindTrainer, BlindWeights, PartPlan
+from trainers.blind_sr import BlindTask, BlindTrainer, PartPlan
 from trainers.fusion import FusionTask, FusionTrainer
 
 FLAGS = flags.FLAGS

@@ -13,8 +13,9 @@ import numpy as np
 from hsr_tf.arrays import ops
 from hsr_tf.arrays.axis import correlate_axis
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spatial import SpatialDegradation
-from hsr_tf.typing import Tensor
+from hsr_tf.typing import Cube, Tensor
 
 BREAK_EVEN = 0.025
 SMALLEST_GAIN = 3e-3
@@ -160,6 +161,21 @@ class DataConsistency:
 def weighted(coarse: Tensor, counted: Tensor | None) -> Tensor:
     """A coarse image (B, h, w, C) times the weights (B, h, w, 1) of its pixels; itself for None."""
     return coarse if counted is None else coarse * ops.cast(counted, coarse.dtype)
+
+
+def enlarged_rest(spatial: SpatialDegradation, residual: Cube) -> Cube:
+    """r - D up(r) of a coarse residual (h, w, C), up the bicubic enlargement, some bands at a time.
+
+    up(r) + D* (D D*)^-1 of this explains r as D* (D D*)^-1 r does, and is as smooth as r: the nearest cube is
+    rough where the PSF does not look at all sharp pixels alike.
+    """
+    rest = np.empty_like(residual)
+    step = max(1, FLOATS_AT_ONCE // (residual.shape[0] * residual.shape[1] * spatial.scale**2))
+    for start in range(0, residual.shape[-1], step):
+        part = residual[None, ..., start : start + step]
+        seen = spatial.forward(bicubic_enlarge(ops.convert_to_tensor(part), spatial.scale))
+        rest[..., start : start + step] = (part - ops.convert_to_numpy(seen))[0]
+    return rest
 
 
 def _lags(response: np.ndarray) -> np.ndarray:

@@ -187,7 +187,8 @@ class Sylvester:
             (B, s h, s w, C).
         """
         if self._precision is not None:
-            return self._with_covariance(start, lr_hsi, hr_msi, float(weight))
+            spectrum = self._msi_weight * self.response @ self.response.T + float(weight) * self._precision
+            return self._with_spectrum(spectrum, start, lr_hsi, hr_msi)
         axes, response = (ops.convert_to_tensor(a, dtype=start.dtype) for a in (self._axes, self.response))
         total = ops.convert_to_tensor(self._gains, dtype=start.dtype) + weight
         seen = axes[:, : self._num_seen]
@@ -198,9 +199,8 @@ class Sylvester:
         solved = ops.matmul(self._inverse(left, total), ops.transpose(axes))
         return start + self.spatial.adjoint(solved)
 
-    def _with_covariance(self, start: Tensor, lr_hsi: Tensor, hr_msi: Tensor, weight: float) -> Tensor:
+    def _with_spectrum(self, spectrum: np.ndarray, start: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor:
         """Z0 + (B - D* (D D* + w)^-1 D B) / w, every eigenvector with its w; B is half the gradient at Z0."""
-        spectrum = self._msi_weight * self.response @ self.response.T + weight * self._precision
         values, vectors = np.linalg.eigh(spectrum)
         total, axes, response = (
             ops.convert_to_tensor(a, dtype=start.dtype) for a in (values, vectors, self.response)

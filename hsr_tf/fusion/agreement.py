@@ -1,7 +1,8 @@
 """Whether two images differ by more than their noise where both show the same: X R and D Y.
 
 The noise of both images (`hsr_tf.closed_forms.noise_level`) says how large the gap X R - D Y may be: its
-variance is sum_b R_b^2 var(X_b) + |k|^2 var(Y). A gap beyond that has a cause that no method repairs: an
+variance is sum_b R_b^2 var(X_b) + |k|^2 var(Y), in which var(Y) is at least that of the rounding of Y to the
+levels of its file. A gap beyond that has a cause that no method repairs: an
 image off its place, values that were changed, a wrong camera. It needs no truth and does not depend on the
 method.
 
@@ -21,7 +22,7 @@ import numpy as np
 
 from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.agreement import agreement_of
-from hsr_tf.closed_forms.noise_level import image_noise
+from hsr_tf.closed_forms.noise_level import image_noise, rounding_noise
 from hsr_tf.findings import ERROR, WARNING, Finding
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.radiometry import AS_RECORDED, LINEAR, Radiometry
@@ -51,6 +52,7 @@ class ImageGap:
         noise: what their noise explains of it.
         changed: share of the coarse pixels that changed between the images.
         agreeing: (h, w), the pixels that were compared: without these, outliers and edges.
+        rounding: what of `noise` is the rounding of Y to the levels of its file (`rounding_noise`).
         darker: by which part of D Y the cube is darker along the edges; 0 unless it is nearly everywhere.
     """
 
@@ -59,6 +61,7 @@ class ImageGap:
     changed: float
     agreeing: Mask | None = field(default=None, compare=False)
     darker: float = 0.0
+    rounding: float = 0.0
 
     @property
     def excess(self) -> float:
@@ -93,8 +96,9 @@ def measured_gap(
     matrix, kernel = model.spectral.matrix, model.spatial.psf.kernel
     holes = None if counted.all() else ~counted
     fine = None if holes is None else np.kron(holes, np.ones((model.scale,) * 2, bool)).astype(bool)
+    rounded = np.square(kernel).sum() * np.square(rounding_noise(hr_msi, fine))
     variance = np.square(matrix).T @ np.square(image_noise(lr_hsi, holes))
-    variance = variance + np.square(kernel).sum() * np.square(image_noise(hr_msi, fine))
+    variance = variance + np.maximum(np.square(kernel).sum() * np.square(image_noise(hr_msi, fine)), rounded)
     seen = lr_hsi.astype(np.float64) @ matrix
     squares = np.square(seen - blurred)
     changed = agreement_of(model, lr_hsi, hr_msi, trusted=counted).changed
@@ -109,6 +113,7 @@ def measured_gap(
         noise=(float(variance.sum()) / energy) ** 0.5,
         changed=0.0 if changed is None else float(changed.sum() / counted.sum()),
         agreeing=agreeing,
+        rounding=(float(rounded.sum()) / energy) ** 0.5,
         darker=_darker(seen.sum(-1), blurred.sum(-1, dtype=np.float64), counted),
     )
 

@@ -230,6 +230,8 @@ def _solved(
     if cameras.changed_ground:
         facts["changed_ground"] = percent(cameras.changed_ground)
     metadata = {**facts, "seconds": round(seconds, 3), **outcome.details}
+    if "trust" in metadata:
+        metadata |= left.facts
     iterates = method.kind == "solver"
     return Solution(
         estimate=repaired.whole_scene(outcome.estimate, metadata),

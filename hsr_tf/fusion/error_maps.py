@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf import checks, methods
-from hsr_tf.closed_forms.spectral_ls import PlainSceneMap
+from hsr_tf.closed_forms.plain_scene_map import PlainSceneMap
 from hsr_tf.fusion import api as fusion
 from hsr_tf.fusion.repair import repair
 from hsr_tf.networks.pretrained import load_model

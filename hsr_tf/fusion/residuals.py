@@ -21,7 +21,7 @@ from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.noise_level import relative_noise
 from hsr_tf.closed_forms.spectral_ls import enlarged
 from hsr_tf.findings import ERROR, WARNING, Finding, FindingWarning
-from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, EDGES, gap_findings, measured_gap
+from hsr_tf.fusion.agreement import AGREEMENT, CHANGES, EDGES, ImageGap, gap_findings, measured_gap
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import TiledPair
@@ -56,11 +56,20 @@ class Residuals:
         lr_hsi: |X - D Z| / |X|, None where no coarse pixel counts.
         hr_msi: |Y - Z R| / |Y|, None where R is not known, or no pixel counts.
         findings: see `residual_findings` and `gap_findings`.
+        gap: how far the images differ, and by what; None where that is not known.
     """
 
     lr_hsi: float | None = None
     hr_msi: float | None = None
     findings: tuple[Finding, ...] = ()
+    gap: ImageGap | None = None
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What an estimate records of the gap: what noise, and rounding as a part of it, explain."""
+        if self.gap is None:
+            return {}
+        return {"noise_explains": round(self.gap.noise, 8), "rounding_explains": round(self.gap.rounding, 8)}
 
 
 def measured_residuals(
@@ -114,7 +123,7 @@ def measured_residuals(
     images = Observation(
         Scene(lr_hsi, nodata_mask=masks[0]), Scene(hr_msi, nodata_mask=masks[1]), model.scale
     )
-    return Residuals(*left(counted), (*findings, *residual_findings(images, *left(alike))))
+    return Residuals(*left(counted), (*findings, *residual_findings(images, *left(alike))), gap)
 
 
 def residual_findings(

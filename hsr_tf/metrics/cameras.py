@@ -104,8 +104,13 @@ def kernel_psnr(reference: Array, estimate: Array) -> float:
     kernel change nothing.
     """
     first, second = without_margin(*common_grid(reference, estimate))
-    mse = float(np.square(first - second).mean())
-    return math.inf if mse == 0 else 10 * math.log10(float(first.max()) ** 2 / mse)
+    return grid_psnr(first, second)
+
+
+def grid_psnr(reference: Array, estimate: Array) -> float:
+    """PSNR in dB of kernels of one size over all of it, for several that are compared with one reference."""
+    mse = float(np.square(np.subtract(reference, estimate, dtype=np.float64)).mean())
+    return math.inf if mse == 0 else 10 * math.log10(float(reference.max()) ** 2 / mse)
 
 
 def response_sam_degrees(reference: Array, estimate: Array) -> float:

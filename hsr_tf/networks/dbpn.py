@@ -12,8 +12,11 @@ slope per PReLU, pictures of three channels, 10,426,358 weights at x4. `PUBLISHE
 10 stages (dbpn_v1.py). Without `dense` these are the plain units that KBPN is made of, the paper's DBPN of 2,
 4 or 6 stages.
 
-Departures. Corrections start small, at a tenth of He's deviation. `residual` adds the bicubic enlargement,
-which short training needs (not in the paper). The default is a compact size with a slope per channel.
+Departures. Figures are the PSNR of six BSD200 pictures without blur after 200 steps of 8 patches, 3 stages of
+16 features (26.18 dB as built here), by `python -m benchmarks.departures --methods=dbpn --optimizer=muon
+--num_steps=200`. Corrections start small, at a tenth of He's deviation: He's own, -0.04 dB. `residual` adds
+the bicubic enlargement (not in the paper): without it, -0.39 dB. The default is a compact size with a slope
+per channel: one slope per PReLU, 0.00 dB.
 """
 
 from __future__ import annotations

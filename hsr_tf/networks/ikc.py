@@ -23,10 +23,13 @@ after the predictor and after every correction (`code_steps` of `BlindWeights`),
 from one correction to the one before.
 
 Departures. The authors take an optimiser step for each of the seven corrections of a batch, here one for
-their sum: a seventh of the steps per batch. Convolutions of stride 2 start at the second pixel of an even
-side, theirs at the first; an average over all pixels follows. Codes hold principal components of isotropic
-Gaussians, fitted here and stored with the weights; the kernel answered is the decoded one, without negative
-taps, of sum one. `residual` adds the bicubic enlargement (not in the paper).
+their sum: a seventh of the steps per batch. After 80 batches, of four corrections by a small network, kernels
+are at an L1 distance of 1.07, by their steps at 1.00 (`python -m benchmarks.departures --methods=ikc
+--optimizer=muon --num_steps=80`). Convolutions of stride 2 start at the second pixel of an even side, theirs
+at the first: ours is theirs on the picture and with the filters flipped both ways, so that training loses
+nothing by it. Codes hold principal components of isotropic Gaussians, fitted here and stored with the
+weights, which keep such kernels to an L1 distance of 4e-4; the kernel answered is the decoded one, without
+negative taps, of sum one. `residual` adds the bicubic enlargement (not in the paper).
 """
 
 from __future__ import annotations

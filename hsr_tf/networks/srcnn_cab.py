@@ -6,7 +6,11 @@ SRCNN's 9-5-5 on the bicubic enlargement.
 
 Departure. How the condition enters is this project's reading: two dense layers turn the kernel's code into a
 gain and an offset for each filter of the first convolution, gain * (w * x) + offset, that is, into filters
-and biases that depend on the kernel.
+and biases that depend on the kernel. A dense layer that makes every tap of these filters ends 0.29 dB higher
+with six times as many weights (395,265 for 66,625), and `residual`, the bicubic enlargement added, 0.39 dB
+higher: mean PSNR of six BSD200 pictures at three blurs after 100 steps of 8 patches (24.85 dB as built here,
+bicubic interpolation 24.75), by `python -m benchmarks.departures --methods=srcnn_cab --optimizer=muon
+--num_steps=100`.
 """
 
 from __future__ import annotations

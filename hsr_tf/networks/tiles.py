@@ -25,7 +25,8 @@ import numpy as np
 
 from hsr_tf import checks
 from hsr_tf.arrays import ops
-from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, PlainSceneMap, SceneMap, enlarged
+from hsr_tf.closed_forms.plain_scene_map import PlainSceneMap
+from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, SceneMap, enlarged
 from hsr_tf.closed_forms.windowed import Windowed
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.inner import InnerNetwork

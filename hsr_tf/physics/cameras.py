@@ -162,10 +162,8 @@ def simulation_metadata(
     common = {"simulated_scale": cameras.scale, "simulated_seed": seed}
     kernel, response = cameras.spatial.psf, cameras.spectral
     in_words = isinstance(psf, str) and psf.partition(":")[0] in SHAPES
-    lr_hsi: dict[str, Any] = {
-        **common,
-        "simulated_psf": recorded_words(psf, kernel) if in_words else kernel.name,
-    }
+    name = recorded_words(psf, kernel) if isinstance(psf, str) and in_words else kernel.name
+    lr_hsi: dict[str, Any] = {**common, "simulated_psf": name}
     if not in_words and kernel.kernel.size <= MAX_KERNEL_SIZE:
         lr_hsi["simulated_psf_kernel"] = kernel.kernel
     hr_msi: dict[str, Any] = {

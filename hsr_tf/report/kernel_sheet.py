@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from hsr_tf import checks
-from hsr_tf.metrics.cameras import kernel_l1, kernel_psnr
+from hsr_tf.metrics.cameras import grid_psnr, kernel_l1
 from hsr_tf.report.canvas import NOTE_POINTS, axes_at, blank, caption, fit_text, headline, save_png
 
 KERNEL_SIZE = 21
@@ -75,7 +75,7 @@ class KernelRow:
 
 
 def _scores(truth: np.ndarray, found: np.ndarray) -> str:
-    return f"L1 {kernel_l1(truth, found):.2f}, {kernel_psnr(truth, found):.1f} dB"
+    return f"L1 {kernel_l1(truth, found):.2f}, {grid_psnr(truth, found):.1f} dB"
 
 
 def kernel_sheet(path: str | os.PathLike[str], rows: Sequence[KernelRow], *, title: str) -> Path:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HIDDEN = ("white_level", "white_level_origin", "white_level_sample", "source", "source_findings", "scene")
 LONGEST_VALUE = 100
+FOLLOWED, MORE_THAN_NOISE = 0.5, 1.5
 SYMBOLS = {OK: ("+", "green"), NOTE: ("i", "cyan"), WARNING: ("!", "yellow"), ERROR: ("x", "bold red")}
 
 
@@ -89,6 +90,18 @@ def fusion_facts(observation: Observation, solution: Solution) -> list[tuple[str
     ]
 
 
+def _why_not_trusted(metadata: Mapping[str, Any]) -> str:
+    """Return in words why an estimate does not follow both images exactly; empty where it does."""
+    noise, gap = metadata.get("noise_explains"), metadata["disagreement"]
+    if noise is None or metadata.get("trust", 1.0) > FOLLOWED:
+        return ""
+    if gap > MORE_THAN_NOISE * noise:
+        return f", their noise by {percent(noise)}: to follow both exactly would add an error of that size"
+    rounded = gap <= MORE_THAN_NOISE * metadata["rounding_explains"]
+    why = "the rounding of hr_msi to the levels of its file" if rounded else "their noise"
+    return f", as {why} explains: to follow both exactly would add it to the estimate"
+
+
 def metadata_facts(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what the metadata of an estimate record: weights, cameras, and trust in the images."""
     weights, trust = str(metadata.get("weights", "")), ""
@@ -98,6 +111,7 @@ def metadata_facts(metadata: Mapping[str, Any]) -> list[tuple[str, str]]:
         trust = f"{100 * metadata['trust']:.0f} %"
     if "disagreement" in metadata:
         trust += f"; where both images show the same they differ by {percent(metadata['disagreement'])}"
+        trust += _why_not_trusted(metadata)
     return [
         ("chosen", chosen_words(metadata)),
         ("weights", weights),

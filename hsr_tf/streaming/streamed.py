@@ -161,7 +161,7 @@ class _Run:
             kept=self.kept,
             seconds=time.perf_counter() - began,
             peak_bytes=peak_bytes(),
-            metadata=dict(header.metadata),
+            metadata={**header.metadata, **residuals.facts},
             residuals=residuals,
             findings=(*_findings(recorded), *residuals.findings),
             grids=self.pair.lines,

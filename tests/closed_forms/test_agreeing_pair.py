@@ -12,7 +12,8 @@ import pytest
 from scipy import ndimage
 
 from hsr_tf.closed_forms.agreeing_pair import AgreeingPair, agreeing_scene
-from hsr_tf.closed_forms.spectral_ls import PlainSceneMap, SceneMap, fuse_scene
+from hsr_tf.closed_forms.plain_scene_map import PlainSceneMap
+from hsr_tf.closed_forms.spectral_ls import SceneMap, fuse_scene
 from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.tiling.region import Region
 from hsr_tf.tiling.stages import run_stages

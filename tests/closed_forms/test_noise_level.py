@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
 
-from hsr_tf.closed_forms.noise_level import band_noise, colour_noise
+from hsr_tf.closed_forms.noise_level import band_noise, colour_noise, rounding_noise
 
 
 def mixtures(height: int, width: int, num_bands: int) -> NDArray[np.float32]:
@@ -64,3 +68,25 @@ def test_noise_of_colours_is_relative_and_of_pixels_with_data() -> None:
     expected = 0.02**2 / 20 / np.square(clean[~hole] @ response).mean()
     assert colour_noise(noisy, response, hole) == pytest.approx(expected, rel=0.2)
     assert colour_noise(noisy, response, np.ones((30, 25), bool)) == np.inf
+
+
+@pytest.mark.parametrize("gamma", [1.0, 2.2])
+def test_the_rounding_of_an_eight_bit_file_is_found_whatever_was_undone_since(
+    tmp_path: Path, gamma: float
+) -> None:
+    """Pillow writes and reads the file; the error is that against the image before."""
+    smooth = ndimage.gaussian_filter(np.random.default_rng(0).random((120, 130, 3)), (3, 3, 0))
+    image = np.clip(0.5 + 4 * (smooth - 0.5), 0.02, 0.98)
+    Image.fromarray(np.round(255 * image).astype(np.uint8)).save(tmp_path / "y.png")
+    stored = np.asarray(Image.open(tmp_path / "y.png")) / 255
+    read = 1.3 * stored**gamma + 0.1
+    error = np.square(read - (1.3 * image**gamma + 0.1)).mean((0, 1)) ** 0.5
+    hole = np.zeros((120, 130), bool)
+    hole[:40] = True
+    np.testing.assert_allclose(rounding_noise(read.astype(np.float32), hole), error, rtol=0.15)
+
+
+def test_images_without_levels_of_a_file_have_no_rounding() -> None:
+    rng = np.random.default_rng(0)
+    few = rng.choice(rng.random(40), (90, 80, 1))  # a scene of flat patches
+    assert not rounding_noise(np.concatenate([rng.random((90, 80, 2)), few], -1)).any()

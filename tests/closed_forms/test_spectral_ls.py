@@ -10,13 +10,13 @@ from hsr_tf.closed_forms.consistency import DataConsistency
 from hsr_tf.closed_forms.map_fit import MapFit
 from hsr_tf.closed_forms.quadratic_map import quadratic_features
 from hsr_tf.closed_forms.spectral_ls import fuse_scene
-from hsr_tf.fusion.api import simulate
+from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf
 from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.physics.spectral import SpectralResponse
-from hsr_tf.scene import Scene
+from hsr_tf.scene import Observation, Scene
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,30 @@ def plain_expression(
     colours = np.asarray(model.spatial.forward(hr_msi[None]))
     unexplained = residual - (colours - blurred @ fit.spectral_map @ spectral.matrix) @ inverse
     gap = sharp_weights * ((hr_msi - mapped @ spectral.matrix) @ inverse)
-    spread = consistency.explain(0.0, (weights * unexplained).astype("f4"))
+    seen = (weights * unexplained).astype("f4")
+    smooth = np.asarray(bicubic_enlarge(seen, model.scale))
+    spread = consistency.explain(smooth, seen - np.asarray(model.spatial.forward(smooth)))
     added = np.asarray(bicubic_enlarge(plain.astype("f4"), model.scale)) + fit.trust * (
         gap + np.asarray(spread)
     )
     return np.asarray(mapped + added)[0]
+
+
+# SciPy blurs; the second channel of the scene is seen by the coarse camera alone.
+@pytest.mark.parametrize("method", ["spectral_ls", "kernel_ls"])
+@pytest.mark.parametrize(("sigma", "psf"), [(0.0, "identity"), (0.85, "gaussian:sigma=0.85")])
+def test_what_explains_the_coarse_cube_is_as_smooth_as_it(method: str, sigma: float, psf: str) -> None:
+    rng, scale, side = np.random.default_rng(3), 5, 75
+    seen = 0.3 + ndimage.gaussian_filter(rng.random((side, side)), 1.0)
+    unseen = ndimage.gaussian_filter(rng.random((side, side)), 8.0)
+    unseen = 0.5 + 0.1 * (unseen - unseen.mean()) / unseen.std()
+    cube = np.stack([seen, 0.5 * seen + 0.5 * unseen, unseen], -1)
+    blurred = ndimage.gaussian_filter(cube, (sigma, sigma, 0), mode="reflect") if sigma else cube
+    response = SpectralResponse(np.array([[1.0], [0.0], [0.0]]))
+    observation = Observation(
+        Scene(blurred[2::scale, 2::scale].astype("f4")), Scene(seen[..., None].astype("f4")), scale
+    )
+    solution = fuse(observation, method, psf=psf, srf=response)
+    error = np.square(solution.estimate.cube - cube)[10:-10, 10:-10]
+    assert np.sqrt(error.mean()) < 0.012  # 0.014 to 0.035 where the nearest cube alone does
+    assert solution.lr_hsi_residual is not None and solution.lr_hsi_residual < 1e-4

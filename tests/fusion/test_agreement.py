@@ -8,11 +8,13 @@ from scipy import ndimage
 
 from hsr_tf.findings import ERROR, WARNING
 from hsr_tf.fusion.agreement import ImageGap, gap_findings, measured_gap
+from hsr_tf.fusion.residuals import Residuals
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf_spec import parse_psf
 from hsr_tf.physics.spatial import SpatialDegradation
 from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.radiometry import Radiometry
+from hsr_tf.report.screen import metadata_facts
 
 SCALE, SIDE, BANDS = 4, 128, 12
 RESPONSE = np.stack([np.exp(-np.square((np.arange(BANDS) - at) / 3)) for at in (2, 6, 10)], 1)
@@ -116,3 +118,21 @@ def test_an_image_that_is_darker_everywhere_is_not_darker_along_its_edges() -> N
     found = measured_gap(MODEL, 0.6 * lr_hsi, hr_msi)
     assert found is not None and found.darker == 0
     assert [one.topic for one in gap_findings(found)] == ["agreement"]
+
+
+def test_the_rounding_of_an_eight_bit_image_is_noise_and_the_screen_says_so() -> None:
+    lr_hsi, hr_msi = pair(None)
+    rounded = (np.round(255 * hr_msi) / 255).astype(np.float32)
+    exact, found = (measured_gap(MODEL, lr_hsi, one) for one in (hr_msi, rounded))
+    assert exact is not None
+    assert found is not None
+    assert exact.rounding == 0
+    assert found.share**2 - exact.share**2 == pytest.approx(found.rounding**2, rel=0.25)
+    assert found.noise >= found.rounding
+    facts = {"psf": "a", "srf": "b", "trust": 0.04, "disagreement": 1.2 * found.rounding}
+    facts |= Residuals(gap=found).facts
+    said = dict(metadata_facts(facts))["trust"]
+    assert "as the rounding of hr_msi to the levels of its file explains" in said
+    facts |= {"disagreement": 9 * found.noise}
+    assert "their noise by" in dict(metadata_facts(facts))["trust"]
+    assert "explains" not in dict(metadata_facts({**facts, "trust": 1.0}))["trust"]

@@ -21,6 +21,12 @@ def test_rows_are_drawn_and_other_sizes_refused(tmp_path: Path) -> None:
     assert [panel[0] for panel in row.panels] == ["p", "first guess", "stage 1"]
     # The mean square of a diagonal against the other is 8 / 5^2 / 25, the peak 1 / 5: 10 log10(25 / 8) dB.
     assert row.panels[1][1] == "L1 1.60, 4.9 dB"
+    padded = KernelRow(
+        "p", "sigma 1", np.pad(spot, 5), (np.pad(spot[::-1], 5), np.pad(np.ones((3, 3)) / 9, 6))
+    )
+    assert (
+        padded.panels[1][1] == "L1 1.60, 14.5 dB"
+    )  # all columns over one grid: 15 x 15, 9 times as many taps
     unknown = KernelRow("p", "x8", None, (spot[::-1], 2 * spot), ("iteration 1", "found"))
     assert [panel[:2] for panel in unknown.panels] == [("iteration 1", "x8"), ("found", "x8")]
     assert unknown.top == pytest.approx(0.4)

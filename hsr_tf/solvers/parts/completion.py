@@ -1,8 +1,9 @@
 """The last step of a solver: its cube, part by part, made to agree with both images.
 
-    Z <- Z + w (Y - Z R) K + t D* (D D*)^-1 w (X - D Z) + up(u (1 - t w) v (X - D Z)) (I - R R^+)
+    Z <- Z + w (Y - Z R) K + t (up(r) + D* (D D*)^-1 (r - D up(r))) + up(u (1 - t w) v (X - D Z)) (I - R R^+)
 
-with w the weights of the coarse pixels (and of the sharp pixels in them) and v those that are usable
+with r = w (X - D Z), up the bicubic enlargement (`hsr_tf.closed_forms.consistency.enlarged_rest`), w the
+weights of the coarse pixels (and of the sharp pixels in them) and v those that are usable
 (`hsr_tf.closed_forms.map_fit`), t the trust of `DataConsistency`, and u the share of the residual that is not
 noise. Where the images agree to rounding K is R^+. Where they differ by no more than the noise of X explains,
 that is no reason to doubt Y, and K weighs the noise of Y against what Z leaves of it (`spectral_gain`); it is
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hsr_tf.arrays import ops
+from hsr_tf.closed_forms.consistency import enlarged_rest
 from hsr_tf.closed_forms.map_fit import signal_share, trust_in
 from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, BICUBIC, SceneMap, enlarged
 from hsr_tf.physics.resize import bicubic_enlarge
@@ -65,17 +67,17 @@ class Completion:
         region, trust = grid.region(index), float(found["trust"])
         free = pair.store.load(FREE, index)
         around = region.grown(max(BICUBIC, self._map.blur), grid.whole)
-        solved = added = None
+        explained: tuple[Cube, NDArray[np.float32]] | None = None
+        added = None
         self._match_spectrum(free, region)
         if trust > 0:
-            solved = self._solved(around)
+            explained = self._explained(around)
         if found["passes"]:
             added = pair.store.read(_added(found["passes"]), grid, around)
         inner = region.inside(around).scaled(grid.scale).slices
         for bands in _band_groups(free.shape[-1]):
-            if solved is not None:
-                spread = ops.convert_to_numpy(self._model.spatial.adjoint(solved[..., bands]))
-                free[..., bands] += trust * spread[0][inner]
+            if explained is not None:
+                free[..., bands] += trust * self._spread(explained, bands)[inner]
             if added is not None:
                 free[..., bands] += self._enlarged(added[..., bands])[inner]
         return free
@@ -151,11 +153,18 @@ class Completion:
         left, gap = (self._pair.store.read(field, self._pair.grid, region) for field in (LEFT, GAP))
         return np.asarray(left - gap @ self._gain, np.float32)
 
-    def _solved(self, around: Region) -> NDArray[np.float32]:
-        """(D D*)^-1 w (X - D Z) of a region, (1, h, w, C)."""
+    def _explained(self, around: Region) -> tuple[Cube, NDArray[np.float32]]:
+        """r, (h, w, C), and (D D*)^-1 (r - D up(r)), (1, h, w, C), of a region."""
         far = around.grown(self._map.reach, self._pair.grid.whole)
-        found = self._map.solved(self._map.weights(far)[0] * self._seen(far), far, around)
-        return np.asarray(ops.convert_to_numpy(found))
+        residual = np.asarray(self._map.weights(far)[0] * self._seen(far), np.float32)
+        solved = self._map.solved(enlarged_rest(self._model.spatial, residual), far, around)
+        return residual[around.inside(far).slices], np.asarray(ops.convert_to_numpy(solved))
+
+    def _spread(self, explained: tuple[Cube, NDArray[np.float32]], bands: slice) -> Cube:
+        """What explains r in some bands, (s h, s w, bands)."""
+        residual, solved = explained
+        nearest = ops.convert_to_numpy(self._model.spatial.adjoint(solved[..., bands]))[0]
+        return np.asarray(self._enlarged(residual[..., bands]) + nearest)
 
     def _plain_weights(self, region: Region, trust: float) -> Cube:
         """(1 - t w) v, (h, w, 1): how much of the residual of X is added by enlarging it."""
@@ -194,11 +203,10 @@ class Completion:
         seen = self._seen(region)
         if trust <= 0:
             return seen
-        around = region.grown(2 * self._map.blur, self._pair.grid.whole)
-        solved, inner = self._solved(around), region.inside(around).slices
-        spatial = self._model.spatial
+        around = region.grown(BICUBIC + 2 * self._map.blur, self._pair.grid.whole)
+        explained, inner = self._explained(around), region.inside(around).slices
         parts = [
-            ops.convert_to_numpy(spatial.forward(spatial.adjoint(solved[..., bands])))[0][inner]
+            degraded(self._model.spatial, self._spread(explained, bands))[inner]
             for bands in _band_groups(seen.shape[-1])
         ]
         return np.asarray(seen - trust * np.concatenate(parts, -1), np.float32)
