@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,20 +16,20 @@ from PIL import Image
 
 from export import comparison, latency, quantize, tflite, verify
 from export.comparison import SavedModel, check_file, operators_of
-from export.flatbuffer import described, tflite_metadata, with_metadata
-from export.quantize import OF_PICTURES, OF_SCENES, IntegerForm, reduced
+from export.flatbuffer import described, tflite_metadata
+from export.quantize import OF_SCENES, IntegerForm, reduced
 from export.saved_model import TrainedModel, export_saved_model
 from export.tflite import Data, convert, export_tflite
 from export.tflite_model import TFLiteModel
 from export.trials import Trial
 from hsr_tf import methods
 from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.model_info import ModelInfo
 from hsr_tf.networks.pretrained import ModelCard, save_model, shipped_models
 from tests.exports_for_tests import Exports
-from tests.networks.test_conformance import NUM_BANDS, cameras, observe
-from tests.networks.test_image_conformance import inputs_of, small
+from tests.networks.test_conformance import NUM_BANDS
+from tests.networks.test_image_conformance import small
+from tests.tflite_for_tests import Exported, Inputs, difference
 
 SIZES = ((24, 40), (31, 24), (25, 25))
 CELLS = ((6, 10), (9, 7), (8, 8))
@@ -47,41 +47,6 @@ SLOW = {
     "dhsis",
 }
 LARGEST = {"float32": 1e-4, "float16": 5e-3, "dynamic": 0.08}
-Inputs = dict[str, np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class Exported:
-    """A small network as it is used, its SavedModel and the float32 file of that."""
-
-    model: ImageNetwork | FusionModel
-    folder: Path
-    saved: SavedModel
-    content: bytes
-
-    def variant(self, name: str, form: IntegerForm = OF_PICTURES) -> bytes:
-        """The file in another precision, as export.tflite makes it."""
-        smaller = reduced(self.content, name, calibration=self.calibration, form=form)
-        return with_metadata(smaller, tflite_metadata(self.content))
-
-    def inputs(self, size: tuple[int, int]) -> Inputs:
-        """Random smooth inputs of about natural contrast."""
-        if isinstance(self.model, FusionModel):
-            views = observe(cameras(self.model.config.scale), size, batch=1)
-            return {name: view.numpy() for name, view in views.items()}
-        views = {name: view.numpy() for name, view in inputs_of(self.model, size, batch=1).items()}
-        return {**views, "lr_image": smooth(*size)}
-
-    def calibration(self) -> Iterator[Inputs]:
-        """Eight inputs, of sizes that no test asks about."""
-        sizes = [(7, 8), (8, 9)] if isinstance(self.model, FusionModel) else [(32, 36), (40, 32)]
-        return iter([self.inputs((rows + i, columns)) for rows, columns in sizes for i in range(4)])
-
-
-def smooth(height: int, width: int) -> np.ndarray:
-    """(1, height, width, 1) float32: a coarse random grid, enlarged."""
-    coarse = np.random.default_rng(height).random((1, 4, 5, 1))
-    return tf.image.resize(coarse, (height, width), "bicubic").numpy().clip(0, 1).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -94,20 +59,6 @@ def exported(exports: Exports) -> Callable[..., Exported]:
         return Exported(one.trained.model, one.folder, one.saved, convert(one.saved))
 
     return make
-
-
-def difference(model: TFLiteModel, one: Exported, inputs: Inputs) -> float:
-    """The largest of all outputs from Keras, as a share of the largest value where that is above one."""
-    expected = one.model({name: tf.constant(value) for name, value in inputs.items()})
-    if isinstance(one.model, FusionModel):
-        expected = {"estimate": expected}
-    found = model.run(inputs)
-    assert found.keys() == expected.keys()
-    assert all(found[name].shape == tuple(expected[name].shape) for name in found)
-    return max(
-        float(np.abs(found[name] - expected[name]).max() / max(1.0, np.abs(expected[name]).max()))
-        for name in found
-    )
 
 
 def networks() -> list[Any]:
