@@ -34,7 +34,6 @@ class CoarsePair:
         counted: (h, w), False for pixels that take no part, see `hsr_tf.physics.nodata`; None for none.
         compared: (h, w), False for pixels in which the images agree because Y was completed from X
             (`hsr_tf.physics.completed_holes`), and which say nothing of their agreement; None for none.
-        shares: (h, w), by which pixels count beside the weights of their agreement; None for 1.
         gap: gives the mean square of X R - D Y, summed over the channels, for the weights (h, w) of the
             pixels; None to take it of the pixels that are compared.
     """
@@ -43,7 +42,6 @@ class CoarsePair:
     read: Callable[[slice], tuple[Cube, Cube]]
     counted: NDArray[np.bool_] | None = None
     compared: NDArray[np.bool_] | None = None
-    shares: Cube | None = None
     gap: Callable[[Cube], float] | None = None
 
     @property
@@ -92,15 +90,8 @@ def is_compared(compared: NDArray[np.bool_]) -> bool:
     return is_enough(int(compared.sum()), compared.size)
 
 
-def pixel_weights(pair: CoarsePair, model: ObservationModel, outlier: float = OUTLIER) -> PixelWeights:
-    """Weights of the coarse pixels by the agreement of the images.
-
-    Args:
-        pair: D F and X.
-        model: the two cameras.
-        outlier: times the usual gap from which on a coarse pixel loses weight, but for wrong edges, which
-            lose it from 3 on.
-    """
+def pixel_weights(pair: CoarsePair, model: ObservationModel) -> PixelWeights:
+    """Weights of the coarse pixels by the agreement of the images."""
     response = model.spectral.matrix
     num_channels = response.shape[1]
     squares = np.empty((*pair.size, num_channels))
@@ -124,14 +115,13 @@ def pixel_weights(pair: CoarsePair, model: ObservationModel, outlier: float = OU
         usable_gap = min(upper, SPREAD * middle) if share == USUAL else upper
         largest[alike] = max(float(usable_gap), SMALLEST_GAP)
     wrong = inside & _wrong_edges(gap / np.maximum(usual, SMALLEST_EDGE / OUTLIER), reach)
-    largest *= np.where(wrong, OUTLIER, outlier)
+    largest *= OUTLIER
     weights = np.square(np.minimum(1.0, largest / np.maximum(gap, TINY))) * inside
     gaps = squares * (np.square(weights) * compared)[..., None]
     completed = inside & ~wrong & ~(inside if pair.compared is None else pair.compared)
     if completed.any():
-        left = (
-            outlier * TIMES_COMPLETED * max(float(np.quantile(gap[completed], USUAL_COMPLETED)), SMALLEST_GAP)
-        )
+        usual_left = max(float(np.quantile(gap[completed], USUAL_COMPLETED)), SMALLEST_GAP)
+        left = OUTLIER * TIMES_COMPLETED * usual_left
         weights[completed] = np.square(np.minimum(1.0, left / np.maximum(gap[completed], TINY)))
     return PixelWeights(weights.astype(np.float32), wrong, compared, gaps.sum((0, 1)))
 

@@ -20,8 +20,6 @@ take it of a window wider by `FAR` coarse pixels, with which they agree to about
 What explains E is smooth (`enlarged_rest`): the nearest cube alone, D* (D D*)^-1 E, puts it where the PSF
 looks. That costs 0.1 dB where the PSF is as wide as a coarse pixel, 0.7 to 1.7 dB for box PSFs and 4 to 8 dB
 for Gaussians half as wide (four training scenes, x8).
-
-Networks start from a map of all products of channels (`plain_scene_map`).
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ FAR, BICUBIC, BANDS_AT_ONCE = 16, 2, 8
 FEATURES, COARSE, ESTIMATE = "features", "coarse", "estimate"
 CLEAN, MOMENTS, WEIGHTS = "clean", "moments", "weights"
 UNCLEAN_MOMENTS, SPECTRAL_MAP, COMPARED = "unclean_moments", "spectral_map", "compared"
-SHARES, CHOSEN_MAP = "shares", "chosen_map"
+CHOSEN_MAP = "chosen_map"
 # What the survey of `SceneMap` keeps, the same for every method that stands on it.
 SURVEYED = frozenset({FEATURES, COARSE, CLEAN, COMPARED, MOMENTS, UNCLEAN_MOMENTS, WEIGHTS, SPECTRAL_MAP})
 
@@ -87,13 +85,9 @@ class SceneMap:
     Args:
         pair: the images and the tiles.
         model: the two cameras that the map is fitted for; by default those of the pair.
-
-    Attributes:
-        smooth: whether what the map leaves of X is explained smoothly.
     """
 
     rule: ClassVar[FitRule] = FitRule()
-    smooth: ClassVar[bool] = True
 
     def __init__(self, pair: TiledPair, model: ObservationModel | None = None) -> None:
         self.pair, self.model = pair, pair.model if model is None else model
@@ -102,7 +96,7 @@ class SceneMap:
         self.consistency = DataConsistency(self.model)
         reach = self.consistency.reach()
         self.blur = self.model.spatial.reach_cells
-        self.reach = (FAR if reach is None else reach) + (BICUBIC + self.blur if self.smooth else 0)
+        self.reach = (FAR if reach is None else reach) + BICUBIC + self.blur
 
     def survey(self) -> Stage:
         """The pass in which the map is fitted."""
@@ -158,11 +152,9 @@ class SceneMap:
         lr_hsi, left, unexplained = self._left(found, far)
         sharp = self.pair.hr_msi(around)
         solved = None
-        if found.trust > 0 and self.smooth:
+        if found.trust > 0:
             left = left + np.float32(found.trust) * unexplained
             solved = self.solved(enlarged_rest(self.model.spatial, unexplained), far, around)
-        elif found.trust > 0:
-            solved = self.solved(unexplained, far, around)
         inner = region.inside(around).scaled(grid.scale).slices
         estimate = np.empty((*region.scaled(grid.scale).size, left.shape[-1]), np.float32)
         for bands, values in self._bands(found, (sharp, left[around.inside(far).slices]), solved, around):
@@ -224,7 +216,7 @@ class SceneMap:
         gap: Callable[[Cube], float] | None = None
         if compared is not None and not is_compared(compared):
             gap = partial(gap_beside_holes, self.pair, self.model)
-        coarse = CoarsePair(grid.size, read, counted, compared, self._shares(), gap)
+        coarse = CoarsePair(grid.size, read, counted, compared, gap)
         chosen, rule = store.load_json(CHOSEN_MAP), self.rule
         if chosen is not None:  # by a fit to much the same images
             rule = rule.repeating(np.array(chosen["mixture"]))
@@ -239,10 +231,6 @@ class SceneMap:
             inner = grid.region(index).slices
             store.save(WEIGHTS, index, np.stack([found.weights[inner], found.usable[inner]], -1))
         store.save_json(SPECTRAL_MAP, found.plain())
-
-    def _shares(self) -> Cube | None:
-        """How much pixels count in the fit, (h, w); None for all alike."""
-        return None
 
     def _statistics(self, counted: Mask | None, num_counted: int) -> SharpStatistics:
         """Moments and noise of the sharp pixels in the coarse pixels that count, None for all."""

@@ -5,8 +5,8 @@ trained for these bands, scale and cameras, and, with enough `max_seconds`, furt
 pixels give each its weight (`hsr_tf.fusion.evidence`); mostly one to three are kept. Their mean is then made
 to agree with both images as far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept
 alone unless the others add 2 %, as held-out pixels do not show what agreeing with X gains; where X is too
-noisy to agree with, any gain counts. Without noise a network that fits gets three parts of five, the others
-the rest (`hsr_tf.fusion.evidence.Evidence.of`).
+noisy to agree with, any gain counts. Without noise a network that fits gets three quarters, the others
+a quarter (`hsr_tf.fusion.evidence.Evidence.of`).
 
 A PSF that is neither given nor recorded is estimated from the two images where the response is known
 (`hsr_tf.solvers.cameras.psf_fit`).

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hsr_tf import checks, methods
-from hsr_tf.closed_forms.plain_scene_map import PlainSceneMap
+from hsr_tf.closed_forms.spectral_ls import SceneMap
 from hsr_tf.fusion import api as fusion
 from hsr_tf.fusion.repair import repair
 from hsr_tf.networks.pretrained import load_model
@@ -195,7 +195,7 @@ def turn_spread(
     spectral_map = None
     if is_based(network):
         tiled = ArrayPair(pair, model, repaired.holes)
-        base = PlainSceneMap(tiled)
+        base = SceneMap(tiled)
         run_stages([base.survey()])
         pair, spectral_map = (base.lr_hsi(tiled.grid.whole), pair[1]), base.found().spectral_map[None]
     assembly = Assembly(model, *pair)

@@ -77,7 +77,6 @@ class Prior(FusionNetwork):
     """
 
     takes_cameras = True
-    fitted_start = True
 
     def __init__(
         self,

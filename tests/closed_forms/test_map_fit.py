@@ -123,6 +123,19 @@ def test_a_wrong_border_spoils_the_border_alone(side: int) -> None:
     assert estimates[0].fit.usable.min() == 1
 
 
+@pytest.mark.parametrize("num_channels", [3, 8])
+def test_a_psf_of_another_width_spoils_no_differences(num_channels: int) -> None:
+    """Differences between neighbours are then not what the map is fitted to; a shift leaves them alone."""
+    pair = simulated(num_channels, side=144)
+    wider = ndimage.gaussian_filter(pair.lr_hsi, (0.5, 0.5, 0), mode="reflect")
+    moved = ndimage.shift(pair.hr_msi, (0.3, 0.2, 0), order=3, mode="nearest")
+    blurred = fuse_scene(pair.model, wider, pair.hr_msi)
+    shifted = fit_scene(pair.model, pair.lr_hsi, moved)
+    assert blurred.fit.trust < 0.01 and shifted.trust < 0.01
+    assert blurred.fit.mixture is not None and np.isinf(blurred.fit.mixture[:, 0]).all()
+    assert shifted.mixture is not None and not np.isinf(shifted.mixture[:, 0]).all()
+
+
 def test_changed_ground_keeps_to_the_coarse_cube_and_harms_nothing_else() -> None:
     pair = simulated(3)
     changed = pair.hr_msi.copy()
