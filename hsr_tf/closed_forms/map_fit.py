@@ -50,9 +50,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsr_tf.closed_forms.blur_misfit import blur_share
 from hsr_tf.closed_forms.coarse_pair import TINY, CoarsePair, pixel_weights
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
+from hsr_tf.closed_forms.misfit import blur_share, colour_share
 from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.typing import Array, Cube
@@ -128,7 +128,8 @@ class SpectralMap:
         smoothness: how much of what the map leaves of a coarse pixel its neighbours say, 0 for white noise
             to 1.
         channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
-        unexplained: what of `disagreement` twice the noise of X does not explain; likewise.
+        miscoloured: what of `disagreement` is of colours (`colour_share`) and more than twice the noise of X;
+            likewise.
     """
 
     spectral_map: Cube
@@ -141,7 +142,7 @@ class SpectralMap:
     penalty: float | None = None
     smoothness: float = 0.0
     channel_variance: Array | None = None
-    unexplained: float | None = None
+    miscoloured: float | None = None
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -392,6 +393,8 @@ class _MapFitting:
         apart = self._gap / max(seen, TINY)
         noise = float((self._coarse_noise @ np.square(self._response)).sum()) / max(seen, TINY)
         shares = np.clip(1.0 - self._coarse_noise / np.maximum(left, TINY), 0.0, 1.0)
+        compared = self._agreed.weights * self._agreed.compared
+        of_colours = colour_share(self._pair, self._response, compared, noise * seen)
         # v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree.
         usual = float(left.sum())
         counted = self._pair.counted
@@ -409,7 +412,7 @@ class _MapFitting:
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
             disagreement=float(np.sqrt(apart)),
-            unexplained=float(np.sqrt(max(0.0, apart - NOISE_TWICE * noise))),
+            miscoloured=of_colours * float(np.sqrt(max(0.0, apart - NOISE_TWICE * noise))),
             mixture=mixture,
             penalty=float(mixture[mixture[:, 2].argmax(), 1]),
             channel_variance=self._variance,

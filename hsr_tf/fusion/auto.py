@@ -76,8 +76,7 @@ class Auto:
             limit = max(1.0, limit - (time.perf_counter() - began)) / len(found.weights)
         controls = replace(controls, max_seconds=limit)
         parts = [(one, found.weights[one.name]) for one in candidates if one.name in found.weights]
-        alone = len(parts) == 1 and (parts[0][0].name != KERNEL_LS and parts[0][0].needs_psf)
-        if alone or (not found.completed and len(parts) == 1):
+        if not found.completed and len(parts) == 1:
             return _Chosen(parts[0][0].staged(pair, controls), found)
         return _Chosen(Blend(pair, parts, controls, completed=found.completed), found)
 

@@ -119,7 +119,7 @@ class Evidence:
         first = candidates[0].name
         if len(candidates) == 1 or self._num_judged(NUM_FOLDS) < FEWEST_HELD_OUT:
             few = "not compared" + ("" if len(candidates) == 1 else ", too few coarse pixels")
-            return Verdict({first: 1.0}, completed=True, words={"candidates": few})
+            return Verdict({first: 1.0}, completed=not candidates[0].needs_psf, words={"candidates": few})
         errors = self._products(candidates)
         weights = stacked_weights(errors)
         scores, blended = np.diag(errors), float(weights @ errors @ weights)

@@ -5,10 +5,11 @@
 with r = w (X - D Z), up the bicubic enlargement (`hsr_tf.closed_forms.consistency.enlarged_rest`), w the
 weights of the coarse pixels (and of the sharp pixels in them) and v those that are usable
 (`hsr_tf.closed_forms.map_fit`), t the trust of `DataConsistency`, and u the share of the residual that is not
-noise. Where the images agree to rounding K is R^+. Where they differ by no more than the noise of X explains,
-that is no reason to doubt Y, and K weighs the noise of Y against what Z leaves of it (`spectral_gain`); it is
-a mean of both between. The last term is added again while the residual is more than noise; it changes no
-colour, so that neither image is explained at the other's cost where the cameras do not quite fit.
+noise. Where the images agree to rounding K is R^+. Noise of X, a wrong PSF and a shift are no reason to doubt
+Y: K then weighs the noise of Y against what Z leaves of it (`spectral_gain`), 2 to 9 dB on training scenes.
+Where X R and D Y differ in their colours (`hsr_tf.closed_forms.misfit`) K is zero; it is a mean of all
+between. The last term is added again while the residual is more than noise; it changes no colour, so that
+neither image is explained at the other's cost where the cameras do not quite fit.
 
 What a part needs of the whole scene lives on the coarse grid and is gathered over the tiles. The cube itself
 is changed in place, rows at a time along the spectrum and bands at a time over space.
@@ -129,11 +130,11 @@ class Completion:
             total += weighted_energy(self._map.lr_hsi(region), weights)
         found, allowed = self._map.found(), left / max(total, 1e-30)
         trust = trust_in(found.disagreement**2, allowed)
-        if found.unexplained is None or found.channel_variance is None:
+        if found.miscoloured is None or found.channel_variance is None:
             return trust, trust * self._inverse
         sums = np.sum([store.load(GAP_ENERGY, index) for index in range(len(grid))], 0)
         energy = sums / (grid.whole.num_pixels * grid.scale**2)
-        apart = (1 - trust) * trust_in(found.unexplained**2, allowed)
+        apart = (1 - trust) * trust_in(found.miscoloured**2, allowed)
         gain = spectral_gain(self._model.spectral.matrix, energy, found.channel_variance)
         return trust, np.asarray(trust * self._inverse + apart * gain, np.float32)
 
