@@ -52,7 +52,7 @@ from numpy.typing import NDArray
 
 from hsr_tf.closed_forms.coarse_pair import TINY, CoarsePair, pixel_weights
 from hsr_tf.closed_forms.held_out import NUM_FOLDS, fold_map
-from hsr_tf.closed_forms.misfit import blur_share, colour_share
+from hsr_tf.closed_forms.misfit import blur_share, doubt_in_values
 from hsr_tf.closed_forms.noise_level import band_noise_of, feature_noise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.typing import Array, Cube
@@ -128,8 +128,7 @@ class SpectralMap:
         smoothness: how much of what the map leaves of a coarse pixel its neighbours say, 0 for white noise
             to 1.
         channel_variance: (c,), mean square of the noise of each channel of Y; likewise.
-        miscoloured: what of `disagreement` is of colours (`colour_share`) and more than twice the noise of X;
-            likewise.
+        miscoloured: what of `disagreement` speaks against the values of Y (`doubt_in_values`), less noise.
     """
 
     spectral_map: Cube
@@ -394,7 +393,7 @@ class _MapFitting:
         noise = float((self._coarse_noise @ np.square(self._response)).sum()) / max(seen, TINY)
         shares = np.clip(1.0 - self._coarse_noise / np.maximum(left, TINY), 0.0, 1.0)
         compared = self._agreed.weights * self._agreed.compared
-        of_colours = colour_share(self._pair, self._response, compared, noise * seen)
+        doubt = doubt_in_values(self._pair, self._response, compared, noise * seen)
         # v of `MapFit`; `usual` is |L|^2 of a pixel in which the images agree.
         usual = float(left.sum())
         counted = self._pair.counted
@@ -412,7 +411,7 @@ class _MapFitting:
             noise_energy=self._coarse_noise,
             trust=trust_in(apart, float(left.sum()) / max(float(np.trace(second)), TINY)),
             disagreement=float(np.sqrt(apart)),
-            miscoloured=of_colours * float(np.sqrt(max(0.0, apart - NOISE_TWICE * noise))),
+            miscoloured=doubt * float(np.sqrt(max(0.0, apart - NOISE_TWICE * noise))),
             mixture=mixture,
             penalty=float(mixture[mixture[:, 2].argmax(), 1]),
             channel_variance=self._variance,

@@ -1,8 +1,8 @@
 """How X R and D Y differ: by a PSF of another width, or in their colours.
 
 A wrong width adds second differences of the colours to them, which differences between neighbours see; a
-shift adds first ones, which these differences are blind to. Both vanish in the mean over many pixels; a wrong
-response, gains or a tone curve do not.
+shift adds first ones, which these differences are blind to. Both vanish in the mean over many pixels; what a
+wrong response, gains or a tone curve add does not.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hsr_tf.closed_forms.coarse_pair import CoarsePair
 from hsr_tf.typing import Array, Cube
 
 TINY = 1e-30
-BLOCK, SPATIAL = 4, 0.45
+BLOCK, SPATIAL, FOLLOWED, UNSURE, SMALLEST = 4, 0.45, 0.4, 0.2, 8
 
 
 def blur_share(details: Array, response: Array) -> float:
@@ -37,13 +37,16 @@ def blur_share(details: Array, response: Array) -> float:
     return float(explained.sum() / max(float(apart.sum()), TINY))
 
 
-def colour_share(pair: CoarsePair, response: Array, weights: Cube, noise: float) -> float:
-    """How much of X R - D Y is of colours, 0 to 1: what survives in the mean over 4 x 4 coarse pixels.
+def doubt_in_values(pair: CoarsePair, response: Array, weights: Cube, noise: float) -> float:
+    """How far X R - D Y speaks against the values of Y, 0 to 1.
 
-    With g that image less its noise, and r the share of the energy of g that survives over the share of the
-    deviations of D Y from their mean that does: 0 up to r = 0.45, 1 from r = 1. On three training scenes of
-    256 pixels at x8 r was 0.03 to 0.12 with PSFs 0.25 to 25 % off, 0.2 to 0.43 with shifts of 0.3 to 3 pixels
-    and a rotation of 1 degree, 1.05 to 1.4 with the response of another camera, gains and tone curves.
+    With g that image less its noise, and r the share of the energy of g that survives in the mean over 4 x 4
+    pixels, over the share of the deviations of D Y from their mean that does: 0 up to r = 0.45, 1 from r = 1.
+    On three training scenes of 256 pixels at x8 r was 0.03 to 0.12 with PSFs 0.25 to 25 % off, 0.2 to 0.43
+    with shifts of 0.3 to 3 pixels and a rotation of 1 degree, 1.05 to 1.4 with the response of another
+    camera, gains and tone curves. What survives less may be errors of Y yet, as of JPEG files: it counts in
+    full where second differences of D Y, and first ones that may grow over the image (a shift, a rotation, a
+    ratio), explain less than a fifth of g, and not from two fifths on.
 
     Args:
         pair: D F and X; the colours follow the first feature, which is constant.
@@ -61,11 +64,32 @@ def colour_share(pair: CoarsePair, response: Array, weights: Cube, noise: float)
     colours -= (shares * colours).sum((0, 1)) / total
     energy, kept = _energies(gap, shares)
     of_colours = _energies(colours, shares)
-    energy, kept = energy - noise, kept - noise / BLOCK**2
-    if energy <= 0 or kept <= 0 or of_colours[1] <= 0:
-        return 0.0
+    energy, kept = energy - noise, max(0.0, kept - noise / BLOCK**2)
+    if energy <= 0 or of_colours[1] <= 0 or min(height, width) < SMALLEST:
+        return 1.0
     ratio = kept / energy * of_colours[0] / of_colours[1]
-    return float(np.clip((ratio - SPATIAL) / (1 - SPATIAL), 0.0, 1.0))
+    in_colour = float(np.clip((ratio - SPATIAL) / (1 - SPATIAL), 0.0, 1.0))
+    followed = _explained_by_place(gap, colours, shares) / energy
+    elsewhere = float(np.clip((FOLLOWED - followed) / UNSURE, 0.0, 1.0))
+    return max(in_colour, elsewhere)
+
+
+def _explained_by_place(gap: Array, colours: Array, shares: Array) -> float:
+    """The mean square of what differences of the colours explain of the gap, summed over the channels."""
+    height, width, num_channels = gap.shape
+    along = [np.gradient(colours, axis=axis) for axis in (0, 1)]
+    second = sum(np.gradient(first, axis=axis) for axis, first in enumerate(along))
+    row, column = np.linspace(-1, 1, height)[:, None, None], np.linspace(-1, 1, width)[:, None]
+    images = np.stack([second, *(f * p for f in along for p in (np.ones_like(row), row, column))])
+    inner = slice(2, -2), slice(2, -2)
+    root = np.sqrt(shares[inner])[..., 0].ravel()
+    explained = 0.0
+    for channel in range(num_channels):
+        columns = images[:, *inner, channel].reshape(len(images), -1).T * root[:, None]
+        target = gap[*inner, channel].ravel() * root
+        fitted = columns @ np.linalg.lstsq(columns, target, rcond=1e-9)[0]
+        explained += float(fitted @ fitted) / max(float(np.square(root).sum()), TINY)
+    return explained
 
 
 def _energies(image: Array, shares: Array) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import hsr_tf
 from hsr_tf.closed_forms.coarse_pair import CoarsePair
-from hsr_tf.closed_forms.misfit import colour_share
+from hsr_tf.closed_forms.misfit import doubt_in_values
 from hsr_tf.closed_forms.spectral_ls import fit_scene
 from hsr_tf.scene import Observation, Scene
 from tests.closed_forms.test_map_fit import NUM_BANDS, Simulated, simulated
@@ -40,13 +40,15 @@ def other_response(pair: Simulated) -> Simulated:
     ("misfit", "least", "most"),
     [(wider, 0.0, 0.2), (shifted, 0.0, 0.2), (gained, 0.8, 1.0), (other_response, 0.8, 1.0)],
 )
-def test_what_survives_in_means_over_pixels_is_colour(misfit: Misfit, least: float, most: float) -> None:
+def test_what_survives_in_means_over_pixels_speaks_against_values(
+    misfit: Misfit, least: float, most: float
+) -> None:
     pair = misfit(simulated(3, side=144))
     blurred = np.asarray(pair.model.spatial.forward(pair.hr_msi[None]))[0]
     features = np.concatenate([np.ones_like(blurred[..., :1]), blurred], -1)
     size = pair.lr_hsi.shape[:2]
     coarse = CoarsePair((size[0], size[1]), lambda rows: (features[rows], pair.lr_hsi[rows]))
-    share = colour_share(coarse, pair.model.spectral.matrix, np.ones(size, np.float32), 0.0)
+    share = doubt_in_values(coarse, pair.model.spectral.matrix, np.ones(size, np.float32), 0.0)
     assert least <= share <= most
 
 
