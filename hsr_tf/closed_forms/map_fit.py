@@ -64,7 +64,7 @@ DETAIL_ENERGY, SPREAD_COUNTS = 4.0, 4.0
 OF_WHITE_NOISE = 0.8
 ALIKE, SMALLEST_SHARE = 0.05, 1e-3
 DAMPING, SMALLEST_TRUST, NOISE_TWICE = 3e-5, 1e-3, 2.0
-BELIEVED, WRONG_BLUR = 0.01, 0.1
+BELIEVED, WRONG_BLUR, SMALLEST_JUDGED = 0.01, 0.1, 12
 
 
 @dataclass(frozen=True)
@@ -319,7 +319,8 @@ class _MapFitting:
         scores, rough = self._judged()
         found = self._judged_fit(scores, rough)
         of_levels = np.isinf([candidate.levels for candidate in self._rule.candidates])
-        if found.trust > BELIEVED or of_levels.all() or not of_levels.any():
+        few = min(self._pair.size) < SMALLEST_JUDGED
+        if few or found.trust > BELIEVED or of_levels.all() or not of_levels.any():
             return found
         if blur_share(self._mean.details, self._response) < WRONG_BLUR:
             return found
