@@ -36,7 +36,7 @@ The maps are averaged with shares exp(-20 E / min E), so that near ties, which a
 not change the estimate.
 
 Where the images are not believed and differ as by a PSF of another width (`blur_share`), the maps are fitted
-to levels alone: the wrong width spoils differences first. That is worth 0.2 to 5 dB on training scenes.
+to levels alone: the wrong width spoils differences first. That is worth -0.3 to 5 dB on training scenes.
 
 All sums are taken over rows of the coarse images, so that a scene in memory and one in files give the same
 map.

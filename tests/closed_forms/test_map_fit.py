@@ -136,6 +136,14 @@ def test_a_psf_of_another_width_spoils_no_differences(num_channels: int) -> None
     assert shifted.mixture is not None and not np.isinf(shifted.mixture[:, 0]).all()
 
 
+def test_few_pixels_do_not_tell_a_wrong_width() -> None:
+    pair = simulated(3, side=32)
+    wider = ndimage.gaussian_filter(pair.lr_hsi, (0.5, 0.5, 0), mode="reflect")
+    found = fit_scene(pair.model, wider, pair.hr_msi)
+    assert found.trust < 0.01
+    assert found.mixture is not None and not np.isinf(found.mixture[:, 0]).all()
+
+
 def test_changed_ground_keeps_to_the_coarse_cube_and_harms_nothing_else() -> None:
     pair = simulated(3)
     changed = pair.hr_msi.copy()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
 
 import hsr_tf
@@ -36,9 +38,22 @@ def other_response(pair: Simulated) -> Simulated:
     return replace(pair, hr_msi=(pair.truth @ moved).astype(np.float32))
 
 
+def compressed(pair: Simulated) -> Simulated:
+    """What is left of Y in a JPEG file of quality 90, in fine detail and not in colour."""
+    white, file = float(pair.hr_msi.max()), BytesIO()
+    levels = np.round(np.clip(pair.hr_msi, 0, None) / white * 255).astype(np.uint8)
+    Image.fromarray(levels).save(file, "jpeg", quality=90)
+    return replace(pair, hr_msi=np.asarray(Image.open(file), np.float32) / 255 * white)
+
+
 @pytest.mark.parametrize(
     ("misfit", "least", "most"),
-    [(wider, 0.0, 0.2), (shifted, 0.0, 0.2), (gained, 0.8, 1.0), (other_response, 0.8, 1.0)],
+    [
+        (wider, 0.0, 0.2),
+        (shifted, 0.0, 0.2),
+        (gained, 0.8, 1.0),
+        (other_response, 0.8, 1.0),
+    ],
 )
 def test_what_survives_in_means_over_pixels_speaks_against_values(
     misfit: Misfit, least: float, most: float
@@ -57,7 +72,7 @@ def test_noise_alone_is_no_colour() -> None:
     assert fit_scene(pair.model, pair.lr_hsi, pair.hr_msi).miscoloured == pytest.approx(0, abs=2e-3)
 
 
-@pytest.mark.parametrize(("misfit", "follows"), [(wider, True), (other_response, False)])
+@pytest.mark.parametrize(("misfit", "follows"), [(wider, True), (other_response, False), (compressed, False)])
 def test_a_wrong_psf_is_no_reason_to_doubt_the_sharp_image(misfit: Misfit, follows: bool) -> None:
     pair = misfit(simulated(3, side=144))
     wavelengths = np.linspace(400, 700, NUM_BANDS)

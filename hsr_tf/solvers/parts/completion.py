@@ -6,10 +6,10 @@ with r = w (X - D Z), up the bicubic enlargement (`hsr_tf.closed_forms.consisten
 weights of the coarse pixels (and of the sharp pixels in them) and v those that are usable
 (`hsr_tf.closed_forms.map_fit`), t the trust of `DataConsistency`, and u the share of the residual that is not
 noise. Where the images agree to rounding K is R^+. Noise of X, a wrong PSF and a shift are no reason to doubt
-Y: K then weighs the noise of Y against what Z leaves of it (`spectral_gain`), 2 to 9 dB on training scenes.
-Where X R and D Y differ in values (`hsr_tf.closed_forms.misfit`) K is zero; it is a mean of all
-between. The last term is added again while the residual is more than noise; it changes no colour, so that
-neither image is explained at the other's cost where the cameras do not quite fit.
+Y: K then weighs the noise of Y against what Z leaves of it (`spectral_gain`), which was worth up to 8 dB on
+two training scenes. Where X R and D Y differ in values (`hsr_tf.closed_forms.misfit`) K is zero, and in
+between it is a mean of these. The last term is added again while the residual is more than noise; it changes
+no colour, so that neither image is explained at the other's cost where the cameras do not quite fit.
 
 What a part needs of the whole scene lives on the coarse grid and is gathered over the tiles. The cube itself
 is changed in place, rows at a time along the spectrum and bands at a time over space.
