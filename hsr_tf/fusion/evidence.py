@@ -112,7 +112,8 @@ class Evidence:
         others = [one for one in candidates if one.weights is None]
         found = self._compared(others)
         weights = {name: (1 - TRAINED_SHARE) * weight for name, weight in found.weights.items()}
-        words = {**found.words, "trained": "weights trained for these cameras, no noise"}
+        why = ["weights trained for these cameras, no noise", found.words.get("evidence", "")]
+        words = {**found.words, "evidence": "; ".join(filter(None, why))}
         return Verdict({trained[0].name: TRAINED_SHARE, **weights}, completed=True, words=words)
 
     def _compared(self, candidates: Sequence[Candidate]) -> Verdict:

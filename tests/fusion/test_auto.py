@@ -106,8 +106,8 @@ def test_weights_trained_for_these_cameras_are_most_of_the_mean_where_there_is_n
     solution = hsr_tf.fuse(clean)
     found = solution.estimate.metadata
     assert found["chosen"].startswith("75 % ms_ssfnet_nikon_d700_31_x8 + ")
-    assert "trained" in found and "spectral_ls" in found["candidates"]
+    assert "trained" in found["evidence"] and "spectral_ls" in found["candidates"]
     assert solution.hr_msi_residual is not None and solution.hr_msi_residual < 1e-4
-    assert "trained" not in hsr_tf.fuse(noisy).estimate.metadata
+    assert "trained" not in hsr_tf.fuse(noisy).estimate.metadata.get("evidence", "")
     other = hsr_tf.simulate(scene, scale=8, psf="box")
     assert "ms_ssfnet" not in hsr_tf.fuse(other).estimate.metadata["chosen"]
