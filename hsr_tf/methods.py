@@ -57,6 +57,11 @@ class Method:
         built: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
         return built
 
+    @property
+    def keeps_bands(self) -> bool:
+        """Whether it is a network that has to be given every band and channel, by the cameras it knows."""
+        return self.kind == "network" and not self.any_cameras
+
     def attribute(self, name: str) -> Any:
         """An attribute of the class that is built, whatever its options; None where it has none."""
         build: Any = self.build

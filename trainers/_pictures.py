@@ -31,6 +31,7 @@ from hsr_tf.typing import Tensor
 from trainers import _flags
 from trainers._hosts import join_hosts, told_by_chief
 from trainers._run import RunPlan, Validation, has_checkpoint
+from trainers._start_from import require_same
 from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
@@ -301,18 +302,7 @@ def _take_weights(network: ImageNetwork, folder: str) -> None:
     """The weights of a trained model of the same network, or of one that can be brought into its form."""
     trained = {weight.path: weight for weight in load_image_network(folder).in_form_of(network).weights}
     wanted = {weight.path: weight for weight in network.weights}
-    other = sorted(
-        path
-        for path in {*trained, *wanted}
-        if path not in trained or path not in wanted or trained[path].shape != wanted[path].shape
-    )
-    checks.require(
-        not other,
-        "start_from",
-        expected="a model of the same network and options",
-        received=f"{folder}, other in {len(other)} weights{', such as ' + other[0] if other else ''}",
-        remedy="give the options that it was trained with",
-    )
+    require_same(folder, trained, wanted)
     for path, weight in wanted.items():
         weight.assign(trained[path])
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from hsr_tf.data.scenes import crop_to_multiple, top_left
 from hsr_tf.data.storage import names_of
 from hsr_tf.metrics.full_reference import psnr_bands
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
-from hsr_tf.networks.prior_scene import PriorImages, PriorScene
+from hsr_tf.networks.reference_view import ReferenceView
 from hsr_tf.networks.tiles import network_tiles
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.observation import ObservationModel
@@ -41,9 +42,10 @@ from hsr_tf.tiling.stages import join, run_stages
 from hsr_tf.typing import Tensor
 from trainers._random_cameras import DrawnPair, DrawPlan, draw_pair
 from trainers._run import RunPlan, Validation
+from trainers._start_from import started_model
 from trainers._trainer import Trainer
 
-IMAGES = ("truth", "start", "hr_msi", "lr_hsi", "residual")
+IMAGES = ("truth", "start", "residual")
 CELLS_OF_CROP, POOL = 6, 8
 WHOLE = Share()
 SMALLEST_ERROR = 1e-6
@@ -68,8 +70,9 @@ class CropPlan:
     seed: int = 0
 
     def cells(self, scale: int) -> int:
-        """Side of a crop in coarse pixels."""
-        return max(CELLS_OF_CROP, -(-self.patch_size // scale))
+        """Side of a crop in coarse pixels: whole cells of the network."""
+        least, unit = max(CELLS_OF_CROP, -(-self.patch_size // scale)), ReferenceView(scale).unit
+        return -(-least // unit) * unit
 
     def crops(self, scale: int) -> int:
         """Crops in a batch."""
@@ -168,7 +171,7 @@ class PairSource:
 
 def _cut(pair: DrawnPair, cells: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """A crop of a pair and its constants."""
-    height, width = pair.lr_hsi.shape[:2]
+    height, width = pair.residual.shape[:2]
     row, column = (int(rng.integers(size - cells + 1)) for size in (height, width))
     found: dict[str, np.ndarray] = dict(pair.scene)
     for name in IMAGES:
@@ -190,6 +193,7 @@ class PriorTask:
         draw, crop: of the training pairs.
         judged: cameras and scales of the validation, by name.
         validation_crop: side of the top left square that is validated; None for the whole.
+        start_from: folder of a trained model whose weights are the first ones.
     """
 
     training: Sequence[Scene]
@@ -200,6 +204,7 @@ class PriorTask:
     crop: CropPlan
     judged: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     validation_crop: int | None = None
+    start_from: str | None = None
 
 
 class PriorTrainer(Trainer):
@@ -213,7 +218,8 @@ class PriorTrainer(Trainer):
     def __init__(self, task: PriorTask, plan: RunPlan) -> None:
         self.task = task
         self.pairs = PairSource(task.training, task.draw, task.crop)
-        super().__init__(plan, lambda: FusionModel(task.config, task.cameras), self.pairs)
+        build = partial(started_model, task.config, task.cameras, task.start_from, plan.run_dir)
+        super().__init__(plan, build, self.pairs)
         self._starts: dict[tuple[str, str], float] = {}
 
     def loss(self, patches: dict[str, Tensor], index: Tensor) -> Tensor:
@@ -229,9 +235,8 @@ class PriorTrainer(Trainer):
     def projected(self, crops: dict[str, Tensor]) -> Tensor:
         """The estimate of crops, (B, p, p, C)."""
         scale = crops["start"].shape[1] // crops["residual"].shape[1]
-        images = PriorImages(crops["start"], crops["hr_msi"], crops["lr_hsi"], crops["residual"])
-        scene = PriorScene(*(crops[name] for name in ("statistics", "bands", "lift", "pair")))
-        change = self.model.network.core.change(images, scene, scale)
+        # The bands of a draw are taken for the reference ones, wherever they lie: images are to be learnt.
+        change = ReferenceView(scale).change(self.model.network, crops["start"], crops["residual"])
         cameras = SampleCameras(*(crops[name] for name in ("response", "lift", "cells", "solver")))
         trust = crops["trust"][:, None, None, None]
         return crops["start"] + change + trust * (cameras.free(change, scale) - change)

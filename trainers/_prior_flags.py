@@ -100,6 +100,7 @@ def task_from_flags() -> PriorTask:
         ),
         judged=_judged(folders, scales),
         validation_crop=FLAGS.validation_crop,
+        start_from=FLAGS.start_from,
     )
 
 

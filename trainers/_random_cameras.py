@@ -17,7 +17,6 @@ from scipy.signal import fftconvolve
 
 from hsr_tf import checks
 from hsr_tf.closed_forms.spectral_ls import SceneMap
-from hsr_tf.networks.prior_scene import describe_bands, describe_pair, psf_deviations, scene_statistics
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.psf import Psf, anisotropic_gaussian_psf, box_psf, gaussian_psf, motion_psf
@@ -65,16 +64,13 @@ class DrawnPair:
 
     Attributes:
         truth, start: Z and its closed-form start, (s h, s w, C).
-        hr_msi: Y, (s h, s w, MOST_CHANNELS), unused channels zero.
-        lr_hsi, residual: X and E, (h, w, C).
-        scene: constants of the whole scene by name: see `PriorScene` and `SampleCameras`.
+        residual: E, what the start left of X, (h, w, C).
+        scene: constants of the whole scene by name: see `SampleCameras`; unused channels are zero.
         scale: s.
     """
 
     truth: Cube
     start: Cube
-    hr_msi: Cube
-    lr_hsi: Cube
     residual: Cube
     scene: dict[str, NDArray[np.float32]]
     scale: int
@@ -107,13 +103,11 @@ def draw_pair(scene: Scene, scale: int, plan: DrawPlan, rng: Generator) -> Drawn
         assumed = replace(true, spatial=ByCells(misfitted(psf, scale, rng), scale))
         hr_msi = hr_msi * rng.uniform(0.98, 1.02, hr_msi.shape[-1]).astype(np.float32)
     images = [np.asarray(image, np.float32)[0] for image in (lr_hsi, hr_msi)]
-    return started(cube, images[0], images[1], assumed, wavelengths_nm)
+    return started(cube, images[0], images[1], assumed)
 
 
-def started(
-    truth: Cube, lr_hsi: Cube, hr_msi: Cube, model: ObservationModel, wavelengths_nm: NDArray[np.floating]
-) -> DrawnPair:
-    """A pair with its start and what the network is told of the whole of it."""
+def started(truth: Cube, lr_hsi: Cube, hr_msi: Cube, model: ObservationModel) -> DrawnPair:
+    """A pair with its start and the constants of its projection."""
     scale, num_channels = model.scale, hr_msi.shape[-1]
     scene_map = _FastMap(ArrayPair((lr_hsi, hr_msi), model))
     run_stages([scene_map.survey()])
@@ -123,19 +117,15 @@ def started(
     inverse = np.pad(model.spectral.pseudo_inverse(), ((0, unused), (0, 0))).astype(np.float32)
     psf = model.spatial.psf
     constants = {
-        "statistics": np.asarray(scene_statistics(lr_hsi[None], part.unexplained[None]))[0],
-        "bands": describe_bands(wavelengths_nm.tolist(), matrix),
         "lift": inverse,
-        "pair": describe_pair(scale, psf_deviations(model), num_channels, scene_map.found().trust),
         "response": np.pad(matrix, ((0, 0), (0, unused))).astype(np.float32),
         "cells": psf_cells(psf, scale, REACH_CELLS),
         "solver": inverse_taps(psf, scale),
         "trust": np.float32(scene_map.found().trust),
         "error": np.square(truth - part.estimate).mean((0, 1), dtype=np.float32),
     }
-    padded = np.pad(hr_msi, ((0, 0), (0, 0), (0, unused)))
     start, residual = (np.asarray(image, np.float32) for image in (part.estimate, part.unexplained))
-    return DrawnPair(truth, start, padded, lr_hsi, residual, constants, scale)
+    return DrawnPair(truth, start, residual, constants, scale)
 
 
 class ByCells(SpatialDegradation):

@@ -2,7 +2,10 @@
 
 Sharp cubes are cut into patches; both observations are simulated on the device in the compiled step, by the
 `ObservationModel` that evaluation uses too; the loss is summed over the network's levels. With the base
-"spectral_ls" each patch gets the spectral map of its whole scene, as it will at inference.
+"spectral_ls" each patch gets the spectral map that is fitted to its whole scene, as it will at inference.
+
+With `--start_from` the run starts from a trained model of the method, which may be of another scale where the
+network's layers belong to image sizes (ms_ssfnet): x32 from x16 needs a tenth of the steps.
 
 With `--method=prior --cameras=random` cameras are drawn at random and one network is trained for all of them
 (`_prior`).
@@ -22,6 +25,8 @@ import tensorflow as tf
 from absl import flags
 
 from hsr_tf import checks, methods
+from hsr_tf.closed_forms.map_fit import MapFit
+from hsr_tf.closed_forms.spectral_ls import fit_scene
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.data.patches import PatchPlan, PatchSource, without_margin
 from hsr_tf.data.scenes import crop_to_multiple, top_left
@@ -29,7 +34,7 @@ from hsr_tf.data.storage import cubes_of, names_of
 from hsr_tf.metrics.full_reference import ScoredPair, psnr_bands
 from hsr_tf.metrics.table import Metric, compute, get
 from hsr_tf.networks import losses
-from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
+from hsr_tf.networks.fusion_model import FusionConfig
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.noise import GaussianNoise
 from hsr_tf.physics.observation import ObservationModel
@@ -41,6 +46,7 @@ from trainers import _flags, _prior_flags, _scene_sets
 from trainers._hosts import join_hosts
 from trainers._prior import PriorTrainer
 from trainers._run import RunPlan, Validation
+from trainers._start_from import started_model
 from trainers._trainer import Trainer
 
 FLAGS = flags.FLAGS
@@ -80,6 +86,11 @@ def define_flags() -> None:
         None,
         "Train on the fitted estimate, with --consistent (default: true, but false for dhsis as published).",
     )
+    flags.DEFINE_string(
+        "start_from",
+        None,
+        "Start from the model in this folder, of the same network (ms_ssfnet: also of another scale).",
+    )
     flags.DEFINE_list("features", None, "Same as --option=features=...; with commas, one width per size.")
     flags.DEFINE_integer("num_levels", None, "Same as --option=num_levels=...")
     flags.DEFINE_integer("upsampling_kernel", None, "Same as --option=upsampling_kernel=...")
@@ -114,6 +125,7 @@ class FusionTask:
         noise: which patches get the cameras' noise.
         metrics: of the validation.
         through_fit: whether the loss is that of the estimate after its fit to both observations.
+        start_from: folder of a trained model whose weights are the first ones.
         validation_crop: side of the top left square that is validated; None for the largest part whose sides
             divide by the scale.
     """
@@ -128,6 +140,7 @@ class FusionTask:
     metrics: tuple[Metric, ...] = tuple(map(get, VALIDATED))
     validation_crop: int | None = None
     through_fit: bool = True
+    start_from: str | None = None
 
 
 class FusionTrainer(Trainer):
@@ -150,20 +163,22 @@ class FusionTrainer(Trainer):
             remedy="use scale * reach_cells of the spatial degradation",
         )
         source = PatchSource(cubes_of(task.training), task.patches)
-        super().__init__(plan, lambda: FusionModel(task.config, self.clean), source)
+        build = partial(started_model, task.config, self.clean, task.start_from, plan.run_dir)
+        super().__init__(plan, build, source)
         self._loss = losses.get(task.loss)
         # Spectral map (N, K, C) and noise deviations (N, 1, 1, *) of every whole training scene.
         cameras = {"hsi": task.cameras.hsi_noise, "msi": task.cameras.msi_noise}
         noises = {name: noise for name, noise in cameras.items() if isinstance(noise, GaussianNoise)}
-        maps: list[Any] = []
+        maps: list[MapFit] = []
         found: dict[str, list[Any]] = {camera: [] for camera in noises}
         for scene in task.training if noises or task.config.base == "spectral_ls" else ():
             whole = crop_to_multiple(scene, self.clean.scale).cube[None]
             images = dict(zip(("hsi", "msi"), self.clean.simulate(tf.constant(whole)), strict=True))
-            maps.append(self.model.fit(images["hsi"], images["msi"]))
+            if task.config.base == "spectral_ls":
+                maps.append(fit_scene(self.clean, *(np.asarray(image)[0] for image in images.values())))
             for camera, noise in noises.items():
                 found[camera].append(noise.deviation(images[camera]))
-        self._maps = tf.concat(maps, 0) if task.config.base == "spectral_ls" else None
+        self._maps = tf.stack([found.spectral_map for found in maps]) if maps else None
         self._deviations = {camera: tf.concat(each, 0) for camera, each in found.items()}
         self._infer = tf.function(self._answer, autograph=False)
         self._shows_steps = task.config.base == "sylvester" and task.config.consistent
@@ -256,14 +271,18 @@ class FusionTrainer(Trainer):
         levels = self.model.levels(inputs, fitted=self.task.through_fit)
         return losses.multi_level(self._within(patches), levels, self._loss)
 
-    def _answer(self, lr_hsi: Tensor, hr_msi: Tensor) -> dict[str, Tensor]:
-        inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
+    def _answer(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         return self.model.steps(inputs) if self._shows_steps else {"estimate": self.model(inputs)}
 
     def _estimates(self, scene: Scene) -> dict[str, np.ndarray]:
         """The estimate, and what the steps before it found, clipped."""
         lr_hsi, hr_msi = self.clean.simulate(tf.constant(scene.cube[None]))
-        found = self._infer(lr_hsi, hr_msi)
+        inputs = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
+        if self._maps is not None:
+            fitted = fit_scene(self.clean, np.asarray(lr_hsi)[0], np.asarray(hr_msi)[0])
+            inputs["spectral_map"] = tf.constant(fitted.spectral_map[None])
+            inputs["trust"] = tf.fill((1, 1, 1, 1), np.float32(fitted.trust))
+        found = self._infer(inputs)
         return {name: np.clip(cube.numpy()[0], 0.0, 1.0) for name, cube in found.items()}
 
 
@@ -311,6 +330,7 @@ def task_from_flags() -> FusionTask:
         metrics=metrics,
         validation_crop=FLAGS.validation_crop,
         through_fit=bool(FLAGS.train_through_fit),
+        start_from=FLAGS.start_from,
     )
 
 

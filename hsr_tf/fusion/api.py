@@ -157,7 +157,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
     checks.require_choice("kind of method", known.kind, methods.FUSION_KINDS)
     require_useful_weights(known, weights)
     controls = controls or Controls()
-    repaired = repair(observation, keep_bands=known.kind == "network" and not known.any_cameras)
+    repaired = repair(observation, keep_bands=known.keeps_bands)
     images = repaired.observation
     card = None
     if known.kind == "network":
@@ -170,7 +170,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
         warnings.warn(FindingWarning.of(finding), stacklevel=2)
     sample, asked = Sample(images, repaired.holes), Asked(psf, srf, observation.linearize)
     cameras = fusion_cameras(sample, observation, repaired, asked, method=known, controls=controls)
-    if card is not None and not known.any_cameras:
+    if card is not None and known.keeps_bands:
         cameras = with_weights(cameras, observation, card, sample=sample, asked=asked)
     for finding in cameras.findings:
         warnings.warn(FindingWarning.of(finding), stacklevel=2)
@@ -193,7 +193,12 @@ def _solved(
     """Run the method over the whole scene as one tile, and compare the result with both images."""
     choice = cameras.choice
     images = repaired.observation.linear(choice.radiometry)
-    pair = ArrayPair((images.lr_hsi.cube, images.hr_msi.cube), choice.model, repaired.holes)
+    pair = ArrayPair(
+        (images.lr_hsi.cube, images.hr_msi.cube),
+        choice.model,
+        repaired.holes,
+        wavelengths_nm=images.lr_hsi.wavelengths_nm,
+    )
     if choice.srf_origin != UNKNOWN and repaired.holes.sharp is not None:
         pair = pair.completed(completion_noise(pair))
     start = time.perf_counter()
@@ -202,7 +207,6 @@ def _solved(
         method,
         weights=None if card is None else card.folder,
         controls=cameras.remaining(controls),
-        wavelengths_nm=images.lr_hsi.wavelengths_nm,
     )
     run_stages(staged.stages(), show=controls.progress)
     cube = staged.finish(0)

@@ -1,7 +1,8 @@
 """`auto`: the mean of those methods that together predict held-out pixels of this scene best.
 
 The candidates are two closed forms and a light form of `kernel_ls`, networks whose shipped weights were
-trained for these bands, scale and cameras, and, with enough `max_seconds`, further solvers. Held-out coarse
+trained for these bands, scale and cameras, or `prior` for any other cameras where the bands are those of
+visible light, and, with enough `max_seconds`, further solvers. Held-out coarse
 pixels give each its weight (`hsr_tf.fusion.evidence`); mostly one to three are kept. Their mean is then made
 to agree with both images as far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept
 alone unless the others add 2 %, as held-out pixels do not show what agreeing with X gains; where X is too
@@ -20,9 +21,8 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from hsr_tf import checks, methods
-from hsr_tf.fusion.blend import WINDOW_SIDE, Blend, Candidate
+from hsr_tf.fusion.blend import KERNEL_LS, WINDOW_SIDE, Blend, Candidate
 from hsr_tf.fusion.evidence import Evidence, Verdict
-from hsr_tf.options import with_options
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.solvers.solver import Controls
@@ -30,9 +30,8 @@ from hsr_tf.tiling.stages import Stage, StagedMethod
 from hsr_tf.typing import Cube
 
 AUTO = "auto"
-FIRST, KERNEL_LS = "spectral_ls", "kernel_ls"
+FIRST = "spectral_ls"
 CLOSED_FORMS = (FIRST, "colour_kernel")
-LIGHT = ("num_features=256", "draws=1", "consistent=false")
 SECONDS_OF = {"spectralift": 300.0}
 KERNEL_SECONDS, MOST_FLOATS = 60.0, 2**26
 
@@ -66,7 +65,7 @@ class Auto:
     def tiles(self, pair: TiledPair, controls: Controls = Controls()) -> StagedMethod:
         """The methods that suit the scene, over its parts; they are chosen here, once for all processes."""
         began = time.perf_counter()
-        candidates = self.candidates(controls, pair.grid.size, whole=len(pair.grid) == 1)
+        candidates = self.candidates(pair, controls)
         known = pair.store.load_json(AUTO)
         found = Evidence(pair, self.model, controls).of(candidates) if known is None else Verdict(**known)
         if known is None:
@@ -80,23 +79,18 @@ class Auto:
             return _Chosen(parts[0][0].staged(pair, controls), found)
         return _Chosen(Blend(pair, parts, controls, completed=found.completed), found)
 
-    def candidates(self, controls: Controls, size: tuple[int, int], *, whole: bool) -> list[Candidate]:
-        """What is tried, the preferred one first.
-
-        Args:
-            controls: time limit.
-            size: (h, w) of X.
-            whole: whether the scene is in memory as one tile, which solvers need.
-        """
+    def candidates(self, pair: TiledPair, controls: Controls) -> list[Candidate]:
+        """What is tried on a pair, the preferred one first; solvers where the scene is one tile in memory."""
+        whole = len(pair.grid) == 1
         names, limit = self.config.candidates, controls.max_seconds or 0.0
         if not names:
-            sides = [length * self.model.scale for length in size]
+            sides = [length * self.model.scale for length in pair.grid.size]
             num_floats = sides[0] * sides[1] * len(self.model.spectral.matrix)
             small = max(sides) <= WINDOW_SIDE and num_floats <= MOST_FLOATS
             slow = tuple(n for n, least in SECONDS_OF.items() if whole and limit >= least)
             kernels = (KERNEL_LS,) if small or (whole and limit >= KERNEL_SECONDS) else ()
             names = CLOSED_FORMS + kernels + slow
-        found = [_candidate(name) for name in names]
+        found = [Candidate.named(name) for name in names]
         checks.require(
             all(one.method.kind in ("closed_form", "solver") and one.name != AUTO for one in found),
             "option candidates",
@@ -104,19 +98,20 @@ class Auto:
             received=", ".join(names),
             remedy="leave the others out; networks are tried by themselves",
         )
-        return found + (self._networks() if self.config.networks else [])
+        return found + (self._networks(pair) if self.config.networks else [])
 
-    def _networks(self) -> list[Candidate]:
-        """Networks whose shipped weights were trained for this model."""
+    def _networks(self, pair: TiledPair) -> list[Candidate]:
+        """Networks whose shipped weights were trained for this model, else the one for any cameras."""
         from hsr_tf.networks.cards import shipped_models
         from hsr_tf.networks.model_info import FUSION
+        from hsr_tf.networks.reference_view import covers
         from hsr_tf.networks.selection import trained_for
 
-        return [
-            Candidate(card.folder.name, methods.get(card.config.method), card.folder)
-            for card in shipped_models(FUSION)
-            if trained_for(card, self.model)
-        ]
+        cards = shipped_models(FUSION)
+        found = [card for card in cards if trained_for(card, self.model)]
+        if not found and covers(pair.num_bands, pair.wavelengths_nm):
+            found = [card for card in cards if methods.get(card.config.method).any_cameras]
+        return [Candidate(card.folder.name, methods.get(card.config.method), card.folder) for card in found]
 
 
 class _Chosen(StagedMethod):
@@ -148,8 +143,3 @@ def chosen_words(weights: dict[str, float]) -> str:
         return next(iter(weights))
     ordered = sorted(weights.items(), key=lambda item: -item[1])
     return " + ".join(f"{100 * weight:.0f} % {name}" for name, weight in ordered)
-
-
-def _candidate(name: str) -> Candidate:
-    method = methods.get(name)
-    return Candidate(name, with_options(method, LIGHT) if name == KERNEL_LS else method)

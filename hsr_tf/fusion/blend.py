@@ -17,6 +17,7 @@ from hsr_tf import methods
 from hsr_tf.closed_forms.colour_kernel import CHOSEN_KERNEL
 from hsr_tf.closed_forms.spectral_ls import CHOSEN_MAP, SURVEYED, SceneMap
 from hsr_tf.fusion.pipeline import staged_method
+from hsr_tf.options import with_options
 from hsr_tf.physics.tiled_pair import StoredPair, TiledPair
 from hsr_tf.solvers.kernel_ls import KERNEL_FEATURES
 from hsr_tf.solvers.parts.completion import Completion, degraded
@@ -30,6 +31,7 @@ BLEND = "blend"
 # What fits to much the same images have in common, where their stores share it.
 SHARED = frozenset({CHOSEN_MAP, CHOSEN_KERNEL, KERNEL_FEATURES})
 WINDOW_SIDE = 1024
+KERNEL_LS, LIGHT = "kernel_ls", ("num_features=256", "draws=1", "consistent=false")
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,20 @@ class Candidate:
     method: methods.Method
     weights: Path | None = None
 
+    @classmethod
+    def named(cls, name: str) -> Candidate:
+        """A method of the registry; `kernel_ls` in a light form."""
+        method = methods.get(name)
+        return cls(name, with_options(method, LIGHT) if name == KERNEL_LS else method)
+
     @property
     def needs_psf(self) -> bool:
         """Whether the estimate depends on the PSF."""
         return self.method.kind == "network" or "psf" in self.method.needs
 
     def store(self, shared: TileStore, own: TileStore, prefix: str = "") -> ScopedStore:
-        """Its view of a store; networks survey a map of their own."""
-        fields = frozenset() if self.method.kind == "network" else SURVEYED | SHARED
+        """Its view of a store; networks of cameras of their own survey a map for those."""
+        fields = frozenset() if self.method.keeps_bands else SURVEYED | SHARED
         return ScopedStore(shared, fields, own, prefix)
 
     def staged(self, pair: TiledPair, controls: Controls) -> StagedMethod:

@@ -7,9 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hsr_tf import checks, methods
 from hsr_tf.closed_forms.windowed import Windowed
 from hsr_tf.physics.cameras import CameraChoice
@@ -30,7 +27,6 @@ def staged_method(
     weights: Path | None = None,
     controls: Controls = Controls(),
     window: int | None = None,
-    wavelengths_nm: NDArray[np.floating] | None = None,
 ) -> StagedMethod:
     """A method over the parts of a scene.
 
@@ -43,7 +39,6 @@ def staged_method(
         weights: folder of a network's model.
         controls: of a solver, and of a closed form whose `tiles` takes them.
         window: side of a solver's windows in coarse pixels; by default its own `largest_side`.
-        wavelengths_nm: (C,) of the bands, for a network whose weights fit any cameras.
     """
     if method.kind == "network":
         from hsr_tf.networks.tiles import network_tiles
@@ -52,8 +47,8 @@ def staged_method(
         stamps = tuple(path.stat().st_mtime_ns for path in sorted(weights.iterdir()))
         model = _loaded(weights, stamps)
         if method.any_cameras:
-            centres = None if wavelengths_nm is None else wavelengths_nm.tolist()
-            model = model.for_cameras(pair.model, centres)
+            centres = pair.wavelengths_nm
+            model = model.for_cameras(pair.model, None if centres is None else centres.tolist())
         return network_tiles(pair, model)
     built = method.build(pair.model)
     if method.kind == "solver":

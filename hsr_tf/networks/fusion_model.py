@@ -30,6 +30,7 @@ from hsr_tf.networks.cards import cameras_to_dict as cameras_to_dict
 from hsr_tf.networks.layers import NetworkSpec
 from hsr_tf.networks.losses import level_reduction
 from hsr_tf.networks.reach import Parts, fusion_reach
+from hsr_tf.networks.reference_view import ReferenceView
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.resize import bicubic_enlarge, bicubic_levels
 from hsr_tf.typing import Tensor
@@ -69,9 +70,9 @@ class FusionModel(keras.Model):
         self._least_squares = SpectralLS(known) if known and config.base == "spectral_ls" else None
         self._sylvester = SylvesterBase(known) if known and config.base == "sylvester" else None
         method, options = methods.get(config.method), dict(config.options)
-        if cameras is not None and method.attribute("takes_cameras"):
-            options = method.attribute("camera_options")(cameras, options)
         self.network = method.build(network_spec(config), **options)
+        # How the network of other cameras sees the pair; None where it is given the images as they are.
+        self.view: ReferenceView | None = method.attribute("view_of")(config) if method.any_cameras else None
         self.built = True
 
     def fit(self, lr_hsi: Tensor, hr_msi: Tensor) -> Tensor | None:
@@ -95,8 +96,11 @@ class FusionModel(keras.Model):
 
         Tiles with this margin equal the whole to 1e-4. None where they would not, see `fusion_reach`: with
         `consistent` over the bases "none" and "bicubic", whose trust in the observations no tile knows; with
-        cameras whose border is circular; and with a PSF whose inverse is found by conjugate gradients.
+        cameras whose border is circular; with a PSF whose inverse is found by conjugate gradients; and for a
+        network of other cameras, whose cells begin where those of the scene do.
         """
+        if self.view is not None:
+            return None
         parts = Parts(self.config.base, self._consistency, self._sylvester, bool(self.config.consistent))
         return fusion_reach(self.network, parts)
 
@@ -112,7 +116,13 @@ class FusionModel(keras.Model):
         """
         lr_hsi, hr_msi = inputs["lr_hsi"], inputs["hr_msi"]
         start = self.start(lr_hsi, hr_msi, inputs.get("spectral_map"), inputs.get("trust"))
-        outputs = self.network({"lr_hsi": start.guide, "hr_msi": start.sharp})
+        if self.view is None:
+            outputs = self.network({"lr_hsi": start.guide, "hr_msi": start.sharp})
+        else:
+            left = start.guide[..., self.config.num_bands :] if self._least_squares else 0.0 * lr_hsi
+            sharp = bicubic_enlarge(lr_hsi, self.config.scale) if start.base is None else start.base
+            start = replace(start, base=sharp)
+            outputs = {"estimate": self.view.change(self.network, sharp, left)}
         estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
         if start.base is not None:
             reductions = {name: level_reduction(name) for name in estimates}
@@ -180,14 +190,15 @@ class FusionModel(keras.Model):
             ValueError: a network whose weights are those of one pair of cameras.
         """
         checks.require(
-            bool(getattr(self.network, "takes_cameras", False)),
+            self.view is not None,
             "method",
             expected="a network whose weights fit any cameras (prior)",
             received=self.config.method,
             remedy="train one for these cameras",
         )
-        given = {} if wavelengths_nm is None else {"wavelengths_nm": [float(n) for n in wavelengths_nm]}
-        options = {**dict(self.config.options), "cameras": given}
+        options = {name: value for name, value in self.config.options if name != "wavelengths_nm"}
+        if wavelengths_nm is not None:
+            options["wavelengths_nm"] = [float(n) for n in wavelengths_nm]
         num_bands, num_channels = cameras.spectral.matrix.shape
         config = replace(
             self.config,

@@ -21,6 +21,7 @@ by `python -m benchmarks.departures --methods=ms_ssfnet --num_steps=200 --patch_
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -32,6 +33,8 @@ from keras import layers
 from hsr_tf import checks
 from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image_inputs
 from hsr_tf.typing import Tensor
+
+SIZED = re.compile(r"^(spatial|spectral|enlarge)_(\d+)")
 
 Block = Callable[[Tensor, int, str], Tensor]
 
@@ -97,6 +100,16 @@ class MSSSFNet(FusionNetwork):
     def inference_options(self) -> dict[str, Any]:
         """One level: the intermediate heads are dropped."""
         return {**super().inference_options(), "num_levels": 1}
+
+
+def counterpart(name: str, scale: int, other_scale: int) -> str:
+    """What a layer of a network for one scale is called in the network for another.
+
+    Sizes are counted from the coarsest, and layers belong together where they are equally far from the
+    finest: `enlarge_3` of x8 works at full size, as does `enlarge_5` of x32.
+    """
+    further = _num_scales(other_scale) - _num_scales(scale)
+    return SIZED.sub(lambda found: f"{found[1]}_{int(found[2]) + further}", name)
 
 
 def head_positions(num_scales: int, num_levels: int) -> list[int]:

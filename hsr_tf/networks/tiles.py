@@ -7,7 +7,7 @@ Over the base "spectral_ls" the parts are cut where the whole computation has it
 the scene (`SceneMap`), a tile of base and network looks no further than the network's own layers, and
 the last projection, which looks far, is added when all tiles are there, from the coarse image of what they
 leave of X. A tile is so widened by the network's layers alone, 4 coarse pixels of the shipped models' 25, and
-the expensive layers by less (`hsr_tf.networks.inner`).
+the expensive layers by less (`hsr_tf.networks.parts`).
 
 Networks start from the fitted map of `spectral_ls`, also those that were trained over the plain one of
 `SpectralLS`, which exports compute: a better start is worth more than the one trained for, 0.7 dB at x8 and
@@ -21,7 +21,6 @@ coarse pixels without data are given spectra that agree with both: it had lost 1
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
@@ -30,8 +29,7 @@ from hsr_tf.arrays import ops
 from hsr_tf.closed_forms.spectral_ls import BANDS_AT_ONCE, SceneMap, enlarged
 from hsr_tf.closed_forms.windowed import Windowed
 from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.inner import InnerNetwork
-from hsr_tf.networks.layers import FusionNetwork
+from hsr_tf.networks.parts import NetworkParts, OwnParts, ViewedParts
 from hsr_tf.networks.reach import network_reach
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.tiling.region import Region
@@ -61,7 +59,12 @@ class BasedNetwork(StagedMethod):
 
     def __init__(self, pair: TiledPair, model: FusionModel) -> None:
         assert model.cameras is not None
-        self._pair, self._cameras, self._network = pair, model.cameras, model.network
+        self._pair, self._cameras, whole = pair, model.cameras, pair.grid.whole
+        self._parts: NetworkParts = (
+            OwnParts(model.network, whole)
+            if model.view is None
+            else ViewedParts(model.network, model.view, whole)
+        )
         self._consistent = model.config.consistent
         self._map = SceneMap(pair, model.cameras)
         self._inverse = model.cameras.spectral.pseudo_inverse().astype(np.float32)
@@ -97,21 +100,12 @@ class BasedNetwork(StagedMethod):
         pair, grid = self._pair, self._pair.grid
         region = grid.region(index)
         seen = region.grown(self._map.blur if self._consistent else 0, grid.whole)
-        window = seen if seen == grid.whole else seen.grown(_inner(self._network).margin, grid.whole)
+        window = self._parts.window(seen)
         part = self._map.part(window)
-        given = {
-            "lr_hsi": np.concatenate([part.lr_hsi, part.unexplained], -1)[None],
-            "hr_msi": np.concatenate([part.hr_msi, part.estimate], -1)[None],
-        }
         inner = seen.inside(window).scaled(grid.scale).slices
-        base, hr_msi = part.estimate[inner], part.hr_msi[inner]
-        if seen == window:
-            free = np.asarray(self._network.predict_on_batch(given)["estimate"], np.float32)[0]
-        else:
-            free = np.asarray(_inner(self._network).estimate(given, seen.margins(window)))
-        weights = self._fine_weights(seen)
-        free = free * weights + base
-        del given, base, part
+        hr_msi, weights = part.hr_msi[inner], self._fine_weights(seen)
+        free = self._parts.added(part, seen) * weights + part.estimate[inner]
+        del part
         if self._consistent:
             # D of the nearest cube with Z R = Y, (h, w, C), some bands at a time.
             gap = weights * (hr_msi - free @ self._response)
@@ -129,17 +123,11 @@ class BasedNetwork(StagedMethod):
         return enlarged(self._map.weights(region)[0][..., 0], self._pair.grid.scale)[..., None]
 
 
-@lru_cache(maxsize=4)
-def _inner(network: FusionNetwork) -> InnerNetwork:
-    """One for each network, whose compiled functions are kept with it."""
-    return InnerNetwork(network)
-
-
 def floats_a_pixel(model: FusionModel) -> float:
     """Numbers that the network holds at once a sharp pixel, at its peak: its seven largest tensors."""
     import keras
 
-    scale = model.config.scale
+    scale = model.network.spec.scale
     images = {
         tensor.name: (1, *(64 * (1 if tensor.name == "lr_hsi" else scale),) * 2, tensor.shape[-1])
         for tensor in model.network.inputs

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hsr_tf.physics.completed_holes import blocks, completed, seen_around
 from hsr_tf.physics.nodata import Holes
@@ -26,11 +27,13 @@ class TiledPair(ABC):
         grid: the tiles.
         store: where the parts of the method are kept.
         model: the two cameras.
+        wavelengths_nm: (C,) band centres of X, or None.
     """
 
     grid: TileGrid
     store: TileStore
     model: ObservationModel
+    wavelengths_nm: NDArray[np.floating] | None = None
 
     @property
     @abstractmethod
@@ -115,6 +118,7 @@ class ArrayPair(TiledPair):
         tile: side of the tiles in coarse pixels; None for one tile.
         store: where the parts of the method are kept.
         is_completed: see `TiledPair.is_completed`.
+        wavelengths_nm: (C,) band centres, or None.
     """
 
     cubes: tuple[Cube, Cube]
@@ -124,6 +128,7 @@ class ArrayPair(TiledPair):
     tile: int | None = None
     store: TileStore = field(default_factory=MemoryStore)
     is_completed: bool = False
+    wavelengths_nm: NDArray[np.floating] | None = None
 
     def completed(self, noise: float) -> ArrayPair:
         """The pair with the missing pixels of Y completed from X; R has to be that of the camera of Y.
@@ -193,6 +198,7 @@ class StoredPair(TiledPair):
     def __init__(self, pair: TiledPair, store: TileStore) -> None:
         self._pair = pair
         self.grid, self.store, self.model = pair.grid, store, pair.model
+        self.wavelengths_nm = pair.wavelengths_nm
 
     @property
     def num_bands(self) -> int:

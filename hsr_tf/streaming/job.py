@@ -175,6 +175,14 @@ class FilesPair(TiledPair):
         return self.found.num_bands
 
     @property
+    def wavelengths_nm(self) -> NDArray[np.floating] | None:  # type: ignore[override]
+        """Band centres of X, or None where they are not known or its bands were mixed."""
+        centres = self.images[0].header.wavelengths_nm
+        if centres is None or self.found.before is not None:
+            return None
+        return centres[list(self.found.bands)]
+
+    @property
     def has_holes(self) -> bool:
         """See `TiledPair.has_holes`."""
         return any(self.found.holes)

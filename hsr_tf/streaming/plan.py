@@ -78,6 +78,8 @@ def demand(method: Method, weights: str | None, num_bands: int, scale: int) -> D
     model = pretrained.load_model(Path(weights))
     cut = is_based(model) and network_reach(model.network) is not None
     margin = InnerNetwork(model.network).margin if cut else model.reach or 0
+    if model.view is not None:  # cells of its own
+        margin = -(-margin * model.network.spec.scale // scale) + 2 * model.view.unit
     return Demand(4.0 * floats_a_pixel(model) + 4.0 * cube + coarse, margin)
 
 

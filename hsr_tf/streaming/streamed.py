@@ -204,7 +204,7 @@ class _Run:
         method, scale, headers = self.job.chosen(), self.job.scale, self.pair.headers
         seen = extents(self.draft, len(self.job.grid))
         left_out = surveyed(headers, seen, scale, keep_bands=False)
-        keep = method.kind == "network"
+        keep = method.keeps_bands
         repaired = surveyed(headers, seen, scale, keep_bands=True) if keep else left_out
         data = _bands(left_out, keep) | {"holes": [extent.num_holes > 0 for extent in seen]}
         unknown = {"cameras": cameras_to_dict(nothing_found(self.job).cameras)}

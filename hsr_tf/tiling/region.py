@@ -84,6 +84,13 @@ class Region:
         )
         return around.intersection(within) or Region(self.row, self.column, 0, 0)
 
+    def aligned(self, unit: int, within: Region) -> Region:
+        """The smallest region around it whose ends are multiples of `unit`, or where `within` ends."""
+        start = Region(self.row // unit * unit, self.column // unit * unit, 0, 0)
+        ends = [-(-span.stop // unit) * unit for span in self.slices]
+        around = Region(start.row, start.column, ends[0] - start.row, ends[1] - start.column)
+        return around.intersection(within) or self
+
     def inside(self, outer: Region) -> Region:
         """Where it lies in the array of `outer`: the same region, counted from the first pixel of `outer`."""
         return Region(self.row - outer.row, self.column - outer.column, self.height, self.width)

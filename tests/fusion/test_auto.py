@@ -9,9 +9,11 @@ from scipy import ndimage
 import hsr_tf
 from hsr_tf import methods
 from hsr_tf.fusion.api import fuse
-from hsr_tf.fusion.auto import CLOSED_FORMS, KERNEL_LS, Auto, chosen_words
+from hsr_tf.fusion.auto import CLOSED_FORMS, Auto, chosen_words
+from hsr_tf.fusion.blend import KERNEL_LS
 from hsr_tf.options import with_options
 from hsr_tf.physics.psf import gaussian_psf
+from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.report.screen import fusion_facts
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
@@ -58,7 +60,10 @@ def test_too_few_pixels_are_no_evidence() -> None:
 
 def test_solvers_are_candidates_when_there_is_time() -> None:
     def names(seconds: float | None, side: int = 64, *, whole: bool = True) -> list[str]:
-        found = Auto(MODEL).candidates(Controls(max_seconds=seconds), (side, 40), whole=whole)
+        shapes = (side, 40, CUBE.shape[-1]), (4 * side, 160, HR_MSI.shape[-1])
+        images = tuple(np.broadcast_to(np.float32(0), shape) for shape in shapes)
+        pair = ArrayPair((images[0], images[1]), MODEL, tile=None if whole else 16)
+        found = Auto(MODEL).candidates(pair, Controls(max_seconds=seconds))
         return [one.name for one in found]
 
     quick = [*CLOSED_FORMS, KERNEL_LS]

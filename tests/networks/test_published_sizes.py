@@ -151,22 +151,6 @@ SMALL: list[tuple[str, ImageSpec, dict[str, Any], int]] = [
 ]
 
 
-def of_prior(features: int, num_blocks: int) -> int:
-    """Descriptions of bands and pair, ways in and out, coarse path, body and fine path, for any sizes."""
-    half, inner = features // 2, 64
-    described = conv(1, 19, inner) + conv(1, inner, inner) + conv(1, 6, inner)
-    ways = conv(1, inner, 2 * half) + conv(1, inner, 2 * features) + conv(1, inner, half)
-    coarse = 4 * conv(3, features, features)
-    block = conv(3, features, features) + conv(1, features, features) + conv(1, inner, features)
-    body = conv(4, half, features) + conv(1, features, features) + num_blocks * block
-    fine = conv(1, features, 4 * half) + conv(3, 2 * half, half) + conv(1, half, half)
-    heads, keys = 4, 4 * 8
-    alike = conv(1, inner, keys) + conv(1, half, keys) + conv(1, features, keys)
-    placed = conv(1, 3, 16) + conv(1, 16, heads)
-    taken = 3 * conv(1, inner, heads) + conv(1, half, heads)
-    return described + ways + coarse + body + fine + alike + placed + taken
-
-
 PUBLISHED: list[tuple[str, ImageSpec, dict[str, Any], int]] = [
     # The authors' programs count the same: three channels, x4.
     ("dbpn", ImageSpec(4, num_channels=3), dbpn.PUBLISHED, 10_426_358),
@@ -187,6 +171,14 @@ PUBLISHED: list[tuple[str, ImageSpec, dict[str, Any], int]] = [
         conv(9, 13, 64) + 33 * WIDE + 2 * conv(3, 64, 256) + conv(9, 64, 3) + CODE_LAYER,
     ),
 ]
+# Widths 96, 96, 64, 64 from cells of 8 pixels to pixels, transposed convolutions 2x2, no slopes to learn:
+# the spectral pathway, the enlargements, the spatial pathway, the head.
+PRIOR = (
+    conv(3, 62, 96) + conv(3, 192, 96) + 2 * conv(3, 96, 96) + 2 * (conv(3, 128, 64) + WIDE)
+    + conv(2, 96, 96) + conv(2, 96, 64) + conv(2, 64, 64)
+    + conv(3, 34, 64) + 3 * WIDE + conv(3, 64, 96) + conv(3, 96, 96)
+    + conv(3, 64, 31)
+)  # fmt: skip
 FUSION: list[tuple[str, int, int]] = [
     ("ssf_cnn", 16, conv(9, 34, 64) + conv(1, 64, 32) + conv(5, 32, 31)),
     ("ssf_resnet", 16, conv(3, 34, 64) + 10 * WIDE + conv(3, 64, 31)),
@@ -194,8 +186,8 @@ FUSION: list[tuple[str, int, int]] = [
     ("dhsis", 16, conv(3, 31, 64) + 14 * WIDE + conv(3, 64, 31)),
     ("ms_ssfnet", 16, of_ms_ssfnet(4, 64)),
     ("ms_ssfnet", 8, of_ms_ssfnet(3, 64)),
-    ("prior", 8, of_prior(64, 6)),
-    ("prior", 3, of_prior(64, 6)),
+    ("prior", 8, PRIOR),
+    ("prior", 3, PRIOR),
 ]
 
 

@@ -16,7 +16,7 @@ from trainers._random_cameras import DrawPlan
 from trainers._run import RunPlan
 
 CROP = CropPlan(scales=(2, 4), patch_size=24, batch_size=2, steps_per_pair=1)
-DRAW = DrawPlan(num_bands=6, region=48)
+DRAW = DrawPlan(num_bands=31, region=48)
 
 
 def test_a_batch_depends_on_the_seed_and_its_number_alone() -> None:
@@ -43,7 +43,7 @@ def test_small_scenes_are_left_out_at_scales_that_they_are_too_small_for() -> No
     crop = CropPlan(scales=(2, 8), patch_size=12, batch_size=2)
     source = PairSource([small, large], DRAW, crop)
     for step in range(4):
-        assert source.batch(step)["truth"].shape[1] == (12, 48)[step % 2]
+        assert source.batch(step)["truth"].shape[1] == (16, 48)[step % 2]
     with pytest.raises(ValueError, match=r"scales: expected scenes, .* of 96 pixels a side for the scale 16"):
         PairSource([small, large], DRAW, CropPlan(scales=(16,)))
 
@@ -55,13 +55,13 @@ def test_a_batch_that_is_shown_again_and_again_is_learnt(tmp_path: Path) -> None
     cube = rng.random((8, 6))[rng.integers(8, size=(16, 16))].repeat(6, 0).repeat(6, 1)
     own = replace(scene(6, 96), cube=cube.astype(np.float32))
     cameras = make_cameras(own, 4)
-    options = (("features", 16), ("num_blocks", 1))
+    options = (("features", 32),)
     config = FusionConfig("prior", 4, 6, 3, "spectral_ls", True, options)
     task = PriorTask([own], [own], config, cameras, DRAW, CROP, {"d700": ("nikon_d700", 4)}, 48)
-    plan = RunPlan(tmp_path, 40, 2, "adamw", 3e-3, "cosine", 5, 0.0, 1.0, 0.0, "float32", False, 0, 100, 100)
+    plan = RunPlan(tmp_path, 100, 2, "adamw", 3e-3, "cosine", 5, 0.0, 1.0, 0.0, "float32", False, 0, 100, 100)
     trainer = PriorTrainer(task, plan)
     batch = next(iter(trainer.source.dataset(1, 2)))
-    losses = [float(trainer.train_step(*batch)) for _ in range(40)]
+    losses = [float(trainer.train_step(*batch)) for _ in range(100)]
     assert losses[0] == pytest.approx(0.0, abs=1e-3)
     assert losses[-1] < -0.1
     assert set(trainer.validate().scores) == {"psnr_bands", "gain", "gain_d700"}
