@@ -3,6 +3,10 @@
     --checkpoint=runs/vdsr/model           a folder that a trainer wrote, or
     --method=vdsr [--scale=4]              the model of this method that comes with the package
 
+The weights of `prior` fit any cameras; its export is for one pair of them:
+
+    --method=prior --scale=4 --srf=sentinel2a:B02,B03,B04 --wavelengths=400:700:10
+
 The last part of --output_dir is the version, a positive whole number. The folder gets the SavedModel with the
 functions of `export.signatures` and, in assets.extra, hsr_tf.json (`hsr_tf.networks.model_info`) and warm-up
 requests for the server (`export.warm_up`).
@@ -29,15 +33,20 @@ from export.signatures import (
     metadata_signature,
 )
 from export.warm_up import write_warm_up
-from hsr_tf import checks
+from hsr_tf import checks, methods
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.files import replacing_folder
+from hsr_tf.io.wavelength_list import parse_wavelengths
 from hsr_tf.networks.cards import FusionConfig, ModelCard, cameras_to_dict, read_card, shipped_models
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.image_network import ImageNetwork
 from hsr_tf.networks.memory import bytes_per_value
 from hsr_tf.networks.model_info import METADATA, METADATA_FILE, SINGLE_IMAGE, ModelInfo
 from hsr_tf.networks.pretrained import load_image_network, load_model
+from hsr_tf.networks.reference_view import REFERENCE_NM
+from hsr_tf.physics.cameras import DEFAULT_PSF, DEFAULT_SRF, make_cameras
+from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.scene import Scene
 
 FLAGS = flags.FLAGS
 
@@ -56,6 +65,12 @@ class TrainedModel:
         card = read_card(folder)
         model = (load_image_network if card.kind == SINGLE_IMAGE else load_model)(folder)
         return cls(model.for_inference(), card)
+
+    def for_cameras(self, cameras: ObservationModel, wavelengths_nm: Sequence[float] | None) -> TrainedModel:
+        """The same weights for a pair of cameras, where they fit any (`FusionModel.for_cameras`)."""
+        assert isinstance(self.model, FusionModel)
+        model = self.model.for_cameras(cameras, wavelengths_nm)
+        return replace(self, model=model, card=replace(self.card, config=model.config, cameras=cameras))
 
     @property
     def signatures(self) -> list[Signature]:
@@ -181,8 +196,11 @@ def define_flags() -> None:
     flags.DEFINE_string("checkpoint", None, "Folder of a trained model.")
     flags.DEFINE_string("method", None, "Method of a shipped model.")
     flags.DEFINE_integer(
-        "scale", None, "Scale factor of the shipped model, where there are several.", lower_bound=1
+        "scale", None, "Scale factor of the shipped model, where there are several; of prior, any.", 1
     )
+    flags.DEFINE_string("psf", None, "Point-spread function of a model for any cameras (prior).")
+    flags.DEFINE_string("srf", None, "Response of a model for any cameras: a name or a CSV file.")
+    flags.DEFINE_string("wavelengths", None, "Bands of a model for any cameras, as hsr fuse takes them.")
     flags.DEFINE_string("output_dir", None, "Folder to write, models/NAME/VERSION.", required=True)
     flags.DEFINE_bool("overwrite", False, "Replace an existing version.")
 
@@ -196,18 +214,47 @@ def main() -> None:
         received="both" if FLAGS.checkpoint else "none",
         remedy="give e.g. --method=vdsr, or --checkpoint=runs/vdsr/model",
     )
+    trained = _for_asked_cameras(_trained())
+    folder = export_saved_model(trained, FLAGS.output_dir, overwrite=FLAGS.overwrite)
+    for signature in trained.signatures:
+        print(f"{signature.name}({', '.join(spec.name for spec in signature.inputs)})")
+    print(f"exported: {folder}")
+
+
+def _trained() -> TrainedModel:
+    """The model of the flags; one that fits any cameras has no scale to be chosen by."""
+    any_cameras = FLAGS.method is not None and methods.get(FLAGS.method).any_cameras
+    scale = None if any_cameras else FLAGS.scale
+    return TrainedModel.load(FLAGS.checkpoint or shipped(FLAGS.method, scale))
+
+
+def _for_asked_cameras(trained: TrainedModel) -> TrainedModel:
+    """The model for the cameras of the flags, where there are some."""
+    config = trained.card.config
+    any_cameras = methods.get(config.method).any_cameras
     checks.require(
-        FLAGS.scale is None or FLAGS.checkpoint is None,
+        any_cameras or FLAGS.scale is None or FLAGS.checkpoint is None,
         "scale",
         expected="none with a checkpoint, which has its own",
         received=str(FLAGS.scale),
         remedy="leave it out",
     )
-    trained = TrainedModel.load(FLAGS.checkpoint or shipped(FLAGS.method, FLAGS.scale))
-    folder = export_saved_model(trained, FLAGS.output_dir, overwrite=FLAGS.overwrite)
-    for signature in trained.signatures:
-        print(f"{signature.name}({', '.join(spec.name for spec in signature.inputs)})")
-    print(f"exported: {folder}")
+    given = [name for name in ("psf", "srf", "wavelengths") if FLAGS[name].value is not None]
+    checks.require(
+        any_cameras or not given,
+        ", ".join(given),
+        expected=f"none for {config.method}, which was trained for one pair of cameras",
+        received="some",
+        remedy="leave them out, or export prior",
+    )
+    if not any_cameras or not (given or FLAGS.scale):
+        return trained
+    listed = FLAGS.wavelengths
+    centres = REFERENCE_NM.tolist() if listed is None else list(parse_wavelengths(listed))
+    scene = Scene(np.zeros((1, 1, len(centres)), np.float32), np.asarray(centres))
+    scale = FLAGS.scale or config.scale or 1
+    cameras = make_cameras(scene, scale, psf=FLAGS.psf or DEFAULT_PSF, srf=FLAGS.srf or DEFAULT_SRF)
+    return trained.for_cameras(cameras, centres)
 
 
 if __name__ == "__main__":

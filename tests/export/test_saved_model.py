@@ -19,7 +19,11 @@ from export.saved_model import export_saved_model, shipped, weights_digest
 from export.signatures import MOST_PIXELS
 from hsr_tf import methods
 from hsr_tf.networks.model_info import METADATA_FILE
+from hsr_tf.networks.pretrained import save_model
+from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.pictures.api import upscale
+from hsr_tf.scene import Scene
+from tests.app_for_tests import call_app
 from tests.exports_for_tests import Exports
 from tests.networks.test_conformance import cameras, observe, stirred
 from tests.networks.test_image_conformance import EXPORTED_SLOWLY, inputs_of
@@ -232,3 +236,27 @@ def test_shipped_models_are_found_by_method_and_scale() -> None:
         shipped("ms_ssfnet", None)
     with pytest.raises(ValueError, match="ms_ssfnet x8"):
         shipped("none", None)
+
+
+def test_weights_for_any_cameras_are_exported_for_those_that_are_asked_for(tmp_path: Path) -> None:
+    trained = stirred("prior", "spectral_ls")
+    weights, folder = save_model(trained, tmp_path / "prior", {}), tmp_path / "models" / "prior" / "1"
+    asked = ["--scale=3", "--psf=box", "--srf=sentinel2a:B02,B03,B04", "--wavelengths=430:690:20"]
+    told = call_app("export.saved_model", f"--checkpoint={weights}", f"--output_dir={folder}", *asked)
+    assert told.code == 0, told.errors
+    bands = np.arange(430.0, 691.0, 20.0)
+    flat = Scene(np.zeros((1, 1, 14), np.float32), bands)
+    own = make_cameras(flat, 3, psf="box", srf="sentinel2a:B02,B03,B04")
+    rng = np.random.default_rng(0)
+    cube = (rng.random((1, 12, 15, 3)) @ rng.random((3, 14)) / 3).astype(np.float32)
+    lr_hsi, hr_msi = own.simulate(tf.constant(cube))
+    found = tf.saved_model.load(folder).signatures["serving_default"](lr_hsi=lr_hsi, hr_msi=hr_msi)
+    expected = trained.for_cameras(own, bands.tolist())({"lr_hsi": lr_hsi, "hr_msi": hr_msi})
+    np.testing.assert_allclose(found["estimate"], expected, atol=1e-5)
+    info = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+    assert info["scale"] == 3 and info["cameras"]["channels"] == ["B02", "B03", "B04"]
+    other = save_model(stirred("ssf_resnet", "spectral_ls"), tmp_path / "other", {})
+    told = call_app(
+        "export.saved_model", f"--checkpoint={other}", f"--output_dir={folder.parent / '2'}", "--psf=box"
+    )
+    assert told.code == 2 and "psf: expected none for ssf_resnet" in told.last_error
