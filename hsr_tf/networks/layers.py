@@ -97,9 +97,15 @@ class FusionNetwork(SpecifiedNetwork):
 
 
 class LayerMaker:
-    """Makes the layers of one network: the same policy, and for each initialiser a seed of its own."""
+    """Makes the layers of one network: the same policy, and for each initialiser a seed of its own.
 
-    def __init__(self, spec: NetworkSpec | ImageSpec) -> None:
+    Args:
+        spec: the network's.
+        prefix: of the names of the layers, where a network has a part twice.
+    """
+
+    def __init__(self, spec: NetworkSpec | ImageSpec, prefix: str = "") -> None:
+        self.prefix = prefix
         self._init, self._seed, self.zero_head = spec.init, 1000 * spec.seed, spec.zero_head
         self.dtype = spec.dtype
 
@@ -124,7 +130,7 @@ class LayerMaker:
             activation=activation,
             kernel_initializer=start,
             dtype=self.dtype,
-            name=name,
+            name=self.prefix + name,
         )
 
     def block(self, x: Tensor, features: int, name: str, *, activation: str = "prelu") -> Tensor:
@@ -143,17 +149,25 @@ class LayerMaker:
                     keras.initializers.Constant(PRELU_START),
                     shared_axes=(1, 2),
                     dtype=self.dtype,
-                    name=f"{name}_prelu{i}",
+                    name=f"{self.prefix}{name}_prelu{i}",
                 )(x)
             else:
-                x = layers.LeakyReLU(PRELU_START, dtype=self.dtype, name=f"{name}_leaky_relu{i}")(x)
+                x = layers.LeakyReLU(
+                    PRELU_START, dtype=self.dtype, name=f"{self.prefix}{name}_leaky_relu{i}"
+                )(x)
         return x
 
     def enlarge(self, x: Tensor, features: int, size: int, name: str) -> Tensor:
         """Stride-2 transposed convolution of `size` x `size`: twice the height and width."""
         start = self.initializer()
         return layers.Conv2DTranspose(
-            features, size, strides=2, padding="same", kernel_initializer=start, dtype=self.dtype, name=name
+            features,
+            size,
+            strides=2,
+            padding="same",
+            kernel_initializer=start,
+            dtype=self.dtype,
+            name=self.prefix + name,
         )(x)
 
     def residual_block(self, x: Tensor, name: str) -> Tensor:
@@ -161,13 +175,18 @@ class LayerMaker:
         features = x.shape[-1]
         y = self.conv(features, 3, f"{name}_conv1", activation="relu", added=True)(x)
         y = self.conv(features, 3, f"{name}_conv2", added=True)(y)
-        return layers.Add(dtype=self.dtype, name=f"{name}_add")([x, y])
+        return layers.Add(dtype=self.dtype, name=f"{self.prefix}{name}_add")([x, y])
 
     def head(self, x: Tensor, num_bands: int, name: str, *, size: int = 3) -> Tensor:
         """Linear reconstruction to `num_bands`, started at zero if the specification says so."""
         initial = keras.initializers.Zeros() if self.zero_head else self.initializer()
         return layers.Conv2D(
-            num_bands, size, padding="same", kernel_initializer=initial, dtype=self.dtype, name=name
+            num_bands,
+            size,
+            padding="same",
+            kernel_initializer=initial,
+            dtype=self.dtype,
+            name=self.prefix + name,
         )(x)
 
 

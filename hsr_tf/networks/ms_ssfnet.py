@@ -22,7 +22,8 @@ by `python -m benchmarks.departures --methods=ms_ssfnet --num_steps=200 --patch_
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -68,7 +69,7 @@ class MSSSFNet(FusionNetwork):
     ) -> None:
         num_scales = _num_scales(spec.scale)
         num_levels = min(2, num_scales) if num_levels is None else num_levels
-        widths = _widths(features, num_scales)
+        widths = widths_of(features, num_scales)
         checks.require(
             upsampling_kernel >= 2,
             "upsampling_kernel",
@@ -77,18 +78,9 @@ class MSSSFNet(FusionNetwork):
             remedy="use 2 or 4",
         )
         heads = head_positions(num_scales, num_levels)
-        make, inputs, outputs = LayerMaker(spec), image_inputs(spec), {}
-        block = partial(make.block, activation=activation)
-        spatial = _spatial_pathway(block, inputs["hr_msi"], widths)
-        spectral = block(inputs["lr_hsi"], widths[0], "spectral_0")
-        for i in range(1, num_scales + 1):
-            enlarged = make.enlarge(spectral, widths[i], upsampling_kernel, f"enlarge_{i}")
-            stacked = layers.Concatenate(dtype=make.dtype, name=f"stack_{i}")([enlarged, spatial[i - 1]])
-            spectral = block(stacked, widths[i], f"spectral_{i}")
-            if i in heads:
-                reduction = 2 ** (num_scales - i)
-                outputs[f"estimate_{reduction}"] = make.head(spectral, spec.num_bands, f"head_{reduction}")
-        outputs["estimate"] = make.head(spectral, spec.num_bands, "head")
+        inputs = image_inputs(spec)
+        form = Form(spec.num_bands, tuple(widths), tuple(heads), upsampling_kernel, activation)
+        outputs = two_pathways(LayerMaker(spec), inputs, form)
         options = {
             "features": features,
             "num_levels": num_levels,
@@ -100,6 +92,41 @@ class MSSSFNet(FusionNetwork):
     def inference_options(self) -> dict[str, Any]:
         """One level: the intermediate heads are dropped."""
         return {**super().inference_options(), "num_levels": 1}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a network of S scales is built.
+
+    Attributes:
+        num_bands: C of the estimates.
+        widths: of the blocks, S + 1 from the coarsest size to the finest.
+        heads: after which enlargements intermediate heads stand.
+        upsampling_kernel, activation: see `MSSSFNet`.
+    """
+
+    num_bands: int
+    widths: tuple[int, ...]
+    heads: tuple[int, ...]
+    upsampling_kernel: int
+    activation: str
+
+
+def two_pathways(make: LayerMaker, inputs: dict[str, Tensor], form: Form) -> dict[str, Tensor]:
+    """The estimates of `MSSSFNet` by name."""
+    widths, outputs = form.widths, {}
+    block = partial(make.block, activation=form.activation)
+    spatial = _spatial_pathway(make, block, inputs["hr_msi"], widths)
+    spectral = block(inputs["lr_hsi"], widths[0], "spectral_0")
+    for i in range(1, len(widths)):
+        enlarged = make.enlarge(spectral, widths[i], form.upsampling_kernel, f"enlarge_{i}")
+        stack = layers.Concatenate(dtype=make.dtype, name=f"{make.prefix}stack_{i}")
+        spectral = block(stack([enlarged, spatial[i - 1]]), widths[i], f"spectral_{i}")
+        if i in form.heads:
+            reduction = 2 ** (len(widths) - 1 - i)
+            outputs[f"estimate_{reduction}"] = make.head(spectral, form.num_bands, f"head_{reduction}")
+    outputs["estimate"] = make.head(spectral, form.num_bands, "head")
+    return outputs
 
 
 def counterpart(name: str, scale: int, other_scale: int) -> str:
@@ -137,7 +164,8 @@ def _num_scales(scale: int) -> int:
     return num_scales
 
 
-def _widths(features: int | list[int], num_scales: int) -> list[int]:
+def widths_of(features: int | list[int], num_scales: int) -> list[int]:
+    """Widths of the blocks, S + 1 from the coarsest size to the finest."""
     widths = [features] * (num_scales + 1) if isinstance(features, int) else list(features)
     checks.require(
         len(widths) == num_scales + 1 and min(widths) >= 1,
@@ -149,11 +177,12 @@ def _widths(features: int | list[int], num_scales: int) -> list[int]:
     return widths
 
 
-def _spatial_pathway(block: Block, y: Tensor, widths: list[int]) -> list[Tensor]:
+def _spatial_pathway(make: LayerMaker, block: Block, y: Tensor, widths: Sequence[int]) -> list[Tensor]:
     """Features of Y at every size but the coarsest, coarse to fine."""
     num_scales = len(widths) - 1
     pyramid = [block(y, widths[num_scales], f"spatial_{num_scales}")]
     for i in range(num_scales - 1, 0, -1):
-        pooled = layers.MaxPooling2D(2, dtype=pyramid[0].dtype, name=f"pool_{i}")(pyramid[0])
+        pool = layers.MaxPooling2D(2, dtype=pyramid[0].dtype, name=f"{make.prefix}pool_{i}")
+        pooled = pool(pyramid[0])
         pyramid.insert(0, block(pooled, widths[i], f"spatial_{i}"))
     return pyramid

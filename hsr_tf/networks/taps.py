@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from keras import layers
 
+from hsr_tf.networks.agreeing import Products, Share
 from hsr_tf.networks.image_layers import PixelShuffle
 from hsr_tf.networks.layers import BicubicEnlarge, LastChannels
 
@@ -14,10 +15,13 @@ POINTWISE = (
     layers.Add,
     layers.Concatenate,
     layers.LeakyReLU,
+    layers.Multiply,
     layers.PReLU,
     layers.ReLU,
     layers.Softmax,
     LastChannels,
+    Products,
+    Share,
 )
 
 
@@ -50,6 +54,8 @@ def layer_taps(layer: object) -> Taps | None:
         return _convolution(layer) if layer.padding == "same" else None
     if isinstance(layer, layers.MaxPooling2D | layers.AveragePooling2D):
         side = layer.pool_size[0]
+        if set(layer.strides) == {1} and layer.padding == "same":
+            return Taps(((-((side - 1) // 2), side // 2),))
         return Taps(((0, side - 1),), side) if set(layer.strides) == {side} else None
     if isinstance(layer, PixelShuffle):
         return Taps(((0, 0),) * layer.factor)

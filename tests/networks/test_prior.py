@@ -24,7 +24,7 @@ from hsr_tf.scene import Scene
 from hsr_tf.tiling.stages import join, run_stages
 from hsr_tf.typing import Cube
 
-CONFIG = FusionConfig("prior", 4, 6, 3, "spectral_ls", True, (("features", 8),))
+CONFIG = FusionConfig("prior", 4, 6, 3, "spectral_ls", True, (("features", 8), ("members", 2)))
 
 
 def cameras(scale: int, num_bands: int, num_channels: int) -> ObservationModel:
