@@ -48,6 +48,14 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "steps_per_pair", 4, "Batches of a scale for which no new pair of random cameras is made.", 1
     )
+    shares = {
+        "noisy_share": (0.15, "with noise of 25 to 50 dB in one image or both"),
+        "misfit_share": (0.05, "whose PSF is wrongly assumed and gains are up to 2 % off"),
+        "unmeasured_share": (0.1, "with smooth random channels instead of measured ones"),
+        "varied_share": (0.0, "whose spectra are cut, resampled and given other gains"),
+    }
+    for name, (share, what) in shares.items():
+        flags.DEFINE_float(name, share, f"Share of the pairs of random cameras {what}.", 0.0, 1.0)
     flags.DEFINE_integer("region", 256, "Side of the part of a scene that random cameras see.", 64)
 
 
@@ -90,6 +98,10 @@ def task_from_flags() -> PriorTask:
             num_bands=first.num_bands,
             measured=measured_responses(folders),
             region=FLAGS.region,
+            noisy=FLAGS.noisy_share,
+            misfit=FLAGS.misfit_share,
+            unmeasured=FLAGS.unmeasured_share,
+            varied=FLAGS.varied_share,
         ),
         crop=CropPlan(
             scales=tuple(scales),

@@ -37,8 +37,7 @@ Generator = np.random.Generator
 HELD_BACK = ("Canon_5DMarkII", "Nikon_D90", "SONY_NEX_5N")
 NOT_SENSITIVITIES = ("sentinel2_on_aviris173", "sentinel2a_on_191bands")
 REACH_CELLS, MOST_CHANNELS = 2, 16
-CLEAN_SHARE, MISFIT_SHARE, NOISE_DB = 0.7, 0.15, (25.0, 50.0)
-MEASURED_SHARE, AS_IS_SHARE = 0.7, 0.7
+NOISE_DB = (25.0, 50.0)
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,20 @@ class DrawPlan:
     Attributes:
         num_bands: C of every draw; spectra are resampled to it.
         measured: response tables; channels of satellites are drawn among their own.
-        vary_bands: whether spectra are stretched, cut and given other gains.
         region: side of the part of a scene that is simulated as a whole, in sharp pixels.
+        noisy: share of the pairs with noise of 25 to 50 dB.
+        misfit: of those whose PSF and gains are wrongly assumed.
+        unmeasured: of those with smooth random channels.
+        varied: of those whose spectra are stretched, cut and given other gains.
     """
 
     num_bands: int = 31
     measured: tuple[ResponseTable, ...] = ()
-    vary_bands: bool = True
     region: int = 256
+    noisy: float = 0.15
+    misfit: float = 0.05
+    unmeasured: float = 0.1
+    varied: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +101,10 @@ def draw_pair(scene: Scene, scale: int, plan: DrawPlan, rng: Generator) -> Drawn
     cube, wavelengths_nm = draw_spectra(_region(scene, scale, plan.region, rng), plan, rng)
     response = draw_response(wavelengths_nm, plan, rng)
     psf = draw_psf(scale, rng)
-    true = ObservationModel(ByCells(psf, scale), SpectralResponse(response), *draw_noises(rng))
+    true = ObservationModel(ByCells(psf, scale), SpectralResponse(response), *draw_noises(plan, rng))
     lr_hsi, hr_msi = true.simulate(cube[None], seed=int(rng.integers(2**31)))
     assumed = true
-    if rng.random() < MISFIT_SHARE:
+    if rng.random() < plan.misfit:
         assumed = replace(true, spatial=ByCells(misfitted(psf, scale, rng), scale))
         hr_msi = hr_msi * rng.uniform(0.98, 1.02, hr_msi.shape[-1]).astype(np.float32)
     images = [np.asarray(image, np.float32)[0] for image in (lr_hsi, hr_msi)]
@@ -163,20 +168,20 @@ class _FastMap(SceneMap):
 def draw_spectra(scene: Scene, plan: DrawPlan, rng: Generator) -> tuple[Cube, NDArray[np.float64]]:
     """The cube of a scene in `num_bands` bands, and their centres.
 
-    Most draws keep the spectra as they are where the scene has so many bands. Others take a random
-    part of the range, at least half of it, resampled, with a smooth random gain and the range moved on the
-    axis of wavelength by up to a fifth: images are to be learnt, not one instrument's bands.
+    Scenes of another number of bands are resampled. The draws that vary take a random part of the range, at
+    least half of it, resampled, with a smooth random gain and the range moved on the axis of wavelength by up
+    to a fifth.
     """
     centres = scene.wavelengths_nm
     if centres is None:
         centres = np.linspace(400.0, 2400.0, scene.num_bands)
     order = np.argsort(centres, kind="stable")
     centres, cube = np.asarray(centres, np.float64)[order], scene.cube[..., order]
-    as_is = scene.num_bands == plan.num_bands and (not plan.vary_bands or rng.random() < AS_IS_SHARE)
-    if as_is:
+    varies = rng.random() < plan.varied
+    if scene.num_bands == plan.num_bands and not varies:
         return cube, centres
     low, high = 0.0, 1.0
-    if plan.vary_bands:
+    if varies:
         width = rng.uniform(0.5, 1.0)
         low = rng.uniform(0.0, 1.0 - width)
         high = low + width
@@ -184,7 +189,7 @@ def draw_spectra(scene: Scene, plan: DrawPlan, rng: Generator) -> tuple[Cube, ND
     matrix = np.maximum(0.0, 1.0 - np.abs(np.arange(scene.num_bands)[:, None] - places) / _step(places))
     matrix = matrix / matrix.sum(0)
     taken = np.interp(places, np.arange(scene.num_bands), centres)
-    if plan.vary_bands:
+    if varies:
         gain = gaussian_filter1d(rng.standard_normal(plan.num_bands), plan.num_bands / 6, mode="reflect")
         matrix = matrix * np.exp(0.3 * gain / max(float(gain.std()), 1e-6))
         taken = taken * rng.uniform(0.8, 1.2)
@@ -194,7 +199,7 @@ def draw_spectra(scene: Scene, plan: DrawPlan, rng: Generator) -> tuple[Cube, ND
 
 def draw_response(wavelengths_nm: NDArray[np.float64], plan: DrawPlan, rng: Generator) -> NDArray[np.float64]:
     """R, (C, c), columns of sum one: mostly a measured camera, else smooth random channels."""
-    if plan.measured and rng.random() < MEASURED_SHARE:
+    if plan.measured and rng.random() >= plan.unmeasured:
         for _ in range(8):
             table = plan.measured[int(rng.integers(len(plan.measured)))]
             found = _measured(table, wavelengths_nm, rng)
@@ -243,9 +248,9 @@ def misfitted(psf: Psf, scale: int, rng: Generator) -> Psf:
     return _at_most(Psf(np.maximum(fftconvolve(psf.kernel, wider.kernel), 0.0), psf.name), scale)
 
 
-def draw_noises(rng: Generator) -> list[GaussianNoise | None]:
+def draw_noises(plan: DrawPlan, rng: Generator) -> list[GaussianNoise | None]:
     """Noise of both images: none for most pairs, else 25 to 50 dB of one or of both."""
-    if rng.random() < CLEAN_SHARE:
+    if rng.random() >= plan.noisy:
         return [None, None]
     noisy = ((True, True), (True, False), (False, True))[int(rng.integers(3))]
     return [GaussianNoise(float(rng.uniform(*NOISE_DB))) if one else None for one in noisy]

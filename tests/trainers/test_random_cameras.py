@@ -52,7 +52,7 @@ def test_responses_have_up_to_sixteen_channels_of_sum_one() -> None:
 
 @pytest.mark.parametrize("num_bands", [12, 31, 90])
 def test_spectra_come_in_the_bands_wanted_and_stay_in_range(num_bands: int) -> None:
-    rng, plan = np.random.default_rng(0), DrawPlan(num_bands=31)
+    rng, plan = np.random.default_rng(0), DrawPlan(num_bands=31, varied=1.0)
     for _ in range(5):
         cube, centres = draw_spectra(scene(num_bands, 16), plan, rng)
         assert cube.shape == (16, 16, 31)
@@ -62,13 +62,13 @@ def test_spectra_come_in_the_bands_wanted_and_stay_in_range(num_bands: int) -> N
 
 def test_a_scene_in_its_own_bands_stays_as_it_is_where_nothing_varies() -> None:
     own = scene(31, 16)
-    cube, centres = draw_spectra(own, DrawPlan(vary_bands=False), np.random.default_rng(0))
+    cube, centres = draw_spectra(own, DrawPlan(), np.random.default_rng(0))
     np.testing.assert_array_equal(cube, own.cube)
     np.testing.assert_array_equal(centres, own.wavelengths_nm)
 
 
 def test_a_pair_is_simulated_whole_and_its_start_agrees_with_it() -> None:
-    plan = DrawPlan(num_bands=8, region=48)
+    plan = DrawPlan(num_bands=8, region=48, noisy=0.3, misfit=0.3, unmeasured=0.5, varied=0.5)
     for seed in range(4):
         pair, again = (draw_pair(scene(20), 4, plan, np.random.default_rng(seed)) for _ in range(2))
         np.testing.assert_array_equal(pair.start, again.start)
