@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from hsr_tf.closed_forms.agreement import suspicion
 from hsr_tf.closed_forms.noise_level import channel_noise, noise_regions
 from hsr_tf.closed_forms.spectral_ls import SceneMap
-from hsr_tf.fusion.blend import KERNEL_LS, SHARED, Candidate, run_alone, run_blurred
+from hsr_tf.fusion.blend import SHARED, Candidate, run_alone, run_blurred
 from hsr_tf.imports import deferred
 from hsr_tf.physics.nodata import Holes
 from hsr_tf.physics.observation import ObservationModel
@@ -52,7 +52,7 @@ optimize = deferred("scipy.optimize")
 SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
 NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
 NOISE_FREE, LITTLE_NOISE, USABLE, SURE_NOISE, LONGEST = 1e-4, 2e-3, 0.5, 0.8, 6.0
-TRAINED_SHARE, ALONG_KERNELS = 0.75, 0.02
+TRAINED_SHARE = 0.75
 MIXED, TINY = (0.003, 0.01, 0.03, 0.1, 0.3), 1e-30
 
 
@@ -101,13 +101,12 @@ class Evidence:
         Where the images are not made to agree (trust up to one half) any gain counts.
 
         Where both images are next to free of noise, as those that trained the shipped weights, and fit the
-        cameras, weights that were trained for these cameras, or for any where they help (`_helps`), get
-        `TRAINED_SHARE`, the others what is left: a network is misjudged by pixels held out, as it never saw
-        holes. What the two leave wrong differs: on
-        six scenes that no weights had seen (hairs, flowers, watercolors, real_and_fake_apples and _peppers,
-        fake_and_real_tomatoes, by `trainers.evaluate`) it was 0.1 dB above the network at x8, 0.4 at x16.
+        cameras, weights that were trained for these cameras, or for any, get `TRAINED_SHARE`, the others what
+        is left: a network is misjudged by pixels held out, as it never saw holes. What the two leave wrong
+        differs: on six scenes that no weights had seen (hairs, flowers, watercolors, real_and_fake_apples and
+        _peppers, fake_and_real_tomatoes, by `trainers.evaluate`) it was 0.1 dB above the network at x8, 0.4
+        at x16.
         """
-        candidates = [one for one in candidates if not one.method.any_cameras or self._helps(one)]
         trained = [one for one in candidates if one.weights is not None]
         if not trained or self._noise_levels[1] >= LITTLE_NOISE or self._doubtful:
             return self._compared(candidates)
@@ -118,23 +117,6 @@ class Evidence:
         why = [f"weights trained for {whose} cameras, no noise", found.words.get("evidence", "")]
         words = {**found.words, "evidence": "; ".join(filter(None, why))}
         return Verdict({trained[0].name: TRAINED_SHARE, **weights}, completed=True, words=words)
-
-    def _helps(self, network: Candidate) -> bool:
-        """Whether what a network changes of `spectral_ls` is in part what kernels of this scene change.
-
-        The kernels learn from this scene alone, the network from others. Where the network knows nothing of
-        such scenes the two have nothing in common: of the energy of its change the part along theirs was
-        -0.12 to 0.01 on airborne scenes, where it harmed, and mostly 0.03 to 0.7 on CAVE scenes.
-        """
-        shared, controls = self._store(), replace(self._controls, callback=None, checkpoint=None)
-        pair = self._sample(self._cubes, self._holes)
-        start, kernels, refined = (
-            run_alone(one, pair, replace(controls, progress=False), shared)
-            for one in (Candidate.named("spectral_ls"), Candidate.named(KERNEL_LS), network)
-        )
-        change = refined - start
-        energy = float(np.square(change, dtype=np.float64).sum())
-        return float(((kernels - start) * change).sum(dtype=np.float64)) > ALONG_KERNELS * energy
 
     def _compared(self, candidates: Sequence[Candidate]) -> Verdict:
         """The weights by held-out pixels alone."""

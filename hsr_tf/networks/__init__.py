@@ -46,7 +46,7 @@ METHODS = (
     Method(
         name="prior",
         kind="network",
-        summary="one network for any bands, channels, cameras and integer scales; no weights are shipped",
+        summary="MS-SSFNet that sees any pair as its own cameras would: any response, PSF and integer scale",
         source="this project's own, docs/design_any_camera.md",
         needs=("psf", "srf", "weights"),
         builder="hsr_tf.networks.prior:Prior",

@@ -12,6 +12,7 @@ from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.auto import CLOSED_FORMS, Auto, chosen_words
 from hsr_tf.fusion.blend import KERNEL_LS
 from hsr_tf.options import with_options
+from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.psf import gaussian_psf
 from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.report.screen import fusion_facts
@@ -114,5 +115,8 @@ def test_weights_trained_for_these_cameras_are_most_of_the_mean_where_there_is_n
     assert "trained" in found["evidence"] and "spectral_ls" in found["candidates"]
     assert solution.hr_msi_residual is not None and solution.hr_msi_residual < 1e-4
     assert "trained" not in hsr_tf.fuse(noisy).estimate.metadata.get("evidence", "")
-    other = hsr_tf.simulate(scene, scale=8, psf="box")
-    assert "ms_ssfnet" not in hsr_tf.fuse(other).estimate.metadata["chosen"]
+    other = hsr_tf.fuse(hsr_tf.simulate(scene, scale=4, psf="box")).estimate.metadata
+    assert other["chosen"].startswith("75 % prior + ") and "any cameras" in other["evidence"]
+    response = make_cameras(scene, 8).spectral
+    infrared = hsr_tf.simulate(Scene(scene.cube, np.linspace(900.0, 1700.0, 31)), scale=8, srf=response)
+    assert "prior" not in hsr_tf.fuse(infrared, srf=response).estimate.metadata["chosen"]

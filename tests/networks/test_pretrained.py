@@ -128,7 +128,7 @@ def test_shipped_models_are_found_by_method_and_sizes(
 def test_every_shipped_model_loads_and_is_small() -> None:
     for card in pretrained.shipped_models(pretrained.FUSION):
         assert load_model(card.folder).config.scale == card.config.scale
-        assert sum(path.stat().st_size for path in card.folder.iterdir()) <= 5_000_000
+        assert sum(path.stat().st_size for path in card.folder.iterdir()) <= 8_000_000
     for card in pretrained.shipped_models(pretrained.SINGLE_IMAGE):
         assert load_image_network(card.folder).spec.scale == card.config.scale
         assert sum(path.stat().st_size for path in card.folder.iterdir()) <= 10_000_000
