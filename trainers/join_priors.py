@@ -2,7 +2,8 @@
 
     python -m trainers.join_priors --first=runs/prior/model --second=runs/other/model --output_dir=runs/joined
 
-The first one's estimate is then followed as far as the second agrees, region by region
+Either may be MS-SSFNet of the reference cameras over `spectral_ls` (31 bands, a Nikon D700, x8): it is the
+same network. The first one's estimate is then followed as far as the second agrees, region by region
 (`hsr_tf.networks.agreeing`). The model's record holds those of both.
 """
 
@@ -17,10 +18,12 @@ from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.networks.fusion_model import FusionModel
 from hsr_tf.networks.pretrained import load_model, read_card, save_model
-from hsr_tf.networks.prior import SECOND
+from hsr_tf.networks.prior import ACTIVATION, FEATURES, SECOND, UPSAMPLING_KERNEL
+from hsr_tf.networks.reference_view import CELL, NUM_BANDS, NUM_CHANNELS
 
 FLAGS = flags.FLAGS
-METHOD = "prior"
+METHOD, SAME, BASE = "prior", "ms_ssfnet", "spectral_ls"
+OF_REFERENCE = {"num_levels": 1, "upsampling_kernel": UPSAMPLING_KERNEL, "activation": ACTIVATION}
 
 
 def define_flags() -> None:
@@ -37,16 +40,19 @@ def joined(first: FusionModel, second: FusionModel) -> FusionModel:
         ValueError: other networks than `prior` of one member, or of two forms.
     """
     for name, model in (("first", first), ("second", second)):
-        members = dict(model.config.options).get("members", 1)
+        options = dict(model.config.options)
+        fits = options == {**options, **OF_REFERENCE} and _sizes(model) == (CELL, NUM_BANDS, NUM_CHANNELS)
+        fits = fits if model.config.method == SAME else model.config.method == METHOD
         checks.require(
-            model.config.method == METHOD and members == 1,
+            fits and options.get("members", 1) == 1 and model.config.base == BASE,
             name,
-            expected=f"a model of {METHOD} with one member",
-            received=f"{model.config.method}, members: {members}",
+            expected=f"a model of {METHOD} with one member, or {SAME} of its cameras, over {BASE}",
+            received=f"{model.config.method} over {model.config.base}, {options}",
             remedy="give one that trainers.fusion wrote",
         )
-    options = {**dict(first.config.options), "members": 2}
-    model = FusionModel(replace(first.config, options=tuple(sorted(options.items()))), first.cameras)
+    options = {"features": dict(first.config.options).get("features", list(FEATURES)), "members": 2}
+    config = replace(first.config, method=METHOD, options=tuple(sorted(options.items())))
+    model = FusionModel(config, first.cameras)
     for layer in (layer for layer in model.network.layers if layer.weights):
         source = second if layer.name.startswith(SECOND) else first
         given = source.network.get_layer(layer.name.removeprefix(SECOND)).get_weights()
@@ -59,6 +65,10 @@ def joined(first: FusionModel, second: FusionModel) -> FusionModel:
         )
         layer.set_weights(given)
     return model
+
+
+def _sizes(model: FusionModel) -> tuple[int, int, int]:
+    return model.config.scale, model.config.num_bands, model.config.num_channels
 
 
 def main() -> None:

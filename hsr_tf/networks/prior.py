@@ -24,7 +24,7 @@ from hsr_tf.networks.layers import FusionNetwork, LayerMaker, NetworkSpec, image
 from hsr_tf.networks.ms_ssfnet import Form, two_pathways, widths_of
 from hsr_tf.networks.reference_view import CELL, NUM_BANDS, NUM_CHANNELS, ReferenceView
 
-SECOND = "second_"
+SECOND, FEATURES = "second_", (96, 96, 64, 64)
 UPSAMPLING_KERNEL, ACTIVATION = 2, "leaky_relu"
 
 
@@ -46,7 +46,7 @@ class Prior(FusionNetwork):
         self,
         spec: NetworkSpec,
         *,
-        features: int | Sequence[int] = (96, 96, 64, 64),
+        features: int | Sequence[int] = FEATURES,
         members: int = 1,
         wavelengths_nm: Sequence[float] | None = None,
     ) -> None:
