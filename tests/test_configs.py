@@ -51,11 +51,13 @@ def test_the_head_of_a_configuration_names_command_hardware_time_seed_and_scores
 
 @pytest.mark.parametrize("path", configs_of("fusion"), ids=lambda path: path.stem)
 def test_a_configuration_of_fusion_builds_its_model(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scenes = [Scene(np.zeros((256, 256, 31), np.float32), WAVELENGTHS_NM, name) for name in ("a", "flowers")]
+    names = ("a", "flowers", "watercolors")
+    scenes = [Scene(np.zeros((256, 256, 31), np.float32), WAVELENGTHS_NM, name) for name in names]
     monkeypatch.setattr(fusion._scene_sets, "read_scenes", lambda: TrainingScenes(scenes, None))
     with own_flags(_flags.define_run_flags, fusion.define_flags) as given:
         given(["trainer", f"--flagfile={path}", "--run_dir=unused"])
-        task = fusion.task_from_flags()
+        random = given.cameras == "random"
+        task = fusion._prior_flags.task_from_flags() if random else fusion.task_from_flags()
         make_optimizer(_flags.run_plan())
     model = FusionModel(task.config, ObservationModel(task.cameras.spatial, task.cameras.spectral))
     assert model.count_params() > 0

@@ -12,7 +12,7 @@ from keras import layers
 from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.layers import FusionNetwork, NetworkSpec
 from hsr_tf.networks.ms_ssfnet import MSSSFNet
-from tests.networks.test_conformance import NETWORKS, OF_WHOLE_SCENES, stirred
+from tests.networks.test_conformance import NETWORKS, stirred
 
 # What is compiled is in tests/streaming: here every part would be traced anew.
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -57,7 +57,7 @@ def gap(network: FusionNetwork, part: tuple[int, int, int, int], margin: int | N
     return float(np.abs(found - expected).max())
 
 
-@pytest.mark.parametrize("method", [name for name in NETWORKS if name not in OF_WHOLE_SCENES])
+@pytest.mark.parametrize("method", NETWORKS)
 def test_a_part_is_that_part_of_the_whole(method: str) -> None:
     assert max(gap(stirred(method, "none").network, part) for part in PARTS[:3]) < 1e-5
 
@@ -81,12 +81,6 @@ def test_layers_at_full_size_see_little_more_than_the_part() -> None:
     needs = InnerNetwork(network)._needs
     assert needs["spectral_3_conv1"] == 2  # a convolution and the head behind it
     assert needs["hr_msi"] == 30
-
-
-@pytest.mark.parametrize("method", sorted(OF_WHOLE_SCENES))
-def test_a_network_of_whole_scenes_is_refused(method: str) -> None:
-    with pytest.raises(ValueError, match="network: expected layers that look at a neighbourhood"):
-        InnerNetwork(stirred(method, "spectral_ls").network)
 
 
 def test_a_layer_that_may_look_anywhere_is_refused() -> None:
