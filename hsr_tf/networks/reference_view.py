@@ -145,10 +145,11 @@ def _interpolation(given: Array, wanted: Array) -> Array:
 
 
 def _whole_cells(image: Tensor) -> Tensor:
-    """An image of whole cells: the last row and column are repeated."""
+    """An image of whole cells, two a side at least: the last row and column are repeated."""
     height, width = ops.shape(image)[1:3]
     for axis, length in ((1, height), (2, width)):
         whole = -(-length // CELL) * CELL
+        whole = max(whole, 2 * CELL) if isinstance(whole, int) else ops.maximum(whole, 2 * CELL)
         if isinstance(length, int) and whole == length:
             continue
         image = ops.take(image, ops.minimum(ops.arange(whole), length - 1), axis=axis)

@@ -91,6 +91,13 @@ def test_tiles_of_any_scale_are_the_whole(scale: int, cells: tuple[int, int]) ->
     np.testing.assert_allclose(tiles, whole, atol=2e-6)
 
 
+@pytest.mark.parametrize("tile", [None, 4])
+def test_scenes_of_a_single_cell_are_fused(tile: int | None) -> None:
+    own = cameras(4, 6, 3)
+    found = estimate(stirred().for_cameras(own, None), own, observed(own, (2, 10), 6), tile)
+    assert found.shape == (8, 40, 6) and np.isfinite(found).all()
+
+
 def test_a_network_of_one_pair_of_cameras_is_not_taken_to_another() -> None:
     ssf_cnn = FusionModel(FusionConfig("ssf_cnn", 4, 6), None)
     with pytest.raises(ValueError, match=r"fit any cameras \(prior\)"):
