@@ -170,7 +170,7 @@ def fuse(  # noqa: PLR0913 (what is known of the two images, in one call)
         warnings.warn(FindingWarning.of(finding), stacklevel=2)
     sample, asked = Sample(images, repaired.holes), Asked(psf, srf, observation.linearize)
     cameras = fusion_cameras(sample, observation, repaired, asked, method=known, controls=controls)
-    if card is not None and known.keeps_bands:
+    if card is not None:
         cameras = with_weights(cameras, observation, card, sample=sample, asked=asked)
     for finding in cameras.findings:
         warnings.warn(FindingWarning.of(finding), stacklevel=2)

@@ -202,6 +202,8 @@ def with_weights(
 ) -> Cameras:
     """The cameras for a network: those that the weights were trained for where nothing better is known.
 
+    Weights that fit any cameras leave them as they are, and say only which bands they do not know.
+
     Args:
         cameras: as `fusion_cameras` found them.
         observation: the images as they came, with their metadata.
@@ -213,7 +215,8 @@ def with_weights(
     differences = [
         Finding(WARNING, "weights", line) for line in training_differences(card, observation, cameras.choice)
     ]
-    choice = cameras_with(card, cameras.choice)
+    own = methods.get(card.config.method).keeps_bands
+    choice = cameras_with(card, cameras.choice) if own else cameras.choice
     found = replace(cameras, choice=choice, findings=(*cameras.findings, *differences))
     if cameras.choice.srf_origin in (DEFAULT, UNKNOWN) and choice.srf_origin != UNKNOWN:
         found = with_known_radiometry(found, sample, asked)

@@ -17,14 +17,15 @@ import keras
 from keras import layers, ops
 
 from hsr_tf.networks.layers import BicubicEnlarge
+from hsr_tf.networks.reference_view import CELL
 from hsr_tf.typing import Tensor
 
-CELL, CELLS, POWER = 8, 5, 2.0
+CELLS, POWER = 5, 2.0
 TINY = 1e-12
 
 
 def agreed(first: Tensor, second: Tensor) -> Tensor:
-    """What the first network adds (B, H, W, C), as far as the second agrees; H and W are multiples of 8."""
+    """What the first network adds (B, H, W, C), as far as the second agrees; H and W are whole cells."""
     x = Products(dtype="float32", name="products")([first, second])
     x = layers.AveragePooling2D(CELL, dtype="float32", name="cells")(x)
     x = layers.AveragePooling2D(CELLS, strides=1, padding="same", dtype="float32", name="around")(x)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hsr_tf import checks
+from hsr_tf import checks, methods
 from hsr_tf.networks.cards import (
     FusionConfig,
     ImageConfig,
@@ -17,6 +17,7 @@ from hsr_tf.networks.cards import (
     shipped_models,
 )
 from hsr_tf.networks.model_info import FUSION
+from hsr_tf.networks.reference_view import REFERENCE_NM, covers
 from hsr_tf.physics.cameras import ESTIMATED, GIVEN, TOLD, CameraChoice
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.radiometry import Radiometry
@@ -92,8 +93,16 @@ def describe_fit(config: FusionConfig | ImageConfig) -> str:
 
 def training_differences(card: ModelCard, observation: Observation, choice: CameraChoice) -> list[str]:
     """One line for each camera or band position that is not what the weights were trained for."""
-    name, lines = card.folder.name, []
+    name = card.folder.name
+    lines: list[str] = []
     trained_nm, found_nm = card.record.get("wavelengths_nm"), observation.lr_hsi.wavelengths_nm
+    if methods.get(card.config.method).any_cameras:
+        if covers(observation.lr_hsi.num_bands, found_nm):
+            return lines
+        bands = f"{observation.lr_hsi.num_bands} bands"
+        bands += "" if found_nm is None else f" at {_span(np.asarray(found_nm, dtype=float))} nm"
+        seen = f"{_span(REFERENCE_NM)} nm"
+        return [f"the weights {name} know spectra of {seen}, lr_hsi has {bands}: others stay as spectral_ls"]
     if trained_nm is not None and found_nm is not None:
         expected_nm = np.asarray(trained_nm, dtype=float)
         if not np.allclose(expected_nm, found_nm, rtol=0, atol=0.5):

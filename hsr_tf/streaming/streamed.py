@@ -216,7 +216,7 @@ class _Run:
         given = Asked(self.request.psf, self.request.srf, self.request.linearize)
         controls = Controls(self.job.seed)
         cameras = fusion_cameras(sample, asked, repaired, given, method=method, controls=controls)
-        if card is not None and keep:
+        if card is not None:
             cameras = with_weights(cameras, asked, card, sample=sample, asked=given)
         choice = cameras.choice
         defects = (*repaired.findings, *holes_in(seen))

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from hsr_tf.networks.agreeing import CELL, CELLS, agreed
+from hsr_tf.networks.agreeing import CELLS, agreed
+from hsr_tf.networks.reference_view import CELL
 from hsr_tf.typing import Cube
 
 SIDE, BANDS = 12 * CELL, 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from functools import lru_cache
 from pathlib import Path
 
@@ -114,6 +115,20 @@ def test_saved_weights_fuse_a_pair_of_other_sizes(tmp_path: Path) -> None:
     assert found.estimate.cube.shape == cube.shape
     assert found.estimate.metadata["weights"] == "prior"
     assert found.lr_hsi_residual < 0.01
+
+
+@pytest.mark.parametrize(("last_nm", "told"), [(690, False), (2400, True)])
+def test_bands_that_the_weights_do_not_know_are_told(last_nm: float, told: bool, tmp_path: Path) -> None:
+    folder = save_model(stirred(), tmp_path / "prior", {})
+    own, centres = cameras(4, 20, 3), np.linspace(410, last_nm, 20)
+    cube = np.random.default_rng(4).random((24, 28, 20), np.float32)
+    observation = simulate(Scene(cube, centres, "wide"), scale=4, srf=own.spectral)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = fuse(observation, "prior", weights=folder, srf=own.spectral)
+    lines = [finding.found for finding in found.findings if finding.topic == "weights"]
+    assert bool(lines) is told
+    assert not told or "know spectra of 400-700 nm, lr_hsi has 20 bands at 410-2400 nm" in lines[0]
 
 
 @pytest.mark.slow
