@@ -27,7 +27,7 @@ from hsr_tf.closed_forms.sylvester import SylvesterBase
 from hsr_tf.networks.cards import FusionConfig as FusionConfig
 from hsr_tf.networks.cards import cameras_from_dict as cameras_from_dict
 from hsr_tf.networks.cards import cameras_to_dict as cameras_to_dict
-from hsr_tf.networks.layers import NetworkSpec
+from hsr_tf.networks.layers import FusionNetwork, NetworkSpec
 from hsr_tf.networks.losses import level_reduction
 from hsr_tf.networks.reach import Parts, fusion_reach
 from hsr_tf.networks.reference_view import ReferenceView
@@ -43,6 +43,7 @@ class FusionModel(keras.Model):
     Args:
         config: what to build.
         cameras: the two cameras; needed by the bases "spectral_ls" and "sylvester" and by `consistent`.
+        network: of this configuration, which is then shared; by default a new one.
 
     Input: {"lr_hsi": (B, h, w, C), "hr_msi": (B, s h, s w, c)} and, when the images are a part of a scene and
     the base is "spectral_ls", what `shared` found for the whole of it: "spectral_map" (B, K, C), and "trust"
@@ -53,7 +54,12 @@ class FusionModel(keras.Model):
         ValueError: for an unknown method or base, or cameras that are missing or of another scale.
     """
 
-    def __init__(self, config: FusionConfig, cameras: ObservationModel | None = None) -> None:
+    def __init__(
+        self,
+        config: FusionConfig,
+        cameras: ObservationModel | None = None,
+        network: FusionNetwork | None = None,
+    ) -> None:
         super().__init__(dtype="float32", name=config.method)
         checks.require_choice("base", config.base, BASES)
         needed = config.consistent or config.base in ("spectral_ls", "sylvester")
@@ -70,7 +76,7 @@ class FusionModel(keras.Model):
         self._least_squares = SpectralLS(known) if known and config.base == "spectral_ls" else None
         self._sylvester = SylvesterBase(known) if known and config.base == "sylvester" else None
         method, options = methods.get(config.method), dict(config.options)
-        self.network = method.build(network_spec(config), **options)
+        self.network = method.build(network_spec(config), **options) if network is None else network
         # How the network of other cameras sees the pair; None where it is given the images as they are.
         self.view: ReferenceView | None = method.attribute("view_of")(config) if method.any_cameras else None
         self.built = True
@@ -182,6 +188,9 @@ class FusionModel(keras.Model):
     def for_cameras(self, cameras: ObservationModel, wavelengths_nm: Sequence[float] | None) -> FusionModel:
         """The same weights for other bands, channels, scale and cameras, in float32.
 
+        The network is shared with this model, with what is compiled of it, unless this one is of another
+        precision.
+
         Args:
             cameras: the two cameras.
             wavelengths_nm: (C,) band centres; None for evenly from 400 to 700 nm.
@@ -208,6 +217,8 @@ class FusionModel(keras.Model):
             options=tuple(sorted(options.items())),
             dtype="float32",
         )
+        if self.config.dtype == config.dtype:  # nothing in the network depends on the pair
+            return FusionModel(config, cameras, self.network)
         other = FusionModel(config, cameras)
         other.network.set_weights(self.network.get_weights())
         return other

@@ -82,6 +82,8 @@ def find_card(
 
 def describe_fit(config: FusionConfig | ImageConfig) -> str:
     """What a model fits, in words: `ms_ssfnet, 31 bands + 3 channels, x8`, `vdsr, luminance, any factor`."""
+    if methods.get(config.method).any_cameras:
+        return f"{config.method}, any channels, cameras and factor, {_span(REFERENCE_NM)} nm"
     factor = "any factor" if config.scale is None else f"x{config.scale}"
     channels = f"{config.num_channels} channels"
     if isinstance(config, FusionConfig):

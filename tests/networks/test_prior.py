@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -90,6 +91,12 @@ def test_tiles_of_any_scale_are_the_whole(scale: int, cells: tuple[int, int]) ->
     whole, tiles = (estimate(model, own, images, tile) for tile in (None, 4))
     assert np.abs(whole - images[0].mean((0, 1))).max() > 0.05
     np.testing.assert_allclose(tiles, whole, atol=2e-6)
+
+
+def test_models_for_other_cameras_share_the_network() -> None:
+    model = FusionModel(replace(CONFIG, dtype="float32"), cameras(4, 6, 3))
+    assert model.for_cameras(cameras(3, 7, 2), None).network is model.network
+    assert stirred().for_cameras(cameras(3, 7, 2), None).network is not stirred().network
 
 
 @pytest.mark.parametrize("tile", [None, 4])
