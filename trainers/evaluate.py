@@ -3,6 +3,7 @@
 Methods of single images are another task, `--task=pictures`, which `trainers.evaluate_pictures` describes.
 With --data_set=harvard and --data_dir the scenes are those that the papers test on, of a set in the folder
 that it is distributed in; a set of pictures, such as --data_set=set5, is scored by the other task.
+--protocol=cave_3x3 --data_dir=CAVE is what most papers on fusion report: 12 scenes of CAVE, a narrow PSF.
 
 The protocol: Gaussian PSF of FWHM s over 2 s taps, mirrored border, the fusion papers' Nikon D700
 response, no noise (`--noisy` for 35 dB and 40 dB, seed 0); the estimate is clipped to [0, 1], nothing
@@ -45,7 +46,7 @@ from hsr_tf.report.sheet import SheetData, picture_sheet
 from hsr_tf.report.timeline import Mark, time_sheet
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.solver import Controls
-from trainers import _flags, _scene_sets, _tables, evaluate_pictures
+from trainers import _flags, _protocols, _scene_sets, _tables, evaluate_pictures
 from trainers._scene_sets import SceneFiles
 from trainers._tables import grouped
 
@@ -72,6 +73,7 @@ def define_flags() -> None:
     _scene_sets.define_set_flag([*sorted(SCENE_SETS), *PICTURE_SETS])
     flags.DEFINE_string("data_dir", None, "Folder of --data_set; its part to test on is scored.")
     flags.DEFINE_list("scales", [], "Scale factors (default: 8; for pictures 2,3,4).")
+    _protocols.define_flag()
     _flags.define_white_level_flag()
     _flags.define_camera_flags("gaussian", "nikon_d700")
     flags.DEFINE_bool("noisy", False, "Gaussian noise: 35 dB (hyperspectral) and 40 dB (colour), seed 0.")
@@ -228,6 +230,7 @@ def write_tables(folder: Path, rows: Sequence[Row], protocol: dict[str, Any]) ->
 
 def main() -> None:
     """Flags to arguments, score, write."""
+    _protocols.apply()
     if task_from_flags() == "pictures":
         evaluate_pictures.main()
         return

@@ -42,7 +42,7 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.report.render import preview
 from hsr_tf.scene import Scene
 from hsr_tf.typing import Tensor
-from trainers import _flags, _prior_flags, _scene_sets
+from trainers import _flags, _prior_flags, _protocols, _scene_sets
 from trainers._hosts import join_hosts
 from trainers._prior import PriorTrainer
 from trainers._run import RunPlan, Validation
@@ -60,6 +60,7 @@ def define_flags() -> None:
     _flags.define_camera_flags("gaussian", "nikon_d700")
     _scene_sets.define_training_flags()
     _prior_flags.define_flags()
+    _protocols.define_flag()
     flags.DEFINE_list(
         "validation_metrics", None, f"Metrics of the validation by name (default: {','.join(VALIDATED)})."
     )
@@ -289,6 +290,7 @@ class FusionTrainer(Trainer):
 def main() -> None:
     """Read the flags, train, save."""
     join_hosts()
+    _protocols.apply()
     _flags.require_report(FLAGS.report, Path(FLAGS.run_dir))
     if FLAGS.cameras == "random":
         _flags.train_and_save(partial(PriorTrainer, _prior_flags.task_from_flags()))

@@ -102,15 +102,9 @@ class Auto:
 
     def _networks(self, pair: TiledPair) -> list[Candidate]:
         """Networks whose shipped weights were trained for this model, else the one for any cameras."""
-        from hsr_tf.networks.cards import shipped_models
-        from hsr_tf.networks.model_info import FUSION
-        from hsr_tf.networks.reference_view import covers
-        from hsr_tf.networks.selection import trained_for
+        from hsr_tf.networks.selection import fitting_cards
 
-        cards = shipped_models(FUSION)
-        found = [card for card in cards if trained_for(card, self.model)]
-        if not found and covers(pair.num_bands, pair.wavelengths_nm):
-            found = [card for card in cards if methods.get(card.config.method).any_cameras]
+        found = fitting_cards(self.model, pair.wavelengths_nm)
         return [Candidate(card.folder.name, methods.get(card.config.method), card.folder) for card in found]
 
 

@@ -112,7 +112,7 @@ class Blend(StagedMethod):
         self._pair, self._parts, self._completed = pair, parts, completed
         self._controls = replace(controls, callback=None, checkpoint=None, progress=False)
         self._map = SceneMap(pair)
-        self._completion = Completion(pair, self._map)
+        self._completion = Completion(pair, self._map, projected=True)
         self._staged: list[tuple[ScopedStore, StagedMethod]] = []
         if len(pair.grid) > 1:
             for candidate, _ in parts:

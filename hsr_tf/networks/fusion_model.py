@@ -122,14 +122,8 @@ class FusionModel(keras.Model):
         """
         lr_hsi, hr_msi = inputs["lr_hsi"], inputs["hr_msi"]
         start = self.start(lr_hsi, hr_msi, inputs.get("spectral_map"), inputs.get("trust"))
-        if self.view is None:
-            outputs = self.network({"lr_hsi": start.guide, "hr_msi": start.sharp})
-        else:
-            left = start.guide[..., self.config.num_bands :] if self._least_squares else 0.0 * lr_hsi
-            sharp = bicubic_enlarge(lr_hsi, self.config.scale) if start.base is None else start.base
-            start = replace(start, base=sharp)
-            outputs = {"estimate": self.view.change(self.network, sharp, left)}
-        estimates = {name: ops.cast(y, "float32") for name, y in outputs.items()}
+        outputs = self.network(self.given(start))
+        estimates = {name: self.added(ops.cast(y, "float32"), start) for name, y in outputs.items()}
         if start.base is not None:
             reductions = {name: level_reduction(name) for name in estimates}
             bases = bicubic_levels(start.base, {*reductions.values()})
@@ -151,8 +145,8 @@ class FusionModel(keras.Model):
         spectral_map: Tensor | None = None,
         trust: Tensor | None = None,
     ) -> Start:
-        """What the network itself is given, and the base that it adds to."""
-        if self.config.base == "none":
+        """What the network starts from; one of other cameras has the enlarged X for want of a base."""
+        if self.config.base == "none" and self.view is None:
             return Start(None, lr_hsi, hr_msi, None)
         guide = lr_hsi
         if self._sylvester is not None:
@@ -165,6 +159,21 @@ class FusionModel(keras.Model):
             base, trust = found.estimate, found.trust
             guide = ops.concatenate([lr_hsi, found.residual], -1)
         return Start(base, guide, ops.concatenate([hr_msi, base], -1), trust)
+
+    def given(self, start: Start) -> dict[str, Tensor]:
+        """The inputs of the network."""
+        if self.view is None:
+            return {"lr_hsi": start.guide, "hr_msi": start.sharp}
+        assert start.base is not None
+        left = start.guide[..., self.config.num_bands :] if self._least_squares else 0.0 * start.guide
+        return self.view.images(start.base, bicubic_enlarge(left, self.config.scale))
+
+    def added(self, found: Tensor, start: Start) -> Tensor:
+        """What the network adds to the base, from its answer to `given`; one without a base: its estimate."""
+        if self.view is None:
+            return found
+        height, width = ops.shape(start.base)[1:3]
+        return self.view.left(found[:, :height, :width])
 
     def _fitted(self, free: Tensor, lr_hsi: Tensor, hr_msi: Tensor, trust: Tensor | None) -> Tensor:
         """The estimate fitted to both observations."""

@@ -21,8 +21,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from hsr_tf import checks
+from hsr_tf.closed_forms.agreeing_pair import AgreeingPair
+from hsr_tf.networks.cards import ModelCard, read_card
 from hsr_tf.networks.fusion_model import FusionModel
-from hsr_tf.networks.selection import find_card
+from hsr_tf.networks.selection import find_card, fitting_cards
+from hsr_tf.physics.nodata import is_enough
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.solvers.kernel_ls import KernelConfig, KernelRegression
 from hsr_tf.solvers.parts.assembly import Assembly, Start
@@ -41,6 +44,7 @@ from hsr_tf.solvers.solver import (
     counting_on,
 )
 
+PRIOR = "prior"
 KERNEL_TIME, TURNS_UNTIL = 0.5, 0.8
 NOISY = 0.5
 
@@ -50,7 +54,8 @@ class AdaptConfig:
     """Options of `Adapt`.
 
     Attributes:
-        network: method of the trained network.
+        network: method of the trained network; empty for one that was trained for these cameras,
+            else `prior`, whose weights fit any.
         weights: folder of a trained model; None for the shipped one of these sizes.
         num_steps: of the fine-tuning, 60 is a good number; 0 for none. There is none either where X has fewer
             than 8 s pixels a side, or where the images disagree by more than rounding: the pair would be
@@ -60,7 +65,7 @@ class AdaptConfig:
         kernel_share: share of `kernel_ls` in the result, 0 to 1; None to find it for each band.
     """
 
-    network: str = "ms_ssfnet"
+    network: str = ""
     weights: Path | None = None
     num_steps: int = 0
     learning_rate: float = 1e-4
@@ -92,7 +97,7 @@ class Adapt(Solver):
         self.model, self.config = model, config
 
     def solve(self, lr_hsi: Cube, hr_msi: Cube, controls: Controls = Controls()) -> Outcome:
-        """The sharp cube of X (h, w, C) and Y (s h, s w, c).
+        """The sharp cube of X (h, w, C) and Y (s h, s w, c), of bands that lie evenly from 400 to 700 nm.
 
         An iteration is one kernel of `kernel_ls` in one window, then one step of the fine-tuning.
 
@@ -100,44 +105,69 @@ class Adapt(Solver):
             ValueError: no weights for these sizes.
             OSError: a folder that holds no trained model.
         """
-        check_pair(lr_hsi, hr_msi, self.model)
-        card = find_card(
-            self.config.network,
-            self.config.weights,
-            scale=self.model.scale,
-            num_bands=lr_hsi.shape[-1],
-            num_channels=hr_msi.shape[-1],
-        )
-        scene = AdaptedScene(self.model, self.config, (lr_hsi, hr_msi), controls)
+        return self._solved(Assembly(self.model, lr_hsi, hr_msi), None, controls)
+
+    def solve_agreeing(self, images: AgreeingPair, controls: Controls) -> Outcome:
+        """See `Solver.solve_agreeing`; a map that was surveyed for these images is not fitted again."""
+        surveyed = images.scene_map if images.as_surveyed else None
+        few = not is_enough(int(images.counted.sum()), images.counted.size)
+        counted = None if surveyed or few or images.counted.all() else images.counted
+        assembly = Assembly(self.model, images.lr_hsi, images.hr_msi, counted, surveyed=surveyed)
+        return self._solved(assembly, images.scene_map.pair.wavelengths_nm, controls)
+
+    def _solved(
+        self, assembly: Assembly, wavelengths_nm: NDArray[np.floating] | None, controls: Controls
+    ) -> Outcome:
+        check_pair(assembly.lr_hsi, assembly.hr_msi, self.model)
+        cards = self._cards(assembly.lr_hsi.shape[-1], wavelengths_nm)
+        scene = AdaptedScene(assembly, self.config, controls)
         kernels = scene.add_kernels()
-        fit = scene.fine_tune(free_model(card, self.model), kernels.done)
+        centres = None if wavelengths_nm is None else wavelengths_nm.tolist()
+        fit = scene.fine_tune([free_model(card, self.model, centres) for card in cards], kernels.done)
         estimate = scene.estimate()
-        details: dict[str, Any] = {"weights": card.folder.name, "fine_tuning_steps": fit - kernels.done}
+        details: dict[str, Any] = {
+            "weights": " + ".join(card.folder.name for card in cards),
+            "fine_tuning_steps": fit - kernels.done,
+        }
         details["kernel_share"] = round(float(np.mean(scene.shares)), 3)
         complete = kernels.done == kernels.most and fit == scene.most
         return Outcome(estimate, fit, complete, details=details)
+
+    def _cards(self, num_bands: int, wavelengths_nm: NDArray[np.floating] | None) -> list[ModelCard]:
+        """Of the weights that are adapted."""
+        network, weights = self.config.network, self.config.weights
+        if not network and weights is None:
+            fitting = fitting_cards(self.model, wavelengths_nm)
+            if fitting:
+                return fitting
+        found = find_card(
+            network or PRIOR if weights is None else read_card(weights).config.method,
+            weights,
+            scale=self.model.scale,
+            num_bands=num_bands,
+            num_channels=self.model.spectral.matrix.shape[1],
+        )
+        return [found]
 
 
 class AdaptedScene:
     """One scene, its closed form, what `kernel_ls` makes of it, and the network.
 
     Args:
-        model: the two cameras.
+        assembly: the images and their closed form.
         config: options.
-        images: X (h, w, C) and Y (s h, s w, c).
         controls: how the solver is run.
     """
 
-    def __init__(
-        self, model: ObservationModel, config: AdaptConfig, images: tuple[Cube, Cube], controls: Controls
-    ) -> None:
+    def __init__(self, assembly: Assembly, config: AdaptConfig, controls: Controls) -> None:
+        model, images = assembly.model, (assembly.lr_hsi, assembly.hr_msi)
         self._model, self._config, self._images, self._controls = model, config, images, controls
         self._began = time.perf_counter()
-        self._assembly = Assembly(model, *images)
+        self._assembly = assembly
         self._start: Start = self._assembly.start()
         kernels = KernelConfig() if config.kernel_share != 0 else KernelConfig(draws=0)
         self._regression = KernelRegression(model, kernels.plan, self._start, images[1], controls.seed)
-        self._network: FusionModel | None = None
+        self._networks: list[FusionModel] = []
         self.most = self._regression.most
         self.shares: NDArray[np.float32] = np.zeros(images[0].shape[-1], np.float32)
 
@@ -152,9 +182,9 @@ class AdaptedScene:
             iterations.report(None, self._of_kernels)
         return iterations
 
-    def fine_tune(self, network: FusionModel, done: int) -> int:
-        """Fit the network's weights where that can be done; the iterations after it."""
-        self._network = network
+    def fine_tune(self, networks: list[FusionModel], done: int) -> int:
+        """Fit the first network's weights where that can be done; the iterations after it."""
+        self._networks, network = networks, networks[0]
         tuning = FineTuning(network, self._model, self._images[0])
         if not self._config.num_steps or not tuning.possible or self._noisy():
             return done
@@ -173,17 +203,10 @@ class AdaptedScene:
         )
 
     def estimate(self) -> Cube:
-        """The network's estimate, joined by `kernel_ls`; explains both images."""
-        assert self._network is not None
-        turns = ALL_TURNS if self._config.turns else NO_TURN
-        own_map = self._network.config.base == "spectral_ls"
-        images = (tf.constant(image[None]) for image in self._images)
-        spectral_map = self._network.fit(*images) if own_map else None
-        limit = self._controls.max_seconds
-        left = None if limit is None else TURNS_UNTIL * limit - (time.perf_counter() - self._began)
-        cube = turned_estimate(
-            self._network, *self._images, spectral_map=spectral_map, turns=turns, max_seconds=left
-        )
+        """The networks' estimate, joined by `kernel_ls`; explains both images."""
+        cube = np.zeros((*self._images[1].shape[:2], self._images[0].shape[-1]), np.float32)
+        for number, network in enumerate(self._networks):
+            cube += self._turned(network, len(self._networks) - number) / np.float32(len(self._networks))
         self._assembly.complete(cube)
         if self._config.kernel_share == 0 or not self._regression.finished:
             return cube
@@ -196,6 +219,19 @@ class AdaptedScene:
         del own
         self._assembly.complete(cube)
         return cube
+
+    def _turned(self, network: FusionModel, sharers: int) -> Cube:
+        """The mean over the turns, of as many as an equal part of the time that is left allows."""
+        limit = self._controls.max_seconds
+        left = None if limit is None else TURNS_UNTIL * limit - (time.perf_counter() - self._began)
+        own_map = network.config.base == "spectral_ls"
+        return turned_estimate(
+            network,
+            *self._images,
+            spectral_map=tf.constant(self._start.spectral_map[None]) if own_map else None,
+            turns=ALL_TURNS if self._config.turns else NO_TURN,
+            max_seconds=None if left is None else left / sharers,
+        )
 
     def _of_kernels(self) -> Cube:
         vectors = self._regression.subspace.vectors

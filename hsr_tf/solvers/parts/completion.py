@@ -46,10 +46,13 @@ class Completion:
     Args:
         pair: the images and the tiles.
         scene_map: the map of the scene, surveyed before `stage` is run.
+        projected: whether the cube is a mean of such that agree with both images already. What it leaves says
+            nothing of the images then, and the trust is that of the map.
     """
 
-    def __init__(self, pair: TiledPair, scene_map: SceneMap) -> None:
+    def __init__(self, pair: TiledPair, scene_map: SceneMap, *, projected: bool = False) -> None:
         self._pair, self._map, self._model = pair, scene_map, pair.model
+        self._projected = projected
         self._response = self._model.spectral.matrix.astype(np.float32)
         self._inverse = self._model.spectral.pseudo_inverse().astype(np.float32)
 
@@ -129,7 +132,7 @@ class Completion:
             left += weighted_energy(store.load(LEFT, index), weights)
             total += weighted_energy(self._map.lr_hsi(region), weights)
         found, allowed = self._map.found(), left / max(total, 1e-30)
-        trust = trust_in(found.disagreement**2, allowed)
+        trust = found.trust if self._projected else trust_in(found.disagreement**2, allowed)
         if found.miscoloured is None or found.channel_variance is None:
             return trust, trust * self._inverse
         sums = np.sum([store.load(GAP_ENERGY, index) for index in range(len(grid))], 0)

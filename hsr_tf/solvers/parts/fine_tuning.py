@@ -11,6 +11,7 @@ scenes that the network was trained on it forgets: 0.8 to 2.7 dB.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import tensorflow as tf
@@ -62,9 +63,19 @@ class FineTuning:
         return tf.reduce_mean(tf.math.log(errors + 1e-12))
 
 
-def free_model(card: ModelCard, model: ObservationModel) -> FusionModel:
-    """The trained network of a card for the cameras of this scene, without its projection."""
+def free_model(
+    card: ModelCard, model: ObservationModel, wavelengths_nm: Sequence[float] | None = None
+) -> FusionModel:
+    """The trained network of a card for the cameras of this scene, without its projection.
+
+    Args:
+        card: of the weights.
+        model: the two cameras.
+        wavelengths_nm: (C,) band centres, which count for weights that fit any cameras.
+    """
     trained = pretrained.load_model(card.folder)
+    if trained.view is not None:
+        trained = trained.for_cameras(model, wavelengths_nm)
     free = FusionModel(replace(trained.config, consistent=False), model)
     for layer in free.network.layers:
         layer.set_weights(trained.network.get_layer(layer.name).get_weights())

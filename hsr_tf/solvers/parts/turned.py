@@ -104,8 +104,9 @@ def _parts(
     """The estimate of every turn, turned back; the base, which all share, comes with each."""
     start = model.start(tf.constant(lr_hsi[None]), tf.constant(hr_msi[None]), spectral_map)
     base = np.float32(0) if start.base is None else np.asarray(start.base)[0]
-    guide, sharp = np.asarray(start.guide)[0], np.asarray(start.sharp)[0]
+    given = {name: np.asarray(image)[0] for name, image in model.given(start).items()}
     for turn in turns:
-        inputs = {"lr_hsi": turn.apply(guide)[None], "hr_msi": turn.apply(sharp)[None]}
+        inputs = {name: turn.apply(image)[None] for name, image in given.items()}
         found = np.asarray(model.network.predict_on_batch(inputs)["estimate"], np.float32)[0]
-        yield (turn.undo(found) + base).astype(np.float32, copy=False)
+        added = np.asarray(model.added(turn.undo(found)[None], start))[0]
+        yield (added + base).astype(np.float32, copy=False)
