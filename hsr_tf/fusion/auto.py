@@ -3,11 +3,11 @@
 The candidates are two closed forms and a light form of `kernel_ls`, networks whose shipped weights were
 trained for these bands, scale and cameras, or `prior` for any other cameras where the bands are those of
 visible light, and, with enough `max_seconds`, further solvers. Held-out coarse
-pixels give each its weight (`hsr_tf.fusion.evidence`); mostly one to three are kept. Their mean is then made
+pixels give each its weight (`hsr_tf.fusion.evidence`); mostly one to four are kept. Their mean is then made
 to agree with both images as far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept
 alone unless the others add 2 %, as held-out pixels do not show what agreeing with X gains; where X is too
-noisy to agree with, any gain counts. Without noise a network that fits gets three quarters, the others
-a quarter (`hsr_tf.fusion.evidence.Evidence.of`).
+noisy to agree with, any gain counts. Networks that fit get a fixed share, three quarters without noise
+(`hsr_tf.fusion.evidence.Evidence.of`).
 
 A PSF that is neither given nor recorded is estimated from the two images where the response is known
 (`hsr_tf.solvers.cameras.psf_fit`).
@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from hsr_tf import checks, methods
+from hsr_tf import checks
 from hsr_tf.fusion.blend import KERNEL_LS, WINDOW_SIDE, Blend, Candidate
 from hsr_tf.fusion.evidence import Evidence, Verdict
 from hsr_tf.physics.observation import ObservationModel
@@ -104,8 +104,7 @@ class Auto:
         """Networks whose shipped weights were trained for this model, else the one for any cameras."""
         from hsr_tf.networks.selection import fitting_cards
 
-        found = fitting_cards(self.model, pair.wavelengths_nm)
-        return [Candidate(card.folder.name, methods.get(card.config.method), card.folder) for card in found]
+        return [Candidate.of_card(card) for card in fitting_cards(self.model, pair.wavelengths_nm)]
 
 
 class _Chosen(StagedMethod):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from hsr_tf.tiling.scoped import ScopedStore
 from hsr_tf.tiling.stages import MemoryStore, Stage, StagedMethod, TileStore, run_stages
 from hsr_tf.typing import Cube
 
+if TYPE_CHECKING:
+    from hsr_tf.networks.cards import ModelCard
+
 BLEND = "blend"
 # What fits to much the same images have in common, where their stores share it.
 SHARED = frozenset({CHOSEN_MAP, CHOSEN_KERNEL, KERNEL_FEATURES})
@@ -42,17 +45,26 @@ class Candidate:
         name: that is shown.
         method: of the registry.
         weights: folder of a network's weights.
+        knows_noise: whether they were trained for these cameras with noise.
     """
 
     name: str
     method: methods.Method
     weights: Path | None = None
+    knows_noise: bool = False
 
     @classmethod
     def named(cls, name: str) -> Candidate:
         """A method of the registry; `kernel_ls` in a light form."""
         method = methods.get(name)
         return cls(name, with_options(method, LIGHT) if name == KERNEL_LS else method)
+
+    @classmethod
+    def of_card(cls, card: ModelCard) -> Candidate:
+        """A network with trained weights."""
+        method, flags = methods.get(card.config.method), card.record.get("flags", {})
+        noisy = not method.any_cameras and flags.get("hsi_snr_db") is not None
+        return cls(card.folder.name, method, card.folder, knows_noise=noisy)
 
     @property
     def needs_psf(self) -> bool:
