@@ -145,6 +145,8 @@ def trained_for(card: ModelCard, model: ObservationModel) -> bool:
 def fitting_cards(model: ObservationModel, wavelengths_nm: ArrayLike | None) -> list[ModelCard]:
     """The shipped weights that were trained for two cameras, then those for any, where they know the bands.
 
+    All of them are of networks over `spectral_ls`, as published forms without a base are below it.
+
     The mean of both is better than either, 0.3 dB at x16, as they err differently; but not for the cameras
     that those for any were first trained for, where both are the same network.
 
@@ -152,7 +154,7 @@ def fitting_cards(model: ObservationModel, wavelengths_nm: ArrayLike | None) -> 
         model: the two cameras.
         wavelengths_nm: (C,) band centres; None where they are not known.
     """
-    cards = shipped_models(FUSION)
+    cards = [card for card in shipped_models(FUSION) if _over_spectral_ls(card)]
     own = [card for card in cards if not _fits_any(card) and trained_for(card, model)]
     if not covers(len(model.spectral.matrix), wavelengths_nm):
         return own
@@ -204,6 +206,10 @@ def _in_trained_units(choice: CameraChoice, trained: ObservationModel) -> Radiom
 
 def _fits_any(card: ModelCard) -> bool:
     return methods.get(card.config.method).any_cameras
+
+
+def _over_spectral_ls(card: ModelCard) -> bool:
+    return isinstance(card.config, FusionConfig) and card.config.base == "spectral_ls"
 
 
 def _same_kernel(a: np.ndarray, b: np.ndarray) -> bool:

@@ -6,7 +6,7 @@ METHODS = (
     Method(
         name="adapt",
         kind="solver",
-        summary="a trained network, ms_ssfnet by default, adapted to this scene by its own two images",
+        summary="the trained networks that fit these cameras, adapted to this scene by kernel_ls",
         source="zero-shot pairs as of Shocher et al., CVPR 2018, on any fusion network",
         needs=("psf", "srf"),
         builder="hsr_tf.solvers.adapt:Adapt",

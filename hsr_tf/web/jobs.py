@@ -282,7 +282,6 @@ def pair_methods() -> dict[str, str]:
         fitting.setdefault(card.config.method, []).append(describe_fit(card.config).partition(", ")[2])
     known = [method for method in methods.describe() if method.kind in methods.FUSION_KINDS]
     labels = {method.name: method.name for method in known if "weights" not in method.needs}
-    labels.pop("adapt", None)  # it starts from a network that has to fit the pair
     return labels | {
         method.name: f"{method.name} (for {' or '.join(fitting[method.name])})"
         for method in known

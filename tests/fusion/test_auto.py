@@ -106,15 +106,22 @@ def test_it_is_the_default_and_says_what_it_blends() -> None:
     assert chosen_words({"kernel_ls": 0.7, "spectral_ls": 0.3}) == "70 % kernel_ls + 30 % spectral_ls"
 
 
-def test_weights_trained_for_these_cameras_are_most_of_the_mean_where_there_is_no_noise() -> None:
+def test_weights_trained_for_these_cameras_have_a_share_that_follows_the_noise() -> None:
     scene = Scene(np.random.default_rng(2).random((48, 64, 31), np.float32), np.linspace(400.0, 700.0, 31))
-    clean, noisy = (hsr_tf.simulate(scene, scale=8, snr_db=snr) for snr in ((None, None), (30.0, 35.0)))
+    smooth = Scene(mixture(128, 144, 31).astype(np.float32), scene.wavelengths_nm)
+    clean = hsr_tf.simulate(scene, scale=8)
     solution = hsr_tf.fuse(clean)
     found = solution.estimate.metadata
     assert found["chosen"].startswith("75 % ms_ssfnet_nikon_d700_31_x8 + ")
     assert "trained" in found["evidence"] and "spectral_ls" in found["candidates"]
     assert solution.hr_msi_residual is not None and solution.hr_msi_residual < 1e-4
-    assert "trained" not in hsr_tf.fuse(noisy).estimate.metadata.get("evidence", "")
+    half = hsr_tf.fuse(hsr_tf.simulate(smooth, scale=8, snr_db=(30.0, 35.0))).estimate.metadata
+    assert half["chosen"].startswith("50 % ms_ssfnet_nikon_d700_31_x8 + ") and "noise" in half["evidence"]
+    worse = hsr_tf.fuse(hsr_tf.simulate(smooth, scale=8, snr_db=(20.0, 22.0))).estimate.metadata
+    assert "trained" not in worse.get("evidence", "")
+    assert found["trust"] == hsr_tf.fuse(clean, "spectral_ls").estimate.metadata["trust"]
+    wide = hsr_tf.fuse(hsr_tf.simulate(scene, scale=16)).estimate.metadata["chosen"]
+    assert wide.startswith("38 % ms_ssfnet_nikon_d700_31_x16 + 38 % prior + ")
     other = hsr_tf.fuse(hsr_tf.simulate(scene, scale=4, psf="box")).estimate.metadata
     assert other["chosen"].startswith("75 % prior + ") and "any cameras" in other["evidence"]
     response = make_cameras(scene, 8).spectral

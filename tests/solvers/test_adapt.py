@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hsr_tf.fusion.api import fuse, simulate
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.networks.pretrained import save_model
 from hsr_tf.physics.observation import ObservationModel
+from hsr_tf.physics.spectral import load_srf
+from hsr_tf.scene import Scene
 from hsr_tf.solvers.adapt import Adapt, AdaptConfig
 from hsr_tf.solvers.solver import Controls, Step
 from tests.solvers.scenes import cameras, mixture, pair, psnr
@@ -78,6 +81,20 @@ def test_the_same_seed_gives_the_same_bits(trained: AdaptConfig, scene: tuple) -
     config = replace(trained, num_steps=5)
     first, second = (Adapt(model, config).solve(lr_hsi, hr_msi).estimate for _ in range(2))
     np.testing.assert_array_equal(first, second)
+
+
+def test_without_weights_for_the_cameras_it_starts_from_those_for_any() -> None:
+    """At x3 there are none for the D700, at x16 both: their mean; beyond visible light prior adds nothing."""
+    cube = mixture(48, 48, 31).astype(np.float32)
+    found = {}
+    for scale, first_nm in ((3, 400.0), (16, 400.0), (3, 900.0)):
+        scene = Scene(cube, np.linspace(first_nm, first_nm + 300, 31))
+        srf = load_srf("nikon_d700", np.linspace(400.0, 700.0, 31))
+        observation = simulate(scene, scale=scale, srf=srf)
+        solution = fuse(observation, "adapt", srf=srf, controls=Controls(max_seconds=10))
+        found[scale, first_nm] = solution.estimate.metadata["weights"]
+    assert found[3, 400.0] == found[3, 900.0] == "prior"
+    assert found[16, 400.0] == "ms_ssfnet_nikon_d700_31_x16 + prior"
 
 
 def test_a_time_limit_ends_it(trained: AdaptConfig, scene: tuple) -> None:

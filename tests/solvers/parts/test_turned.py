@@ -45,6 +45,20 @@ def test_without_turns_it_is_the_model_itself(network: FusionModel, images: tupl
     np.testing.assert_allclose(found, own, atol=1e-5)
 
 
+def test_a_network_that_fits_any_cameras_is_turned_as_it_sees_the_pair() -> None:
+    own = cameras(BANDS, scale=3)
+    options = (("features", 8), ("members", 1))
+    model = FusionModel(FusionConfig("prior", 3, BANDS, base="spectral_ls", options=options), own)
+    rng = np.random.default_rng(0)
+    for weight in model.network.trainable_weights:
+        weight.assign(weight.numpy() + 0.02 * rng.standard_normal(weight.shape))
+    lr_hsi, hr_msi = pair(mixture(33, 42, BANDS), own)
+    whole = model.predict_on_batch({"lr_hsi": lr_hsi[None], "hr_msi": hr_msi[None]})[0]
+    once = turned_estimate(model, lr_hsi, hr_msi, turns=NO_TURN)
+    np.testing.assert_allclose(once, whole, atol=5e-5)
+    assert np.abs(turned_estimate(model, lr_hsi, hr_msi) - whole).max() > 1e-3
+
+
 def test_a_turned_scene_has_the_turned_estimate(network: FusionModel, images: tuple) -> None:
     spectral_map = network.fit(images[0][None], images[1][None])
     still = turned_estimate(network, *images, spectral_map=spectral_map)
