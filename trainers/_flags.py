@@ -68,7 +68,11 @@ def define_run_flags() -> None:
     flags.DEFINE_list(
         "muon_excludes", [], "Prefixes of layer names that muon leaves to Adam, such as kernel_."
     )
-    flags.DEFINE_float("ema", 0.998, "Momentum of the averaged weights, which are saved; 0 for no average.")
+    flags.DEFINE_float(
+        "ema",
+        0.998,
+        "Momentum of the averaged weights, which are saved (short runs: 1 - 10 / steps); 0 for no average.",
+    )
     precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
     flags.DEFINE_enum("dtype", "float32", precisions, "Precision of the network.")
     flags.DEFINE_bool("jit_compile", False, "Compile the step with XLA: faster on accelerators, not on CPUs.")

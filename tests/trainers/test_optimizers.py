@@ -60,6 +60,18 @@ def test_the_plan_s_optimizer_has_its_settings_and_can_be_written_down(tmp_path:
     assert again.theta == 0.02 and isinstance(again._learning_rate, StepDecay)
 
 
+def test_the_average_of_a_short_run_has_next_to_nothing_of_its_first_weights(tmp_path: Path):
+    plan = tiny_plan(tmp_path, num_steps=100, ema=0.998, optimizer="adam", learning_rate=1.0, clip_norm=0.0)
+    optimizer, variable = make_optimizer(plan), keras.Variable([1000.0])
+    for _ in range(100):
+        optimizer.apply([tf.constant([1.0])], [variable])
+    last = float(variable.numpy()[0])
+    optimizer.finalize_variable_values([variable])
+    assert abs(float(variable.numpy()[0]) - last) < 0.02 * (1000.0 - last)
+    assert make_optimizer(tiny_plan(tmp_path, num_steps=9000, ema=0.998)).ema_momentum == 0.998
+    assert make_optimizer(tiny_plan(tmp_path, num_steps=5, ema=0.998)).ema_momentum == 0.0
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
