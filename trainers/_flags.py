@@ -71,7 +71,7 @@ def define_run_flags() -> None:
     flags.DEFINE_float(
         "ema",
         0.998,
-        "Momentum of the averaged weights, which are saved (short runs: 1 - 10 / steps); 0 for no average.",
+        "Momentum of the averaged weights, which are saved, at most 1 - 10 / num_steps; 0 for none.",
     )
     precisions = ["float32", "mixed_bfloat16", "mixed_float16"]
     flags.DEFINE_enum("dtype", "float32", precisions, "Precision of the network.")
