@@ -87,7 +87,6 @@ def ms_ssfnet(scale: int) -> PaperTable:
         "--batch_size=4",
         "--optimizer=adam",
         "--learning_rate=0.001",
-        "--dtype=mixed_bfloat16",
         "--validation_scenes=flowers",
     )
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from hsr_tf import checks
 from hsr_tf.methods import Method, get
 
+AUTO = "auto"
 WORDS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -69,7 +70,7 @@ def adapted(network: Method, weights: str | os.PathLike[str] | None, texts: Iter
     """The solver `adapt`, started from a trained network.
 
     Args:
-        network: a method of kind "network".
+        network: a method of kind "network"; of "auto" those whose weights fit the pair are taken.
         weights: folder of its trained model, None for the shipped one.
         texts: options of `adapt`, as in `with_options`.
 
@@ -77,13 +78,14 @@ def adapted(network: Method, weights: str | os.PathLike[str] | None, texts: Iter
         ValueError: for a method that is not trained.
     """
     checks.require(
-        network.kind == "network",
+        network.kind == "network" or network.name == AUTO,
         "adapt",
         expected="a trained network to start from (method=ms_ssfnet, for example)",
         received=network.name,
         remedy="leave adapt out, or name a network",
     )
-    start = [f"network={network.name}", *([] if weights is None else [f"weights={os.fspath(weights)}"])]
+    named = [] if network.name == AUTO else [f"network={network.name}"]
+    start = [*named, *([] if weights is None else [f"weights={os.fspath(weights)}"])]
     return with_options(get("adapt"), [*start, *texts])
 
 

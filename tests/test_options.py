@@ -103,6 +103,7 @@ def test_arguments_of_a_network_are_described() -> None:
 def test_adapt_starts_from_the_network_that_is_named(tmp_path: Path) -> None:
     found = default_config(adapted(get("ms_ssfnet"), tmp_path, ["num_steps=3"]))
     assert (found.network, found.weights, found.num_steps) == ("ms_ssfnet", tmp_path, 3)
+    assert default_config(adapted(get("auto"), None)).network == ""
     with pytest.raises(ValueError, match=r"adapt: expected a trained network.* got bicubic"):
         adapted(get("bicubic"), None)
 

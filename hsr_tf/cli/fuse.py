@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "hsr fuse --lr_hsi=lr_hsi.h5 --hr_msi=hr_msi.h5 --output=sharp.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --output=z.h5",
-    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --method=ms_ssfnet --adapt --output=z.h5",
+    "hsr fuse --lr_hsi=x.h5 --hr_msi=y.tif --adapt --output=z.h5",
     "hsr fuse --lr_hsi=x.mat --hr_msi=y.jpg --wavelengths=400:700:10 --psf=gaussian:fwhm=6 --output=z.mat",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --method=cnmf --max_seconds=60 --output=z.h5",
     "hsr fuse --lr_hsi=x.h5 --hr_msi=y.h5 --psf=estimate --srf=estimate --picture=c.png --output=z.h5",
@@ -64,7 +64,9 @@ def fuse(
     ] = None,
     adapt: Annotated[
         bool,
-        typer.Option("--adapt", help="Adapt the network of --method to these two images first."),
+        typer.Option(
+            "--adapt", help="Adapt the network of --method (default: those that fit) to the images."
+        ),
     ] = False,
     option: Annotated[
         list[str] | None,
