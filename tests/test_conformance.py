@@ -20,7 +20,8 @@ from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Iterations, Outcome, Solver
 
 QUICK = ("cnmf", "csu", "hysure", "kernel_ls", "nnsr", "sylvester")
-SLOW = ("adapt", "blind_deep_prior", "deep_prior", "spectralift")
+SLOW = ("blind_deep_prior", "deep_prior", "spectralift")
+OVER_A_NETWORK = ("adapt",)
 
 
 @pytest.mark.parametrize("name", methods.names("closed_form"))
@@ -36,7 +37,7 @@ def test_every_solver_keeps_its_promises(name: str) -> None:
 
 
 def test_no_solver_is_forgotten() -> None:
-    assert set(methods.names("solver")) == {*QUICK, *SLOW}
+    assert set(methods.names("solver")) == {*QUICK, *SLOW, *OVER_A_NETWORK}
 
 
 @pytest.mark.parametrize("name", ["ssf_cnn", "ms_ssfnet"])

@@ -78,7 +78,8 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
 def averaging(plan: RunPlan) -> float:
     """Momentum of the averaged weights: that of the plan, but that they span a tenth of the run at most.
 
-    The average begins with the first weights: at 0.998 these are 28 % of it after 600 steps.
+    The average begins with the first weights: at 0.998 these are 28 % of it after 600 steps. A run that
+    --max_seconds ends before its steps has more of them.
     """
     return min(plan.ema, max(0.0, 1.0 - AVERAGED_TIMES / plan.num_steps))
 

@@ -1,12 +1,12 @@
 """`auto`: the mean of those methods that together predict held-out pixels of this scene best.
 
 The candidates are two closed forms and a light form of `kernel_ls`, networks whose shipped weights were
-trained for these bands, scale and cameras, or `prior` for any other cameras where the bands are those of
-visible light, and, with enough `max_seconds`, further solvers. Held-out coarse
-pixels give each its weight (`hsr_tf.fusion.evidence`); mostly one to four are kept. Their mean is then made
-to agree with both images as far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept
-alone unless the others add 2 %, as held-out pixels do not show what agreeing with X gains; where X is too
-noisy to agree with, any gain counts. Networks that fit get a fixed share, three quarters without noise
+trained for these bands, scale and cameras, `prior` for any cameras where the bands are those of visible
+light, and, with enough `max_seconds`, further solvers. Held-out coarse pixels give each its weight
+(`hsr_tf.fusion.evidence`); mostly one to four are kept. Their mean is then made to agree with both images as
+far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept alone unless the others add
+2 %, as held-out pixels do not show what agreeing with X gains; where X is too noisy to agree with, any gain
+counts. Networks that fit get a fixed share, three quarters without noise
 (`hsr_tf.fusion.evidence.Evidence.of`).
 
 A PSF that is neither given nor recorded is estimated from the two images where the response is known
@@ -101,7 +101,7 @@ class Auto:
         return found + (self._networks(pair) if self.config.networks else [])
 
     def _networks(self, pair: TiledPair) -> list[Candidate]:
-        """Networks whose shipped weights were trained for this model, else the one for any cameras."""
+        """Networks whose shipped weights were trained for this model, and the one for any cameras."""
         from hsr_tf.networks.selection import fitting_cards
 
         return [Candidate.of_card(card) for card in fitting_cards(self.model, pair.wavelengths_nm)]

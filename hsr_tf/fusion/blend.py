@@ -34,6 +34,7 @@ BLEND = "blend"
 # What fits to much the same images have in common, where their stores share it.
 SHARED = frozenset({CHOSEN_MAP, CHOSEN_KERNEL, KERNEL_FEATURES})
 WINDOW_SIDE = 1024
+SPECTRAL_LS = "spectral_ls"
 KERNEL_LS, LIGHT = "kernel_ls", ("num_features=256", "draws=1", "consistent=false")
 
 
@@ -124,7 +125,7 @@ class Blend(StagedMethod):
         self._pair, self._parts, self._completed = pair, parts, completed
         self._controls = replace(controls, callback=None, checkpoint=None, progress=False)
         self._map = SceneMap(pair)
-        self._completion = Completion(pair, self._map, projected=True)
+        self._completion = Completion(pair, self._map, projected=_mostly_projected(parts))
         self._staged: list[tuple[ScopedStore, StagedMethod]] = []
         if len(pair.grid) > 1:
             for candidate, _ in parts:
@@ -178,6 +179,11 @@ class Blend(StagedMethod):
             values = store.load(BLEND, index)[part.inside(tile).scaled(grid.scale).slices]
             joined[part.inside(region).scaled(grid.scale).slices] = values
         return joined
+
+
+def _mostly_projected(parts: Sequence[tuple[Candidate, float]]) -> bool:
+    """Whether most of a mean agrees with both images already: `spectral_ls` and networks do."""
+    return sum(weight for one, weight in parts if one.weights or one.name == SPECTRAL_LS) > 0.5
 
 
 def _renamed(stage: Stage, store: ScopedStore) -> Stage:

@@ -154,7 +154,7 @@ def fusion_cameras(
     )
     if method.kind == "network" or "srf" in method.needs:
         found = with_known_radiometry(found, sample, asked)
-    if method.kind == "closed_form" and method.attribute("finds_psf"):
+    if method.kind in ("closed_form", "solver") and method.attribute("finds_psf"):
         found = with_found_psf(found, sample)
     if {"psf", "srf"} <= set(method.needs):
         if method.kind != "network":

@@ -249,8 +249,8 @@ class Start:
 
     Attributes:
         base: (B, s h, s w, C) that the network adds to, or None.
-        guide: (B, h, w, C or 2 C), its coarse input.
-        sharp: (B, s h, s w, c or c + C), its sharp input.
+        guide: (B, h, w, C or 2 C), its coarse input, but of other cameras (see `FusionModel.given`).
+        sharp: (B, s h, s w, c or c + C), its sharp input likewise.
         trust: in projections, (B, 1, 1, 1), where the base tells.
     """
 

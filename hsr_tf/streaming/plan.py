@@ -18,7 +18,7 @@ from hsr_tf.io.header import CubeHeader
 from hsr_tf.io.remote_names import known_name
 from hsr_tf.methods import Method
 from hsr_tf.networks import pretrained
-from hsr_tf.networks.cards import ModelCard
+from hsr_tf.networks.cards import ModelCard, read_card
 from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.reach import network_reach
 from hsr_tf.networks.selection import find_card
@@ -132,6 +132,8 @@ def trained_model(request: StreamRequest, pair: Pair) -> ModelCard | None:
         OSError: no model for these sizes.
     """
     known = methods.get(request.method, methods.FUSION_KINDS)
+    if request.adapt and request.weights is not None and known.name == AUTO:
+        known = methods.get(read_card(request.weights).config.method)
     require_useful_weights(known, request.weights)
     if known.kind != "network":
         require_tileable(known, None)

@@ -46,12 +46,20 @@ def test_the_narrow_psf_of_the_papers_is_scipys(tmp_path: Path) -> None:
     assert float(row["psnr_bands"]) == pytest.approx(expected, abs=0.02)
 
 
+def test_a_training_is_told_a_scale_of_the_protocol(tmp_path: Path) -> None:
+    ended = call_app("trainers.fusion", "--protocol=cave_3x3", "--scale=16", f"--run_dir={tmp_path / 'run'}")
+    assert ended.code == 2 and "scale: expected 4,8, as --protocol=cave_3x3 has it" in ended.last_error
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (["--psf=box"], "psf: expected gaussian:sigma=0.5,support=3, as --protocol=cave_3x3 has it, got box"),
         (["--scales=16"], "scales: expected 4,8, as --protocol=cave_3x3 has it, got 16"),
         (["--data_set=nus"], "data_set: expected cave"),
+        (["--noisy"], "noisy: expected false, as --protocol=cave_3x3 has it, got true"),
+        (["--task=pictures"], "task: expected scenes"),
         ([], "data_dir: expected the folder of CAVE, got none"),
     ],
 )

@@ -46,8 +46,8 @@ class Completion:
     Args:
         pair: the images and the tiles.
         scene_map: the map of the scene, surveyed before `stage` is run.
-        projected: whether the cube is a mean of such that agree with both images already. What it leaves says
-            nothing of the images then, and the trust is that of the map.
+        projected: whether the cube, or most of a mean, agrees with both images already. What it leaves says
+            little of the images then, and the trust is that of the map.
     """
 
     def __init__(self, pair: TiledPair, scene_map: SceneMap, *, projected: bool = False) -> None:

@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import tensorflow as tf
 
 from hsr_tf.closed_forms.consistency import DataConsistency
+from hsr_tf.closed_forms.spectral_ls import fit_scene
 from hsr_tf.networks import pretrained
 from hsr_tf.networks.cards import ModelCard
 from hsr_tf.networks.fusion_model import FusionModel
@@ -45,7 +47,10 @@ class FineTuning:
             self._truth = tf.constant(lr_hsi[None, : rows * model.scale, : columns * model.scale])
             quiet = replace(model, hsi_noise=None, msi_noise=None)
             self._lr_hsi, self._hr_msi = quiet.simulate(self._truth)
-            self._map = network.fit(self._lr_hsi, self._hr_msi)
+            self._map: tf.Tensor | None = None
+            if network.config.base == "spectral_ls":
+                images = (np.asarray(image)[0] for image in (self._lr_hsi, self._hr_msi))
+                self._map = tf.constant(fit_scene(quiet, *images).spectral_map[None])
 
     def run(self, num_steps: int, learning_rate: float, task: FitTask, controls: Controls) -> FitResult:
         """Fit; the averaged weights stay in the network."""
