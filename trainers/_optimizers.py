@@ -78,8 +78,9 @@ def make_optimizer(plan: RunPlan) -> keras.optimizers.Optimizer:
 def averaging(plan: RunPlan) -> float:
     """Momentum of the averaged weights: that of the plan, but that they span a tenth of the run at most.
 
-    The average begins with the first weights: at 0.998 these are 28 % of it after 600 steps. A run that
-    --max_seconds ends before its steps has more of them.
+    The average begins with the first weights: at 0.998 these are 28 % of it after 600 steps. Spectral-ResNet
+    at x16 was at 23.6 dB in validation after 623 steps, with the limit at 30.3 dB after 503. A run that
+    --max_seconds ends before its steps has more of the first weights.
     """
     return min(plan.ema, max(0.0, 1.0 - AVERAGED_TIMES / plan.num_steps))
 
