@@ -75,8 +75,8 @@ def ms_ssfnet(scale: int) -> PaperTable:
     """Table 1 of the paper of MS-SSFNet, on CAVE.
 
     All networks have Adam at 0.001, but for the published form, which diverged at that. Steps see 4 patches
-    of 4 x 4 coarse pixels instead of 16 of
-    8 x 8. Four of 8 x 8, of which six minutes afford some 400, leave the networks below 26 dB at x16.
+    of 4 x 4 coarse pixels instead of 16 of 8 x 8. Four of 8 x 8, of which six minutes afford some 400, left
+    the networks below 26 dB at x16.
     """
     shared = (
         f"--scale={scale}",

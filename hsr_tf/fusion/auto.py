@@ -21,17 +21,16 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from hsr_tf import checks
-from hsr_tf.fusion.blend import KERNEL_LS, WINDOW_SIDE, Blend, Candidate
+from hsr_tf.fusion.blend import KERNEL_LS, SPECTRAL_LS, WINDOW_SIDE, Blend, Candidate
 from hsr_tf.fusion.evidence import Evidence, Verdict
+from hsr_tf.options import AUTO
 from hsr_tf.physics.observation import ObservationModel
 from hsr_tf.physics.tiled_pair import TiledPair
 from hsr_tf.solvers.solver import Controls
 from hsr_tf.tiling.stages import Stage, StagedMethod
 from hsr_tf.typing import Cube
 
-AUTO = "auto"
-FIRST = "spectral_ls"
-CLOSED_FORMS = (FIRST, "colour_kernel")
+CLOSED_FORMS = (SPECTRAL_LS, "colour_kernel")
 SECONDS_OF = {"spectralift": 300.0}
 KERNEL_SECONDS, MOST_FLOATS = 60.0, 2**26
 

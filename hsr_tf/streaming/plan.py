@@ -23,6 +23,7 @@ from hsr_tf.networks.inner import InnerNetwork
 from hsr_tf.networks.reach import network_reach
 from hsr_tf.networks.selection import find_card
 from hsr_tf.networks.tiles import floats_a_pixel, is_based
+from hsr_tf.options import AUTO
 from hsr_tf.solvers.solver import LARGEST_SIDE
 from hsr_tf.streaming.draft import Draft, require_space
 from hsr_tf.streaming.job import JOB, Job
@@ -31,7 +32,6 @@ from hsr_tf.streaming.pair import Pair
 from hsr_tf.streaming.request import StreamRequest
 from hsr_tf.tiling.region import best_tile
 
-AUTO = "auto"
 MAP_CUBES, BLEND_CUBES, MAP_BYTES = 2.5, 4.0, 700.0
 SOLVER_BYTES = 3300.0
 # What `auto` takes for the kernels that it fits to a small scene as a whole.
