@@ -92,7 +92,8 @@ class Evidence:
             np.ascontiguousarray(pair.hr_msi(region)),
         )
         self._holes = pair.missing(region) if pair.has_holes else Holes()
-        self._completed = pair.is_completed
+        sharp = self._holes.sharp
+        self._completed = pair.is_completed and sharp is not None and bool(sharp.any())
         self._size = region.size
 
     def of(self, candidates: Sequence[Candidate]) -> Verdict:

@@ -59,6 +59,26 @@ def test_too_few_pixels_are_no_evidence() -> None:
     np.testing.assert_array_equal(found.cube, fused("spectral_ls", observation=small).estimate.cube)
 
 
+@pytest.mark.parametrize("missing", ["lr_hsi", "hr_msi"])
+def test_pixels_missing_outside_of_the_part_that_is_judged(missing: str) -> None:
+    cube = mixture(240, 120, 9)  # 60 x 30 coarse pixels, of which the middle 48 x 30 are judged
+    lr_hsi, hr_msi = pair(cube, MODEL)
+    images = {"lr_hsi": lr_hsi, "hr_msi": hr_msi}
+    hole = np.zeros(images[missing].shape[:2], bool)
+    hole[1:3, 2:5] = True
+    scenes = {
+        name: Scene(
+            np.where(hole[..., None], 9, image) if name == missing else image,
+            nodata_mask=hole if name == missing else None,
+        )
+        for name, image in images.items()
+    }
+    found = fused("auto", observation=Observation(**scenes, scale=4)).estimate.cube
+    away = np.s_[32:, 32:]
+    whole = fused("auto", observation=Observation(Scene(lr_hsi), Scene(hr_msi), 4)).estimate.cube
+    assert psnr(cube[away], found[away]) > psnr(cube[away], whole[away]) - 0.1
+
+
 def test_solvers_are_candidates_when_there_is_time() -> None:
     def names(seconds: float | None, side: int = 64, *, whole: bool = True) -> list[str]:
         shapes = (side, 40, CUBE.shape[-1]), (4 * side, 160, HR_MSI.shape[-1])
