@@ -6,8 +6,8 @@ light, and, with enough `max_seconds`, further solvers. Held-out coarse pixels g
 (`hsr_tf.fusion.evidence`); mostly one to four are kept. Their mean is then made to agree with both images as
 far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept alone unless the others add
 2 %, as held-out pixels do not show what agreeing with X gains; where X is too noisy to agree with, any gain
-counts. Networks that fit get a fixed share, three quarters without noise
-(`hsr_tf.fusion.evidence.Evidence.of`).
+counts. Without noise `prior` refines that mean (`hsr_tf.fusion.refined`), and a network for these cameras
+has an equal share beside it (`hsr_tf.fusion.evidence.Evidence.of`).
 
 A PSF that is neither given nor recorded is estimated from the two images where the response is known
 (`hsr_tf.solvers.cameras.psf_fit`).
@@ -71,9 +71,15 @@ class Auto:
             pair.store.save_json(AUTO, found.plain())
         limit = controls.max_seconds
         if limit is not None:
-            limit = max(1.0, limit - (time.perf_counter() - began)) / len(found.weights)
+            number = len(found.weights) + len(found.start)
+            limit = max(1.0, limit - (time.perf_counter() - began)) / number
         controls = replace(controls, max_seconds=limit)
-        parts = [(one, found.weights[one.name]) for one in candidates if one.name in found.weights]
+        start = tuple((one, found.start[one.name]) for one in candidates if one.name in found.start)
+        parts = [
+            (replace(one, start=start) if one.method.any_cameras else one, found.weights[one.name])
+            for one in candidates
+            if one.name in found.weights
+        ]
         if not found.completed and len(parts) == 1:
             return _Chosen(parts[0][0].staged(pair, controls), found)
         return _Chosen(Blend(pair, parts, controls, completed=found.completed), found)
@@ -101,9 +107,10 @@ class Auto:
 
     def _networks(self, pair: TiledPair) -> list[Candidate]:
         """Networks whose shipped weights were trained for this model, and the one for any cameras."""
-        from hsr_tf.networks.selection import fitting_cards
+        from hsr_tf.networks.selection import any_camera_cards, own_cards
 
-        return [Candidate.of_card(card) for card in fitting_cards(self.model, pair.wavelengths_nm)]
+        cards = own_cards(self.model) + any_camera_cards(self.model, pair.wavelengths_nm)
+        return [Candidate.of_card(card) for card in cards]
 
 
 class _Chosen(StagedMethod):
@@ -126,11 +133,21 @@ class _Chosen(StagedMethod):
 
     def details(self) -> dict[str, Any]:
         """Those of the methods, what was chosen, and the scores of all candidates."""
-        return {**self._method.details(), "chosen": chosen_words(self._found.weights), **self._found.words}
+        return {**self._method.details(), "chosen": chosen_words(self._found), **self._found.words}
 
 
-def chosen_words(weights: dict[str, float]) -> str:
-    """The methods of a mean, e.g. "70 % kernel_ls + 30 % colour_kernel"."""
+def chosen_words(found: Verdict) -> str:
+    """The methods of a mean: "70 % kernel_ls + 30 % colour_kernel", or "prior over" such a mean."""
+    if not found.start:
+        return _mean_words(found.weights)
+    *others, refining = found.weights
+    start = _mean_words(found.start)
+    bracketed = f"({start})" if others and len(found.start) > 1 else start
+    named = f"{refining} over {bracketed}"
+    return _mean_words({**{name: found.weights[name] for name in others}, named: found.weights[refining]})
+
+
+def _mean_words(weights: dict[str, float]) -> str:
     if len(weights) == 1:
         return next(iter(weights))
     ordered = sorted(weights.items(), key=lambda item: -item[1])

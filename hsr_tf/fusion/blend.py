@@ -16,7 +16,7 @@ import numpy as np
 from hsr_tf import methods
 from hsr_tf.closed_forms.colour_kernel import CHOSEN_KERNEL
 from hsr_tf.closed_forms.spectral_ls import CHOSEN_MAP, SURVEYED, SceneMap
-from hsr_tf.fusion.pipeline import staged_method
+from hsr_tf.fusion.pipeline import model_of, staged_method
 from hsr_tf.options import with_options
 from hsr_tf.physics.tiled_pair import StoredPair, TiledPair
 from hsr_tf.solvers.kernel_ls import KERNEL_FEATURES
@@ -47,12 +47,15 @@ class Candidate:
         method: of the registry.
         weights: folder of a network's weights.
         knows_noise: whether they were trained for these cameras with noise.
+        start: methods whose mean a network for any cameras refines, and their weights; none for the map of
+            `spectral_ls`.
     """
 
     name: str
     method: methods.Method
     weights: Path | None = None
     knows_noise: bool = False
+    start: tuple[tuple[Candidate, float], ...] = ()
 
     @classmethod
     def named(cls, name: str) -> Candidate:
@@ -79,8 +82,17 @@ class Candidate:
 
     def staged(self, pair: TiledPair, controls: Controls) -> StagedMethod:
         """The method over the parts of a scene; a solver's windows are the same for scenes of any tiles."""
+        if self.start:
+            return self._refined(pair, controls)
         window = max(2, WINDOW_SIDE // pair.grid.scale) if self.method.kind == "solver" else None
         return staged_method(pair, self.method, weights=self.weights, controls=controls, window=window)
+
+    def _refined(self, pair: TiledPair, controls: Controls) -> StagedMethod:
+        from hsr_tf.fusion.refined import Refined
+
+        assert self.weights is not None
+        model = model_of(pair, self.method, self.weights)
+        return Refined(pair, lambda its_pair: Blend(its_pair, self.start, controls), model)
 
 
 def run_alone(candidate: Candidate, pair: TiledPair, controls: Controls, shared: TileStore) -> Cube:
@@ -134,13 +146,13 @@ class Blend(StagedMethod):
 
     def survey(self) -> Sequence[Stage]:
         """The map of the scene, and what else the methods survey."""
-        found = [_renamed(stage, store) for store, staged in self._staged for stage in staged.survey()]
+        found = [store.renamed(stage) for store, staged in self._staged for stage in staged.survey()]
         stages = [self._map.survey(), *found]
         return list({stage.name: stage for stage in reversed(stages)}.values())[::-1]
 
     def estimate(self) -> Sequence[Stage]:
         """The methods, their mean, and its comparison with both images."""
-        found = [_renamed(stage, store) for store, staged in self._staged for stage in staged.estimate()]
+        found = [store.renamed(stage) for store, staged in self._staged for stage in staged.estimate()]
         found.append(Stage(BLEND, len(self._pair.grid), self._blend))
         if self._completed:
             found.append(self._completion.stage(self._blended))
@@ -169,23 +181,10 @@ class Blend(StagedMethod):
         self._pair.store.save(BLEND, index, total)
 
     def _blended(self, region: Region) -> Cube:
-        """The mean of the sharp pixels of a region, joined from the tiles that it lies on."""
-        grid, store = self._pair.grid, self._pair.store
-        joined = np.empty((*region.scaled(grid.scale).size, self._pair.num_bands), np.float32)
-        for index in grid.overlapping(region):
-            tile = grid.region(index)
-            part = tile.intersection(region)
-            assert part is not None
-            values = store.load(BLEND, index)[part.inside(tile).scaled(grid.scale).slices]
-            joined[part.inside(region).scaled(grid.scale).slices] = values
-        return joined
+        """The mean of the sharp pixels of a region."""
+        return self._pair.store.read(BLEND, self._pair.grid, region, sharp=True)
 
 
 def _mostly_projected(parts: Sequence[tuple[Candidate, float]]) -> bool:
     """Whether most of a mean agrees with both images already: `spectral_ls` and networks do."""
     return sum(weight for one, weight in parts if one.weights or one.name == SPECTRAL_LS) > 0.5
-
-
-def _renamed(stage: Stage, store: ScopedStore) -> Stage:
-    """The stage under the name that its parts have in the store of all methods."""
-    return replace(stage, name=store.name(stage.name))

@@ -22,7 +22,7 @@ method that needs no PSF is judged by what it predicts of X from X R instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,11 +64,13 @@ class Verdict:
         weights: of the candidates, by name, those above zero.
         completed: whether the mean is to agree with both images.
         words: what is recorded: scores of all candidates, and what they were judged by.
+        start: weights of the methods whose mean a network for any cameras refines.
     """
 
     weights: dict[str, float]
     completed: bool
     words: dict[str, str]
+    start: dict[str, float] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
         """Data for JSON."""
@@ -103,24 +105,28 @@ class Evidence:
 
         A network is misjudged by pixels held out, as it never saw holes; so where the images fit the cameras,
         those with trained weights get a share that was chosen on six scenes held back from training (four of
-        them the second member of `prior` had seen; docs/design_any_camera.md has the figures), and the others
-        what is left, as the two err differently. Where both images are next to free of noise, the weights
-        trained for these cameras and those for any share three quarters evenly. Up to 25 dB of noise, weights
-        that were trained for these cameras and with noise get one half: 0.3 dB above the weights by held-out
-        pixels at 35 and 40 dB on those scenes, 0.02 on the test scenes.
+        them the second member of `prior` had seen; docs/design_any_camera.md has the figures). Where both
+        images are next to free of noise, weights for any cameras refine the mean of the others; weights that
+        were trained for these cameras have an equal share beside that, or three quarters alone, as the two
+        err differently. Up to 25 dB of noise, weights that were trained for these cameras and with noise get
+        one half: 0.3 dB above the weights by held-out pixels at 35 and 40 dB on those scenes, 0.02 on the
+        test scenes.
         """
         noise = self._noise_levels[1]
-        share = TRAINED_SHARE if noise < LITTLE_NOISE else NOISY_SHARE
         trained = [one for one in candidates if one.weights and (noise < LITTLE_NOISE or one.knows_noise)]
         if not trained or noise >= MOST_NOISE or self._doubtful:
             return self._compared(candidates)
         found = self._compared([one for one in candidates if one.weights is None])
-        weights = {name: (1 - share) * weight for name, weight in found.weights.items()}
-        weights |= {one.name: share / len(trained) for one in trained}
         whose = " and ".join("any" if one.method.any_cameras else "these" for one in trained)
         how = "no noise" if noise < LITTLE_NOISE else "and noise"
         why = [f"weights trained for {whose} cameras, {how}", found.words.get("evidence", "")]
         words = {**found.words, "evidence": "; ".join(filter(None, why))}
+        if any(one.method.any_cameras for one in trained):
+            weights = {one.name: 1 / len(trained) for one in trained}
+            return Verdict(weights, completed=True, words=words, start=found.weights)
+        share = TRAINED_SHARE if noise < LITTLE_NOISE else NOISY_SHARE
+        weights = {name: (1 - share) * weight for name, weight in found.weights.items()}
+        weights |= {one.name: share / len(trained) for one in trained}
         return Verdict(weights, completed=True, words=words)
 
     def _compared(self, candidates: Sequence[Candidate]) -> Verdict:

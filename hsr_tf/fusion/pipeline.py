@@ -44,12 +44,7 @@ def staged_method(
         from hsr_tf.networks.tiles import network_tiles
 
         assert weights is not None
-        stamps = tuple(path.stat().st_mtime_ns for path in sorted(weights.iterdir()))
-        model = _loaded(weights, stamps)
-        if method.any_cameras:
-            centres = pair.wavelengths_nm
-            model = model.for_cameras(pair.model, None if centres is None else centres.tolist())
-        return network_tiles(pair, model)
+        return network_tiles(pair, model_of(pair, method, weights))
     built = method.build(pair.model)
     if method.kind == "solver":
         solver: Solver = built
@@ -62,6 +57,16 @@ def staged_method(
         staged: StagedMethod = tiles(pair, controls) if timed else tiles(pair)
         return staged
     return Windowed(pair, built, margin=getattr(built, "margin", None), agreeing=bool(method.needs))
+
+
+def model_of(pair: TiledPair, method: methods.Method, weights: Path) -> FusionModel:
+    """The model of a folder; weights that fit any cameras for those of a pair."""
+    stamps = tuple(path.stat().st_mtime_ns for path in sorted(weights.iterdir()))
+    model = _loaded(weights, stamps)
+    if method.any_cameras:
+        centres = pair.wavelengths_nm
+        model = model.for_cameras(pair.model, None if centres is None else centres.tolist())
+    return model
 
 
 def require_tileable(method: methods.Method, weights: Path | None) -> None:

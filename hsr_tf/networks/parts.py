@@ -77,12 +77,23 @@ class ViewedParts:
 
     def added(self, part: MapPart, seen: Region) -> Cube:
         """See `NetworkParts.added`."""
+        return self.change(part.estimate, part.unexplained, seen)
+
+    def change(self, start: Cube, residual: Cube | None, seen: Region) -> Cube:
+        """What the network adds to any start of a part, (s h, s w, C).
+
+        Args:
+            start: Z of the window, (s h, s w, C).
+            residual: E of the window, (h, w, C), what it leaves of X; None for nothing.
+            seen: the part.
+        """
         scale, (core, around) = self._view.scale, self._cells(seen)
         rows, columns = around.inside(self.window(seen)).scaled(scale).slices
-        enlarged = bicubic_enlarge(ops.convert_to_tensor(part.unexplained[None]), scale)
-        start = ops.convert_to_tensor(part.estimate[None, rows, columns])
-        images = self._view.images(start, enlarged[:, rows, columns])
-        found = self._answer(images, core, around)
+        within = ops.convert_to_tensor(start[None, rows, columns])
+        enlarged = within * 0.0
+        if residual is not None:
+            enlarged = bicubic_enlarge(ops.convert_to_tensor(residual[None]), scale)[:, rows, columns]
+        found = self._answer(self._view.images(within, enlarged), core, around)
         rows, columns = seen.inside(core).scaled(scale).slices
         left = self._view.left(ops.convert_to_tensor(found[rows, columns]))
         return np.asarray(ops.convert_to_numpy(left), np.float32)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
-from hsr_tf.tiling.stages import TileStore
+from hsr_tf.tiling.stages import Stage, TileStore
 
 
 class ScopedStore(TileStore):
@@ -29,6 +30,10 @@ class ScopedStore(TileStore):
     def name(self, field: str) -> str:
         """The name of a field in the store that keeps it."""
         return field if field in self._fields else self._prefix + field
+
+    def renamed(self, stage: Stage) -> Stage:
+        """A pass over this store under the name that its parts have in the store that keeps them."""
+        return replace(stage, name=self.name(stage.name))
 
     def has(self, field: str, index: int) -> bool:
         """See `TileStore.has`."""

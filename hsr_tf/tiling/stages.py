@@ -64,24 +64,26 @@ class TileStore(ABC):
         del name
         return False
 
-    def read(self, field: str, grid: TileGrid, region: Region) -> NDArray[Any]:
+    def read(self, field: str, grid: TileGrid, region: Region, *, sharp: bool = False) -> NDArray[Any]:
         """A region of a field, joined from the tiles that it lies on.
 
         Args:
             field: one that holds (rows, columns, bands) for every tile of the grid.
             grid: of the tiles.
             region: in coarse pixels.
+            sharp: whether the field holds sharp pixels, s x s for a coarse one.
         """
-        joined: NDArray[Any] | None = None
+        scale, joined = grid.scale if sharp else 1, None
         for index in grid.overlapping(region):
             tile, values = grid.region(index), self.load(field, index)
             part = tile.intersection(region)
             assert part is not None
+            own = values[part.inside(tile).scaled(scale).slices]
             if part == region:
-                return values[part.inside(tile).slices]
+                return own
             if joined is None:
-                joined = np.empty((*region.size, values.shape[-1]), values.dtype)
-            joined[part.inside(region).slices] = values[part.inside(tile).slices]
+                joined = np.empty((*region.scaled(scale).size, values.shape[-1]), values.dtype)
+            joined[part.inside(region).scaled(scale).slices] = own
         assert joined is not None
         return joined
 

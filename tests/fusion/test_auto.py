@@ -11,6 +11,7 @@ from hsr_tf import methods
 from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.auto import CLOSED_FORMS, Auto, chosen_words
 from hsr_tf.fusion.blend import KERNEL_LS
+from hsr_tf.fusion.evidence import Verdict
 from hsr_tf.options import with_options
 from hsr_tf.physics.cameras import make_cameras
 from hsr_tf.physics.psf import gaussian_psf
@@ -123,7 +124,17 @@ def test_an_unknown_psf_and_border_are_found(border: str) -> None:
 def test_it_is_the_default_and_says_what_it_blends() -> None:
     solution = fuse(OBSERVATION, psf=gaussian_psf(4, fwhm=4.0), srf=MODEL.spectral)
     assert solution.estimate.metadata["method"] == "auto"
-    assert chosen_words({"kernel_ls": 0.7, "spectral_ls": 0.3}) == "70 % kernel_ls + 30 % spectral_ls"
+
+
+def test_what_is_chosen_in_words() -> None:
+    mean = {"kernel_ls": 0.7, "spectral_ls": 0.3}
+    assert chosen_words(Verdict(mean, True, {})) == "70 % kernel_ls + 30 % spectral_ls"
+    refined = Verdict({"prior": 1.0}, True, {}, start=mean)
+    assert chosen_words(refined) == "prior over 70 % kernel_ls + 30 % spectral_ls"
+    both = Verdict({"own": 0.5, "prior": 0.5}, True, {}, start=mean)
+    assert chosen_words(both) == "50 % own + 50 % prior over (70 % kernel_ls + 30 % spectral_ls)"
+    single = Verdict({"own": 0.5, "prior": 0.5}, True, {}, start={"kernel_ls": 1.0})
+    assert chosen_words(single) == "50 % own + 50 % prior over kernel_ls"
 
 
 def test_weights_trained_for_these_cameras_have_a_share_that_follows_the_noise() -> None:
@@ -132,7 +143,7 @@ def test_weights_trained_for_these_cameras_have_a_share_that_follows_the_noise()
     clean = hsr_tf.simulate(scene, scale=8)
     solution = hsr_tf.fuse(clean)
     found = solution.estimate.metadata
-    assert found["chosen"].startswith("75 % ms_ssfnet_nikon_d700_31_x8 + ")
+    assert found["chosen"].startswith("50 % ms_ssfnet_nikon_d700_31_x8 + 50 % prior over ")
     assert "trained" in found["evidence"] and "spectral_ls" in found["candidates"]
     assert solution.hr_msi_residual is not None and solution.hr_msi_residual < 1e-4
     half = hsr_tf.fuse(hsr_tf.simulate(smooth, scale=8, snr_db=(30.0, 35.0))).estimate.metadata
@@ -141,9 +152,9 @@ def test_weights_trained_for_these_cameras_have_a_share_that_follows_the_noise()
     assert not worse["chosen"].startswith("50 % ms_ssfnet") and "held-out" in worse["evidence"]
     assert found["trust"] == hsr_tf.fuse(clean, "spectral_ls").estimate.metadata["trust"]
     wide = hsr_tf.fuse(hsr_tf.simulate(scene, scale=16)).estimate.metadata["chosen"]
-    assert wide.startswith("38 % ms_ssfnet_nikon_d700_31_x16 + 38 % prior + ")
+    assert wide.startswith("50 % ms_ssfnet_nikon_d700_31_x16 + 50 % prior over ")
     other = hsr_tf.fuse(hsr_tf.simulate(scene, scale=4, psf="box")).estimate.metadata
-    assert other["chosen"].startswith("75 % prior + ") and "any cameras" in other["evidence"]
+    assert other["chosen"].startswith("prior over ") and "any cameras" in other["evidence"]
     response = make_cameras(scene, 8).spectral
     infrared = hsr_tf.simulate(Scene(scene.cube, np.linspace(900.0, 1700.0, 31)), scale=8, srf=response)
     assert "prior" not in hsr_tf.fuse(infrared, srf=response).estimate.metadata["chosen"]
