@@ -6,8 +6,8 @@ light, and, with enough `max_seconds`, further solvers. Held-out coarse pixels g
 (`hsr_tf.fusion.evidence`); mostly one to four are kept. Their mean is then made to agree with both images as
 far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept alone unless the others add
 2 %, as held-out pixels do not show what agreeing with X gains; where X is too noisy to agree with, any gain
-counts. Without noise `prior` refines that mean (`hsr_tf.fusion.refined`), and a network for these cameras
-has an equal share beside it (`hsr_tf.fusion.evidence.Evidence.of`).
+counts. Up to 25 dB of noise `prior` refines that mean (`hsr_tf.fusion.refined`), and a network for these
+cameras has an equal share beside it (`hsr_tf.fusion.evidence.Evidence.of`).
 
 A PSF that is neither given nor recorded is estimated from the two images where the response is known
 (`hsr_tf.solvers.cameras.psf_fit`).
@@ -107,10 +107,9 @@ class Auto:
 
     def _networks(self, pair: TiledPair) -> list[Candidate]:
         """Networks whose shipped weights were trained for this model, and the one for any cameras."""
-        from hsr_tf.networks.selection import any_camera_cards, own_cards
+        from hsr_tf.networks.selection import fitting_cards
 
-        cards = own_cards(self.model) + any_camera_cards(self.model, pair.wavelengths_nm)
-        return [Candidate.of_card(card) for card in cards]
+        return [Candidate.of_card(card) for card in fitting_cards(self.model, pair.wavelengths_nm)]
 
 
 class _Chosen(StagedMethod):

@@ -43,7 +43,7 @@ from hsr_tf.physics.spectral import SpectralResponse
 from hsr_tf.physics.tiled_pair import ArrayPair
 from hsr_tf.scene import Observation, Scene, Solution
 from hsr_tf.solvers.parts.assembly import Assembly
-from hsr_tf.solvers.parts.turned import ALL_TURNS, turned_estimate
+from hsr_tf.solvers.parts.turned import ALL_TURNS, OfScene, turned_estimate
 from hsr_tf.solvers.solver import Controls, Step
 from hsr_tf.tiling.stages import run_stages
 from hsr_tf.typing import Cube
@@ -201,7 +201,7 @@ def turn_spread(
     assembly = Assembly(model, *pair)
     moments = Moments()
     for turn in ALL_TURNS:
-        cube = turned_estimate(network, *pair, spectral_map=spectral_map, turns=(turn,))
+        cube = turned_estimate(network, *pair, scene=OfScene(spectral_map), turns=(turn,))
         if network.config.consistent:
             assembly.complete(cube)
         moments.add(cube)

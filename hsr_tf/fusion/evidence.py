@@ -104,27 +104,26 @@ class Evidence:
         Where the images are not made to agree (trust up to one half) any gain counts.
 
         A network is misjudged by pixels held out, as it never saw holes; so where the images fit the cameras,
-        those with trained weights get a share that was chosen on six scenes held back from training (four of
-        them the second member of `prior` had seen; docs/design_any_camera.md has the figures). Where both
-        images are next to free of noise, weights for any cameras refine the mean of the others; weights that
-        were trained for these cameras have an equal share beside that, or three quarters alone, as the two
-        err differently. Up to 25 dB of noise, weights that were trained for these cameras and with noise get
-        one half: 0.3 dB above the weights by held-out pixels at 35 and 40 dB on those scenes, 0.02 on the
-        test scenes.
+        up to 25 dB of noise, those with trained weights get a share that was chosen on six scenes held back
+        from training (four of them the second member of `prior` had seen; docs/design_any_camera.md has the
+        figures). Weights for any cameras refine the mean of the others. Weights that were trained for these
+        cameras have an equal share beside that, but not under noise that their training had none of; alone
+        they get three quarters, or one half under noise.
         """
         noise = self._noise_levels[1]
-        trained = [one for one in candidates if one.weights and (noise < LITTLE_NOISE or one.knows_noise)]
+        quiet = noise < LITTLE_NOISE
+        trained = [c for c in candidates if c.weights and (quiet or c.knows_noise or c.method.any_cameras)]
         if not trained or noise >= MOST_NOISE or self._doubtful:
             return self._compared(candidates)
         found = self._compared([one for one in candidates if one.weights is None])
         whose = " and ".join("any" if one.method.any_cameras else "these" for one in trained)
-        how = "no noise" if noise < LITTLE_NOISE else "and noise"
+        how = "no noise" if quiet else "and noise"
         why = [f"weights trained for {whose} cameras, {how}", found.words.get("evidence", "")]
         words = {**found.words, "evidence": "; ".join(filter(None, why))}
         if any(one.method.any_cameras for one in trained):
             weights = {one.name: 1 / len(trained) for one in trained}
             return Verdict(weights, completed=True, words=words, start=found.weights)
-        share = TRAINED_SHARE if noise < LITTLE_NOISE else NOISY_SHARE
+        share = TRAINED_SHARE if quiet else NOISY_SHARE
         weights = {name: (1 - share) * weight for name, weight in found.weights.items()}
         weights |= {one.name: share / len(trained) for one in trained}
         return Verdict(weights, completed=True, words=words)

@@ -160,6 +160,11 @@ class FusionModel(keras.Model):
             guide = ops.concatenate([lr_hsi, found.residual], -1)
         return Start(base, guide, ops.concatenate([hr_msi, base], -1), trust)
 
+    def start_at(self, base: Tensor, lr_hsi: Tensor, hr_msi: Tensor) -> Start:
+        """The start at another estimate (B, s h, s w, C), which leaves nothing of the two images."""
+        guide = ops.concatenate([lr_hsi, 0.0 * lr_hsi], -1) if self._least_squares else lr_hsi
+        return Start(base, guide, ops.concatenate([hr_msi, base], -1), None)
+
     def given(self, start: Start) -> dict[str, Tensor]:
         """The inputs of the network."""
         if self.view is None:

@@ -164,12 +164,9 @@ def any_camera_cards(model: ObservationModel, wavelengths_nm: ArrayLike | None) 
 def fitting_cards(model: ObservationModel, wavelengths_nm: ArrayLike | None) -> list[ModelCard]:
     """The shipped weights for two cameras, then those for any; arguments as `any_camera_cards`.
 
-    The mean of both is better than either, 0.3 dB at x16, as they err differently; but not for the cameras
-    that those for any were first trained for, where both are the same network.
+    The mean of both is better than either, 0.3 dB at x16, as they err differently.
     """
-    own = own_cards(model)
-    others = any_camera_cards(model, wavelengths_nm)
-    return own + [card for card in others if not (own and trained_for(card, model))]
+    return own_cards(model) + any_camera_cards(model, wavelengths_nm)
 
 
 def shipped_for(observation: Observation) -> list[ModelCard]:

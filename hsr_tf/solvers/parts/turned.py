@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from hsr_tf.networks.fusion_model import FusionModel
+from hsr_tf.networks.fusion_model import FusionModel, Start
 from hsr_tf.solvers.solver import Cube
 from hsr_tf.tiling.blending import Cover
 
@@ -43,12 +43,25 @@ ALL_TURNS = tuple(Turn(quarters, mirrored) for mirrored in (False, True) for qua
 NO_TURN = ALL_TURNS[:1]
 
 
+@dataclass(frozen=True, eq=False)
+class OfScene:
+    """What is known of a whole scene before a network sees its windows.
+
+    Attributes:
+        spectral_map: see `FusionModel.fit`; None to fit one to each window.
+        base: (s h, s w, C), an estimate that agrees with both images, from which the network starts instead.
+    """
+
+    spectral_map: tf.Tensor | None = None
+    base: Cube | None = None
+
+
 def turned_estimate(
     model: FusionModel,
     lr_hsi: Cube,
     hr_msi: Cube,
     *,
-    spectral_map: tf.Tensor | None = None,
+    scene: OfScene = OfScene(),
     turns: tuple[Turn, ...] = ALL_TURNS,
     max_seconds: float | None = None,
 ) -> Cube:
@@ -58,7 +71,7 @@ def turned_estimate(
         model: a trained network.
         lr_hsi: X, (h, w, C).
         hr_msi: Y, (s h, s w, c).
-        spectral_map: of the whole scene, see `FusionModel.fit`.
+        scene: what the network starts from.
         turns: those averaged.
         max_seconds: fewer turns, one at least, where all would take longer; None for no limit.
     """
@@ -70,10 +83,14 @@ def turned_estimate(
     windows = cover.windows()
     for number, window in enumerate(windows):
         sharp = window.scaled(scale).slices
-        images = (np.ascontiguousarray(lr_hsi[window.slices]), np.ascontiguousarray(hr_msi[sharp]))
+        lr_part, hr_part = (tf.constant(part[None]) for part in (lr_hsi[window.slices], hr_msi[sharp]))
+        if scene.base is None:
+            start = model.start(lr_part, hr_part, scene.spectral_map)
+        else:
+            start = model.start_at(tf.constant(scene.base[sharp][None]), lr_part, hr_part)
         spent = time.perf_counter() - began
         left = None if max_seconds is None else (max_seconds - spent) / (len(windows) - number)
-        mean = _mean_in_time(_parts(model, *images, spectral_map, turns), left)
+        mean = _mean_in_time(_parts(model, start, turns), left)
         cube[sharp] += mean * cover.weights(window)[..., None]
     return cube
 
@@ -94,15 +111,8 @@ def _mean_in_time(parts: Iterator[Cube], max_seconds: float | None) -> Cube:
     return np.asarray(total / np.float32(count), np.float32)
 
 
-def _parts(
-    model: FusionModel,
-    lr_hsi: Cube,
-    hr_msi: Cube,
-    spectral_map: tf.Tensor | None,
-    turns: tuple[Turn, ...],
-) -> Iterator[Cube]:
+def _parts(model: FusionModel, start: Start, turns: tuple[Turn, ...]) -> Iterator[Cube]:
     """The estimate of every turn, turned back; the base, which all share, comes with each."""
-    start = model.start(tf.constant(lr_hsi[None]), tf.constant(hr_msi[None]), spectral_map)
     base = np.float32(0) if start.base is None else np.asarray(start.base)[0]
     given = {name: np.asarray(image)[0] for name, image in model.given(start).items()}
     for turn in turns:

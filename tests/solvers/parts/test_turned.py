@@ -7,7 +7,7 @@ import pytest
 
 from hsr_tf.networks.fusion_model import FusionConfig, FusionModel
 from hsr_tf.solvers.parts import turned
-from hsr_tf.solvers.parts.turned import ALL_TURNS, NO_TURN, turned_estimate
+from hsr_tf.solvers.parts.turned import ALL_TURNS, NO_TURN, OfScene, turned_estimate
 from tests.solvers.scenes import cameras, mixture, pair
 
 SCALE, BANDS = 4, 5
@@ -61,21 +61,21 @@ def test_a_network_that_fits_any_cameras_is_turned_as_it_sees_the_pair() -> None
 
 def test_a_turned_scene_has_the_turned_estimate(network: FusionModel, images: tuple) -> None:
     spectral_map = network.fit(images[0][None], images[1][None])
-    still = turned_estimate(network, *images, spectral_map=spectral_map)
+    still = turned_estimate(network, *images, scene=OfScene(spectral_map))
     for turn in (ALL_TURNS[1], ALL_TURNS[6]):
-        other = turned_estimate(network, *map(turn.apply, images), spectral_map=spectral_map)
+        other = turned_estimate(network, *map(turn.apply, images), scene=OfScene(spectral_map))
         np.testing.assert_allclose(turn.undo(other), still, atol=2e-5)
     once = turned_estimate(
-        network, *map(ALL_TURNS[1].apply, images), spectral_map=spectral_map, turns=NO_TURN
+        network, *map(ALL_TURNS[1].apply, images), scene=OfScene(spectral_map), turns=NO_TURN
     )
     assert np.abs(ALL_TURNS[1].undo(once) - still).max() > 1e-3
 
 
 def test_windows_give_the_whole(network: FusionModel, images: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     spectral_map = network.fit(images[0][None], images[1][None])
-    whole = turned_estimate(network, *images, spectral_map=spectral_map, turns=NO_TURN)
+    whole = turned_estimate(network, *images, scene=OfScene(spectral_map), turns=NO_TURN)
     monkeypatch.setattr(turned, "SIDE", 24)
-    parts = turned_estimate(network, *images, spectral_map=spectral_map, turns=NO_TURN)
+    parts = turned_estimate(network, *images, scene=OfScene(spectral_map), turns=NO_TURN)
     assert np.abs(parts - whole).mean() < 0.1 * np.abs(whole - images[1].mean()).mean()
     assert parts.dtype == np.float32
 
@@ -86,3 +86,18 @@ def test_without_time_for_all_turns_it_is_the_mean_of_those_done(network: Fusion
     np.testing.assert_allclose(hurried, once, atol=1e-6)
     calm = turned_estimate(network, *images, max_seconds=600.0)
     np.testing.assert_array_equal(calm, turned_estimate(network, *images))
+
+
+def test_it_adds_to_another_estimate_what_it_adds_to_the_map_where_that_leaves_nothing(
+    network: FusionModel, images: tuple[np.ndarray, np.ndarray]
+) -> None:
+    start = network.start(images[0][None], images[1][None])
+    base = np.asarray(start.base)[0]
+    silent = [np.asarray(image) for image in network.given(start).values()]
+    silent[0][..., images[0].shape[-1] :] = 0  # the residual that the map left
+    given = dict(zip(network.given(start), silent, strict=True))
+    expected = base + np.asarray(network.network.predict_on_batch(given)["estimate"])[0]
+    found = turned_estimate(network, *images, scene=OfScene(base=base), turns=NO_TURN)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    other = turned_estimate(network, *images, scene=OfScene(base=0.5 * base), turns=NO_TURN)
+    assert np.abs(other - found).max() > 0.01
