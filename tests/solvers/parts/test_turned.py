@@ -93,7 +93,7 @@ def test_it_adds_to_another_estimate_what_it_adds_to_the_map_where_that_leaves_n
 ) -> None:
     start = network.start(images[0][None], images[1][None])
     base = np.asarray(start.base)[0]
-    silent = [np.asarray(image) for image in network.given(start).values()]
+    silent = [np.array(image) for image in network.given(start).values()]
     silent[0][..., images[0].shape[-1] :] = 0  # the residual that the map left
     given = dict(zip(network.given(start), silent, strict=True))
     expected = base + np.asarray(network.network.predict_on_batch(given)["estimate"])[0]
