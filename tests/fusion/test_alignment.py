@@ -310,6 +310,6 @@ def test_the_psf_takes_up_half_a_pixel_so_that_the_estimate_gains() -> None:
         lr_hsi = Scene(coarse, wavelengths_nm, georeference=grids[0])
         pair = align(lr_hsi, Scene(truth @ response, georeference=grids[1])).observation
         height, width, _ = pair.hr_msi.shape
-        found = hsr_tf.fuse(pair, psf="box:size=4", srf="nikon_d700").estimate.cube
+        found = hsr_tf.fuse(pair, "spectral_ls", psf="box:size=4", srf="nikon_d700").estimate.cube
         errors[name] = float(np.sqrt(np.square(found - truth[:height, :width])[8:-8, 8:-8].mean()))
     assert errors["told"] < 0.6 * errors["untold"]
