@@ -209,8 +209,12 @@ def observed(case: Case, path: Path, data: Path) -> tuple[Scene, Observation]:
 
 
 def line_of(case: Case, scores: Scores, names: Sequence[str]) -> list[str]:
-    """A line of the table: means, the gain of `auto`, and its least gain of a scene."""
-    means = [f"{np.mean(list(scores[name].values())):.2f}" if name in scores else "–" for name in names]
+    """A line of the table: means, the gain of `auto`, its least gain; of the scenes that all methods have."""
+    common = set.intersection(*(set(found) for found in scores.values()))
+    scores = {
+        name: {at: psnr for at, psnr in found.items() if at in common} for name, found in scores.items()
+    }
+    means = [f"{np.mean(list(scores[name].values())):.2f}" if scores.get(name) else "–" for name in names]
     gains = list(gains_of(scores))
     gain = [f"{np.mean(gains):+.2f}", f"{min(gains):+.2f}"] if gains else ["–", "–"]
     return [case.label, *means, *gain]
@@ -243,7 +247,10 @@ def main() -> None:
     chosen, board = chosen_cases(FLAGS.only), Board(Path(FLAGS.folder) / "scores.json")
     for case in tqdm(chosen, unit="case", dynamic_ncols=True):
         measure(case, FLAGS.methods, data, board)
-    lines = [line_of(case, board.of(case), FLAGS.methods) for case in cases() if board.of(case)]
+    done = [(case, board.of(case)) for case in cases()]
+    lines = [
+        line_of(case, scores, FLAGS.methods) for case, scores in done if len(scores) == len(FLAGS.methods)
+    ]
     found = _report.table(["pair", *FLAGS.methods, f"{DEFAULT} gains", "at least"], lines)
     print(found)
     if FLAGS.update:

@@ -58,6 +58,8 @@ def test_gains_are_over_the_closed_form_that_is_better_in_the_mean() -> None:
     assert list(gains_of(scores)) == [1.0, -0.5]
     names = ["kernel_ls", "prior", "auto"]
     assert line_of(CASE, scores, names) == [CASE.label, "43.00", "–", "43.25", "+0.25", "-0.50"]
+    scores["prior"] = {"b": 46.0}  # the rest was interrupted
+    assert line_of(CASE, scores, names) == [CASE.label, "44.00", "46.00", "43.50", "-1.50", "-1.50"]
 
 
 def test_what_is_scored_is_not_scored_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
