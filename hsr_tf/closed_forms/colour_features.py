@@ -89,18 +89,20 @@ class ColourFeatures:
         num_linear, num_pixels = 1 + colours.shape[1], len(colours)
         places, brightness, slope = self.metric.slopes(colours)
         landmarks = self.metric(self.landmarks)[0]
+        middle = landmarks.mean(0)  # differences of places far from the origin would be rounding errors
+        seen, landmarks = places - middle, landmarks - middle
         kernel = kernel_values(colours, self.landmarks, self.metric, self.length)
         stretch = 1.0 if np.isinf(self.metric.level) else self.metric.stretch
         fall = stretch / (brightness * self.length**2)
-        steep, weighted = kernel * fall[:, None], places * variance
-        across = steep * (weighted @ landmarks.T - (weighted * places).sum(1)[:, None] / 2)
+        steep, weighted = kernel * fall[:, None], seen * variance
+        across = steep * (weighted @ landmarks.T - (weighted * seen).sum(1)[:, None] / 2)
         mixed = across.T @ steep
         curved = (landmarks * variance) @ landmarks.T * (steep.T @ steep) - mixed - mixed.T
-        linear = landmarks.T * steep.sum(0) - places.T @ steep
+        linear = landmarks.T * steep.sum(0) - seen.T @ steep
         if slope.any():
-            off = (places @ landmarks.T - np.square(places).sum(1)[:, None]) / stretch
+            off = (places @ landmarks.T - (places * seen).sum(1)[:, None]) / stretch
             turned = kernel * (slope / brightness)[:, None] - steep * (slope[:, None] * off)
-            pull = steep * (landmarks @ variance - (places @ variance)[:, None])
+            pull = steep * (landmarks @ variance - (seen @ variance)[:, None])
             mixed = turned.T @ pull
             curved += variance.sum() * (turned.T @ turned) + mixed + mixed.T
             linear += turned.sum(0)
@@ -118,7 +120,8 @@ def kernel_values(
     """k of colours (n, c) and landmarks (m, c), (n, m), in the precision of the colours."""
     scale = colours.dtype.type(np.sqrt(0.5) / length)
     (a, brightness), (z, others) = metric(colours), metric(landmarks)
-    a, z = a * scale, z * scale
+    middle = z.mean(0)  # squares of places far from the origin would hide their distances
+    a, z = (a - middle) * scale, (z - middle) * scale
     squares = a @ z.T
     squares *= -2
     squares += np.square(a).sum(-1)[:, None]
