@@ -3,11 +3,10 @@
 The candidates are two closed forms and a light form of `kernel_ls`, networks whose shipped weights were
 trained for these bands, scale and cameras, `prior` for any cameras where the bands are those of visible
 light, and, with enough `max_seconds`, further solvers. Held-out coarse pixels give each its weight
-(`hsr_tf.fusion.evidence`); mostly one to four are kept. Their mean is then made to agree with both images as
-far as these agree with each other (`hsr_tf.fusion.blend`). `spectral_ls` is kept alone unless the others add
-2 %, as held-out pixels do not show what agreeing with X gains; where X is too noisy to agree with, any gain
-counts. Up to 25 dB of noise `prior` refines that mean (`hsr_tf.fusion.refined`), and a network for these
-cameras has an equal share beside it (`hsr_tf.fusion.evidence.Evidence.of`).
+(`hsr_tf.fusion.evidence`); mostly two to four are kept. Their mean is then made to agree with both images as
+far as these agree with each other (`hsr_tf.fusion.blend`). Up to 25 dB of noise `prior` refines that mean
+(`hsr_tf.fusion.refined`), and a network for these cameras has an equal share beside it
+(`hsr_tf.fusion.evidence.Evidence.of`).
 
 A PSF that is neither given nor recorded is estimated from the two images where the response is known
 (`hsr_tf.solvers.cameras.psf_fit`).

@@ -10,13 +10,20 @@ estimates,
     min_w  w' (E + V) w,   w >= 0,  sum w = 1,   E_ij = mean d_i . d_j,   V_ij = mean n_i . n_j
 
 (stacking, Wolpert, Neural Networks 5(2), 1992; Breiman, Machine Learning 24(1), 1996, who recommends weights
-that are not negative). Where there are few coarse pixels each fifth of them is held out in turn. Pixels in
-which the images disagree more than usual do not count. Fits to the sample without other pixels, and with
-added noise, repeat the choices of the first (kernel, ridge and penalty) and share the blurred features of Y.
+that are not negative). Few pixels say little: with u the weights that are best where nothing is known,
+`spectral_ls` and `kernel_ls` alike, and e the least E_ii + V_ii above the noise of X,
+
+    w' (E + V) w + 60 / n e |w - u|^2
+
+is minimised (Diebold and Pauly, International Journal of Forecasting 6(4), 1990, shrink to equal weights),
+n the number of pixels held out. Where there are few coarse pixels each fifth of them is held out in turn.
+Pixels in which the images disagree more than usual do not count. Fits to the sample without other pixels,
+and with added noise, repeat the choices of the first (kernel, ridge and penalty) and share the blurred
+features of Y.
 
 Where the two images differ by over 3 % and in a way that follows the image
 (`hsr_tf.closed_forms.agreement`), D is not to be believed, and a
-method that needs no PSF is judged by what it predicts of X from X R instead.
+method that needs no PSF is judged by what it predicts of X from X R instead, and no weights are usual.
 """
 
 from __future__ import annotations
@@ -53,6 +60,7 @@ SAMPLE_SIDE, SMALLEST_SIDE, FEWEST_HELD_OUT, ENOUGH_HELD_OUT = 192, 32, 4, 60
 NUM_FOLDS, PREFERENCE, SMALLEST_WEIGHT, DOUBTED = 5, 0.98, 0.05, 0.03
 NOISE_FREE, LITTLE_NOISE, USABLE, SURE_NOISE, LONGEST = 1e-4, 2e-3, 0.5, 0.8, 6.0
 TRAINED_SHARE, NOISY_SHARE, MOST_NOISE = 0.75, 0.5, 0.06
+USUAL = ("spectral_ls", "kernel_ls")
 MIXED, TINY = (0.003, 0.01, 0.03, 0.1, 0.3), 1e-30
 
 
@@ -99,9 +107,7 @@ class Evidence:
         self._size = region.size
 
     def of(self, candidates: Sequence[Candidate]) -> Verdict:
-        """The weights of the candidates, of which the first is kept alone unless others add 2 %.
-
-        Where the images are not made to agree (trust up to one half) any gain counts.
+        """The weights of the candidates; where D is doubted, the first is kept alone unless others add 2 %.
 
         A network is misjudged by pixels held out, as it never saw holes; so where the images fit the cameras,
         up to 25 dB of noise, those with trained weights get a share that was chosen on six scenes held back
@@ -135,12 +141,7 @@ class Evidence:
             few = "not compared" + ("" if len(candidates) == 1 else ", too few coarse pixels")
             return Verdict({first: 1.0}, completed=not candidates[0].needs_psf, words={"candidates": few})
         errors = self._products(candidates)
-        weights = stacked_weights(errors)
-        scores, blended = np.diag(errors), float(weights @ errors @ weights)
-        floor = min(SURE_NOISE * self._coarse_noise, blended)  # the noise of X, which all leave
-        preference = PREFERENCE if self._scene_map.found().trust > USABLE else 1.0
-        if np.sqrt(blended - floor) > preference * np.sqrt(scores[0] - floor):
-            weights = np.eye(len(candidates))[0]
+        scores, weights = np.diag(errors), self._weights_of(errors, candidates)
         energy = np.sqrt(np.square(self._cubes[0], dtype=np.float64).sum(-1).mean() + TINY)
         chosen = {one.name: float(w) for one, w in zip(candidates, weights, strict=True) if w > 0}
         words = ", ".join(
@@ -150,6 +151,19 @@ class Evidence:
         judged = "X predicted from X R" if self._doubtful else "X predicted at held-out pixels"
         needs = any(one.needs_psf for one in candidates if one.name in chosen)
         return Verdict(chosen, not self._doubtful or needs, {"candidates": words, "evidence": judged})
+
+    def _weights_of(self, errors: Array, candidates: Sequence[Candidate]) -> Array:
+        """The weights of candidates by E + V."""
+        scores = np.diag(errors)
+        floor = min(SURE_NOISE * self._coarse_noise, float(scores.min()))  # the noise of X, which all leave
+        if not self._doubtful:
+            doubt = ENOUGH_HELD_OUT / self._num_judged(self._num_folds) * (float(scores.min()) - floor)
+            return stacked_weights(errors, usual_weights(candidates), doubt)
+        weights = stacked_weights(errors)
+        gained = max(float(weights @ errors @ weights) - floor, 0.0)
+        preference = PREFERENCE if self._scene_map.found().trust > USABLE else 1.0
+        kept = np.sqrt(gained) > preference * np.sqrt(scores[0] - floor)
+        return np.eye(len(candidates))[0] if kept else weights
 
     def _products(self, candidates: Sequence[Candidate]) -> Array:
         """E + V, (k, k), summed over the bands."""
@@ -334,19 +348,30 @@ def _clipped(residuals: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(residuals * shares.astype(residuals.dtype)[:, None])
 
 
-def stacked_weights(errors: Array) -> Array:
-    """The weights that minimise w' M w, not negative, with sum one; small ones are set to zero.
+def usual_weights(candidates: Sequence[Candidate]) -> Array:
+    """The weights of candidates of which nothing is known: alike for those of `USUAL`, or for all."""
+    known = np.array([one.name in USUAL for one in candidates], np.float64)
+    return known / known.sum() if known.any() else np.full(len(candidates), 1 / len(candidates))
+
+
+def stacked_weights(errors: Array, usual: Array | None = None, doubt: float = 0.0) -> Array:
+    """The weights that minimise w' M w + d |w - u|^2, not negative, with sum one; small ones are set to zero.
 
     Args:
         errors: M, (k, k), mean products of the errors of k estimates.
+        usual: u, (k,).
+        doubt: d, not negative.
     """
     size, mean = len(errors), max(float(np.trace(errors)) / len(errors), TINY)
     root = np.linalg.cholesky(errors / mean + 1e-6 * np.eye(size)).T
+    pull = np.sqrt(doubt / mean)
+    wanted = np.zeros(size) if usual is None else pull * usual
+    equations = np.concatenate([root, pull * np.eye(size), np.full((1, size), 1e3)])
+    targets = np.concatenate([np.zeros(size), wanted, [1e3]])
     found = np.ones(size, bool)
     for _ in range(2):  # once more without those that hardly count
-        rows = np.concatenate([root[:, found], np.full((1, int(found.sum())), 1e3)])
         weights = np.zeros(size)
-        weights[found] = optimize.nnls(rows, np.append(np.zeros(size), 1e3))[0]
+        weights[found] = optimize.nnls(equations[:, found], targets)[0]
         weights /= weights.sum()
         found = weights >= SMALLEST_WEIGHT
     weights = np.where(found, weights, 0.0)
