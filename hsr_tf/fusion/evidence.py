@@ -10,20 +10,22 @@ estimates,
     min_w  w' (E + V) w,   w >= 0,  sum w = 1,   E_ij = mean d_i . d_j,   V_ij = mean n_i . n_j
 
 (stacking, Wolpert, Neural Networks 5(2), 1992; Breiman, Machine Learning 24(1), 1996, who recommends weights
-that are not negative). Few pixels say little: with u the weights that are best where nothing is known,
-`spectral_ls` and `kernel_ls` alike, and e the least E_ii + V_ii above the noise of X,
+that are not negative). Few pixels say little: with n the number of pixels held out, e_i what E_ii + V_ii is
+above the noise of X, and u usual weights,
 
-    w' (E + V) w + 60 / n e |w - u|^2
+    w' (E + V) w + 60 / n min(e) |w - u|^2
 
-is minimised (Diebold and Pauly, International Journal of Forecasting 6(4), 1990, shrink to equal weights),
-n the number of pixels held out. Where there are few coarse pixels each fifth of them is held out in turn.
-Pixels in which the images disagree more than usual do not count. Fits to the sample without other pixels,
-and with added noise, repeat the choices of the first (kernel, ridge and penalty) and share the blurred
-features of Y.
+is minimised (Diebold and Pauly, International Journal of Forecasting 6(4), 1990, shrink to equal weights).
+u is one half for `spectral_ls` and `kernel_ls`; below 60 pixels, where these may have too few to be fitted,
+it is proportional to 1 / e_i^2 (Bates and Granger, Operational Research Quarterly 20(4), 1969, have 1 / e_i).
+
+Where there are few coarse pixels each fifth of them is held out in turn. Pixels in which the images disagree
+more than usual do not count. Fits to the sample without other pixels, and with added noise, repeat the
+choices of the first (kernel, ridge and penalty) and share the blurred features of Y.
 
 Where the two images differ by over 3 % and in a way that follows the image
-(`hsr_tf.closed_forms.agreement`), D is not to be believed, and a
-method that needs no PSF is judged by what it predicts of X from X R instead, and no weights are usual.
+(`hsr_tf.closed_forms.agreement`), D is not to be believed; no weights are usual then, and a method that
+needs no PSF is judged by what it predicts of X from X R instead.
 """
 
 from __future__ import annotations
@@ -157,8 +159,9 @@ class Evidence:
         scores = np.diag(errors)
         floor = min(SURE_NOISE * self._coarse_noise, float(scores.min()))  # the noise of X, which all leave
         if not self._doubtful:
-            doubt = ENOUGH_HELD_OUT / self._num_judged(self._num_folds) * (float(scores.min()) - floor)
-            return stacked_weights(errors, usual_weights(candidates), doubt)
+            number = self._num_judged(self._num_folds)
+            usual = usual_weights(candidates, scores - floor if number < ENOUGH_HELD_OUT else None)
+            return stacked_weights(errors, usual, ENOUGH_HELD_OUT / number * (float(scores.min()) - floor))
         weights = stacked_weights(errors)
         gained = max(float(weights @ errors @ weights) - floor, 0.0)
         preference = PREFERENCE if self._scene_map.found().trust > USABLE else 1.0
@@ -348,10 +351,20 @@ def _clipped(residuals: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(residuals * shares.astype(residuals.dtype)[:, None])
 
 
-def usual_weights(candidates: Sequence[Candidate]) -> Array:
-    """The weights of candidates of which nothing is known: alike for those of `USUAL`, or for all."""
-    known = np.array([one.name in USUAL for one in candidates], np.float64)
-    return known / known.sum() if known.any() else np.full(len(candidates), 1 / len(candidates))
+def usual_weights(candidates: Sequence[Candidate], errors: Array | None = None) -> Array:
+    """The weights of candidates of which little is known.
+
+    Args:
+        candidates: whose.
+        errors: (k,), mean squared errors, whose inverse squares they are; None for the same for all
+            of `USUAL` among the candidates, or for all candidates where there is none.
+    """
+    if errors is not None:
+        found = np.square(float(errors.max()) / np.maximum(errors, TINY))
+    else:
+        found = np.array([one.name in USUAL for one in candidates], np.float64)
+        found = found if found.any() else np.ones(len(candidates))
+    return np.asarray(found / found.sum())
 
 
 def stacked_weights(errors: Array, usual: Array | None = None, doubt: float = 0.0) -> Array:

@@ -41,3 +41,9 @@ def test_closed_forms_that_know_the_psf_are_the_usual_ones() -> None:
     assert usual_weights(named).tolist() == [0.5, 0.0, 0.5]
     assert usual_weights(named[:2]).tolist() == [1.0, 0.0]
     assert usual_weights([Candidate.named(name) for name in ("csu", "cnmf")]).tolist() == [0.5, 0.5]
+
+
+def test_usual_weights_of_very_few_pixels_follow_the_errors() -> None:
+    named = [Candidate.named(name) for name in ("spectral_ls", "colour_kernel", "kernel_ls")]
+    np.testing.assert_allclose(usual_weights(named, np.array([2.0, 1.0, 2.0])), [1 / 6, 2 / 3, 1 / 6])
+    np.testing.assert_allclose(usual_weights(named, np.array([1.0, 0.0, 1.0])), [0, 1, 0], atol=1e-9)
