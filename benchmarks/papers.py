@@ -4,6 +4,7 @@ Each network of a table is trained for --minutes of all cores with nothing besid
 scored by `trainers.evaluate` on the protocol of its table. Stopped at any moment, the same command goes on
 where it was: runs have checkpoints, and what is trained or scored in --folder is kept. `--update` writes the
 table into docs/papers.md; `--only` trains some rows, and the table shows those that are done.
+`--keep_weights` copies the weights of methods that have none into the package.
 
     python -m benchmarks.papers --table=ms_ssfnet --scale=16 --minutes=6 --update
     python -m benchmarks.papers --table=kbpn --minutes=6 --update
@@ -24,9 +25,11 @@ from absl import flags
 from benchmarks import _report
 from benchmarks._equal_budgets import ROOT, Budget, run_to_end, train
 from benchmarks._paper_tables import CUBE_COLUMNS, PaperRow, PaperTable, kbpn, ms_ssfnet, vdsr
+from benchmarks._paper_weights import keep
 from hsr_tf import checks
 from hsr_tf.console.flag_apps import run_app
 from hsr_tf.metrics.table import get
+from hsr_tf.networks.cards import shipped_models
 
 FLAGS = flags.FLAGS
 PAGE = ROOT / "docs" / "papers.md"
@@ -43,6 +46,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("folder", "runs/papers", "Folder of the runs and their scores.")
     flags.DEFINE_bool("update", False, "Write the table into docs/papers.md.")
+    flags.DEFINE_bool("keep_weights", False, "Copy weights into the package, for methods without any.")
 
 
 @dataclass(frozen=True)
@@ -125,8 +129,12 @@ def main() -> None:
         if FLAGS.only and row.label not in FLAGS.only and not scored:
             continue
         print(f"{table.name}: {row.label}", flush=True)
-        model = train(row.stages, place, Budget(FLAGS.minutes, cores)) if row.stages and not scored else place
+        model = place / str(len(row.stages)) / "model"
+        if row.stages and not scored:
+            model = train(row.stages, place, Budget(FLAGS.minutes, cores))
         scores[row.label] = scores_of(row, table, model, place)
+        if FLAGS.keep_weights and row.stages and (kept := keep(model, place, shipped_models())):
+            print(f"kept: {kept}", flush=True)
     found = markdown(table, scores)
     print(found)
     if FLAGS.update:

@@ -11,11 +11,11 @@ def methods() -> None:
     """List the methods, what each needs beside the images, and the weights that are shipped."""
     from hsr_tf import methods as registry
     from hsr_tf.networks.cards import shipped_models
-    from hsr_tf.networks.selection import describe_fit
+    from hsr_tf.networks.selection import describe_card
     from hsr_tf.report.screen import methods_table
 
     shipped: dict[str, list[str]] = {}
     for card in shipped_models():
-        line = f"{card.folder.name}, for {describe_fit(card.config).partition(', ')[2]}"
+        line = f"{card.folder.name}, for {describe_card(card).partition(', ')[2]}"
         shipped.setdefault(card.config.method, []).append(line)
     terminal.show(methods_table(registry.describe(), shipped))

@@ -94,6 +94,12 @@ def describe_fit(config: FusionConfig | ImageConfig) -> str:
     return f"{config.method}, {channels}, {factor}"
 
 
+def describe_card(card: ModelCard) -> str:
+    """What a model fits, in words, and whether it was trained for minutes only."""
+    minutes = card.record.get("budget_minutes")
+    return describe_fit(card.config) + ("" if minutes is None else f", trained for {minutes:g} minutes only")
+
+
 def training_differences(card: ModelCard, observation: Observation, choice: CameraChoice) -> list[str]:
     """One line for each camera or band position that is not what the weights were trained for."""
     name = card.folder.name

@@ -23,7 +23,7 @@ from hsr_tf.fusion.api import fuse
 from hsr_tf.fusion.cameras import ESTIMATE
 from hsr_tf.fusion.registered import align_registered
 from hsr_tf.io.pictures import read_picture, write_picture
-from hsr_tf.networks.selection import describe_fit
+from hsr_tf.networks.selection import describe_card
 from hsr_tf.pictures.api import TileControls, upscale
 from hsr_tf.report.html import ReportData, write_report
 from hsr_tf.report.scene_report import solution_report
@@ -279,7 +279,7 @@ def pair_methods() -> dict[str, str]:
 
     fitting: dict[str, list[str]] = {}
     for card in shipped_models(FUSION):
-        fitting.setdefault(card.config.method, []).append(describe_fit(card.config).partition(", ")[2])
+        fitting.setdefault(card.config.method, []).append(describe_card(card).partition(", ")[2])
     known = [method for method in methods.describe() if method.kind in methods.FUSION_KINDS]
     labels = {method.name: method.name for method in known if "weights" not in method.needs}
     return labels | {

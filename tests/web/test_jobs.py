@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hsr_tf import io
+from hsr_tf import io, methods
 from hsr_tf.fusion.api import fuse
+from hsr_tf.networks.cards import shipped_models
 from hsr_tf.scene import Observation
 from hsr_tf.web.jobs import (
     REPORT,
@@ -191,7 +192,9 @@ def test_names_give_nothing_but_a_suffix(tmp_path: Path) -> None:
 
 def test_the_methods_on_offer_need_nothing_more() -> None:
     assert {"spectral_ls", "ms_ssfnet", "deep_prior", "adapt"} <= {*pair_methods()}
-    assert not {"dhsis", "ssf_cnn", "ssf_resnet", "spectral_resnet"} & {*pair_methods()}
+    shipped = {card.config.method for card in shipped_models()}
+    networks = {one.name for one in methods.describe() if one.kind == "network"}
+    assert networks & {*pair_methods()} == networks & shipped
     assert pair_methods()["spectral_ls"] == "spectral_ls"
     assert "31 bands + 3 channels, x8" in pair_methods()["ms_ssfnet"]
     assert {"vdsr", "kbpn", "bicubic"} <= {*photograph_methods()}
