@@ -12,7 +12,7 @@ from benchmarks._equal_budgets import PLAN
 from hsr_tf.files import write_json
 from hsr_tf.networks.cards import CARD, SHIPPED, WEIGHTS, FusionConfig, ModelCard, read_card
 
-RUN_PLANS = f"*.plan/{PLAN}"
+RUN_PLANS, BUDGET = f"*.plan/{PLAN}", "budget_minutes"
 
 
 def keep(model: Path, place: Path, others: Sequence[ModelCard], folder: Path = SHIPPED) -> Path | None:
@@ -22,7 +22,7 @@ def keep(model: Path, place: Path, others: Sequence[ModelCard], folder: Path = S
         model: its folder.
         place: folder of its row, with the plans of its runs and its scores.
         others: the models that come with the package; where one of them is of the same method and for the
-            same sizes, and is not the copy of an earlier call, nothing is copied.
+            same sizes and was not trained for such a budget, nothing is copied.
         folder: of those models.
 
     Returns:
@@ -30,12 +30,12 @@ def keep(model: Path, place: Path, others: Sequence[ModelCard], folder: Path = S
     """
     card = read_card(model)
     target = folder / name_of(card)
-    if any(_alike(card, other) and other.folder != target for other in others):
+    if any(_alike(card, other) and BUDGET not in other.record for other in others):
         return None
     plans = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(place.glob(RUN_PLANS))]
     means = json.loads((place / "scores" / "scores.json").read_text(encoding="utf-8"))["mean"]
     told: dict[str, Any] = json.loads((model / CARD).read_text(encoding="utf-8"))
-    told["record"]["budget_minutes"] = sum(plan["minutes"] for plan in plans)
+    told["record"][BUDGET] = sum(plan["minutes"] for plan in plans)
     told["record"]["scores"] = _scores(means)
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(model / WEIGHTS, target / WEIGHTS)

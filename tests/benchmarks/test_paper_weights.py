@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,11 @@ def test_a_copy_is_the_model_and_tells_its_minutes_and_scores(tmp_path: Path) ->
 
 def test_a_method_with_weights_for_these_sizes_keeps_those(tmp_path: Path) -> None:
     model = row(tmp_path / "row", {"scale": 4, "mean": FIGURES})
-    assert keep(model, tmp_path / "row", [read_card(model)], tmp_path / "shipped") is None
+    (tmp_path / "shipped").mkdir()
+    better = save_model(load_model(model), tmp_path / "shipped" / name_of(read_card(model)), {})
+    assert keep(model, tmp_path / "row", [read_card(better)], tmp_path / "shipped") is None
+    assert "scores" not in read_card(better).record
+    shutil.rmtree(better)
     first = keep(model, tmp_path / "row", [], tmp_path / "shipped")
     assert first is not None
     assert keep(model, tmp_path / "row", [read_card(first)], tmp_path / "shipped") == first
