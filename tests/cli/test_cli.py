@@ -109,9 +109,9 @@ REFUSED: dict[str, tuple[Callable[[Path], None], Sequence[str], str]] = {
     ),
     "channels of response": (fewer_channels, FUSE, "hr_msi: expected 3 channels"),
     "no weights": (
-        nothing,
+        fewer_bands,
         (*FUSE, "--method=ssf_cnn"),
-        "expected trained weights for ssf_cnn, 31 bands + 3",
+        "expected trained weights for ssf_cnn, 30 bands + 3",
     ),
     "no model there": (nothing, (*FUSE, "--method=ssf_cnn", "--weights=."), "no trained model here"),
     "outside the response": (infrared, FUSE, "expected bands within 400 to 700 nm"),
