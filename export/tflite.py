@@ -76,7 +76,7 @@ def convert(model: SavedModel, size: Size | None = None) -> bytes:
         outputs = model.function(**dict(zip(model.inputs, tensors, strict=True)))
         return [outputs[name] for name in model.outputs]
 
-    concrete = tf.function(function, input_signature=specs).get_concrete_function()
+    concrete = tf.function(function, input_signature=specs, autograph=False).get_concrete_function()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete])
     try:
         content = converter.convert()

@@ -19,8 +19,8 @@ from hsr_tf.physics.resize import bicubic_enlarge
 from hsr_tf.scene import Observation, Scene
 from hsr_tf.solvers.solver import Controls, Iterations, Outcome, Solver
 
-QUICK = ("cnmf", "csu", "hysure", "kernel_ls", "nnsr", "sylvester")
-SLOW = ("blind_deep_prior", "deep_prior", "spectralift")
+QUICK = ("cnmf", "csu", "kernel_ls", "sylvester")
+SLOW = ("blind_deep_prior", "deep_prior", "hysure", "nnsr", "spectralift")
 OVER_A_NETWORK = ("adapt",)
 
 

@@ -201,7 +201,7 @@ class Hysure(Solver):
         solve = Sylvester(self.model.spatial, response, msi_weight=self.config.msi_weight)
         coarse, sharp = tf.constant(lr_hsi[None]) @ basis, tf.constant(hr_msi[None])
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(start: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             codes = solve(start, coarse, sharp, self.config.penalty)
             left = tf.reduce_sum(tf.square(coarse - self.model.spatial.forward(codes)))

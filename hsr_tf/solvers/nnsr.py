@@ -206,7 +206,7 @@ class Nnsr(Solver):
         gram = atoms.astype(np.float64) @ atoms.T + np.eye(len(atoms))
         inverse = tf.constant(np.linalg.inv(gram).astype(np.float32))
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(variables: tuple[Tensor, ...], alike: Tensor, penalty: Tensor) -> tuple[Any, Tensor]:
             sparse, cube, code_debt, cube_debt = variables
             codes = ((cube + cube_debt) @ atoms.T + sparse + code_debt) @ inverse

@@ -215,7 +215,7 @@ def fitted(
     optimizer = keras.optimizers.Adam(2e-3)
     optimizer.build(weights)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step() -> tf.Tensor:
         with tf.GradientTape() as tape:
             value = loss(model(views), truth)

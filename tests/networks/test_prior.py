@@ -83,7 +83,15 @@ def test_the_same_weights_take_other_bands_channels_and_scales(
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize(("scale", "cells"), [(8, (9, 8)), (3, (24, 19)), (12, (7, 6)), (5, (17, 16))])
+@pytest.mark.parametrize(
+    ("scale", "cells"),
+    [
+        (3, (24, 19)),
+        pytest.param(8, (9, 8), marks=pytest.mark.slow),
+        pytest.param(12, (7, 6), marks=pytest.mark.slow),
+        pytest.param(5, (17, 16), marks=pytest.mark.slow),
+    ],
+)
 def test_tiles_of_any_scale_are_the_whole(scale: int, cells: tuple[int, int]) -> None:
     """Cells of 8 sharp pixels begin where those of the scene do, whatever tiles it is cut into."""
     own = cameras(scale, 6, 3)

@@ -127,6 +127,7 @@ def test_it_runs_compiled_for_sizes_not_known_in_advance(many: bool) -> None:
     compiled = tf.function(
         lambda x, kernels: BlindDegradation(kernels, 2)(x),
         input_signature=[unknown, tf.TensorSpec(kernel_shape, tf.float64)],
+        autograph=False,
     )
     for batch, height, width in ((2, 8, 14), (1, 4, 6)):
         x = tf.random.stateless_uniform((batch, height, width, 2), (0, 1), dtype=tf.float64)

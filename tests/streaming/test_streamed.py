@@ -51,7 +51,9 @@ def largest_gap(folder: Path, expected: np.ndarray) -> float:
     return float(np.abs(io.load(folder / "z.h5").cube - expected).max())
 
 
-@pytest.mark.parametrize("method", ["bicubic", "spectral_ls", "ms_ssfnet", "auto"])
+@pytest.mark.parametrize(
+    "method", ["bicubic", "spectral_ls", pytest.param("ms_ssfnet", marks=pytest.mark.slow), "auto"]
+)
 def test_tiles_make_the_whole(tmp_path: Path, method: str) -> None:
     pair = write_pair(tmp_path)
     done = fuse_files(request_for(tmp_path, method=method))
