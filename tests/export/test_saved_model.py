@@ -238,6 +238,7 @@ def test_shipped_models_are_found_by_method_and_scale() -> None:
         shipped("none", None)
 
 
+@pytest.mark.slow
 def test_weights_for_any_cameras_are_exported_for_those_that_are_asked_for(tmp_path: Path) -> None:
     trained = stirred("prior", "spectral_ls")
     weights, folder = save_model(trained, tmp_path / "prior", {}), tmp_path / "models" / "prior" / "1"

@@ -39,8 +39,8 @@ def smooth_image(seed: int) -> Scene:
     ("degrees", "ratio", "shift", "side"),
     [
         pytest.param(0.3, 4.0, (0.0, 0.0), 32, marks=pytest.mark.slow),
-        (5.0, 4.0, (1.5, -2.0), 32),
-        (0.0, 4.0, (5.5, 5.5), 32),
+        pytest.param(5.0, 4.0, (1.5, -2.0), 32, marks=pytest.mark.slow),
+        pytest.param(0.0, 4.0, (5.5, 5.5), 32, marks=pytest.mark.slow),
         (2.0, 5.3, (0.0, 1.0), 24),
     ],
 )

@@ -117,6 +117,7 @@ def test_two_runs_are_equal(sharp: np.ndarray) -> None:
     np.testing.assert_array_equal(runs[0].srf, runs[1].srf)
 
 
+@pytest.mark.slow
 def test_the_published_form_learns_from_flat_cameras(sharp: np.ndarray) -> None:
     pair = observed(sharp)
     start = flat_cameras(*pair, SCALE)

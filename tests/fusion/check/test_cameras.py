@@ -32,11 +32,12 @@ def made() -> Observation:
 @pytest.mark.parametrize(
     ("change", "severity", "said"),
     [
-        (lambda light: light, OK, "linear in light"),
-        (lambda light: 0.55 * light + 0.08, NOTE, "offset 0.080"),
-        (lambda light: srgb(light, 256), NOTE, "tone curve sRGB"),
+        pytest.param(lambda light: light, OK, "linear in light", id="linear", marks=pytest.mark.slow),
+        pytest.param(
+            lambda light: 0.55 * light + 0.08, NOTE, "offset 0.080", id="offset", marks=pytest.mark.slow
+        ),
+        pytest.param(lambda light: srgb(light, 256), NOTE, "tone curve sRGB", id="sRGB"),
     ],
-    ids=["linear", "offset", "sRGB"],
 )
 def test_tone_curves_and_offsets_are_found_with_the_cameras(
     shaded: KnownPair, change: Callable[[Any], Any], severity: str, said: str

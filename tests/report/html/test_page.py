@@ -165,6 +165,7 @@ def test_names_are_shown_as_they_are_and_never_run(page):
     assert not re.search(r"\son\w+=", body.split("<script")[0])
 
 
+@pytest.mark.slow
 def test_a_scene_of_512_x_512_x_31_stays_below_25_mb(tmp_path):
     rng = np.random.default_rng(1)
     coarse = rng.random((33, 33, 31)).astype(np.float32)
